@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Runs one of the project's programs with the right node: run.sh demo|bench|test|sluice ARGS...
+# The shell is replaced by node at the end, so that signals reach it and its exit code is the caller's.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+program=${1-}
+[ $# -eq 0 ] || shift
+case $program in
+  demo | sluice) purpose=$program ;;
+  bench | test) purpose='test' ;;
+  *) fail 'usage: scripts/run.sh demo|bench|test|sluice [arguments]' ;;
+esac
+"$BASH" "$project/scripts/setup.sh" "$purpose"
+SLUICE_CACHE=$(cache_folder)
+export SLUICE_CACHE
+use_node
+
+# Named by its place: the current folder may be somebody else's project, with or without a tsx of its own.
+tsx=(--import "file://$project/node_modules/tsx/dist/loader.mjs")
+export TSX_TSCONFIG_PATH=$project/tsconfig.json
+
+case $program in
+  demo)
+    cd "$project"
+    exec node "${tsx[@]}" scripts/demo.ts "$@"
+    ;;
+  bench)
+    cd "$project"
+    exec node "${tsx[@]}" bench/main.ts "$@"
+    ;;
+  test)
+    # Settings of the developer's shell must not decide what the tests see.
+    for name in $(compgen -e | grep -E '^(REDIS|MYSQL|SLUICE)_' | grep -vx SLUICE_CACHE || true); do
+      unset "$name"
+    done
+    cd "$project"
+    exec node node_modules/vitest/vitest.mjs run "$@"
+    ;;
+  sluice)
+    # File arguments mean files beside the user, wherever npm has changed to.
+    cd "${INIT_CWD:-$PWD}"
+    exec node "${tsx[@]}" "$project/src/cli/main.ts" "$@"
+    ;;
+esac

@@ -1,0 +1,200 @@
+#!/usr/bin/env bash
+# Unpacks servers of exact versions beside the system: unpack-server.sh FOLDER redis7|redis8|valkey9|mariadb|mysql97 ...
+# Each gets FOLDER/NAME with Debian's packages and all their libraries; FOLDER/NAME/bin holds the commands to run.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# What each name means: the Debian release, the packages, the commands, and the version it has to be.
+describe() {
+  case $1 in
+    redis7) release=bookworm packages=(redis-server redis-tools) version='v=7.'
+      binaries=(usr/bin/redis-server usr/bin/redis-cli usr/bin/redis-benchmark) ;;
+    redis8) release=sid packages=(redis-server redis-tools) version='v=8.'
+      binaries=(usr/bin/redis-server usr/bin/redis-cli usr/bin/redis-benchmark) ;;
+    valkey9) release=sid packages=(valkey-server valkey-tools) version='v=9.'
+      binaries=(usr/bin/valkey-server usr/bin/valkey-cli usr/bin/valkey-benchmark) ;;
+    mariadb) release=bookworm packages=(mariadb-server-core) version='10.11.'
+      binaries=(usr/sbin/mariadbd) ;;
+    mysql97) release=sid packages=(mysql-server-core) version='Ver 9.7.'
+      binaries=(usr/sbin/mysqld) ;;
+    *) fail "unpack-server: unknown server '$1'" ;;
+  esac
+}
+
+# The machine's own Debian mirror is the near one; Ubuntu's mirrors do not carry Debian.
+mirrors() {
+  {
+    grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null || true
+    echo 'http://deb.debian.org/debian'
+  } | sed 's#/* *$##' | awk '!seen[$0]++'
+}
+
+# Makes an apt that knows one release and believes that nothing is installed: it names every library needed.
+prepare_apt() {
+  local folder=$1 release=$2 mirror
+  mkdir -p "$folder"/{lists/partial,cache/archives/partial,debs}
+  : >"$folder/status"
+  {
+    # How this machine reaches its mirror (proxy, a mirror frozen at a date) is its owner's choice and holds
+    # here too; the rest of its configuration does not. Signatures are checked in every case.
+    apt-config dump | grep -E '^Acquire::(http|https|Proxy|Check-Valid-Until|Check-Date)' || true
+    cat <<CONFIGURATION
+Dir::Etc::main "/dev/null";
+Dir::Etc::Parts "/dev/null";
+Dir::Etc::SourceList "$folder/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+Dir::State::Lists "$folder/lists";
+Dir::State::status "$folder/status";
+Dir::Cache "$folder/cache";
+APT::Sandbox::User "";
+APT::Install-Recommends "false";
+APT::Update::Error-Mode "any";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Debug::NoLocking "true";
+CONFIGURATION
+  } >"$folder/apt.conf"
+  while read -r mirror; do
+    echo "deb [signed-by=$keyring] $mirror $release main" >"$folder/sources.list"
+    if APT_CONFIG=$folder/apt.conf apt-get -qq update >"$folder/log" 2>&1; then return 0; fi
+  done < <(mirrors)
+  cat "$folder/log" >&2
+  fail "no mirror offers Debian $release"
+}
+
+# Packages that only maintainer scripts or an installed system need.
+not_needed='^(perl|libperl|libgdbm|libdb5|dpkg|tar|usrmerge|init-system|sysvinit|lsb-base|libpam|libsemanage|libsepol|passwd|login|adduser|base-passwd|debconf|libdebconf|libaudit|libcap-ng|systemd|libsystemd-shared|libmount|libblkid|lib.*-perl$|libc-gconv)'
+
+# Downloads what the named servers of one release need, each file once, and unpacks each server.
+unpack_release() {
+  local folder=$1 name
+  shift
+  describe "$1"
+  prepare_apt "$folder" "$release"
+  export APT_CONFIG=$folder/apt.conf
+  for name in "$@"; do
+    describe "$name"
+    # Lines of: 'address' file size checksum
+    apt-get -qq --print-uris install "${packages[@]}" >"$folder/$name.uris" 2>"$folder/log" || {
+      cat "$folder/log" >&2
+      fail "Debian $release does not offer ${packages[*]}"
+    }
+    awk -v skip="$not_needed" '{ split($2, part, "_"); if (part[1] !~ skip) print part[1], $2 }' \
+      "$folder/$name.uris" >"$folder/$name.files"
+  done
+  cut -d' ' -f1 "$folder"/*.files | sort -u >"$folder/wanted"
+  (cd "$folder/debs" && xargs apt-get -qq download <"$folder/wanted") >"$folder/log" 2>&1 || {
+    cat "$folder/log" >&2
+    fail "could not download from Debian $release"
+  }
+  for name in "$@"; do build_server "$folder" "$name"; done
+}
+
+# Everything happens in the temporary folder; the rename at the end makes it whole or absent.
+build_server() {
+  local folder=$1 name=$2 built=$1/$2 file binary said
+  describe "$name"
+  mkdir -p "$built"/{root,bin}
+  while read -r _ file; do
+    dpkg-deb -x "$folder/debs/$file" "$built/root"
+  done <"$folder/$name.files"
+  # The wrappers find their files from their own place, so the folder can be moved.
+  local loader libraries
+  loader=$(cd "$built" && find root -name 'ld-linux*.so.*' | head -1)
+  libraries=$(cd "$built" && find root -maxdepth 3 -type d -path '*/lib/*-linux-gnu*' | sed "s#^#\$here/#" | paste -sd:)
+  for binary in "${binaries[@]}"; do
+    write_wrapper "$built/bin/$(basename "$binary")" "$loader" "$libraries" "root/$binary"
+  done
+  [ "$name" != mariadb ] || write_mariadb_initialiser "$built/bin/mariadb-install-db"
+  said=$("$built/bin/$(basename "${binaries[0]}")" --version) || fail "$name was unpacked but does not run"
+  case $said in
+    *"$version"*) ;;
+    *) fail "$name should be version ${version#*[= ]}x, but Debian $release now has: $said" ;;
+  esac
+  rm -rf "${destination:?}/$name"
+  mv -T "$built" "$destination/$name"
+  say "unpacked $said"
+}
+
+write_wrapper() {
+  local flags=''
+  case $1 in
+    */mysqld) flags="--no-defaults --basedir=\$here/root/usr --lc-messages-dir=\$here/root/usr/share/mysql --plugin-dir=\$here/root/usr/lib/mysql/plugin --mysqlx=OFF --secure-file-priv=NULL" ;;
+    */mariadbd) flags="--no-defaults --basedir=\$here/root/usr --lc-messages-dir=\$here/root/usr/share/mysql --character-sets-dir=\$here/root/usr/share/mysql/charsets --plugin-dir=\$here/root/usr/lib/mysql/plugin" ;;
+  esac
+  cat >"$1" <<WRAPPER
+#!/bin/sh
+here=\$(cd "\$(dirname "\$0")/.." && pwd)
+exec "\$here/$2" --library-path "$3" "\$here/$4" $(for flag in $flags; do printf '"%s" ' "$flag"; done)"\$@"
+WRAPPER
+  chmod 755 "$1"
+}
+
+# The original script would run the bare server, without its libraries. Same options, same SQL files.
+write_mariadb_initialiser() {
+  cat >"$1" <<'INITIALISER'
+#!/bin/sh
+# Fills a data folder: mariadb-install-db --datadir=FOLDER [--user=NAME]; root has an empty password.
+set -eu
+here=$(cd "$(dirname "$0")/.." && pwd)
+share=$here/root/usr/share/mysql
+datadir='' user=''
+for argument; do
+  case $argument in
+    --datadir=*) datadir=${argument#*=} ;;
+    --user=*) user=$argument ;;
+  esac
+done
+mkdir -p "$datadir/mysql"
+{
+  # One statement a line: that is how --bootstrap tells them apart.
+  printf '%s\n' 'CREATE DATABASE IF NOT EXISTS mysql;' 'USE mysql;' 'SET @auth_root_socket=NULL;' 'SET @skip_auth_anonymous=1;'
+  cat "$share/mysql_system_tables.sql" "$share/mysql_performance_tables.sql" \
+    "$share/mysql_system_tables_data.sql" "$share/maria_add_gis_sp_bootstrap.sql" "$share/mysql_sys_schema.sql"
+} | "$here/bin/mariadbd" --bootstrap "--datadir=$datadir" ${user:+"$user"} --log-warnings=0 \
+  --enforce-storage-engine= --max-allowed-packet=8M --net-buffer-length=16K --skip-log-bin
+INITIALISER
+  chmod 755 "$1"
+}
+
+[ $# -ge 2 ] || fail 'usage: scripts/unpack-server.sh FOLDER NAME...'
+mkdir -p "$1"
+destination=$(cd "$1" && pwd)
+shift
+
+missing_servers() {
+  local name
+  for name in "$@"; do [ -d "$destination/$name" ] || echo "$name"; done
+}
+[ -n "$(missing_servers "$@")" ] || exit 0
+
+for tool in apt-get apt-config dpkg-deb; do
+  command -v "$tool" >/dev/null || fail "$tool is missing: the test servers need Debian or Ubuntu"
+done
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+[ -f "$keyring" ] || apt_install debian-archive-keyring
+lock "$destination"
+mapfile -t missing < <(missing_servers "$@")
+[ ${#missing[@]} -gt 0 ] || exit 0
+say "unpacking ${missing[*]} into $destination"
+work=$(mktemp -d "$destination/.unpack.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work"
+
+runs=()
+for wanted in bookworm sid; do
+  names=()
+  for name in "${missing[@]}"; do
+    describe "$name"
+    [ "$release" != "$wanted" ] || names+=("$name")
+  done
+  [ ${#names[@]} -gt 0 ] || continue
+  unpack_release "$work/$wanted" "${names[@]}" &
+  runs+=($!)
+done
+for run in "${runs[@]}"; do
+  wait "$run" || fail 'not all test servers could be unpacked (the messages above say why)'
+done
