@@ -1,0 +1,9 @@
+// Real servers for the tests, the demo and the benchmarks: on free ports, in a folder of the caller's.
+// They end with stop(), with the process that started them, and (on Linux) even when that is killed.
+
+export type { MysqlFlavour, MysqlOptions } from './servers/mysql.ts';
+export { startMysql } from './servers/mysql.ts';
+export type { RunningServer } from './servers/process.ts';
+export { freePort } from './servers/process.ts';
+export type { RedisCluster, RedisFlavour, RedisOptions } from './servers/redis.ts';
+export { startRedis, startRedisCluster, startRedisTls } from './servers/redis.ts';

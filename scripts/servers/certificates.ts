@@ -1,0 +1,42 @@
+// Makes a certificate authority and a server certificate for localhost, for servers that are tested with TLS.
+// Uses the openssl command: Node can read certificates, but not issue them.
+
+import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+
+export interface Certificates {
+  caFile: string;
+  certFile: string;
+  keyFile: string;
+}
+
+export async function makeCertificates(directory: string): Promise<Certificates> {
+  await mkdir(directory, { recursive: true });
+  const place = (name: string) => join(directory, name);
+  const [caFile, caKey] = [place('ca.pem'), place('ca-key.pem')];
+  const [certFile, keyFile] = [place('server.pem'), place('server-key.pem')];
+  const [request, extensions] = [place('server.csr'), place('server.ext')];
+  const days = ['-days', '3650'];
+  await run('openssl', [
+    'req',
+    '-x509',
+    ...newKey,
+    ...days,
+    '-subj',
+    '/CN=Test CA',
+    '-keyout',
+    caKey,
+    '-out',
+    caFile,
+  ]);
+  await run('openssl', ['req', ...newKey, '-subj', '/CN=localhost', '-keyout', keyFile, '-out', request]);
+  await writeFile(extensions, 'subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n');
+  const issuer = ['-CA', caFile, '-CAkey', caKey, '-set_serial', '1', '-extfile', extensions];
+  await run('openssl', ['x509', '-req', '-in', request, ...issuer, ...days, '-out', certFile]);
+  return { caFile, certFile, keyFile };
+}

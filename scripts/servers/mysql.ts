@@ -1,0 +1,163 @@
+// Starts MySQL or MariaDB with a data folder of its own and the durable settings a real one should have.
+// Filling a data folder takes seconds, so that is done once per version and then copied.
+
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { cacheFolder, findBinary, versionOf } from './binaries.ts';
+import { makeCertificates } from './certificates.ts';
+import { type RunningServer, startServer } from './process.ts';
+
+export type MysqlFlavour = 'mariadb' | 'mysql97' | 'path';
+
+export interface MysqlOptions {
+  flavour: MysqlFlavour;
+  /** For its data and its log; made if need be. One server each. Data found there is used again. */
+  directory: string;
+  /** Added last, so that they override the defaults: ['--max-connections=500']. */
+  args?: string[];
+  /** Issue a certificate (see caFile) and refuse connections without TLS. */
+  tls?: boolean;
+}
+
+interface Program {
+  flavour: MysqlFlavour;
+  file: string;
+  version: string;
+  isMariadb: boolean;
+  /** What every call of this program needs in front. */
+  common: string[];
+}
+
+const run = promisify(execFile);
+const probeLimit = 2_000;
+
+export async function startMysql(options: MysqlOptions): Promise<RunningServer & { caFile?: string }> {
+  const { directory, args = [] } = options;
+  const program = await findProgram(options.flavour);
+  await mkdir(directory, { recursive: true });
+  const data = join(directory, 'data');
+  if (!existsSync(data)) await copyWhole(await dataTemplate(program), data);
+  const certificates = options.tls ? await makeCertificates(join(directory, 'tls')) : undefined;
+  const tlsArgs = certificates
+    ? [
+        `--ssl-ca=${certificates.caFile}`,
+        `--ssl-cert=${certificates.certFile}`,
+        `--ssl-key=${certificates.keyFile}`,
+        '--require-secure-transport=ON',
+      ]
+    : [];
+  const server = await startServer({
+    name: 'mysql',
+    version: program.version,
+    directory,
+    file: program.file,
+    url: port => `mysql://root@127.0.0.1:${port}`,
+    args: port => [...program.common, ...settings(program, data, port), ...tlsArgs, ...args],
+    // The log is this process's own: the port alone may belong to another run's server.
+    answers: async ({ port, log }) =>
+      /ready for connections/.test(log) && new RegExp(`port: ${port}\\b`).test(log) && (await greets(port)),
+  });
+  return certificates ? Object.assign(server, { caFile: certificates.caFile }) : server;
+}
+
+async function findProgram(flavour: MysqlFlavour): Promise<Program> {
+  const file = findBinary(flavour, flavour === 'mysql97' ? ['mysqld'] : ['mariadbd', 'mysqld']);
+  const version = await versionOf(file);
+  const asRoot = process.getuid?.() === 0 ? ['--user=root'] : [];
+  // The unpacked servers' own wrappers say --no-defaults, which has to come first.
+  const common = flavour === 'path' ? ['--no-defaults', ...asRoot] : asRoot;
+  return { flavour, file, version, isMariadb: /mariadb/i.test(version), common };
+}
+
+function settings(program: Program, data: string, port: number): string[] {
+  const durable = ['--innodb-flush-log-at-trx-commit=1', '--sync-binlog=1'];
+  const own = program.isMariadb
+    ? ['--innodb-log-file-size=96M']
+    : ['--innodb-redo-log-capacity=256M', '--loose-mysqlx=OFF'];
+  return [
+    `--datadir=${data}`,
+    `--port=${port}`,
+    '--bind-address=127.0.0.1',
+    // Relative to the data folder: a full path is easily longer than the 107 characters a socket may have.
+    '--socket=mysql.sock',
+    '--pid-file=mysql.pid',
+    '--innodb-buffer-pool-size=256M',
+    '--performance-schema=OFF',
+    ...durable,
+    ...own,
+  ];
+}
+
+/** The filled data folder to copy for this version, made if it is not there yet. */
+async function dataTemplate(program: Program): Promise<string> {
+  const templates = join(cacheFolder(), 'templates');
+  const template = join(templates, `${program.flavour}-${program.version.replace(/[^\w.-]/g, '_')}`);
+  if (existsSync(template)) return template;
+  await mkdir(templates, { recursive: true });
+  const work = await mkdtemp(join(templates, '.filling-'));
+  try {
+    const data = join(work, 'data');
+    await fillDataFolder(program, data);
+    // Each server must make up an identity of its own.
+    await rm(join(data, 'auto.cnf'), { force: true });
+    await renameUnlessThere(data, template);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+  return template;
+}
+
+async function fillDataFolder(program: Program, data: string): Promise<void> {
+  const asRoot = process.getuid?.() === 0 ? ['--user=root'] : [];
+  try {
+    if (program.isMariadb) {
+      const initialiser = findBinary(program.flavour, ['mariadb-install-db', 'mysql_install_db']);
+      const login = ['--auth-root-authentication-method=normal', '--skip-test-db'];
+      await run(initialiser, ['--no-defaults', ...asRoot, ...login, `--datadir=${data}`]);
+    } else {
+      await run(program.file, [...program.common, '--initialize-insecure', `--datadir=${data}`]);
+    }
+  } catch (cause) {
+    const said = (cause as { stderr?: string }).stderr?.slice(-3_000);
+    throw new Error(`could not fill a data folder for ${program.file}:\n${said}`, { cause });
+  }
+}
+
+/** A copy that is interrupted must not be taken for data. */
+async function copyWhole(from: string, to: string): Promise<void> {
+  const work = await mkdtemp(join(dirname(to), '.copying-'));
+  try {
+    await cp(from, join(work, 'data'), { recursive: true });
+    await rename(join(work, 'data'), to);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function renameUnlessThere(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    // Another run was quicker, and its folder is as good.
+    if (!existsSync(to)) throw error;
+  }
+}
+
+/** Whether something on that port opens with MySQL's handshake, as it does once it takes connections. */
+function greets(port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port });
+    const handshakeVersion = 10;
+    socket.setTimeout(probeLimit, () => socket.destroy(new Error('no handshake')));
+    socket.once('error', reject);
+    socket.once('close', () => resolve(false));
+    socket.once('data', packet => {
+      resolve(packet[4] === handshakeVersion);
+      socket.destroy();
+    });
+  });
+}

@@ -1,0 +1,181 @@
+// Runs one server process on a free port: starts it, waits until it really answers, stops it for sure.
+// Knows nothing of Redis or MySQL; what differs between them is in the ServerPlan.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const startLimit = 60_000;
+const stopLimit = 20_000;
+const probeInterval = 20;
+const portAttempts = 5;
+const logTail = 3_000;
+
+export interface RunningServer {
+  readonly url: string;
+  readonly port: number;
+  /** Changes with a restart. */
+  readonly pid: number;
+  readonly version: string;
+  readonly directory: string;
+  /** Asks the server to end, then kills it; resolves when it is gone. Harmless when it is gone already. */
+  stop(): Promise<void>;
+  kill(signal: NodeJS.Signals): void;
+  /** Starts it again, if need be after stopping it, on the same port and data. */
+  restart(): Promise<void>;
+}
+
+export interface ServerPlan {
+  name: string;
+  version: string;
+  directory: string;
+  file: string;
+  args(port: number): string[] | Promise<string[]>;
+  url(port: number): string;
+  /** One attempt: whether this very process (and nobody else on that port) answers. May throw for "not yet". */
+  answers(server: { port: number; pid: number; log: string }): Promise<boolean>;
+}
+
+interface Running {
+  child: ChildProcess;
+  pid: number;
+  ended: Promise<void>;
+}
+
+class PortTaken extends Error {}
+
+const children = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
+/** A port that was free a moment ago. Somebody may take it before the server does; callers try again. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}
+
+/** `limit` bounds the whole wait; `attempt` returning false or throwing means "not yet". */
+export async function waitFor(what: string, limit: number, attempt: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + limit;
+  let cause: unknown;
+  while (Date.now() < deadline) {
+    try {
+      if (await attempt()) return;
+    } catch (error) {
+      cause = error;
+    }
+    await delay(probeInterval);
+  }
+  throw new Error(`${what} did not happen within ${limit} ms`, { cause });
+}
+
+export async function startServer(plan: ServerPlan): Promise<RunningServer> {
+  mkdirSync(plan.directory, { recursive: true });
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort();
+    try {
+      return serverHandle(plan, port, await launch(plan, port));
+    } catch (error) {
+      if (!(error instanceof PortTaken) || attempt === portAttempts) throw error;
+    }
+  }
+}
+
+function serverHandle(plan: ServerPlan, port: number, first: Running): RunningServer {
+  let running = first;
+  return {
+    url: plan.url(port),
+    port,
+    get pid() {
+      return running.pid;
+    },
+    version: plan.version,
+    directory: plan.directory,
+    stop: () => end(running),
+    kill: signal => void running.child.kill(signal),
+    async restart() {
+      await end(running);
+      running = await launch(plan, port);
+    },
+  };
+}
+
+async function launch(plan: ServerPlan, port: number): Promise<Running> {
+  const logFile = join(plan.directory, `${plan.name}.log`);
+  const logStart = existsSync(logFile) ? statSync(logFile).size : 0;
+  const log = () => readFileSync(logFile).subarray(logStart).toString();
+  const running = await spawnServer(plan, await plan.args(port), logFile);
+  let gone = false;
+  void running.ended.then(() => {
+    gone = true;
+  });
+  try {
+    await waitFor(`start of ${plan.name}`, startLimit, async () => {
+      return gone || (await plan.answers({ port, pid: running.pid, log: log() }));
+    });
+  } catch (cause) {
+    running.child.kill('SIGKILL');
+    throw new Error(`${plan.name} (${plan.version}) does not answer; its log ends with:\n${tail(log())}`, {
+      cause,
+    });
+  }
+  if (!gone) return running;
+  const said = log();
+  const message = `${plan.name} (${plan.version}) ended at start; its log ends with:\n${tail(said)}`;
+  if (/address already in use|failed listening on port/i.test(said)) throw new PortTaken(message);
+  throw new Error(message);
+}
+
+async function spawnServer(plan: ServerPlan, args: string[], logFile: string): Promise<Running> {
+  const output = openSync(logFile, 'a');
+  // The kernel kills the server when this process dies, even by SIGKILL, when no exit handler runs.
+  // Only Linux can do that; elsewhere the exit handler above is all there is.
+  const [file, ...before] =
+    process.platform === 'linux' ? ['setpriv', '--pdeathsig', 'KILL', plan.file] : [plan.file];
+  // A process group of its own: Ctrl-C is for the program, which then stops its servers in order.
+  const child = spawn(file as string, [...before, ...args], {
+    cwd: plan.directory,
+    detached: true,
+    stdio: ['ignore', output, output],
+  });
+  closeSync(output);
+  const ended = new Promise<void>(resolve => {
+    child.once('exit', () => {
+      children.delete(child);
+      resolve();
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', reject);
+  });
+  children.add(child);
+  // A program that failed must be able to end without stopping its servers one by one.
+  child.unref();
+  return { child, pid: child.pid as number, ended };
+}
+
+async function end(running: Running): Promise<void> {
+  const { child, ended } = running;
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.ref();
+  child.kill('SIGTERM');
+  // A test may have left it stopped with SIGSTOP: it would never see the SIGTERM.
+  child.kill('SIGCONT');
+  const timer = setTimeout(() => child.kill('SIGKILL'), stopLimit);
+  await ended;
+  clearTimeout(timer);
+}
+
+function tail(log: string): string {
+  return log.length > logTail ? `...${log.slice(-logTail)}` : log || '(nothing)';
+}

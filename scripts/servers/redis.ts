@@ -1,0 +1,148 @@
+// Starts Redis or Valkey: alone, with TLS, or as a cluster of masters.
+// The defaults are those the engine asks of a real one: an append-only file, and no eviction.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findBinary, versionOf } from './binaries.ts';
+import { makeCertificates } from './certificates.ts';
+import { freePort, type RunningServer, startServer, waitFor } from './process.ts';
+import { type RedisAddress, redisCall } from './redis-protocol.ts';
+
+export type RedisFlavour = 'redis7' | 'redis8' | 'valkey9' | 'path';
+
+export interface RedisOptions {
+  flavour: RedisFlavour;
+  /** For its data and its log; made if need be. One server each. */
+  directory: string;
+  /** Added last, so that they override the defaults: ['--appendfsync', 'always']. */
+  args?: string[];
+  password?: string;
+}
+
+export interface RedisCluster {
+  /** redis+cluster://127.0.0.1:7000,127.0.0.1:7001,... */
+  url: string;
+  nodes: RunningServer[];
+  stop(): Promise<void>;
+}
+
+const clusterSlots = 16_384;
+const clusterLimit = 60_000;
+
+export function startRedis(options: RedisOptions): Promise<RunningServer> {
+  return start(options, { scheme: 'redis', args: port => ['--port', String(port)] });
+}
+
+export async function startRedisTls(options: RedisOptions): Promise<RunningServer & { caFile: string }> {
+  const { caFile, certFile, keyFile } = await makeCertificates(join(options.directory, 'tls'));
+  const files = ['--tls-cert-file', certFile, '--tls-key-file', keyFile, '--tls-ca-cert-file', caFile];
+  const server = await start(options, {
+    scheme: 'rediss',
+    ca: await readFile(caFile, 'utf8'),
+    args: port => ['--port', '0', '--tls-port', String(port), '--tls-auth-clients', 'no', ...files],
+  });
+  // Not a spread: that would freeze the process id, which changes with a restart.
+  return Object.assign(server, { caFile });
+}
+
+interface Listening {
+  scheme: 'redis' | 'rediss';
+  ca?: string;
+  args(port: number): string[] | Promise<string[]>;
+}
+
+async function start(options: RedisOptions, listening: Listening): Promise<RunningServer> {
+  const { directory, password, args = [] } = options;
+  const file = findBinary(
+    options.flavour,
+    options.flavour === 'valkey9' ? ['valkey-server'] : ['redis-server', 'valkey-server'],
+  );
+  const credentials = password ? `:${encodeURIComponent(password)}@` : '';
+  return startServer({
+    name: 'redis',
+    version: await versionOf(file),
+    directory,
+    file,
+    url: port => `${listening.scheme}://${credentials}127.0.0.1:${port}`,
+    args: async port => [
+      ...(await listening.args(port)),
+      ...['--bind', '127.0.0.1', '--dir', directory, '--save', ''],
+      ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction'],
+      ...(password ? ['--requirepass', password] : []),
+      ...args,
+    ],
+    // The process id tells it from another run's server that was quicker to take the port.
+    answers: async ({ port, pid }) => {
+      const address: RedisAddress = { port, password, ca: listening.ca };
+      const [pong, info] = await redisCall(address, ['PING'], ['INFO', 'server']);
+      return pong === 'PONG' && new RegExp(`^process_id:${pid}\\r?$`, 'm').test(info ?? '');
+    },
+  });
+}
+
+export async function startRedisCluster(options: {
+  flavour: RedisFlavour;
+  directory: string;
+  masters?: number;
+}): Promise<RedisCluster> {
+  const { flavour, directory, masters = 3 } = options;
+  const members = await Promise.all(
+    Array.from({ length: masters }, (_, index) => startMember(flavour, join(directory, `node${index}`))),
+  );
+  const nodes = members.map(member => member.node);
+  const stop = async () => void (await Promise.all(nodes.map(node => node.stop())));
+  try {
+    await joinMembers(members);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url: `redis+cluster://${nodes.map(node => `127.0.0.1:${node.port}`).join(',')}`, nodes, stop };
+}
+
+interface Member {
+  node: RunningServer;
+  busPort: number;
+}
+
+async function startMember(flavour: RedisFlavour, directory: string): Promise<Member> {
+  // The usual bus port is the port + 10,000, which may be taken or too high. Kept for a restart, whose port is the same.
+  const busPorts = new Map<number, number>();
+  const node = await start(
+    { flavour, directory },
+    {
+      scheme: 'redis',
+      args: async port => {
+        const busPort = busPorts.get(port) ?? (await freePort());
+        busPorts.set(port, busPort);
+        const bus = ['--cluster-port', String(busPort), '--cluster-node-timeout', '5000'];
+        return ['--port', String(port), '--cluster-enabled', 'yes', ...bus];
+      },
+    },
+  );
+  return { node, busPort: busPorts.get(node.port) as number };
+}
+
+async function joinMembers(members: Member[]): Promise<void> {
+  const share = clusterSlots / members.length;
+  await Promise.all(
+    members.map(({ node }, index) => {
+      const range = [Math.round(index * share), Math.round((index + 1) * share) - 1].map(String);
+      const epoch = ['CLUSTER', 'SET-CONFIG-EPOCH', String(index + 1)];
+      return redisCall(node, ['CLUSTER', 'ADDSLOTSRANGE', ...range], epoch);
+    }),
+  );
+  const [first, ...others] = members as [Member, ...Member[]];
+  for (const { node, busPort } of others) {
+    await redisCall(first.node, ['CLUSTER', 'MEET', '127.0.0.1', String(node.port), String(busPort)]);
+  }
+  await Promise.all(
+    members.map(({ node }) =>
+      waitFor('forming of the cluster', clusterLimit, async () => {
+        const [info = ''] = await redisCall(node, ['CLUSTER', 'INFO']);
+        const complete = [`cluster_slots_ok:${clusterSlots}`, `cluster_known_nodes:${members.length}`];
+        return ['cluster_state:ok', ...complete].every(line => info.includes(`${line}\r\n`));
+      }),
+    ),
+  );
+}

@@ -1,0 +1,36 @@
+// The servers are the ones that the project's name promises: a test on the wrong version proves nothing.
+
+import { Redis } from 'ioredis';
+import { createConnection, type RowDataPacket } from 'mysql2/promise';
+import { expect, inject, test } from 'vitest';
+
+test('the Redis server is of the promised flavour and keeps what it is told', async () => {
+  const redis = new Redis(inject('redisUrl'));
+  try {
+    const info = await redis.info();
+    const promised = {
+      redis7: /^redis_version:7\./m,
+      redis8: /^redis_version:8\./m,
+      valkey9: /^valkey_version:9\./m,
+    };
+    expect(info).toMatch(promised[inject('redisFlavour')]);
+    expect(info).toMatch(/^aof_enabled:1/m);
+    expect(info).toMatch(/^maxmemory_policy:noeviction/m);
+  } finally {
+    redis.disconnect();
+  }
+});
+
+test('the MySQL server is of the promised flavour and durable', async () => {
+  const mysql = await createConnection(inject('mysqlUrl'));
+  try {
+    const [rows] = await mysql.query<RowDataPacket[]>(
+      'SELECT VERSION() AS version, @@innodb_flush_log_at_trx_commit AS flush, @@sync_binlog AS binlog',
+    );
+    const promised = { mariadb: /^10\.11\..*MariaDB/, mysql97: /^9\.7\./ };
+    expect(rows[0]?.version).toMatch(promised[inject('mysqlFlavour')]);
+    expect(rows[0]).toMatchObject({ flush: 1, binlog: 1 });
+  } finally {
+    await mysql.end();
+  }
+});

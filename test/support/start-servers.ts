@@ -1,0 +1,36 @@
+// Starts the two servers of a vitest project before its first test and stops them after the last.
+// Vitest calls it once for each project that has tests to run, and tells it which one.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { startMysql, startRedis } from '../../scripts/servers.ts';
+import { pairings } from './pairings.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    redisUrl: string;
+    mysqlUrl: string;
+    redisFlavour: 'redis7' | 'redis8' | 'valkey9';
+    mysqlFlavour: 'mariadb' | 'mysql97';
+  }
+}
+
+export default async function startServers(project: TestProject): Promise<() => Promise<void>> {
+  const pairing = pairings[project.name];
+  if (!pairing) throw new Error(`no servers are declared for the test project ${project.name}`);
+  const directory = await mkdtemp(join(tmpdir(), 'sluice-test-'));
+  const [redis, mysql] = await Promise.all([
+    startRedis({ flavour: pairing.redis, directory: join(directory, 'redis') }),
+    startMysql({ flavour: pairing.mysql, directory: join(directory, 'mysql') }),
+  ]);
+  project.provide('redisUrl', redis.url);
+  project.provide('mysqlUrl', mysql.url);
+  project.provide('redisFlavour', pairing.redis);
+  project.provide('mysqlFlavour', pairing.mysql);
+  return async () => {
+    await Promise.all([redis.stop(), mysql.stop()]);
+    await rm(directory, { recursive: true, force: true });
+  };
+}
