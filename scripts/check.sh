@@ -30,9 +30,13 @@ use_node
 cd "$project"
 bin=node_modules/.bin
 step types "$bin/tsc" -p tsconfig.json
-step style "$bin/biome" ci .
+# "biome ci" colours every character even in a log file.
+colors=off
+[ ! -t 1 ] || colors=force
+step style "$bin/biome" ci --colors="$colors" .
 step 'unused code' "$bin/knip"
 step build "$BASH" scripts/build.sh
+# The tools that only this script calls are named in knip.json, since knip does not read shell scripts.
 step package "$bin/publint" --strict
 # The package is built already: packing must not build it again.
 step 'package types' env npm_config_ignore_scripts=true "$bin/attw" --pack . --profile esm-only
