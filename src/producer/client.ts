@@ -1,0 +1,238 @@
+/** The client that API services use: counters, points, many updates at once. */
+import type { Definitions, DefinitionsInput } from '../shared/definitions.ts';
+import { ProducerClosedError, SluiceError } from '../shared/errors.ts';
+import {
+  type CheckedUpdate,
+  checkCounter,
+  checkName,
+  checkPoints,
+  checkText,
+  checkUpdate,
+  LIMITS,
+  type Update,
+} from '../shared/update.ts';
+import type { Accepted, Applier } from './apply.ts';
+import type { ProducerMetrics } from './metrics.ts';
+import type { HistoryEntry, HistoryOptions, Reads } from './reads.ts';
+import { type Progress, Receipt } from './receipt.ts';
+
+/** One result of `apply`. */
+export type ApplyResult =
+  | ({ readonly ok: true } & Pick<Receipt, 'value' | 'duplicate' | 'persisted'>)
+  | {
+      readonly ok: false;
+      readonly error: { readonly code: string; readonly message: string; readonly retryable: boolean };
+    };
+
+export interface IncrementOptions {
+  /** Idempotency key, 1 to 255 bytes; remembered for the idempotency window. */
+  id?: string;
+}
+
+export interface PointsOptions {
+  /** Idempotency key, 1 to 255 bytes, unique in its account for ever. */
+  id: string;
+  reason?: string;
+  /** A JSON object, up to 8 KiB. */
+  metadata?: Record<string, unknown>;
+}
+
+type CounterName<D extends DefinitionsInput> = Extract<keyof NonNullable<D['counters']>, string>;
+type ProgramName<D extends DefinitionsInput> = Extract<keyof NonNullable<D['points']>, string>;
+
+export interface ClientParts {
+  readonly definitions: Definitions;
+  readonly applier: Applier;
+  readonly reads: Reads;
+  readonly progress: Progress;
+  readonly metrics: ProducerMetrics;
+  readonly closeConnections: () => Promise<void>;
+}
+
+/** Made by `createProducer`. */
+export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
+  readonly #parts: ClientParts;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: ClientParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws UnknownNameError */
+  counter(name: CounterName<D>): CounterHandle {
+    checkName('counter', name, this.#parts.definitions);
+    return new CounterHandle(name, this.#parts, update => this.#submit(update));
+  }
+
+  /** @throws UnknownNameError */
+  points(program: ProgramName<D>): PointsHandle {
+    checkName('program', program, this.#parts.definitions);
+    return new PointsHandle(program, this.#parts, update => this.#submit(update));
+  }
+
+  /**
+   * Sends many updates, in order, and gives one result each, in order. A bad one does not touch its neighbours.
+   * @throws ProducerClosedError
+   */
+  async apply(updates: readonly Update[]): Promise<ApplyResult[]> {
+    if (this.#closing) throw new ProducerClosedError();
+    if (updates.length === 0) return [];
+    const { applier, definitions, metrics, progress } = this.#parts;
+    return new Promise(resolve => {
+      const results: ApplyResult[] = new Array(updates.length);
+      let open = updates.length;
+      const put = (at: number, result: ApplyResult) => {
+        results[at] = result;
+        if (--open === 0) resolve(results);
+      };
+      for (let at = 0; at < updates.length; at++) {
+        let update: CheckedUpdate;
+        try {
+          update = checkUpdate(updates[at]!, definitions);
+        } catch (error) {
+          put(at, failed(error as SluiceError, metrics));
+          continue;
+        }
+        applier.add(update, result => {
+          put(
+            at,
+            result instanceof SluiceError
+              ? failed(result, metrics)
+              : new AppliedUpdate(result, update, progress),
+          );
+          if (!(result instanceof SluiceError)) metrics.accept(result.duplicate);
+        });
+      }
+    });
+  }
+
+  /** Sends what is buffered, then closes the connections. Calling it again waits for the first. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#parts.applier.drained();
+    this.#parts.progress.close();
+    await this.#parts.closeConnections();
+  }
+
+  #submit(update: CheckedUpdate): Promise<Receipt> {
+    const { applier, metrics, progress } = this.#parts;
+    return new Promise((resolve, reject) => {
+      if (this.#closing) return reject(new ProducerClosedError());
+      applier.add(update, result => {
+        if (result instanceof SluiceError) {
+          metrics.refuse(result.code);
+          reject(result);
+        } else {
+          metrics.accept(result.duplicate);
+          resolve(new Receipt(result, update, progress));
+        }
+      });
+    });
+  }
+}
+
+class AppliedUpdate extends Receipt {
+  readonly ok = true;
+}
+
+function failed({ code, message, retryable }: SluiceError, metrics: ProducerMetrics): ApplyResult {
+  metrics.refuse(code);
+  return { ok: false, error: { code, message, retryable } };
+}
+
+type Submit = (update: CheckedUpdate) => Promise<Receipt>;
+
+/** A named counter. */
+export class CounterHandle {
+  readonly name: string;
+  readonly #parts: ClientParts;
+  readonly #submit: Submit;
+
+  constructor(name: string, parts: ClientParts, submit: Submit) {
+    this.name = name;
+    this.#parts = parts;
+    this.#submit = submit;
+  }
+
+  /**
+   * Adds `by` (1 by default; may be negative, not zero).
+   * @throws InvalidUpdateError, OutOfRangeError, IdempotencyKeyReusedError, UnknownOutcomeError,
+   * RedisUnavailableError, RedisOutOfMemoryError, ProducerOverloadedError, ProducerClosedError
+   */
+  async increment(key: string, by?: number, options: IncrementOptions = {}): Promise<Receipt> {
+    return this.#submit(checkCounter(this.name, key, by, options.id, this.#parts.definitions));
+  }
+
+  /**
+   * The value, with every acknowledged increment in it; 0 for a key never counted.
+   * @throws InvalidUpdateError, RedisUnavailableError, DatabaseUnavailableError (only where the key is cold)
+   */
+  async get(key: string): Promise<number> {
+    return (await this.getMany([key]))[0]!;
+  }
+
+  /** Values in the order of the keys. Throws as `get` does. */
+  async getMany(keys: readonly string[]): Promise<number[]> {
+    for (const key of keys) checkText(key, 'INVALID_KEY', 'counter key', LIMITS.key);
+    return this.#parts.reads.values(keys.map(key => ({ kind: 'c', name: this.name, key })));
+  }
+}
+
+/** A points program. */
+export class PointsHandle {
+  readonly program: string;
+  readonly #parts: ClientParts;
+  readonly #submit: Submit;
+
+  constructor(program: string, parts: ClientParts, submit: Submit) {
+    this.program = program;
+    this.#parts = parts;
+    this.#submit = submit;
+  }
+
+  /**
+   * Adds points to an account. `amount` is a positive whole number.
+   * @throws InvalidUpdateError, OutOfRangeError, IdempotencyKeyReusedError, UnknownOutcomeError,
+   * RedisUnavailableError, RedisOutOfMemoryError, DatabaseUnavailableError (only where the account is cold),
+   * ProducerOverloadedError, ProducerClosedError
+   */
+  async credit(account: string, amount: number, options: PointsOptions): Promise<Receipt> {
+    return this.#submit(this.#entry(account, amount, options, 1));
+  }
+
+  /**
+   * Takes points from an account, never below the program's floor. `amount` is a positive whole number.
+   * @throws InsufficientPointsError, and what `credit` throws
+   */
+  async debit(account: string, amount: number, options: PointsOptions): Promise<Receipt> {
+    return this.#submit(this.#entry(account, amount, options, -1));
+  }
+
+  /** The balance, with every acknowledged entry in it; 0 for an account without entries. Throws as `CounterHandle.get`. */
+  async balance(account: string): Promise<number> {
+    checkText(account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
+    const [value] = await this.#parts.reads.values([{ kind: 'p', name: this.program, key: account }]);
+    return value!;
+  }
+
+  /** The account's entries, newest first, those still pending with `persisted: false`. */
+  async history(account: string, options: HistoryOptions = {}): Promise<HistoryEntry[]> {
+    checkText(account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
+    return this.#parts.reads.history(this.program, account, options);
+  }
+
+  #entry(account: string, amount: number, options: PointsOptions | undefined, sign: 1 | -1): CheckedUpdate {
+    // The sign is given by the method; an amount that is not a positive number is left for the check to refuse.
+    const signed =
+      typeof amount === 'number' && amount > 0 ? sign * amount : amount > 0 ? amount : Number.NaN;
+    const { id, reason, metadata } = options ?? ({} as PointsOptions);
+    return checkPoints(
+      { points: this.program, account, amount: signed, id, reason, metadata },
+      this.#parts.definitions,
+    );
+  }
+}

@@ -1,0 +1,24 @@
+/** `import { createProducer } from 'sluice'`: what API services use. */
+
+export {
+  type Definitions,
+  type DefinitionsInput,
+  defineConfig,
+  readDefinitions,
+} from '../shared/definitions.ts';
+export * from '../shared/errors.ts';
+export type { MysqlLocation } from '../shared/mysql.ts';
+export type { RedisLocation } from '../shared/redis.ts';
+export type { Settings } from '../shared/settings.ts';
+export type { CounterUpdate, PointsUpdate, Update } from '../shared/update.ts';
+export {
+  type ApplyResult,
+  type CounterHandle,
+  type IncrementOptions,
+  type PointsHandle,
+  type PointsOptions,
+  Sluice,
+} from './client.ts';
+export { createProducer, type ProducerOptions } from './producer.ts';
+export type { HistoryEntry, HistoryOptions } from './reads.ts';
+export type { PersistedOptions, Receipt } from './receipt.ts';

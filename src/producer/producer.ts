@@ -1,0 +1,116 @@
+/** Puts a producer together: connections, checks at start, and what the client needs. */
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import { Aligner } from '../shared/align.ts';
+import { systemClock } from '../shared/clock.ts';
+import { ColdReader } from '../shared/cold-read.ts';
+import { type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
+import { ConfigurationError, type PartitionHaltedError, SluiceError } from '../shared/errors.ts';
+import { Keys } from '../shared/keys.ts';
+import { createLog } from '../shared/log.ts';
+import { openTables } from '../shared/mapping.ts';
+import { checkSchema } from '../shared/migrate.ts';
+import { Database, databaseError, type MysqlLocation } from '../shared/mysql.ts';
+import { checkNamespace } from '../shared/namespace.ts';
+import { openQueue, wake } from '../shared/queue.ts';
+import { checkRedis, connectRedis, openRedis, type RedisLocation, redisPlace } from '../shared/redis.ts';
+import { parseSettings, type Settings } from '../shared/settings.ts';
+import { Applier } from './apply.ts';
+import { Sluice } from './client.ts';
+import { ProducerMetrics } from './metrics.ts';
+import { Reads } from './reads.ts';
+import { Progress } from './receipt.ts';
+
+export interface ProducerOptions<D extends DefinitionsInput> {
+  /** URL, or URL with credentials apart. */
+  redis: string | RedisLocation;
+  /** URL, or URL with credentials apart. */
+  mysql: string | MysqlLocation;
+  /** What `defineConfig` returned, or the content of `sluice.config.json`. */
+  definitions: D;
+  /** Prefix of hash tags and queue; `sluice` by default. */
+  namespace?: string;
+  /** Tuning options; see docs/configuration.md. */
+  settings?: Partial<Settings>;
+  /** Where the metrics go; a registry of its own by default. */
+  registry?: Registry;
+  /** A pino logger; silent by default. */
+  log?: Logger;
+}
+
+const CONNECTIONS = 4;
+
+/**
+ * Connects and checks both servers.
+ * @throws ConfigurationError, RedisUnavailableError, RedisUnsuitableError, DatabaseUnavailableError,
+ * DatabaseUnsuitableError, NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError
+ */
+export async function createProducer<const D extends DefinitionsInput>(
+  options: ProducerOptions<D>,
+): Promise<Sluice<D>> {
+  if (
+    typeof options !== 'object' ||
+    options === null ||
+    !options.redis ||
+    !options.mysql ||
+    !options.definitions
+  ) {
+    throw new ConfigurationError('createProducer needs { redis, mysql, definitions }.');
+  }
+  const definitions = parseDefinitions(options.definitions);
+  const settings = parseSettings(options.settings);
+  const keys = new Keys(checkNamespace(options.namespace ?? 'sluice'), settings.partitions);
+  const log = options.log ?? createLog('silent', 'stderr');
+  const redisLocation = typeof options.redis === 'string' ? { url: options.redis } : options.redis;
+  const mysqlLocation = typeof options.mysql === 'string' ? { url: options.mysql } : options.mysql;
+
+  const place = redisPlace(redisLocation);
+  const redis = openRedis(redisLocation, error =>
+    log.warn({ err: error }, 'Redis connection failed, reconnecting'),
+  );
+  let database: Database | undefined;
+  try {
+    database = new Database(mysqlLocation, { ...settings, connections: CONNECTIONS });
+    await connectRedis(redis, place);
+    await checkSchema(database, settings.partitions);
+    await checkRedis(redis, keys, place);
+    const tables = await openTables(database, definitions);
+    const aligner = new Aligner(redis, database, keys, log);
+    await aligner.alignAll((error: PartitionHaltedError) => log.error({ err: error }, 'partition is halted'));
+    const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
+    const queue = openQueue(redis, keys);
+    const reads = new Reads({ redis, place, database, keys, cold, liveTtlMs: settings.liveTtlMs });
+    const applier = new Applier({
+      redis,
+      place,
+      keys,
+      settings,
+      clock: systemClock,
+      log,
+      aligner,
+      loadAccounts: async (partition, updates) => {
+        const byProgram = Map.groupBy(updates, update => update.name);
+        await Promise.all([...byProgram.values()].flatMap(group => reads.load(partition, group)));
+      },
+      wake: partition => wake(queue, partition, settings.flushIntervalMs, settings.attempts),
+    });
+    await applier.synchronize();
+    const opened = database;
+    return new Sluice<D>({
+      definitions,
+      applier,
+      reads,
+      progress: new Progress(redis, opened, keys, systemClock),
+      metrics: new ProducerMetrics(options.registry),
+      closeConnections: async () => {
+        await queue.close();
+        redis.disconnect();
+        await opened.close();
+      },
+    });
+  } catch (error) {
+    redis.disconnect();
+    await database?.close().catch(() => {});
+    throw error instanceof SluiceError ? error : databaseError(error, database?.place ?? 'MySQL');
+  }
+}

@@ -1,0 +1,202 @@
+/** Reads of single values, many values, and an account's history, pending updates included. */
+import type { ColdKey, ColdReader } from '../shared/cold-read.ts';
+import { InvalidUpdateError } from '../shared/errors.ts';
+import { itemOf, type Keys } from '../shared/keys.ts';
+import { type Database, databaseError, readSql } from '../shared/mysql.ts';
+import { parseRecord } from '../shared/record.ts';
+import { defineScript, type RedisConnection, redisError, type Script } from '../shared/redis.ts';
+import { checkText, LIMITS } from '../shared/update.ts';
+
+/** One change of an account, as `history` gives it. */
+export interface HistoryEntry {
+  readonly id: string;
+  readonly amount: number;
+  /** Balance right after; what Redis answered while the entry is pending, what the ledger holds afterwards. */
+  readonly balanceAfter: number;
+  readonly reason: string | null;
+  readonly metadata: Record<string, unknown> | null;
+  readonly createdAt: Date;
+  /** Whether it is in MySQL. */
+  readonly persisted: boolean;
+}
+
+export interface HistoryOptions {
+  /** Most entries, 1 to 1,000; 50 by default. */
+  limit?: number;
+  /** Id of the entry before which (older) to go on: the last one of the page before. */
+  before?: string;
+}
+
+export interface ReadParts {
+  readonly redis: RedisConnection;
+  readonly place: string;
+  readonly database: Database;
+  readonly keys: Keys;
+  readonly cold: ColdReader;
+  readonly liveTtlMs: number;
+}
+
+const HISTORY = readSql(new URL('./sql/history.sql', import.meta.url));
+/** Keys in one script call or one statement. */
+const CHUNK = 500;
+/** Pending entries of one account that `history` walks through at most. */
+const PENDING_LIMIT = 10_000;
+
+export class Reads {
+  readonly #parts: ReadParts;
+  readonly #read: Script<string[]>;
+  readonly #history: Script<string[]>;
+  /** Loads under way by item: concurrent readers of a cold key share one. */
+  readonly #loads = new Map<string, Promise<number>>();
+
+  constructor(parts: ReadParts) {
+    this.#parts = parts;
+    this.#read = defineScript(parts.redis, 'read', new URL('./read.lua', import.meta.url));
+    this.#history = defineScript(parts.redis, 'history', new URL('./history.lua', import.meta.url));
+  }
+
+  /** Values of keys of one name, in order. Throws what `ColdReader.load` does. */
+  async values(wanted: readonly ColdKey[]): Promise<number[]> {
+    const values: number[] = new Array(wanted.length);
+    const places = new Map<number, number[]>();
+    for (const [at, { key }] of wanted.entries()) {
+      const partition = this.#parts.keys.partitionOf(key);
+      const list = places.get(partition);
+      if (list) list.push(at);
+      else places.set(partition, [at]);
+    }
+    await Promise.all(
+      [...places].map(async ([partition, list]) => {
+        for (let from = 0; from < list.length; from += CHUNK) {
+          await this.#chunk(partition, list.slice(from, from + CHUNK), wanted, values);
+        }
+      }),
+    );
+    return values;
+  }
+
+  async #chunk(
+    partition: number,
+    places: readonly number[],
+    wanted: readonly ColdKey[],
+    values: number[],
+  ): Promise<void> {
+    const args = places.flatMap(at => [wanted[at]!.kind, itemOf(wanted[at]!.name, wanted[at]!.key)]);
+    const [status, ...live] = await this.#read(
+      this.#parts.keys.state(partition),
+      this.#parts.liveTtlMs,
+      ...args,
+    ).catch(error => {
+      throw redisError(error, this.#parts.place);
+    });
+    const cold: number[] = [];
+    for (const [index, at] of places.entries()) {
+      const value = status === 'ok' ? live[index] : '-';
+      if (value === '-' || value === undefined) cold.push(at);
+      else values[at] = Number(value);
+    }
+    if (cold.length === 0) return;
+    const loaded = await Promise.all(
+      this.load(
+        partition,
+        cold.map(at => wanted[at]!),
+      ),
+    );
+    for (const [index, at] of cold.entries()) values[at] = loaded[index]!;
+  }
+
+  /** Makes keys of one partition and name live; keys that are being loaded already are not loaded again. */
+  load(partition: number, keys: readonly ColdKey[]): Promise<number>[] {
+    const missing = new Map<string, ColdKey>();
+    for (const key of keys) {
+      const item = key.kind + itemOf(key.name, key.key);
+      if (!this.#loads.has(item)) missing.set(item, key);
+    }
+    if (missing.size > 0) {
+      const batch = this.#parts.cold.load(partition, [...missing.values()]);
+      for (const [at, item] of [...missing.keys()].entries()) {
+        const one = batch.then(values => values[at]!).finally(() => this.#loads.delete(item));
+        one.catch(() => {});
+        this.#loads.set(item, one);
+      }
+    }
+    return keys.map(key => this.#loads.get(key.kind + itemOf(key.name, key.key))!);
+  }
+
+  /** Newest first. @throws InvalidUpdateError, RedisUnavailableError, DatabaseUnavailableError */
+  async history(program: string, account: string, options: HistoryOptions): Promise<HistoryEntry[]> {
+    const limit = options.limit ?? 50;
+    if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
+      throw new InvalidUpdateError(
+        'INVALID_UPDATE',
+        'The limit of a history must be a whole number from 1 to 1000.',
+      );
+    }
+    if (options.before !== undefined) checkText(options.before, 'INVALID_ID', 'id', LIMITS.id);
+    // Redis first: an entry that a flush moves between the two reads is then seen twice, never missed.
+    const pending = await this.#pending(
+      program,
+      account,
+      options.before === undefined ? limit : PENDING_LIMIT,
+    );
+    const place = options.before === undefined ? -1 : pending.findIndex(entry => entry.id === options.before);
+    const isPendingPage = options.before === undefined || place >= 0;
+    const page = isPendingPage ? pending.slice(place + 1, place + 1 + limit) : [];
+    // Entries that were pending a moment ago may have been flushed meanwhile, so MySQL is asked for a whole page.
+    const persisted = await this.#persisted(
+      program,
+      account,
+      isPendingPage ? null : options.before!,
+      limit + page.length,
+    );
+    const known = new Set(persisted.map(entry => entry.id));
+    return [...page.filter(entry => !known.has(entry.id)), ...persisted].slice(0, limit);
+  }
+
+  async #pending(program: string, account: string, most: number): Promise<HistoryEntry[]> {
+    const partition = this.#parts.keys.partitionOf(account);
+    const records = await this.#history(
+      this.#parts.keys.state(partition),
+      itemOf(program, account),
+      most,
+    ).catch(error => {
+      throw redisError(error, this.#parts.place);
+    });
+    return records.map(record => {
+      const { id, amount, balance, reason, metadata, acceptedAt } = parseRecord(record);
+      return {
+        id,
+        amount,
+        balanceAfter: balance,
+        reason,
+        metadata,
+        createdAt: new Date(acceptedAt),
+        persisted: false,
+      };
+    });
+  }
+
+  async #persisted(
+    program: string,
+    account: string,
+    before: string | null,
+    limit: number,
+  ): Promise<HistoryEntry[]> {
+    const { database } = this.#parts;
+    const name = Buffer.from(program);
+    const key = Buffer.from(account);
+    const cursor = before === null ? null : Buffer.from(before);
+    const rows = await database.query(HISTORY, [name, key, cursor, name, key, cursor, limit]).catch(error => {
+      throw databaseError(error, database.place);
+    });
+    return rows.map(row => ({
+      id: String(row.entry_id),
+      amount: Number(row.amount),
+      balanceAfter: Number(row.balance_after),
+      reason: row.reason as string | null,
+      metadata: typeof row.metadata === 'string' ? JSON.parse(row.metadata) : row.metadata,
+      createdAt: row.created_at as Date,
+      persisted: true,
+    }));
+  }
+}

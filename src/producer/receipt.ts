@@ -1,0 +1,145 @@
+/** `persisted()`: waits until the batches up to an update's mark are in MySQL. One poll per partition serves all waiters. */
+import { type Clock, pause } from '../shared/clock.ts';
+import {
+  PersistenceUnknownError,
+  PersistTimeoutError,
+  ProducerClosedError,
+  QuarantinedError,
+} from '../shared/errors.ts';
+import type { Keys } from '../shared/keys.ts';
+import { type Database, databaseError } from '../shared/mysql.ts';
+import type { RedisConnection } from '../shared/redis.ts';
+import type { CheckedUpdate } from '../shared/update.ts';
+import type { Accepted, Mark } from './apply.ts';
+
+export interface PersistedOptions {
+  /** Longest wait, ms; 30,000 by default. */
+  timeoutMs?: number;
+}
+
+/** What a producer answers for an accepted update. */
+export class Receipt {
+  /** The live value right after the update; null for a counter that is not live (cold). */
+  readonly value: number | null;
+  /** The id had been used for the same update: nothing was changed, `value` is the first answer. */
+  readonly duplicate: boolean;
+  readonly #mark: Mark;
+  readonly #update: CheckedUpdate;
+  readonly #progress: Progress;
+
+  constructor(accepted: Accepted, update: CheckedUpdate, progress: Progress) {
+    this.value = accepted.value;
+    this.duplicate = accepted.duplicate;
+    this.#mark = accepted.mark;
+    this.#update = update;
+    this.#progress = progress;
+  }
+
+  /**
+   * Resolves once the update is in MySQL (it may resolve a batch later than it could).
+   * @throws PersistTimeoutError, QuarantinedError, PersistenceUnknownError, ProducerClosedError
+   */
+  persisted(options: PersistedOptions = {}): Promise<void> {
+    return this.#progress.reached(this.#mark, this.#update, options.timeoutMs ?? 30_000);
+  }
+}
+
+interface Waiter {
+  readonly mark: Mark;
+  readonly kind: CheckedUpdate['kind'];
+  readonly settle: (outcome: 'reached' | 'quarantine' | Error) => void;
+}
+
+const POLL_MS = 25;
+
+export class Progress {
+  readonly #redis: RedisConnection;
+  readonly #database: Database;
+  readonly #keys: Keys;
+  readonly #clock: Clock;
+  readonly #waiters = new Map<number, Set<Waiter>>();
+  readonly #closed = new AbortController();
+
+  constructor(redis: RedisConnection, database: Database, keys: Keys, clock: Clock) {
+    this.#redis = redis;
+    this.#database = database;
+    this.#keys = keys;
+    this.#clock = clock;
+  }
+
+  async reached(mark: Mark, update: CheckedUpdate, timeoutMs: number): Promise<void> {
+    const outcome = await this.#wait(mark, update.kind, timeoutMs);
+    if (outcome instanceof Error) throw outcome;
+    if (outcome === 'quarantine') await this.#checkQuarantine(mark, update);
+  }
+
+  close(): void {
+    this.#closed.abort();
+    for (const waiters of this.#waiters.values())
+      for (const waiter of waiters) waiter.settle(new ProducerClosedError());
+  }
+
+  #wait(
+    mark: Mark,
+    kind: CheckedUpdate['kind'],
+    timeoutMs: number,
+  ): Promise<'reached' | 'quarantine' | Error> {
+    if (this.#closed.signal.aborted) return Promise.resolve(new ProducerClosedError());
+    return new Promise(resolve => {
+      let waiters = this.#waiters.get(mark.partition);
+      const started = waiters !== undefined;
+      if (!waiters) this.#waiters.set(mark.partition, (waiters = new Set()));
+      const timer = setTimeout(() => waiter.settle(new PersistTimeoutError(timeoutMs)), timeoutMs);
+      const waiter: Waiter = {
+        mark,
+        kind,
+        settle: outcome => {
+          clearTimeout(timer);
+          this.#waiters.get(mark.partition)?.delete(waiter);
+          resolve(outcome);
+        },
+      };
+      waiters.add(waiter);
+      if (!started) void this.#poll(mark.partition, waiters);
+    });
+  }
+
+  async #poll(partition: number, waiters: Set<Waiter>): Promise<void> {
+    while (waiters.size > 0 && !this.#closed.signal.aborted) {
+      const reply = await this.#redis
+        .hmget(this.#keys.state(partition), 'epoch', 'poppedAcked', 'entryAcked', 'quarantined')
+        .catch(() => undefined);
+      if (reply?.[0]) for (const waiter of waiters) look(waiter, reply);
+      if (waiters.size > 0) await pause(POLL_MS, this.#closed.signal);
+    }
+    this.#waiters.delete(partition);
+  }
+
+  /** Something of the partition went into quarantine meanwhile; was it this update? */
+  async #checkQuarantine(mark: Mark, update: CheckedUpdate): Promise<void> {
+    const [row] = await this.#database
+      .query(
+        `SELECT error_code FROM sluice_quarantine
+         WHERE kind = ? AND name = ? AND item_key = ? AND created_at >= FROM_UNIXTIME(? / 1000)
+           AND (kind = 'counter' OR JSON_UNQUOTE(JSON_EXTRACT(payload, '$[2]')) = ?) LIMIT 1`,
+        [
+          update.kind === 'c' ? 'counter' : 'entry',
+          Buffer.from(update.name),
+          Buffer.from(update.key),
+          mark.time - 1000,
+          update.id,
+        ],
+      )
+      .catch(error => {
+        throw databaseError(error, this.#database.place);
+      });
+    if (row) throw new QuarantinedError(update.name, String(row.error_code));
+  }
+}
+
+function look(waiter: Waiter, [epoch, popped, acked, quarantined]: (string | null)[]): void {
+  const { mark, kind, settle } = waiter;
+  if (epoch !== mark.epoch) return settle(new PersistenceUnknownError());
+  if (kind === 'c' ? Number(popped) < mark.pushed : Number(acked) < mark.entries) return;
+  settle(Number(quarantined) > mark.quarantined ? 'quarantine' : 'reached');
+}

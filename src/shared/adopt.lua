@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- Creates a partition's state, or brings it up to the watermark, under a new epoch: live values under the old epoch
+-- are never read again. Refuses where the epoch is not the one that the caller saw.
+--
+-- KEYS[1]  {namespace:partition}:state
+-- ARGV     1 epoch seen ('' for no state)   2 new epoch   3 sequence of the watermark
+-- Reply    1, or 0 where somebody else was faster
+
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token')
+if (state[1] or '') ~= ARGV[1] then return 0 end
+if not state[1] then
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'sequence', ARGV[3], 'token', '', 'updates', 0, 'claimed', 0,
+    'pushed', 0, 'popped', 0, 'poppedAcked', 0, 'entryNext', 1, 'entryClaimed', 1, 'entryAcked', 1, 'quarantined', 0,
+    'flightUpdates', 0, 'flightOldest', 0, 'flightSince', 0)
+  return 1
+end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[2])
+if state[3] == '' and tonumber(state[2]) < tonumber(ARGV[3]) then redis.call('HSET', KEYS[1], 'sequence', ARGV[3]) end
+return 1

@@ -1,0 +1,84 @@
+/**
+ * Brings a partition's state in Redis and its watermark in MySQL back together where nothing is in flight to do it:
+ * Redis is empty or behind (it adopts the watermark), or the epochs differ (both get a new one). A database that is
+ * behind Redis is never followed.
+ *
+ * A new epoch is always one that was never used: going back to an old one would bring old live values back.
+ */
+import type { Logger } from 'pino';
+import { randomToken } from './clock.ts';
+import { PartitionHaltedError } from './errors.ts';
+import type { Keys } from './keys.ts';
+import type { Database } from './mysql.ts';
+import { defineScript, type RedisConnection, type Script } from './redis.ts';
+import { lockWatermark } from './watermark.ts';
+
+export type Alignment = 'aligned' | 'adopted' | 'contested';
+
+export class Aligner {
+  readonly #redis: RedisConnection;
+  readonly #database: Database;
+  readonly #keys: Keys;
+  readonly #log: Logger;
+  readonly #adopt: Script<number>;
+
+  constructor(redis: RedisConnection, database: Database, keys: Keys, log: Logger) {
+    this.#redis = redis;
+    this.#database = database;
+    this.#keys = keys;
+    this.#log = log;
+    this.#adopt = defineScript(redis, 'adopt', new URL('./adopt.lua', import.meta.url));
+  }
+
+  /**
+   * `contested` means that somebody else changed the partition meanwhile; look again.
+   * @throws PartitionHaltedError where the database went back in time; NotMigratedError
+   */
+  async align(partition: number): Promise<Alignment> {
+    const state = this.#keys.state(partition);
+    return this.#database
+      .transaction(async connection => {
+        // The lock keeps the watermark still, so that what Redis says next can be compared with it.
+        const watermark = await lockWatermark(connection, partition);
+        const [epoch, sequenceText, token] = await this.#redis.hmget(state, 'epoch', 'sequence', 'token');
+        const sequence = Number(sequenceText ?? 0);
+        const reachable = watermark.sequence + (token ? 1 : 0);
+        if (epoch && sequence > reachable) {
+          throw new PartitionHaltedError('DATABASE_WENT_BACK', partition, sequence, watermark.sequence);
+        }
+        const behind = !token && sequence < watermark.sequence;
+        if (epoch && epoch === watermark.epoch && !behind) return 'aligned';
+        const fresh = randomToken();
+        await connection.query(
+          'UPDATE sluice_partitions SET epoch = ?, updated_at = UTC_TIMESTAMP(3) WHERE partition_id = ?',
+          [fresh, partition],
+        );
+        const adopted = await this.#adopt(state, epoch ?? '', fresh, watermark.sequence);
+        if (adopted !== 1) throw new Contested();
+        const story = { partition, sequence, watermark: watermark.sequence, hadState: Boolean(epoch) };
+        if (epoch || watermark.sequence > 0)
+          this.#log.warn(story, 'partition brought up to its watermark under a new epoch');
+        else this.#log.debug(story, 'partition created');
+        return 'adopted' as const;
+      })
+      .catch(error => {
+        if (error instanceof Contested) return 'contested' as const;
+        throw error;
+      });
+  }
+
+  /** Aligns all partitions; used once at start. */
+  async alignAll(onHalted: (error: PartitionHaltedError) => void): Promise<void> {
+    for (let partition = 0; partition < this.#keys.partitions; partition++) {
+      try {
+        await this.align(partition);
+      } catch (error) {
+        if (!(error instanceof PartitionHaltedError)) throw error;
+        onHalted(error);
+      }
+    }
+  }
+}
+
+/** Rolls the transaction back where the script refused. */
+class Contested extends Error {}

@@ -1,0 +1,28 @@
+/** Time and randomness, injected so that tests and simulations can own them. */
+import { randomBytes } from 'node:crypto';
+
+export interface Clock {
+  /** Milliseconds on a clock that never goes back; only differences mean anything. */
+  now(): number;
+}
+
+export const systemClock: Clock = { now: () => performance.now() };
+
+/** A token, request id or epoch: 96 random bits. */
+export function randomToken(): string {
+  return randomBytes(12).toString('base64url');
+}
+
+/** Resolves after `ms`, or at once when the signal aborts. Never rejects. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal?.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener('abort', done, { once: true });
+  });
+}

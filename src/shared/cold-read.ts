@@ -1,0 +1,158 @@
+/**
+ * Exact values of cold keys: what MySQL holds, plus what Redis holds and MySQL does not. One SQL statement reads the
+ * value with the watermark, one script adds what the watermark does not cover; where a flush came between the two, the
+ * script says so and both are read again, the third time with the watermark held still.
+ */
+import type { PoolConnection } from 'mysql2/promise';
+import type { Aligner } from './align.ts';
+import { OutOfRangeError, PartitionHaltedError, ReadUnsettledError } from './errors.ts';
+import { itemOf, type Keys, type Kind } from './keys.ts';
+import { type Database, databaseError, queryRows } from './mysql.ts';
+import { defineScript, type RedisConnection, redisError, type Script } from './redis.ts';
+import type { ValueTables } from './tables.ts';
+import { toWatermark } from './watermark.ts';
+
+export interface ColdKey {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly key: string;
+}
+
+/** A key's live value beside what it should be. */
+export interface Comparison extends ColdKey {
+  /** Undefined where the key is not live. */
+  readonly live: number | undefined;
+  readonly expected: number;
+}
+
+type Mode = 'load' | 'compare';
+const PLAIN_TRIES = 2;
+const TRIES = 8;
+
+export class ColdReader {
+  readonly #database: Database;
+  readonly #keys: Keys;
+  readonly #tables: ValueTables;
+  readonly #aligner: Aligner;
+  readonly #liveTtlMs: number;
+  readonly #place: string;
+  readonly #load: Script<string[]>;
+
+  constructor(
+    redis: RedisConnection,
+    place: string,
+    database: Database,
+    keys: Keys,
+    tables: ValueTables,
+    aligner: Aligner,
+    liveTtlMs: number,
+  ) {
+    this.#place = place;
+    this.#database = database;
+    this.#keys = keys;
+    this.#tables = tables;
+    this.#aligner = aligner;
+    this.#liveTtlMs = liveTtlMs;
+    this.#load = defineScript(redis, 'load', new URL('./load.lua', import.meta.url));
+  }
+
+  /**
+   * Makes keys of one partition and one table live and gives their values, in order.
+   * @throws DatabaseUnavailableError, RedisUnavailableError, ReadUnsettledError, PartitionHaltedError, OutOfRangeError
+   */
+  async load(partition: number, keys: readonly ColdKey[]): Promise<number[]> {
+    const found = await this.#read('load', partition, keys);
+    return found.map((value, at) => {
+      if (value === 'x') throw new OutOfRangeError(keys[at]!.name);
+      return Number(value);
+    });
+  }
+
+  /** Compares without changing anything. Throws as `load` does. */
+  async compare(partition: number, keys: readonly ColdKey[]): Promise<Comparison[]> {
+    const found = await this.#read('compare', partition, keys);
+    return found.map((pair, at) => {
+      const [live, expected] = pair.split(' ');
+      return { ...keys[at]!, live: live === '-' ? undefined : Number(live), expected: Number(expected) };
+    });
+  }
+
+  async #read(mode: Mode, partition: number, keys: readonly ColdKey[]): Promise<string[]> {
+    let reason = '';
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const held = attempt >= PLAIN_TRIES;
+      const use = async (connection: PoolConnection) => {
+        if (held) {
+          await connection.query(
+            'SELECT sequence FROM sluice_partitions WHERE partition_id = ? LOCK IN SHARE MODE',
+            [partition],
+          );
+        }
+        return this.#once(mode, connection, partition, keys);
+      };
+      const [status, ...rest] = await (held
+        ? this.#database.transaction(use)
+        : this.#database.session(use)
+      ).catch(error => {
+        throw databaseError(error, this.#database.place);
+      });
+      if (status === 'ok') return rest;
+      reason = `${status} ${rest.join(' ')}`.trim();
+      if (status === 'again' && rest[0] === 'ahead' && held) throw await this.#halted(partition);
+      // Under the lock these are no passing states; before it, an absent state will not appear by itself either.
+      if (status === 'absent' || held) await this.#aligner.align(partition);
+    }
+    throw new ReadUnsettledError(partition, reason);
+  }
+
+  async #once(
+    mode: Mode,
+    connection: PoolConnection,
+    partition: number,
+    keys: readonly ColdKey[],
+  ): Promise<string[]> {
+    const table = this.#tables.of(keys[0]!.kind, keys[0]!.name);
+    const rows = await queryRows(connection, table.read, [
+      JSON.stringify(keys.map(({ name, key }) => [name, key])),
+      partition,
+    ]);
+    if (rows.length === 0) return ['absent'];
+    const values = new Map(
+      rows.map(row => [
+        itemOf(String(row.name), String(row.item_key)),
+        Number(row.value) + Number(row.quarantined),
+      ]),
+    );
+    const watermark = toWatermark(rows[0]!);
+    const args = keys.flatMap(({ kind, name, key }) => [
+      kind,
+      itemOf(name, key),
+      values.get(itemOf(name, key)) ?? 0,
+    ]);
+    try {
+      return await this.#load(
+        this.#keys.state(partition),
+        mode,
+        this.#liveTtlMs,
+        watermark.epoch,
+        watermark.sequence,
+        watermark.token,
+        ...args,
+      );
+    } catch (error) {
+      throw redisError(error, this.#place);
+    }
+  }
+
+  /** What the aligner says under its own lock counts; the read may have seen a partition in the middle of a change. */
+  async #halted(partition: number): Promise<Error> {
+    try {
+      await this.#aligner.align(partition);
+      return new ReadUnsettledError(partition, 'ahead');
+    } catch (error) {
+      return error instanceof PartitionHaltedError
+        ? error
+        : (databaseError(error, this.#database.place) as Error);
+    }
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * Every error that Sluice raises: one class each, with a stable code, whether the same call may be repeated, and a
+ * message that says what happened, to what, and what to do next. Callers match on `code` or class, never on text.
+ */
+
+interface Details {
+  cause?: unknown;
+}
+
+/** Base of all Sluice errors. */
+export abstract class SluiceError extends Error {
+  /** Stable identifier, safe to match on. */
+  abstract readonly code: string;
+  /** Whether repeating the same call (with the same idempotency key) can succeed without other changes. */
+  readonly retryable: boolean = false;
+
+  constructor(message: string, details: Details = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = new.target.name;
+  }
+}
+
+/** The update itself is malformed; `code` says which part. Nothing was sent. */
+export class InvalidUpdateError extends SluiceError {
+  readonly code: InvalidUpdateCode;
+  constructor(code: InvalidUpdateCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+export type InvalidUpdateCode =
+  | 'INVALID_UPDATE'
+  | 'INVALID_AMOUNT'
+  | 'INVALID_KEY'
+  | 'INVALID_ACCOUNT'
+  | 'INVALID_ID'
+  | 'MISSING_ID'
+  | 'INVALID_REASON'
+  | 'INVALID_METADATA';
+
+/** A counter or program that the definitions do not name. */
+export class UnknownNameError extends SluiceError {
+  readonly code: 'UNKNOWN_COUNTER' | 'UNKNOWN_PROGRAM';
+  constructor(kind: 'counter' | 'program', name: unknown, known: readonly string[]) {
+    const names = known.length > 0 ? known.join(', ') : 'none';
+    super(`${kind} ${JSON.stringify(name)} is not defined (defined: ${names}); add it to the definitions.`);
+    this.code = kind === 'counter' ? 'UNKNOWN_COUNTER' : 'UNKNOWN_PROGRAM';
+  }
+}
+
+/** The debit would take the balance below the program's floor. Nothing was changed. */
+export class InsufficientPointsError extends SluiceError {
+  readonly code = 'INSUFFICIENT_POINTS';
+  /** Balance at the time of refusal, points. */
+  readonly balance: number;
+  constructor(program: string, amount: number, balance: number, floor: number) {
+    super(
+      `A debit of ${-amount} from program ${program} was refused: the balance is ${balance} and may not fall below ${floor}.`,
+    );
+    this.balance = balance;
+  }
+}
+
+/** The amount, the pending sum or the live value would leave plus or minus 2^53 - 1. Nothing was changed. */
+export class OutOfRangeError extends SluiceError {
+  readonly code = 'OUT_OF_RANGE';
+  constructor(name: string) {
+    super(
+      `An update of ${name} was refused: its value would leave the safe integer range of plus or minus 2^53-1.`,
+    );
+  }
+}
+
+/** The same idempotency key came with other content. Nothing was changed. */
+export class IdempotencyKeyReusedError extends SluiceError {
+  readonly code = 'IDEMPOTENCY_KEY_REUSED';
+  constructor(name: string) {
+    super(
+      `An update of ${name} reuses the id of an earlier update with other content; give every update an id of its own.`,
+    );
+  }
+}
+
+/** No answer came before the deadline: the update may have been applied. Safe to repeat with the same id. */
+export class UnknownOutcomeError extends SluiceError {
+  readonly code = 'UNKNOWN_OUTCOME';
+  override readonly retryable = true;
+  constructor(details: Details = {}) {
+    super(
+      'Redis did not answer before the deadline, so the update may or may not be applied; repeat it with the same id.',
+      details,
+    );
+  }
+}
+
+/** Redis could not be reached; nothing was applied. */
+export class RedisUnavailableError extends SluiceError {
+  readonly code = 'REDIS_UNAVAILABLE';
+  override readonly retryable = true;
+  constructor(where: string, details: Details = {}) {
+    super(
+      `Redis at ${where} cannot be used now; check that it runs and can be reached, then repeat the call.`,
+      details,
+    );
+  }
+}
+
+/** Redis refused the write because it is at maxmemory; nothing was applied. */
+export class RedisOutOfMemoryError extends SluiceError {
+  readonly code = 'REDIS_OUT_OF_MEMORY';
+  override readonly retryable = true;
+  constructor(details: Details = {}) {
+    super(
+      'Redis is at its maxmemory and refused the update; let the workers drain it or give it more memory.',
+      details,
+    );
+  }
+}
+
+/** MySQL could not be reached, or cannot take writes now. */
+export class DatabaseUnavailableError extends SluiceError {
+  readonly code = 'DATABASE_UNAVAILABLE';
+  override readonly retryable = true;
+  constructor(where: string, details: Details = {}) {
+    super(
+      `The database at ${where} cannot be used now; check that it runs and can be reached, then repeat the call.`,
+      details,
+    );
+  }
+}
+
+/** Redis or MySQL refused the credentials, or does not allow this user a command that Sluice needs. */
+export class AccessDeniedError extends SluiceError {
+  readonly code = 'ACCESS_DENIED';
+  constructor(server: 'Redis' | 'The database', where: string, details: Details = {}) {
+    super(
+      `${server} at ${where} refused these credentials or this user's rights; check user, password and grants.`,
+      details,
+    );
+  }
+}
+
+/** Configuration, definitions or options are wrong. */
+export class ConfigurationError extends SluiceError {
+  readonly code = 'INVALID_CONFIGURATION';
+}
+
+/** This Redis cannot keep Sluice's promises: it may evict, or it is too old. */
+export class RedisUnsuitableError extends SluiceError {
+  readonly code = 'REDIS_UNSUITABLE';
+}
+
+/** This database, or a mapped table in it, cannot keep Sluice's promises. */
+export class DatabaseUnsuitableError extends SluiceError {
+  readonly code = 'DATABASE_UNSUITABLE';
+}
+
+/** The configured number of partitions is not the recorded one. */
+export class PartitionCountError extends SluiceError {
+  readonly code = 'PARTITION_COUNT_MISMATCH';
+  constructor(configured: number, recorded: number, where: string) {
+    super(
+      `This process is configured for ${configured} partitions, but ${where} was set up with ${recorded}. ` +
+        `Set SLUICE_PARTITIONS=${recorded}; to really change the number, stop all producers, run "sluice drain", ` +
+        'then start again with a new namespace and an empty database schema, copying the tables of values over.',
+    );
+  }
+}
+
+/** The database has no Sluice schema, or lost a watermark row. */
+export class NotMigratedError extends SluiceError {
+  readonly code = 'NOT_MIGRATED';
+  constructor(what: string, details: Details = {}) {
+    super(`${what}; run sluice migrate.`, details);
+  }
+}
+
+/** Redis or MySQL was written by a newer version of Sluice. */
+export class NewerFormatError extends SluiceError {
+  readonly code = 'NEWER_FORMAT';
+  constructor(where: string, found: number, known: number) {
+    super(`${where} has format ${found}, this version of Sluice knows ${known}; update this process.`);
+  }
+}
+
+/** A partition stands still because Redis or MySQL is not what it was; an operator has to decide. */
+export class PartitionHaltedError extends SluiceError {
+  readonly code: 'DATABASE_WENT_BACK' | 'REDIS_BACKUP_RESTORED';
+  constructor(code: PartitionHaltedError['code'], partition: number, sequence: number, watermark: number) {
+    const story =
+      code === 'DATABASE_WENT_BACK'
+        ? 'the database is behind Redis, as after the restore of an older backup of the database'
+        : 'its batch is older than the journal, as after the restore of an old backup of Redis';
+    super(
+      `Partition ${partition} is halted: ${story} (batch ${sequence}, watermark ${watermark}). ` +
+        'Nothing of it is written until an operator has compared both sides; see docs/guarantees.md.',
+    );
+    this.code = code;
+  }
+}
+
+/** The producer's buffer is full, since Redis is slower than the callers. Nothing was sent. */
+export class ProducerOverloadedError extends SluiceError {
+  readonly code = 'PRODUCER_OVERLOADED';
+  override readonly retryable = true;
+  constructor(limit: number) {
+    super(
+      `The producer holds ${limit} updates of one partition that Redis has not taken yet; slow down and repeat.`,
+    );
+  }
+}
+
+/** The producer was closed before the call. */
+export class ProducerClosedError extends SluiceError {
+  readonly code = 'PRODUCER_CLOSED';
+  constructor() {
+    super('This producer is closed; create another one.');
+  }
+}
+
+/** `persisted()` waited its time out; the update is still on its way. */
+export class PersistTimeoutError extends SluiceError {
+  readonly code = 'PERSIST_TIMEOUT';
+  override readonly retryable = true;
+  constructor(timeoutMs: number) {
+    super(
+      `The update was not in the database after ${timeoutMs} ms; it is still pending, wait again or look at the workers.`,
+    );
+  }
+}
+
+/** The partition's epoch changed while waiting: a loss in Redis was found, this update may be part of it. */
+export class PersistenceUnknownError extends SluiceError {
+  readonly code = 'PERSISTENCE_UNKNOWN';
+  constructor() {
+    super(
+      'Redis lost answered writes while this update was on its way, so it may be lost; compare with the database.',
+    );
+  }
+}
+
+/** MySQL refused the update for its own sake; it waits in quarantine. */
+export class QuarantinedError extends SluiceError {
+  readonly code = 'QUARANTINED';
+  constructor(name: string, errorCode: string) {
+    super(`The update of ${name} was refused by the database (${errorCode}) and is in sluice_quarantine.`);
+  }
+}
+
+/** Live values keep moving away under a read; the partition is being repaired. */
+export class ReadUnsettledError extends SluiceError {
+  readonly code = 'READ_UNSETTLED';
+  override readonly retryable = true;
+  constructor(partition: number, reason: string) {
+    super(
+      `Partition ${partition} could not be read exactly (${reason}); repeat the call, and look at the workers if it goes on.`,
+    );
+  }
+}

@@ -1,0 +1,71 @@
+/** What the partitions hold, as Redis says it: for the sweep, the metrics, `status` and `drain`. */
+import type { Keys } from './keys.ts';
+import { defineScript, type RedisConnection, type Script } from './redis.ts';
+
+export interface PartitionStatus {
+  readonly partition: number;
+  readonly epoch: string;
+  /** Sequence number of the batch claimed last. */
+  readonly sequence: number;
+  /** Token of the batch in flight, '' where there is none. */
+  readonly token: string;
+  readonly pendingUpdates: number;
+  /** Distinct counter keys and accounts. */
+  readonly pendingKeys: number;
+  readonly pendingEntries: number;
+  /** Updates in the batch in flight. */
+  readonly inFlight: number;
+  /** Age of the oldest update that is not in MySQL, seconds; 0 where there is none. */
+  readonly lagSeconds: number;
+  /** Age of the claim in flight, ms; 0 where there is none. */
+  readonly claimAgeMs: number;
+}
+
+export class Inspector {
+  readonly #keys: Keys;
+  readonly #inspect: Script<string[] | null>;
+
+  constructor(redis: RedisConnection, keys: Keys) {
+    this.#keys = keys;
+    this.#inspect = defineScript(redis, 'inspect', new URL('./inspect.lua', import.meta.url));
+  }
+
+  /** Undefined where the partition has no state yet. */
+  async partition(partition: number): Promise<PartitionStatus | undefined> {
+    const reply = await this.#inspect(this.#keys.state(partition));
+    if (!reply) return undefined;
+    const [time, epoch, sequence, token, updates, keys, entries, inFlight, oldest, since] = reply;
+    return {
+      partition,
+      epoch: epoch!,
+      sequence: Number(sequence),
+      token: token!,
+      pendingUpdates: Number(updates),
+      pendingKeys: Number(keys),
+      pendingEntries: Number(entries),
+      inFlight: Number(inFlight),
+      lagSeconds: oldest === '0' ? 0 : Math.max(0, Number(time) - Number(oldest)) / 1000,
+      claimAgeMs: since === '0' ? 0 : Math.max(0, Number(time) - Number(since)),
+    };
+  }
+
+  /** All partitions in order; one without state yet counts as empty. */
+  async all(): Promise<PartitionStatus[]> {
+    const found = await Promise.all(
+      Array.from({ length: this.#keys.partitions }, (_, p) => this.partition(p)),
+    );
+    return found.map((status, partition) => status ?? { ...EMPTY, partition });
+  }
+}
+
+const EMPTY: Omit<PartitionStatus, 'partition'> = {
+  epoch: '',
+  sequence: 0,
+  token: '',
+  pendingUpdates: 0,
+  pendingKeys: 0,
+  pendingEntries: 0,
+  inFlight: 0,
+  lagSeconds: 0,
+  claimAgeMs: 0,
+};

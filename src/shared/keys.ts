@@ -1,0 +1,55 @@
+/** Where things are in Redis: namespace, partitions, and the names of their keys. */
+import { crc32 } from 'node:zlib';
+
+/** `c` is a counter (item `name:key`), `p` is points (item `program:account`). */
+export type Kind = 'c' | 'p';
+
+/** Version of the data in Redis and MySQL. A process that meets a newer one ends. */
+export const FORMAT = 1;
+
+export class Keys {
+  readonly namespace: string;
+  readonly partitions: number;
+  readonly #states: string[];
+
+  constructor(namespace: string, partitions: number) {
+    this.namespace = namespace;
+    this.partitions = partitions;
+    this.#states = Array.from({ length: partitions }, (_, partition) => `{${namespace}:${partition}}:state`);
+  }
+
+  /** The partition of a counter key or an account: a fixed share of all keys. */
+  partitionOf(key: string): number {
+    return crc32(key) % this.partitions;
+  }
+
+  /** The state hash of a partition, from which the scripts derive all its other keys. */
+  state(partition: number): string {
+    return this.#states[partition]!;
+  }
+
+  /** Pattern of a partition's live values of one epoch. */
+  livePattern(partition: number, kind: Kind, epoch: string): string {
+    return `{${this.namespace}:${partition}}:${kind}:${epoch}:`;
+  }
+
+  /** Format version and number of partitions. */
+  get format(): string {
+    return `{${this.namespace}}:format`;
+  }
+
+  /** BullMQ's prefix: a hash tag, so that its keys share one slot. */
+  get queuePrefix(): string {
+    return `{${this.namespace}}`;
+  }
+}
+
+/** `name:key`; unambiguous because names hold no colon. */
+export function itemOf(name: string, key: string): string {
+  return `${name}:${key}`;
+}
+
+export function splitItem(item: string): { name: string; key: string } {
+  const colon = item.indexOf(':');
+  return { name: item.slice(0, colon), key: item.slice(colon + 1) };
+}

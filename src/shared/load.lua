@@ -1,0 +1,55 @@
+#!lua
+-- Sets the live values of cold keys to what MySQL holds plus what Redis holds and MySQL does not, or (compare) says
+-- what they should be. Exact because watermark and values were read by one MySQL statement and this is one script.
+--
+-- KEYS[1]  {namespace:partition}:state
+-- ARGV     1 'load' or 'compare'   2 live TTL, ms   3 epoch   4 sequence and 5 token of the watermark
+--          then three for each key: kind c|p, item, value in MySQL plus quarantined sum
+-- Reply    { 'again' } the watermark moved, read once more; { 'epoch', epoch here } the epochs differ;
+--          { 'behind' } Redis is behind the watermark; { 'ahead' } MySQL went back in time; { 'absent' } no state;
+--          { 'ok', ... } then for each key: load: the live value, or 'x' (out of range);
+--          compare: 'live expected', live '-' where there is none
+
+local SAFE = 9007199254740991
+local base = string.sub(KEYS[1], 1, -6)
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token')
+if not state[1] then return { 'absent' } end
+if state[1] ~= ARGV[3] then return { 'epoch', state[1] } end
+local sequence, watermark = tonumber(state[2]), tonumber(ARGV[4])
+
+local withFlight
+if state[3] == '' then
+  if sequence < watermark then return { 'again', 'behind' } end
+  if sequence > watermark then return { 'again', 'ahead' } end
+elseif sequence == watermark + 1 then
+  withFlight = true
+elseif sequence ~= watermark or state[3] ~= ARGV[5] then
+  return { 'again', sequence > watermark and 'ahead' or 'behind' }
+end
+
+local function int(number) return string.format('%.0f', number) end
+local function sum(hash, item)
+  local value = redis.call('HGET', base .. hash, item)
+  return value and tonumber(string.match(value, '^(%S+)')) or 0
+end
+
+local hashes = { c = 'counters', p = 'accounts' }
+local reply = { 'ok' }
+for at = 6, #ARGV, 3 do
+  local kind, item = ARGV[at], ARGV[at + 1]
+  local expected = tonumber(ARGV[at + 2]) + sum(hashes[kind], item)
+  if withFlight then expected = expected + sum('flight:' .. hashes[kind], item) end
+  local key = base .. kind .. ':' .. ARGV[3] .. ':' .. item
+  local live = redis.call('GET', key)
+  if ARGV[1] == 'compare' then
+    reply[#reply + 1] = (live or '-') .. ' ' .. int(expected)
+  elseif live then
+    reply[#reply + 1] = live
+  elseif math.abs(expected) > SAFE then
+    reply[#reply + 1] = 'x'
+  else
+    redis.call('SET', key, int(expected), 'PX', ARGV[2])
+    reply[#reply + 1] = int(expected)
+  end
+end
+return reply

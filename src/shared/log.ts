@@ -1,0 +1,38 @@
+/** Structured logs: pino JSON on one stream, never with secrets, keys or metadata at info level. */
+import { type DestinationStream, destination, type Logger, pino } from 'pino';
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** @param stream stdout for the worker, stderr for commands whose stdout is data */
+export function createLog(level: LogLevel, stream: 'stdout' | 'stderr' | DestinationStream): Logger {
+  const target =
+    typeof stream === 'string' ? destination({ fd: stream === 'stdout' ? 1 : 2, sync: true }) : stream;
+  return pino(
+    {
+      level,
+      base: { name: 'sluice', pid: process.pid },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: label => ({ level: label }) },
+      serializers: { err: serializeError },
+    },
+    target,
+  );
+}
+
+/** An error's own words and codes; never the statement or command that failed, which holds users' data. */
+function serializeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { code, errno, sqlState } = error as Error & { code?: unknown; errno?: unknown; sqlState?: unknown };
+  // The text of a database error quotes the refused value.
+  const message = sqlState === undefined ? error.message : undefined;
+  return {
+    type: error.name,
+    message,
+    code,
+    errno,
+    sqlState,
+    stack: sqlState === undefined ? error.stack : undefined,
+    cause: error.cause === undefined ? undefined : serializeError(error.cause),
+  };
+}

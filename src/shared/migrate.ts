@@ -1,0 +1,118 @@
+/** Brings the database's schema to this version's format: plain SQL files, under a lock, as often as one likes. */
+import { readdirSync } from 'node:fs';
+import type { PoolConnection } from 'mysql2/promise';
+import { randomToken } from './clock.ts';
+import {
+  DatabaseUnavailableError,
+  NewerFormatError,
+  NotMigratedError,
+  PartitionCountError,
+} from './errors.ts';
+import { FORMAT } from './keys.ts';
+import { type Database, databaseError, queryRows, readSql } from './mysql.ts';
+
+const FOLDER = new URL('./migrations/', import.meta.url);
+const LOCK_SECONDS = 60;
+
+export interface MigrationReport {
+  applied: string[];
+  format: number;
+  partitions: number;
+}
+
+/**
+ * Applies the migrations that are missing and creates the watermark rows.
+ * @throws NewerFormatError, PartitionCountError, DatabaseUnavailableError, AccessDeniedError
+ */
+export async function migrate(database: Database, partitions: number): Promise<MigrationReport> {
+  try {
+    return await database.session(async connection => {
+      await connection.query('SET SESSION wait_timeout = 600');
+      const [lock] = await queryRows(
+        connection,
+        "SELECT GET_LOCK(CONCAT('sluice.migrate.', DATABASE()), ?) AS taken",
+        [LOCK_SECONDS],
+      );
+      if (Number(lock?.taken) !== 1) {
+        throw new DatabaseUnavailableError(`${database.place} (another migration holds the lock)`);
+      }
+      try {
+        return await migrateLocked(connection, partitions);
+      } finally {
+        await connection.query("DO RELEASE_LOCK(CONCAT('sluice.migrate.', DATABASE()))");
+      }
+    });
+  } catch (error) {
+    throw databaseError(error, database.place);
+  }
+}
+
+async function migrateLocked(connection: PoolConnection, partitions: number): Promise<MigrationReport> {
+  await connection.query(
+    'CREATE TABLE IF NOT EXISTS sluice_meta (name VARBINARY(64) NOT NULL PRIMARY KEY, value VARBINARY(255) NOT NULL) ENGINE = InnoDB',
+  );
+  const recorded = await readMeta(connection);
+  checkRecorded(recorded, partitions);
+  const from = recorded.format ?? 0;
+  const applied: string[] = [];
+  for (const file of readdirSync(FOLDER)
+    .filter(name => name.endsWith('.sql'))
+    .sort()) {
+    const version = Number.parseInt(file, 10);
+    if (version <= from) continue;
+    for (const statement of readSql(new URL(file, FOLDER)).split(/;\s*$/m)) {
+      if (statement.trim() !== '') await connection.query(statement);
+    }
+    await writeMeta(connection, 'format', version);
+    applied.push(file);
+  }
+  await writeMeta(connection, 'partitions', partitions);
+  for (let partition = 0; partition < partitions; partition++) {
+    await connection.query('INSERT IGNORE INTO sluice_partitions VALUES (?, 0, ?, ?, UTC_TIMESTAMP(3))', [
+      partition,
+      '',
+      randomToken(),
+    ]);
+  }
+  return { applied, format: FORMAT, partitions };
+}
+
+/**
+ * The check at start of every process other than `migrate`.
+ * @throws NotMigratedError, NewerFormatError, PartitionCountError, DatabaseUnavailableError, AccessDeniedError
+ */
+export async function checkSchema(database: Database, partitions: number): Promise<void> {
+  let recorded: Recorded;
+  try {
+    recorded = await database.session(readMeta);
+  } catch (error) {
+    throw databaseError(error, database.place);
+  }
+  checkRecorded(recorded, partitions);
+  if (recorded.format !== FORMAT) {
+    throw new NotMigratedError(
+      `The schema at ${database.place} has format ${recorded.format ?? 'none'}, this version needs ${FORMAT}`,
+    );
+  }
+}
+
+interface Recorded {
+  format?: number;
+  partitions?: number;
+}
+
+async function readMeta(connection: PoolConnection): Promise<Recorded> {
+  const rows = await queryRows(connection, 'SELECT name, value FROM sluice_meta');
+  return Object.fromEntries(rows.map(row => [String(row.name), Number(String(row.value))]));
+}
+
+async function writeMeta(connection: PoolConnection, name: string, value: number): Promise<void> {
+  await connection.query('REPLACE INTO sluice_meta (name, value) VALUES (?, ?)', [name, String(value)]);
+}
+
+function checkRecorded(recorded: Recorded, partitions: number): void {
+  if ((recorded.format ?? 0) > FORMAT) throw new NewerFormatError('The database', recorded.format!, FORMAT);
+  if (recorded.partitions !== undefined && recorded.partitions !== partitions) {
+    throw new PartitionCountError(partitions, recorded.partitions, 'the database');
+  }
+}

@@ -1,0 +1,73 @@
+-- The tables of format 1. Key columns are VARBINARY: any character collation merges keys that differ in case,
+-- accents or trailing blanks. Statements end with a semicolon at the end of a line.
+
+CREATE TABLE IF NOT EXISTS sluice_counters (
+  counter VARBINARY(64) NOT NULL,
+  counter_key VARBINARY(512) NOT NULL,
+  value BIGINT NOT NULL,
+  updated_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (counter, counter_key)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS sluice_accounts (
+  program VARBINARY(64) NOT NULL,
+  account VARBINARY(255) NOT NULL,
+  balance BIGINT NOT NULL,
+  updated_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (program, account)
+) ENGINE = InnoDB;
+
+-- ledger_no is sequence * 65536 + place in the batch: it grows in the order of application within a partition,
+-- and inserts go to the end of the partition's range without an auto-increment lock.
+CREATE TABLE IF NOT EXISTS sluice_entries (
+  partition_id SMALLINT UNSIGNED NOT NULL,
+  ledger_no BIGINT UNSIGNED NOT NULL,
+  program VARBINARY(64) NOT NULL,
+  account VARBINARY(255) NOT NULL,
+  entry_id VARBINARY(255) NOT NULL,
+  amount BIGINT NOT NULL,
+  balance_after BIGINT NOT NULL,
+  reason VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
+  metadata JSON NULL,
+  created_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (partition_id, ledger_no),
+  UNIQUE KEY entry (program, account, entry_id),
+  KEY history (program, account, ledger_no)
+) ENGINE = InnoDB;
+
+-- The watermarks. An absent row locks nothing, so a flush refuses to run without it.
+CREATE TABLE IF NOT EXISTS sluice_partitions (
+  partition_id SMALLINT UNSIGNED NOT NULL,
+  sequence BIGINT UNSIGNED NOT NULL,
+  token VARBINARY(32) NOT NULL,
+  epoch VARBINARY(32) NOT NULL,
+  updated_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (partition_id)
+) ENGINE = InnoDB;
+
+-- The journal: recent batches and what became of them. `entries` counts ledger rows, `updates` all updates applied.
+CREATE TABLE IF NOT EXISTS sluice_batches (
+  partition_id SMALLINT UNSIGNED NOT NULL,
+  sequence BIGINT UNSIGNED NOT NULL,
+  token VARBINARY(32) NOT NULL,
+  entries INT UNSIGNED NOT NULL,
+  updates BIGINT UNSIGNED NOT NULL,
+  outcome JSON NULL,
+  committed_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (partition_id, sequence),
+  KEY token (partition_id, token)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS sluice_quarantine (
+  id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
+  partition_id SMALLINT UNSIGNED NOT NULL,
+  kind ENUM('counter', 'entry') NOT NULL,
+  name VARBINARY(64) NOT NULL,
+  item_key VARBINARY(512) NOT NULL,
+  amount BIGINT NOT NULL,
+  error_code VARCHAR(64) CHARACTER SET ascii NOT NULL,
+  payload JSON NULL,
+  created_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (id),
+  KEY item (kind, name, item_key)
+) ENGINE = InnoDB;

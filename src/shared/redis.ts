@@ -1,0 +1,219 @@
+/** Connections to Redis or Valkey (standalone, TLS, Sentinel, Cluster), the scripts, and the check at start. */
+import { readFileSync } from 'node:fs';
+import { Cluster, Redis } from 'ioredis';
+import {
+  AccessDeniedError,
+  ConfigurationError,
+  NewerFormatError,
+  PartitionCountError,
+  RedisOutOfMemoryError,
+  RedisUnavailableError,
+  RedisUnsuitableError,
+  type SluiceError,
+} from './errors.ts';
+import { FORMAT, type Keys } from './keys.ts';
+
+export type RedisConnection = Redis | Cluster;
+
+export interface RedisLocation {
+  /** `redis[s]://`, `redis[s]+cluster://h1,h2` or `redis[s]+sentinel://h1,h2/name`. */
+  url: string;
+  /** Overrides the URL's part. */
+  username?: string | undefined;
+  password?: string | undefined;
+  /** PEM file of the authority that signed the server's certificate, where the system does not know it. */
+  caFile?: string | undefined;
+}
+
+/** Called with each connection error; reconnecting goes on by itself. */
+export type ConnectionErrorListener = (error: Error) => void;
+
+/** @throws ConfigurationError where the URL is not of a known form. */
+export function openRedis(location: RedisLocation, onError: ConnectionErrorListener): RedisConnection {
+  const { scheme, secure, hosts, options, path } = parseRedisUrl(location);
+  const common = {
+    ...options,
+    lazyConnect: true,
+    maxRetriesPerRequest: null,
+    connectTimeout: 5000,
+    retryStrategy: (attempt: number) =>
+      Math.min(1000, 25 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random() / 2),
+    // After a failover the old primary answers READONLY: connect anew, then send again (scripts recognise repeats).
+    reconnectOnError: (error: Error) => (replyCode(error) === 'READONLY' ? (2 as const) : false),
+    ...(secure ? { tls: location.caFile ? { ca: readFileSync(location.caFile) } : {} } : {}),
+  };
+  let connection: RedisConnection;
+  if (scheme === 'cluster') {
+    const { lazyConnect, retryStrategy: _, ...redisOptions } = common;
+    connection = new Cluster(hosts, {
+      lazyConnect,
+      redisOptions,
+      clusterRetryStrategy: attempt => Math.min(1000, 25 * 2 ** Math.min(attempt, 6)),
+      // Certificates name hosts, so the addresses that CLUSTER SLOTS gives must not be resolved first.
+      ...(secure ? { dnsLookup: (address, callback) => callback(null, address) } : {}),
+    });
+  } else if (scheme === 'sentinel') {
+    connection = new Redis({ ...common, sentinels: hosts, name: path });
+  } else {
+    connection = new Redis({ ...common, ...hosts[0]! });
+  }
+  connection.on('error', onError);
+  return connection;
+}
+
+interface ParsedUrl {
+  scheme: 'single' | 'cluster' | 'sentinel';
+  secure: boolean;
+  hosts: { host: string; port: number }[];
+  options: { username?: string; password?: string; db?: number };
+  path: string;
+}
+
+function parseRedisUrl(location: RedisLocation): ParsedUrl {
+  const match = /^redis(s?)(?:\+(cluster|sentinel))?:\/\/(?:([^@/]*)@)?([^/?]+)(?:\/([^?]*))?$/.exec(
+    location.url,
+  );
+  if (!match) {
+    throw new ConfigurationError(
+      'REDIS_URL must be redis://HOST:PORT, rediss://HOST:PORT, redis+cluster://HOST:PORT,HOST:PORT or redis+sentinel://HOST:PORT,HOST:PORT/NAME.',
+    );
+  }
+  const [, secure, kind, credentials = '', hostList = '', path = ''] = match;
+  const scheme = (kind ?? 'single') as ParsedUrl['scheme'];
+  const hosts = hostList.split(',').map(text => {
+    const host = /^(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(text.trim());
+    if (!host)
+      throw new ConfigurationError(`REDIS_URL holds a host that cannot be read: ${JSON.stringify(text)}.`);
+    return {
+      host: host[1]!.replace(/^\[|\]$/g, ''),
+      port: Number(host[2] ?? (scheme === 'sentinel' ? 26379 : 6379)),
+    };
+  });
+  if (scheme === 'single' && hosts.length > 1)
+    throw new ConfigurationError('REDIS_URL names several hosts; use redis+cluster:// or redis+sentinel://.');
+  if (scheme === 'sentinel' && path === '')
+    throw new ConfigurationError(
+      'REDIS_URL must end with the name of the primary: redis+sentinel://HOST/NAME.',
+    );
+  const colon = credentials.indexOf(':');
+  const username =
+    location.username ?? decodeURIComponent(colon < 0 ? credentials : credentials.slice(0, colon));
+  const password = location.password ?? (colon < 0 ? '' : decodeURIComponent(credentials.slice(colon + 1)));
+  const db = scheme === 'single' && path !== '' ? Number(path) : 0;
+  if (!Number.isInteger(db)) throw new ConfigurationError('REDIS_URL has a database that is not a number.');
+  return {
+    scheme,
+    secure: secure === 's',
+    hosts,
+    options: {
+      ...(username ? { username } : {}),
+      ...(password ? { password } : {}),
+      ...(db > 0 ? { db } : {}),
+    },
+    path,
+  };
+}
+
+/** Host and port of a location, without credentials: what errors and logs may show. */
+export function redisPlace(location: RedisLocation): string {
+  return location.url.replace(/^[^/]*\/\/(?:[^@/]*@)?/, '');
+}
+
+/** Connects, at most `timeoutMs`. @throws RedisUnavailableError, AccessDeniedError */
+export async function connectRedis(
+  connection: RedisConnection,
+  place: string,
+  timeoutMs = 5000,
+): Promise<void> {
+  let lastError: Error | undefined;
+  const note = (error: Error) => {
+    lastError = error;
+  };
+  connection.on('error', note);
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(lastError ?? new Error('no connection in time')), timeoutMs);
+    });
+    const refused = new Promise<never>((_, reject) => {
+      connection.on('error', error => {
+        if (isDenied(error)) reject(error);
+      });
+    });
+    refused.catch(() => {});
+    const connected =
+      connection.status === 'wait'
+        ? connection.connect().catch(error => Promise.reject(lastError ?? error))
+        : Promise.resolve();
+    await Promise.race([connected.then(() => connection.ping()), late, refused]);
+  } catch (error) {
+    connection.disconnect();
+    throw redisError(error, place);
+  } finally {
+    clearTimeout(timer);
+    connection.off('error', note);
+  }
+}
+
+/** The code that opens every error reply of Redis (`OOM`, `NOAUTH`, `READONLY`, ...), which is its protocol's stable part. */
+export function replyCode(error: unknown): string | undefined {
+  const cause = error instanceof Error ? error : undefined;
+  if (cause?.name !== 'ReplyError' && cause?.constructor?.name !== 'ReplyError') return undefined;
+  return /^[A-Z]+/.exec(cause.message)?.[0];
+}
+
+function isDenied(error: unknown): boolean {
+  return ['NOAUTH', 'WRONGPASS', 'NOPERM'].includes(replyCode(error) ?? '');
+}
+
+/** Turns an error of ioredis into one of ours; anything not recognised counts as Redis being unavailable. */
+export function redisError(error: unknown, place: string): SluiceError {
+  if (isDenied(error)) return new AccessDeniedError('Redis', place, { cause: error });
+  if (replyCode(error) === 'OOM') return new RedisOutOfMemoryError({ cause: error });
+  return new RedisUnavailableError(place, { cause: error });
+}
+
+/**
+ * Refuses a Redis that may evict, is too old, or holds data of a newer format or another number of partitions;
+ * records format and partitions where none are recorded.
+ * @throws RedisUnsuitableError, NewerFormatError, PartitionCountError
+ */
+export async function checkRedis(connection: RedisConnection, keys: Keys, place: string): Promise<void> {
+  const nodes = connection instanceof Cluster ? connection.nodes('master') : [connection];
+  for (const node of nodes) checkServer(await node.info(), place);
+  await connection.hsetnx(keys.format, 'partitions', keys.partitions);
+  await connection.hsetnx(keys.format, 'format', FORMAT);
+  const [format, partitions] = await connection.hmget(keys.format, 'format', 'partitions');
+  if (Number(format) > FORMAT) throw new NewerFormatError('Redis', Number(format), FORMAT);
+  if (Number(partitions) !== keys.partitions)
+    throw new PartitionCountError(keys.partitions, Number(partitions), 'Redis');
+}
+
+function checkServer(info: string, place: string): void {
+  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
+  const version = field('redis_version') ?? '0';
+  if (Number.parseInt(version, 10) < 7) {
+    throw new RedisUnsuitableError(
+      `Redis at ${place} is version ${version}; Sluice needs Redis 7 or newer, or Valkey.`,
+    );
+  }
+  const policy = field('maxmemory_policy');
+  if (policy !== undefined && policy !== 'noeviction') {
+    throw new RedisUnsuitableError(
+      `Redis at ${place} has maxmemory-policy ${policy} and may evict updates that are not in the database; set it to noeviction.`,
+    );
+  }
+}
+
+/** A script: called with the partition's state key and its arguments. */
+export type Script<Reply> = (stateKey: string, ...args: (string | number)[]) => Promise<Reply>;
+
+/** Loads the Lua file beside the calling module and defines it on the connection under its own name. */
+export function defineScript<Reply>(connection: RedisConnection, name: string, file: URL): Script<Reply> {
+  const command = `sluice_${name}`;
+  connection.defineCommand(command, { numberOfKeys: 1, lua: readFileSync(file, 'utf8') });
+  const call = (connection as unknown as Record<string, (...args: (string | number)[]) => Promise<Reply>>)[
+    command
+  ]!;
+  return call.bind(connection);
+}

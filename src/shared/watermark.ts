@@ -1,0 +1,23 @@
+/** The watermark row of a partition: which batch MySQL applied last, and under which epoch. */
+import type { PoolConnection } from 'mysql2/promise';
+import { NotMigratedError } from './errors.ts';
+import { queryRows, readSql } from './mysql.ts';
+
+export interface Watermark {
+  readonly sequence: number;
+  readonly token: string;
+  readonly epoch: string;
+}
+
+const LOCK = readSql(new URL('./sql/lock-watermark.sql', import.meta.url));
+
+/** Locks and reads the row. @throws NotMigratedError where it is absent, since an absent row locks nothing. */
+export async function lockWatermark(connection: PoolConnection, partition: number): Promise<Watermark> {
+  const [row] = await queryRows(connection, LOCK, [partition]);
+  if (!row) throw new NotMigratedError(`The database has no watermark row for partition ${partition}`);
+  return toWatermark(row);
+}
+
+export function toWatermark(row: Readonly<Record<string, unknown>>): Watermark {
+  return { sequence: Number(row.sequence), token: String(row.token), epoch: String(row.epoch) };
+}

@@ -1,0 +1,63 @@
+/** A batch as `claim` returns it: what one transaction writes to MySQL. */
+import { splitItem } from '../shared/keys.ts';
+import { parseRecord, type RecordedEntry } from '../shared/record.ts';
+
+/** The sum of a counter's pending increments. */
+export interface CounterSum {
+  readonly name: string;
+  readonly key: string;
+  readonly item: string;
+  readonly amount: number;
+  /** How many updates the amount sums up. */
+  readonly updates: number;
+  /** When the first of them was accepted, ms of Redis' clock. */
+  readonly acceptedAt: number;
+}
+
+export interface Batch {
+  readonly partition: number;
+  readonly sequence: number;
+  readonly token: string;
+  readonly epoch: string;
+  readonly updates: number;
+  readonly counters: readonly CounterSum[];
+  readonly entries: readonly RecordedEntry[];
+  /** It was in flight already: a crash, or another worker that is still at it. */
+  readonly reclaimed: boolean;
+}
+
+/** The reply of claim.lua; see there. */
+export type ClaimReply = [string, string, string, string, string[], string[], string[], number];
+
+export function parseBatch(partition: number, reply: ClaimReply): Batch {
+  const [sequence, token, epoch, updates, sums, order, records, reclaimed] = reply;
+  const acceptedAt = new Map<string, number>();
+  for (const element of order) {
+    const space = element.indexOf(' ');
+    acceptedAt.set(element.slice(space + 1), Number(element.slice(0, space)));
+  }
+  const counters: CounterSum[] = [];
+  for (let at = 0; at < sums.length; at += 2) {
+    const item = sums[at]!;
+    const [amount, count] = sums[at + 1]!.split(' ');
+    counters.push({
+      ...splitItem(item),
+      item,
+      amount: Number(amount),
+      updates: Number(count),
+      acceptedAt: acceptedAt.get(item) ?? 0,
+    });
+  }
+  // Rows in key order: neighbours in the index are written together, and two writers never wait for each other crosswise.
+  counters.sort((a, b) => (a.item < b.item ? -1 : 1));
+  return {
+    partition,
+    sequence: Number(sequence),
+    token,
+    epoch,
+    updates: Number(updates),
+    counters,
+    entries: records.map(parseRecord),
+    reclaimed: reclaimed === 1,
+  };
+}

@@ -1,0 +1,64 @@
+/**
+ * What happens around a flush when it fails: an outage opens the circuit breaker, so that nothing is claimed while
+ * MySQL is away; anything else backs off per partition.
+ */
+import {
+  BrokenCircuitError,
+  CircuitState,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  ExponentialBackoff,
+  handleWhen,
+} from 'cockatiel';
+import { classifyDatabaseError } from '../shared/mysql.ts';
+
+export interface CircuitLimits {
+  breakerFailures: number;
+  breakerBaseMs: number;
+  breakerCapMs: number;
+}
+
+export class Circuit {
+  readonly #policy;
+  readonly #waitMs: number;
+
+  constructor(limits: CircuitLimits, onChange: (open: boolean) => void) {
+    this.#policy = circuitBreaker(
+      handleWhen(error => classifyDatabaseError(error) === 'unavailable'),
+      {
+        halfOpenAfter: new ExponentialBackoff({
+          initialDelay: limits.breakerBaseMs,
+          maxDelay: limits.breakerCapMs,
+        }),
+        breaker: new ConsecutiveBreaker(limits.breakerFailures),
+      },
+    );
+    this.#policy.onBreak(() => onChange(true));
+    this.#policy.onReset(() => onChange(false));
+    this.#waitMs = limits.breakerBaseMs;
+  }
+
+  /** Runs the flush, or throws BrokenCircuitError at once while MySQL is known to be away. */
+  run<Result>(flush: () => Promise<Result>): Promise<Result> {
+    return this.#policy.execute(flush);
+  }
+
+  get isOpen(): boolean {
+    return this.#policy.state === CircuitState.Open;
+  }
+
+  /** How long a job should wait before it tries again, ms; spread, so that replicas do not return together. */
+  retryDelay(random: () => number): number {
+    return Math.ceil(this.#waitMs * (0.5 + random()));
+  }
+}
+
+/** Whether the error says that MySQL is away, rather than anything about this flush. */
+export function isOutage(error: unknown): boolean {
+  return error instanceof BrokenCircuitError || classifyDatabaseError(error) === 'unavailable';
+}
+
+/** Full jitter: anything from nothing to the doubled wait, up to the cap (Brooker, "Exponential Backoff And Jitter", 2015). */
+export function backoff(attempt: number, baseMs: number, capMs: number, random: () => number): number {
+  return Math.ceil(random() * Math.min(capMs, baseMs * 2 ** Math.min(attempt - 1, 30)));
+}

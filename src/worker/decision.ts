@@ -1,0 +1,42 @@
+/**
+ * What to do with a batch, given the watermark: the table of the design, as one pure function. The journal and
+ * Redis are asked only where the sequence numbers alone do not decide.
+ */
+import type { Watermark } from '../shared/watermark.ts';
+import type { Batch } from './batch.ts';
+
+export type Decision =
+  /** The next batch: write it. */
+  | 'apply'
+  /** Its token is recorded: it was written before. Acknowledge. */
+  | 'skip'
+  /** Redis went back in time: give the batch the next sequence number, then write it. */
+  | 'rewind'
+  /** Somebody else ended this batch: touch nothing. */
+  | 'stop'
+  /** Redis is an old backup: the journal no longer knows what this batch was. */
+  | 'halt-redis'
+  /** The database went back in time. */
+  | 'halt-database';
+
+export interface Evidence {
+  /** Whether the token stands in the journal or in the watermark itself. */
+  recorded(): Promise<boolean>;
+  /** Whether Redis still has this token in flight. */
+  inFlight(): Promise<boolean>;
+  /** The oldest sequence number in the journal; undefined where the journal is empty. */
+  oldestInJournal(): Promise<number | undefined>;
+}
+
+export async function decide(
+  batch: Pick<Batch, 'sequence' | 'token'>,
+  watermark: Pick<Watermark, 'sequence' | 'token'>,
+  evidence: Evidence,
+): Promise<Decision> {
+  if (batch.sequence === watermark.sequence + 1) return 'apply';
+  if (batch.sequence > watermark.sequence + 1) return 'halt-database';
+  if (batch.token === watermark.token || (await evidence.recorded())) return 'skip';
+  if (!(await evidence.inFlight())) return 'stop';
+  const oldest = await evidence.oldestInJournal();
+  return oldest === undefined || batch.sequence < oldest ? 'halt-redis' : 'rewind';
+}

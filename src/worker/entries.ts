@@ -1,0 +1,106 @@
+/** Writes ledger entries and the balances that they lead to, inside the store's transaction. */
+import type { PoolConnection } from 'mysql2/promise';
+import { itemOf } from '../shared/keys.ts';
+import { queryRows, readSql } from '../shared/mysql.ts';
+import type { RecordedEntry } from '../shared/record.ts';
+import type { Addition, ValueTable, ValueTables } from '../shared/tables.ts';
+
+export interface EntryOutcome {
+  /** Ledger rows. */
+  written: number;
+  /** Balance rows. */
+  accounts: number;
+  refused: number;
+  /** Entries that the ledger had already. */
+  late: readonly RecordedEntry[];
+}
+
+/** A value that MySQL would take but Sluice must not write, or has no row to write to. */
+export class RefusedValueError extends Error {
+  readonly code: 'OUT_OF_RANGE' | 'TARGET_ROW_MISSING' | 'TARGET_KEY_NOT_CANONICAL';
+  constructor(code: RefusedValueError['code']) {
+    super(code);
+    this.code = code;
+  }
+}
+
+const INSERT = readSql(new URL('./sql/insert-entries.sql', import.meta.url));
+const FIND = readSql(new URL('./sql/find-entries.sql', import.meta.url));
+/** Places in a batch that one ledger number has room for. */
+const PLACES = 65_536;
+
+export class EntryWriter {
+  readonly #tables: ValueTables;
+
+  constructor(tables: ValueTables) {
+    this.#tables = tables;
+  }
+
+  /**
+   * Adds the amounts to the balances and inserts the rows, all or nothing with the caller's transaction or savepoint.
+   * @param all the whole batch, by which ledger numbers are given
+   * @throws RefusedValueError, or what MySQL threw
+   */
+  async write(
+    connection: PoolConnection,
+    partition: number,
+    sequence: number,
+    entries: readonly RecordedEntry[],
+    all = entries,
+  ): Promise<EntryOutcome> {
+    const places = all === entries ? undefined : new Map(all.map((entry, place) => [entry, place]));
+    const byTable = new Map<ValueTable, Map<string, Addition & { amount: number }>>();
+    for (const { program, account, item, amount } of entries) {
+      const table = this.#tables.of('p', program);
+      let sums = byTable.get(table);
+      if (!sums) byTable.set(table, (sums = new Map()));
+      const sum = sums.get(item);
+      if (sum) sum.amount += amount;
+      else sums.set(item, { name: program, key: account, amount });
+    }
+    const balances = new Map<string, number>();
+    let accounts = 0;
+    for (const [table, sums] of byTable) {
+      const rows = [...sums.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+      await table.add(connection, rows);
+      for (const [item, balance] of await table.values(connection, rows))
+        balances.set(item, balance - sums.get(item)!.amount);
+      accounts += rows.length;
+    }
+    const rows = entries.map((entry, place) => {
+      const balance = (balances.get(entry.item) ?? 0) + entry.amount;
+      if (!Number.isSafeInteger(balance)) throw new RefusedValueError('OUT_OF_RANGE');
+      balances.set(entry.item, balance);
+      const { program, account, id, amount, reason, metadata, acceptedAt } = entry;
+      const number = BigInt(sequence) * BigInt(PLACES) + BigInt(places?.get(entry) ?? place);
+      return [
+        number.toString(),
+        program,
+        account,
+        id,
+        amount,
+        balance,
+        reason,
+        metadata && JSON.stringify(metadata),
+        acceptedAt,
+      ];
+    });
+    await connection.query(INSERT, [partition, JSON.stringify(rows)]);
+    return { written: entries.length, accounts, refused: 0, late: [] };
+  }
+
+  /** Parts entries that the ledger has already (their id outlived Redis' memory) from fresh ones. */
+  async splitLate(connection: PoolConnection, entries: readonly RecordedEntry[]) {
+    const ids = entries.map(entry => [entry.program, entry.account, entry.id]);
+    const known = new Set(
+      (await queryRows(connection, FIND, [JSON.stringify(ids)])).map(row =>
+        JSON.stringify([itemOf(String(row.program), String(row.account)), String(row.entry_id)]),
+      ),
+    );
+    const late: RecordedEntry[] = [];
+    const fresh: RecordedEntry[] = [];
+    for (const entry of entries)
+      (known.has(JSON.stringify([entry.item, entry.id])) ? late : fresh).push(entry);
+    return { late, fresh };
+  }
+}

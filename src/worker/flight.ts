@@ -1,0 +1,93 @@
+/** The batch in flight as Redis knows it: claim, ack, rewind. */
+import { randomToken } from '../shared/clock.ts';
+import type { Keys } from '../shared/keys.ts';
+import { defineScript, type RedisConnection, type Script } from '../shared/redis.ts';
+import { type Batch, type ClaimReply, parseBatch } from './batch.ts';
+import type { FlightCheck, Outcome } from './store.ts';
+
+export interface FlightLimits {
+  batchKeys: number;
+  batchEntries: number;
+  idempotencyWindowMs: number;
+  idempotencyLimit: number;
+}
+
+export interface AckResult {
+  /** False where somebody else had acknowledged the batch. */
+  readonly acknowledged: boolean;
+  readonly pendingUpdates: number;
+  /** Counter keys and entries. */
+  readonly pendingItems: number;
+}
+
+const TRIM_AT_ONCE = 5000;
+
+export class Flight implements FlightCheck {
+  readonly #redis: RedisConnection;
+  readonly #keys: Keys;
+  readonly #limits: FlightLimits;
+  readonly #claim: Script<ClaimReply | null>;
+  readonly #ack: Script<[number, string?, string?]>;
+  readonly #rewind: Script<number>;
+  readonly #trim: Script<number>;
+
+  constructor(redis: RedisConnection, keys: Keys, limits: FlightLimits) {
+    this.#redis = redis;
+    this.#keys = keys;
+    this.#limits = limits;
+    this.#claim = defineScript(redis, 'claim', new URL('./claim.lua', import.meta.url));
+    this.#ack = defineScript(redis, 'ack', new URL('./ack.lua', import.meta.url));
+    this.#rewind = defineScript(redis, 'rewind', new URL('./rewind.lua', import.meta.url));
+    this.#trim = defineScript(redis, 'trim', new URL('./trim.lua', import.meta.url));
+  }
+
+  /** The batch in flight, or a new one of what is pending; undefined where nothing is. */
+  async claim(partition: number): Promise<Batch | undefined> {
+    const reply = await this.#claim(
+      this.#keys.state(partition),
+      randomToken(),
+      this.#limits.batchKeys,
+      this.#limits.batchEntries,
+    );
+    return reply ? parseBatch(partition, reply) : undefined;
+  }
+
+  async ack(batch: Batch, outcome: Outcome): Promise<AckResult> {
+    const [done, updates, items] = await this.#ack(
+      this.#keys.state(batch.partition),
+      batch.token,
+      this.#limits.idempotencyWindowMs,
+      outcome.quarantined,
+      ...outcome.late.flatMap(item => ['p', item]),
+    );
+    return {
+      acknowledged: done === 1,
+      pendingUpdates: Number(updates ?? 0),
+      pendingItems: Number(items ?? 0),
+    };
+  }
+
+  async inFlight(batch: Batch): Promise<boolean> {
+    return (await this.#redis.hget(this.#keys.state(batch.partition), 'token')) === batch.token;
+  }
+
+  async rewind(batch: Batch, sequence: number, epoch: string): Promise<boolean> {
+    return (
+      (await this.#rewind(
+        this.#keys.state(batch.partition),
+        batch.token,
+        batch.sequence,
+        sequence,
+        epoch,
+      )) === 1
+    );
+  }
+
+  /** Forgets ids whose time is over. */
+  async trim(partition: number): Promise<void> {
+    let forgotten: number;
+    do {
+      forgotten = await this.#trim(this.#keys.state(partition), this.#limits.idempotencyLimit, TRIM_AT_ONCE);
+    } while (forgotten >= TRIM_AT_ONCE);
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * The loop of a flush: claim -> commit -> ack, again until little is pending or the time budget is spent.
+ *
+ * Invariant: a batch's data stays in Redis until MySQL has said that it is committed. Whoever fails in between leaves
+ * the batch in flight, and the next claim returns it; the watermark tells whether it was written.
+ */
+import type { Logger } from 'pino';
+import type { Aligner } from '../shared/align.ts';
+import type { Clock } from '../shared/clock.ts';
+import { PartitionHaltedError } from '../shared/errors.ts';
+import { classifyDatabaseError } from '../shared/mysql.ts';
+import type { Settings } from '../shared/settings.ts';
+import type { Batch } from './batch.ts';
+import type { Flight } from './flight.ts';
+import type { WorkerMetrics } from './metrics.ts';
+import type { CommitResult, Seam, Store } from './store.ts';
+
+export type FlushEnd =
+  /** Nothing is left that should not wait for the next interval. */
+  | 'drained'
+  /** The budget is spent or the worker is stopping; more is pending. */
+  | 'more';
+
+export interface FlushParts {
+  readonly flight: Flight;
+  readonly store: Store;
+  readonly aligner: Aligner;
+  readonly metrics: WorkerMetrics;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly settings: Settings;
+  readonly seam?: Seam;
+}
+
+export class Flusher {
+  readonly #parts: FlushParts;
+  readonly #running = new Map<number, Promise<FlushEnd>>();
+  #stopping = false;
+  #lastProgress: number;
+
+  constructor(parts: FlushParts) {
+    this.#parts = parts;
+    this.#lastProgress = parts.clock.now();
+  }
+
+  /** Lets the batch at hand finish and starts no other. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  /** Resolves when no batch is at hand. Never rejects. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#running.values());
+  }
+
+  isBusy(partition: number): boolean {
+    return this.#running.has(partition);
+  }
+
+  /** When a flush last ended well, on the injected clock. */
+  get lastProgress(): number {
+    return this.#lastProgress;
+  }
+
+  /** Flushes one partition; a second call for the same partition waits for the first. */
+  async flush(partition: number): Promise<FlushEnd> {
+    for (let running = this.#running.get(partition); running; running = this.#running.get(partition)) {
+      await running.catch(() => {});
+    }
+    const run = this.#run(partition).finally(() => this.#running.delete(partition));
+    this.#running.set(partition, run);
+    return run;
+  }
+
+  async #run(partition: number): Promise<FlushEnd> {
+    const { clock, settings } = this.#parts;
+    const deadline = clock.now() + settings.jobBudgetMs;
+    while (!this.#stopping) {
+      const more = await this.#step(partition);
+      this.#lastProgress = clock.now();
+      if (!more) return 'drained';
+      if (clock.now() >= deadline) return 'more';
+    }
+    return 'more';
+  }
+
+  /** One batch from claim to ack; whether as much as a full batch is left. */
+  async #step(partition: number): Promise<boolean> {
+    const { flight, metrics, clock, seam, settings } = this.#parts;
+    const batch = await flight.claim(partition);
+    if (!batch) return false;
+    await seam?.('claimed');
+    const started = clock.now();
+    const result = await this.#commit(batch);
+    metrics.flushDuration.observe((clock.now() - started) / 1000);
+    this.#report(batch, result);
+    if (result.decision === 'stop') return true;
+    const acked = await flight.ack(batch, result.outcome);
+    await seam?.('acknowledged');
+    if (result.decision === 'skip' && result.rewound && acked.acknowledged)
+      await this.#parts.aligner.align(partition);
+    // Less than a full batch waits for its own wake-up: a loop of tiny batches would coalesce nothing.
+    return batch.reclaimed
+      ? acked.pendingItems > 0
+      : acked.pendingItems >= Math.min(settings.batchKeys, settings.batchEntries) || wasCut(batch, settings);
+  }
+
+  async #commit(batch: Batch): Promise<CommitResult> {
+    const { store, metrics, log, settings } = this.#parts;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await store.commit(batch);
+      } catch (error) {
+        const kind = error instanceof PartitionHaltedError ? 'halted' : classifyDatabaseError(error);
+        metrics.flushErrors.inc({ class: kind });
+        if (kind !== 'conflict' || attempt >= settings.conflictRetries) throw error;
+        log.debug(
+          { partition: batch.partition, sequence: batch.sequence, err: error },
+          'conflict in the database, trying again',
+        );
+      }
+    }
+  }
+
+  #report(batch: Batch, result: CommitResult): void {
+    const { metrics, log } = this.#parts;
+    const about = { partition: batch.partition, sequence: batch.sequence };
+    if (result.decision === 'apply' || result.decision === 'rewind') {
+      metrics.flushedUpdates.inc(batch.updates);
+      metrics.flushedRows.inc(result.rows);
+      metrics.observePersisted(batch);
+      if (result.decision === 'rewind') {
+        metrics.rewinds.inc();
+        log.error(
+          about,
+          'Redis went back in time: it lost answered writes, counters of this batch may be counted twice',
+        );
+      }
+      if (result.late > 0) {
+        metrics.lateDuplicates.inc(result.late);
+        log.warn(
+          { ...about, entries: result.late },
+          'entries were in the ledger already, their live balances are reloaded',
+        );
+      }
+      if (result.outcome.quarantined > 0) {
+        log.error(
+          { ...about, quarantined: result.outcome.quarantined },
+          'the database refused updates, they are in quarantine',
+        );
+      }
+    } else {
+      metrics.skippedBatches.inc();
+      log.info({ ...about, decision: result.decision }, 'batch was ended before');
+    }
+  }
+}
+
+/** Whether the claim was cut off by a limit, so that older updates are still pending. */
+function wasCut(batch: Batch, settings: Settings): boolean {
+  return batch.counters.length >= settings.batchKeys || batch.entries.length >= settings.batchEntries;
+}

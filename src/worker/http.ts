@@ -1,0 +1,53 @@
+/** /healthz, /readyz and /metrics on one port. Not meant for the public: it has no authentication. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Registry } from 'prom-client';
+
+export interface Readiness {
+  ready: boolean;
+  redis: 'connected' | 'disconnected';
+  database: 'connected' | 'disconnected';
+  /** Whether flushes make progress while work is waiting. */
+  flushing: 'idle' | 'progressing' | 'stalled' | 'stopping';
+  lagSeconds: number;
+}
+
+export interface HttpParts {
+  readonly registry: Registry;
+  /** Must not reject. */
+  readiness(): Promise<Readiness>;
+}
+
+/** Listens; port 0 takes a free one. @throws what `listen` reports, such as EADDRINUSE */
+export async function serve(
+  parts: HttpParts,
+  host: string,
+  port: number,
+): Promise<{ server: Server; port: number }> {
+  const server = createServer((request, response) => {
+    const answer = (status: number, type: string, body: string) => {
+      response
+        .writeHead(status, { 'content-type': type, 'cache-control': 'no-store' })
+        .end(request.method === 'HEAD' ? undefined : body);
+    };
+    const path = request.url?.split('?')[0];
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return answer(405, 'text/plain', 'Only GET is supported.\n');
+    if (path === '/healthz') return answer(200, 'application/json', '{"status":"ok"}\n');
+    if (path === '/readyz') {
+      parts
+        .readiness()
+        .then(state => answer(state.ready ? 200 : 503, 'application/json', `${JSON.stringify(state)}\n`));
+    } else if (path === '/metrics') {
+      parts.registry.metrics().then(
+        text => answer(200, parts.registry.contentType, text),
+        () => answer(503, 'text/plain', 'Redis or the database did not answer; see /readyz.\n'),
+      );
+    } else answer(404, 'text/plain', 'Known paths: /healthz, /readyz, /metrics.\n');
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  return { server, port: (server.address() as AddressInfo).port };
+}

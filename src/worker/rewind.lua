@@ -1,0 +1,12 @@
+#!lua flags=allow-oom
+-- Gives the batch in flight a new sequence number, and the partition a new epoch, after Redis was found to have gone
+-- back in time. The batch keeps its token, so that whoever committed it can still be recognised.
+--
+-- KEYS[1]  {namespace:partition}:state
+-- ARGV     1 token   2 sequence that the caller saw   3 new sequence   4 new epoch
+-- Reply    1, or 0 where the token is not in flight under that sequence any more
+
+local state = redis.call('HMGET', KEYS[1], 'token', 'sequence')
+if state[1] ~= ARGV[1] or state[2] ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'sequence', ARGV[3], 'epoch', ARGV[4])
+return 1

@@ -1,0 +1,11 @@
+-- Writes ledger rows. Parameters: partition, then JSON rows
+-- [ledger_no, program, account, entry_id, amount, balance_after, reason, metadata as text, acceptance time in ms].
+INSERT INTO sluice_entries
+  (partition_id, ledger_no, program, account, entry_id, amount, balance_after, reason, metadata, created_at)
+SELECT ?, j.ledger_no, j.program, j.account, j.entry_id, j.amount, j.balance_after, j.reason, j.metadata,
+  FROM_UNIXTIME(j.accepted_ms / 1000)
+FROM JSON_TABLE(?, '$[*]' COLUMNS (
+  ledger_no BIGINT UNSIGNED PATH '$[0]', program VARBINARY(64) PATH '$[1]', account VARBINARY(255) PATH '$[2]',
+  entry_id VARBINARY(255) PATH '$[3]', amount BIGINT PATH '$[4]', balance_after BIGINT PATH '$[5]',
+  reason VARCHAR(255) CHARACTER SET utf8mb4 PATH '$[6]', metadata LONGTEXT CHARACTER SET utf8mb4 PATH '$[7]',
+  accepted_ms BIGINT PATH '$[8]')) j

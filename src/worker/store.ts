@@ -1,0 +1,333 @@
+/**
+ * Writes a batch to MySQL in one transaction, under the lock of the partition's watermark:
+ *
+ * 1. lock the watermark, decide (decision.ts)
+ * 2. add counters; add balances and insert ledger entries; put aside what MySQL refuses for its own sake
+ * 3. record the batch and its outcome in the journal, move the watermark
+ * 4. ask Redis once more that the batch is still in flight; commit
+ *
+ * The first attempt writes everything at once. Only where MySQL refuses data is the transaction rolled back and
+ * run again carefully, with savepoints, so that the refused rows are found by bisecting.
+ */
+import type { PoolConnection } from 'mysql2/promise';
+import { randomToken } from '../shared/clock.ts';
+import { PartitionHaltedError } from '../shared/errors.ts';
+import {
+  classifyDatabaseError,
+  type Database,
+  databaseErrorCode,
+  queryRows,
+  readSql,
+} from '../shared/mysql.ts';
+import type { Addition, ValueTables } from '../shared/tables.ts';
+import { lockWatermark, type Watermark } from '../shared/watermark.ts';
+import type { Batch, CounterSum } from './batch.ts';
+import { bisect } from './bisect.ts';
+import { type Decision, decide } from './decision.ts';
+import { type EntryOutcome, EntryWriter, RefusedValueError } from './entries.ts';
+
+/** What became of a batch's rows; recorded in the journal, so that whoever acknowledges knows it. */
+export interface Outcome {
+  /** Items (`p`rogram accounts) whose live value is wrong, since an entry was in the ledger already. */
+  readonly late: string[];
+  readonly quarantined: number;
+}
+
+export type CommitResult =
+  | {
+      readonly decision: 'apply' | 'rewind';
+      readonly outcome: Outcome;
+      readonly rows: number;
+      readonly late: number;
+    }
+  | { readonly decision: 'skip'; readonly outcome: Outcome; readonly rewound: boolean }
+  | { readonly decision: 'stop' };
+
+/** What the store asks of Redis while it holds the watermark's lock. */
+export interface FlightCheck {
+  inFlight(batch: Batch): Promise<boolean>;
+  /** Gives the batch in flight another sequence and epoch; false where it is not in flight any more. */
+  rewind(batch: Batch, sequence: number, epoch: string): Promise<boolean>;
+}
+
+/** Called between any two steps, so that tests can end the process's part there. */
+export type Seam = (step: Step) => Promise<void> | void;
+export type Step = 'claimed' | 'locked' | 'written' | 'recorded' | 'checked' | 'committed' | 'acknowledged';
+
+const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
+const QUARANTINE = sql('quarantine');
+const RECORD_BATCH = sql('record-batch');
+const MOVE_WATERMARK = sql('move-watermark');
+const PRUNE_EVERY = 64;
+
+/** Ends the transaction without a commit, with an answer. */
+class Abandon extends Error {
+  readonly result: CommitResult;
+  constructor(result: CommitResult) {
+    super('transaction abandoned');
+    this.result = result;
+  }
+}
+
+export class Store {
+  readonly #database: Database;
+  readonly #tables: ValueTables;
+  readonly #flight: FlightCheck;
+  readonly #entries: EntryWriter;
+  readonly #journalBatches: number;
+  readonly #seam: Seam;
+
+  constructor(
+    database: Database,
+    tables: ValueTables,
+    flight: FlightCheck,
+    journalBatches: number,
+    seam: Seam = () => {},
+  ) {
+    this.#database = database;
+    this.#tables = tables;
+    this.#flight = flight;
+    this.#entries = new EntryWriter(tables);
+    this.#journalBatches = journalBatches;
+    this.#seam = seam;
+  }
+
+  /**
+   * @throws PartitionHaltedError, NotMigratedError, or what MySQL or Redis threw: then the outcome is unknown and the
+   * batch, still in flight, has to be committed again.
+   */
+  async commit(batch: Batch): Promise<CommitResult> {
+    try {
+      return await this.#attempt(batch, false);
+    } catch (error) {
+      if (error instanceof Abandon) return error.result;
+      if (!isRefusal(error)) throw error;
+    }
+    try {
+      return await this.#attempt(batch, true);
+    } catch (error) {
+      if (error instanceof Abandon) return error.result;
+      throw error;
+    }
+  }
+
+  async #attempt(batch: Batch, careful: boolean): Promise<CommitResult> {
+    const result = await this.#database.transaction(async connection => {
+      const watermark = await lockWatermark(connection, batch.partition);
+      await this.#seam('locked');
+      const decision = await this.#decide(connection, batch, watermark);
+      if (decision === 'skip') throw new Abandon(await recordedOutcome(connection, batch, watermark));
+      if (decision === 'stop') throw new Abandon({ decision });
+      const { sequence, epoch } = await this.#settle(batch, watermark, decision);
+
+      const counters = await this.#writeCounters(connection, batch, careful);
+      const entries = await this.#writeEntries(connection, batch, sequence, careful);
+      await this.#seam('written');
+
+      const outcome: Outcome = {
+        late: entries.late.map(entry => entry.item),
+        quarantined: counters.refused + entries.refused,
+      };
+      await connection.query(RECORD_BATCH, [
+        batch.partition,
+        sequence,
+        batch.token,
+        entries.written,
+        batch.updates,
+        JSON.stringify(outcome),
+      ]);
+      await connection.query(MOVE_WATERMARK, [sequence, batch.token, epoch, batch.partition]);
+      if (sequence % PRUNE_EVERY === 0) await this.#prune(connection, batch.partition, sequence);
+      await this.#seam('recorded');
+      if (!(await this.#flight.inFlight(batch))) throw new Abandon({ decision: 'stop' });
+      await this.#seam('checked');
+      const rows = counters.written + entries.written + entries.accounts;
+      return { decision, outcome, rows, late: entries.late.length } as const;
+    });
+    await this.#seam('committed');
+    return result;
+  }
+
+  async #decide(
+    connection: PoolConnection,
+    batch: Batch,
+    watermark: Watermark,
+  ): Promise<'apply' | 'skip' | 'rewind' | 'stop'> {
+    const decision: Decision = await decide(batch, watermark, {
+      recorded: async () => (await findRecorded(connection, batch)) !== undefined,
+      inFlight: () => this.#flight.inFlight(batch),
+      oldestInJournal: async () => {
+        const [row] = await queryRows(
+          connection,
+          'SELECT MIN(sequence) AS oldest FROM sluice_batches WHERE partition_id = ?',
+          [batch.partition],
+        );
+        return row?.oldest === null || row === undefined ? undefined : Number(row.oldest);
+      },
+    });
+    if (decision === 'halt-database')
+      throw new PartitionHaltedError(
+        'DATABASE_WENT_BACK',
+        batch.partition,
+        batch.sequence,
+        watermark.sequence,
+      );
+    if (decision === 'halt-redis')
+      throw new PartitionHaltedError(
+        'REDIS_BACKUP_RESTORED',
+        batch.partition,
+        batch.sequence,
+        watermark.sequence,
+      );
+    return decision;
+  }
+
+  /** The sequence and epoch under which the batch is written; Redis is told first where they are new. */
+  async #settle(batch: Batch, watermark: Watermark, decision: 'apply' | 'rewind') {
+    if (decision === 'apply' && batch.epoch === watermark.epoch)
+      return { sequence: batch.sequence, epoch: batch.epoch };
+    const sequence = watermark.sequence + 1;
+    const epoch = randomToken();
+    if (!(await this.#flight.rewind(batch, sequence, epoch))) throw new Abandon({ decision: 'stop' });
+    return { sequence, epoch };
+  }
+
+  async #writeCounters(connection: PoolConnection, batch: Batch, careful: boolean) {
+    let refused = 0;
+    for (const [table, sums] of groupBy(batch.counters, sum => this.#tables.of('c', sum.name))) {
+      const add = (rows: readonly CounterSum[]) => table.add(connection, rows);
+      if (!careful) await add(sums);
+      else {
+        await bisect(
+          sums,
+          rows => withSavepoint(connection, () => add(rows)),
+          isRefusal,
+          async (sum, error) => {
+            refused++;
+            await quarantine(
+              connection,
+              batch.partition,
+              'counter',
+              sum,
+              error,
+              JSON.stringify({ updates: sum.updates }),
+            );
+          },
+        );
+      }
+    }
+    return { written: batch.counters.length - refused, refused };
+  }
+
+  async #writeEntries(
+    connection: PoolConnection,
+    batch: Batch,
+    sequence: number,
+    careful: boolean,
+  ): Promise<EntryOutcome> {
+    if (batch.entries.length === 0) return { written: 0, accounts: 0, refused: 0, late: [] };
+    if (!careful) return this.#entries.write(connection, batch.partition, sequence, batch.entries);
+    const { late, fresh } = await this.#entries.splitLate(connection, batch.entries);
+    const done = { written: 0, accounts: 0, refused: 0, late };
+    await bisect(
+      fresh,
+      rows =>
+        withSavepoint(connection, async () => {
+          const part = await this.#entries.write(connection, batch.partition, sequence, rows, batch.entries);
+          done.written += part.written;
+          done.accounts += part.accounts;
+        }),
+      isRefusal,
+      async (entry, error) => {
+        done.refused++;
+        const addition = { name: entry.program, key: entry.account, amount: entry.amount };
+        await quarantine(connection, batch.partition, 'entry', addition, error, entry.payload);
+      },
+    );
+    return done;
+  }
+
+  async #prune(connection: PoolConnection, partition: number, sequence: number): Promise<void> {
+    const keep = sequence - this.#journalBatches;
+    if (keep <= 0) return;
+    await connection.query(
+      'DELETE FROM sluice_batches WHERE partition_id = ? AND sequence <= ? ORDER BY sequence LIMIT ?',
+      [partition, keep, PRUNE_EVERY * 4],
+    );
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof RefusedValueError || classifyDatabaseError(error) === 'refused';
+}
+
+async function withSavepoint(connection: PoolConnection, use: () => Promise<void>): Promise<void> {
+  await connection.query('SAVEPOINT attempt');
+  try {
+    await use();
+  } catch (error) {
+    if (isRefusal(error)) await connection.query('ROLLBACK TO SAVEPOINT attempt');
+    throw error;
+  }
+}
+
+async function quarantine(
+  connection: PoolConnection,
+  partition: number,
+  kind: 'counter' | 'entry',
+  row: Addition,
+  error: unknown,
+  payload: string,
+): Promise<void> {
+  const code = error instanceof RefusedValueError ? error.code : databaseErrorCode(error);
+  // A counter's sum may be refused only because it is too large a number for one row; it is kept all the same.
+  await connection.query(QUARANTINE, [
+    partition,
+    kind,
+    Buffer.from(row.name),
+    Buffer.from(row.key),
+    row.amount,
+    code,
+    payload,
+  ]);
+}
+
+async function findRecorded(connection: PoolConnection, batch: Batch) {
+  const [row] = await queryRows(
+    connection,
+    'SELECT sequence, outcome FROM sluice_batches WHERE partition_id = ? AND token = ? ORDER BY sequence DESC LIMIT 1',
+    [batch.partition, batch.token],
+  );
+  return row;
+}
+
+async function recordedOutcome(
+  connection: PoolConnection,
+  batch: Batch,
+  watermark: Watermark,
+): Promise<CommitResult> {
+  const row = await findRecorded(connection, batch);
+  const outcome =
+    row?.outcome == null
+      ? undefined
+      : typeof row.outcome === 'string'
+        ? JSON.parse(row.outcome)
+        : row.outcome;
+  const rewound = batch.sequence < watermark.sequence || batch.epoch !== watermark.epoch;
+  return {
+    decision: 'skip',
+    outcome: (outcome as Outcome | undefined) ?? { late: [], quarantined: 0 },
+    rewound,
+  };
+}
+
+function groupBy<Key, Item>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
+  const groups = new Map<Key, Item[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group) group.push(item);
+    else groups.set(key, [item]);
+  }
+  return groups;
+}

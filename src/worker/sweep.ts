@@ -1,0 +1,135 @@
+/**
+ * Finds partitions whose updates have grown old, because a worker died, a wake-up was lost or BullMQ cannot run, and
+ * flushes them without BullMQ. Also compares idle partitions with their watermarks and forgets old ids.
+ */
+import type { Logger } from 'pino';
+import type { Aligner } from '../shared/align.ts';
+import { type Clock, pause } from '../shared/clock.ts';
+import { PartitionHaltedError } from '../shared/errors.ts';
+import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
+import { type Database, queryRows } from '../shared/mysql.ts';
+import type { Settings } from '../shared/settings.ts';
+import { backoff, type Circuit, isOutage } from './circuit.ts';
+import type { Flight } from './flight.ts';
+import type { Flusher } from './flush.ts';
+
+export interface SweepParts {
+  readonly inspector: Inspector;
+  readonly flusher: Flusher;
+  readonly circuit: Circuit;
+  readonly aligner: Aligner;
+  readonly flight: Flight;
+  readonly database: Database;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+  /** Called after a partition that had failed was flushed. */
+  readonly onRecovered: (partition: number) => Promise<void>;
+}
+
+interface Trouble {
+  failures: number;
+  notBefore: number;
+}
+
+export class Sweep {
+  readonly #parts: SweepParts;
+  readonly #troubles = new Map<number, Trouble>();
+  readonly #stop = new AbortController();
+  #loop: Promise<void> | undefined;
+  #alignedAt: number;
+
+  constructor(parts: SweepParts) {
+    this.#parts = parts;
+    this.#alignedAt = parts.clock.now();
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  /** Resolves when the sweep has ended. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { settings, random, log } = this.#parts;
+    while (!this.#stop.signal.aborted) {
+      await pause(settings.sweepIntervalMs * (0.75 + random() / 2), this.#stop.signal);
+      if (this.#stop.signal.aborted) return;
+      await this.once().catch(error => log.warn({ err: error }, 'sweep failed, will try again'));
+    }
+  }
+
+  /** One round over all partitions. */
+  async once(): Promise<void> {
+    const { inspector, clock, settings, circuit } = this.#parts;
+    const partitions = await inspector.all();
+    if (!circuit.isOpen) {
+      const old = partitions
+        .filter(status => this.#isStuck(status))
+        .sort((a, b) => b.lagSeconds - a.lagSeconds);
+      const next = old.values();
+      const flushSome = async () => {
+        for (const status of next) await this.#flush(status.partition);
+      };
+      await Promise.all(Array.from({ length: Math.min(settings.concurrency, old.length) }, flushSome));
+    }
+    if (clock.now() - this.#alignedAt >= settings.alignIntervalMs && !circuit.isOpen) {
+      this.#alignedAt = clock.now();
+      await this.#alignIdle(partitions);
+      for (const { partition } of partitions) await this.#parts.flight.trim(partition);
+    }
+  }
+
+  #isStuck(status: PartitionStatus): boolean {
+    const { settings, clock, flusher } = this.#parts;
+    if (flusher.isBusy(status.partition)) return false;
+    if ((this.#troubles.get(status.partition)?.notBefore ?? 0) > clock.now()) return false;
+    return status.lagSeconds * 1000 > settings.stuckAfterMs;
+  }
+
+  async #flush(partition: number): Promise<void> {
+    const { circuit, flusher, clock, settings, random, log } = this.#parts;
+    if (this.#stop.signal.aborted || circuit.isOpen) return;
+    try {
+      await circuit.run(() => flusher.flush(partition));
+      if (this.#troubles.delete(partition)) log.info({ partition }, 'partition flushes again');
+      await this.#parts.onRecovered(partition);
+    } catch (error) {
+      if (isOutage(error)) return;
+      const failures = (this.#troubles.get(partition)?.failures ?? 0) + 1;
+      this.#troubles.set(partition, {
+        failures,
+        notBefore: clock.now() + backoff(failures, settings.backoffBaseMs, settings.backoffCapMs, random),
+      });
+      log.error({ partition, failures, err: error }, 'sweep could not flush the partition');
+    }
+  }
+
+  /** Compares without locks first; only what differs is looked at under the watermark's lock. */
+  async #alignIdle(partitions: readonly PartitionStatus[]): Promise<void> {
+    const { database, aligner, log } = this.#parts;
+    const rows = await database.session(connection =>
+      queryRows(connection, 'SELECT partition_id, sequence, epoch FROM sluice_partitions'),
+    );
+    const watermarks = new Map(rows.map(row => [Number(row.partition_id), row]));
+    for (const { partition, sequence, epoch, token } of partitions) {
+      const watermark = watermarks.get(partition);
+      if (
+        token !== '' ||
+        (watermark && Number(watermark.sequence) === sequence && String(watermark.epoch) === epoch)
+      )
+        continue;
+      try {
+        await aligner.align(partition);
+      } catch (error) {
+        if (!(error instanceof PartitionHaltedError)) throw error;
+        log.error({ partition, err: error }, 'partition is halted');
+      }
+    }
+  }
+}

@@ -1,0 +1,52 @@
+#!lua flags=allow-oom
+-- Forgets idempotency ids whose window has ended, or that are over the partition's limit, oldest first. Ids of
+-- entries that are not in MySQL yet are never forgotten.
+--
+-- KEYS[1]  {namespace:partition}:state
+-- ARGV     1 most ids remembered of each kind   2 most ids forgotten in this call
+-- Reply    how many were forgotten
+
+local base = string.sub(KEYS[1], 1, -6)
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local limit, left, forgotten = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
+
+local function forget(ids)
+  for from = 1, #ids, 1000 do
+    redis.call('HDEL', base .. 'ids', unpack(ids, from, math.min(#ids, from + 999)))
+  end
+  forgotten, left = forgotten + #ids, left - #ids
+end
+
+local length = redis.call('LLEN', base .. 'counterIds')
+local expired = {}
+while length > 0 and left > #expired do
+  local head = redis.call('LINDEX', base .. 'counterIds', 0)
+  local expires, id = string.match(head, '^(%d+) (.*)$')
+  if tonumber(expires) > now and length <= limit then break end
+  redis.call('LPOP', base .. 'counterIds')
+  expired[#expired + 1], length = id, length - 1
+end
+forget(expired)
+
+-- The head of entryIds belongs to entry number (entryNext - length); a mark says up to which number ids may go, and when.
+local state = redis.call('HMGET', KEYS[1], 'entryNext', 'entryAcked')
+if not state[1] then return forgotten end
+length = redis.call('LLEN', base .. 'entryIds')
+local first, last = state[1] - length, state[1] - length
+while true do
+  local mark = redis.call('LINDEX', base .. 'idMarks', 0)
+  if not mark then break end
+  local expires, upTo = string.match(mark, '^(%d+) (%d+)$')
+  if tonumber(expires) > now then break end
+  if upTo - first > left then
+    last = first + left
+    break
+  end
+  last = tonumber(upTo)
+  redis.call('LPOP', base .. 'idMarks')
+end
+last = math.max(last, math.min(state[1] - limit, tonumber(state[2]), first + left))
+local count = math.min(last - first, length)
+if count > 0 then forget(redis.call('LPOP', base .. 'entryIds', count)) end
+return forgotten
