@@ -128,7 +128,10 @@ export class Applier {
     const partition = this.#parts.keys.partitionOf(update.key);
     const buffer = this.#buffers[partition]!;
     const limit = this.#parts.settings.bufferLimit;
-    if (buffer.waiting.length >= limit) return settle(new ProducerOverloadedError(limit));
+    if (buffer.waiting.length >= limit) {
+      settle(new ProducerOverloadedError(limit));
+      return;
+    }
     this.#unsettled++;
     const counted: Settle = result => {
       settle(result);
@@ -203,10 +206,10 @@ export class Applier {
       for (const member of group.members) again.push({ ...member, alone: true });
     } else if (token === 'n') {
       const loads = (first.loads ?? 0) + 1;
-      if (loads > MAX_TRIES)
-        return first.settle(
-          new RedisUnavailableError(`${this.#parts.place} (an account does not stay live)`),
-        );
+      if (loads > MAX_TRIES) {
+        first.settle(new RedisUnavailableError(`${this.#parts.place} (an account does not stay live)`));
+        return;
+      }
       const item = first.update.item;
       const waiting = { ...first, loads };
       const others = cold.get(item);

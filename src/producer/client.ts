@@ -11,7 +11,7 @@ import {
   LIMITS,
   type Update,
 } from '../shared/update.ts';
-import type { Accepted, Applier } from './apply.ts';
+import type { Applier } from './apply.ts';
 import type { ProducerMetrics } from './metrics.ts';
 import type { HistoryEntry, HistoryOptions, Reads } from './reads.ts';
 import { type Progress, Receipt } from './receipt.ts';

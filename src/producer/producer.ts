@@ -100,7 +100,7 @@ export async function createProducer<const D extends DefinitionsInput>(
       definitions,
       applier,
       reads,
-      progress: new Progress(redis, opened, keys, systemClock),
+      progress: new Progress(redis, opened, keys),
       metrics: new ProducerMetrics(options.registry),
       closeConnections: async () => {
         await queue.close();

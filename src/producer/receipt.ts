@@ -1,5 +1,5 @@
 /** `persisted()`: waits until the batches up to an update's mark are in MySQL. One poll per partition serves all waiters. */
-import { type Clock, pause } from '../shared/clock.ts';
+import { pause } from '../shared/clock.ts';
 import {
   PersistenceUnknownError,
   PersistTimeoutError,
@@ -56,15 +56,13 @@ export class Progress {
   readonly #redis: RedisConnection;
   readonly #database: Database;
   readonly #keys: Keys;
-  readonly #clock: Clock;
   readonly #waiters = new Map<number, Set<Waiter>>();
   readonly #closed = new AbortController();
 
-  constructor(redis: RedisConnection, database: Database, keys: Keys, clock: Clock) {
+  constructor(redis: RedisConnection, database: Database, keys: Keys) {
     this.#redis = redis;
     this.#database = database;
     this.#keys = keys;
-    this.#clock = clock;
   }
 
   async reached(mark: Mark, update: CheckedUpdate, timeoutMs: number): Promise<void> {
@@ -86,9 +84,9 @@ export class Progress {
   ): Promise<'reached' | 'quarantine' | Error> {
     if (this.#closed.signal.aborted) return Promise.resolve(new ProducerClosedError());
     return new Promise(resolve => {
-      let waiters = this.#waiters.get(mark.partition);
-      const started = waiters !== undefined;
-      if (!waiters) this.#waiters.set(mark.partition, (waiters = new Set()));
+      const known = this.#waiters.get(mark.partition);
+      const waiters = known ?? new Set<Waiter>();
+      if (!known) this.#waiters.set(mark.partition, waiters);
       const timer = setTimeout(() => waiter.settle(new PersistTimeoutError(timeoutMs)), timeoutMs);
       const waiter: Waiter = {
         mark,
@@ -100,7 +98,7 @@ export class Progress {
         },
       };
       waiters.add(waiter);
-      if (!started) void this.#poll(mark.partition, waiters);
+      if (!known) void this.#poll(mark.partition, waiters);
     });
   }
 
@@ -139,7 +137,7 @@ export class Progress {
 
 function look(waiter: Waiter, [epoch, popped, acked, quarantined]: (string | null)[]): void {
   const { mark, kind, settle } = waiter;
-  if (epoch !== mark.epoch) return settle(new PersistenceUnknownError());
-  if (kind === 'c' ? Number(popped) < mark.pushed : Number(acked) < mark.entries) return;
-  settle(Number(quarantined) > mark.quarantined ? 'quarantine' : 'reached');
+  const reached = kind === 'c' ? Number(popped) >= mark.pushed : Number(acked) >= mark.entries;
+  if (epoch !== mark.epoch) settle(new PersistenceUnknownError());
+  else if (reached) settle(Number(quarantined) > mark.quarantined ? 'quarantine' : 'reached');
 }

@@ -52,8 +52,8 @@ export class EntryWriter {
     const byTable = new Map<ValueTable, Map<string, Addition & { amount: number }>>();
     for (const { program, account, item, amount } of entries) {
       const table = this.#tables.of('p', program);
-      let sums = byTable.get(table);
-      if (!sums) byTable.set(table, (sums = new Map()));
+      const sums = byTable.get(table) ?? new Map<string, Addition & { amount: number }>();
+      byTable.set(table, sums);
       const sum = sums.get(item);
       if (sum) sum.amount += amount;
       else sums.set(item, { name: program, key: account, amount });
