@@ -1,0 +1,143 @@
+/** An engine in this process, on the project's real servers, with a namespace and a database of its own. */
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { afterAll, inject } from 'vitest';
+import { createProducer } from '../../src/producer/producer.ts';
+import { Aligner } from '../../src/shared/align.ts';
+import { systemClock } from '../../src/shared/clock.ts';
+import { ColdReader, type ColdKey } from '../../src/shared/cold-read.ts';
+import { type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
+import { Inspector } from '../../src/shared/inspect.ts';
+import { Keys } from '../../src/shared/keys.ts';
+import { createLog } from '../../src/shared/log.ts';
+import { openTables } from '../../src/shared/mapping.ts';
+import { migrate } from '../../src/shared/migrate.ts';
+import { Database } from '../../src/shared/mysql.ts';
+import { connectRedis, openRedis } from '../../src/shared/redis.ts';
+import { parseSettings, type Settings } from '../../src/shared/settings.ts';
+import { Flight } from '../../src/worker/flight.ts';
+import { Flusher } from '../../src/worker/flush.ts';
+import { WorkerMetrics } from '../../src/worker/metrics.ts';
+import { type Seam, type Step, Store } from '../../src/worker/store.ts';
+import { Worker } from '../../src/worker/worker.ts';
+
+export const definitions = {
+  counters: { views: {}, clicks: {} },
+  points: { loyalty: { floor: 0 }, credits: { floor: -100 } },
+} as const satisfies DefinitionsInput;
+
+/** Thrown by a seam: the process's part ends here, as if it were killed. */
+export class Crash extends Error {}
+
+export interface Place {
+  redisUrl: string;
+  mysqlUrl: string;
+}
+
+export type Engine = Awaited<ReturnType<typeof openEngine>>;
+
+/** Everything is closed after the test file. */
+export async function openEngine(overrides: Partial<Settings> = {}, place: Partial<Place> = {}) {
+  const redisUrl = place.redisUrl ?? inject('redisUrl');
+  const server = place.mysqlUrl ?? inject('mysqlUrl');
+  const name = `t${randomBytes(6).toString('hex')}`;
+  const settings = parseSettings({ partitions: 4, ...overrides });
+  const admin = new Database({ url: `${server}/information_schema` }, { connections: 1, idleTransactionSeconds: 60, lockWaitSeconds: 5 });
+  await admin.query(`CREATE DATABASE ${name}`);
+  await admin.close();
+  const mysqlUrl = `${server}/${name}`;
+  const database = new Database({ url: mysqlUrl }, { ...settings, connections: 10 });
+  await migrate(database, settings.partitions);
+
+  const log = createLog((process.env.TEST_LOG as 'debug' | undefined) ?? 'silent', 'stderr');
+  const keys = new Keys(name, settings.partitions);
+  const redis = openRedis({ url: redisUrl }, () => {}) as Redis;
+  await connectRedis(redis, 'test');
+  const tables = await openTables(database, parseDefinitions(definitions));
+  const aligner = new Aligner(redis, database, keys, log);
+  const flight = new Flight(redis, keys, settings);
+  const metrics = new WorkerMetrics();
+  let crashAt: Step | undefined;
+  const seam: Seam = step => {
+    if (step === crashAt) throw new Crash(step);
+  };
+  const store = new Store(database, tables, flight, settings.journalBatches, seam);
+  const flusher = new Flusher({ flight, store, aligner, metrics, clock: systemClock, log, settings, seam });
+  const inspector = new Inspector(redis, keys);
+  const cold = new ColdReader(redis, 'test', database, keys, tables, aligner, settings.liveTtlMs);
+  const closers: (() => Promise<unknown>)[] = [];
+  afterAll(async () => {
+    for (const close of closers.reverse()) await close();
+    redis.disconnect();
+    await database.query(`DROP DATABASE ${name}`);
+    await database.close();
+  });
+
+  return {
+    name, redisUrl, mysqlUrl, settings, database, redis, keys, aligner, flight, metrics, store, flusher, inspector, cold, log,
+    onClose: (close: () => Promise<unknown>) => closers.push(close),
+    /** The loop throws Crash at this step until it is set again. */
+    crashAt: (step: Step | undefined) => {
+      crashAt = step;
+    },
+    async producer() {
+      const sluice = await createProducer({ redis: redisUrl, mysql: mysqlUrl, definitions, namespace: name, settings, log });
+      closers.push(() => sluice.close());
+      return sluice;
+    },
+    async worker(more: Partial<Settings> = {}) {
+      const worker = await Worker.start({
+        redis: { url: redisUrl },
+        mysql: { url: mysqlUrl },
+        definitions: parseDefinitions(definitions),
+        namespace: name,
+        settings: { ...settings, ...more },
+        log,
+      });
+      closers.push(() => worker.stop());
+      return worker;
+    },
+    /** Flushes every partition until nothing is pending or in flight. */
+    async drain() {
+      for (let partition = 0; partition < keys.partitions; partition++) {
+        for (;;) {
+          await flusher.flush(partition);
+          const status = await inspector.partition(partition);
+          if (!status || (status.pendingUpdates === 0 && status.token === '')) break;
+        }
+      }
+    },
+    /** What live, MySQL, quarantine, in flight and pending of one key add up to, as a cold read would have it. */
+    async compare(kind: 'c' | 'p', counter: string, key: string) {
+      const wanted: ColdKey = { kind, name: counter, key };
+      return (await cold.compare(keys.partitionOf(key), [wanted]))[0]!;
+    },
+    async counterInMysql(counter: string, key: string): Promise<number> {
+      const [row] = await database.query('SELECT value FROM sluice_counters WHERE counter = ? AND counter_key = ?', [
+        Buffer.from(counter),
+        Buffer.from(key),
+      ]);
+      return Number(row?.value ?? 0);
+    },
+    async balanceInMysql(program: string, account: string): Promise<number> {
+      const [row] = await database.query('SELECT balance FROM sluice_accounts WHERE program = ? AND account = ?', [
+        Buffer.from(program),
+        Buffer.from(account),
+      ]);
+      return Number(row?.balance ?? 0);
+    },
+    async watermark(partition: number) {
+      const [row] = await database.query('SELECT sequence, token, epoch FROM sluice_partitions WHERE partition_id = ?', [partition]);
+      return { sequence: Number(row!.sequence), token: String(row!.token), epoch: String(row!.epoch) };
+    },
+  };
+}
+
+/** Polls until the condition holds; the test's own timeout is the limit. */
+export async function until(condition: () => Promise<boolean> | boolean, what = 'condition', limitMs = 30_000): Promise<void> {
+  const end = performance.now() + limitMs;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`${what}: not within ${limitMs} ms`);
+    await new Promise(resolve => setTimeout(resolve, 10));
+  }
+}
