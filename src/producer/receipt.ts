@@ -119,13 +119,13 @@ export class Progress {
       .query(
         `SELECT error_code FROM sluice_quarantine
          WHERE kind = ? AND name = ? AND item_key = ? AND created_at >= FROM_UNIXTIME(? / 1000)
-           AND (kind = 'counter' OR JSON_UNQUOTE(JSON_EXTRACT(payload, '$[2]')) = ?) LIMIT 1`,
+           AND (kind = 'counter' OR entry_id = ?) LIMIT 1`,
         [
           update.kind === 'c' ? 'counter' : 'entry',
           Buffer.from(update.name),
           Buffer.from(update.key),
           mark.time - 1000,
-          update.id,
+          Buffer.from(update.id),
         ],
       )
       .catch(error => {

@@ -17,7 +17,6 @@ export function openQueue(connection: RedisConnection, keys: Keys): FlushQueue {
     prefix: keys.queuePrefix,
     defaultJobOptions: { removeOnComplete: true, removeOnFail: { count: keys.partitions * 2 } },
     streams: { events: { maxLen: 1000 } },
-    skipVersionCheck: true,
   });
   queue.on('error', () => {
     // The connection reports its own errors; without a listener this one would end the process.

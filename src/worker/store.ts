@@ -12,19 +12,14 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from '../shared/clock.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
-import {
-  classifyDatabaseError,
-  type Database,
-  databaseErrorCode,
-  queryRows,
-  readSql,
-} from '../shared/mysql.ts';
-import type { Addition, ValueTables } from '../shared/tables.ts';
+import { type Database, queryRows, readSql } from '../shared/mysql.ts';
+import type { ValueTables } from '../shared/tables.ts';
 import { lockWatermark, type Watermark } from '../shared/watermark.ts';
 import type { Batch, CounterSum } from './batch.ts';
 import { bisect } from './bisect.ts';
 import { type Decision, decide } from './decision.ts';
-import { type EntryOutcome, EntryWriter, RefusedValueError } from './entries.ts';
+import { type EntryOutcome, EntryWriter } from './entries.ts';
+import { isRefusal, quarantine, withSavepoint } from './quarantine.ts';
 
 /** What became of a batch's rows; recorded in the journal, so that whoever acknowledges knows it. */
 export interface Outcome {
@@ -55,7 +50,6 @@ export type Seam = (step: Step) => Promise<void> | void;
 export type Step = 'claimed' | 'locked' | 'written' | 'recorded' | 'checked' | 'committed' | 'acknowledged';
 
 const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
-const QUARANTINE = sql('quarantine');
 const RECORD_BATCH = sql('record-batch');
 const MOVE_WATERMARK = sql('move-watermark');
 const PRUNE_EVERY = 64;
@@ -204,13 +198,12 @@ export class Store {
           isRefusal,
           async (sum, error) => {
             refused++;
+            const payload = JSON.stringify({ updates: sum.updates });
             await quarantine(
               connection,
               batch.partition,
-              'counter',
-              sum,
+              { kind: 'counter', ...sum, id: null, payload },
               error,
-              JSON.stringify({ updates: sum.updates }),
             );
           },
         );
@@ -240,8 +233,9 @@ export class Store {
       isRefusal,
       async (entry, error) => {
         done.refused++;
-        const addition = { name: entry.program, key: entry.account, amount: entry.amount };
-        await quarantine(connection, batch.partition, 'entry', addition, error, entry.payload);
+        const { program, account, amount, id, payload } = entry;
+        const row = { kind: 'entry', name: program, key: account, amount, id, payload } as const;
+        await quarantine(connection, batch.partition, row, error);
       },
     );
     return done;
@@ -255,41 +249,6 @@ export class Store {
       [partition, keep, PRUNE_EVERY * 4],
     );
   }
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof RefusedValueError || classifyDatabaseError(error) === 'refused';
-}
-
-async function withSavepoint(connection: PoolConnection, use: () => Promise<void>): Promise<void> {
-  await connection.query('SAVEPOINT attempt');
-  try {
-    await use();
-  } catch (error) {
-    if (isRefusal(error)) await connection.query('ROLLBACK TO SAVEPOINT attempt');
-    throw error;
-  }
-}
-
-async function quarantine(
-  connection: PoolConnection,
-  partition: number,
-  kind: 'counter' | 'entry',
-  row: Addition,
-  error: unknown,
-  payload: string,
-): Promise<void> {
-  const code = error instanceof RefusedValueError ? error.code : databaseErrorCode(error);
-  // A counter's sum may be refused only because it is too large a number for one row; it is kept all the same.
-  await connection.query(QUARANTINE, [
-    partition,
-    kind,
-    Buffer.from(row.name),
-    Buffer.from(row.key),
-    row.amount,
-    code,
-    payload,
-  ]);
 }
 
 async function findRecorded(connection: PoolConnection, batch: Batch) {

@@ -168,7 +168,7 @@ export class Worker {
         stalledInterval: LOCK_MS / 2,
         // A worker that is killed again and again must not make a job fail that did nothing wrong.
         maxStalledCount: 1_000_000,
-        skipVersionCheck: true,
+      // BullMQ's version check stays on: without it, it waits for delayed jobs in whole seconds.
         settings: {
           backoffStrategy: attempt =>
             backoff(attempt, settings.backoffBaseMs, settings.backoffCapMs, this.#random),

@@ -5,7 +5,7 @@ import { afterAll, inject } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
 import { Aligner } from '../../src/shared/align.ts';
 import { systemClock } from '../../src/shared/clock.ts';
-import { ColdReader, type ColdKey } from '../../src/shared/cold-read.ts';
+import { type ColdKey, ColdReader } from '../../src/shared/cold-read.ts';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
 import { Inspector } from '../../src/shared/inspect.ts';
 import { Keys } from '../../src/shared/keys.ts';
@@ -42,7 +42,10 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
   const server = place.mysqlUrl ?? inject('mysqlUrl');
   const name = `t${randomBytes(6).toString('hex')}`;
   const settings = parseSettings({ partitions: 4, ...overrides });
-  const admin = new Database({ url: `${server}/information_schema` }, { connections: 1, idleTransactionSeconds: 60, lockWaitSeconds: 5 });
+  const admin = new Database(
+    { url: `${server}/information_schema` },
+    { connections: 1, idleTransactionSeconds: 60, lockWaitSeconds: 5 },
+  );
   await admin.query(`CREATE DATABASE ${name}`);
   await admin.close();
   const mysqlUrl = `${server}/${name}`;
@@ -74,14 +77,35 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
   });
 
   return {
-    name, redisUrl, mysqlUrl, settings, database, redis, keys, aligner, flight, metrics, store, flusher, inspector, cold, log,
+    name,
+    redisUrl,
+    mysqlUrl,
+    settings,
+    database,
+    redis,
+    keys,
+    aligner,
+    flight,
+    metrics,
+    store,
+    flusher,
+    inspector,
+    cold,
+    log,
     onClose: (close: () => Promise<unknown>) => closers.push(close),
     /** The loop throws Crash at this step until it is set again. */
     crashAt: (step: Step | undefined) => {
       crashAt = step;
     },
     async producer() {
-      const sluice = await createProducer({ redis: redisUrl, mysql: mysqlUrl, definitions, namespace: name, settings, log });
+      const sluice = await createProducer({
+        redis: redisUrl,
+        mysql: mysqlUrl,
+        definitions,
+        namespace: name,
+        settings,
+        log,
+      });
       closers.push(() => sluice.close());
       return sluice;
     },
@@ -113,28 +137,35 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
       return (await cold.compare(keys.partitionOf(key), [wanted]))[0]!;
     },
     async counterInMysql(counter: string, key: string): Promise<number> {
-      const [row] = await database.query('SELECT value FROM sluice_counters WHERE counter = ? AND counter_key = ?', [
-        Buffer.from(counter),
-        Buffer.from(key),
-      ]);
+      const [row] = await database.query(
+        'SELECT value FROM sluice_counters WHERE counter = ? AND counter_key = ?',
+        [Buffer.from(counter), Buffer.from(key)],
+      );
       return Number(row?.value ?? 0);
     },
     async balanceInMysql(program: string, account: string): Promise<number> {
-      const [row] = await database.query('SELECT balance FROM sluice_accounts WHERE program = ? AND account = ?', [
-        Buffer.from(program),
-        Buffer.from(account),
-      ]);
+      const [row] = await database.query(
+        'SELECT balance FROM sluice_accounts WHERE program = ? AND account = ?',
+        [Buffer.from(program), Buffer.from(account)],
+      );
       return Number(row?.balance ?? 0);
     },
     async watermark(partition: number) {
-      const [row] = await database.query('SELECT sequence, token, epoch FROM sluice_partitions WHERE partition_id = ?', [partition]);
+      const [row] = await database.query(
+        'SELECT sequence, token, epoch FROM sluice_partitions WHERE partition_id = ?',
+        [partition],
+      );
       return { sequence: Number(row!.sequence), token: String(row!.token), epoch: String(row!.epoch) };
     },
   };
 }
 
 /** Polls until the condition holds; the test's own timeout is the limit. */
-export async function until(condition: () => Promise<boolean> | boolean, what = 'condition', limitMs = 30_000): Promise<void> {
+export async function until(
+  condition: () => Promise<boolean> | boolean,
+  what = 'condition',
+  limitMs = 30_000,
+): Promise<void> {
   const end = performance.now() + limitMs;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`${what}: not within ${limitMs} ms`);

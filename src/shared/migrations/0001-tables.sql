@@ -58,6 +58,8 @@ CREATE TABLE IF NOT EXISTS sluice_batches (
   KEY token (partition_id, token)
 ) ENGINE = InnoDB;
 
+-- payload is text, not JSON: what is refused may be refused for its JSON, and quarantine must take everything.
+-- It holds the entry as the producer sent it, or a counter's number of updates.
 CREATE TABLE IF NOT EXISTS sluice_quarantine (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
   partition_id SMALLINT UNSIGNED NOT NULL,
@@ -65,8 +67,9 @@ CREATE TABLE IF NOT EXISTS sluice_quarantine (
   name VARBINARY(64) NOT NULL,
   item_key VARBINARY(512) NOT NULL,
   amount BIGINT NOT NULL,
+  entry_id VARBINARY(255) NULL,
   error_code VARCHAR(64) CHARACTER SET ascii NOT NULL,
-  payload JSON NULL,
+  payload LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   created_at DATETIME(3) NOT NULL,
   PRIMARY KEY (id),
   KEY item (kind, name, item_key)

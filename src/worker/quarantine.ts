@@ -1,0 +1,53 @@
+/** What MySQL refuses for its own sake, and where it is put aside, in the transaction of its batch. */
+import type { PoolConnection } from 'mysql2/promise';
+import { classifyDatabaseError, databaseErrorCode, readSql } from '../shared/mysql.ts';
+import { RefusedValueError } from './entries.ts';
+
+export interface RefusedUpdate {
+  readonly kind: 'counter' | 'entry';
+  readonly name: string;
+  readonly key: string;
+  readonly amount: number;
+  /** The entry's id; null for a counter. */
+  readonly id: string | null;
+  /** What a replay needs beyond the columns. */
+  readonly payload: string;
+}
+
+const INSERT = readSql(new URL('./sql/quarantine.sql', import.meta.url));
+
+/** Whether the error blames the data, so that trying the same again cannot help. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof RefusedValueError || classifyDatabaseError(error) === 'refused';
+}
+
+export async function quarantine(
+  connection: PoolConnection,
+  partition: number,
+  { kind, name, key, amount, id, payload }: RefusedUpdate,
+  error: unknown,
+): Promise<void> {
+  const code = error instanceof RefusedValueError ? error.code : databaseErrorCode(error);
+  const entryId = id === null ? null : Buffer.from(id);
+  await connection.query(INSERT, [
+    partition,
+    kind,
+    Buffer.from(name),
+    Buffer.from(key),
+    amount,
+    entryId,
+    code,
+    payload,
+  ]);
+}
+
+/** Undoes what `use` wrote where it is refused; after any other error the whole transaction is undone. */
+export async function withSavepoint(connection: PoolConnection, use: () => Promise<void>): Promise<void> {
+  await connection.query('SAVEPOINT attempt');
+  try {
+    await use();
+  } catch (error) {
+    if (isRefusal(error)) await connection.query('ROLLBACK TO SAVEPOINT attempt');
+    throw error;
+  }
+}

@@ -1,0 +1,182 @@
+// The flush itself: batches cut by their limits, late duplicates, refused data, conflicts, forgotten ids.
+
+import { describe, expect, it } from 'vitest';
+import { openEngine, until } from '../support/engine.ts';
+
+describe('a claim', () => {
+  it('is cut at its limits, oldest first, and moves every count and sum with it', async () => {
+    const engine = await openEngine({ partitions: 1, batchKeys: 3, batchEntries: 2 });
+    const sluice = await engine.producer();
+    for (let i = 0; i < 7; i++) await sluice.counter('views').increment(`k${i}`, i + 1);
+    await sluice.counter('views').increment('k0', 10);
+    for (let i = 0; i < 5; i++) await sluice.points('loyalty').credit('1', 10 ** i, { id: `${i}` });
+    const seen: number[][] = [];
+    for (;;) {
+      const batch = await engine.flight.claim(0);
+      if (!batch) break;
+      seen.push([batch.counters.length, batch.entries.length, batch.updates]);
+      const result = await engine.store.commit(batch);
+      if (result.decision === 'stop') throw new Error('stopped');
+      await engine.flight.ack(batch, result.outcome);
+    }
+    expect(seen).toEqual([
+      [3, 2, 6],
+      [3, 2, 5],
+      [1, 1, 2],
+    ]);
+    expect(await engine.counterInMysql('views', 'k0')).toBe(11);
+    expect(await engine.balanceInMysql('loyalty', '1')).toBe(11111);
+    const status = await engine.inspector.partition(0);
+    expect(status).toMatchObject({
+      pendingUpdates: 0,
+      pendingKeys: 0,
+      pendingEntries: 0,
+      inFlight: 0,
+      lagSeconds: 0,
+    });
+    // Nothing but state, ids and what live values there are is left behind.
+    const left = (await engine.redis.keys(`{${engine.name}:0}:*`)).map(key => key.split(':')[2]);
+    expect(
+      left.filter(name => ['counters', 'order', 'accounts', 'entries', 'flight'].includes(name!)),
+    ).toEqual([]);
+  });
+
+  it('coalesces: a thousand increments of a key are one row', async () => {
+    const engine = await openEngine();
+    const sluice = await engine.producer();
+    await sluice.apply(Array.from({ length: 1000 }, () => ({ counter: 'views', key: '/' })));
+    await engine.drain();
+    expect(await engine.counterInMysql('views', '/')).toBe(1000);
+    expect((await engine.metrics.flushedRows.get()).values[0]!.value).toBe(1);
+    expect((await engine.metrics.flushedUpdates.get()).values[0]!.value).toBe(1000);
+  });
+});
+
+describe('ids', () => {
+  it('that only the ledger remembers: the late duplicate changes nothing in MySQL and its live balance is corrected', async () => {
+    const engine = await openEngine();
+    const sluice = await engine.producer();
+    const loyalty = sluice.points('loyalty');
+    await loyalty.credit('1', 29, { id: 'order' });
+    await loyalty.credit('2', 1, { id: 'order' });
+    await engine.drain();
+    const partition = engine.keys.partitionOf('1');
+    await engine.redis.del(`{${engine.name}:${partition}}:ids`);
+    expect(await loyalty.credit('1', 29, { id: 'order' })).toMatchObject({ value: 58, duplicate: false });
+    await loyalty.credit('1', 1, { id: 'next' });
+    await engine.drain();
+    expect(await engine.balanceInMysql('loyalty', '1')).toBe(30);
+    expect(await loyalty.balance('1')).toBe(30);
+    expect((await engine.metrics.lateDuplicates.get()).values[0]!.value).toBe(1);
+    expect((await loyalty.history('1')).map(entry => [entry.id, entry.balanceAfter])).toEqual([
+      ['next', 30],
+      ['order', 29],
+    ]);
+  });
+
+  it('of a late duplicate are corrected from the journal when the commit answer was lost', async () => {
+    const engine = await openEngine();
+    const loyalty = (await engine.producer()).points('loyalty');
+    await loyalty.credit('1', 29, { id: 'order' });
+    await engine.drain();
+    const partition = engine.keys.partitionOf('1');
+    await engine.redis.del(`{${engine.name}:${partition}}:ids`);
+    await loyalty.credit('1', 29, { id: 'order' });
+    engine.crashAt('committed');
+    await expect(engine.flusher.flush(partition)).rejects.toThrow();
+    engine.crashAt(undefined);
+    await engine.drain();
+    expect(await loyalty.balance('1')).toBe(29);
+  });
+
+  it('are forgotten after their window, never before they are persisted, and bounded in number', async () => {
+    const engine = await openEngine({ partitions: 1, idempotencyWindowMs: 1000, idempotencyLimit: 100 });
+    const sluice = await engine.producer();
+    const count = () => engine.redis.hlen(`{${engine.name}:0}:ids`);
+    await sluice.apply(
+      Array.from({ length: 150 }, (_, i) => ({ points: 'loyalty', account: '1', amount: 1, id: `${i}` })),
+    );
+    await sluice.apply(Array.from({ length: 150 }, (_, i) => ({ counter: 'views', key: '1', id: `${i}` })));
+    expect(await count()).toBe(250);
+    await engine.flight.trim(0);
+    expect(await count()).toBe(250);
+    await engine.drain();
+    await engine.flight.trim(0);
+    expect(await count()).toBe(200);
+    expect(await sluice.points('loyalty').credit('1', 1, { id: '149' })).toMatchObject({ duplicate: true });
+    await until(async () => {
+      await engine.flight.trim(0);
+      return (await count()) === 0;
+    }, 'the window to end');
+    for (const list of ['counterIds', 'entryIds', 'idMarks'])
+      expect(await engine.redis.exists(`{${engine.name}:0}:${list}`)).toBe(0);
+  });
+});
+
+describe('data that MySQL refuses for its own sake', () => {
+  it('goes into quarantine in the same transaction; the rest is applied, and drift stays zero', async () => {
+    const engine = await openEngine({ partitions: 1 });
+    const sluice = await engine.producer();
+    await engine.database.query(
+      "INSERT INTO sluice_counters VALUES ('views', 'full', 9223372036854775800, UTC_TIMESTAMP(3))",
+    );
+    await sluice.apply(
+      Array.from({ length: 1000 }, (_, i) => ({
+        counter: 'views',
+        key: i === 700 ? 'full' : `k${i}`,
+        by: 100,
+      })),
+    );
+    const deep = JSON.parse(`${'{"a":'.repeat(150)}1${'}'.repeat(150)}`);
+    for (let i = 0; i < 9; i++)
+      await sluice
+        .points('loyalty')
+        .credit(`${i % 3}`, 10, { id: `${i}`, ...(i === 4 ? { metadata: deep } : {}) });
+    await engine.drain();
+    const quarantine = await engine.database.query(
+      'SELECT kind, name, item_key, amount, error_code, payload FROM sluice_quarantine ORDER BY id',
+    );
+    expect(
+      quarantine.map(row => [row.kind, String(row.name), String(row.item_key), Number(row.amount)]),
+    ).toEqual([
+      ['counter', 'views', 'full', 100],
+      ['entry', 'loyalty', '1', 10],
+    ]);
+    expect(
+      Number(
+        (await engine.database.query('SELECT COUNT(*) AS n FROM sluice_counters WHERE value = 100'))[0]!.n,
+      ),
+    ).toBe(999);
+    expect(await engine.compare('c', 'views', 'k1')).toMatchObject({ expected: 100 });
+    expect(await sluice.points('loyalty').balance('1')).toBe(30);
+    expect(await engine.balanceInMysql('loyalty', '1')).toBe(20);
+    expect((await sluice.points('loyalty').history('1')).length).toBe(2);
+    expect((await engine.inspector.partition(0))!.inFlight).toBe(0);
+  });
+});
+
+it('retries a conflict at once: a lock held by somebody else costs a wait, not an attempt', async () => {
+  const engine = await openEngine({ lockWaitSeconds: 1 });
+  const sluice = await engine.producer();
+  await sluice.counter('views').increment('/');
+  await engine.drain();
+  await sluice.counter('views').increment('/');
+  let release = () => {};
+  const held = engine.database.transaction(async connection => {
+    await connection.query('SELECT * FROM sluice_counters FOR UPDATE');
+    await new Promise<void>(resolve => {
+      release = resolve;
+    });
+  });
+  const flushed = engine.flusher.flush(engine.keys.partitionOf('/'));
+  await until(
+    async () =>
+      (await engine.metrics.flushErrors.get()).values.some(
+        ({ labels, value }) => labels.class === 'conflict' && value > 0,
+      ),
+    'a lock wait to end',
+  );
+  release();
+  await Promise.all([held, flushed]);
+  expect(await engine.counterInMysql('views', '/')).toBe(2);
+});
