@@ -7,12 +7,14 @@
  * 4. ask Redis once more that the batch is still in flight; commit
  *
  * The first attempt writes everything at once. Only where MySQL refuses data is the transaction rolled back and
- * run again carefully, with savepoints, so that the refused rows are found by bisecting.
+ * run again carefully: rows that a table knows it refuses are put aside first, the others are found by bisecting,
+ * with savepoints.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from '../shared/clock.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
 import { type Database, queryRows, readSql } from '../shared/mysql.ts';
+import type { RecordedEntry } from '../shared/record.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { lockWatermark, type Watermark } from '../shared/watermark.ts';
 import type { Batch, CounterSum } from './batch.ts';
@@ -122,20 +124,20 @@ export class Store {
         late: entries.late.map(entry => entry.item),
         quarantined: counters.refused + entries.refused,
       };
+      const rows = counters.written + entries.written + entries.accounts;
       await connection.query(RECORD_BATCH, [
         batch.partition,
         sequence,
         batch.token,
         entries.written,
         batch.updates,
-        JSON.stringify(outcome),
+        JSON.stringify({ ...outcome, rows }),
       ]);
       await connection.query(MOVE_WATERMARK, [sequence, batch.token, epoch, batch.partition]);
       if (sequence % PRUNE_EVERY === 0) await this.#prune(connection, batch.partition, sequence);
       await this.#seam('recorded');
       if (!(await this.#flight.inFlight(batch))) throw new Abandon({ decision: 'stop' });
       await this.#seam('checked');
-      const rows = counters.written + entries.written + entries.accounts;
       return { decision, outcome, rows, late: entries.late.length } as const;
     });
     await this.#seam('committed');
@@ -192,20 +194,23 @@ export class Store {
       const add = (rows: readonly CounterSum[]) => table.add(connection, rows);
       if (!careful) await add(sums);
       else {
+        const refuse = async (sum: CounterSum, error: unknown) => {
+          refused++;
+          const payload = JSON.stringify({ updates: sum.updates });
+          await quarantine(
+            connection,
+            batch.partition,
+            { kind: 'counter', ...sum, id: null, payload },
+            error,
+          );
+        };
+        const known = await table.refusals(connection, sums);
+        for (const [sum, error] of known) await refuse(sum, error);
         await bisect(
-          sums,
+          sums.filter(sum => !known.has(sum)),
           rows => withSavepoint(connection, () => add(rows)),
           isRefusal,
-          async (sum, error) => {
-            refused++;
-            const payload = JSON.stringify({ updates: sum.updates });
-            await quarantine(
-              connection,
-              batch.partition,
-              { kind: 'counter', ...sum, id: null, payload },
-              error,
-            );
-          },
+          refuse,
         );
       }
     }
@@ -222,8 +227,16 @@ export class Store {
     if (!careful) return this.#entries.write(connection, batch.partition, sequence, batch.entries);
     const { late, fresh } = await this.#entries.splitLate(connection, batch.entries);
     const done = { written: 0, accounts: 0, refused: 0, late };
+    const refuse = async (entry: RecordedEntry, error: unknown) => {
+      done.refused++;
+      const { program, account, amount, id, payload } = entry;
+      const row = { kind: 'entry', name: program, key: account, amount, id, payload } as const;
+      await quarantine(connection, batch.partition, row, error);
+    };
+    const known = await this.#entries.refusals(connection, fresh);
+    for (const [entry, error] of known) await refuse(entry, error);
     await bisect(
-      fresh,
+      fresh.filter(entry => !known.has(entry)),
       rows =>
         withSavepoint(connection, async () => {
           const part = await this.#entries.write(connection, batch.partition, sequence, rows, batch.entries);
@@ -231,12 +244,7 @@ export class Store {
           done.accounts += part.accounts;
         }),
       isRefusal,
-      async (entry, error) => {
-        done.refused++;
-        const { program, account, amount, id, payload } = entry;
-        const row = { kind: 'entry', name: program, key: account, amount, id, payload } as const;
-        await quarantine(connection, batch.partition, row, error);
-      },
+      refuse,
     );
     return done;
   }
