@@ -25,6 +25,15 @@ export interface Comparison extends ColdKey {
   readonly expected: number;
 }
 
+/** Stands for a sum that a number cannot carry: so far out that nothing in Redis brings it back, and the script refuses it. */
+const OUT_OF_RANGE = 1e300;
+
+/** A mapped column may hold more than 2^53-1; rounding it would go unnoticed. */
+function exactSum(value: string, quarantined: string): number {
+  const sum = Number(BigInt(value) + BigInt(quarantined));
+  return Number.isSafeInteger(sum) ? sum : OUT_OF_RANGE;
+}
+
 type Mode = 'load' | 'compare';
 const PLAIN_TRIES = 2;
 const TRIES = 8;
@@ -120,7 +129,7 @@ export class ColdReader {
     const values = new Map(
       rows.map(row => [
         itemOf(String(row.name), String(row.item_key)),
-        Number(row.value) + Number(row.quarantined),
+        exactSum(String(row.value), String(row.quarantined)),
       ]),
     );
     const watermark = toWatermark(rows[0]!);

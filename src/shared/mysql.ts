@@ -75,7 +75,7 @@ export class Database {
     try {
       if (!this.#prepared.has(connection.connection)) {
         await connection.query(
-          `SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE', time_zone = '+00:00', wait_timeout = ${this.#limits.idleTransactionSeconds}, innodb_lock_wait_timeout = ${this.#limits.lockWaitSeconds}`,
+          `SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', wait_timeout = ${this.#limits.idleTransactionSeconds}, innodb_lock_wait_timeout = ${this.#limits.lockWaitSeconds}`,
         );
         await connection.query('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
         this.#prepared.add(connection.connection);
@@ -141,12 +141,9 @@ export function readSql(file: URL): string {
     .trim();
 }
 
-/** `a`.`b` for "a.b"; a backtick inside is doubled, so that no configured name can leave its quotes. */
+/** A backtick inside is doubled, so that no configured name can leave its quotes. */
 export function quoteIdentifier(name: string): string {
-  return name
-    .split('.')
-    .map(part => `\`${part.replaceAll('`', '``')}\``)
-    .join('.');
+  return `\`${name.replaceAll('`', '``')}\``;
 }
 
 /** What an error from MySQL means for a flush. */
@@ -202,11 +199,13 @@ const ERROR_CLASSES: readonly [DatabaseErrorClass, ReadonlySet<number | string>]
 ];
 
 export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
-  const { errno, code } = (error ?? {}) as { errno?: number; code?: string };
+  const { errno, code, sqlState } = (error ?? {}) as { errno?: number; code?: string; sqlState?: string };
   for (const [name, members] of ERROR_CLASSES) {
     if ((errno !== undefined && errno > 0 && members.has(errno)) || (code !== undefined && members.has(code)))
       return name;
   }
+  // A trigger's SIGNAL may carry any number; the state for what it refuses is this one.
+  if (sqlState === '45000') return 'refused';
   // Where mysql2 lost the connection in the middle, it marks the error fatal without one of the codes above.
   return (error as { fatal?: boolean } | undefined)?.fatal === true && !isDeniedByDatabase(error)
     ? 'unavailable'

@@ -3,8 +3,10 @@
  * what it cannot take is refused row by row, by the store.
  */
 import type { PoolConnection } from 'mysql2/promise';
+import type { Target } from './definitions.ts';
 import { itemOf, type Kind } from './keys.ts';
-import { queryRows, readSql } from './mysql.ts';
+import { type Database, queryRows, readSql } from './mysql.ts';
+import type { RefusedValueError } from './refusal.ts';
 
 /** A sum to add to one value. */
 export interface Addition {
@@ -22,18 +24,37 @@ export interface ValueTable {
   /**
    * Adds the sums. Leaves nothing behind when it throws, as MySQL undoes a statement that failed; the caller wraps
    * a table that takes several statements in a savepoint.
+   * @throws RefusedValueError, or what MySQL threw
    */
   add(connection: PoolConnection, rows: readonly Addition[]): Promise<void>;
+  /**
+   * Rows that `add` would refuse, as far as that can be told without trying: then they need not be found by bisecting.
+   * The others' rows are locked, where they exist.
+   */
+  refusals<Row extends Addition>(
+    connection: PoolConnection,
+    rows: readonly Row[],
+  ): Promise<Map<Row, RefusedValueError>>;
   /**
    * Reads values for cold reads: one statement, so that values, quarantined sums and watermark belong together.
    * Parameters: JSON rows [name, key], partition. Rows: name, item_key, value, quarantined, sequence, token, epoch.
    */
   readonly read: string;
+  /**
+   * All keys of a counter or accounts of a program that have a row, in pages, in the order of the table's index. Of a
+   * mapped table that is every row of the user's whose key Sluice could have been given, updated by Sluice or not.
+   */
+  keys(database: Database, name: string, pageSize: number): AsyncGenerator<string[]>;
 }
 
 /** The tables of all names: which one a counter or program uses. */
 export interface ValueTables {
   of(kind: Kind, name: string): ValueTable;
+  /**
+   * Where the values go if not into a table of Sluice: then others may write the value too, so that it can differ from
+   * the sum of the ledger, and from a live value that was loaded before.
+   */
+  mapped(kind: Kind, name: string): Target | undefined;
 }
 
 const ADD = {
@@ -43,6 +64,10 @@ const ADD = {
 const READ = {
   c: readSql(new URL('./sql/read-counters.sql', import.meta.url)),
   p: readSql(new URL('./sql/read-accounts.sql', import.meta.url)),
+};
+const KEYS = {
+  c: readSql(new URL('./sql/counter-keys.sql', import.meta.url)),
+  p: readSql(new URL('./sql/account-keys.sql', import.meta.url)),
 };
 const BALANCES = readSql(new URL('./sql/balances.sql', import.meta.url));
 
@@ -70,5 +95,32 @@ export class OwnTable implements ValueTable {
     await connection.query(ADD[this.#kind], [
       JSON.stringify(rows.map(row => [row.name, row.key, row.amount])),
     ]);
+  }
+
+  /** None: the tables take every key, and what else they refuse only trying shows. */
+  async refusals<Row extends Addition>(): Promise<Map<Row, RefusedValueError>> {
+    return new Map();
+  }
+
+  async *keys(database: Database, name: string, pageSize: number): AsyncGenerator<string[]> {
+    for await (const page of pages(pageSize, (after, limit) =>
+      database.query(KEYS[this.#kind], [Buffer.from(name), after, after, limit]),
+    )) {
+      yield page.map(String);
+    }
+  }
+}
+
+/** Pages through `item_key` until a page is not full. */
+export async function* pages(
+  size: number,
+  read: (after: unknown, limit: number) => Promise<readonly Readonly<Record<string, unknown>>[]>,
+): AsyncGenerator<unknown[]> {
+  let after: unknown = null;
+  for (;;) {
+    const keys = (await read(after, size)).map(row => row.item_key);
+    yield keys;
+    if (keys.length < size) return;
+    after = keys.at(-1);
   }
 }

@@ -3,6 +3,7 @@ import type { PoolConnection } from 'mysql2/promise';
 import { itemOf } from '../shared/keys.ts';
 import { queryRows, readSql } from '../shared/mysql.ts';
 import type { RecordedEntry } from '../shared/record.ts';
+import { RefusedValueError } from '../shared/refusal.ts';
 import type { Addition, ValueTable, ValueTables } from '../shared/tables.ts';
 
 export interface EntryOutcome {
@@ -13,15 +14,6 @@ export interface EntryOutcome {
   refused: number;
   /** Entries that the ledger had already. */
   late: readonly RecordedEntry[];
-}
-
-/** A value that MySQL would take but Sluice must not write, or has no row to write to. */
-export class RefusedValueError extends Error {
-  readonly code: 'OUT_OF_RANGE' | 'TARGET_ROW_MISSING' | 'TARGET_KEY_NOT_CANONICAL';
-  constructor(code: RefusedValueError['code']) {
-    super(code);
-    this.code = code;
-  }
 }
 
 const INSERT = readSql(new URL('./sql/insert-entries.sql', import.meta.url));
@@ -87,6 +79,23 @@ export class EntryWriter {
     });
     await connection.query(INSERT, [partition, JSON.stringify(rows)]);
     return { written: entries.length, accounts, refused: 0, late: [] };
+  }
+
+  /** Entries whose accounts their tables refuse, as far as that can be told without trying. */
+  async refusals(connection: PoolConnection, entries: readonly RecordedEntry[]) {
+    const refused = new Map<RecordedEntry, RefusedValueError>();
+    for (const [table, group] of Map.groupBy(entries, entry => this.#tables.of('p', entry.program))) {
+      const byItem = Map.groupBy(group, entry => entry.item);
+      const rows = [...byItem].map(([item, [entry]]) => ({
+        item,
+        name: entry!.program,
+        key: entry!.account,
+        amount: 0,
+      }));
+      for (const [{ item }, error] of await table.refusals(connection, rows))
+        for (const entry of byItem.get(item)!) refused.set(entry, error);
+    }
+    return refused;
   }
 
   /** Parts entries that the ledger has already (their id outlived Redis' memory) from fresh ones. */

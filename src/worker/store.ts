@@ -190,7 +190,7 @@ export class Store {
 
   async #writeCounters(connection: PoolConnection, batch: Batch, careful: boolean) {
     let refused = 0;
-    for (const [table, sums] of groupBy(batch.counters, sum => this.#tables.of('c', sum.name))) {
+    for (const [table, sums] of Map.groupBy(batch.counters, sum => this.#tables.of('c', sum.name))) {
       const add = (rows: readonly CounterSum[]) => table.add(connection, rows);
       if (!careful) await add(sums);
       else {
@@ -286,15 +286,4 @@ async function recordedOutcome(
     outcome: (outcome as Outcome | undefined) ?? { late: [], quarantined: 0 },
     rewound,
   };
-}
-
-function groupBy<Key, Item>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
-  const groups = new Map<Key, Item[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group) group.push(item);
-    else groups.set(key, [item]);
-  }
-  return groups;
 }

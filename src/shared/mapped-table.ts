@@ -1,0 +1,148 @@
+/**
+ * A column of a user's own table as the place of a counter's values or a program's balances. Rows are the user's: others
+ * may write them meanwhile, so that every change is relative and made under the row's lock.
+ */
+import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
+import { itemOf, type Kind } from './keys.ts';
+import { type Database, queryRows, quoteIdentifier, readSql } from './mysql.ts';
+import { RefusedValueError } from './refusal.ts';
+import { type Addition, pages, type ValueTable } from './tables.ts';
+import type { CheckedTarget } from './target-check.ts';
+import { LIMITS } from './update.ts';
+
+const sql = (name: string) => readSql(new URL(`./sql/mapped-${name}.sql`, import.meta.url));
+const SQL = {
+  add: sql('add'),
+  insert: sql('insert'),
+  lock: sql('lock'),
+  values: sql('values'),
+  read: sql('read'),
+  keys: sql('keys'),
+};
+const DUPLICATE_KEY = 1062;
+/** Keys in one IN list: each is a range for the optimizer, whose memory for ranges is limited. */
+const LOCKED_AT_ONCE = 1000;
+/** A row that keeps appearing and going away again under our insert. */
+const INSERT_TRIES = 5;
+
+export class MappedTable implements ValueTable {
+  readonly read: string;
+  readonly #target: CheckedTarget;
+  readonly #sql: typeof SQL;
+  readonly #longestKey: number;
+
+  constructor(kind: Kind, target: CheckedTarget) {
+    this.#target = target;
+    this.#longestKey = kind === 'c' ? LIMITS.key : LIMITS.account;
+    const parts: Readonly<Record<string, string>> = {
+      table: `${quoteIdentifier(target.schema)}.${quoteIdentifier(target.table)}`,
+      key: quoteIdentifier(target.key),
+      column: quoteIdentifier(target.column),
+      index: quoteIdentifier(target.index),
+      keyType: target.keyType.sql,
+      kind: kind === 'c' ? 'counter' : 'entry',
+    };
+    // All at once, and by a function: a name that looks like a placeholder stays what it is.
+    const fill = (text: string) => text.replace(/\{(\w+)\}/g, (_, part: string) => parts[part]!);
+    this.#sql = Object.fromEntries(
+      Object.entries(SQL).map(([name, text]) => [name, fill(text)]),
+    ) as typeof SQL;
+    this.read = this.#sql.read;
+  }
+
+  async values(
+    connection: PoolConnection,
+    rows: readonly Pick<Addition, 'name' | 'key'>[],
+  ): Promise<Map<string, number>> {
+    const found = await queryRows(connection, this.#sql.values, [
+      JSON.stringify(rows.map(row => [row.name, row.key])),
+    ]);
+    return new Map(
+      found.map(row => {
+        const value = Number(row.value);
+        // The user's column may hold more than a number can carry exactly.
+        if (!Number.isSafeInteger(value)) throw new RefusedValueError('OUT_OF_RANGE');
+        return [itemOf(String(row.name), String(row.item_key)), value];
+      }),
+    );
+  }
+
+  async add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
+    if (!rows.every(row => this.#target.keyType.fits(row.key)))
+      throw new RefusedValueError('TARGET_KEY_NOT_CANONICAL');
+    const existing = this.#target.missing === 'insert' ? await this.#insertMissing(connection, rows) : rows;
+    if (existing.length === 0) return;
+    // The server counts matched rows, changed or not.
+    if ((await this.#write(connection, this.#sql.add, existing)) !== existing.length)
+      throw new RefusedValueError('TARGET_ROW_MISSING');
+  }
+
+  async refusals<Row extends Addition>(
+    connection: PoolConnection,
+    rows: readonly Row[],
+  ): Promise<Map<Row, RefusedValueError>> {
+    const refused = new Map<Row, RefusedValueError>();
+    const fitting = rows.filter(row => this.#target.keyType.fits(row.key));
+    const locked =
+      this.#target.missing === 'quarantine' ? await this.#lockExisting(connection, fitting) : undefined;
+    const fits = new Set(fitting);
+    for (const row of rows) {
+      if (!fits.has(row)) refused.set(row, new RefusedValueError('TARGET_KEY_NOT_CANONICAL'));
+      else if (locked && !locked.has(row.key)) refused.set(row, new RefusedValueError('TARGET_ROW_MISSING'));
+    }
+    return refused;
+  }
+
+  async *keys(database: Database, _name: string, pageSize: number): AsyncGenerator<string[]> {
+    const read = (after: unknown, limit: number) => {
+      const last = after === null ? null : this.#target.keyType.literal(String(after));
+      // A cursor of bytes goes back as it came: it need not be UTF-8.
+      const cursor = Buffer.isBuffer(after) ? after : last;
+      return database.query(this.#sql.keys, [cursor, cursor, limit]);
+    };
+    for await (const page of pages(pageSize, read))
+      yield page.map(String).filter((key, at) => this.#isOurs(key, page[at]));
+  }
+
+  /** Whether a row's key is one that an update can name. */
+  #isOurs(key: string, raw: unknown): boolean {
+    const bytes = Buffer.from(key);
+    if (Buffer.isBuffer(raw) && !raw.equals(bytes)) return false;
+    return bytes.length > 0 && bytes.length <= this.#longestKey;
+  }
+
+  /** Inserts the rows that are missing and gives those that are not, locked. */
+  async #insertMissing(connection: PoolConnection, rows: readonly Addition[]): Promise<Addition[]> {
+    const existing: Addition[] = [];
+    let missing = rows;
+    for (let attempt = 1; ; attempt++) {
+      const locked = await this.#lockExisting(connection, missing);
+      existing.push(...missing.filter(row => locked.has(row.key)));
+      missing = missing.filter(row => !locked.has(row.key));
+      if (missing.length === 0) return existing;
+      try {
+        await this.#write(connection, this.#sql.insert, missing);
+        return existing;
+      } catch (error) {
+        // Somebody else inserted one since we looked; the statement left nothing behind. Look again.
+        if ((error as { errno?: number }).errno !== DUPLICATE_KEY || attempt === INSERT_TRIES) throw error;
+      }
+    }
+  }
+
+  async #lockExisting(connection: PoolConnection, rows: readonly Addition[]): Promise<Set<string>> {
+    const found = new Set<string>();
+    for (let from = 0; from < rows.length; from += LOCKED_AT_ONCE) {
+      const keys = rows.slice(from, from + LOCKED_AT_ONCE).map(row => this.#target.keyType.literal(row.key));
+      for (const row of await queryRows(connection, this.#sql.lock, [keys])) found.add(String(row.item_key));
+    }
+    return found;
+  }
+
+  async #write(connection: PoolConnection, text: string, rows: readonly Addition[]): Promise<number> {
+    const [result] = await connection.query<ResultSetHeader>(text, [
+      JSON.stringify(rows.map(row => [row.key, row.amount])),
+    ]);
+    return result.affectedRows;
+  }
+}

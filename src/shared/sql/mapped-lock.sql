@@ -1,0 +1,3 @@
+-- Which of these keys have a row, locked, so that none of them can go away. A join with JSON_TABLE cannot lock: MySQL
+-- answers ER_DUPLICATE_TABLE_LOCK. One parameter: the keys.
+SELECT t.{key} AS item_key FROM {table} t FORCE INDEX ({index}) WHERE t.{key} IN (?) FOR UPDATE
