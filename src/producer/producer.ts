@@ -5,12 +5,13 @@ import { Aligner } from '../shared/align.ts';
 import { systemClock } from '../shared/clock.ts';
 import { ColdReader } from '../shared/cold-read.ts';
 import { type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
-import { ConfigurationError, type PartitionHaltedError, SluiceError } from '../shared/errors.ts';
+import { ConfigurationError, type PartitionHaltedError } from '../shared/errors.ts';
+import { explain } from '../shared/explain.ts';
 import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
 import { openTables } from '../shared/mapping.ts';
 import { checkSchema } from '../shared/migrate.ts';
-import { Database, databaseError, type MysqlLocation } from '../shared/mysql.ts';
+import { Database, type MysqlLocation } from '../shared/mysql.ts';
 import { checkNamespace } from '../shared/namespace.ts';
 import { openQueue, wake } from '../shared/queue.ts';
 import { checkRedis, connectRedis, openRedis, type RedisLocation, redisPlace } from '../shared/redis.ts';
@@ -111,6 +112,6 @@ export async function createProducer<const D extends DefinitionsInput>(
   } catch (error) {
     redis.disconnect();
     await database?.close().catch(() => {});
-    throw error instanceof SluiceError ? error : databaseError(error, database?.place ?? 'MySQL');
+    throw explain(error, place, database?.place ?? 'MySQL');
   }
 }

@@ -60,7 +60,8 @@ export function parseDefinitions(input: unknown, where = 'definitions'): Definit
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(issue => {
     const path = issue.path.length > 0 ? issue.path.join('.') : 'the top level';
-    return `${path}: ${issue.code === 'unrecognized_keys' ? unknownKeys(issue.keys, issue.path) : issue.message}`;
+    if (issue.code === 'unrecognized_keys') return `${path}: ${unknownKeys(issue.keys, issue.path)}`;
+    return `${path}: ${issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message}`;
   });
   throw new ConfigurationError(`${where} is not valid: ${problems.join('; ')}.`);
 }

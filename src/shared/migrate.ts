@@ -4,6 +4,7 @@ import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from './clock.ts';
 import {
   DatabaseUnavailableError,
+  DatabaseUnsuitableError,
   NewerFormatError,
   NotMigratedError,
   PartitionCountError,
@@ -27,6 +28,7 @@ export interface MigrationReport {
 export async function migrate(database: Database, partitions: number): Promise<MigrationReport> {
   try {
     return await database.session(async connection => {
+      await checkServerVersion(connection, database.place);
       await connection.query('SET SESSION wait_timeout = 600');
       const [lock] = await queryRows(
         connection,
@@ -84,7 +86,10 @@ async function migrateLocked(connection: PoolConnection, partitions: number): Pr
 export async function checkSchema(database: Database, partitions: number): Promise<void> {
   let recorded: Recorded;
   try {
-    recorded = await database.session(readMeta);
+    recorded = await database.session(async connection => {
+      await checkServerVersion(connection, database.place);
+      return readMeta(connection);
+    });
   } catch (error) {
     throw databaseError(error, database.place);
   }
@@ -94,6 +99,27 @@ export async function checkSchema(database: Database, partitions: number): Promi
       `The schema at ${database.place} has format ${recorded.format ?? 'none'}, this version needs ${FORMAT}`,
     );
   }
+}
+
+/**
+ * JSON_TABLE and the locking reads of Sluice need MySQL 8.0.19 or MariaDB 10.6.
+ * @param version what VERSION() answered
+ * @throws DatabaseUnsuitableError
+ */
+export function checkVersion(version: string, place: string): void {
+  const mariadb = /mariadb/i.test(version);
+  const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
+  const [needMajor, needMinor, needPatch] = mariadb ? [10, 6, 0] : [8, 0, 19];
+  const enough = major - needMajor! || minor - needMinor! || patch - needPatch!;
+  if (enough >= 0) return;
+  throw new DatabaseUnsuitableError(
+    `The database at ${place} is ${version}; Sluice needs MySQL 8.0.19 or newer, or MariaDB 10.6 or newer.`,
+  );
+}
+
+async function checkServerVersion(connection: PoolConnection, place: string): Promise<void> {
+  const [row] = await queryRows(connection, 'SELECT VERSION() AS version');
+  checkVersion(String(row?.version), place);
 }
 
 interface Recorded {

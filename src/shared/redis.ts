@@ -181,15 +181,20 @@ export function redisError(error: unknown, place: string): SluiceError {
 export async function checkRedis(connection: RedisConnection, keys: Keys, place: string): Promise<void> {
   const nodes = connection instanceof Cluster ? connection.nodes('master') : [connection];
   for (const node of nodes) checkServer(await node.info(), place);
-  await connection.hsetnx(keys.format, 'partitions', keys.partitions);
-  await connection.hsetnx(keys.format, 'format', FORMAT);
-  const [format, partitions] = await connection.hmget(keys.format, 'format', 'partitions');
+  // Writes only where nothing is recorded: a worker must be able to start, and drain, when Redis is full.
+  let [format, partitions] = await connection.hmget(keys.format, 'format', 'partitions');
+  if (!format || !partitions) {
+    await connection.hsetnx(keys.format, 'partitions', keys.partitions);
+    await connection.hsetnx(keys.format, 'format', FORMAT);
+    [format, partitions] = await connection.hmget(keys.format, 'format', 'partitions');
+  }
   if (Number(format) > FORMAT) throw new NewerFormatError('Redis', Number(format), FORMAT);
   if (Number(partitions) !== keys.partitions)
     throw new PartitionCountError(keys.partitions, Number(partitions), 'Redis');
 }
 
-function checkServer(info: string, place: string): void {
+/** @param info what INFO answered @throws RedisUnsuitableError */
+export function checkServer(info: string, place: string): void {
   const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
   const version = field('redis_version') ?? '0';
   if (Number.parseInt(version, 10) < 7) {

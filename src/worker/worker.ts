@@ -11,6 +11,7 @@ import { Aligner } from '../shared/align.ts';
 import { type Clock, pause, systemClock } from '../shared/clock.ts';
 import type { Definitions } from '../shared/definitions.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
+import { explain } from '../shared/explain.ts';
 import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
 import { openTables } from '../shared/mapping.ts';
@@ -151,7 +152,7 @@ export class Worker {
       redis.disconnect();
       if (worker) await worker.#queue.close().catch(() => {});
       await database?.close().catch(() => {});
-      throw error;
+      throw explain(error, place, database?.place ?? 'MySQL');
     }
   }
 
@@ -168,7 +169,7 @@ export class Worker {
         stalledInterval: LOCK_MS / 2,
         // A worker that is killed again and again must not make a job fail that did nothing wrong.
         maxStalledCount: 1_000_000,
-      // BullMQ's version check stays on: without it, it waits for delayed jobs in whole seconds.
+        // BullMQ's version check stays on: without it, it waits for delayed jobs in whole seconds.
         settings: {
           backoffStrategy: attempt =>
             backoff(attempt, settings.backoffBaseMs, settings.backoffCapMs, this.#random),

@@ -35,7 +35,11 @@ describe('the comparison of a batch with the watermark', () => {
     expect(again).toMatchObject({ token: batch.token, reclaimed: true });
     await engine.flusher.flush(partition);
     expect(await engine.counterInMysql('views', KEY)).toBe(3);
-    expect(await engine.inspector.partition(partition)).toMatchObject({ token: '', inFlight: 0, pendingUpdates: 0 });
+    expect(await engine.inspector.partition(partition)).toMatchObject({
+      token: '',
+      inFlight: 0,
+      pendingUpdates: 0,
+    });
   });
 
   it('b.seq <= w.seq, token recorded (a zombie, others went on): skips, its ack changes nothing', async () => {
@@ -46,7 +50,9 @@ describe('the comparison of a batch with the watermark', () => {
     const next = await engine.flight.claim(partition);
     const result = await engine.store.commit(batch);
     expect(result).toMatchObject({ decision: 'skip' });
-    expect(await engine.flight.ack(batch, { late: [], quarantined: 0 })).toMatchObject({ acknowledged: false });
+    expect(await engine.flight.ack(batch, { late: [], quarantined: 0 })).toMatchObject({
+      acknowledged: false,
+    });
     expect(await engine.inspector.partition(partition)).toMatchObject({ token: next!.token, inFlight: 1 });
     await engine.drain();
     expect(await engine.counterInMysql('views', KEY)).toBe(7);
@@ -66,7 +72,10 @@ describe('the comparison of a batch with the watermark', () => {
     const after = await engine.watermark(partition);
     expect(after).toMatchObject({ sequence: before.sequence + 1, token: batch.token });
     expect(after.epoch).not.toBe(before.epoch);
-    expect(await engine.inspector.partition(partition)).toMatchObject({ epoch: after.epoch, sequence: after.sequence });
+    expect(await engine.inspector.partition(partition)).toMatchObject({
+      epoch: after.epoch,
+      sequence: after.sequence,
+    });
     await engine.drain();
     expect(await engine.counterInMysql('views', KEY)).toBe(7);
     expect(await sluice.counter('views').get(KEY)).toBe(7);
@@ -99,7 +108,9 @@ describe('the comparison of a batch with the watermark', () => {
     await engine.drain();
     await sluice.counter('views').increment(KEY);
     await engine.drain();
-    await engine.database.query('DELETE FROM sluice_batches WHERE partition_id = ? AND sequence < 2', [partition]);
+    await engine.database.query('DELETE FROM sluice_batches WHERE partition_id = ? AND sequence < 2', [
+      partition,
+    ]);
     await setState(engine, partition, 'sequence', 0);
     await sluice.counter('views').increment(KEY);
     const error = await engine.flusher.flush(partition).catch(thrown => thrown);
@@ -114,7 +125,10 @@ describe('the comparison of a batch with the watermark', () => {
     const { sluice, partition } = await withBatch(engine);
     await engine.drain();
     await sluice.counter('views').increment(KEY);
-    await engine.database.query("UPDATE sluice_partitions SET sequence = 0, token = '' WHERE partition_id = ?", [partition]);
+    await engine.database.query(
+      "UPDATE sluice_partitions SET sequence = 0, token = '' WHERE partition_id = ?",
+      [partition],
+    );
     const error = await engine.flusher.flush(partition).catch(thrown => thrown);
     expect(error).toMatchObject({ code: 'DATABASE_WENT_BACK' });
     expect(await engine.counterInMysql('views', KEY)).toBe(1);
@@ -159,7 +173,9 @@ describe('nothing in flight', () => {
     const engine = await openEngine();
     const { partition } = await withBatch(engine);
     await engine.drain();
-    await engine.database.query('UPDATE sluice_partitions SET sequence = 0 WHERE partition_id = ?', [partition]);
+    await engine.database.query('UPDATE sluice_partitions SET sequence = 0 WHERE partition_id = ?', [
+      partition,
+    ]);
     await expect(engine.aligner.align(partition)).rejects.toMatchObject({ code: 'DATABASE_WENT_BACK' });
   });
 
@@ -169,7 +185,9 @@ describe('nothing in flight', () => {
     await engine.drain();
     await sluice.counter('views').get(KEY);
     const old = (await engine.watermark(partition)).epoch;
-    await engine.database.query("UPDATE sluice_partitions SET epoch = 'other' WHERE partition_id = ?", [partition]);
+    await engine.database.query("UPDATE sluice_partitions SET epoch = 'other' WHERE partition_id = ?", [
+      partition,
+    ]);
     expect(await engine.aligner.align(partition)).toBe('adopted');
     const { epoch } = await engine.watermark(partition);
     expect([old, 'other']).not.toContain(epoch);

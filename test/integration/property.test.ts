@@ -18,10 +18,36 @@ type Command =
   | { do: 'cool' };
 
 const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('count' as const), key: fc.nat(5), by: fc.integer({ min: -9, max: 9 }).filter(by => by !== 0), id: fc.option(fc.nat(6), { nil: undefined }) }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('entry' as const), account: fc.nat(3), amount: fc.integer({ min: -60, max: 60 }).filter(n => n !== 0), id: fc.nat(12) }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('flush' as const), partition: fc.nat(1), crash: fc.option(fc.constantFrom(...STEPS), { nil: undefined }) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('read' as const), key: fc.nat(5), account: fc.nat(3) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('count' as const),
+      key: fc.nat(5),
+      by: fc.integer({ min: -9, max: 9 }).filter(by => by !== 0),
+      id: fc.option(fc.nat(6), { nil: undefined }),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('entry' as const),
+      account: fc.nat(3),
+      amount: fc.integer({ min: -60, max: 60 }).filter(n => n !== 0),
+      id: fc.nat(12),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('flush' as const),
+      partition: fc.nat(1),
+      crash: fc.option(fc.constantFrom(...STEPS), { nil: undefined }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('read' as const), key: fc.nat(5), account: fc.nat(3) }),
+  },
   { weight: 1, arbitrary: fc.constant({ do: 'cool' as const }) },
 );
 
@@ -53,10 +79,14 @@ it('always adds up', { timeout: 300_000 }, async () => {
           const balance = balances.get(account(c.account)) ?? 0;
           const id = `${c.amount}-${c.id}`;
           const before = used.get(`p${c.account}/${id}`);
-          const call = c.amount > 0 ? loyalty.credit(account(c.account), c.amount, { id }) : loyalty.debit(account(c.account), -c.amount, { id });
+          const call =
+            c.amount > 0
+              ? loyalty.credit(account(c.account), c.amount, { id })
+              : loyalty.debit(account(c.account), -c.amount, { id });
           const result = await call.catch(error => error);
           if (before !== undefined) expect(result).toMatchObject({ duplicate: true, value: before });
-          else if (balance + c.amount < 0 && c.amount < 0) expect(result).toMatchObject({ code: 'INSUFFICIENT_POINTS', balance });
+          else if (balance + c.amount < 0 && c.amount < 0)
+            expect(result).toMatchObject({ code: 'INSUFFICIENT_POINTS', balance });
           else {
             expect(result).toMatchObject({ duplicate: false, value: balance + c.amount });
             used.set(`p${c.account}/${id}`, balance + c.amount);
@@ -72,7 +102,8 @@ it('always adds up', { timeout: 300_000 }, async () => {
           expect(await views.get(key(c.key))).toBe(counted.get(key(c.key)) ?? 0);
           expect(await loyalty.balance(account(c.account))).toBe(balances.get(account(c.account)) ?? 0);
         } else {
-          for (let partition = 0; partition < 2; partition++) await engine.redis.del(...(await liveKeys(engine, partition)), 'none');
+          for (let partition = 0; partition < 2; partition++)
+            await engine.redis.del(...(await liveKeys(engine, partition)), 'none');
         }
         for (const [name, expected] of counted) {
           const found = await engine.compare('c', 'views', name);
@@ -86,7 +117,8 @@ it('always adds up', { timeout: 300_000 }, async () => {
         }
       }
       await engine.drain();
-      for (const [name, expected] of counted) expect(await engine.counterInMysql('views', name)).toBe(expected);
+      for (const [name, expected] of counted)
+        expect(await engine.counterInMysql('views', name)).toBe(expected);
       for (const [name, expected] of balances) {
         expect(await engine.balanceInMysql('loyalty', name)).toBe(expected);
         const history = await loyalty.history(name, { limit: 1000 });
@@ -99,8 +131,15 @@ it('always adds up', { timeout: 300_000 }, async () => {
   );
 });
 
-async function liveKeys(engine: Awaited<ReturnType<typeof openEngine>>, partition: number): Promise<string[]> {
+async function liveKeys(
+  engine: Awaited<ReturnType<typeof openEngine>>,
+  partition: number,
+): Promise<string[]> {
   const { epoch } = await engine.watermark(partition);
-  const found = await Promise.all((['c', 'p'] as const).map(kind => engine.redis.keys(`${engine.keys.livePattern(partition, kind, epoch)}*`)));
+  const found = await Promise.all(
+    (['c', 'p'] as const).map(kind =>
+      engine.redis.keys(`${engine.keys.livePattern(partition, kind, epoch)}*`),
+    ),
+  );
   return found.flat();
 }

@@ -1,0 +1,16 @@
+/** Reads the rights that docs/rights.md tells operators to grant, so that the tests run with exactly those. */
+import { readFileSync } from 'node:fs';
+
+export function readRights(namespace: string, database: string): { redis: string[]; mysql: string[] } {
+  const text = readFileSync(new URL('../../docs/rights.md', import.meta.url), 'utf8');
+  const block = (language: string) => new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``).exec(text)![1]!;
+  const redis = block('redis')
+    .replaceAll('sluice:', `${namespace}:`)
+    .replaceAll('{sluice}', `{${namespace}}`);
+  const rules = redis.split(/\s+/).filter(word => /^[~+-]|^resetchannels$/.test(word));
+  const mysql = block('sql')
+    .replaceAll('`app`', `\`${database}\``)
+    .split(';')
+    .map(text => text.trim());
+  return { redis: rules, mysql: mysql.filter(statement => statement.startsWith('GRANT')) };
+}

@@ -1,0 +1,166 @@
+// TLS to both servers, users with the documented rights only, and servers that are refused at start.
+
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterAll, describe, expect, it } from 'vitest';
+import { startMysql, startRedisTls } from '../../scripts/servers.ts';
+import { createProducer } from '../../src/producer/producer.ts';
+import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { createLog } from '../../src/shared/log.ts';
+import { migrate } from '../../src/shared/migrate.ts';
+import { Database, type MysqlLocation } from '../../src/shared/mysql.ts';
+import type { RedisLocation } from '../../src/shared/redis.ts';
+import { parseSettings } from '../../src/shared/settings.ts';
+import { Worker } from '../../src/worker/worker.ts';
+import { definitions, until } from '../support/engine.ts';
+import { readRights } from '../support/rights.ts';
+import { ownServers, temporaryFolder } from '../support/servers.ts';
+
+const settings = parseSettings({ partitions: 4 });
+const limits = { connections: 2, idleTransactionSeconds: 60, lockWaitSeconds: 5 };
+const log = createLog('silent', 'stderr');
+
+async function prepare(mysql: MysqlLocation, database = 'app'): Promise<string> {
+  const at = (name: string) => mysql.url.replace(/\/?$/, `/${name}`);
+  const admin = new Database({ ...mysql, url: at('mysql') }, limits);
+  await admin.query(`CREATE DATABASE ${database}`);
+  await admin.close();
+  const app = new Database({ ...mysql, url: at(database) }, limits);
+  await migrate(app, settings.partitions);
+  await app.close();
+  return at(database);
+}
+
+/** One update of each kind, from call to MySQL, and everything that reads. */
+async function roundTrip(redis: RedisLocation, mysql: MysqlLocation, namespace = 'sluice'): Promise<void> {
+  const worker = await Worker.start({
+    redis,
+    mysql,
+    definitions: parseDefinitions(definitions),
+    namespace,
+    settings,
+    log,
+  });
+  const sluice = await createProducer({ redis, mysql, definitions, settings, namespace });
+  await (await sluice.counter('views').increment('k', 1, { id: 'x' })).persisted();
+  await (await sluice.points('loyalty').credit('a', 5, { id: 'y' })).persisted();
+  expect(await sluice.counter('views').get('k')).toBe(1);
+  expect(await sluice.points('loyalty').history('a')).toHaveLength(1);
+  expect(await worker.metrics.registry.metrics()).toMatch(/sluice_queue_depth\{state="failed"\} 0/);
+  expect((await worker.readiness()).ready).toBe(true);
+  await sluice.close();
+  expect(await worker.stop()).toBe(true);
+}
+
+it('speaks TLS to both, and refuses certificates that it cannot verify', async () => {
+  const folder = await temporaryFolder();
+  const [redis, mysql] = await Promise.all([
+    startRedisTls({ flavour: 'redis8', directory: join(folder, 'redis') }),
+    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql'), tls: true }),
+  ]);
+  afterAll(async () => {
+    await redis.stop();
+    await mysql.stop();
+  });
+  const caFile = mysql.caFile!;
+  const url = await prepare({ url: mysql.url, caFile });
+  await roundTrip({ url: redis.url, caFile: redis.caFile }, { url, caFile });
+  const options = { definitions, settings };
+  await expect(
+    createProducer({ ...options, redis: redis.url, mysql: { url, caFile } }),
+  ).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' });
+  const trusted = { url: redis.url, caFile: redis.caFile };
+  await expect(createProducer({ ...options, redis: trusted, mysql: { url, tls: true } })).rejects.toThrow();
+});
+
+it('needs no more rights than docs/rights.md lists', async () => {
+  const { redis, mysql } = await ownServers();
+  const rights = readRights('tenant', 'app');
+  const admin = new Redis(redis.url);
+  await admin.call('ACL', 'SETUSER', 'sluice', 'reset', 'on', '>pass:word@/', ...rights.redis);
+  const url = await prepare({ url: mysql.url });
+  const root = new Database({ url }, limits);
+  await root.query("CREATE USER 'sluice'@'%' IDENTIFIED BY 'pass:word@/'");
+  for (const grant of rights.mysql) await root.query(grant);
+  const user = { user: 'sluice', password: 'pass:word@/' };
+  const redisUser = { url: redis.url, username: 'sluice', password: 'pass:word@/' };
+  await roundTrip(redisUser, { url, ...user }, 'tenant');
+  // The rights end at the namespace and the database.
+  const options = { definitions, settings, mysql: { url, ...user } };
+  await expect(createProducer({ ...options, redis: redisUser, namespace: 'other' })).rejects.toMatchObject({
+    code: 'ACCESS_DENIED',
+  });
+  const wrong = { ...redisUser, password: 'wrong' };
+  await expect(createProducer({ ...options, redis: wrong, namespace: 'tenant' })).rejects.toMatchObject({
+    code: 'ACCESS_DENIED',
+  });
+  const denied = createProducer({
+    ...options,
+    redis: redisUser,
+    namespace: 'tenant',
+    mysql: { url, user: 'sluice', password: 'wrong' },
+  });
+  await expect(denied).rejects.toMatchObject({ code: 'ACCESS_DENIED' });
+  admin.disconnect();
+  await root.close();
+});
+
+describe('a server that cannot keep the promises', () => {
+  it('is refused at start', async () => {
+    const { redis, mysql } = await ownServers();
+    const url = await prepare({ url: mysql.url });
+    const admin = new Redis(redis.url);
+    const start = (more: object = {}) =>
+      createProducer({ redis: redis.url, mysql: url, definitions, settings, ...more });
+    await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    await expect(start()).rejects.toMatchObject({ code: 'REDIS_UNSUITABLE' });
+    await admin.config('SET', 'maxmemory-policy', 'noeviction');
+    const sluice = await start();
+    await expect(start({ settings: { partitions: 5 } })).rejects.toMatchObject({
+      code: 'PARTITION_COUNT_MISMATCH',
+    });
+    await admin.hset('{sluice}:format', 'format', 99);
+    await expect(start()).rejects.toMatchObject({ code: 'NEWER_FORMAT' });
+    await admin.hset('{sluice}:format', 'format', 1);
+    await expect(start({ mysql: url.replace(/app$/, 'mysql') })).rejects.toMatchObject({
+      code: 'NOT_MIGRATED',
+    });
+    await expect(start({ redis: 'redis://127.0.0.1:1' })).rejects.toMatchObject({
+      code: 'REDIS_UNAVAILABLE',
+    });
+    await expect(start({ mysql: 'mysql://root@127.0.0.1:1/app' })).rejects.toMatchObject({
+      code: 'DATABASE_UNAVAILABLE',
+    });
+    await expect(start({ redis: 'http://x' })).rejects.toMatchObject({ code: 'INVALID_CONFIGURATION' });
+    await expect(start({ settings: { flushIntervallMs: 5 } })).rejects.toMatchObject({
+      code: 'INVALID_CONFIGURATION',
+    });
+
+    // A full Redis refuses updates, tells so, and can be drained all the same.
+    await sluice.counter('views').increment('before');
+    await admin.config('SET', 'maxmemory', '1mb');
+    await expect(sluice.counter('views').increment('after')).rejects.toMatchObject({
+      code: 'REDIS_OUT_OF_MEMORY',
+      retryable: true,
+    });
+    const worker = await Worker.start({
+      redis: { url: redis.url },
+      mysql: { url },
+      definitions: parseDefinitions(definitions),
+      namespace: 'sluice',
+      settings: parseSettings({ partitions: 4, stuckAfterMs: 300, sweepIntervalMs: 50 }),
+      log,
+    });
+    const app = new Database({ url }, limits);
+    await until(
+      async () => (await app.query('SELECT value FROM sluice_counters')).length === 1,
+      'the full Redis to drain',
+    );
+    await worker.stop();
+    await admin.config('SET', 'maxmemory', '0');
+    await sluice.counter('views').increment('after');
+    await sluice.close();
+    await app.close();
+    admin.disconnect();
+  });
+});

@@ -1,0 +1,194 @@
+// The pure policies: grouping of updates, bisecting, backoff, error classes, settings, records.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Accepted, Mark, Waiting } from '../../src/producer/apply.ts';
+import { groupUpdates, parseReply } from '../../src/producer/micro-batch.ts';
+import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { classifyDatabaseError, quoteIdentifier } from '../../src/shared/mysql.ts';
+import { parseRecord } from '../../src/shared/record.ts';
+import { parseSettings } from '../../src/shared/settings.ts';
+import { checkUpdate } from '../../src/shared/update.ts';
+import { bisect } from '../../src/worker/bisect.ts';
+import { backoff } from '../../src/worker/circuit.ts';
+
+const definitions = parseDefinitions({ counters: { views: {} }, points: { loyalty: {} } });
+
+describe('grouping', () => {
+  it('keeps every update once, sums exactly, and gives each member the value after its own', () => {
+    const update = fc.record({
+      key: fc.constantFrom('a', 'b', 'c'),
+      by: fc.integer({ min: -5, max: 5 }).filter(n => n !== 0),
+      id: fc.option(fc.constantFrom('x', 'y'), { nil: undefined }),
+    });
+    fc.assert(
+      fc.property(fc.array(update, { maxLength: 50 }), updates => {
+        const results = new Map<number, Accepted>();
+        const waiting: Waiting[] = updates.map((input, at) => ({
+          update: checkUpdate({ counter: 'views', ...input }, definitions),
+          settle: result => results.set(at, result as Accepted),
+        }));
+        const groups = groupUpdates(waiting);
+        expect(
+          groups.flatMap(group => group.members).sort((a, b) => waiting.indexOf(a) - waiting.indexOf(b)),
+        ).toEqual(waiting);
+        const live = new Map<string, number>();
+        for (const group of groups) {
+          const { item } = group.members[0]!.update;
+          live.set(item, (live.get(item) ?? 0) + group.amount);
+          group.settle(String(live.get(item)), {} as Mark);
+        }
+        for (const key of ['a', 'b', 'c']) {
+          const total = updates.filter(input => input.key === key).reduce((sum, input) => sum + input.by, 0);
+          expect(live.get(`views:${key}`) ?? 0).toBe(total);
+        }
+        expect(results.size).toBe(updates.length);
+      }),
+    );
+  });
+
+  it('does not sum what could leave the safe range', () => {
+    const waiting = [Number.MAX_SAFE_INTEGER, 1].map(by => ({
+      update: checkUpdate({ counter: 'views', key: 'k', by }, definitions),
+      settle: () => {},
+    }));
+    expect(groupUpdates(waiting)).toHaveLength(2);
+  });
+
+  it('reads a reply', () => {
+    expect(parseReply('ok 1700000000000 epoch 1 12 7 0 5 - d9')).toEqual({
+      status: 'ok',
+      time: 1_700_000_000_000,
+      epoch: 'epoch',
+      armed: true,
+      pushed: 12,
+      entries: 7,
+      quarantined: 0,
+      results: ['5', '-', 'd9'],
+    });
+  });
+});
+
+it('bisecting finds exactly the culprits, in order, in O(k log n) attempts', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 300 }),
+      fc.uniqueArray(fc.nat(299), { maxLength: 5 }),
+      async (size, candidates) => {
+        const bad = new Set(candidates.filter(n => n < size));
+        const refused: number[] = [];
+        const done: number[] = [];
+        let attempts = 0;
+        await bisect(
+          Array.from({ length: size }, (_, i) => i),
+          async items => {
+            attempts++;
+            if (items.some(item => bad.has(item))) throw new Error('refused');
+            done.push(...items);
+          },
+          () => true,
+          async item => {
+            refused.push(item);
+          },
+        );
+        expect(refused).toEqual([...bad].sort((a, b) => a - b));
+        expect(done).toEqual(Array.from({ length: size }, (_, i) => i).filter(n => !bad.has(n)));
+        expect(attempts).toBeLessThanOrEqual(
+          1 + 2 * Math.max(1, bad.size) * (Math.ceil(Math.log2(size)) + 1),
+        );
+      },
+    ),
+  );
+});
+
+it('bisecting ends at an error that does not blame the data', async () => {
+  const away = new Error('away');
+  const attempt = bisect(
+    [1, 2],
+    async () => Promise.reject(away),
+    () => false,
+    async () => {},
+  );
+  await expect(attempt).rejects.toBe(away);
+});
+
+it('backs off with full jitter, doubling up to the cap', () => {
+  expect([1, 2, 3, 10, 100].map(n => backoff(n, 100, 1000, () => 1))).toEqual([100, 200, 400, 1000, 1000]);
+  expect(backoff(5, 100, 1000, () => 0)).toBe(0);
+});
+
+it.each([
+  [{ errno: 1213 }, 'conflict'],
+  [{ errno: 1205 }, 'conflict'],
+  [{ errno: 1040 }, 'unavailable'],
+  [{ errno: 1290 }, 'unavailable'],
+  [{ code: 'ECONNREFUSED', errno: -111 }, 'unavailable'],
+  [{ code: 'PROTOCOL_CONNECTION_LOST', fatal: true }, 'unavailable'],
+  [{ code: 'SOMETHING_NEW', fatal: true }, 'unavailable'],
+  [{ errno: 1264 }, 'refused'],
+  [{ errno: 1644 }, 'refused'],
+  [{ errno: 4025 }, 'refused'],
+  [{ errno: 1045, fatal: true }, 'other'],
+  [{ errno: 1146 }, 'other'],
+  [new Error('deadlock'), 'other'],
+  [undefined, 'other'],
+])('classes %j as %s', (error, expected) => {
+  expect(classifyDatabaseError(error)).toBe(expected);
+});
+
+it('quotes identifiers so that no name leaves its quotes', () => {
+  expect(quoteIdentifier('products')).toBe('`products`');
+  expect(quoteIdentifier('a`; DROP TABLE b; -- ')).toBe('`a``; DROP TABLE b; -- `');
+});
+
+it('reads records whose items and payloads hold anything', () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }),
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }),
+      (id, rawAccount) => {
+        const account = rawAccount.toWellFormed();
+        const { item, payload } = checkUpdate(
+          { points: 'loyalty', account, amount: -7, id: id.toWellFormed() },
+          definitions,
+        ) as { item: string; payload: string };
+        const record = `1700000000000 0 -7 93 ${Buffer.byteLength(item)}:${item}${payload}`;
+        expect(parseRecord(record)).toEqual({
+          program: 'loyalty',
+          account,
+          item,
+          id: id.toWellFormed(),
+          amount: -7,
+          balance: 93,
+          reason: null,
+          metadata: null,
+          acceptedAt: 1_700_000_000_000,
+          payload,
+        });
+      },
+    ),
+  );
+});
+
+describe('settings', () => {
+  it('suggest the right name, name the limits, and are checked against each other', () => {
+    expect(() => parseSettings({ flushIntervalMS: 5 } as never)).toThrow(/did you mean "flushIntervalMs"/);
+    expect(() => parseSettings({ concurrency: 0 })).toThrow(/SLUICE_CONCURRENCY.*from 1 to 64/);
+    expect(() => parseSettings({ flushIntervalMs: 1000, leaseMs: 2000 })).toThrow(/leaseMs/);
+    expect(parseSettings().partitions).toBe(16);
+  });
+});
+
+describe('definitions', () => {
+  it.each([
+    [{ counter: {} }, /did you mean "counters"/],
+    [{ counters: { 'a:b': {} } }, /must start with a letter/],
+    [{ points: { loyalty: { flor: 1 } } }, /did you mean "floor"/],
+    [{ points: { loyalty: { floor: 0.5 } } }, /floor/],
+    [{ counters: { a: { target: { table: 't', key: 'k', column: 'c', missing: 'create' } } } }, /missing/],
+    [[], /top level/],
+    [null, /top level/],
+  ])('refuse %j', (input, message) => {
+    expect(() => parseDefinitions(input)).toThrow(message);
+  });
+});

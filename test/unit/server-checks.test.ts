@@ -1,0 +1,46 @@
+// Which servers are refused at start, by what they say of themselves.
+
+import { describe, expect, it } from 'vitest';
+import { checkVersion } from '../../src/shared/migrate.ts';
+import { checkServer } from '../../src/shared/redis.ts';
+
+const info = (version: string, policy: string) =>
+  `# Server\r\nredis_version:${version}\r\nmaxmemory_policy:${policy}\r\n`;
+
+describe('Redis', () => {
+  it.each([
+    ['7.0.15', 'noeviction'],
+    ['8.0.6', 'noeviction'],
+    ['10.0.0', 'noeviction'],
+  ])('takes %s with %s', (version, policy) => {
+    expect(() => checkServer(info(version, policy), 'here')).not.toThrow();
+  });
+  it.each([
+    ['6.2.14', 'noeviction'],
+    ['7.2.4', 'volatile-ttl'],
+    ['8.0.0', 'allkeys-lru'],
+  ])('refuses %s with %s', (version, policy) => {
+    expect(() => checkServer(info(version, policy), 'here')).toThrow(
+      expect.objectContaining({ code: 'REDIS_UNSUITABLE' }),
+    );
+  });
+});
+
+describe('the database', () => {
+  it.each([
+    '8.0.19',
+    '8.0.40-0ubuntu',
+    '8.4.0',
+    '9.7.4-2',
+    '10.6.0-MariaDB',
+    '10.11.18-MariaDB-0+deb12u1',
+    '11.8.1-MariaDB',
+  ])('takes %s', version => {
+    expect(() => checkVersion(version, 'here')).not.toThrow();
+  });
+  it.each(['5.7.44', '8.0.18', '10.5.29-MariaDB', '5.5.5-10.4.1-MariaDB'])('refuses %s', version => {
+    expect(() => checkVersion(version, 'here')).toThrow(
+      expect.objectContaining({ code: 'DATABASE_UNSUITABLE' }),
+    );
+  });
+});
