@@ -1,0 +1,38 @@
+/** Exit codes, and how an error ends a command: one line on stderr with its stable code. */
+import { SluiceError } from '../shared/errors.ts';
+
+export const EXIT = {
+  /** Done. */
+  ok: 0,
+  /** Something was found wrong: drift, rejected lines under --strict, a drain that timed out. */
+  found: 1,
+  /** Usage or configuration, wrong credentials and a missing schema included. */
+  usage: 2,
+  /** A server cannot be reached. */
+  unreachable: 3,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+const UNREACHABLE = new Set([
+  'REDIS_UNAVAILABLE',
+  'DATABASE_UNAVAILABLE',
+  'REDIS_OUT_OF_MEMORY',
+  'UNKNOWN_OUTCOME',
+]);
+
+/** Codes that say that something is wrong with the data rather than with the call. */
+const FOUND = new Set(['DATABASE_WENT_BACK', 'REDIS_BACKUP_RESTORED', 'READ_UNSETTLED', 'OUT_OF_RANGE']);
+
+export function exitCodeOf(error: unknown): ExitCode {
+  if (!(error instanceof SluiceError)) return EXIT.found;
+  if (UNREACHABLE.has(error.code)) return EXIT.unreachable;
+  return FOUND.has(error.code) ? EXIT.found : EXIT.usage;
+}
+
+/** `sluice: CODE: message`; the stack only for those who debug. */
+export function reportError(error: unknown, debug: boolean): void {
+  if (error instanceof SluiceError) console.error(`sluice: ${error.code}: ${error.message}`);
+  else console.error(`sluice: ${error instanceof Error ? error.message : String(error)}`);
+  if (debug) console.error(error);
+}

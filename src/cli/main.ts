@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+/** The `sluice` command: one file beside this for each subcommand. */
+import { Command, CommanderError } from 'commander';
+import { EXIT, type ExitCode, exitCodeOf, reportError } from './exit.ts';
+
+const program = new Command('sluice')
+  .description('Write-behind for counters and points: Redis in front, MySQL exactly once in effect.')
+  .showHelpAfterError()
+  .exitOverride()
+  .addHelpText(
+    'after',
+    '\nThe environment says where the servers are: REDIS_URL, MYSQL_URL and more, see docs/configuration.md.',
+  );
+
+let code: ExitCode = EXIT.ok;
+
+/** Commands are loaded when they run, so that `--help` needs no servers' clients. */
+function command(name: string, description: string, example: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .exitOverride()
+    .addHelpText('after', `\nExample:\n  ${example}`);
+}
+
+command(
+  'worker',
+  'flush updates to MySQL until SIGTERM',
+  'REDIS_URL=redis://localhost MYSQL_URL=mysql://root@localhost/app sluice worker',
+).action(async () => {
+  code = await (await import('./worker.ts')).runWorker();
+});
+
+command(
+  'migrate',
+  'create or update the tables in MySQL',
+  'MYSQL_URL=mysql://root@localhost/app sluice migrate',
+)
+  .option('--json', 'print the report as JSON')
+  .action(async options => {
+    code = await (await import('./migrate.ts')).runMigrate(options);
+  });
+
+process.stdout.on('error', error => {
+  // Whoever read our output has gone.
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(EXIT.ok);
+  throw error;
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) code = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  else {
+    reportError(error, process.env.SLUICE_LOG_LEVEL === 'debug');
+    code = exitCodeOf(error);
+  }
+}
+process.exit(code);

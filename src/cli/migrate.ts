@@ -1,0 +1,21 @@
+/** `sluice migrate`: brings the database's schema to this version's format. */
+import { readConfig } from '../shared/config.ts';
+import { migrate } from '../shared/migrate.ts';
+import { Database } from '../shared/mysql.ts';
+import { EXIT, type ExitCode } from './exit.ts';
+
+export async function runMigrate(options: { json?: boolean }): Promise<ExitCode> {
+  const { mysql, settings } = readConfig(process.env);
+  const database = new Database(mysql, { ...settings, connections: 1 });
+  try {
+    const report = await migrate(database, settings.partitions);
+    if (options.json) console.log(JSON.stringify(report));
+    else {
+      const done = report.applied.length > 0 ? `applied ${report.applied.join(', ')}` : 'nothing to do';
+      console.log(`${done}; format ${report.format}, ${report.partitions} partitions`);
+    }
+    return EXIT.ok;
+  } finally {
+    await database.close();
+  }
+}

@@ -1,0 +1,147 @@
+/** The only file that reads the environment. Credentials never appear in its errors. */
+import { ConfigurationError } from './errors.ts';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
+import type { MysqlLocation } from './mysql.ts';
+import { checkNamespace } from './namespace.ts';
+import type { RedisLocation } from './redis.ts';
+import { environmentName, parseSettings, type Settings, settingNames } from './settings.ts';
+import { closest } from './suggestion.ts';
+
+export interface Config {
+  readonly redis: RedisLocation;
+  readonly mysql: MysqlLocation;
+  readonly namespace: string;
+  readonly settings: Settings;
+  readonly http: { readonly host: string; readonly port: number };
+  readonly logLevel: LogLevel;
+  /** Where the definitions stand. */
+  readonly definitionsPath: string;
+}
+
+interface Variable {
+  readonly name: string;
+  readonly default: string;
+  readonly what: string;
+}
+
+/** Every variable other than the tuning options, which `settings.ts` lists. */
+export const variables: readonly Variable[] = [
+  {
+    name: 'REDIS_URL',
+    default: 'required',
+    what: '`redis[s]://HOST:PORT`, `redis[s]+cluster://HOST,HOST` or `redis[s]+sentinel://HOST,HOST/NAME`',
+  },
+  { name: 'REDIS_USERNAME', default: '', what: "Overrides the URL's user" },
+  { name: 'REDIS_PASSWORD', default: '', what: "Overrides the URL's password" },
+  {
+    name: 'REDIS_CA',
+    default: '',
+    what: 'PEM file of the authority behind the certificate of Redis, where the system does not know it',
+  },
+  { name: 'MYSQL_URL', default: 'required', what: '`mysql://USER:PASSWORD@HOST:PORT/DATABASE`' },
+  { name: 'MYSQL_USER', default: '', what: "Overrides the URL's user" },
+  { name: 'MYSQL_PASSWORD', default: '', what: "Overrides the URL's password" },
+  { name: 'MYSQL_TLS', default: '0', what: '`1` encrypts the connection and verifies the certificate' },
+  {
+    name: 'MYSQL_CA',
+    default: '',
+    what: 'PEM file of the authority behind the certificate of MySQL; implies `MYSQL_TLS=1`',
+  },
+  { name: 'SLUICE_CONFIG', default: './sluice.config.json', what: 'File with the definitions' },
+  {
+    name: 'SLUICE_NAMESPACE',
+    default: 'sluice',
+    what: 'Prefix of hash tags and queue; keeps several Sluices on one Redis apart',
+  },
+  {
+    name: 'SLUICE_HTTP_HOST',
+    default: '127.0.0.1',
+    what: 'Where the worker listens; `0.0.0.0` inside a container. Never the public internet: there is no authentication',
+  },
+  { name: 'SLUICE_HTTP_PORT', default: '9464', what: "The worker's port; `0` takes a free one and logs it" },
+  { name: 'SLUICE_LOG_LEVEL', default: 'info', what: LOG_LEVELS.join(', ') },
+];
+
+/** Variables of the set-up scripts, which share the prefix. */
+const FOREIGN = /^SLUICE_(CACHE$|SETUP_)/;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** @throws ConfigurationError naming what is missing, malformed or misspelt. */
+export function readConfig(environment: Environment): Config {
+  refuseUnknown(environment);
+  const text = (name: string) => environment[name] || undefined;
+  const required = (name: string) => {
+    const value = text(name);
+    if (!value)
+      throw new ConfigurationError(
+        `${name} is not set; it must be ${variables.find(known => known.name === name)!.what}.`,
+      );
+    return value;
+  };
+  const withDefault = (name: string) => text(name) ?? variables.find(known => known.name === name)!.default;
+  return {
+    // Read when asked for: `migrate` needs no Redis.
+    get redis() {
+      return {
+        url: required('REDIS_URL'),
+        username: text('REDIS_USERNAME'),
+        password: text('REDIS_PASSWORD'),
+        caFile: text('REDIS_CA'),
+      };
+    },
+    get mysql() {
+      return {
+        url: required('MYSQL_URL'),
+        user: text('MYSQL_USER'),
+        password: text('MYSQL_PASSWORD'),
+        tls: flag('MYSQL_TLS', withDefault('MYSQL_TLS')),
+        caFile: text('MYSQL_CA'),
+      };
+    },
+    namespace: checkNamespace(withDefault('SLUICE_NAMESPACE')),
+    settings: readSettings(environment),
+    http: { host: withDefault('SLUICE_HTTP_HOST'), port: port(withDefault('SLUICE_HTTP_PORT')) },
+    logLevel: logLevel(withDefault('SLUICE_LOG_LEVEL')),
+    definitionsPath: withDefault('SLUICE_CONFIG'),
+  };
+}
+
+function readSettings(environment: Environment): Settings {
+  const given: Partial<Settings> = {};
+  for (const name of settingNames) {
+    const value = environment[environmentName(name)];
+    if (value === undefined || value === '') continue;
+    given[name] = /^\d+$/.test(value) ? Number(value) : Number.NaN;
+  }
+  return parseSettings(given);
+}
+
+function refuseUnknown(environment: Environment): void {
+  const known = [...variables.map(variable => variable.name), ...settingNames.map(environmentName)];
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith('SLUICE_') || known.includes(name) || FOREIGN.test(name)) continue;
+    const nearest = closest(name, known);
+    throw new ConfigurationError(
+      `${name} is not a variable of Sluice${nearest ? `; did you mean ${nearest}?` : '; see docs/configuration.md.'}`,
+    );
+  }
+}
+
+function flag(name: string, value: string): boolean {
+  if (value === '1' || value === 'true') return true;
+  if (value === '0' || value === 'false') return false;
+  throw new ConfigurationError(`${name} must be 1 or 0.`);
+}
+
+function port(value: string): number {
+  const number = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN;
+  if (number <= 65_535) return number;
+  throw new ConfigurationError('SLUICE_HTTP_PORT must be a number from 0 to 65535.');
+}
+
+function logLevel(value: string): LogLevel {
+  const level = LOG_LEVELS.find(known => known === value);
+  if (level) return level;
+  throw new ConfigurationError(`SLUICE_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`);
+}
