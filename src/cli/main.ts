@@ -41,6 +41,42 @@ command(
     code = await (await import('./migrate.ts')).runMigrate(options);
   });
 
+command(
+  'ingest',
+  'send NDJSON updates, one a line, from a file or standard input',
+  'sluice ingest --run monday views.ndjson',
+)
+  .argument('<file>', 'NDJSON file, or - for standard input')
+  .option('--run <name>', 'make NAME:line the idempotency key, so that a killed ingest can be run again')
+  .option('--strict', 'stop at the first line that is rejected, with exit code 1')
+  .option('--json', 'print the report as JSON')
+  .action(async (file, options) => {
+    code = await (await import('./ingest.ts')).runIngest(file, options);
+  });
+
+command('status', 'show partitions, flush jobs and quarantine', 'sluice status --json')
+  .option('--json', 'print JSON')
+  .action(async options => {
+    code = await (await import('./status.ts')).runStatus(options);
+  });
+
+command(
+  'verify',
+  'compare live values and ledgers with the database; exit code 1 where something differs',
+  'sluice verify --json',
+)
+  .option('--json', 'print JSON')
+  .action(async options => {
+    code = await (await import('./verify.ts')).runVerify(options);
+  });
+
+command('drain', 'wait until nothing is pending or in flight', 'sluice drain --timeout 60')
+  .option('--timeout <seconds>', 'longest wait; exit code 1 after it', '60')
+  .option('--json', 'print JSON')
+  .action(async options => {
+    code = await (await import('./drain.ts')).runDrain(options);
+  });
+
 process.stdout.on('error', error => {
   // Whoever read our output has gone.
   if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(EXIT.ok);

@@ -1,0 +1,61 @@
+/** NDJSON input, line by line in bounded memory: what is not UTF-8 or not JSON is said of its own line only. */
+
+export interface Line {
+  /** From 1. */
+  readonly number: number;
+  /** Bytes read so far, for a progress bar. */
+  readonly bytes: number;
+  readonly value?: unknown;
+  /** Why there is no value. */
+  readonly problem?: 'NOT_UTF8' | 'NOT_JSON' | 'TOO_LONG';
+  readonly blank?: boolean;
+}
+
+/** Longest line; the largest valid update is far below. */
+const LIMIT = 64 * 1024;
+
+export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<Line> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let rest: Buffer = Buffer.alloc(0);
+  let number = 0;
+  let bytes = 0;
+  let skipping = false;
+  for await (const chunk of input) {
+    let from = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      const raw =
+        rest.length > 0 ? Buffer.concat([rest, chunk.subarray(from, end)]) : chunk.subarray(from, end);
+      rest = Buffer.alloc(0);
+      number++;
+      yield skipping
+        ? { number, bytes: bytes + end, problem: 'TOO_LONG' }
+        : parse(raw, number, bytes + end, decoder);
+      skipping = false;
+      from = end + 1;
+    }
+    bytes += chunk.length;
+    if (!skipping) rest = Buffer.concat([rest, chunk.subarray(from)]);
+    if (rest.length > LIMIT) {
+      skipping = true;
+      rest = Buffer.alloc(0);
+    }
+  }
+  if (skipping) yield { number: number + 1, bytes, problem: 'TOO_LONG' };
+  else if (rest.length > 0) yield parse(rest, number + 1, bytes, decoder);
+}
+
+function parse(raw: Buffer, number: number, bytes: number, decoder: InstanceType<typeof TextDecoder>): Line {
+  if (raw.length > LIMIT) return { number, bytes, problem: 'TOO_LONG' };
+  let text: string;
+  try {
+    text = decoder.decode(raw);
+  } catch {
+    return { number, bytes, problem: 'NOT_UTF8' };
+  }
+  if (text.trim() === '') return { number, bytes, blank: true };
+  try {
+    return { number, bytes, value: JSON.parse(text) };
+  } catch {
+    return { number, bytes, problem: 'NOT_JSON' };
+  }
+}

@@ -1,0 +1,65 @@
+/** `sluice status`: what each partition holds, the flush jobs, and what is in quarantine. */
+import type { PartitionStatus } from '../shared/inspect.ts';
+import { withConnections } from './connections.ts';
+import { EXIT, type ExitCode } from './exit.ts';
+import { table } from './table.ts';
+
+export interface Status {
+  readonly partitions: readonly Pick<
+    PartitionStatus,
+    'partition' | 'pendingUpdates' | 'pendingKeys' | 'inFlight' | 'lagSeconds' | 'sequence'
+  >[];
+  readonly queue: {
+    readonly waiting: number;
+    readonly active: number;
+    readonly delayed: number;
+    readonly failed: number;
+  };
+  readonly quarantined: number;
+}
+
+export async function runStatus(options: { json?: boolean }): Promise<ExitCode> {
+  const status = await withConnections(async ({ inspector, queue, database }): Promise<Status> => {
+    const partitions = await inspector.all();
+    const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
+    const [row] = await database.query('SELECT COUNT(*) AS waiting FROM sluice_quarantine');
+    return {
+      partitions: partitions.map(
+        ({ partition, pendingUpdates, pendingKeys, inFlight, lagSeconds, sequence }) => ({
+          partition,
+          pendingUpdates,
+          pendingKeys,
+          inFlight,
+          lagSeconds,
+          sequence,
+        }),
+      ),
+      queue: {
+        waiting: counts.waiting ?? 0,
+        active: counts.active ?? 0,
+        delayed: counts.delayed ?? 0,
+        failed: counts.failed ?? 0,
+      },
+      quarantined: Number(row!.waiting),
+    };
+  });
+  console.log(options.json ? JSON.stringify(status) : print(status));
+  return EXIT.ok;
+}
+
+function print({ partitions, queue, quarantined }: Status): string {
+  const rows = partitions.map(p => [
+    p.partition,
+    p.pendingUpdates,
+    p.pendingKeys,
+    p.inFlight,
+    p.lagSeconds.toFixed(3),
+    p.sequence,
+  ]);
+  const jobs = Object.entries(queue).map(([state, count]) => `${count} ${state}`);
+  return [
+    table(['partition', 'pending updates', 'pending keys', 'in flight', 'lag, s', 'sequence'], rows),
+    `flush jobs: ${jobs.join(', ')}`,
+    `in quarantine: ${quarantined}`,
+  ].join('\n');
+}
