@@ -220,6 +220,8 @@ function isDeniedByDatabase(error: unknown): boolean {
 /** Short stable name of a database error, for metrics, quarantine and logs: `ER_DATA_TOO_LONG` or `ERRNO_1234`. */
 export function databaseErrorCode(error: unknown): string {
   const { code, errno } = (error ?? {}) as { code?: string; errno?: number };
+  // MariaDB's CHECK; mysql2 knows only what MySQL means by the number.
+  if (errno === 4025) return 'ER_CONSTRAINT_FAILED';
   return code && /^[A-Z][A-Z0-9_]*$/.test(code) ? code : `ERRNO_${errno ?? 0}`;
 }
 

@@ -1,13 +1,15 @@
 /** Why Sluice itself puts an update into quarantine, where the database would take it or has no row to write to. */
 
 /** Codes in `sluice_quarantine.error_code` beside the database's own. */
-export type RefusalCode =
+export const REFUSAL_CODES = [
   /** The value would leave plus or minus 2^53-1, or a mapped column holds more than that. */
-  | 'OUT_OF_RANGE'
+  'OUT_OF_RANGE',
   /** The mapped table has no row for the key, and the mapping says `"missing": "quarantine"`. */
-  | 'TARGET_ROW_MISSING'
+  'TARGET_ROW_MISSING',
   /** The key is not what the mapped key column would show: "09" for an integer, or too long for it. */
-  | 'TARGET_KEY_NOT_CANONICAL';
+  'TARGET_KEY_NOT_CANONICAL',
+] as const;
+export type RefusalCode = (typeof REFUSAL_CODES)[number];
 
 /** A value that MySQL would take but Sluice must not write, or has no row to write to. */
 export class RefusedValueError extends Error {

@@ -50,8 +50,11 @@ export async function checkTarget(
     );
   };
   for (const name of [target.table, target.key, target.column]) {
-    // It would be taken for a parameter's place.
-    if (name.includes('?')) refuse(`the name ${JSON.stringify(name)} holds a question mark; rename it`);
+    // The mark would be taken for a parameter's place; the others make the catalogue fail rather than find nothing.
+    if (/[?\0]|[\u{10000}-\u{10ffff}]/u.test(name))
+      refuse(
+        `the name ${JSON.stringify(name)} holds a question mark, a NUL or a character beyond U+FFFF; rename it`,
+      );
   }
   const { schema, table } = await checkTable(connection, target.table, refuse);
   const columns = await queryRows(connection, FIND_COLUMNS, [schema, table]);

@@ -1,0 +1,183 @@
+// A target is checked before anything is written to it: each reason to refuse one, and names that try to break out.
+
+import { expect, inject, it } from 'vitest';
+import { type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
+import { openTables } from '../../src/shared/mapping.ts';
+import { exactCollation, openDatabase, openShop } from '../support/mapped.ts';
+
+const mariadb = () => inject('mysqlFlavour') === 'mariadb';
+const target = { table: 'things', key: 'id', column: 'n', missing: 'quarantine' };
+const map = (...targets: object[]) =>
+  parseDefinitions({
+    counters: Object.fromEntries(
+      targets.map((given, at) => [`counter${at}`, { target: { ...target, ...given } }]),
+    ),
+  } as DefinitionsInput);
+
+/** Tables that no target may name: columns of `things`, the target's difference, what the refusal says. */
+const refused: Record<string, [columns: string | (() => string), given: object, says: RegExp]> = {
+  'a table that does not exist': ['id INT PRIMARY KEY, n INT', { table: 'thing' }, /no such table/],
+  'a table in a schema that does not exist': [
+    'id INT PRIMARY KEY, n INT',
+    { table: 'x.things' },
+    /no such table/,
+  ],
+  'a name of three parts': ['id INT PRIMARY KEY, n INT', { table: 'a.b.c' }, /"schema.table"/],
+  'a table of Sluice': ['id INT PRIMARY KEY, n INT', { table: 'sluice_partitions' }, /belongs to Sluice/],
+  'a key column that does not exist': [
+    'id INT PRIMARY KEY, n INT',
+    { key: 'no' },
+    /no column "no"; it has id, n/,
+  ],
+  'a value column that does not exist': ['id INT PRIMARY KEY, n INT', { column: 'no' }, /no column "no"/],
+  'one column for both': ['id INT PRIMARY KEY, n INT', { column: 'ID' }, /same column/],
+  'a value column of text': ['id INT PRIMARY KEY, n VARCHAR(9)', {}, /n is varchar\(9\)/],
+  'a value column of DECIMAL': ['id INT PRIMARY KEY, n DECIMAL(9, 2)', {}, /n is decimal/],
+  'a generated value column': ['id INT PRIMARY KEY, m INT, n INT AS (m + 1) STORED', {}, /generated/],
+  'a unique value column': ['id INT PRIMARY KEY, n INT UNIQUE', {}, /part of the unique key n/],
+  'a key column without an index': ['id INT, n INT', {}, /not a primary key or unique key by itself/],
+  'a key column with a plain index': [
+    'id INT, n INT, KEY (id)',
+    {},
+    /not a primary key or unique key by itself/,
+  ],
+  'a key column unique with another': ['id INT, m INT, n INT, UNIQUE KEY (id, m)', {}, /by itself/],
+  'a key column unique by its beginning': ['id VARBINARY(40), n INT, UNIQUE KEY (id(3))', {}, /by itself/],
+  'a hidden unique key': [
+    () => `id INT, n INT, UNIQUE KEY (id) ${mariadb() ? 'IGNORED' : 'INVISIBLE'}`,
+    {},
+    /hidden from queries/,
+  ],
+  'a CHAR key': ['id CHAR(9) CHARACTER SET utf8mb4 PRIMARY KEY, n INT', {}, /id is char\(9\)/],
+  'a BINARY key': ['id BINARY(9) PRIMARY KEY, n INT', {}, /id is binary\(9\)/],
+  'a DECIMAL key': ['id DECIMAL(9) PRIMARY KEY, n INT', {}, /id is decimal/],
+  'a key of a date': ['id DATETIME PRIMARY KEY, n INT', {}, /id is datetime/],
+  'a ZEROFILL key': ['id INT ZEROFILL PRIMARY KEY, n INT', {}, /ZEROFILL/],
+  'a case-insensitive key': [
+    'id VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci PRIMARY KEY, n INT',
+    {},
+    /collation utf8mb4_general_ci, which merges/,
+  ],
+  'a binary collation that pads': [
+    'id VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY, n INT',
+    {},
+    /collation utf8mb4_bin, which merges/,
+  ],
+  'a key of another character set': [
+    'id VARCHAR(9) CHARACTER SET latin1 COLLATE latin1_bin PRIMARY KEY, n INT',
+    {},
+    /collation latin1_bin/,
+  ],
+  'insert with a second unique key': [
+    'id INT PRIMARY KEY, mail VARCHAR(40) UNIQUE, n INT',
+    { missing: 'insert' },
+    /the unique key mail could refuse/,
+  ],
+  'insert where other columns need a value': [
+    'id INT PRIMARY KEY, a INT NOT NULL, b INT NOT NULL DEFAULT 1, c INT NULL, d DATETIME NOT NULL, n INT',
+    { missing: 'insert' },
+    /need a value for a, d; give a default/,
+  ],
+  'insert into a generated key': [
+    'm INT, id INT AS (m + 1) STORED UNIQUE, n INT',
+    { missing: 'insert' },
+    /id is generated/,
+  ],
+};
+
+for (const [what, [columns, given, says]] of Object.entries(refused)) {
+  it(`refuses ${what}`, async () => {
+    const list = typeof columns === 'string' ? columns : columns();
+    const { database } = await openDatabase(`CREATE TABLE things (${list})`);
+    const refusal = await openTables(database, map(given)).catch(error => error);
+    expect(refusal).toMatchObject({ code: 'DATABASE_UNSUITABLE', message: expect.stringMatching(says) });
+    expect(refusal.message).toMatch(/^counter "counter0" cannot be mapped to .*\.$/);
+  });
+}
+
+it('refuses a view, and an engine without transactions', async () => {
+  const { database } = await openDatabase(
+    'CREATE TABLE things (id INT PRIMARY KEY, n INT)',
+    'CREATE VIEW seen AS SELECT * FROM things',
+    'CREATE TABLE loose (id INT PRIMARY KEY, n INT) ENGINE = MyISAM',
+  );
+  const refusal = (given: object) => openTables(database, map(given)).catch(error => error);
+  expect(await refusal({ table: 'seen' })).toMatchObject({ message: expect.stringMatching(/it is a view/) });
+  expect(await refusal({ table: 'loose' })).toMatchObject({
+    message: expect.stringMatching(/engine is MyISAM/),
+  });
+});
+
+it('refuses two names on one column, however they spell it, and takes two on two columns', async () => {
+  const { name, database } = await openDatabase('CREATE TABLE things (id INT PRIMARY KEY, n INT, m INT)');
+  await expect(openTables(database, map({}, { table: `${name}.things`, column: 'N' }))).rejects.toMatchObject(
+    {
+      code: 'DATABASE_UNSUITABLE',
+      message: expect.stringMatching(/"counter1" and counter "counter0" are both mapped/),
+    },
+  );
+  const tables = await openTables(database, map({}, { column: 'm' }));
+  expect(tables.of('c', 'counter0')).not.toBe(tables.of('c', 'counter1'));
+  expect(tables.mapped('c', 'counter1')).toMatchObject({ column: 'm' });
+  expect(tables.mapped('p', 'counter1')).toBeUndefined();
+});
+
+it('takes every integer type and exact string as key, and every integer type as value', async () => {
+  const keys = [
+    'TINYINT',
+    'SMALLINT UNSIGNED',
+    'MEDIUMINT',
+    'INT UNSIGNED',
+    'BIGINT',
+    'SERIAL',
+    'VARBINARY(512)',
+  ];
+  for (const key of [...keys, `VARCHAR(255) CHARACTER SET utf8mb4 COLLATE ${exactCollation()}`]) {
+    const value = key.startsWith('VAR') || key === 'SERIAL' ? 'BIGINT UNSIGNED' : key;
+    const { database } = await openDatabase(
+      `CREATE TABLE things (id ${key}, n ${value} NULL, PRIMARY KEY (id))`,
+    );
+    await expect(openTables(database, map({}))).resolves.toBeDefined();
+  }
+});
+
+it('lets no name leave its quotes, nor stand for a placeholder', async () => {
+  const table = 'th`ings; DROP TABLE kept; -- {column}';
+  const key = "i'd` OR 1=1 -- {key}";
+  const column = '{table}`=0,"n\\';
+  const quote = (name: string) => `\`${name.replaceAll('`', '``')}\``;
+  const shop = await openShop(
+    { counters: { hits: { target: { table, key, column, missing: 'insert' } } } },
+    'CREATE TABLE kept (id INT)',
+    `CREATE TABLE ${quote(table)} (${quote(key)} INT PRIMARY KEY, ${quote(column)} INT)`,
+    `INSERT INTO ${quote(table)} VALUES (1, 10), (2, 20)`,
+  );
+  const hits = shop.sluice.counter('hits');
+  await Promise.all([hits.increment('1', 5), hits.increment('3', 7)]);
+  await shop.drain();
+  expect(await shop.database.query(`SELECT * FROM ${quote(table)}`)).toMatchObject([
+    { [key]: 1, [column]: 15 },
+    { [key]: 2, [column]: 20 },
+    { [key]: 3, [column]: 7 },
+  ]);
+  await shop.forget();
+  expect(await hits.getMany(['1', '2', '3', '4'])).toEqual([15, 20, 7, 0]);
+  expect(await shop.database.query('SELECT * FROM kept')).toEqual([]);
+});
+
+it('refuses names that would be taken for a parameter, or that no table can have', async () => {
+  const { database } = await openDatabase('CREATE TABLE things (id INT PRIMARY KEY, n INT)');
+  for (const given of [
+    { table: 'th?ngs' },
+    { key: '?' },
+    { column: 'n`, n = ?' },
+    { table: "things' OR '1'='1" },
+    { table: 'things\0' },
+    { table: '😀' },
+    { key: 'id` OR 1=1 -- ' },
+    { column: 'things.n' },
+  ]) {
+    const refusal = await openTables(database, map(given)).catch(error => error);
+    expect(refusal).toMatchObject({ code: 'DATABASE_UNSUITABLE' });
+  }
+});

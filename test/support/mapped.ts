@@ -1,0 +1,128 @@
+// A database with tables of a user's own in it, and a Sluice whose definitions map into them.
+
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { afterAll, inject } from 'vitest';
+import type { Sluice } from '../../src/producer/client.ts';
+import { createProducer } from '../../src/producer/producer.ts';
+import { Aligner } from '../../src/shared/align.ts';
+import { ColdReader, type Comparison } from '../../src/shared/cold-read.ts';
+import { type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
+import { Inspector } from '../../src/shared/inspect.ts';
+import { Keys, type Kind } from '../../src/shared/keys.ts';
+import { createLog } from '../../src/shared/log.ts';
+import { openTables } from '../../src/shared/mapping.ts';
+import { migrate } from '../../src/shared/migrate.ts';
+import { Database } from '../../src/shared/mysql.ts';
+import { connectRedis, openRedis } from '../../src/shared/redis.ts';
+import { parseSettings } from '../../src/shared/settings.ts';
+import type { ValueTables } from '../../src/shared/tables.ts';
+import { Worker } from '../../src/worker/worker.ts';
+import { until } from './engine.ts';
+
+/** What the servers call the refusals that docs/mapping.md explains. */
+export const DATABASE_CODES = {
+  range: 'ER_WARN_DATA_OUT_OF_RANGE',
+  checkMysql: 'ER_CHECK_CONSTRAINT_VIOLATED',
+  checkMariadb: 'ER_CONSTRAINT_FAILED',
+  signal: 'ER_SIGNAL_EXCEPTION',
+} as const;
+
+/** The collation of a VARCHAR key that tells keys apart, which is another one on each server. */
+export const exactCollation = () =>
+  inject('mysqlFlavour') === 'mariadb' ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin';
+
+/** An empty database with Sluice's schema and these tables; dropped after the test file. */
+export async function openDatabase(...tables: string[]) {
+  const server = inject('mysqlUrl');
+  const name = `m${randomBytes(6).toString('hex')}`;
+  const limits = { connections: 10, idleTransactionSeconds: 30, lockWaitSeconds: 10 };
+  const admin = new Database({ url: `${server}/information_schema` }, limits);
+  await admin.query(`CREATE DATABASE ${name}`);
+  await admin.close();
+  const url = `${server}/${name}`;
+  const database = new Database({ url }, limits);
+  await migrate(database, 1);
+  for (const table of tables) await database.query(table);
+  afterAll(async () => {
+    await database.query(`DROP DATABASE ${name}`);
+    await database.close();
+  });
+  return { name, url, database };
+}
+
+export interface Shop<D extends DefinitionsInput> {
+  readonly database: Database;
+  readonly sluice: Sluice<D>;
+  readonly tables: ValueTables;
+  /** Starts the worker, the first time, and waits until everything is in MySQL or in quarantine. */
+  drain(): Promise<void>;
+  /** Lets every live value run out, so that the next read is a cold one. */
+  forget(): Promise<void>;
+  compare(kind: Kind, name: string, key: string): Promise<Comparison>;
+  /** `key amount code` of each row, by key. */
+  quarantined(): Promise<string[]>;
+}
+
+/** One partition, so that what is applied before the first drain is one batch. */
+export async function openShop<const D extends DefinitionsInput>(
+  definitions: D,
+  ...statements: string[]
+): Promise<Shop<D>> {
+  const { name, url, database } = await openDatabase(...statements);
+  const redisUrl = inject('redisUrl');
+  const settings = parseSettings({ partitions: 1, flushIntervalMs: 10 });
+  const log = createLog('silent', 'stderr');
+  const keys = new Keys(name, 1);
+  const parsed = parseDefinitions(definitions);
+  const sluice = await createProducer({
+    redis: redisUrl,
+    mysql: url,
+    definitions,
+    namespace: name,
+    settings,
+    log,
+  });
+  const redis = openRedis({ url: redisUrl }, () => {}) as Redis;
+  await connectRedis(redis, 'test');
+  const tables = await openTables(database, parsed);
+  const aligner = new Aligner(redis, database, keys, log);
+  const cold = new ColdReader(redis, 'test', database, keys, tables, aligner, settings.liveTtlMs);
+  const inspector = new Inspector(redis, keys);
+  let worker: Worker | undefined;
+  afterAll(async () => {
+    await worker?.stop();
+    await sluice.close();
+    redis.disconnect();
+  });
+  return {
+    database,
+    sluice,
+    tables,
+    async drain() {
+      worker ??= await Worker.start({
+        redis: { url: redisUrl },
+        mysql: { url },
+        definitions: parsed,
+        namespace: name,
+        settings,
+        log,
+      });
+      await until(async () => {
+        const status = await inspector.partition(0);
+        return status?.pendingUpdates === 0 && status.token === '';
+      }, 'drained');
+    },
+    async forget() {
+      const live = await redis.keys(`{${name}:0}:[cp]:*`);
+      if (live.length > 0) await redis.del(...live);
+    },
+    compare: async (kind, counter, key) => (await cold.compare(0, [{ kind, name: counter, key }]))[0]!,
+    async quarantined() {
+      const rows = await database.query(
+        'SELECT item_key, amount, error_code FROM sluice_quarantine ORDER BY item_key, id',
+      );
+      return rows.map(row => `${row.item_key} ${row.amount} ${row.error_code}`);
+    },
+  };
+}
