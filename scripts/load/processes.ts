@@ -1,0 +1,175 @@
+// Worker processes and producer processes, as separate programs. They end with this one, however it ends.
+// Each writes a log file of its own.
+
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { FromProducer, ProducerPlan, PushResult } from './producer-process.ts';
+
+const project = fileURLToPath(new URL('../../', import.meta.url));
+const startLimit = 30_000;
+const stopLimit = 25_000;
+
+const children = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
+/** Where the servers are, and what is Sluice's there. */
+export interface Place {
+  redisUrl: string;
+  /** With the database. */
+  mysqlUrl: string;
+  namespace: string;
+  /** Path of sluice.config.json. */
+  config: string;
+}
+
+/** This program's environment, without settings that are meant for another Sluice. */
+function ownEnvironment(place: Place, settings: Record<string, string> = {}): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(REDIS|MYSQL|SLUICE)_/.test(name));
+  return {
+    ...Object.fromEntries(inherited),
+    REDIS_URL: place.redisUrl,
+    MYSQL_URL: place.mysqlUrl,
+    SLUICE_NAMESPACE: place.namespace,
+    SLUICE_CONFIG: place.config,
+    SLUICE_HTTP_PORT: '0',
+    ...settings,
+  };
+}
+
+export interface WorkerOptions {
+  place: Place;
+  logFile: string;
+  /** Options of node itself, such as --cpu-prof. */
+  nodeArgs?: string[];
+  settings?: Record<string, string>;
+}
+
+export class WorkerProcess {
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<void>;
+
+  private constructor(child: ChildProcess, ended: Promise<void>) {
+    this.#child = child;
+    this.pid = child.pid!;
+    this.#ended = ended;
+  }
+
+  /** Resolves when the worker takes jobs. */
+  static async start(options: WorkerOptions): Promise<WorkerProcess> {
+    const { place, logFile, nodeArgs = [], settings } = options;
+    const command = [process.execPath, ...nodeArgs, '--import', 'tsx', 'src/cli/main.ts', 'worker'];
+    // The kernel ends it with this process, even when that is killed; only Linux can do that.
+    if (process.platform === 'linux') command.unshift('setpriv', '--pdeathsig', 'KILL');
+    const child = spawn(command[0]!, command.slice(1), {
+      cwd: project,
+      env: ownEnvironment(place, settings),
+      // A group of its own: Ctrl-C is for this program, which then stops its workers in order.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    children.add(child);
+    const ended = once(child, 'exit').then(() => void children.delete(child));
+    let said = '';
+    const log = createWriteStream(logFile, { flags: 'a' });
+    for (const stream of [child.stdout!, child.stderr!]) {
+      stream.pipe(log, { end: false });
+      stream.on('data', (chunk: Buffer) => {
+        if (said.length < 100_000) said += chunk.toString();
+      });
+    }
+    await once(child, 'spawn');
+    const deadline = Date.now() + startLimit;
+    // It names its port once it is ready.
+    while (!/"port":\d+/.test(said)) {
+      if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
+        child.kill('SIGKILL');
+        throw new Error(`a worker did not start; it said:\n${said.slice(-3000) || '(nothing)'}`);
+      }
+      await delay(20);
+    }
+    return new WorkerProcess(child, ended);
+  }
+
+  get gone(): boolean {
+    return !children.has(this.#child);
+  }
+
+  /** Lets it finish its batch; kills it when it does not. */
+  async stop(): Promise<void> {
+    if (this.gone) return;
+    this.#child.kill('SIGTERM');
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), stopLimit);
+    await this.#ended;
+    clearTimeout(timer);
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+  }
+}
+
+/** A producer process: it connects at once and pushes when it is told to. */
+export class ProducerProcess {
+  /** Updates acknowledged so far. */
+  acknowledged = 0;
+  /** How the pushing ended. */
+  readonly result: Promise<PushResult>;
+  readonly #child: ChildProcess;
+  readonly #ready: Promise<void>;
+
+  constructor(plan: ProducerPlan, nodeArgs: string[] = []) {
+    this.#child = fork(fileURLToPath(new URL('./producer-process.ts', import.meta.url)), {
+      cwd: project,
+      execArgv: ['--import', 'tsx', ...nodeArgs],
+      serialization: 'advanced',
+      detached: true,
+    });
+    children.add(this.#child);
+    let isReady: () => void;
+    this.#ready = new Promise(resolve => {
+      isReady = resolve;
+    });
+    this.result = new Promise((resolve, reject) => {
+      this.#child.on('message', (message: FromProducer) => {
+        if (message.type === 'ready') isReady();
+        else if (message.type === 'progress') this.acknowledged = message.acknowledged;
+        else if (message.type === 'failed') reject(new Error(message.message));
+        else {
+          this.acknowledged = message.result.acknowledged;
+          resolve(message.result);
+        }
+      });
+      this.#child.on('exit', (code, signal) => {
+        children.delete(this.#child);
+        reject(new Error(`the producer process ended: ${signal ?? `exit code ${code}`}`));
+      });
+    });
+    this.result.catch(() => {});
+    this.#child.send(plan);
+  }
+
+  ready(): Promise<unknown> {
+    return Promise.race([this.#ready, this.result]);
+  }
+
+  push(): void {
+    this.#child.send('push');
+  }
+
+  /** It ends when nobody listens to it any more. */
+  async stop(): Promise<void> {
+    if (!children.has(this.#child)) return;
+    const ended = once(this.#child, 'exit');
+    if (this.#child.connected) this.#child.disconnect();
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 5000);
+    await ended;
+    clearTimeout(timer);
+  }
+}

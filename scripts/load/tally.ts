@@ -1,0 +1,88 @@
+// What was acknowledged, key by key, and the comparison with what MySQL holds.
+// Differences are added up as absolute values: one update lost and another counted twice are two, not none.
+
+import type { Database } from '../../src/shared/mysql.ts';
+import { accountName, counterKey } from './traffic.ts';
+
+/** Acknowledged updates, by counter rank and account number. Plain arrays: they travel between processes. */
+export interface Tally {
+  counters: Float64Array;
+  balances: Float64Array;
+  entries: Float64Array;
+}
+
+export function emptyTally(counterKeys: number, accounts: number): Tally {
+  return {
+    counters: new Float64Array(counterKeys),
+    balances: new Float64Array(accounts),
+    entries: new Float64Array(accounts),
+  };
+}
+
+export function addTally(into: Tally, other: Tally): void {
+  for (const part of ['counters', 'balances', 'entries'] as const) {
+    for (let at = 0; at < other[part].length; at++) into[part][at] = into[part][at]! + other[part][at]!;
+  }
+}
+
+export interface Comparison {
+  /** Updates that MySQL holds: counter sums (every increment is by one) and ledger rows. */
+  persisted: number;
+  /** Over all keys and accounts: what differs in counters, in balances, and in the number of ledger rows. */
+  difference: number;
+}
+
+/** Reads every value of the database. */
+export async function compare(database: Database, acknowledged: Tally): Promise<Comparison> {
+  const [counters, balances, ledgers] = [
+    await database.query('SELECT counter_key AS name, value AS n FROM sluice_counters'),
+    await database.query('SELECT account AS name, balance AS n FROM sluice_accounts'),
+    await database.query(
+      'SELECT account AS name, COUNT(*) AS n, SUM(amount) AS total FROM sluice_entries GROUP BY account',
+    ),
+  ];
+  const totals = ledgers.map(row => ({ name: row.name, n: row.total }));
+  const ofCounters = difference(counters, acknowledged.counters, counterKey);
+  const ofBalances = difference(balances, acknowledged.balances, accountName);
+  const ofEntries = difference(ledgers, acknowledged.entries, accountName);
+  const ofTotals = difference(totals, acknowledged.balances, accountName);
+  return {
+    persisted: ofCounters.sum + ofEntries.sum,
+    difference: ofCounters.difference + ofBalances.difference + ofEntries.difference + ofTotals.difference,
+  };
+}
+
+function difference(
+  rows: Iterable<Record<string, unknown>>,
+  expected: Float64Array,
+  nameOf: (index: number) => string,
+) {
+  const missing = new Map<string, number>();
+  for (let index = 0; index < expected.length; index++) {
+    if (expected[index] !== 0) missing.set(nameOf(index), expected[index]!);
+  }
+  let sum = 0;
+  let difference = 0;
+  for (const row of rows) {
+    const name = String(row.name);
+    const value = Number(row.n);
+    sum += value;
+    difference += Math.abs(value - (missing.get(name) ?? 0));
+    missing.delete(name);
+  }
+  for (const value of missing.values()) difference += Math.abs(value);
+  return { sum, difference };
+}
+
+/** What the journal says of the batches: the updates they took, and the rows they wrote for them. */
+export async function readJournal(database: Database) {
+  const [row] = await database.query(
+    `SELECT COUNT(*) AS batches, COALESCE(SUM(updates), 0) AS updates,
+       COALESCE(SUM(JSON_EXTRACT(outcome, '$.rows')), 0) AS writtenRows FROM sluice_batches`,
+  );
+  return {
+    batches: Number(row?.batches),
+    updates: Number(row?.updates),
+    rows: Number(row?.writtenRows),
+  };
+}

@@ -1,0 +1,81 @@
+// The updates that the demo and the benchmarks push: increments of counters and entries on accounts.
+// Counters go up by one, so that the sum of their values is the number of updates that arrived.
+
+import type { Update } from '../../src/shared/update.ts';
+import { type Random, seededRandom, Zipf } from './zipf.ts';
+
+export const definitions = { counters: { page_views: {} }, points: { loyalty: { floor: 0 } } };
+
+export interface TrafficPlan {
+  counterKeys: number;
+  accounts: number;
+  /** 0 to 1: how many of the updates are entries on accounts. */
+  pointsShare: number;
+  /** Producers that run together need different ones: entry ids are made of it. */
+  seed: number;
+}
+
+export const counterKey = (rank: number) => `/articles/${rank}`;
+export const accountName = (number: number) => `account-${number}`;
+
+/** Updates of one call, and for each the key (a rank from 0) or account (-1 - its number) that it changes. */
+export interface Call {
+  updates: Update[];
+  targets: number[];
+}
+
+export class Traffic {
+  readonly #plan: TrafficPlan;
+  readonly #random: Random;
+  readonly #zipf: Zipf;
+  readonly #keys: string[];
+  readonly #accounts: string[];
+  /** What each account holds when everything sent so far is accepted: a debit is only sent where it will be. */
+  readonly #balances: Float64Array;
+  #entries = 0;
+
+  constructor(plan: TrafficPlan) {
+    this.#plan = plan;
+    this.#random = seededRandom(plan.seed);
+    this.#zipf = new Zipf(plan.counterKeys, 1, this.#random);
+    this.#keys = Array.from({ length: plan.counterKeys }, (_, rank) => counterKey(rank));
+    this.#accounts = Array.from({ length: plan.accounts }, (_, number) => accountName(number));
+    this.#balances = new Float64Array(plan.accounts);
+  }
+
+  call(size: number): Call {
+    const call: Call = { updates: [], targets: [] };
+    for (let at = 0; at < size; at++) {
+      if (this.#plan.pointsShare > 0 && this.#random() < this.#plan.pointsShare) this.#addEntry(call);
+      else this.#addIncrement(call);
+    }
+    return call;
+  }
+
+  /** A rank to increment, for callers that make their own calls. */
+  rank(): number {
+    return this.#zipf.next();
+  }
+
+  #addIncrement(call: Call): void {
+    const rank = this.#zipf.next();
+    call.updates.push({ counter: 'page_views', key: this.#keys[rank]!, by: 1 });
+    call.targets.push(rank);
+  }
+
+  #addEntry(call: Call): void {
+    const account = Math.floor(this.#random() * this.#accounts.length);
+    const points = 1 + Math.floor(this.#random() * 50);
+    const isDebit = this.#balances[account]! >= points && this.#random() < 0.4;
+    const amount = isDebit ? -points : points;
+    this.#balances[account] = this.#balances[account]! + amount;
+    call.updates.push({
+      points: 'loyalty',
+      account: this.#accounts[account]!,
+      amount,
+      id: `${this.#plan.seed}-${++this.#entries}`,
+      reason: isDebit ? 'redeem' : 'purchase',
+    });
+    call.targets.push(-1 - account);
+  }
+}

@@ -1,0 +1,76 @@
+// Looks at the partitions again and again: how much waits, and how old the oldest update is that MySQL lacks.
+// The percentiles of the flush lag are over time: each look counts alike, those while nothing waited left out.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { Inspector } from '../../src/shared/inspect.ts';
+import { Keys } from '../../src/shared/keys.ts';
+import { connectRedis, openRedis, type RedisConnection, redisPlace } from '../../src/shared/redis.ts';
+import { parseSettings } from '../../src/shared/settings.ts';
+
+const sampleEvery = 50;
+
+export class Watch {
+  /** Updates accepted that MySQL may not have yet. */
+  pending = 0;
+  lagSeconds = 0;
+  readonly #redis: RedisConnection;
+  readonly #inspector: Inspector;
+  readonly #samples: number[] = [];
+  #loop: Promise<void> = Promise.resolve();
+  #stopped = false;
+  #failure: unknown;
+
+  private constructor(redis: RedisConnection, namespace: string) {
+    this.#redis = redis;
+    this.#inspector = new Inspector(redis, new Keys(namespace, parseSettings().partitions));
+  }
+
+  static async open(redisUrl: string, namespace: string): Promise<Watch> {
+    const redis = openRedis({ url: redisUrl }, () => {});
+    await connectRedis(redis, redisPlace({ url: redisUrl }));
+    return new Watch(redis, namespace);
+  }
+
+  start(): void {
+    this.#loop = this.#run().catch(error => {
+      this.#failure = error;
+    });
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      await this.#look();
+      if (this.lagSeconds > 0) this.#samples.push(this.lagSeconds);
+      await delay(sampleEvery);
+    }
+  }
+
+  async #look(): Promise<void> {
+    const partitions = await this.#inspector.all();
+    this.pending = partitions.reduce((sum, status) => sum + status.pendingUpdates + status.inFlight, 0);
+    this.lagSeconds = Math.max(...partitions.map(status => status.lagSeconds));
+  }
+
+  /** Resolves when nothing is pending or in flight; false where that takes longer than the limit. */
+  async drained(limitMs: number): Promise<boolean> {
+    const deadline = performance.now() + limitMs;
+    while (performance.now() < deadline) {
+      if (this.#failure) throw this.#failure;
+      await this.#look();
+      if (this.pending === 0 && this.lagSeconds === 0) return true;
+      await delay(10);
+    }
+    return false;
+  }
+
+  percentile(share: number): number {
+    const sorted = this.#samples.toSorted((a, b) => a - b);
+    return sorted[Math.floor((sorted.length - 1) * share)] ?? 0;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#loop;
+    this.#redis.disconnect();
+  }
+}
