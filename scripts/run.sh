@@ -12,6 +12,13 @@ case $program in
   bench | test) purpose='test' ;;
   *) fail 'usage: scripts/run.sh demo|bench|test|sluice [arguments]' ;;
 esac
+if [ "$program" = demo ]; then
+  # Servers that are given, or not needed at all, must not be installed.
+  case " $*" in
+    *' --help'* | *' -h'*) export SLUICE_SETUP_NO_SERVERS=1 ;;
+    *' --redis'*' --mysql'* | *' --mysql'*' --redis'*) export SLUICE_SETUP_NO_SERVERS=1 ;;
+  esac
+fi
 "$BASH" "$project/scripts/setup.sh" "$purpose"
 SLUICE_CACHE=$(cache_folder)
 export SLUICE_CACHE

@@ -1,0 +1,168 @@
+// What the demo runs on: servers (its own or given ones), an empty namespace and database, two workers.
+// Closing it takes away everything that opening it made.
+
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { migrate } from '../../src/shared/migrate.ts';
+import { Database } from '../../src/shared/mysql.ts';
+import { parseSettings } from '../../src/shared/settings.ts';
+import { type Place, WorkerProcess } from '../load/processes.ts';
+import { definitions } from '../load/traffic.ts';
+import { startMysql, startRedis } from '../servers.ts';
+import type { DemoOptions } from './options.ts';
+import type { Screen } from './screen.ts';
+import { createDatabase, dropDatabase, refuseKeys, removeKeys, serverVersions } from './territory.ts';
+
+export { NotEmptyError } from './territory.ts';
+
+const runs = fileURLToPath(new URL('../../.demo/', import.meta.url));
+const namespace = 'sluice-demo';
+const databaseName = 'sluice_demo';
+
+export class Stack {
+  readonly place: Place;
+  readonly folder: string;
+  readonly database: Database;
+  readonly workers: WorkerProcess[] = [];
+  readonly #undo: (() => unknown)[];
+  readonly #keep: boolean;
+  #closing: Promise<void> | undefined;
+
+  constructor(place: Place, folder: string, undo: (() => unknown)[], keep: boolean) {
+    this.place = place;
+    this.folder = folder;
+    this.#undo = undo;
+    this.#keep = keep;
+    this.database = new Database({ url: place.mysqlUrl }, { ...parseSettings(), connections: 2 });
+    undo.push(() => this.database.close());
+  }
+
+  async startWorkers(count: number): Promise<void> {
+    // All of them are noted before any is waited for: one that fails must not leave the others running.
+    const starting = Array.from({ length: count }, (_, index) =>
+      WorkerProcess.start({ place: this.place, logFile: join(this.folder, `worker-${index + 1}.log`) }),
+    );
+    this.#undo.push(() =>
+      Promise.all(starting.map(worker => worker.then(running => running.stop()).catch(() => {}))),
+    );
+    this.workers.push(...(await Promise.all(starting)));
+  }
+
+  atClose(undo: () => unknown): void {
+    this.#undo.push(undo);
+  }
+
+  addresses(): string[] {
+    const { redisUrl, mysqlUrl, config } = this.place;
+    return [
+      'Everything keeps running:',
+      `  Redis      ${redisUrl}  (namespace ${namespace})`,
+      `  MySQL      ${mysqlUrl}`,
+      ...this.workers.map(
+        (worker, index) => `  worker ${index + 1}   process ${worker.pid}${worker.gone ? ' (killed)' : ''}`,
+      ),
+      `  logs       ${this.folder}`,
+      '',
+      'Look at it from another terminal:',
+      `  export REDIS_URL=${redisUrl} MYSQL_URL=${mysqlUrl}`,
+      `  export SLUICE_NAMESPACE=${namespace} SLUICE_CONFIG=${config}`,
+      '  npm run -s sluice -- status',
+      '',
+      `Ctrl-C (or kill ${process.pid}) stops ${this.#keep ? 'what the demo started' : 'it'}.`,
+    ];
+  }
+
+  /** @param discard also the logs */
+  close(discard: boolean): Promise<void> {
+    this.#closing ??= undoAll(this.#undo).then(() => {
+      if (discard) rmSync(this.folder, { recursive: true, force: true });
+    });
+    return this.#closing;
+  }
+}
+
+/** Last made, first undone; one that fails does not keep the others from being undone. */
+async function undoAll(undo: (() => unknown)[]): Promise<void> {
+  let failure: unknown;
+  for (const step of undo.splice(0).reverse()) {
+    try {
+      await step();
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  if (failure) throw failure;
+}
+
+export async function openStack(options: DemoOptions, screen: Screen): Promise<Stack> {
+  const folder = makeFolder();
+  const undo: (() => unknown)[] = [];
+  try {
+    const { redisUrl, mysqlUrl } = options.servers
+      ? await useServers(options.servers, options.keep, undo)
+      : await startServers(folder, undo);
+    const config = join(folder, 'sluice.config.json');
+    writeFileSync(config, `${JSON.stringify(definitions, null, 2)}\n`);
+    const stack = new Stack({ redisUrl, mysqlUrl, namespace, config }, folder, undo, options.keep);
+    const versions = await serverVersions(redisUrl, stack.database);
+    screen.step(`${options.servers ? 'using' : 'started'} ${versions}`);
+    await migrate(stack.database, parseSettings().partitions);
+    screen.step(`migrated the database ${databaseName}`);
+    await stack.startWorkers(2);
+    screen.step(`two workers: processes ${stack.workers.map(worker => worker.pid).join(' and ')}`);
+    return stack;
+  } catch (error) {
+    await undoAll(undo).catch(() => {});
+    throw error;
+  }
+}
+
+async function startServers(folder: string, undo: (() => unknown)[]) {
+  const starting = [
+    startRedis({ flavour: 'path', directory: join(folder, 'redis') }),
+    startMysql({ flavour: 'path', directory: join(folder, 'mysql') }),
+  ] as const;
+  undo.push(() => Promise.all(starting.map(server => server.then(s => s.stop()).catch(() => {}))));
+  const [redis, mysql] = await Promise.all(starting);
+  // Undone last. Their data is large, and worthless without them; the workers' logs stay where something failed.
+  undo.unshift(() => {
+    for (const name of ['redis', 'mysql']) rmSync(join(folder, name), { recursive: true, force: true });
+  });
+  const mysqlUrl = `${mysql.url}/${databaseName}`;
+  await createDatabase(mysqlUrl);
+  return { redisUrl: redis.url, mysqlUrl };
+}
+
+async function useServers(servers: { redis: string; mysql: string }, keep: boolean, undo: (() => unknown)[]) {
+  const url = new URL(servers.mysql);
+  url.pathname = `/${databaseName}`;
+  await refuseKeys(servers.redis, namespace);
+  const made = await createDatabase(url.href);
+  if (!keep) {
+    undo.push(() => removeKeys(servers.redis, namespace));
+    undo.push(() => dropDatabase(url.href, made));
+  }
+  return { redisUrl: servers.redis, mysqlUrl: url.href };
+}
+
+/** A folder for this run; those of runs that are over, but left their logs, are removed. */
+function makeFolder(): string {
+  mkdirSync(runs, { recursive: true });
+  for (const name of readdirSync(runs)) {
+    const pid = Number(/^run-(\d+)$/.exec(name)?.[1]);
+    if (pid && !isRunning(pid)) rmSync(join(runs, name), { recursive: true, force: true });
+  }
+  const folder = join(runs, `run-${process.pid}`);
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
