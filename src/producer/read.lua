@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Reads live values and keeps them live for another TTL.
 --
 -- KEYS[1]  {namespace:partition}:state

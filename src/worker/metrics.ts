@@ -1,6 +1,7 @@
 /**
  * The worker's metrics, all declared here. Totals and histograms are this process's own; gauges that describe the
- * shared system are read from Redis and MySQL at scrape time, so every replica reports the same number (take the max).
+ * shared system are read from Redis and MySQL at scrape time, so every replica reports the same number (take the max);
+ * while their server is away they are absent, and the others go on.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Inspector } from '../shared/inspect.ts';
@@ -106,7 +107,9 @@ export class WorkerMetrics {
       labelNames: ['partition'],
       registers,
       async collect() {
-        for (const status of await inspector.all()) {
+        const partitions = await inspector.all().catch(() => undefined);
+        if (!partitions) for (const gauge of [this, pendingUpdates, pendingKeys]) gauge.reset();
+        for (const status of partitions ?? []) {
           const labels = { partition: String(status.partition) };
           this.set(labels, status.lagSeconds);
           pendingUpdates.set(labels, status.pendingUpdates);
@@ -120,8 +123,11 @@ export class WorkerMetrics {
       labelNames: ['state'],
       registers,
       async collect() {
-        const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
-        for (const [state, count] of Object.entries(counts)) this.set({ state }, count);
+        const counts = await queue
+          .getJobCounts('waiting', 'active', 'delayed', 'failed')
+          .catch(() => undefined);
+        if (!counts) this.reset();
+        for (const [state, count] of Object.entries(counts ?? {})) this.set({ state }, count);
       },
     });
     new Gauge({
@@ -129,8 +135,11 @@ export class WorkerMetrics {
       help: 'Updates that MySQL refused for their own sake and that wait for an operator.',
       registers,
       async collect() {
-        const [row] = await database.query('SELECT COUNT(*) AS waiting FROM sluice_quarantine');
-        this.set(Number(row?.waiting ?? 0));
+        const rows = await database
+          .query('SELECT COUNT(*) AS waiting FROM sluice_quarantine')
+          .catch(() => []);
+        // NaN, not an old number: Prometheus shows a gap.
+        this.set(Number(rows[0]?.waiting ?? Number.NaN));
       },
     });
   }
