@@ -113,23 +113,46 @@ export async function queryRows(
   return rows;
 }
 
+const ENCODING = ', with special characters in the password percent-encoded';
+
+function decodePart(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new ConfigurationError(
+      'MYSQL_URL holds a "%" that is not followed by two hexadecimal digits; write %25.',
+    );
+  }
+}
+
 function parseMysqlUrl(location: MysqlLocation) {
   let url: URL;
   try {
     url = new URL(location.url);
-  } catch (cause) {
-    throw new ConfigurationError('MYSQL_URL must be mysql://USER:PASSWORD@HOST:PORT/DATABASE.', { cause });
+  } catch {
+    // Without its cause, which holds the URL and so the password.
+    throw new ConfigurationError(`MYSQL_URL must be mysql://USER:PASSWORD@HOST:PORT/DATABASE${ENCODING}.`);
   }
   if (!['mysql:', 'mariadb:'].includes(url.protocol))
     throw new ConfigurationError('MYSQL_URL must start with mysql://.');
-  const database = decodeURIComponent(url.pathname.slice(1));
+  if (
+    url.search !== '' ||
+    url.hash !== '' ||
+    url.pathname.indexOf('/', 1) > 0 ||
+    url.pathname.includes('@')
+  ) {
+    throw new ConfigurationError(
+      `MYSQL_URL must end with the database; options behind "?" are not read${ENCODING}.`,
+    );
+  }
+  const database = decodePart(url.pathname.slice(1));
   if (database === '')
     throw new ConfigurationError('MYSQL_URL must name a database: mysql://HOST:PORT/DATABASE.');
   return {
     host: url.hostname.replace(/^\[|\]$/g, '') || '127.0.0.1',
     port: url.port ? Number(url.port) : 3306,
-    user: location.user ?? decodeURIComponent(url.username),
-    password: location.password ?? decodeURIComponent(url.password),
+    user: location.user ?? decodePart(url.username),
+    password: location.password ?? decodePart(url.password),
     database,
   };
 }

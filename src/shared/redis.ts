@@ -81,9 +81,12 @@ function parseRedisUrl(location: RedisLocation): ParsedUrl {
   const [, secure, kind, credentials = '', hostList = '', path = ''] = match;
   const scheme = (kind ?? 'single') as ParsedUrl['scheme'];
   const hosts = hostList.split(',').map(text => {
-    const host = /^(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(text.trim());
+    // What cannot be read may be a part of the password, so it is not shown.
+    const host = /^(\[[^\]]+\]|[^:@]+)(?::(\d+))?$/.exec(text.trim());
     if (!host)
-      throw new ConfigurationError(`REDIS_URL holds a host that cannot be read: ${JSON.stringify(text)}.`);
+      throw new ConfigurationError(
+        'REDIS_URL holds a host that cannot be read; special characters in the password must be percent-encoded.',
+      );
     return {
       host: host[1]!.replace(/^\[|\]$/g, ''),
       port: Number(host[2] ?? (scheme === 'sentinel' ? 26379 : 6379)),
@@ -96,9 +99,8 @@ function parseRedisUrl(location: RedisLocation): ParsedUrl {
       'REDIS_URL must end with the name of the primary: redis+sentinel://HOST/NAME.',
     );
   const colon = credentials.indexOf(':');
-  const username =
-    location.username ?? decodeURIComponent(colon < 0 ? credentials : credentials.slice(0, colon));
-  const password = location.password ?? (colon < 0 ? '' : decodeURIComponent(credentials.slice(colon + 1)));
+  const username = location.username ?? decodePart(colon < 0 ? credentials : credentials.slice(0, colon));
+  const password = location.password ?? (colon < 0 ? '' : decodePart(credentials.slice(colon + 1)));
   const db = scheme === 'single' && path !== '' ? Number(path) : 0;
   if (!Number.isInteger(db)) throw new ConfigurationError('REDIS_URL has a database that is not a number.');
   return {
@@ -112,6 +114,16 @@ function parseRedisUrl(location: RedisLocation): ParsedUrl {
     },
     path,
   };
+}
+
+function decodePart(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new ConfigurationError(
+      'REDIS_URL holds a "%" that is not followed by two hexadecimal digits; write %25.',
+    );
+  }
 }
 
 /** Host and port of a location, without credentials: what errors and logs may show. */
