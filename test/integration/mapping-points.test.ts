@@ -79,6 +79,10 @@ describe('a program in a column of the user', () => {
     const points = shop.sluice.points('loyalty');
     await expect(points.balance('1')).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
     await expect(points.credit('1', 1, { id: 'a' })).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
+    const read = shop.tables.of('p', 'loyalty');
+    await expect(
+      shop.database.session(connection => read.values(connection, [{ name: 'loyalty', key: '1' }])),
+    ).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
     await points.credit('2', 1, { id: 'b' });
     await shop.database.query('UPDATE users SET points = 9007199254740991 WHERE id = 2');
     await shop.drain();

@@ -1,7 +1,6 @@
 // Counters in columns of the user's own tables: missing rows, refused keys and values, other writers.
 
 import { describe, expect, inject, it } from 'vitest';
-import { queryRows } from '../../src/shared/mysql.ts';
 import { until } from '../support/engine.ts';
 import { DATABASE_CODES, openShop } from '../support/mapped.ts';
 
@@ -207,24 +206,47 @@ describe('a counter in a column of the user', () => {
     ]);
   });
 
-  it('waits for a row that another writer is inserting, rather than call it missing', async () => {
-    const shop = await openShop(views('quarantine'), products);
-    await shop.sluice.counter('views').increment('5', 7);
-    await shop.database.transaction(async connection => {
-      await queryRows(connection, 'INSERT INTO products (id, view_count) VALUES (5, 100)');
-      const drained = shop.drain();
-      const waiting = async () => {
-        const running = await shop.database.query(
-          "SELECT 1 FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND INFO LIKE 'UPDATE JSON%'",
-        );
-        const [waits] = await shop.database.query("SHOW STATUS LIKE 'Innodb_row_lock_current_waits'");
-        return running.length > 0 && Number(waits!.Value) > 0;
-      };
-      await until(waiting, 'the flush waits for the row');
-      await connection.query('COMMIT');
-      await drained;
-    });
-    expect(await shop.database.query('SELECT view_count FROM products')).toMatchObject([{ view_count: 107 }]);
-    expect(await shop.quarantined()).toEqual([]);
+  it.each([
+    ['in the first attempt', 'UPDATE JSON%', []],
+    ['in the careful one', 'SELECT t.%FOR UPDATE', ['09']],
+  ])(
+    'waits %s for a row that is being inserted, rather than call it missing',
+    async (_, statement, wrong) => {
+      const shop = await openShop(views('quarantine'), products);
+      const counter = shop.sluice.counter('views');
+      await Promise.all([...wrong, '5'].map(key => counter.increment(key, 7)));
+      await shop.database.transaction(async connection => {
+        await connection.query('INSERT INTO products (id, view_count) VALUES (5, 100)');
+        const drained = shop.drain();
+        const waiting = async () => {
+          const running = await shop.database.query(
+            'SELECT 1 FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND INFO LIKE ?',
+            [statement],
+          );
+          const [waits] = await shop.database.query("SHOW STATUS LIKE 'Innodb_row_lock_current_waits'");
+          return running.length > 0 && Number(waits!.Value) > 0;
+        };
+        await until(waiting, 'the flush waits for the row');
+        await connection.query('COMMIT');
+        await drained;
+      });
+      expect(await shop.database.query('SELECT view_count FROM products')).toMatchObject([
+        { view_count: 107 },
+      ]);
+      expect(await shop.quarantined()).toEqual(wrong.map(key => `${key} 7 TARGET_KEY_NOT_CANONICAL`));
+    },
+  );
+
+  it('counts exactly where a number cannot, and refuses to read that value rounded', async () => {
+    const shop = await openShop(
+      { counters: { hits: { target: { table: 'big', key: 'id', column: 'n' } } } },
+      'CREATE TABLE big (id INT PRIMARY KEY, n BIGINT)',
+      'INSERT INTO big VALUES (1, 9007199254740993)',
+    );
+    const hits = shop.sluice.counter('hits');
+    await hits.increment('1', -2);
+    await expect(hits.get('1')).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
+    await shop.drain();
+    expect(await hits.get('1')).toBe(Number.MAX_SAFE_INTEGER);
   });
 });
