@@ -19,12 +19,21 @@ export interface ProducerPlan {
   /** Calls under way at a time. */
   inFlight: number;
   /** Ends after so many updates, or after so much time, whichever comes first. */
-  limit: { updates: number; ms: number };
+  limit: Limit;
+  /** Pushed before the producer is ready, so that what is measured runs at its pace from the start. */
+  warmUp?: Limit;
   settings?: Partial<Settings>;
 }
 
+export interface Limit {
+  updates: number;
+  ms: number;
+}
+
 export interface PushResult {
+  /** With those of the warm-up, as in the tally. */
   acknowledged: number;
+  warmUp: number;
   /** Not acknowledged, by error code. */
   refused: Record<string, number>;
   tally: Tally;
@@ -49,11 +58,15 @@ async function produce(plan: ProducerPlan): Promise<void> {
   const sluice = await createProducer({ redis: redisUrl, mysql: mysqlUrl, namespace, definitions, settings });
   const result: PushResult = {
     acknowledged: 0,
+    warmUp: 0,
     refused: {},
     tally: emptyTally(plan.traffic.counterKeys, plan.traffic.accounts),
     elapsedMs: 0,
     callMs: { p50: 0, p99: 0 },
   };
+  const push = plan.mode === 'apply' ? pushCalls : pushIncrements;
+  if (plan.warmUp) await push(sluice, traffic, { ...plan, limit: plan.warmUp }, result);
+  result.warmUp = result.acknowledged;
   const told = new Promise(resolve => process.once('message', resolve));
   tell({ type: 'ready' });
   await told;
@@ -62,7 +75,6 @@ async function produce(plan: ProducerPlan): Promise<void> {
     progressEvery,
   );
   const started = performance.now();
-  const push = plan.mode === 'apply' ? pushCalls : pushIncrements;
   const latencies = await push(sluice, traffic, plan, result);
   result.elapsedMs = performance.now() - started;
   latencies.sort();

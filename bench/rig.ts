@@ -1,0 +1,165 @@
+// What every scenario runs on: MySQL at its default durability, Redis with its append-only file, both started here.
+// Each measurement gets a namespace and a database of its own, and processes of its own.
+
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import { createConnection } from 'mysql2/promise';
+import { type Place, ProducerProcess, WorkerProcess } from '../scripts/load/processes.ts';
+import type { ProducerPlan } from '../scripts/load/producer-process.ts';
+import { definitions } from '../scripts/load/traffic.ts';
+import { type RunningServer, startMysql, startRedis } from '../scripts/servers.ts';
+import { migrate } from '../src/shared/migrate.ts';
+import { Database } from '../src/shared/mysql.ts';
+import { parseSettings } from '../src/shared/settings.ts';
+
+const project = fileURLToPath(new URL('../', import.meta.url));
+
+export class Rig {
+  readonly folder: string;
+  readonly profileFolder: string | undefined;
+  #redis!: RunningServer;
+  #mysql!: RunningServer;
+  #sites = 0;
+
+  private constructor(profileFolder: string | undefined) {
+    this.folder = join(project, '.cache', `bench-${process.pid}`);
+    this.profileFolder = profileFolder;
+    mkdirSync(this.folder, { recursive: true });
+    process.on('exit', () => rmSync(this.folder, { recursive: true, force: true }));
+  }
+
+  static async start(profileFolder?: string): Promise<Rig> {
+    const rig = new Rig(profileFolder);
+    [rig.#redis, rig.#mysql] = await Promise.all([
+      startRedis({ flavour: 'redis8', directory: join(rig.folder, 'redis') }),
+      startMysql({ flavour: 'mysql97', directory: join(rig.folder, 'mysql') }),
+    ]);
+    return rig;
+  }
+
+  /** Lends an empty namespace and a migrated database, and clears both up. */
+  async withSite<T>(use: (site: Site) => Promise<T>): Promise<T> {
+    const name = `bench_${++this.#sites}`;
+    const admin = await createConnection(this.#mysql.url);
+    await admin.query(`CREATE DATABASE ${name}`);
+    const config = join(this.folder, 'sluice.config.json');
+    writeFileSync(config, JSON.stringify(definitions));
+    const place: Place = {
+      redisUrl: this.#redis.url,
+      mysqlUrl: `${this.#mysql.url}/${name}`,
+      namespace: name,
+      config,
+    };
+    const site = new Site(place, this);
+    try {
+      await migrate(site.database, parseSettings().partitions);
+      return await use(site);
+    } finally {
+      await site.close();
+      await admin.query(`DROP DATABASE ${name}`);
+      await admin.end();
+      await this.#clearRedis();
+    }
+  }
+
+  async #clearRedis(): Promise<void> {
+    const redis = new Redis(this.#redis.url);
+    if (this.profileFolder) {
+      const [stats, slow] = [await redis.info('commandstats'), await redis.slowlog('GET', 20)];
+      writeFileSync(
+        join(this.profileFolder, `redis-${this.#sites}.txt`),
+        `${stats}\n${JSON.stringify(slow)}\n`,
+      );
+      await redis.config('RESETSTAT');
+    }
+    await redis.flushall();
+    redis.disconnect();
+  }
+
+  /** What the figures depend on. */
+  describe() {
+    const git = (...args: string[]) => {
+      try {
+        return execFileSync('git', args, { cwd: project, encoding: 'utf8' }).trim();
+      } catch {
+        return '';
+      }
+    };
+    const [cpu] = cpus();
+    return {
+      machine: {
+        cpu: cpu?.model ?? 'unknown',
+        cores: cpus().length,
+        memoryGiB: Math.round(totalmem() / 2 ** 30),
+        kernel: release(),
+        loadAverage: loadavg().map(load => Math.round(load * 100) / 100),
+      },
+      versions: { node: process.version, redis: this.#redis.version, mysql: this.#mysql.version },
+      commit:
+        git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', '--', 'src') ? '+changes' : ''),
+      servers: {
+        redis: 'appendonly yes, appendfsync everysec',
+        mysql: 'innodb_flush_log_at_trx_commit=1, sync_binlog=1, buffer pool 256 MiB',
+      },
+      settings: parseSettings(),
+    };
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.#redis.stop(), this.#mysql.stop()]);
+  }
+}
+
+/** A namespace and a database, and the processes that work there. */
+export class Site {
+  readonly place: Place;
+  readonly database: Database;
+  readonly #rig: Rig;
+  readonly #stops: (() => Promise<void>)[] = [];
+
+  constructor(place: Place, rig: Rig) {
+    this.place = place;
+    this.#rig = rig;
+    this.database = new Database({ url: place.mysqlUrl }, { ...parseSettings(), connections: 2 });
+  }
+
+  async worker(): Promise<void> {
+    const logFile = join(this.#rig.folder, `worker-${this.place.namespace}.log`);
+    const worker = await WorkerProcess.start({
+      place: this.place,
+      logFile,
+      nodeArgs: this.#nodeArgs('worker'),
+    });
+    this.#stops.push(() => worker.stop());
+  }
+
+  async producer(plan: Omit<ProducerPlan, keyof Place>): Promise<ProducerProcess> {
+    const { redisUrl, mysqlUrl, namespace } = this.place;
+    const producer = new ProducerProcess(
+      { redisUrl, mysqlUrl, namespace, ...plan },
+      this.#nodeArgs('producer'),
+    );
+    this.#stops.push(() => producer.stop());
+    await producer.ready();
+    return producer;
+  }
+
+  #nodeArgs(role: string): string[] {
+    const folder = this.#rig.profileFolder;
+    if (!folder) return [];
+    return [
+      '--cpu-prof',
+      `--cpu-prof-dir=${folder}`,
+      `--cpu-prof-name=${role}-${this.place.namespace}.cpuprofile`,
+    ];
+  }
+
+  async close(): Promise<void> {
+    for (const stop of this.#stops.reverse()) await stop();
+    await this.database.close();
+  }
+}
