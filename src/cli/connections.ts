@@ -30,7 +30,7 @@ export interface Connections {
 export async function withConnections<Result>(use: (open: Connections) => Promise<Result>): Promise<Result> {
   const config = readConfig(process.env);
   const definitions = readDefinitions(config.definitionsPath);
-  const log = createLog(config.logLevel === 'info' ? 'warn' : config.logLevel, 'stderr');
+  const log = createLog(config.logLevel ?? 'error', 'stderr');
   const place = redisPlace(config.redis);
   const keys = new Keys(config.namespace, config.settings.partitions);
   const redis = openRedis(config.redis, error => log.debug({ err: error }, 'Redis connection failed'));

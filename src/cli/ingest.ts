@@ -44,7 +44,7 @@ export async function runIngest(file: string, options: IngestOptions): Promise<E
   const definitions = readDefinitions(config.definitionsPath);
   const { input, size } = openInput(file);
   const { redis, mysql, namespace, settings } = config;
-  const log = createLog(config.logLevel === 'info' ? 'warn' : config.logLevel, 'stderr');
+  const log = createLog(config.logLevel ?? 'error', 'stderr');
   const sluice = await createProducer({ redis, mysql, definitions, namespace, settings, log });
   const ingest = new Ingest(sluice as Sluice, options, size);
   try {

@@ -8,7 +8,7 @@ import { EXIT, type ExitCode } from './exit.ts';
 
 /** Resolves with the exit code once the worker has stopped. Throws what `Worker.start` does. */
 export async function runWorker(config: Config = readConfig(process.env)): Promise<ExitCode> {
-  const log = createLog(config.logLevel, 'stdout');
+  const log = createLog(config.logLevel ?? 'info', 'stdout');
   const stopped = stopSignal();
   const definitions = readDefinitions(config.definitionsPath);
   const { redis, mysql, namespace, settings } = config;

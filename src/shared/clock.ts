@@ -13,6 +13,13 @@ export function randomToken(): string {
   return randomBytes(12).toString('base64url');
 }
 
+/** What the work answers, or undefined where it fails or takes longer than `ms`. */
+export function within<Answer>(work: Promise<Answer>, ms: number): Promise<Answer | undefined> {
+  const answered = new AbortController();
+  const late = pause(ms, answered.signal).then(() => undefined);
+  return Promise.race([work.catch(() => undefined), late]).finally(() => answered.abort());
+}
+
 /** Resolves after `ms`, or at once when the signal aborts. Never rejects. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise(resolve => {

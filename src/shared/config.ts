@@ -1,4 +1,5 @@
 /** The only file that reads the environment. Credentials never appear in its errors. */
+import { accessSync, constants } from 'node:fs';
 import { ConfigurationError } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 import type { MysqlLocation } from './mysql.ts';
@@ -13,7 +14,8 @@ export interface Config {
   readonly namespace: string;
   readonly settings: Settings;
   readonly http: { readonly host: string; readonly port: number };
-  readonly logLevel: LogLevel;
+  /** Undefined where it is left to the command: a worker logs more than a command whose stdout is data. */
+  readonly logLevel: LogLevel | undefined;
   /** Where the definitions stand. */
   readonly definitionsPath: string;
 }
@@ -59,7 +61,11 @@ export const variables: readonly Variable[] = [
     what: 'Where the worker listens; `0.0.0.0` inside a container. Never the public internet: there is no authentication',
   },
   { name: 'SLUICE_HTTP_PORT', default: '9464', what: "The worker's port; `0` takes a free one and logs it" },
-  { name: 'SLUICE_LOG_LEVEL', default: 'info', what: LOG_LEVELS.join(', ') },
+  {
+    name: 'SLUICE_LOG_LEVEL',
+    default: '',
+    what: `${LOG_LEVELS.join(', ')}; \`info\` for a worker (JSON on stdout), \`error\` for other commands (on stderr)`,
+  },
 ];
 
 /** Variables of the set-up scripts, which share the prefix. */
@@ -87,7 +93,7 @@ export function readConfig(environment: Environment): Config {
         url: required('REDIS_URL'),
         username: text('REDIS_USERNAME'),
         password: text('REDIS_PASSWORD'),
-        caFile: text('REDIS_CA'),
+        caFile: file('REDIS_CA', text('REDIS_CA')),
       };
     },
     get mysql() {
@@ -96,13 +102,13 @@ export function readConfig(environment: Environment): Config {
         user: text('MYSQL_USER'),
         password: text('MYSQL_PASSWORD'),
         tls: flag('MYSQL_TLS', withDefault('MYSQL_TLS')),
-        caFile: text('MYSQL_CA'),
+        caFile: file('MYSQL_CA', text('MYSQL_CA')),
       };
     },
     namespace: checkNamespace(withDefault('SLUICE_NAMESPACE')),
     settings: readSettings(environment),
     http: { host: withDefault('SLUICE_HTTP_HOST'), port: port(withDefault('SLUICE_HTTP_PORT')) },
-    logLevel: logLevel(withDefault('SLUICE_LOG_LEVEL')),
+    logLevel: logLevel(text('SLUICE_LOG_LEVEL')),
     definitionsPath: withDefault('SLUICE_CONFIG'),
   };
 }
@@ -112,7 +118,9 @@ function readSettings(environment: Environment): Settings {
   for (const name of settingNames) {
     const value = environment[environmentName(name)];
     if (value === undefined || value === '') continue;
-    given[name] = /^\d+$/.test(value) ? Number(value) : Number.NaN;
+    if (!/^\d+$/.test(value))
+      throw new ConfigurationError(`${environmentName(name)} must be a whole number, in digits only.`);
+    given[name] = Number(value);
   }
   return parseSettings(given);
 }
@@ -140,7 +148,18 @@ function port(value: string): number {
   throw new ConfigurationError('SLUICE_HTTP_PORT must be a number from 0 to 65535.');
 }
 
-function logLevel(value: string): LogLevel {
+/** Read here already: later it would be an error without the variable's name. */
+function file(name: string, path: string | undefined): string | undefined {
+  try {
+    if (path !== undefined) accessSync(path, constants.R_OK);
+  } catch (cause) {
+    throw new ConfigurationError(`${name} names a file that cannot be read: ${path}.`, { cause });
+  }
+  return path;
+}
+
+function logLevel(value: string | undefined): LogLevel | undefined {
+  if (value === undefined) return undefined;
   const level = LOG_LEVELS.find(known => known === value);
   if (level) return level;
   throw new ConfigurationError(`SLUICE_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`);

@@ -24,13 +24,15 @@ export interface Batch {
   readonly entries: readonly RecordedEntry[];
   /** It was in flight already: a crash, or another worker that is still at it. */
   readonly reclaimed: boolean;
+  /** When `claim` answered, ms of Redis' clock, which is also that of `acceptedAt`. */
+  readonly claimedAt: number;
 }
 
 /** The reply of claim.lua; see there. */
-export type ClaimReply = [string, string, string, string, string[], string[], string[], number];
+export type ClaimReply = [string, string, string, string, string[], string[], string[], number, string];
 
 export function parseBatch(partition: number, reply: ClaimReply): Batch {
-  const [sequence, token, epoch, updates, sums, order, records, reclaimed] = reply;
+  const [sequence, token, epoch, updates, sums, order, records, reclaimed, time] = reply;
   const acceptedAt = new Map<string, number>();
   for (const element of order) {
     const space = element.indexOf(' ');
@@ -59,5 +61,6 @@ export function parseBatch(partition: number, reply: ClaimReply): Batch {
     counters,
     entries: records.map(parseRecord),
     reclaimed: reclaimed === 1,
+    claimedAt: Number(time),
   };
 }

@@ -6,7 +6,7 @@
 -- ARGV     1 token for a new batch   2 most counter keys   3 most entries
 -- Reply    nil where nothing is pending or the partition has no state, else
 --          { sequence, token, epoch, updates, counters { item, 'sum count', ... }, order { 'time item', ... },
---            entries { 'time previous amount balance length:item payload', ... }, reclaimed 0|1 }
+--            entries { 'time previous amount balance length:item payload', ... }, reclaimed 0|1, time of this server }
 
 local base = string.sub(KEYS[1], 1, -6)
 local CHUNK = 1000
@@ -18,6 +18,8 @@ if not epoch then return false end
 redis.call('DEL', base .. 'armed')
 redis.call('HINCRBY', KEYS[1], 'claims', 1)
 
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function int(number) return string.format('%.0f', number) end
 
 local function records(from, to)
@@ -36,7 +38,7 @@ end
 local function batch(entries, reclaimed, updates)
   return {
     int(sequence), token, epoch, int(updates), redis.call('HGETALL', base .. 'flight:counters'),
-    redis.call('LRANGE', base .. 'flight:order', 0, -1), entries, reclaimed,
+    redis.call('LRANGE', base .. 'flight:order', 0, -1), entries, reclaimed, int(now),
   }
 end
 
@@ -120,7 +122,6 @@ if not total and wholeCounters then
 end
 total = total or claimedUpdates + #entries
 
-local clock = redis.call('TIME')
 local oldest = redis.call('LINDEX', base .. 'flight:order', 0)
 oldest = oldest and tonumber(string.match(oldest, '^(%d+)'))
 if #entries > 0 then
@@ -130,5 +131,5 @@ end
 sequence, token = sequence + 1, ARGV[1]
 redis.call('HSET', KEYS[1], 'sequence', int(sequence), 'token', token, 'claimed', int(claimed + total),
   'popped', int(popped), 'entryClaimed', int(stop), 'flightUpdates', int(total), 'flightOldest', int(oldest),
-  'flightSince', int(clock[1] * 1000 + math.floor(clock[2] / 1000)))
+  'flightSince', int(now))
 return batch(entries, 0, total)

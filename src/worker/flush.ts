@@ -92,8 +92,9 @@ export class Flusher {
     await seam?.('claimed');
     const started = clock.now();
     const result = await this.#commit(batch);
-    metrics.flushDuration.observe((clock.now() - started) / 1000);
-    this.#report(batch, result);
+    const elapsed = clock.now() - started;
+    metrics.flushDuration.observe(elapsed / 1000);
+    this.#report(batch, result, batch.claimedAt + elapsed);
     if (result.decision === 'stop') return true;
     const acked = await flight.ack(batch, result.outcome);
     await seam?.('acknowledged');
@@ -122,13 +123,13 @@ export class Flusher {
     }
   }
 
-  #report(batch: Batch, result: CommitResult): void {
+  #report(batch: Batch, result: CommitResult, committedAt: number): void {
     const { metrics, log } = this.#parts;
     const about = { partition: batch.partition, sequence: batch.sequence };
     if (result.decision === 'apply' || result.decision === 'rewind') {
       metrics.flushedUpdates.inc(batch.updates);
       metrics.flushedRows.inc(result.rows);
-      metrics.observePersisted(batch);
+      metrics.observePersisted(batch, committedAt);
       if (result.decision === 'rewind') {
         metrics.rewinds.inc();
         log.error(

@@ -4,12 +4,16 @@
  * while their server is away they are absent, and the others go on.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Inspector } from '../shared/inspect.ts';
+import { within } from '../shared/clock.ts';
+import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
 import type { Database } from '../shared/mysql.ts';
 import type { FlushQueue } from '../shared/queue.ts';
 import type { Batch } from './batch.ts';
 import { WeightedHistogram } from './weighted-histogram.ts';
 
+/** Longest wait of a scrape for a server; ioredis would wait for ever. */
+const ANSWER_MS = 1500;
+const SAME_SCRAPE_MS = 100;
 const LAG_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800];
 
 export interface MetricsSources {
@@ -89,43 +93,48 @@ export class WorkerMetrics {
   /** Registers the gauges that are read at scrape time. */
   watch({ inspector, queue, database }: MetricsSources): void {
     const registers = [this.registry];
-    const pendingUpdates = new Gauge({
-      name: 'sluice_pending_updates',
-      help: 'Updates accepted and not claimed.',
-      labelNames: ['partition'],
-      registers,
-    });
-    const pendingKeys = new Gauge({
-      name: 'sluice_pending_keys',
-      help: 'Distinct counter keys and accounts among them.',
-      labelNames: ['partition'],
-      registers,
-    });
-    new Gauge({
-      name: 'sluice_flush_lag_seconds',
-      help: 'Age of the oldest update that is not in MySQL.',
-      labelNames: ['partition'],
-      registers,
-      async collect() {
-        const partitions = await inspector.all().catch(() => undefined);
-        if (!partitions) for (const gauge of [this, pendingUpdates, pendingKeys]) gauge.reset();
-        for (const status of partitions ?? []) {
-          const labels = { partition: String(status.partition) };
-          this.set(labels, status.lagSeconds);
-          pendingUpdates.set(labels, status.pendingUpdates);
-          pendingKeys.set(labels, status.pendingKeys);
-        }
-      },
-    });
+    // One look at Redis serves all the gauges of a scrape.
+    let look: { at: number; partitions: Promise<PartitionStatus[] | undefined> } | undefined;
+    const partitions = () => {
+      if (!look || performance.now() - look.at > SAME_SCRAPE_MS) {
+        look = { at: performance.now(), partitions: within(inspector.all(), ANSWER_MS) };
+      }
+      return look.partitions;
+    };
+    const perPartition = (name: string, help: string, value: (status: PartitionStatus) => number) =>
+      new Gauge({
+        name,
+        help,
+        labelNames: ['partition'],
+        registers,
+        async collect() {
+          const found = await partitions();
+          if (!found) this.reset();
+          for (const status of found ?? []) this.set({ partition: String(status.partition) }, value(status));
+        },
+      });
+    perPartition(
+      'sluice_pending_updates',
+      'Updates accepted and not claimed.',
+      status => status.pendingUpdates,
+    );
+    perPartition(
+      'sluice_pending_keys',
+      'Distinct counter keys and accounts among them.',
+      status => status.pendingKeys,
+    );
+    perPartition(
+      'sluice_flush_lag_seconds',
+      'Age of the oldest update that is not in MySQL.',
+      status => status.lagSeconds,
+    );
     new Gauge({
       name: 'sluice_queue_depth',
       help: 'Flush jobs by state; at most about two for each partition, whatever is pending.',
       labelNames: ['state'],
       registers,
       async collect() {
-        const counts = await queue
-          .getJobCounts('waiting', 'active', 'delayed', 'failed')
-          .catch(() => undefined);
+        const counts = await within(queue.getJobCounts('waiting', 'active', 'delayed', 'failed'), ANSWER_MS);
         if (!counts) this.reset();
         for (const [state, count] of Object.entries(counts ?? {})) this.set({ state }, count);
       },
@@ -135,17 +144,18 @@ export class WorkerMetrics {
       help: 'Updates that MySQL refused for their own sake and that wait for an operator.',
       registers,
       async collect() {
-        const rows = await database
-          .query('SELECT COUNT(*) AS waiting FROM sluice_quarantine')
-          .catch(() => []);
+        const rows = await within(
+          database.query('SELECT COUNT(*) AS waiting FROM sluice_quarantine'),
+          ANSWER_MS,
+        );
         // NaN, not an old number: Prometheus shows a gap.
-        this.set(Number(rows[0]?.waiting ?? Number.NaN));
+        this.set(Number(rows?.[0]?.waiting ?? Number.NaN));
       },
     });
   }
 
-  /** Notes how long the batch's updates took, on the clock of the Redis that accepted them. */
-  observePersisted(batch: Batch, now = Date.now()): void {
+  /** @param now when the batch was committed, on the clock of the Redis that accepted its updates, ms */
+  observePersisted(batch: Batch, now: number): void {
     for (const sum of batch.counters)
       this.#persistSeconds.observe(Math.max(0, now - sum.acceptedAt) / 1000, sum.updates);
     for (const entry of batch.entries)

@@ -8,7 +8,7 @@ import { Worker as BullWorker, DelayedError, type Job, UnrecoverableError } from
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { Aligner } from '../shared/align.ts';
-import { type Clock, pause, systemClock } from '../shared/clock.ts';
+import { type Clock, pause, systemClock, within } from '../shared/clock.ts';
 import type { Definitions } from '../shared/definitions.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
@@ -222,11 +222,9 @@ export class Worker {
 
   /** Judged by what works now, not by what a connection believes of itself. */
   async readiness(): Promise<Readiness> {
-    const within = <T>(work: Promise<T>) =>
-      Promise.race([work.catch(() => undefined), pause(ANSWER_MS).then(() => undefined)]);
     const [partitions, answer] = await Promise.all([
-      within(this.#inspector.all()),
-      within(this.#database.query('SELECT 1')),
+      within(this.#inspector.all(), ANSWER_MS),
+      within(this.#database.query('SELECT 1'), ANSWER_MS),
     ]);
     const lagSeconds = Math.max(0, ...(partitions ?? []).map(status => status.lagSeconds));
     const stalledMs = Math.max(10_000, this.#parts.settings.stuckAfterMs * 4);
