@@ -1,0 +1,51 @@
+// Which folder may import which, and who may read the environment: the rules of ARCHITECTURE.md.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+
+const root = join(import.meta.dirname, '../../src');
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
+  .filter(name => name.endsWith('.ts'))
+  .map(name => ({ name, text: readFileSync(join(root, name), 'utf8') }));
+
+const allowed: Record<string, string[]> = {
+  producer: ['producer', 'shared'],
+  worker: ['worker', 'shared'],
+  shared: ['shared'],
+  cli: ['cli', 'producer', 'worker', 'shared'],
+};
+
+it('imports go producer -> shared <- worker; only the command line composes', () => {
+  for (const { name, text } of files) {
+    const folder = name.split('/')[0]!;
+    for (const [, path] of text.matchAll(/from '(\.[^']+)'/g)) {
+      const target = join(folder, path!).split('/')[0]!;
+      expect(allowed[folder], `${name} imports ${path}`).toContain(target);
+    }
+  }
+});
+
+it('only config.ts and the command line read the environment', () => {
+  const readers = files.filter(({ text }) => text.includes('process.env')).map(({ name }) => name);
+  expect(readers.filter(name => !name.startsWith('cli/'))).toEqual([]);
+});
+
+it('every file says first what it is for', () => {
+  for (const { name, text } of files) expect(text.replace(/^#!.*\n/, ''), name).toMatch(/^\/\*\*/);
+});
+
+it('every script and statement is called by exactly one file', () => {
+  const others = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(name =>
+    /\.(lua|sql)$/.test(name),
+  );
+  for (const name of others.filter(name => !name.includes('migrations/'))) {
+    const base = name.split('/').at(-1)!;
+    const stem = base.replace(/^mapped-|\.sql$/g, '');
+    const callers = files.filter(({ text }) => text.includes(`/${base}`) || text.includes(`sql('${stem}')`));
+    expect(
+      callers.length,
+      `${name} is called by ${callers.map(file => file.name).join(', ') || 'nobody'}`,
+    ).toBe(1);
+  }
+});
