@@ -65,8 +65,11 @@ export interface ApplyParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly aligner: Aligner;
-  /** Makes accounts live. Rejects with one of our errors. */
-  readonly loadAccounts: (partition: number, updates: readonly CheckedUpdate[]) => Promise<void>;
+  /** Makes accounts live; gives our errors by item for those that it could not. */
+  readonly loadAccounts: (
+    partition: number,
+    updates: readonly CheckedUpdate[],
+  ) => Promise<ReadonlyMap<string, SluiceError>>;
   /** Wakes a worker for the partition. */
   readonly wake: (partition: number) => Promise<void>;
 }
@@ -226,14 +229,10 @@ export class Applier {
     const buffer = this.#buffers[partition]!;
     for (const [item, waiting] of cold) buffer.loading.set(item, waiting);
     const updates = [...cold.values()].map(waiting => waiting[0]!.update);
-    let failure: SluiceError | undefined;
-    try {
-      await this.#parts.loadAccounts(partition, updates);
-    } catch (error) {
-      failure = error as SluiceError;
-    }
+    const failures = await this.#parts.loadAccounts(partition, updates);
     for (const [item, waiting] of cold) {
       buffer.loading.delete(item);
+      const failure = failures.get(item);
       if (failure) for (const { settle } of waiting) settle(failure);
       else buffer.waiting = waiting.concat(buffer.waiting);
     }

@@ -1,6 +1,9 @@
 /** The producer's metrics, on a registry that the caller may pass; never on prom-client's global one. */
 import { Counter, Registry } from 'prom-client';
 
+const ACCEPTED = 'sluice_accepted_updates_total';
+const REFUSED = 'sluice_refused_updates_total';
+
 export class ProducerMetrics {
   readonly registry: Registry;
   readonly #accepted: Counter<'duplicate'>;
@@ -9,18 +12,23 @@ export class ProducerMetrics {
   constructor(registry = new Registry()) {
     this.registry = registry;
     const registers = [registry];
-    this.#accepted = new Counter({
-      name: 'sluice_accepted_updates_total',
-      help: 'Updates acknowledged to callers; duplicates are those whose id was known.',
-      labelNames: ['duplicate'] as const,
-      registers,
-    });
-    this.#refused = new Counter({
-      name: 'sluice_refused_updates_total',
-      help: 'Updates answered with an error, by its code.',
-      labelNames: ['code'] as const,
-      registers,
-    });
+    // Two producers of one process may share a registry, and then these counters.
+    this.#accepted =
+      (registry.getSingleMetric(ACCEPTED) as Counter<'duplicate'> | undefined) ??
+      new Counter({
+        name: ACCEPTED,
+        help: 'Updates acknowledged to callers; duplicates are those whose id was known.',
+        labelNames: ['duplicate'] as const,
+        registers,
+      });
+    this.#refused =
+      (registry.getSingleMetric(REFUSED) as Counter<'code'> | undefined) ??
+      new Counter({
+        name: REFUSED,
+        help: 'Updates answered with an error, by its code.',
+        labelNames: ['code'] as const,
+        registers,
+      });
   }
 
   accept(duplicate: boolean): void {

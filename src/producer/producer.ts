@@ -5,7 +5,7 @@ import { Aligner } from '../shared/align.ts';
 import { systemClock } from '../shared/clock.ts';
 import { ColdReader } from '../shared/cold-read.ts';
 import { type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
-import { ConfigurationError, type PartitionHaltedError } from '../shared/errors.ts';
+import { ConfigurationError, type PartitionHaltedError, type SluiceError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
 import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
@@ -90,8 +90,14 @@ export async function createProducer<const D extends DefinitionsInput>(
       log,
       aligner,
       loadAccounts: async (partition, updates) => {
-        const byProgram = Map.groupBy(updates, update => update.name);
-        await Promise.all([...byProgram.values()].flatMap(group => reads.load(partition, group)));
+        const loads: Promise<unknown>[] = [];
+        const failures = new Map<string, SluiceError>();
+        for (const group of Map.groupBy(updates, update => update.name).values()) {
+          for (const [at, one] of reads.load(partition, group).entries())
+            loads.push(one.catch(error => failures.set(group[at]!.item, error)));
+        }
+        await Promise.all(loads);
+        return failures;
       },
       wake: partition => wake(queue, partition, settings.flushIntervalMs, settings.attempts),
     });

@@ -115,7 +115,13 @@ export class Reads {
     if (missing.size > 0) {
       const batch = this.#parts.cold.load(partition, [...missing.values()]);
       for (const [at, item] of [...missing.keys()].entries()) {
-        const one = batch.then(values => values[at]!).finally(() => this.#loads.delete(item));
+        const one = batch
+          .then(values => {
+            const value = values[at]!;
+            if (value instanceof Error) throw value;
+            return value;
+          })
+          .finally(() => this.#loads.delete(item));
         one.catch(() => {});
         this.#loads.set(item, one);
       }

@@ -34,10 +34,12 @@ export class WorkerMetrics {
   readonly breakerOpen: Gauge;
   readonly #persistSeconds: WeightedHistogram;
 
-  constructor(registry = new Registry()) {
+  /** @param shared the caller's registry; process metrics are its caller's business then */
+  constructor(shared?: Registry) {
+    const registry = shared ?? new Registry();
     this.registry = registry;
     const registers = [registry];
-    collectDefaultMetrics({ register: registry });
+    if (!shared) collectDefaultMetrics({ register: registry });
     this.flushDuration = new Histogram({
       name: 'sluice_flush_duration_seconds',
       help: 'Time from the claim of a batch to the end of its transaction.',

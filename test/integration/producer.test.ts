@@ -1,10 +1,12 @@
 // What API services see: results, duplicates, refusals, receipts, exact keys, and calls that Redis answers twice or not.
 
+import { Registry, register } from 'prom-client';
 import { describe, expect, it } from 'vitest';
+import { createProducer } from '../../src/producer/producer.ts';
 import { openQueue } from '../../src/shared/queue.ts';
 import { defineScript } from '../../src/shared/redis.ts';
 import type { Update } from '../../src/shared/update.ts';
-import { openEngine, until } from '../support/engine.ts';
+import { definitions, openEngine, until } from '../support/engine.ts';
 
 describe('results', () => {
   it('gives the new live value, null for a cold counter', async () => {
@@ -343,6 +345,35 @@ describe('wake-ups', () => {
     await receipt.persisted();
     expect(await engine.counterInMysql('views', '/')).toBe(1);
   });
+});
+
+it('counts accepted and refused updates on the registry that the caller passed, never on the global one', async () => {
+  const engine = await openEngine();
+  const registry = new Registry();
+  const options = {
+    redis: engine.redisUrl,
+    mysql: engine.mysqlUrl,
+    definitions,
+    namespace: engine.name,
+    settings: engine.settings,
+  };
+  const first = await createProducer({ ...options, registry });
+  const second = await createProducer({ ...options, registry });
+  await first.counter('views').increment('/');
+  await second.counter('views').increment('/', 1, { id: 'x' });
+  await second.counter('views').increment('/', 1, { id: 'x' });
+  await second
+    .counter('views')
+    .increment('')
+    .catch(() => {});
+  await second.apply([{ points: 'loyalty', account: 'a', amount: -1, id: 'x' }]);
+  const text = await registry.metrics();
+  expect(text).toContain('sluice_accepted_updates_total{duplicate="false"} 2');
+  expect(text).toContain('sluice_accepted_updates_total{duplicate="true"} 1');
+  expect(text).toContain('sluice_refused_updates_total{code="INSUFFICIENT_POINTS"} 1');
+  expect(register.getMetricsAsArray()).toEqual([]);
+  await first.close();
+  await second.close();
 });
 
 describe('close', () => {
