@@ -2,7 +2,7 @@
  * `sluice ingest FILE|-`: sends NDJSON updates through a producer. With --run NAME every line carries the idempotency
  * key NAME:line, so that a killed ingest can be run again from the start.
  */
-import { createReadStream, statSync } from 'node:fs';
+import { createReadStream, fstatSync, openSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import type { ApplyResult, Sluice } from '../producer/client.ts';
 import { createProducer } from '../producer/producer.ts';
@@ -13,7 +13,7 @@ import { ConfigurationError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
 import type { Update } from '../shared/update.ts';
 import { EXIT, type ExitCode } from './exit.ts';
-import { type Line, readLines } from './lines.ts';
+import { LINE_LIMIT, type Line, readLines } from './lines.ts';
 
 export interface IngestOptions {
   readonly run?: string;
@@ -35,6 +35,12 @@ const CHUNK = 1000;
 /** How long a line is tried while a server is away. */
 const PATIENCE_MS = 30_000;
 const SHOWN_REJECTIONS = 100;
+
+const PROBLEMS = {
+  NOT_UTF8: 'The line is not UTF-8; convert the file.',
+  NOT_JSON: 'The line is not JSON; write one JSON object a line.',
+  TOO_LONG: `The line is longer than ${LINE_LIMIT} bytes, more than any valid update needs.`,
+} as const;
 
 export async function runIngest(file: string, options: IngestOptions): Promise<ExitCode> {
   if (options.run !== undefined && !/^[^\s:]{1,200}$/.test(options.run)) {
@@ -58,7 +64,11 @@ export async function runIngest(file: string, options: IngestOptions): Promise<E
 function openInput(file: string): { input: AsyncIterable<Buffer>; size: number } {
   if (file === '-') return { input: process.stdin, size: 0 };
   try {
-    return { size: statSync(file).size, input: createReadStream(file, { highWaterMark: 256 * 1024 }) };
+    // Opened now: a file that cannot be read is said before anything is sent.
+    const descriptor = openSync(file, 'r');
+    const stat = fstatSync(descriptor);
+    if (stat.isDirectory()) throw new Error('a folder');
+    return { size: stat.size, input: createReadStream(file, { fd: descriptor, highWaterMark: 256 * 1024 }) };
   } catch (cause) {
     throw new ConfigurationError(
       `The input ${file} cannot be read; name a file of NDJSON lines, or - for standard input.`,
@@ -127,11 +137,14 @@ class Ingest {
   #read({ number, value, problem, blank }: Line): Update | undefined {
     if (blank) return undefined;
     if (problem) {
-      this.#reject(number, problem);
+      this.#reject(number, problem, PROBLEMS[problem]);
       return undefined;
     }
-    if (typeof value !== 'object' || value === null || this.#options.run === undefined)
-      return value as Update;
+    if (typeof value !== 'object' || value === null) {
+      this.#reject(number, 'INVALID_UPDATE', 'A line must be a JSON object with "counter" or "points".');
+      return undefined;
+    }
+    if (this.#options.run === undefined) return value as Update;
     const id = `${this.#options.run}:${number}`;
     return { id, ...value } as unknown as Update;
   }
@@ -185,15 +198,15 @@ class Ingest {
       else this.#report.accepted++;
       return true;
     }
-    const { code, retryable } = result.error;
+    const { code, message, retryable } = result.error;
     if (retryable && (code !== 'UNKNOWN_OUTCOME' || update.id !== undefined)) return false;
-    this.#reject(line, code);
+    this.#reject(line, code, message);
     return true;
   }
 
-  #reject(line: number, code: string): void {
+  #reject(line: number, code: string, message: string): void {
     this.#report.rejected++;
-    if (this.#report.rejected <= SHOWN_REJECTIONS) console.error(`sluice: line ${line}: ${code}`);
+    if (this.#report.rejected <= SHOWN_REJECTIONS) console.error(`sluice: line ${line}: ${code}: ${message}`);
     if (this.#report.rejected === SHOWN_REJECTIONS)
       console.error('sluice: further rejected lines are only counted');
   }

@@ -12,7 +12,7 @@ export interface Line {
 }
 
 /** Longest line; the largest valid update is far below. */
-const LIMIT = 64 * 1024;
+export const LINE_LIMIT = 64 * 1024;
 
 export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<Line> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -35,7 +35,7 @@ export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<L
     }
     bytes += chunk.length;
     if (!skipping) rest = Buffer.concat([rest, chunk.subarray(from)]);
-    if (rest.length > LIMIT) {
+    if (rest.length > LINE_LIMIT) {
       skipping = true;
       rest = Buffer.alloc(0);
     }
@@ -45,7 +45,7 @@ export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<L
 }
 
 function parse(raw: Buffer, number: number, bytes: number, decoder: InstanceType<typeof TextDecoder>): Line {
-  if (raw.length > LIMIT) return { number, bytes, problem: 'TOO_LONG' };
+  if (raw.length > LINE_LIMIT) return { number, bytes, problem: 'TOO_LONG' };
   let text: string;
   try {
     text = decoder.decode(raw);

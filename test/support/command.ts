@@ -1,0 +1,145 @@
+/** The `sluice` command as users run it: processes of their own, with an environment that holds nothing else. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import { afterAll, inject } from 'vitest';
+import type { DefinitionsInput } from '../../src/shared/definitions.ts';
+import { Keys } from '../../src/shared/keys.ts';
+import { migrate } from '../../src/shared/migrate.ts';
+import { Database } from '../../src/shared/mysql.ts';
+import { temporaryFolder } from './servers.ts';
+
+export type Environment = Record<string, string>;
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  readonly ended: Promise<Outcome>;
+}
+
+const project = fileURLToPath(new URL('../../', import.meta.url));
+const children = new Set<ChildProcess>();
+
+/** Starts a program; what still runs after the test file is killed. */
+export function start(file: string, args: string[], env: Environment, cwd = project): Running {
+  const child = spawn(file, args, { cwd, env: { PATH: process.env.PATH!, ...env } });
+  if (children.size === 0) afterAll(killAll);
+  children.add(child);
+  const output: Record<'stdout' | 'stderr', Buffer[]> = { stdout: [], stderr: [] };
+  for (const stream of ['stdout', 'stderr'] as const)
+    child[stream].on('data', data => output[stream].push(data));
+  // A command that ends early closes its input under the writer.
+  child.stdin.on('error', () => {});
+  const text = (stream: 'stdout' | 'stderr') => () => Buffer.concat(output[stream]).toString();
+  const ended = new Promise<Outcome>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', code => resolve({ code, stdout: text('stdout')(), stderr: text('stderr')() }));
+  });
+  return { child, stdout: text('stdout'), stderr: text('stderr'), ended };
+}
+
+async function killAll(): Promise<void> {
+  for (const child of children) child.kill('SIGKILL');
+  children.clear();
+}
+
+/** `sluice ARGS`, without a shell and without npm between. */
+export function startSluice(args: string[], env: Environment): Running {
+  return start(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], env);
+}
+
+/** Runs `sluice ARGS` to its end. */
+export function sluice(args: string[], env: Environment, input: string | Buffer = ''): Promise<Outcome> {
+  const running = startSluice(args, env);
+  running.child.stdin!.end(input);
+  return running.ended;
+}
+
+/** The JSON objects among the lines; throws on a line that is none. */
+export function jsonLines(text: string): Record<string, unknown>[] {
+  return text
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line));
+}
+
+/** Resolves once the worker has logged that it is up, with the port that it listens on. */
+export async function workerPort(worker: Running): Promise<number> {
+  const find = (text: string) => text.split('\n').find(line => line.includes('"worker started"'));
+  const line = await new Promise<string>((resolve, reject) => {
+    const look = () => {
+      const found = find(worker.stdout());
+      if (found?.endsWith('}')) resolve(found);
+    };
+    worker.child.stdout!.on('data', look);
+    worker.ended.then(end =>
+      reject(new Error(`the worker ended with ${end.code}: ${end.stdout}${end.stderr}`)),
+    );
+    look();
+  });
+  return JSON.parse(line).port;
+}
+
+const PARTITIONS = 4;
+
+/** An empty database and a namespace of a test file's own, with a definitions file; dropped after the file. */
+export async function openCommandPlace(definitions: DefinitionsInput, { migrated = true } = {}) {
+  const server = inject('mysqlUrl');
+  const redisUrl = inject('redisUrl');
+  const name = `c${randomBytes(6).toString('hex')}`;
+  const limits = { connections: 2, idleTransactionSeconds: 60, lockWaitSeconds: 10 };
+  const admin = new Database({ url: `${server}/information_schema` }, limits);
+  await admin.query(`CREATE DATABASE ${name}`);
+  await admin.close();
+  const mysqlUrl = `${server}/${name}`;
+  const database = new Database({ url: mysqlUrl }, limits);
+  if (migrated) await migrate(database, PARTITIONS);
+  const folder = await temporaryFolder();
+  const config = join(folder, 'sluice.config.json');
+  writeFileSync(config, JSON.stringify(definitions));
+  const redis = new Redis(redisUrl);
+  afterAll(async () => {
+    redis.disconnect();
+    await database.query(`DROP DATABASE ${name}`);
+    await database.close();
+  });
+  const env: Environment = {
+    REDIS_URL: redisUrl,
+    MYSQL_URL: mysqlUrl,
+    SLUICE_CONFIG: config,
+    SLUICE_NAMESPACE: name,
+    SLUICE_PARTITIONS: String(PARTITIONS),
+    SLUICE_HTTP_PORT: '0',
+  };
+  return {
+    name,
+    env,
+    folder,
+    database,
+    redis,
+    keys: new Keys(name, PARTITIONS),
+    file(fileName: string, content: string | Buffer): string {
+      const path = join(folder, fileName);
+      writeFileSync(path, content);
+      return path;
+    },
+    sluice: (args: string[], more: Environment = {}, input: string | Buffer = '') =>
+      sluice(args, { ...env, ...more }, input),
+    start: (args: string[], more: Environment = {}) => startSluice(args, { ...env, ...more }),
+    /** A worker process that is up. */
+    async worker(more: Environment = {}) {
+      const worker = startSluice(['worker'], { ...env, ...more });
+      return { ...worker, port: await workerPort(worker) };
+    },
+  };
+}
