@@ -67,14 +67,12 @@ export class ColdReader {
 
   /**
    * Makes keys of one partition and one table live and gives their values, in order.
-   * @throws DatabaseUnavailableError, RedisUnavailableError, ReadUnsettledError, PartitionHaltedError, OutOfRangeError
+   * A value out of range is an error of its own key, since the others were asked for by other callers.
+   * @throws DatabaseUnavailableError, RedisUnavailableError, ReadUnsettledError, PartitionHaltedError
    */
-  async load(partition: number, keys: readonly ColdKey[]): Promise<number[]> {
+  async load(partition: number, keys: readonly ColdKey[]): Promise<(number | OutOfRangeError)[]> {
     const found = await this.#read('load', partition, keys);
-    return found.map((value, at) => {
-      if (value === 'x') throw new OutOfRangeError(keys[at]!.name);
-      return Number(value);
-    });
+    return found.map((value, at) => (value === 'x' ? new OutOfRangeError(keys[at]!.name) : Number(value)));
   }
 
   /** Compares without changing anything. Throws as `load` does. */

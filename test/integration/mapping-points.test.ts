@@ -83,7 +83,14 @@ describe('a program in a column of the user', () => {
     await expect(
       shop.database.session(connection => read.values(connection, [{ name: 'loyalty', key: '1' }])),
     ).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
-    await points.credit('2', 1, { id: 'b' });
+    const results = await shop.sluice.apply([
+      { points: 'loyalty', account: '1', amount: 1, id: 'b' },
+      { points: 'loyalty', account: '2', amount: 1, id: 'b' },
+    ]);
+    expect(results).toMatchObject([
+      { ok: false, error: { code: 'OUT_OF_RANGE' } },
+      { ok: true, value: 1 },
+    ]);
     await shop.database.query('UPDATE users SET points = 9007199254740991 WHERE id = 2');
     await shop.drain();
     expect(await shop.quarantined()).toEqual(['2 1 OUT_OF_RANGE']);
