@@ -1,15 +1,18 @@
 #!/usr/bin/env node
 /** The `sluice` command: one file beside this for each subcommand. */
 import { Command, CommanderError } from 'commander';
+import { packageVersion } from '../shared/version.ts';
 import { EXIT, type ExitCode, exitCodeOf, reportError } from './exit.ts';
 
 const program = new Command('sluice')
   .description('Write-behind for counters and points: Redis in front, MySQL exactly once in effect.')
+  .version(packageVersion())
   .showHelpAfterError()
   .exitOverride()
   .addHelpText(
     'after',
-    '\nThe environment says where the servers are: REDIS_URL, MYSQL_URL and more, see docs/configuration.md.',
+    '\nExample:\n  sluice migrate && sluice worker\n\nThe environment says where the servers are: REDIS_URL, MYSQL_URL and more, see docs/configuration.md.\n' +
+      '\nExample:\n  REDIS_URL=redis://localhost MYSQL_URL=mysql://root@localhost/app sluice status',
   );
 
 let code: ExitCode = EXIT.ok;
@@ -88,7 +91,7 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) code = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   else {
-    reportError(error, process.env.SLUICE_LOG_LEVEL === 'debug');
+    reportError(error, process.env.SLUICE_LOG_LEVEL);
     code = exitCodeOf(error);
   }
 }
