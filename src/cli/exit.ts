@@ -1,5 +1,6 @@
 /** Exit codes, and how an error ends a command: one line on stderr with its stable code. */
 import { SluiceError } from '../shared/errors.ts';
+import { createLog } from '../shared/log.ts';
 
 export const EXIT = {
   /** Done. */
@@ -30,9 +31,11 @@ export function exitCodeOf(error: unknown): ExitCode {
   return FOUND.has(error.code) ? EXIT.found : EXIT.usage;
 }
 
-/** `sluice: CODE: message`; the stack only for those who debug. */
+/** `sluice: CODE: message`; the stacks only for those who debug. */
 export function reportError(error: unknown, debug: boolean): void {
-  if (error instanceof SluiceError) console.error(`sluice: ${error.code}: ${error.message}`);
-  else console.error(`sluice: ${error instanceof Error ? error.message : String(error)}`);
-  if (debug) console.error(error);
+  const code = error instanceof SluiceError ? error.code : 'UNEXPECTED';
+  console.error(`sluice: ${code}: ${error instanceof Error ? error.message : String(error)}`);
+  if (!debug) return;
+  // Stacks only: the other properties of a client's error hold its command, which may be AUTH with the password.
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) console.error(cause.stack);
 }
