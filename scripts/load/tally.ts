@@ -19,12 +19,6 @@ export function emptyTally(counterKeys: number, accounts: number): Tally {
   };
 }
 
-export function addTally(into: Tally, other: Tally): void {
-  for (const part of ['counters', 'balances', 'entries'] as const) {
-    for (let at = 0; at < other[part].length; at++) into[part][at] = into[part][at]! + other[part][at]!;
-  }
-}
-
 export interface Comparison {
   /** Updates that MySQL holds: counter sums (every increment is by one) and ledger rows. */
   persisted: number;
