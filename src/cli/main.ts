@@ -11,7 +11,7 @@ const program = new Command('sluice')
   .exitOverride()
   .addHelpText(
     'after',
-    '\nExample:\n  sluice migrate && sluice worker\n\nThe environment says where the servers are: REDIS_URL, MYSQL_URL and more, see docs/configuration.md.\n' +
+    '\nThe environment says where the servers are: REDIS_URL, MYSQL_URL and more, see docs/configuration.md.\n' +
       '\nExample:\n  REDIS_URL=redis://localhost MYSQL_URL=mysql://root@localhost/app sluice status',
   );
 
@@ -91,7 +91,7 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) code = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   else {
-    reportError(error, process.env.SLUICE_LOG_LEVEL);
+    reportError(error, process.env.SLUICE_LOG_LEVEL === 'debug');
     code = exitCodeOf(error);
   }
 }
