@@ -1,6 +1,5 @@
 /** Exit codes, and how an error ends a command: one line on stderr with its stable code. */
 import { SluiceError } from '../shared/errors.ts';
-import { createLog } from '../shared/log.ts';
 
 export const EXIT = {
   /** Done. */
