@@ -26,7 +26,7 @@ export async function openTables(database: Database, definitions: Definitions): 
     for (const { kind, name, target } of mappings) {
       const owner = `${kind === 'c' ? 'counter' : 'program'} ${JSON.stringify(name)}`;
       const checked = await database.session(connection => checkTarget(connection, owner, target));
-      const place = JSON.stringify([checked.schema, checked.table, checked.column]).toLowerCase();
+      const place = JSON.stringify([checked.schema, checked.table, checked.column]);
       const other = owners.get(place);
       // Each would hold the other's updates in its value, but not in its live value.
       if (other)

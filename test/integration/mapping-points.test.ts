@@ -1,7 +1,7 @@
 // Points programs in columns of the user's own tables: balances, the ledger, other writers, values too large for a number.
 
 import { describe, expect, it } from 'vitest';
-import { openShop } from '../support/mapped.ts';
+import { openDatabase, openShop } from '../support/mapped.ts';
 
 const users = `CREATE TABLE users (id BIGINT UNSIGNED PRIMARY KEY, name VARCHAR(40) NOT NULL, points BIGINT NOT NULL DEFAULT 0)`;
 const loyalty = {
@@ -28,6 +28,29 @@ describe('a program in a column of the user', () => {
     await shop.forget();
     expect(await points.balance(ann)).toBe(25);
     expect(await shop.database.query('SELECT * FROM sluice_accounts')).toEqual([]);
+  });
+
+  it('opens accounts in a table of another schema where the mapping says so', async () => {
+    const other = await openDatabase(
+      "CREATE TABLE users (id VARBINARY(255) PRIMARY KEY, points INT UNSIGNED, tier CHAR(4) NOT NULL DEFAULT 'base')",
+      "INSERT INTO users VALUES ('ann', 7, 'gold')",
+    );
+    const table = `${other.name}.users`;
+    const shop = await openShop({
+      points: { loyalty: { target: { table, key: 'id', column: 'points', missing: 'insert' } } },
+    });
+    const points = shop.sluice.points('loyalty');
+    await Promise.all([
+      points.credit('ann', 3, { id: '1' }),
+      points.credit('ben', 5, { id: '1' }),
+      points.credit('ben', 5, { id: '2' }),
+      points.debit('ann', 9, { id: '2' }),
+    ]);
+    await shop.drain();
+    expect(await shop.quarantined()).toEqual([]);
+    const rows = await other.database.query('SELECT id, points, tier FROM users ORDER BY id');
+    expect(rows.map(row => `${row.id} ${row.points} ${row.tier}`)).toEqual(['ann 1 gold', 'ben 10 base']);
+    expect(await points.history('ben')).toMatchObject([{ balanceAfter: 10 }, { balanceAfter: 5 }]);
   });
 
   it('quarantines every entry of an account without a row, and only those', async () => {

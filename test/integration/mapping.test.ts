@@ -180,6 +180,24 @@ describe('a counter in a column of the user', () => {
     ]);
   });
 
+  it('tells all rows that it would refuse by one look, without trying them', async () => {
+    const shop = await openShop(
+      views('quarantine'),
+      products,
+      'INSERT INTO products (id) VALUES (7), (2000)',
+    );
+    const rows = Array.from({ length: 2500 }, (_, id) => ({ name: 'views', key: String(id), amount: 1 }));
+    const wrong = { name: 'views', key: '07', amount: 1 };
+    const refused = await shop.database.transaction(connection =>
+      shop.tables.of('c', 'views').refusals(connection, [...rows, wrong]),
+    );
+    const missing = rows.filter(row => row.key !== '7' && row.key !== '2000');
+    expect([...refused].map(([row, error]) => [row, error.code])).toEqual([
+      ...missing.map(row => [row, 'TARGET_ROW_MISSING']),
+      [wrong, 'TARGET_KEY_NOT_CANONICAL'],
+    ]);
+  });
+
   it('adds to a row that another writer inserts between our look and our insert', async () => {
     const shop = await openShop(views('insert'), products);
     const table = shop.tables.of('c', 'views');
