@@ -7,6 +7,6 @@ import { DATABASE_CODES } from '../support/mapped.ts';
 
 it('explains every error code that the mapping tests show', () => {
   const page = readFileSync(new URL('../../docs/mapping.md', import.meta.url), 'utf8');
-  const documented = [...page.matchAll(/^\| `([A-Z0-9_]+)` \|/gm)].map(match => match[1]);
+  const documented = [...page.matchAll(/^\| `([A-Z0-9_]+)` +\|/gm)].map(match => match[1]);
   expect(documented.toSorted()).toEqual([...REFUSAL_CODES, ...Object.values(DATABASE_CODES)].toSorted());
 });
