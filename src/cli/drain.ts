@@ -7,8 +7,10 @@ import { EXIT, type ExitCode } from './exit.ts';
 const POLL_MS = 100;
 
 export async function runDrain(options: { timeout: string; json?: boolean }): Promise<ExitCode> {
-  const timeout = Number(options.timeout);
-  if (!(timeout >= 0)) throw new ConfigurationError('--timeout must be a number of seconds.');
+  // Number('') is 0.
+  const timeout = options.timeout.trim() === '' ? Number.NaN : Number(options.timeout);
+  if (!(timeout >= 0 && timeout < Number.POSITIVE_INFINITY))
+    throw new ConfigurationError('--timeout must be a number of seconds.');
   return withConnections(async ({ inspector }) => {
     const end = performance.now() + timeout * 1000;
     for (let last = -1; ; ) {

@@ -18,6 +18,7 @@ const UNREACHABLE = new Set([
   'REDIS_UNAVAILABLE',
   'DATABASE_UNAVAILABLE',
   'REDIS_OUT_OF_MEMORY',
+  'PRODUCER_OVERLOADED',
   'UNKNOWN_OUTCOME',
 ]);
 
@@ -25,9 +26,12 @@ const UNREACHABLE = new Set([
 const FOUND = new Set(['DATABASE_WENT_BACK', 'REDIS_BACKUP_RESTORED', 'READ_UNSETTLED', 'OUT_OF_RANGE']);
 
 export function exitCodeOf(error: unknown): ExitCode {
-  if (!(error instanceof SluiceError)) return EXIT.found;
-  if (UNREACHABLE.has(error.code)) return EXIT.unreachable;
-  return FOUND.has(error.code) ? EXIT.found : EXIT.usage;
+  return error instanceof SluiceError ? exitCodeFor(error.code) : EXIT.found;
+}
+
+export function exitCodeFor(code: string): ExitCode {
+  if (UNREACHABLE.has(code)) return EXIT.unreachable;
+  return FOUND.has(code) ? EXIT.found : EXIT.usage;
 }
 
 /** `sluice: CODE: message`; the stacks only for those who debug. */

@@ -3,17 +3,18 @@
  * key NAME:line, so that a killed ingest can be run again from the start.
  */
 import { createReadStream, fstatSync, openSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { SingleBar } from 'cli-progress';
-import type { ApplyResult, Sluice } from '../producer/client.ts';
+import type { Sluice } from '../producer/client.ts';
 import { createProducer } from '../producer/producer.ts';
-import { pause } from '../shared/clock.ts';
 import { readConfig } from '../shared/config.ts';
 import { readDefinitions } from '../shared/definitions.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
 import type { Update } from '../shared/update.ts';
-import { EXIT, type ExitCode } from './exit.ts';
+import { EXIT, type ExitCode, exitCodeFor } from './exit.ts';
 import { LINE_LIMIT, type Line, readLines } from './lines.ts';
+import { type Sent, settle } from './settle.ts';
 
 export interface IngestOptions {
   readonly run?: string;
@@ -61,7 +62,7 @@ export async function runIngest(file: string, options: IngestOptions): Promise<E
   }
 }
 
-function openInput(file: string): { input: AsyncIterable<Buffer>; size: number } {
+function openInput(file: string): { input: Readable; size: number } {
   if (file === '-') return { input: process.stdin, size: 0 };
   try {
     // Opened now: a file that cannot be read is said before anything is sent.
@@ -77,16 +78,11 @@ function openInput(file: string): { input: AsyncIterable<Buffer>; size: number }
   }
 }
 
-/** A line that is on its way. */
-interface Sent {
-  readonly line: number;
-  readonly update: Update;
-}
-
 class Ingest {
   readonly #sluice: Sluice;
   readonly #options: IngestOptions;
   readonly #bar: SingleBar | undefined;
+  #stopped: NodeJS.Signals | undefined;
   readonly #report: IngestReport = { lines: 0, accepted: 0, duplicates: 0, rejected: 0, nextLine: 1 };
 
   constructor(sluice: Sluice, options: IngestOptions, size: number) {
@@ -99,28 +95,42 @@ class Ingest {
     }
   }
 
-  async run(input: AsyncIterable<Buffer>): Promise<ExitCode> {
+  async run(input: Readable): Promise<ExitCode> {
+    const stop = (signal: NodeJS.Signals) => {
+      this.#stopped = signal;
+      input.destroy();
+    };
+    process.once('SIGTERM', stop).once('SIGINT', stop);
+    try {
+      for await (const lines of readLines(input)) {
+        const code = await this.#take(lines);
+        if (code !== EXIT.ok) return code;
+      }
+    } catch (error) {
+      // Reading ends with an error where the input is closed under it.
+      if (!this.#stopped) throw error;
+    }
+    if (!this.#stopped) return EXIT.ok;
+    console.error(`sluice: stopped by ${this.#stopped} before line ${this.#report.nextLine}`);
+    return EXIT.found;
+  }
+
+  /** Sends what one read brought, in chunks, rather than wait for more: a pipe may be slow. */
+  async #take(lines: readonly Line[]): Promise<ExitCode> {
     let chunk: Sent[] = [];
-    let last = 0;
-    for await (const line of readLines(input)) {
+    for (const line of lines) {
+      if (this.#stopped) break;
       const update = this.#read(line);
       if (update) chunk.push({ line: line.number, update });
-      if (!update && this.#mustStop()) {
-        const sent = await this.#send(chunk);
-        if (sent !== EXIT.ok) return sent;
-        this.#settled(line.number, line.bytes, line.number);
-        return EXIT.found;
-      }
-      last = line.number;
-      if (chunk.length < CHUNK) continue;
+      const mustStop = !update && this.#mustStop();
+      if (chunk.length < CHUNK && line !== lines.at(-1) && !mustStop) continue;
       const code = await this.#send(chunk);
       if (code !== EXIT.ok) return code;
-      this.#settled(last, line.bytes);
+      this.#settled(line.number, line.bytes, mustStop ? line.number : line.number + 1);
+      if (mustStop) return EXIT.found;
       chunk = [];
     }
-    const code = await this.#send(chunk);
-    if (code === EXIT.ok) this.#settled(last, 0);
-    return code;
+    return EXIT.ok;
   }
 
   report(): void {
@@ -159,10 +169,17 @@ class Ingest {
     const before = this.#report.rejected;
     for (let from = 0; from < chunk.length; from += size) {
       const part = chunk.slice(from, from + size);
-      const unsettled = await this.#settle(part);
-      if (unsettled !== undefined) {
-        this.#settled(unsettled - 1, 0);
-        return EXIT.unreachable;
+      const stuck = await settle(this.#sluice, part, PATIENCE_MS, {
+        accepted: duplicate => this.#report[duplicate ? 'duplicates' : 'accepted']++,
+        rejected: (line, { code, message }) => this.#reject(line, code, message),
+      });
+      if (stuck) {
+        const { line, others, error } = stuck;
+        this.#settled(line - 1, 0);
+        console.error(
+          `sluice: ${error.code}: line ${line} and ${others} more are not settled: ${error.message}`,
+        );
+        return exitCodeFor(error.code);
       }
       if (this.#options.strict && this.#report.rejected > before) {
         this.#settled(part[0]!.line, 0, part[0]!.line);
@@ -170,38 +187,6 @@ class Ingest {
       }
     }
     return EXIT.ok;
-  }
-
-  /** The first line that could not be settled in time, or undefined. */
-  async #settle(part: readonly Sent[]): Promise<number | undefined> {
-    const end = performance.now() + PATIENCE_MS;
-    let open = part;
-    for (let wait = 50; ; wait = Math.min(2000, wait * 2)) {
-      const results = await this.#sluice.apply(open.map(sent => sent.update));
-      open = open.filter((sent, at) => !this.#count(sent, results[at]!));
-      if (open.length === 0) return undefined;
-      if (performance.now() >= end) {
-        const [first] = open;
-        console.error(
-          `sluice: line ${first!.line} and ${open.length - 1} more could not be sent; run again from there.`,
-        );
-        return first!.line;
-      }
-      await pause(wait * (0.5 + Math.random()));
-    }
-  }
-
-  /** Whether the line is settled. An unknown outcome may only be repeated with an id. */
-  #count({ line, update }: Sent, result: ApplyResult): boolean {
-    if (result.ok) {
-      if (result.duplicate) this.#report.duplicates++;
-      else this.#report.accepted++;
-      return true;
-    }
-    const { code, message, retryable } = result.error;
-    if (retryable && (code !== 'UNKNOWN_OUTCOME' || update.id !== undefined)) return false;
-    this.#reject(line, code, message);
-    return true;
   }
 
   #reject(line: number, code: string, message: string): void {

@@ -14,22 +14,26 @@ export interface Line {
 /** Longest line; the largest valid update is far below. */
 export const LINE_LIMIT = 64 * 1024;
 
-export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<Line> {
+/** The lines as they come in, those of one read together. */
+export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let rest: Buffer = Buffer.alloc(0);
   let number = 0;
   let bytes = 0;
   let skipping = false;
   for await (const chunk of input) {
+    const lines: Line[] = [];
     let from = 0;
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
       const raw =
         rest.length > 0 ? Buffer.concat([rest, chunk.subarray(from, end)]) : chunk.subarray(from, end);
       rest = Buffer.alloc(0);
       number++;
-      yield skipping
-        ? { number, bytes: bytes + end, problem: 'TOO_LONG' }
-        : parse(raw, number, bytes + end, decoder);
+      lines.push(
+        skipping
+          ? { number, bytes: bytes + end, problem: 'TOO_LONG' }
+          : parse(raw, number, bytes + end, decoder),
+      );
       skipping = false;
       from = end + 1;
     }
@@ -39,9 +43,10 @@ export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<L
       skipping = true;
       rest = Buffer.alloc(0);
     }
+    if (lines.length > 0) yield lines;
   }
-  if (skipping) yield { number: number + 1, bytes, problem: 'TOO_LONG' };
-  else if (rest.length > 0) yield parse(rest, number + 1, bytes, decoder);
+  if (skipping) yield [{ number: number + 1, bytes, problem: 'TOO_LONG' }];
+  else if (rest.length > 0) yield [parse(rest, number + 1, bytes, decoder)];
 }
 
 function parse(raw: Buffer, number: number, bytes: number, decoder: InstanceType<typeof TextDecoder>): Line {

@@ -1,6 +1,7 @@
 /** `sluice worker`: flushes until SIGTERM, then finishes the batch at hand and exits 0. */
 import { type Config, readConfig } from '../shared/config.ts';
 import { readDefinitions } from '../shared/definitions.ts';
+import { ConfigurationError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
 import { serve } from '../worker/http.ts';
 import { Worker } from '../worker/worker.ts';
@@ -13,11 +14,7 @@ export async function runWorker(config: Config = readConfig(process.env)): Promi
   const definitions = readDefinitions(config.definitionsPath);
   const { redis, mysql, namespace, settings } = config;
   const worker = await Worker.start({ redis, mysql, definitions, namespace, settings, log });
-  const { server, port } = await serve(
-    { registry: worker.metrics.registry, readiness: () => worker.readiness() },
-    config.http.host,
-    config.http.port,
-  );
+  const { server, port } = await listen(worker, config);
   log.info({ namespace, partitions: settings.partitions, host: config.http.host, port }, 'worker started');
   const signal = await stopped;
   log.info({ signal, deadlineMs: settings.shutdownDeadlineMs }, 'worker stops after the batch at hand');
@@ -29,14 +26,32 @@ export async function runWorker(config: Config = readConfig(process.env)): Promi
   return inTime ? EXIT.ok : EXIT.found;
 }
 
-/** A signal during start counts too. A second one ends the process at once. */
+/** @throws ConfigurationError where the port cannot be had; the worker has stopped then. */
+async function listen(worker: Worker, { http }: Config): ReturnType<typeof serve> {
+  const parts = { registry: worker.metrics.registry, readiness: () => worker.readiness() };
+  try {
+    return await serve(parts, http.host, http.port);
+  } catch (cause) {
+    await worker.stop();
+    throw new ConfigurationError(
+      `The worker cannot listen on ${http.host}:${http.port} (${(cause as NodeJS.ErrnoException).code}); ` +
+        'set SLUICE_HTTP_PORT to a free port, or to 0 for any, and SLUICE_HTTP_HOST to an address of this machine.',
+      { cause },
+    );
+  }
+}
+
+/** npm passes Ctrl-C on to a program that the terminal has told already: both are the same request. */
+const SAME_REQUEST_MS = 500;
+
+/** A signal during start counts too. One that comes later again ends the process at once. */
 function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise(resolve => {
-    let asked = false;
+    let askedAt: number | undefined;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (asked) process.exit(EXIT.found);
-        asked = true;
+        if (askedAt !== undefined && performance.now() - askedAt > SAME_REQUEST_MS) process.exit(EXIT.found);
+        askedAt ??= performance.now();
         resolve(signal);
       });
     }

@@ -14,6 +14,8 @@ import { type Database, databaseError, queryRows, readSql } from './mysql.ts';
 
 const FOLDER = new URL('./migrations/', import.meta.url);
 const LOCK_SECONDS = 60;
+/** Hashed, since a lock's name may have 64 characters, and so may a database's. MySQL 9.7 has no SHA1 and no MD5. */
+const LOCK = "CONCAT('sluice.', SHA2(DATABASE(), 224))";
 
 export interface MigrationReport {
   applied: string[];
@@ -30,18 +32,14 @@ export async function migrate(database: Database, partitions: number): Promise<M
     return await database.session(async connection => {
       await checkServerVersion(connection, database.place);
       await connection.query('SET SESSION wait_timeout = 600');
-      const [lock] = await queryRows(
-        connection,
-        "SELECT GET_LOCK(CONCAT('sluice.migrate.', DATABASE()), ?) AS taken",
-        [LOCK_SECONDS],
-      );
+      const [lock] = await queryRows(connection, `SELECT GET_LOCK(${LOCK}, ?) AS taken`, [LOCK_SECONDS]);
       if (Number(lock?.taken) !== 1) {
         throw new DatabaseUnavailableError(`${database.place} (another migration holds the lock)`);
       }
       try {
         return await migrateLocked(connection, partitions);
       } finally {
-        await connection.query("DO RELEASE_LOCK(CONCAT('sluice.migrate.', DATABASE()))");
+        await connection.query(`DO RELEASE_LOCK(${LOCK})`);
       }
     });
   } catch (error) {

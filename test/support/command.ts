@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { afterAll, inject } from 'vitest';
+import { createProducer } from '../../src/producer/producer.ts';
 import type { DefinitionsInput } from '../../src/shared/definitions.ts';
 import { Keys } from '../../src/shared/keys.ts';
 import { migrate } from '../../src/shared/migrate.ts';
@@ -132,6 +133,22 @@ export async function openCommandPlace(definitions: DefinitionsInput, { migrated
       const path = join(folder, fileName);
       writeFileSync(path, content);
       return path;
+    },
+    /** A counter's value as a producer reads it, which makes it live. */
+    async read(counter: string, key: string): Promise<number> {
+      const settings = { partitions: PARTITIONS };
+      const producer = await createProducer({
+        redis: redisUrl,
+        mysql: mysqlUrl,
+        definitions,
+        namespace: name,
+        settings,
+      });
+      try {
+        return await producer.counter(counter).get(key);
+      } finally {
+        await producer.close();
+      }
     },
     sluice: (args: string[], more: Environment = {}, input: string | Buffer = '') =>
       sluice(args, { ...env, ...more }, input),

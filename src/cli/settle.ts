@@ -1,0 +1,100 @@
+/**
+ * Sends updates until each of them is settled: accepted, a duplicate, or rejected for its own sake. What a server that
+ * is away refuses is sent again for a bounded time; anything else that no other line could escape ends the ingest.
+ */
+import type { ApplyResult, Sluice } from '../producer/client.ts';
+import { pause } from '../shared/clock.ts';
+import type { Update } from '../shared/update.ts';
+
+/** A line that is on its way. */
+export interface Sent {
+  readonly line: number;
+  readonly update: Update;
+}
+
+type Failure = Extract<ApplyResult, { ok: false }>['error'];
+
+/** Why sending ended before every line was settled. */
+export interface Stuck {
+  readonly error: Failure;
+  /** The first line that is not settled. */
+  readonly line: number;
+  readonly others: number;
+}
+
+export interface SettleListener {
+  accepted(duplicate: boolean): void;
+  rejected(line: number, error: Failure): void;
+}
+
+/** The codes that are about the line itself, so that the next one may fare better. */
+const REJECTIONS: ReadonlySet<string> = new Set([
+  'INVALID_UPDATE',
+  'INVALID_AMOUNT',
+  'INVALID_KEY',
+  'INVALID_ACCOUNT',
+  'INVALID_ID',
+  'MISSING_ID',
+  'INVALID_REASON',
+  'INVALID_METADATA',
+  'UNKNOWN_COUNTER',
+  'UNKNOWN_PROGRAM',
+  'INSUFFICIENT_POINTS',
+  'OUT_OF_RANGE',
+  'IDEMPOTENCY_KEY_REUSED',
+]);
+
+/** Undefined once every line is settled. */
+export async function settle(
+  sluice: Sluice,
+  part: readonly Sent[],
+  patienceMs: number,
+  listener: SettleListener,
+): Promise<Stuck | undefined> {
+  const end = performance.now() + patienceMs;
+  let open = part;
+  for (let wait = 50; ; wait = Math.min(2000, wait * 2)) {
+    const results = await sluice.apply(open.map(sent => sent.update));
+    const { again, fatal } = sort(open, results, listener);
+    if (again.length === 0) return undefined;
+    const error = fatal ?? (performance.now() >= end ? again[0]!.error : undefined);
+    if (error) return { error, line: again[0]!.sent.line, others: again.length - 1 };
+    open = again.map(({ sent }) => sent);
+    await pause(wait * (0.5 + Math.random()));
+  }
+}
+
+interface Open {
+  readonly sent: Sent;
+  readonly error: Failure;
+}
+
+function sort(open: readonly Sent[], results: readonly ApplyResult[], listener: SettleListener) {
+  const again: Open[] = [];
+  const waitingAccounts = new Set<string>();
+  let fatal: Failure | undefined;
+  for (const [at, sent] of open.entries()) {
+    const result = results[at]!;
+    if (result.ok) {
+      listener.accepted(result.duplicate);
+      continue;
+    }
+    const { error } = result;
+    const account = 'account' in sent.update ? `${sent.update.points}:${sent.update.account}` : undefined;
+    // A debit is not judged before the credits on the lines above it have arrived.
+    const early = error.code === 'INSUFFICIENT_POINTS' && waitingAccounts.has(account!);
+    if (REJECTIONS.has(error.code) && !early) {
+      listener.rejected(sent.line, error);
+      continue;
+    }
+    again.push({ sent, error });
+    if (account !== undefined) waitingAccounts.add(account);
+    if (!early && !mayRepeat(sent, error)) fatal ??= error;
+  }
+  return { again, fatal };
+}
+
+/** Without an id an update whose outcome is unknown might count twice. */
+function mayRepeat({ update }: Sent, { code, retryable }: Failure): boolean {
+  return retryable && (code !== 'UNKNOWN_OUTCOME' || update.id !== undefined);
+}

@@ -1,0 +1,155 @@
+// `sluice migrate`, `status`, `verify` and `drain`: what they print, to the byte where it is JSON, and how they exit.
+
+import { expect, it } from 'vitest';
+import { Database } from '../../src/shared/mysql.ts';
+import { openCommandPlace } from '../support/command.ts';
+
+const definitions = { counters: { page_views: {} }, points: { loyalty: {} } } as const;
+
+const LINES = [
+  '{"counter":"page_views","key":"/"}',
+  '{"counter":"page_views","key":"/","by":3}',
+  '{"points":"loyalty","account":"00042","amount":5,"id":"a"}',
+].join('\n');
+
+it('migrate runs once, however often and by however many it is called', async () => {
+  const place = await openCommandPlace(definitions, { migrated: false });
+  const both = await Promise.all([place.sluice(['migrate', '--json']), place.sluice(['migrate', '--json'])]);
+  expect(both.map(({ code, stderr }) => [code, stderr])).toEqual([
+    [0, ''],
+    [0, ''],
+  ]);
+  const reports = both.map(({ stdout }) => JSON.parse(stdout));
+  expect(reports.map(report => report.applied).toSorted()).toEqual([[], ['0001-tables.sql']]);
+  for (const report of reports) expect(report).toMatchObject({ format: 1, partitions: 4 });
+  await place.database.query(
+    "UPDATE sluice_partitions SET sequence = 7, token = 'mine' WHERE partition_id = 2",
+  );
+  const watermarks = await place.database.query('SELECT * FROM sluice_partitions ORDER BY partition_id');
+  expect(watermarks).toHaveLength(4);
+  expect(await place.sluice(['migrate'])).toEqual({
+    code: 0,
+    stdout: 'nothing to do; format 1, 4 partitions\n',
+    stderr: '',
+  });
+  expect(await place.database.query('SELECT * FROM sluice_partitions ORDER BY partition_id')).toEqual(
+    watermarks,
+  );
+});
+
+it('migrate refuses another number of partitions and a newer database, and changes nothing', async () => {
+  const place = await openCommandPlace(definitions);
+  const more = await place.sluice(['migrate', '--json'], { SLUICE_PARTITIONS: '8' });
+  expect({ code: more.code, stdout: more.stdout }).toEqual({ code: 2, stdout: '' });
+  expect(more.stderr).toMatch(/^sluice: PARTITION_COUNT_MISMATCH: .*Set SLUICE_PARTITIONS=4;/);
+  expect(await place.database.query('SELECT partition_id FROM sluice_partitions')).toHaveLength(4);
+  await place.database.query("UPDATE sluice_meta SET value = '2' WHERE name = 'format'");
+  for (const command of ['migrate', 'status', 'worker']) {
+    const newer = await place.sluice([command]);
+    expect(newer.code).toBe(2);
+    expect(newer.stderr + newer.stdout).toMatch(
+      /NEWER_FORMAT: The database has format 2, this version .* knows 1/,
+    );
+  }
+});
+
+it('migrate works in a database with the longest of names', async () => {
+  const place = await openCommandPlace(definitions);
+  const long = place.name.padEnd(64, 'x');
+  await place.database.query(`CREATE DATABASE ${long}`);
+  const url = place.env.MYSQL_URL!.replace(place.name, long);
+  expect((await place.sluice(['migrate'], { MYSQL_URL: url })).stderr).toBe('');
+  const database = new Database({ url }, { connections: 1, idleTransactionSeconds: 60, lockWaitSeconds: 5 });
+  expect(await database.query('SELECT partition_id FROM sluice_partitions')).toHaveLength(4);
+  await database.query(`DROP DATABASE ${long}`);
+  await database.close();
+});
+
+it('status tells partitions, flush jobs and quarantine', async () => {
+  const place = await openCommandPlace(definitions);
+  const empty = (partition: number) =>
+    `{"partition":${partition},"pendingUpdates":0,"pendingKeys":0,"inFlight":0,"lagSeconds":0,"sequence":0}`;
+  expect(await place.sluice(['status', '--json'])).toEqual({
+    code: 0,
+    stdout: `{"partitions":[${[0, 1, 2, 3].map(empty).join(',')}],"queue":{"waiting":0,"active":0,"delayed":0,"failed":0},"quarantined":0}\n`,
+    stderr: '',
+  });
+  expect((await place.sluice(['ingest', '-'], {}, LINES)).code).toBe(0);
+  await place.database.query(
+    `INSERT INTO sluice_quarantine (partition_id, kind, name, item_key, amount, error_code, payload, created_at)
+     VALUES (0, 'counter', 'page_views', 'x', 1, 'X', '', UTC_TIMESTAMP(3))`,
+  );
+  const status = JSON.parse((await place.sluice(['status', '--json'])).stdout);
+  const busy = Object.groupBy(status.partitions as Record<string, number>[], p => String(p.pendingUpdates));
+  const counter = status.partitions[place.keys.partitionOf('/')];
+  const account = status.partitions[place.keys.partitionOf('00042')];
+  expect(counter).toMatchObject({ pendingUpdates: 2, pendingKeys: 1, inFlight: 0 });
+  expect(account).toMatchObject({ pendingUpdates: 1, pendingKeys: 1, inFlight: 0 });
+  expect(counter.lagSeconds).toBeGreaterThan(0);
+  expect(busy['0']).toHaveLength(2);
+  const { waiting, active, delayed, failed } = status.queue;
+  expect({ jobs: waiting + delayed, active, failed }).toEqual({ jobs: 2, active: 0, failed: 0 });
+  expect(status.quarantined).toBe(1);
+  const { stdout } = await place.sluice(['status']);
+  expect(stdout).toMatch(/^partition +pending updates +pending keys +in flight +lag, s +sequence$/m);
+  expect(stdout).toMatch(/^flush jobs: \d waiting, 0 active, \d delayed, 0 failed\nin quarantine: 1$/m);
+});
+
+it('drain waits for workers, and says what is left where none comes', async () => {
+  const place = await openCommandPlace(definitions);
+  await place.sluice(['ingest', '-'], {}, LINES);
+  const late = await place.sluice(['drain', '--timeout', '0.3', '--json']);
+  expect({ code: late.code, stdout: late.stdout }).toEqual({
+    code: 1,
+    stdout: '{"drained":false,"left":3}\n',
+  });
+  expect(late.stderr).toMatch(
+    /3 updates of 2 partitions are not in the database after 0\.3 s; are workers running\?/,
+  );
+  const waiting = place.start(['drain', '--json', '--timeout', '60']);
+  await new Promise(resolve => waiting.child.stderr!.once('data', resolve));
+  const worker = await place.worker();
+  expect(await waiting.ended).toMatchObject({ code: 0, stdout: '{"drained":true,"left":0}\n' });
+  const [row] = await place.database.query('SELECT value FROM sluice_counters');
+  expect(String(row!.value)).toBe('4');
+  expect(await place.sluice(['drain', '--timeout', '0'])).toEqual({
+    code: 0,
+    stdout: 'drained\n',
+    stderr: '',
+  });
+  worker.child.kill('SIGTERM');
+  await worker.ended;
+});
+
+it('verify finds a live value that drifted and a ledger that does not add up', async () => {
+  const place = await openCommandPlace(definitions);
+  await place.sluice(['ingest', '-'], {}, LINES);
+  // Pending updates are no drift.
+  expect((await place.sluice(['verify', '--json'])).stdout).toBe('{"checked":2,"drift":[],"ledger":[]}\n');
+  const worker = await place.worker();
+  expect((await place.sluice(['drain'])).code).toBe(0);
+  expect(await place.sluice(['verify'])).toEqual({
+    code: 0,
+    stdout: '2 keys checked, 0 with drift, 0 ledgers that do not add up\n',
+    stderr: '',
+  });
+  // A read makes the value live.
+  expect(await place.read('page_views', '/')).toBe(4);
+  const live = await place.redis.keys(`{${place.name}:*}:c:*:page_views:/`);
+  expect(live).toHaveLength(1);
+  await place.redis.incrby(live[0]!, 7);
+  await place.database.query('UPDATE sluice_accounts SET balance = 8');
+  expect(await place.sluice(['verify', '--json'])).toEqual({
+    code: 1,
+    stdout:
+      '{"checked":2,"drift":[{"kind":"counter","name":"page_views","key":"/","live":11,"expected":4},' +
+      '{"kind":"points","name":"loyalty","key":"00042","live":5,"expected":8}],' +
+      '"ledger":[{"program":"loyalty","account":"00042","balance":8,"sum":5}]}\n',
+    stderr: '',
+  });
+  const { code, stdout } = await place.sluice(['verify']);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/^counter +page_views +"\/" +11 +4$/m);
+  worker.child.kill('SIGTERM');
+  await worker.ended;
+});

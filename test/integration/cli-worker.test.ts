@@ -1,0 +1,163 @@
+// `sluice worker` as a process: how it starts, what it shows on its port and in its log, how it ends.
+
+import { createServer } from 'node:net';
+import { afterAll, expect, it } from 'vitest';
+import { jsonLines, openCommandPlace, workerPort } from '../support/command.ts';
+import { until } from '../support/engine.ts';
+
+const definitions = { counters: { page_views: {} }, points: { loyalty: {} } } as const;
+const view = (key: string) => `{"counter":"page_views","key":"${key}"}\n`;
+
+/** A password that nothing else in a log could look like. */
+const SECRET = 'hunter2-5e%c';
+
+it('finishes the batch at hand on SIGTERM, and exits 0', async () => {
+  const place = await openCommandPlace(definitions);
+  const worker = await place.worker();
+  await place.database.transaction(async connection => {
+    // The batch has to wait for this row.
+    await connection.query("INSERT INTO sluice_counters VALUES ('page_views', '/', 41, UTC_TIMESTAMP(3))");
+    expect((await place.sluice(['ingest', '-'], {}, view('/'))).code).toBe(0);
+    const state = place.keys.state(place.keys.partitionOf('/'));
+    await until(async () => Boolean(await place.redis.hget(state, 'token')), 'a batch in flight');
+    // Twice at once, as from npm and from the terminal: one request.
+    worker.child.kill('SIGTERM');
+    worker.child.kill('SIGINT');
+    await until(
+      () => worker.stdout().includes('worker stops after the batch at hand'),
+      'the signal to arrive',
+    );
+    expect(worker.child.exitCode).toBeNull();
+    const readiness = await fetch(`http://127.0.0.1:${worker.port}/readyz`);
+    expect(readiness.status).toBe(503);
+    expect(await readiness.json()).toMatchObject({ ready: false, flushing: 'stopping' });
+  });
+  expect((await worker.ended).code).toBe(0);
+  const [row] = await place.database.query('SELECT value FROM sluice_counters');
+  expect(String(row?.value)).toBe('42');
+  expect((await place.sluice(['drain', '--timeout', '0'])).code).toBe(0);
+});
+
+it('needs a schema, and a port', async () => {
+  const bare = await openCommandPlace(definitions, { migrated: false });
+  for (const args of [['worker'], ['status'], ['ingest', '-']]) {
+    const outcome = await bare.sluice(args);
+    expect(outcome.code).toBe(2);
+    expect(outcome.stderr).toMatch(/^sluice: NOT_MIGRATED: .*run sluice migrate\.$/m);
+  }
+  const place = await openCommandPlace(definitions);
+  const other = createServer();
+  await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve));
+  afterAll(() => other.close());
+  const { port } = other.address() as { port: number };
+  const taken = await place.sluice(['worker'], { SLUICE_HTTP_PORT: String(port) });
+  expect(taken.code).toBe(2);
+  expect(taken.stderr).toMatch(
+    new RegExp(`cannot listen on 127\\.0\\.0\\.1:${port} \\(EADDRINUSE\\).*SLUICE_HTTP_PORT`),
+  );
+});
+
+it('shows health, readiness and every metric on the port that it logs', async () => {
+  const place = await openCommandPlace(definitions);
+  const worker = await place.worker();
+  await place.sluice(['ingest', '-'], {}, view('/').repeat(3));
+  expect((await place.sluice(['drain'])).code).toBe(0);
+  const get = async (path: string, init?: RequestInit) => {
+    const response = await fetch(`http://127.0.0.1:${worker.port}${path}`, init ?? {});
+    return { status: response.status, text: await response.text(), headers: response.headers };
+  };
+  expect(await get('/healthz')).toMatchObject({ status: 200, text: '{"status":"ok"}\n' });
+  const ready = await get('/readyz');
+  expect(ready.status).toBe(200);
+  expect(JSON.parse(ready.text)).toEqual({
+    ready: true,
+    redis: 'connected',
+    database: 'connected',
+    flushing: 'idle',
+    lagSeconds: 0,
+  });
+  expect((await get('/elsewhere')).status).toBe(404);
+  expect((await get('/metrics', { method: 'POST' })).status).toBe(405);
+  const metrics = await get('/metrics');
+  expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=/);
+  const samples = new Map(
+    metrics.text
+      .split('\n')
+      .filter(line => line !== '' && !line.startsWith('#'))
+      .map(line => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]),
+  );
+  for (let partition = 0; partition < 4; partition++) {
+    for (const name of ['sluice_pending_updates', 'sluice_pending_keys', 'sluice_flush_lag_seconds'])
+      expect(samples.get(`${name}{partition="${partition}"}`), name).toBe(0);
+  }
+  for (const state of ['waiting', 'active', 'delayed', 'failed'])
+    expect(samples.has(`sluice_queue_depth{state="${state}"}`), state).toBe(true);
+  for (const kind of ['unavailable', 'conflict', 'refused', 'other', 'halted'])
+    expect(samples.get(`sluice_flush_errors_total{class="${kind}"}`), kind).toBe(0);
+  expect(samples.get('sluice_flushed_updates_total')).toBe(3);
+  expect(samples.get('sluice_flushed_rows_total')).toBeGreaterThanOrEqual(1);
+  expect(samples.get('sluice_update_persist_seconds_count')).toBe(3);
+  expect(samples.get('sluice_update_persist_seconds_bucket{le="+Inf"}')).toBe(3);
+  expect(samples.get('sluice_update_persist_seconds_sum')).toBeGreaterThan(0);
+  expect(samples.get('sluice_flush_duration_seconds_count')).toBeGreaterThanOrEqual(1);
+  expect(samples.has('sluice_flush_duration_seconds_bucket{le="+Inf"}')).toBe(true);
+  for (const name of ['quarantined_entries', 'batches_skipped_total', 'breaker_open', 'rewinds_total'])
+    expect(samples.get(`sluice_${name}`), name).toBe(0);
+  worker.child.kill('SIGINT');
+  expect((await worker.ended).code).toBe(0);
+});
+
+it('logs JSON lines without secrets, whatever goes wrong and at whatever level', async () => {
+  const place = await openCommandPlace(definitions);
+  const { name, redis, database } = place;
+  await redis.call('ACL', 'SETUSER', name, 'on', `>${SECRET}`, '~*', '&*', '+@all');
+  await database.query(`CREATE USER ${name}@'%' IDENTIFIED BY '${SECRET}'`);
+  await database.query(`GRANT ALL ON ${name}.* TO ${name}@'%'`);
+  afterAll(async () => {
+    await redis.call('ACL', 'DELUSER', name);
+    await database.query(`DROP USER ${name}@'%'`);
+  });
+  const withUser = (url: string, password: string) =>
+    url.replace(/\/\/(?:[^@]*@)?/, `//${name}:${encodeURIComponent(password)}@`);
+  const env = {
+    REDIS_URL: withUser(place.env.REDIS_URL!, SECRET),
+    MYSQL_URL: withUser(place.env.MYSQL_URL!, SECRET),
+    SLUICE_LOG_LEVEL: 'trace',
+  };
+  const worker = place.start(['worker'], env);
+  await workerPort(worker);
+  expect((await place.sluice(['ingest', '-'], env, view('before'))).code).toBe(0);
+  // Its password changes under the worker, and changes back.
+  await redis.call('ACL', 'SETUSER', name, 'resetpass', '>other');
+  await redis.call('CLIENT', 'KILL', 'USER', name);
+  await until(() => worker.stdout().includes('WRONGPASS'), 'the worker to be refused');
+  await redis.call('ACL', 'SETUSER', name, 'resetpass', `>${SECRET}`);
+  expect((await place.sluice(['ingest', '-'], env, view('after'))).code).toBe(0);
+  expect(await place.sluice(['drain'], env)).toMatchObject({ code: 0 });
+  worker.child.kill('SIGTERM');
+  const end = await worker.ended;
+  expect({ code: end.code, stderr: end.stderr }).toEqual({ code: 0, stderr: '' });
+  const lines = jsonLines(end.stdout);
+  expect(lines.map(line => line.msg)).toContain('Redis connection failed, reconnecting');
+  for (const line of lines)
+    expect(line).toMatchObject({
+      level: expect.any(String),
+      time: expect.stringMatching(/^\d{4}-.*Z$/),
+      name: 'sluice',
+    });
+
+  const wrong = 'wrong-7a1f';
+  const denied = await Promise.all([
+    place.sluice(['worker'], { ...env, REDIS_PASSWORD: wrong }),
+    place.sluice(['worker'], { ...env, MYSQL_PASSWORD: wrong }),
+    place.sluice(['status'], { ...env, REDIS_URL: withUser(place.env.REDIS_URL!, wrong) }),
+    place.sluice(['migrate'], { ...env, MYSQL_URL: withUser(place.env.MYSQL_URL!, wrong) }),
+    place.sluice(['ingest', '-'], { ...env, REDIS_USERNAME: 'nobody' }),
+  ]);
+  for (const { code, stderr } of denied) {
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^sluice: ACCESS_DENIED: /m);
+  }
+  const said = [end, ...denied].map(outcome => outcome.stdout + outcome.stderr).join('');
+  for (const secret of [SECRET, encodeURIComponent(SECRET), wrong]) expect(said).not.toContain(secret);
+});

@@ -1,0 +1,163 @@
+// What `sluice` says and how it exits where no server is needed to see that something is wrong.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { type Environment, sluice } from '../support/command.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function file(name: string, content: string): string {
+  writeFileSync(join(folder, name), content);
+  return join(folder, name);
+}
+
+// Port 1 is privileged and unused: connections to it are refused at once.
+const env: Environment = {
+  REDIS_URL: 'redis://127.0.0.1:1',
+  MYSQL_URL: 'mysql://root@127.0.0.1:1/app',
+  SLUICE_CONFIG: file('sluice.config.json', '{"counters":{"page_views":{}}}'),
+};
+const commands = ['worker', 'migrate', 'ingest', 'status', 'verify', 'drain'];
+
+describe.concurrent('--help', () => {
+  it.each(commands)('of %s has an example and needs no environment', async command => {
+    const { code, stdout, stderr } = await sluice([command, '--help'], {});
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(new RegExp(`\\nExample:\\n  .*sluice ${command}`));
+  });
+
+  it('lists every command, with an example', async () => {
+    const { code, stdout } = await sluice(['--help'], {});
+    expect(code).toBe(0);
+    for (const command of commands) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+    expect(stdout).toMatch(/\nExample:\n {2}/);
+  });
+});
+
+describe.concurrent('exit code 2', () => {
+  it.each<[string, string[], Environment, RegExp]>([
+    ['an unknown command', ['statsu'], {}, /unknown command 'statsu'[\s\S]*Did you mean status/],
+    ['no command', [], {}, /Usage: sluice/],
+    ['an unknown option', ['status', '--jsno'], {}, /unknown option '--jsno'/],
+    ['a missing argument', ['ingest'], {}, /missing required argument 'file'/],
+    ['a timeout that is no number', ['drain', '--timeout', 'soon'], {}, /--timeout must be a number/],
+    ['an empty timeout', ['drain', '--timeout', ''], {}, /--timeout must be a number/],
+    ['a run name with a colon', ['ingest', '--run', 'a:b', '-'], {}, /--run must be/],
+    ['an input that is not there', ['ingest', join(folder, 'none')], {}, /none cannot be read/],
+    ['an input that is a folder', ['ingest', folder], {}, /cannot be read/],
+    [
+      'an unknown variable',
+      ['status'],
+      { SLUICE_FLUSH_INTERVALL_MS: '5' },
+      /did you mean SLUICE_FLUSH_INTERVAL_MS\?/,
+    ],
+    [
+      'a setting that is no number',
+      ['status'],
+      { SLUICE_BATCH_KEYS: 'many' },
+      /SLUICE_BATCH_KEYS must be a whole number, in digits only/,
+    ],
+    [
+      'a setting out of its limits',
+      ['status'],
+      { SLUICE_BATCH_KEYS: '0' },
+      /SLUICE_BATCH_KEYS\) must be a whole number/,
+    ],
+    [
+      'settings that contradict each other',
+      ['status'],
+      { SLUICE_LEASE_MS: '100' },
+      /leaseMs must be more than twice/,
+    ],
+    ['a port out of range', ['worker'], { SLUICE_HTTP_PORT: '65536' }, /SLUICE_HTTP_PORT must be/],
+    ['an unknown log level', ['worker'], { SLUICE_LOG_LEVEL: 'loud' }, /SLUICE_LOG_LEVEL must be one of/],
+    ['a namespace with a brace', ['status'], { SLUICE_NAMESPACE: 'a}b' }, /SLUICE_NAMESPACE must/],
+    ['no Redis', ['status'], { REDIS_URL: '' }, /REDIS_URL is not set/],
+    ['no MySQL', ['migrate'], { MYSQL_URL: '' }, /MYSQL_URL is not set/],
+    ['a Redis URL of another kind', ['status'], { REDIS_URL: 'http://localhost' }, /REDIS_URL must be/],
+    [
+      'a MySQL URL without a database',
+      ['migrate'],
+      { MYSQL_URL: 'mysql://localhost' },
+      /must name a database/,
+    ],
+    [
+      'an authority that is not there',
+      ['status'],
+      { REDIS_URL: 'rediss://127.0.0.1:1', REDIS_CA: join(folder, 'no.pem') },
+      /REDIS_CA/,
+    ],
+    ['no definitions', ['worker'], { SLUICE_CONFIG: join(folder, 'no.json') }, /no\.json cannot be read/],
+    [
+      'definitions that are not JSON',
+      ['worker'],
+      { SLUICE_CONFIG: file('bad.json', '{') },
+      /bad\.json is not JSON/,
+    ],
+    [
+      'a misspelt definition',
+      ['worker'],
+      { SLUICE_CONFIG: file('typo.json', '{"conuters":{}}') },
+      /"conuters", did you mean "counters"\?/,
+    ],
+  ])('for %s', async (_, args, more, message) => {
+    const { code, stdout, stderr } = await sluice(args, { ...env, ...more });
+    expect(stderr).toMatch(message);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  }); // prettier-ignore
+});
+
+describe.concurrent('exit code 3', () => {
+  it.each(['worker', 'ingest', 'status', 'verify', 'drain'])('where %s cannot reach Redis', async command => {
+    const { code, stderr } = await sluice(command === 'ingest' ? ['ingest', '-'] : [command], env);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/^sluice: REDIS_UNAVAILABLE: Redis at 127\.0\.0\.1:1 /m);
+  });
+
+  it('where migrate cannot reach MySQL, and needs no Redis', async () => {
+    const { code, stdout, stderr } = await sluice(['migrate'], { MYSQL_URL: env.MYSQL_URL! });
+    expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+    expect(stderr).toMatch(/^sluice: DATABASE_UNAVAILABLE: .*127\.0\.0\.1:1 /);
+  });
+});
+
+describe.concurrent('no part of a password is shown, even at debug level,', () => {
+  it.each<[string, string[], Environment]>([
+    ['where Redis is away', ['worker'], { REDIS_URL: 'redis://user:hunter2@127.0.0.1:1' }],
+    ['where MySQL is away', ['migrate'], { MYSQL_URL: 'mysql://root:hunter2@127.0.0.1:1/app' }],
+    [
+      'where the Redis URL has an @ that is not encoded',
+      ['status'],
+      { REDIS_URL: 'redis://user:p@hunter2@127.0.0.1:1' },
+    ],
+    [
+      'where the Redis URL has a / that is not encoded',
+      ['status'],
+      { REDIS_URL: 'redis://user:hunter2/@127.0.0.1:1' },
+    ],
+    [
+      'where the Redis URL has a % that is not encoded',
+      ['status'],
+      { REDIS_URL: 'redis://user:hunter2%zz@127.0.0.1:1' },
+    ],
+    [
+      'where the MySQL URL has a / that is not encoded',
+      ['migrate'],
+      { MYSQL_URL: 'mysql://root:hunter2/x@127.0.0.1:1/app' },
+    ],
+    [
+      'where the MySQL URL has a % that is not encoded',
+      ['migrate'],
+      { MYSQL_URL: 'mysql://root:hunter2%zz@127.0.0.1:1/app' },
+    ],
+    ['where the MySQL URL is none', ['migrate'], { MYSQL_URL: 'mysql://root:hunter2@[/app' }],
+  ])('%s', async (_, args, more) => {
+    const { code, stdout, stderr } = await sluice(args, { ...env, ...more, SLUICE_LOG_LEVEL: 'debug' });
+    expect(code).toBeGreaterThanOrEqual(2);
+    expect(stdout + stderr).toMatch(/sluice: [A-Z_]+: /);
+    expect(stdout + stderr).not.toMatch(/hunter|p@/);
+  }); // prettier-ignore
+});
