@@ -89,14 +89,27 @@ export class Database {
     }
   }
 
-  /** Lends a session inside a transaction that is committed when `use` returns, and destroyed with its session otherwise. */
+  /**
+   * Lends a session inside a transaction that is committed when `use` returns. Where `use` throws, it is rolled back and
+   * the session kept; where the rollback or the commit fails, the session is closed, as its state is not known.
+   */
   async transaction<Result>(use: (connection: PoolConnection) => Promise<Result>): Promise<Result> {
-    return this.session(async connection => {
+    const ended = await this.session(async connection => {
       await connection.query('START TRANSACTION');
-      const result = await use(connection);
+      let result: Result;
+      try {
+        result = await use(connection);
+      } catch (error) {
+        await connection.query('ROLLBACK').catch(() => {
+          throw error;
+        });
+        return { error };
+      }
       await connection.query('COMMIT');
-      return result;
+      return { result };
     });
+    if ('error' in ended) throw ended.error;
+    return ended.result;
   }
 
   async close(): Promise<void> {
