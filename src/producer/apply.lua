@@ -126,6 +126,16 @@ for at = 7, #ARGV, 6 do
   replies[#replies + 1] = reply
 end
 
+-- Redis keeps a hash of short fields as a list, up to 512 of them, and searches it for each field of each call. One long
+-- value makes it a table, and it stays one: a third less time for this script.
+local FEW = 16
+local function storeSums(hash, fields)
+  local before = redis.call('HLEN', base .. hash)
+  if before > FEW or before + #fields / 2 <= FEW then return redis.call('HSET', base .. hash, unpack(fields)) end
+  redis.call('HSET', base .. hash, '', string.rep(' ', 65), unpack(fields))
+  redis.call('HDEL', base .. hash, '')
+end
+
 -- Write.
 local pushed = tonumber(state[3])
 local changed = { c = {}, p = {} }
@@ -142,8 +152,8 @@ for kind, byItem in pairs(items) do
     end
   end
 end
-if #changed.c > 0 then redis.call('HSET', base .. 'counters', unpack(changed.c)) end
-if #changed.p > 0 then redis.call('HSET', base .. 'accounts', unpack(changed.p)) end
+if #changed.c > 0 then storeSums('counters', changed.c) end
+if #changed.p > 0 then storeSums('accounts', changed.p) end
 if #records > 0 then redis.call('HSET', base .. 'entries', unpack(records)) end
 if #newIds > 0 then redis.call('HSET', base .. 'ids', unpack(newIds)) end
 if #entryIds > 0 then redis.call('RPUSH', base .. 'entryIds', unpack(entryIds)) end
