@@ -1,8 +1,10 @@
 /** Both servers, opened for one command and closed after it. */
 import { Aligner } from '../shared/align.ts';
+import { pause } from '../shared/clock.ts';
 import { ColdReader } from '../shared/cold-read.ts';
 import { type Config, readConfig } from '../shared/config.ts';
 import { type Definitions, readDefinitions } from '../shared/definitions.ts';
+import { DatabaseUnavailableError, RedisUnavailableError, type SluiceError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
 import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
@@ -26,6 +28,10 @@ export interface Connections {
   readonly cold: ColdReader;
 }
 
+const ASK_EVERY_MS = 1000;
+const SILENCE_MS = 10_000;
+const CLOSE_MS = 1000;
+
 /** Opens and checks both servers, lends them, and closes them. @throws any of our errors */
 export async function withConnections<Result>(use: (open: Connections) => Promise<Result>): Promise<Result> {
   const config = readConfig(process.env);
@@ -36,6 +42,7 @@ export async function withConnections<Result>(use: (open: Connections) => Promis
   const redis = openRedis(config.redis, error => log.debug({ err: error }, 'Redis connection failed'));
   const database = new Database(config.mysql, { ...config.settings, connections: 4 });
   let queue: FlushQueue | undefined;
+  const ended = new AbortController();
   try {
     await connectRedis(redis, place);
     await checkSchema(database, keys.partitions);
@@ -45,12 +52,35 @@ export async function withConnections<Result>(use: (open: Connections) => Promis
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, config.settings.liveTtlMs);
     queue = openQueue(redis, keys);
     const inspector = new Inspector(redis, keys);
-    return await use({ config, definitions, keys, redis, database, queue, inspector, tables, cold });
+    const open = { config, definitions, keys, redis, database, queue, inspector, tables, cold };
+    return await Promise.race([
+      use(open),
+      silence(() => redis.ping(), new RedisUnavailableError(place), ended.signal),
+      silence(() => database.query('SELECT 1'), new DatabaseUnavailableError(database.place), ended.signal),
+    ]);
   } catch (error) {
     throw explain(error, place, database.place);
   } finally {
-    await queue?.close().catch(() => {});
+    ended.abort();
+    await Promise.race([queue?.close().catch(() => {}), pause(CLOSE_MS)]);
     redis.disconnect();
-    await database.close().catch(() => {});
+    await Promise.race([database.close().catch(() => {}), pause(CLOSE_MS)]);
   }
+}
+
+/**
+ * Rejects once the server has not answered for a while: what the command itself has sent would wait for ever, since
+ * the connections of a worker are meant to outlast any outage.
+ */
+async function silence(ask: () => Promise<unknown>, error: SluiceError, ended: AbortSignal): Promise<never> {
+  while (!ended.aborted) {
+    await pause(ASK_EVERY_MS, ended);
+    const answer = ask().then(
+      () => true,
+      () => false,
+    );
+    const answered = await Promise.race([answer, pause(SILENCE_MS, ended).then(() => false)]);
+    if (!answered && !ended.aborted) throw error;
+  }
+  return new Promise(() => {});
 }

@@ -3,8 +3,17 @@ import { SluiceError } from './errors.ts';
 import { databaseError } from './mysql.ts';
 import { redisError, replyCode } from './redis.ts';
 
+/** Names of the errors by which ioredis says that it could not get a command to a server. */
+const UNSENT = new Set([
+  'ClusterAllFailedError',
+  'MaxRetriesPerRequestError',
+  'AbortError',
+  'InterruptError',
+]);
+
 /** Errors that are neither server's come back as they are. */
 export function explain(error: unknown, redisPlace: string, databasePlace: string): unknown {
   if (error instanceof SluiceError) return error;
-  return replyCode(error) ? redisError(error, redisPlace) : databaseError(error, databasePlace);
+  const fromRedis = replyCode(error) !== undefined || UNSENT.has((error as Error | undefined)?.name ?? '');
+  return fromRedis ? redisError(error, redisPlace) : databaseError(error, databasePlace);
 }

@@ -43,6 +43,7 @@ export interface VerifyParts {
 
 const PAGE = 1000;
 const CHUNK = 500;
+const NAMES = readSql(new URL('./sql/names.sql', import.meta.url));
 const LEDGER = readSql(new URL('./sql/ledger-differences.sql', import.meta.url));
 
 /**
@@ -52,27 +53,33 @@ const LEDGER = readSql(new URL('./sql/ledger-differences.sql', import.meta.url))
 export async function verify(parts: VerifyParts): Promise<Verification> {
   const check = new Check(parts);
   const inRedis = await keysInRedis(parts);
-  for (const [kind, names] of [
-    ['c', parts.definitions.counters],
-    ['p', parts.definitions.points],
-  ] as const) {
-    for (const name of Object.keys(names)) {
-      for await (const page of parts.tables.of(kind, name).keys(parts.database, name, PAGE)) {
-        for (const key of page) {
-          inRedis.delete(kind + itemOf(name, key));
-          await check.add({ kind, name, key });
-        }
+  const names = await allNames(parts);
+  for (const { kind, name } of names) {
+    for await (const page of parts.tables.of(kind, name).keys(parts.database, name, PAGE)) {
+      for (const key of page) {
+        inRedis.delete(kind + itemOf(name, key));
+        await check.add({ kind, name, key });
       }
     }
   }
-  for (const known of inRedis) {
-    const kind = known[0] as Kind;
-    const { name, key } = splitItem(known.slice(1));
-    if (name in (kind === 'c' ? parts.definitions.counters : parts.definitions.points))
-      await check.add({ kind, name, key });
-  }
+  for (const known of inRedis) await check.add({ kind: known[0] as Kind, ...splitItem(known.slice(1)) });
   await check.finish();
-  return { checked: check.checked, drift: check.drift, ledger: await ledgerDifferences(parts) };
+  return { checked: check.checked, drift: check.drift, ledger: await ledgerDifferences(parts, names) };
+}
+
+interface Named {
+  readonly kind: Kind;
+  readonly name: string;
+}
+
+/** What is defined, and what has rows without being defined any more. */
+async function allNames({ database, definitions }: VerifyParts): Promise<Named[]> {
+  const items = new Set([
+    ...Object.keys(definitions.counters).map(name => `c${name}`),
+    ...Object.keys(definitions.points).map(name => `p${name}`),
+    ...(await database.query(NAMES)).map(row => `${row.kind}${row.name}`),
+  ]);
+  return [...items].map(item => ({ kind: item[0] as Kind, name: item.slice(1) }));
 }
 
 /** Collects keys of one partition and table until a comparison is worth its statement. */
@@ -147,16 +154,16 @@ async function keysInRedis({ redis, keys }: VerifyParts): Promise<Set<string>> {
 }
 
 /** Accounts whose balance is not the sum of their entries; mapped programs have other writers and are left out. */
-async function ledgerDifferences({
-  database,
-  definitions,
-  tables,
-}: VerifyParts): Promise<LedgerDifference[]> {
+async function ledgerDifferences(
+  { database, tables }: VerifyParts,
+  names: readonly Named[],
+): Promise<LedgerDifference[]> {
   const differences: LedgerDifference[] = [];
-  for (const program of Object.keys(definitions.points)) {
-    if (tables.mapped('p', program)) continue;
+  for (const { kind, name: program } of names) {
+    if (kind === 'c' || tables.mapped('p', program)) continue;
+    const name = Buffer.from(program);
     for (let after = Buffer.alloc(0); ; ) {
-      const rows = await database.query(LEDGER, [Buffer.from(program), after, PAGE]);
+      const rows = await database.query(LEDGER, [name, name, after, PAGE, name, after, PAGE, PAGE, name]);
       for (const row of rows) {
         if (String(row.balance) === String(row.total)) continue;
         differences.push({

@@ -1,7 +1,12 @@
--- A page of a program's balances beside the sums of their ledgers. Parameters: program, account after which, rows.
-SELECT a.account, a.balance,
-  (SELECT COALESCE(SUM(e.amount), 0) FROM sluice_entries e WHERE e.program = a.program AND e.account = a.account) AS total
-FROM sluice_accounts a
-WHERE a.program = ? AND a.account > ?
-ORDER BY a.account
-LIMIT ?
+-- A page of a program's accounts, with a balance or only with entries: balance beside the sum of the ledger.
+-- Parameters: program, program, account after which, rows, program, account after which, rows, rows, program.
+SELECT k.account, COALESCE(a.balance, 0) AS balance,
+  COALESCE((SELECT SUM(e.amount) FROM sluice_entries e WHERE e.program = ? AND e.account = k.account), 0) AS total
+FROM (
+  (SELECT account FROM sluice_accounts WHERE program = ? AND account > ? ORDER BY account LIMIT ?)
+  UNION
+  (SELECT DISTINCT account FROM sluice_entries WHERE program = ? AND account > ? ORDER BY account LIMIT ?)
+  ORDER BY account LIMIT ?
+) k
+LEFT JOIN sluice_accounts a ON a.program = ? AND a.account = k.account
+ORDER BY k.account
