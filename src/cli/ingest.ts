@@ -19,6 +19,8 @@ import { type Sent, settle } from './settle.ts';
 export interface IngestOptions {
   readonly run?: string;
   readonly strict?: boolean;
+  /** How long a line is tried while a server is away, seconds. */
+  readonly patience: string;
   readonly json?: boolean;
 }
 
@@ -33,8 +35,6 @@ export interface IngestReport {
 }
 
 const CHUNK = 1000;
-/** How long a line is tried while a server is away. */
-const PATIENCE_MS = 30_000;
 const SHOWN_REJECTIONS = 100;
 
 const PROBLEMS = {
@@ -47,6 +47,8 @@ export async function runIngest(file: string, options: IngestOptions): Promise<E
   if (options.run !== undefined && !/^[^\s:]{1,200}$/.test(options.run)) {
     throw new ConfigurationError('--run must be a name of 1 to 200 characters without blanks and colons.');
   }
+  if (!/^\d+$/.test(options.patience))
+    throw new ConfigurationError('--patience must be a whole number of seconds.');
   const config = readConfig(process.env);
   const definitions = readDefinitions(config.definitionsPath);
   const { input, size } = openInput(file);
@@ -169,7 +171,7 @@ class Ingest {
     const before = this.#report.rejected;
     for (let from = 0; from < chunk.length; from += size) {
       const part = chunk.slice(from, from + size);
-      const stuck = await settle(this.#sluice, part, PATIENCE_MS, {
+      const stuck = await settle(this.#sluice, part, Number(this.#options.patience) * 1000, {
         accepted: duplicate => this.#report[duplicate ? 'duplicates' : 'accepted']++,
         rejected: (line, { code, message }) => this.#reject(line, code, message),
       });

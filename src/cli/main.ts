@@ -51,6 +51,7 @@ command(
 )
   .argument('<file>', 'NDJSON file, or - for standard input')
   .option('--run <name>', 'make NAME:line the idempotency key, so that a killed ingest can be run again')
+  .option('--patience <seconds>', 'how long a line is tried while a server is away', '30')
   .option('--strict', 'stop at the first line that is rejected, with exit code 1')
   .option('--json', 'print the report as JSON')
   .action(async (file, options) => {

@@ -1,8 +1,10 @@
 /** `sluice worker`: flushes until SIGTERM, then finishes the batch at hand and exits 0. */
+import type { Logger } from 'pino';
 import { type Config, readConfig } from '../shared/config.ts';
 import { readDefinitions } from '../shared/definitions.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
+import { packageVersion } from '../shared/version.ts';
 import { serve } from '../worker/http.ts';
 import { Worker } from '../worker/worker.ts';
 import { EXIT, type ExitCode } from './exit.ts';
@@ -10,12 +12,16 @@ import { EXIT, type ExitCode } from './exit.ts';
 /** Resolves with the exit code once the worker has stopped. Throws what `Worker.start` does. */
 export async function runWorker(config: Config = readConfig(process.env)): Promise<ExitCode> {
   const log = createLog(config.logLevel ?? 'info', 'stdout');
-  const stopped = stopSignal();
+  const stopped = stopSignal(log);
   const definitions = readDefinitions(config.definitionsPath);
   const { redis, mysql, namespace, settings } = config;
   const worker = await Worker.start({ redis, mysql, definitions, namespace, settings, log });
   const { server, port } = await listen(worker, config);
-  log.info({ namespace, partitions: settings.partitions, host: config.http.host, port }, 'worker started');
+  const { partitions } = settings;
+  log.info(
+    { version: packageVersion(), namespace, partitions, host: config.http.host, port },
+    'worker started',
+  );
   const signal = await stopped;
   log.info({ signal, deadlineMs: settings.shutdownDeadlineMs }, 'worker stops after the batch at hand');
   const inTime = await worker.stop();
@@ -45,12 +51,15 @@ async function listen(worker: Worker, { http }: Config): ReturnType<typeof serve
 const SAME_REQUEST_MS = 500;
 
 /** A signal during start counts too. One that comes later again ends the process at once. */
-function stopSignal(): Promise<NodeJS.Signals> {
+function stopSignal(log: Logger): Promise<NodeJS.Signals> {
   return new Promise(resolve => {
     let askedAt: number | undefined;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (askedAt !== undefined && performance.now() - askedAt > SAME_REQUEST_MS) process.exit(EXIT.found);
+        if (askedAt !== undefined && performance.now() - askedAt > SAME_REQUEST_MS) {
+          log.error({ signal }, 'told twice to stop; the batch at hand is left in flight for another worker');
+          process.exit(EXIT.found);
+        }
         askedAt ??= performance.now();
         resolve(signal);
       });
