@@ -5,12 +5,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
-import { afterAll, inject } from 'vitest';
+import { inject } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
 import type { DefinitionsInput } from '../../src/shared/definitions.ts';
 import { Keys } from '../../src/shared/keys.ts';
 import { migrate } from '../../src/shared/migrate.ts';
 import { Database } from '../../src/shared/mysql.ts';
+import { cleanUp } from './cleanup.ts';
 import { temporaryFolder } from './servers.ts';
 
 export type Environment = Record<string, string>;
@@ -29,12 +30,16 @@ export interface Running {
 }
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
+/** Nothing that a test started outlives the process of its file, however the test ended. */
 const children = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
 
-/** Starts a program; what still runs after the test file is killed. */
+/** Starts a program. */
 export function start(file: string, args: string[], env: Environment, cwd = project): Running {
   const child = spawn(file, args, { cwd, env: { PATH: process.env.PATH!, ...env } });
-  if (children.size === 0) afterAll(killAll);
+  child.once('close', () => children.delete(child));
   children.add(child);
   const output: Record<'stdout' | 'stderr', Buffer[]> = { stdout: [], stderr: [] };
   for (const stream of ['stdout', 'stderr'] as const)
@@ -47,11 +52,6 @@ export function start(file: string, args: string[], env: Environment, cwd = proj
     child.once('close', code => resolve({ code, stdout: text('stdout')(), stderr: text('stderr')() }));
   });
   return { child, stdout: text('stdout'), stderr: text('stderr'), ended };
-}
-
-async function killAll(): Promise<void> {
-  for (const child of children) child.kill('SIGKILL');
-  children.clear();
 }
 
 /** `sluice ARGS`, without a shell and without npm between. */
@@ -93,7 +93,7 @@ export async function workerPort(worker: Running): Promise<number> {
 
 const PARTITIONS = 4;
 
-/** An empty database and a namespace of a test file's own, with a definitions file; dropped after the file. */
+/** An empty database and a namespace of the test's own, with a definitions file; dropped after it. */
 export async function openCommandPlace(definitions: DefinitionsInput, { migrated = true } = {}) {
   const server = inject('mysqlUrl');
   const redisUrl = inject('redisUrl');
@@ -109,7 +109,7 @@ export async function openCommandPlace(definitions: DefinitionsInput, { migrated
   const config = join(folder, 'sluice.config.json');
   writeFileSync(config, JSON.stringify(definitions));
   const redis = new Redis(redisUrl);
-  afterAll(async () => {
+  cleanUp(async () => {
     redis.disconnect();
     await database.query(`DROP DATABASE ${name}`);
     await database.close();

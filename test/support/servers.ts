@@ -1,18 +1,18 @@
-/** Servers that a test file starts for itself; stopped and removed after it. */
+/** Servers that a test starts for itself; stopped and removed after it. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
 import { startMysql, startRedis } from '../../scripts/servers.ts';
+import { cleanUp } from './cleanup.ts';
 
-/** A folder that is removed after the test file. */
+/** A folder that is removed after the test. */
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+  cleanUp(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** A Redis 8 and a MySQL 9.7 of this file's own, to be stopped and started at will. */
+/** A Redis 8 and a MySQL 9.7 of the test's own, to be stopped and started at will. */
 export async function ownServers() {
   const folder = await temporaryFolder();
   const [redis, mysql] = await Promise.all([
@@ -20,7 +20,7 @@ export async function ownServers() {
     startRedis({ flavour: 'redis8', directory: join(folder, 'redis'), args: ['--appendfsync', 'always'] }),
     startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
   ]);
-  afterAll(async () => {
+  cleanUp(async () => {
     await Promise.all([redis.stop(), mysql.stop()]);
   });
   return { redis, mysql, place: { redisUrl: redis.url, mysqlUrl: mysql.url } };
