@@ -1,7 +1,7 @@
 /** An engine in this process, on the project's real servers, with a namespace and a database of its own. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, inject } from 'vitest';
+import { inject } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
 import { Aligner } from '../../src/shared/align.ts';
 import { systemClock } from '../../src/shared/clock.ts';
@@ -20,6 +20,7 @@ import { Flusher } from '../../src/worker/flush.ts';
 import { WorkerMetrics } from '../../src/worker/metrics.ts';
 import { type Seam, type Step, Store } from '../../src/worker/store.ts';
 import { Worker } from '../../src/worker/worker.ts';
+import { cleanUp } from './cleanup.ts';
 
 export const definitions = {
   counters: { views: {}, clicks: {} },
@@ -36,7 +37,7 @@ export interface Place {
 
 export type Engine = Awaited<ReturnType<typeof openEngine>>;
 
-/** Everything is closed after the test file. */
+/** Everything is closed after the test, or after the file where it was opened outside one. */
 export async function openEngine(overrides: Partial<Settings> = {}, place: Partial<Place> = {}) {
   const redisUrl = place.redisUrl ?? inject('redisUrl');
   const server = place.mysqlUrl ?? inject('mysqlUrl');
@@ -69,7 +70,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
   const inspector = new Inspector(redis, keys);
   const cold = new ColdReader(redis, 'test', database, keys, tables, aligner, settings.liveTtlMs);
   const closers: (() => Promise<unknown>)[] = [];
-  afterAll(async () => {
+  cleanUp(async () => {
     for (const close of closers.reverse()) await close();
     redis.disconnect();
     await database.query(`DROP DATABASE ${name}`);

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, inject } from 'vitest';
+import { inject } from 'vitest';
 import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/producer.ts';
 import { Aligner } from '../../src/shared/align.ts';
@@ -18,6 +18,7 @@ import { connectRedis, openRedis } from '../../src/shared/redis.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
 import type { ValueTables } from '../../src/shared/tables.ts';
 import { Worker } from '../../src/worker/worker.ts';
+import { cleanUp } from './cleanup.ts';
 import { until } from './engine.ts';
 
 /** What the servers call the refusals that docs/mapping.md explains. */
@@ -32,7 +33,7 @@ export const DATABASE_CODES = {
 export const exactCollation = () =>
   inject('mysqlFlavour') === 'mariadb' ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin';
 
-/** An empty database with Sluice's schema and these tables; dropped after the test file. */
+/** An empty database with Sluice's schema and these tables; dropped after the test that opened it. */
 export async function openDatabase(...tables: string[]) {
   const server = inject('mysqlUrl');
   const name = `m${randomBytes(6).toString('hex')}`;
@@ -44,7 +45,7 @@ export async function openDatabase(...tables: string[]) {
   const database = new Database({ url }, limits);
   await migrate(database, 1);
   for (const table of tables) await database.query(table);
-  afterAll(async () => {
+  cleanUp(async () => {
     await database.query(`DROP DATABASE ${name}`);
     await database.close();
   });
@@ -90,7 +91,7 @@ export async function openShop<const D extends DefinitionsInput>(
   const cold = new ColdReader(redis, 'test', database, keys, tables, aligner, settings.liveTtlMs);
   const inspector = new Inspector(redis, keys);
   let worker: Worker | undefined;
-  afterAll(async () => {
+  cleanUp(async () => {
     await worker?.stop();
     await sluice.close();
     redis.disconnect();

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { startMysql, startRedisTls } from '../../scripts/servers.ts';
 import { createProducer } from '../../src/producer/producer.ts';
 import { parseDefinitions } from '../../src/shared/definitions.ts';
@@ -12,6 +12,7 @@ import { Database, type MysqlLocation } from '../../src/shared/mysql.ts';
 import type { RedisLocation } from '../../src/shared/redis.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
 import { Worker } from '../../src/worker/worker.ts';
+import { cleanUp } from '../support/cleanup.ts';
 import { definitions, until } from '../support/engine.ts';
 import { readRights } from '../support/rights.ts';
 import { ownServers, temporaryFolder } from '../support/servers.ts';
@@ -58,7 +59,7 @@ it('speaks TLS to both, and refuses certificates that it cannot verify', async (
     startRedisTls({ flavour: 'redis8', directory: join(folder, 'redis') }),
     startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql'), tls: true }),
   ]);
-  afterAll(async () => {
+  cleanUp(async () => {
     await redis.stop();
     await mysql.stop();
   });

@@ -2,8 +2,9 @@
 
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { startMysql, startRedisCluster } from '../../scripts/servers.ts';
+import { cleanUp } from '../support/cleanup.ts';
 import { openEngine } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
@@ -13,7 +14,7 @@ it('spreads partitions over masters, counts exactly, reads and answers receipts'
     startRedisCluster({ flavour: 'redis8', directory: join(folder, 'redis') }),
     startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
   ]);
-  afterAll(async () => {
+  cleanUp(async () => {
     await cluster.stop();
     await mysql.stop();
   });

@@ -4,7 +4,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { cleanUp } from '../support/cleanup.ts';
 import { definitions, openEngine } from '../support/engine.ts';
 import { ownServers, temporaryFolder } from '../support/servers.ts';
 
@@ -35,7 +36,7 @@ it('keeps exact counts and flushes again within 5 s', { timeout: 120_000 }, asyn
     worker.once('exit', () => workers.delete(worker));
     return worker;
   };
-  afterAll(() => {
+  cleanUp(() => {
     for (const worker of workers) worker.kill('SIGKILL');
   });
   startWorker();
