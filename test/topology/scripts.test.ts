@@ -1,0 +1,85 @@
+// scripts/run.sh as npm calls it: the command in a checkout, signals through npm, and tests that see nothing of the
+// caller's servers.
+
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { cacheFolder } from '../../scripts/servers/binaries.ts';
+import { migrate } from '../../src/shared/migrate.ts';
+import { Database } from '../../src/shared/mysql.ts';
+import { type Environment, start, workerPort } from '../support/command.ts';
+import { ownServers, temporaryFolder } from '../support/servers.ts';
+
+const project = fileURLToPath(new URL('../../', import.meta.url));
+
+it('runs the command from any folder, and lets SIGTERM through npm', async () => {
+  const { redis, mysql } = await ownServers();
+  const limits = { connections: 1, idleTransactionSeconds: 60, lockWaitSeconds: 5 };
+  const admin = new Database({ url: `${mysql.url}/mysql` }, limits);
+  await admin.query('CREATE DATABASE app');
+  await admin.close();
+  const app = new Database({ url: `${mysql.url}/app` }, limits);
+  await migrate(app, 16);
+  const folder = await temporaryFolder();
+  writeFileSync(join(folder, 'sluice.config.json'), '{"counters":{"page_views":{}}}');
+  writeFileSync(join(folder, 'in.ndjson'), '{"counter":"page_views","key":"/"}\n');
+  const env: Environment = {
+    REDIS_URL: redis.url,
+    MYSQL_URL: `${mysql.url}/app`,
+    SLUICE_HTTP_PORT: '0',
+    SLUICE_CACHE: cacheFolder(),
+  };
+  const npm = (...args: string[]) =>
+    start('npm', ['--prefix', project, 'run', '-s', 'sluice', '--', ...args], env, folder);
+
+  const worker = npm('worker');
+  await workerPort(worker);
+  // The definitions and the input are those of the folder that npm was called in.
+  expect(await npm('ingest', '--json', 'in.ndjson').ended).toEqual({
+    code: 0,
+    stdout: '{"lines":1,"accepted":1,"duplicates":0,"rejected":0,"nextLine":2}\n',
+    stderr: '',
+  });
+  expect((await npm('drain').ended).code).toBe(0);
+  const status = await npm('status', '--json').ended;
+  expect({ code: status.code, stderr: status.stderr }).toEqual({ code: 0, stderr: '' });
+  expect(JSON.parse(status.stdout).partitions).toHaveLength(16);
+  expect((await npm('statsu').ended).code).toBe(2);
+  worker.child.kill('SIGTERM');
+  expect((await worker.ended).code).toBe(0);
+  expect(worker.stdout()).toMatch(/"signal":"SIGTERM"[^\n]*\n[^\n]*"worker stopped"/);
+  expect(String((await app.query('SELECT value FROM sluice_counters'))[0]?.value)).toBe('1');
+  await app.close();
+});
+
+it('runs the tests without the servers and settings of the shell that calls it', async () => {
+  // A checkout whose set-up is done and whose test runner prints what it is given.
+  const folder = await temporaryFolder();
+  mkdirSync(join(folder, 'scripts'));
+  mkdirSync(join(folder, 'node_modules/vitest'), { recursive: true });
+  // Copies: the scripts find their project from their own place.
+  for (const name of ['run.sh', 'lib.sh'])
+    copyFileSync(join(project, 'scripts', name), join(folder, 'scripts', name));
+  writeFileSync(join(folder, 'scripts/setup.sh'), '');
+  writeFileSync(
+    join(folder, 'node_modules/vitest/vitest.mjs'),
+    'console.log(JSON.stringify([process.argv.slice(2), process.env]));',
+  );
+  const running = start('bash', [join(folder, 'scripts/run.sh'), 'test', '--project', 'unit'], {
+    SLUICE_CACHE: folder,
+    SLUICE_NAMESPACE: 'production',
+    SLUICE_CONFIG: 'production.json',
+    REDIS_URL: 'redis://production',
+    REDIS_PASSWORD: 'production',
+    MYSQL_URL: 'mysql://production/app',
+    MYSQL_PWD: 'production',
+    UNRELATED: 'kept',
+  });
+  const { code, stdout, stderr } = await running.ended;
+  expect(code, stderr).toBe(0);
+  const [args, env] = JSON.parse(stdout);
+  expect(args).toEqual(['run', '--project', 'unit']);
+  expect(env).toMatchObject({ SLUICE_CACHE: folder, UNRELATED: 'kept' });
+  expect(Object.entries(env).filter(([name, value]) => /production/.test(`${name}${value}`))).toEqual([]);
+});
