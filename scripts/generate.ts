@@ -1,5 +1,5 @@
 // Writes the files that follow from the code: config.schema.json, and the tables of docs/configuration.md.
-// A unit test compares both with the code; run this again when it fails: node --import tsx scripts/generate.ts
+// A unit test compares both with the code; run this again when it fails: npm run generate
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
