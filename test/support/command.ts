@@ -4,14 +4,16 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
 import type { DefinitionsInput } from '../../src/shared/definitions.ts';
 import { Keys } from '../../src/shared/keys.ts';
 import { migrate } from '../../src/shared/migrate.ts';
 import { Database } from '../../src/shared/mysql.ts';
+import { openRedis } from '../../src/shared/redis.ts';
 import { cleanUp } from './cleanup.ts';
+import type { Place } from './engine.ts';
 import { temporaryFolder } from './servers.ts';
 
 export type Environment = Record<string, string>;
@@ -93,10 +95,19 @@ export async function workerPort(worker: Running): Promise<number> {
 
 const PARTITIONS = 4;
 
+interface PlaceOptions {
+  migrated?: boolean;
+  /** Other servers than the project's. */
+  servers?: Place;
+}
+
 /** An empty database and a namespace of the test's own, with a definitions file; dropped after it. */
-export async function openCommandPlace(definitions: DefinitionsInput, { migrated = true } = {}) {
-  const server = inject('mysqlUrl');
-  const redisUrl = inject('redisUrl');
+export async function openCommandPlace(
+  definitions: DefinitionsInput,
+  { migrated = true, servers }: PlaceOptions = {},
+) {
+  const server = servers?.mysqlUrl ?? inject('mysqlUrl');
+  const redisUrl = servers?.redisUrl ?? inject('redisUrl');
   const name = `c${randomBytes(6).toString('hex')}`;
   const limits = { connections: 2, idleTransactionSeconds: 60, lockWaitSeconds: 10 };
   const admin = new Database({ url: `${server}/information_schema` }, limits);
@@ -108,7 +119,7 @@ export async function openCommandPlace(definitions: DefinitionsInput, { migrated
   const folder = await temporaryFolder();
   const config = join(folder, 'sluice.config.json');
   writeFileSync(config, JSON.stringify(definitions));
-  const redis = new Redis(redisUrl);
+  const redis = openRedis({ url: redisUrl }, () => {}) as Redis;
   cleanUp(async () => {
     redis.disconnect();
     await database.query(`DROP DATABASE ${name}`);

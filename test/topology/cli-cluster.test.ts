@@ -1,0 +1,47 @@
+// The commands on Redis Cluster, whose live values have to be looked for on every master.
+
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { startMysql, startRedisCluster } from '../../scripts/servers.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { openCommandPlace } from '../support/command.ts';
+import { temporaryFolder } from '../support/servers.ts';
+
+it('ingest, status, drain and verify see all masters', async () => {
+  const folder = await temporaryFolder();
+  const [cluster, mysql] = await Promise.all([
+    startRedisCluster({ flavour: 'redis8', directory: join(folder, 'redis') }),
+    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
+  ]);
+  cleanUp(() => Promise.all([cluster.stop(), mysql.stop()]));
+  const servers = { redisUrl: cluster.url, mysqlUrl: mysql.url };
+  const place = await openCommandPlace({ points: { loyalty: {} } }, { servers });
+  const lines = Array.from(
+    { length: 400 },
+    (_, n) => `{"points":"loyalty","account":"${n}","amount":${n + 1},"id":"a"}`,
+  );
+  expect((await place.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
+  const status = JSON.parse((await place.sluice(['status', '--json'])).stdout);
+  expect(status.partitions.map((p: { pendingUpdates: number }) => p.pendingUpdates > 0)).toEqual([
+    true,
+    true,
+    true,
+    true,
+  ]);
+  // Nothing is in MySQL yet: what verify finds, it finds in Redis.
+  expect((await place.sluice(['verify', '--json'])).stdout).toBe('{"checked":400,"drift":[],"ledger":[]}\n');
+  const worker = await place.worker();
+  expect((await place.sluice(['drain'])).code).toBe(0);
+  worker.child.kill('SIGTERM');
+  expect((await worker.ended).code).toBe(0);
+  await place.database.query('DELETE FROM sluice_entries');
+  await place.database.query('DELETE FROM sluice_accounts');
+  const { code, stdout } = await place.sluice(['verify', '--json']);
+  expect(code).toBe(1);
+  const { checked, drift } = JSON.parse(stdout) as {
+    checked: number;
+    drift: { live: number; expected: number }[];
+  };
+  expect({ checked, drift: drift.length }).toEqual({ checked: 400, drift: 400 });
+  expect(drift.every(({ live, expected }) => live > 0 && expected === 0)).toBe(true);
+});
