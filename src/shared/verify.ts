@@ -10,7 +10,7 @@ import { type Database, readSql } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
 import type { ValueTables } from './tables.ts';
 
-export interface Drift {
+interface Drift {
   readonly kind: 'counter' | 'points';
   readonly name: string;
   readonly key: string;
@@ -18,7 +18,7 @@ export interface Drift {
   readonly expected: number;
 }
 
-export interface LedgerDifference {
+interface LedgerDifference {
   readonly program: string;
   readonly account: string;
   readonly balance: number;
