@@ -11,6 +11,7 @@ export interface BenchOptions {
   json: boolean;
   save: boolean;
   profile: string | undefined;
+  note: string | undefined;
   help: boolean;
 }
 
@@ -28,6 +29,7 @@ Options:
   --only a,b       some of: ${scenarios.map(scenario => scenario.name).join(', ')}
   --json           print the result as JSON
   --no-save        do not write bench/results/<date>.json
+  --note TEXT      kept with the result: what else the machine was doing
   --profile DIR    write CPU profiles of producer and worker, and Redis' command statistics, to DIR
 
 Example:
@@ -55,6 +57,7 @@ export function parseOptions(args: string[]): BenchOptions {
     json: values.json ?? false,
     save: !values['no-save'],
     profile: values.profile,
+    note: values.note,
     help: values.help ?? false,
   };
 }
@@ -71,6 +74,7 @@ function parse(args: string[]) {
         json: { type: 'boolean' },
         'no-save': { type: 'boolean' },
         profile: { type: 'string' },
+        note: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     }).values;
