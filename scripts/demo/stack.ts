@@ -114,6 +114,8 @@ export async function openStack(options: DemoOptions, screen: Screen): Promise<S
     return stack;
   } catch (error) {
     await undoAll(undo).catch(() => {});
+    // What its logs said is in the error.
+    rmSync(folder, { recursive: true, force: true });
     throw error;
   }
 }
