@@ -148,16 +148,19 @@ it('logs JSON lines without secrets, whatever goes wrong and at whatever level',
     });
 
   const wrong = 'wrong-7a1f';
+  // The level at which a command shows where its error came from.
+  const debug = { ...env, SLUICE_LOG_LEVEL: 'debug' };
   const denied = await Promise.all([
-    place.sluice(['worker'], { ...env, REDIS_PASSWORD: wrong }),
-    place.sluice(['worker'], { ...env, MYSQL_PASSWORD: wrong }),
-    place.sluice(['status'], { ...env, REDIS_URL: withUser(place.env.REDIS_URL!, wrong) }),
-    place.sluice(['migrate'], { ...env, MYSQL_URL: withUser(place.env.MYSQL_URL!, wrong) }),
-    place.sluice(['ingest', '-'], { ...env, REDIS_USERNAME: 'nobody' }),
+    place.sluice(['worker'], { ...debug, REDIS_PASSWORD: wrong }),
+    place.sluice(['worker'], { ...debug, MYSQL_PASSWORD: wrong }),
+    place.sluice(['status'], { ...debug, REDIS_URL: withUser(place.env.REDIS_URL!, wrong) }),
+    place.sluice(['migrate'], { ...debug, MYSQL_URL: withUser(place.env.MYSQL_URL!, wrong) }),
+    place.sluice(['ingest', '-'], { ...debug, REDIS_USERNAME: 'nobody' }),
   ]);
   for (const { code, stderr } of denied) {
     expect(code).toBe(2);
     expect(stderr).toMatch(/^sluice: ACCESS_DENIED: /m);
+    expect(stderr).toMatch(/^AccessDeniedError: [\s\S]*\n {4}at /m);
   }
   const said = [end, ...denied].map(outcome => outcome.stdout + outcome.stderr).join('');
   for (const secret of [SECRET, encodeURIComponent(SECRET), wrong]) expect(said).not.toContain(secret);

@@ -97,9 +97,11 @@ describe('an empty project', () => {
         target: 'es2023',
         strict: true,
         noEmit: true,
-        types: [],
-        // Types of Node are the users' to install; the declarations name them.
-        skipLibCheck: true,
+        // Types of Node are the users' to install; the declarations of the driver name them.
+        types: ['node'],
+        typeRoots: [join(project, 'node_modules/@types')],
+        // Ours and those of every dependency that ours name.
+        skipLibCheck: false,
       },
       files: ['consumer.ts'],
     };
