@@ -18,6 +18,8 @@ export default defineConfig({
         project(name, 'test/integration/**/*.test.ts', index + 1, ['test/support/start-servers.ts']),
       ),
       project('topology', 'test/topology/**/*.test.ts', 10),
+      // Measures how fast the engine recovers, so nothing else may run beside it.
+      project('fault', 'test/fault/**/*.test.ts', 12),
       project('package', 'test/package/**/*.test.ts', 11),
     ],
   },

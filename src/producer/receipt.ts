@@ -135,9 +135,20 @@ export class Progress {
   }
 }
 
-function look(waiter: Waiter, [epoch, popped, acked, quarantined]: (string | null)[]): void {
-  const { mark, kind, settle } = waiter;
+function look(waiter: Waiter, reply: (string | null)[]): void {
+  const standing = standingOf(waiter.mark, waiter.kind, reply);
+  if (standing === 'lost') waiter.settle(new PersistenceUnknownError());
+  else if (standing !== 'waiting') waiter.settle(standing);
+}
+
+/** What a partition's epoch, poppedAcked, entryAcked and quarantined say about an update with this mark. */
+export function standingOf(
+  mark: Mark,
+  kind: CheckedUpdate['kind'],
+  [epoch, popped, acked, quarantined]: readonly (string | number | null)[],
+): 'waiting' | 'reached' | 'quarantine' | 'lost' {
+  if (epoch !== mark.epoch) return 'lost';
   const reached = kind === 'c' ? Number(popped) >= mark.pushed : Number(acked) >= mark.entries;
-  if (epoch !== mark.epoch) settle(new PersistenceUnknownError());
-  else if (reached) settle(Number(quarantined) > mark.quarantined ? 'quarantine' : 'reached');
+  if (!reached) return 'waiting';
+  return Number(quarantined) > mark.quarantined ? 'quarantine' : 'reached';
 }

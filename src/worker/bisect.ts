@@ -1,5 +1,15 @@
 /** Finds the rows that MySQL refuses for their own sake, in O(k log n) attempts for k of them among n. */
 
+/** Which items to attempt next; told whether they were refused. A refused item that was attempted alone is a culprit. */
+export function* halves<Item>(items: readonly Item[]): Generator<readonly Item[], void, boolean> {
+  if (items.length === 0) return;
+  const refused = yield items;
+  if (!refused || items.length === 1) return;
+  const middle = items.length >>> 1;
+  yield* halves(items.slice(0, middle));
+  yield* halves(items.slice(middle));
+}
+
 /**
  * Attempts all items at once; where they are refused, halves them until the culprits are alone. An attempt must leave
  * nothing behind when it is refused. Items are attempted in their order.
@@ -11,18 +21,16 @@ export async function bisect<Item>(
   isRefusal: (error: unknown) => boolean,
   refuse: (item: Item, error: unknown) => Promise<void>,
 ): Promise<void> {
-  if (items.length === 0) return;
-  try {
-    await attempt(items);
-    return;
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    if (items.length === 1) {
-      await refuse(items[0]!, error);
-      return;
+  const search = halves(items);
+  for (let step = search.next(); !step.done; ) {
+    let refused = false;
+    try {
+      await attempt(step.value);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      refused = true;
+      if (step.value.length === 1) await refuse(step.value[0]!, error);
     }
+    step = search.next(refused);
   }
-  const middle = items.length >>> 1;
-  await bisect(items.slice(0, middle), attempt, isRefusal, refuse);
-  await bisect(items.slice(middle), attempt, isRefusal, refuse);
 }

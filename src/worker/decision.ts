@@ -28,15 +28,29 @@ export interface Evidence {
   oldestInJournal(): Promise<number | undefined>;
 }
 
+/** What may have to be asked before the decision is clear. */
+export type Question = keyof Evidence;
+
+/** The table, one question at a time, so that whoever asks may be slow, or a simulation. */
+export function* decideStepwise(
+  batch: Pick<Batch, 'sequence' | 'token'>,
+  watermark: Pick<Watermark, 'sequence' | 'token'>,
+): Generator<Question, Decision, boolean | number | undefined> {
+  if (batch.sequence === watermark.sequence + 1) return 'apply';
+  if (batch.sequence > watermark.sequence + 1) return 'halt-database';
+  if (batch.token === watermark.token || (yield 'recorded')) return 'skip';
+  if (!(yield 'inFlight')) return 'stop';
+  const oldest = yield 'oldestInJournal';
+  return typeof oldest !== 'number' || batch.sequence < oldest ? 'halt-redis' : 'rewind';
+}
+
 export async function decide(
   batch: Pick<Batch, 'sequence' | 'token'>,
   watermark: Pick<Watermark, 'sequence' | 'token'>,
   evidence: Evidence,
 ): Promise<Decision> {
-  if (batch.sequence === watermark.sequence + 1) return 'apply';
-  if (batch.sequence > watermark.sequence + 1) return 'halt-database';
-  if (batch.token === watermark.token || (await evidence.recorded())) return 'skip';
-  if (!(await evidence.inFlight())) return 'stop';
-  const oldest = await evidence.oldestInJournal();
-  return oldest === undefined || batch.sequence < oldest ? 'halt-redis' : 'rewind';
+  const steps = decideStepwise(batch, watermark);
+  let step = steps.next();
+  while (!step.done) step = steps.next(await evidence[step.value]());
+  return step.value;
 }
