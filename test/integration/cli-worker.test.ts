@@ -39,6 +39,37 @@ it('finishes the batch at hand on SIGTERM, and exits 0', async () => {
   expect((await place.sluice(['drain', '--timeout', '0'])).code).toBe(0);
 });
 
+it.each([
+  ['at its deadline', false, 'worker did not stop inside its deadline'],
+  ['on a second signal', true, 'told twice to stop'],
+])(
+  'leaves a batch that cannot be finished in flight %s, exits 1, and another worker writes it',
+  async (_, twice, said) => {
+    const place = await openCommandPlace(definitions);
+    // The lock wait is longer than the deadline, which is longer than the test needs for its second signal.
+    const more = { SLUICE_SHUTDOWN_DEADLINE_MS: twice ? '30000' : '700', SLUICE_LOCK_WAIT_SECONDS: '60' };
+    const worker = await place.worker(more);
+    await place.database.transaction(async connection => {
+      await connection.query("INSERT INTO sluice_counters VALUES ('page_views', '/', 41, UTC_TIMESTAMP(3))");
+      expect((await place.sluice(['ingest', '-'], {}, view('/'))).code).toBe(0);
+      const state = place.keys.state(place.keys.partitionOf('/'));
+      await until(async () => Boolean(await place.redis.hget(state, 'token')), 'a batch in flight');
+      worker.child.kill('SIGTERM');
+      await until(() => worker.stdout().includes('worker stops after'), 'the signal to arrive');
+      // Signals close together are one request, so this asks until the second one counts.
+      const again = twice ? setInterval(() => worker.child.kill('SIGTERM'), 100) : undefined;
+      const { code, stdout } = await worker.ended;
+      clearInterval(again);
+      expect(code).toBe(1);
+      expect(stdout).toContain(said);
+    });
+    await place.worker();
+    expect((await place.sluice(['drain'])).code).toBe(0);
+    const [row] = await place.database.query('SELECT value FROM sluice_counters');
+    expect(String(row?.value)).toBe('42');
+  },
+);
+
 it('needs a schema, and a port', async () => {
   const bare = await openCommandPlace(definitions, { migrated: false });
   for (const args of [['worker'], ['status'], ['ingest', '-']]) {

@@ -1,0 +1,107 @@
+// What `sluice ingest` does with each answer of a producer: count it, send the line again, or end.
+
+import { describe, expect, it } from 'vitest';
+import { type Sent, settle } from '../../src/cli/settle.ts';
+import type { ApplyResult, Sluice } from '../../src/producer/client.ts';
+import type { Update } from '../../src/shared/update.ts';
+
+const RETRYABLE = new Set([
+  'REDIS_UNAVAILABLE',
+  'REDIS_OUT_OF_MEMORY',
+  'UNKNOWN_OUTCOME',
+  'PRODUCER_OVERLOADED',
+]);
+
+/** Answers each call with the next row of codes: `ok`, `duplicate` or an error's. */
+function answering(...calls: string[][]) {
+  const sent: Update[][] = [];
+  const apply = async (updates: readonly Update[]) => {
+    sent.push([...updates]);
+    const codes = calls.shift()!;
+    expect(codes).toHaveLength(updates.length);
+    return codes.map((code): ApplyResult => {
+      const persisted = async () => {};
+      if (code === 'ok' || code === 'duplicate')
+        return { ok: true, value: 1, duplicate: code === 'duplicate', persisted };
+      return { ok: false, error: { code, message: code, retryable: RETRYABLE.has(code) } };
+    });
+  };
+  return { sluice: { apply } as unknown as Sluice, sent };
+}
+
+function listening() {
+  const heard: string[] = [];
+  const listener = {
+    accepted: (duplicate: boolean) => void heard.push(duplicate ? 'duplicate' : 'accepted'),
+    rejected: (line: number, { code }: { code: string }) => void heard.push(`${line} ${code}`),
+  };
+  return { heard, listener };
+}
+
+const view = (line: number, id?: string): Sent => ({ line, update: { counter: 'views', key: 'k', id } });
+const entry = (line: number, amount: number, account = 'a'): Sent => ({
+  line,
+  update: { points: 'loyalty', account, amount, id: String(line) },
+});
+
+describe('settle', () => {
+  it('counts what is settled and sends again only what a server refused for now', async () => {
+    const { sluice, sent } = answering(
+      ['ok', 'REDIS_UNAVAILABLE', 'INVALID_KEY', 'REDIS_OUT_OF_MEMORY', 'duplicate'],
+      ['ok', 'PRODUCER_OVERLOADED'],
+      ['ok'],
+    );
+    const { heard, listener } = listening();
+    const lines = [view(1), view(2), view(3), view(4), view(5)];
+    expect(await settle(sluice, lines, 10_000, listener)).toBeUndefined();
+    expect(heard).toEqual(['accepted', '3 INVALID_KEY', 'duplicate', 'accepted', 'accepted']);
+    expect(sent.map(call => call.length)).toEqual([5, 2, 1]);
+  });
+
+  it('repeats an unknown outcome where an id makes that safe, and ends at once where there is none', async () => {
+    const safe = answering(['UNKNOWN_OUTCOME'], ['duplicate']);
+    expect(await settle(safe.sluice, [view(1, 'x')], 10_000, listening().listener)).toBeUndefined();
+    const unsafe = answering(['ok', 'REDIS_UNAVAILABLE', 'UNKNOWN_OUTCOME', 'ok']);
+    const { heard, listener } = listening();
+    const lines = [view(1), view(2), view(3), view(4)];
+    expect(await settle(unsafe.sluice, lines, 10_000, listener)).toMatchObject({
+      error: { code: 'UNKNOWN_OUTCOME' },
+      line: 2,
+      others: 1,
+    });
+    expect(heard).toEqual(['accepted', 'accepted']);
+    expect(unsafe.sent).toHaveLength(1);
+  });
+
+  it('ends where no other line could fare better', async () => {
+    const { sluice } = answering(['ok', 'ACCESS_DENIED', 'ACCESS_DENIED']);
+    const { heard, listener } = listening();
+    expect(await settle(sluice, [view(7), view(8), view(9)], 10_000, listener)).toMatchObject({
+      error: { code: 'ACCESS_DENIED' },
+      line: 8,
+      others: 1,
+    });
+    expect(heard).toEqual(['accepted']);
+  });
+
+  it('gives up when its patience is over', async () => {
+    const { sluice } = answering(['REDIS_UNAVAILABLE']);
+    expect(await settle(sluice, [view(7)], 0, listening().listener)).toMatchObject({
+      error: { code: 'REDIS_UNAVAILABLE' },
+      line: 7,
+      others: 0,
+    });
+  });
+
+  it('judges no debit before the credits above it have arrived', async () => {
+    const { sluice, sent } = answering(
+      ['REDIS_UNAVAILABLE', 'INSUFFICIENT_POINTS', 'INSUFFICIENT_POINTS'],
+      ['ok', 'INSUFFICIENT_POINTS'],
+    );
+    const { heard, listener } = listening();
+    const lines = [entry(1, 5), entry(2, -9), entry(3, -1, 'other')];
+    expect(await settle(sluice, lines, 10_000, listener)).toBeUndefined();
+    expect(heard).toEqual(['3 INSUFFICIENT_POINTS', 'accepted', '2 INSUFFICIENT_POINTS']);
+    expect(sent[1]).toEqual([lines[0]!.update, lines[1]!.update]);
+  });
+});
