@@ -56,6 +56,15 @@ export function start(file: string, args: string[], env: Environment, cwd = proj
   return { child, stdout: text('stdout'), stderr: text('stderr'), ended };
 }
 
+/** Vitest ends its own processes without their exit handlers, so a program must not be left to those. */
+function endWithTest(running: Running): Running {
+  cleanUp(async () => {
+    running.child.kill('SIGKILL');
+    await running.ended;
+  });
+  return running;
+}
+
 /** `sluice ARGS`, without a shell and without npm between. */
 export function startSluice(args: string[], env: Environment): Running {
   return start(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], env);
@@ -163,10 +172,10 @@ export async function openCommandPlace(
     },
     sluice: (args: string[], more: Environment = {}, input: string | Buffer = '') =>
       sluice(args, { ...env, ...more }, input),
-    start: (args: string[], more: Environment = {}) => startSluice(args, { ...env, ...more }),
+    start: (args: string[], more: Environment = {}) => endWithTest(startSluice(args, { ...env, ...more })),
     /** A worker process that is up. */
     async worker(more: Environment = {}) {
-      const worker = startSluice(['worker'], { ...env, ...more });
+      const worker = endWithTest(startSluice(['worker'], { ...env, ...more }));
       return { ...worker, port: await workerPort(worker) };
     },
   };
