@@ -51,6 +51,13 @@ command(
 )
   .argument('<file>', 'NDJSON file, or - for standard input')
   .option('--run <name>', 'make NAME:line the idempotency key, so that a killed ingest can be run again')
+  .addHelpText(
+    'after',
+    '\nLines:\n  {"counter":"page_views","key":"/index.html","by":1}\n' +
+      '  {"points":"loyalty","account":"00004","amount":29,"id":"0001-1","reason":"purchase"}\n\n' +
+      'Points remember an id for ever. Counters remember it for SLUICE_IDEMPOTENCY_WINDOW_MS, and the newest\n' +
+      'SLUICE_IDEMPOTENCY_LIMIT of each partition: run a killed ingest again while that holds.',
+  )
   .option('--patience <seconds>', 'how long a line is tried while a server is away', '30')
   .option('--strict', 'stop at the first line that is rejected, with exit code 1')
   .option('--json', 'print the report as JSON')
