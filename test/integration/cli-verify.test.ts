@@ -66,3 +66,37 @@ it('sees a program whose definition is gone, and a balance that is gone', async 
     ledger: [{ program: 'loyalty', account: '2', balance: 0, sum: 5 }],
   });
 });
+
+it('compares mapped columns with live values, and leaves their ledgers alone', async () => {
+  const place = await openCommandPlace({
+    counters: { page_views: { target: { table: 'products', key: 'id', column: 'views' } } },
+    points: { loyalty: { target: { table: 'users', key: 'id', column: 'points', missing: 'insert' } } },
+  });
+  await place.database.query(
+    'CREATE TABLE products (id INT PRIMARY KEY, views BIGINT NOT NULL) ENGINE = InnoDB',
+  );
+  await place.database.query('CREATE TABLE users (id INT PRIMARY KEY, points INT NOT NULL) ENGINE = InnoDB');
+  await place.database.query('INSERT INTO products VALUES (1, 10), (2, 20), (3, 30)');
+  await place.database.query('INSERT INTO users VALUES (1, 100)');
+  const worker = await place.worker();
+  // Product 9 has no row, so its views end in quarantine, which verify counts.
+  const lines = [view('1'), view('9'), credit('1'), credit('2')];
+  expect((await place.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
+  expect((await place.sluice(['drain'])).code).toBe(0);
+  worker.child.kill('SIGTERM');
+  expect((await worker.ended).code).toBe(0);
+  expect(await place.read('page_views', '9')).toBe(1);
+  expect(await place.sluice(['verify', '--json'])).toEqual({
+    code: 0,
+    stdout: '{"checked":6,"drift":[],"ledger":[]}\n',
+    stderr: '',
+  });
+  await place.database.query('UPDATE users SET points = points + 1 WHERE id = 2');
+  const { code, stdout } = await place.sluice(['verify', '--json']);
+  expect(code).toBe(1);
+  expect(JSON.parse(stdout)).toEqual({
+    checked: 6,
+    drift: [{ kind: 'points', name: 'loyalty', key: '2', live: 5, expected: 6 }],
+    ledger: [],
+  });
+});
