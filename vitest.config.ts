@@ -14,6 +14,7 @@ export default defineConfig({
   test: {
     projects: [
       project('unit', 'test/unit/**/*.test.ts', 0),
+      project('simulation', 'test/simulation/**/*.test.ts', 12),
       ...Object.keys(pairings).map((name, index) =>
         project(name, 'test/integration/**/*.test.ts', index + 1, ['test/support/start-servers.ts']),
       ),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs one of the project's programs with the right node: run.sh demo|bench|test|sluice ARGS...
+# Runs one of the project's programs with the right node: run.sh demo|bench|simulate|test|sluice ARGS...
 # The shell is replaced by node at the end, so that signals reach it and its exit code is the caller's.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -9,8 +9,9 @@ program=${1-}
 [ $# -eq 0 ] || shift
 case $program in
   demo | sluice) purpose=$program ;;
+  simulate) purpose=sluice ;;
   bench | test) purpose='test' ;;
-  *) fail 'usage: scripts/run.sh demo|bench|test|sluice [arguments]' ;;
+  *) fail 'usage: scripts/run.sh demo|bench|simulate|test|sluice [arguments]' ;;
 esac
 if [ "$program" = demo ]; then
   # Servers that are given, or not needed at all, must not be installed.
@@ -32,6 +33,10 @@ case $program in
   demo)
     cd "$project"
     exec node "${tsx[@]}" scripts/demo.ts "$@"
+    ;;
+  simulate)
+    cd "$project"
+    exec node "${tsx[@]}" scripts/simulate.ts "$@"
     ;;
   bench)
     cd "$project"

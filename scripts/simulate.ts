@@ -1,0 +1,51 @@
+/**
+ * Runs schedules of the simulation and prints the first that fails with its trace; `npm run simulate -- --help`.
+ * One seed is one schedule, always the same: `--seed S --schedules 1 --trace` shows what happens in it.
+ */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { BUGS, type Bug, FINDINGS, type Finding } from '../test/simulation/bugs.ts';
+import { runSchedule } from '../test/simulation/schedule.ts';
+
+function whole(text: string): number {
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 0) throw new InvalidArgumentError('Not a whole number.');
+  return number;
+}
+
+const program = new Command('simulate')
+  .description('Runs the protocol against modelled servers, broken in every way that a seed can think of.')
+  .option('--seed <number>', 'first seed', whole, 1)
+  .option('--schedules <number>', 'how many schedules; each has the next seed', whole, 1)
+  .option('--trace', 'print what happens even where nothing is wrong')
+  .addOption(new Option('--bug <name>', 'reintroduce a bug').choices(Object.keys(BUGS)))
+  .addOption(
+    new Option('--finding <name>', 'look for what is known to be found').choices(Object.keys(FINDINGS)),
+  )
+  .parse();
+interface Flags {
+  seed: number;
+  schedules: number;
+  trace?: boolean;
+  bug?: Bug;
+  finding?: Finding;
+}
+const options = program.opts<Flags>();
+const what = {
+  bugs: options.bug ? { [options.bug]: true } : {},
+  strict: options.finding ? { [options.finding]: true } : {},
+};
+
+const started = performance.now();
+for (let at = 0; at < options.schedules; at++) {
+  const seed = options.seed + at;
+  const trace = options.trace ? (line: string) => console.log(line) : undefined;
+  const wrong = runSchedule(seed, trace ? { ...what, trace } : what);
+  if (!wrong) continue;
+  // The same seed again, this time with its trace: the schedule is the same to the last step.
+  if (!trace) runSchedule(seed, { ...what, trace: line => console.log(line) });
+  console.log(`seed ${seed}: ${wrong}`);
+  process.exit(1);
+}
+const seconds = (performance.now() - started) / 1000;
+const rate = Math.round(options.schedules / seconds);
+console.log(`${options.schedules} schedules from seed ${options.seed}, nothing wrong, ${rate} a second`);

@@ -1,0 +1,106 @@
+/** apply.lua as one step of the model: checks a micro-batch in order, then writes. */
+import { liveKey, liveValue, NO_SUM, type State } from './redis.ts';
+import { limits, OUT_OF_MEMORY, type World } from './world.ts';
+
+const SAFE = Number.MAX_SAFE_INTEGER;
+
+/** One update of the call, in the six arguments that `encodeGroups` makes of it. */
+interface Argument {
+  readonly kind: 'c' | 'p';
+  readonly item: string;
+  readonly amount: number;
+  /** A counter's number of updates, an account's floor. */
+  readonly detail: number;
+  readonly id: string;
+  readonly payload: string;
+  readonly uids: readonly number[];
+}
+
+/** @param uids which updates each group is made of, for the checker */
+export function apply(
+  world: World,
+  requestId: string,
+  deadline: number,
+  args: readonly (string | number)[],
+  uids: readonly (readonly number[])[],
+): string {
+  const { now, redis, bugs } = world;
+  if (redis.full) throw OUT_OF_MEMORY;
+  const data = redis.data;
+  const remembered = data.requests.get(requestId);
+  if (remembered && remembered.expires >= now && !bugs.noRequestId) return remembered.reply;
+  if (now > deadline) return `late ${now}`;
+  const { state } = data;
+  if (!state) return `absent ${now}`;
+
+  const replies: string[] = [];
+  let accepted = 0;
+  for (let at = 0, group = 0; at < args.length; at += 6, group++) {
+    const argument: Argument = {
+      kind: args[at] as 'c' | 'p',
+      item: String(args[at + 1]),
+      amount: Number(args[at + 2]),
+      detail: Number(args[at + 3]),
+      id: String(args[at + 4]),
+      payload: String(args[at + 5]),
+      uids: uids[group]!,
+    };
+    const before = state.updates;
+    replies.push(applyOne(world, state, argument));
+    accepted += state.updates - before;
+  }
+  let armed = 0;
+  if (accepted > 0 && data.armedUntil < now) {
+    armed = 1;
+    data.armedUntil = world.bugs.lostWakeUp ? Number.POSITIVE_INFINITY : now + limits.leaseMs;
+  }
+  const { epoch, pushed, entryNext, quarantined } = state;
+  const reply = `ok ${now} ${epoch} ${armed} ${pushed} ${entryNext} ${quarantined} ${state.sequence} ${replies.join(' ')}`;
+  data.requests.set(requestId, { reply, expires: Math.max(now + 1, deadline) });
+  return reply;
+}
+
+/** Decides one update against the running state; its result token. */
+function applyOne(world: World, state: State, argument: Argument): string {
+  const { kind, item, amount, detail, id, payload, uids } = argument;
+  const { now } = world;
+  const data = world.redis.data;
+  const idName = id === '' ? undefined : `${kind}${item} ${id}`;
+  const content = kind === 'c' ? String(amount) : payload;
+  const known = idName === undefined ? undefined : data.ids.get(idName);
+  if (known !== undefined) {
+    const space = known.indexOf(' ');
+    return known.slice(space + 1) === content ? `d${known.slice(0, space)}` : 'r';
+  }
+  const hash = kind === 'c' ? data.counters : data.accounts;
+  const pending = hash.get(item);
+  const key = liveKey(kind, state.epoch, item);
+  const live = liveValue(data, now, key);
+  const sum = (pending?.sum ?? 0) + amount;
+  const value = live === undefined ? undefined : live + amount;
+  if (kind === 'p' && value === undefined) return 'n';
+  if (kind === 'p' && amount < 0 && value! < detail) return `f${live}`;
+  if (Math.abs(sum) > SAFE || Math.abs(value ?? 0) > SAFE) return 'x';
+
+  const reply = value === undefined ? '-' : String(value);
+  const before = pending ?? NO_SUM;
+  const count = kind === 'c' ? detail : 1;
+  hash.set(item, { sum, count: before.count + count, uids: [...before.uids, ...uids] });
+  state.updates += count;
+  if (value !== undefined) data.live.set(key, { value, expires: now + limits.liveTtlMs });
+  if (kind === 'c') {
+    if (!pending) {
+      data.order.push({ time: now, item });
+      state.pushed++;
+    }
+    if (idName !== undefined)
+      data.counterIds.push({ expires: now + limits.idempotencyWindowMs, name: idName });
+  } else {
+    const number = state.entryNext++;
+    data.entries.set(number, { number, time: now, item, amount, id, uid: uids[0]! });
+    data.entryIds.push(idName!);
+  }
+  if (idName !== undefined) data.ids.set(idName, `${reply} ${content}`);
+  world.checker.onApplied(world, uids);
+  return reply;
+}

@@ -1,0 +1,38 @@
+/** Ten ways to break the protocol, each a flag of the model: the checker must catch every one of them. */
+
+export const BUGS = {
+  ackBeforeCommit: 'acknowledges a batch before MySQL has committed it',
+  noWatermark: 'applies every batch that it holds, without comparing it with the watermark',
+  lostWakeUp: 'a lease that never ends, and no sweep',
+  noRequestId: 'a call that is sent again is applied again',
+  clearBeforeClaim: 'deletes what is pending, then puts it in flight',
+  sweepPendingOnly: 'the sweep looks at what is pending, not at the batch in flight',
+  barrierElsewhere: 'waits for the replica on a connection that did not claim',
+  coldReadNumbers: 'a cold read compares sequence numbers, not tokens',
+  lateArithmetic: 'corrects the live value of a late duplicate instead of deleting it',
+  quarantineAfterCommit: 'writes to quarantine after the commit, in a statement of its own',
+} as const;
+
+export type Bug = keyof typeof BUGS;
+export type Bugs = Readonly<Partial<Record<Bug, boolean>>>;
+
+/**
+ * What the simulation found in the protocol as it is implemented, and the schedules of CI therefore leave out. Asked for,
+ * the checker sees each; mended, it belongs to what every schedule is checked for.
+ */
+export const FINDINGS = {
+  errorAfterResend:
+    'an error of Redis to a call that was sent twice says "nothing was applied" though the first was',
+  receiptOfDuplicate:
+    'a call whose id was used before gets a receipt that says persisted though the first is in quarantine',
+  receiptAfterLoss:
+    'a receipt says persisted for an update that Redis lost, where only pending updates were lost',
+  uncountedRewind:
+    'a rewind whose first attempt is rolled back (an entry was in the ledger already) is counted nowhere',
+  uncountedAdoption:
+    'counters count twice without a rewind being counted, where Redis adopted the watermark after a loss',
+  quarantinedTwice: 'an id used again while its entry is in quarantine counts twice',
+} as const;
+
+export type Finding = keyof typeof FINDINGS;
+export type Findings = Readonly<Partial<Record<Finding, boolean>>>;

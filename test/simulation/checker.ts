@@ -1,0 +1,230 @@
+/**
+ * What must hold after every step and at the end. It sees everything: which updates every sum is made of, what Redis has
+ * accepted, what MySQL has committed. A violation is thrown, and ends the schedule.
+ */
+import type { Watermark } from '../../src/shared/watermark.ts';
+import type { Findings } from './bugs.ts';
+import type { LedgerRow } from './mysql.ts';
+import { liveKey, type RedisData } from './redis.ts';
+import type { Asked, Users } from './users.ts';
+import { limits, MOST_UPDATES, type World } from './world.ts';
+
+export class Violation extends Error {}
+
+export class Checker {
+  users!: Users;
+  readonly #strict: Findings;
+  readonly #places = new Uint8Array(MOST_UPDATES);
+  readonly #accepted = new Uint8Array(MOST_UPDATES);
+  readonly #acceptedAt: number[] = new Array(MOST_UPDATES).fill(0);
+  readonly #taken = new Uint8Array(MOST_UPDATES);
+  /** Updates whose claim Redis has lost: without the barrier they may count twice. */
+  readonly #exposed = new Uint8Array(MOST_UPDATES);
+  #lossEpoch: string | undefined;
+  #lost = false;
+  /** Accounts whose live value was too high for a while, as an id was used again after its window. */
+  readonly #late = new Set<string>();
+
+  constructor(strict: Findings) {
+    this.#strict = strict;
+  }
+
+  /** An update is applied once; under the same id again only where the window of the id is over. */
+  onApplied(world: World, uids: readonly number[]): void {
+    const { data } = world.redis;
+    for (const uid of uids) {
+      const { identity, update } = this.users.asked[uid]!;
+      if (data.accepted[uid]) fail(`update ${uid} is applied twice`);
+      if (update.id !== '') this.#checkRepeat(world, uid, identity);
+      data.accepted[uid] = 1;
+      this.#accepted[uid] = 1;
+      this.#acceptedAt[uid] = world.now;
+      if (update.amount < 0 && update.kind === 'p') this.#checkFloor(data, update.item, update.floor);
+    }
+  }
+
+  #checkRepeat(world: World, uid: number, identity: number): void {
+    for (const other of this.users.asked) {
+      if (other.identity !== identity || other.uid === uid || !world.redis.data.accepted[other.uid]) continue;
+      if (world.now - this.#acceptedAt[other.uid]! < limits.idempotencyWindowMs)
+        fail(`update ${uid} is applied under the id of update ${other.uid}, inside the window`);
+      this.#late.add(other.update.item);
+    }
+  }
+
+  /** Everything accepted, each id once, never leads below the floor. */
+  #checkFloor(data: RedisData, item: string, floor: number): void {
+    if (this.#late.has(item) || this.#lost) return;
+    let balance = 0;
+    for (const { uid, update } of this.users.asked)
+      if (update.item === item && data.accepted[uid]) balance += update.amount;
+    if (balance < floor) fail(`a debit took ${item} to ${balance}, below its floor`);
+  }
+
+  onTaken(data: RedisData, uids: readonly number[]): void {
+    for (const uid of uids) {
+      data.taken[uid] = 1;
+      this.#taken[uid] = 1;
+    }
+  }
+
+  /** Redis is another one now: what it does not know any more is lost, and only that. */
+  onLoss(world: World): void {
+    const { data } = world.redis;
+    this.#lost = true;
+    this.#lossEpoch = data.state?.epoch ?? '';
+    for (let uid = 0; uid < MOST_UPDATES; uid++)
+      if (this.#taken[uid] && !data.taken[uid]) this.#exposed[uid] = 1;
+  }
+
+  onAcknowledged({ uid, identity, state }: Asked): void {
+    const applied = this.users.asked.some(
+      other =>
+        other.identity === identity &&
+        (other.uid === uid || state === 'duplicate') &&
+        this.#accepted[other.uid],
+    );
+    if (!applied) fail(`update ${uid} is acknowledged, but was never applied`);
+  }
+
+  onRefused(world: World, { uid }: Asked, sentTwice: boolean): void {
+    if (world.redis.data.accepted[uid] && (!sentTwice || this.#strict.errorAfterResend))
+      fail(`update ${uid} failed for certain, but was applied`);
+  }
+
+  /** A value is loaded from MySQL as it is now, or as no loss has changed it since. */
+  onLoaded(world: World, read: Watermark, kind: 'c' | 'p', item: string, value: number): void {
+    const now = world.mysql.watermark;
+    if (this.#lost && (read.sequence !== now.sequence || read.token !== now.token)) return;
+    if (this.#isToBeDeleted(world, item)) return;
+    const expected = this.#sumOf(world, kind, item);
+    if (value !== expected) fail(`cold read of ${item} gave ${value}, not ${expected}`);
+  }
+
+  onReceipt(world: World, asked: Asked, said: string): void {
+    if (said !== 'reached' && said !== 'quarantine') return;
+    const { data } = world.redis;
+    const { written, quarantined } = world.mysql;
+    if (this.#lost && !data.accepted[asked.uid] && !this.#strict.receiptAfterLoss) return;
+    for (const other of this.users.asked) {
+      const same = other.identity === asked.identity;
+      if (same && written[other.uid]) return;
+      const known = asked.state === 'duplicate' && !this.#strict.receiptOfDuplicate;
+      if (same && quarantined[other.uid] && (said === 'quarantine' || known)) return;
+    }
+    // Where Redis lost the first of two, the second says nothing about it.
+    if (this.#lost && asked.state === 'duplicate' && !this.#strict.receiptAfterLoss) return;
+    fail(`receipt of update ${asked.uid} says ${said}, but it is not in MySQL`);
+  }
+
+  /** Each row of the ledger follows from the one before; an id has one row. */
+  onLedgerRow(world: World, row: LedgerRow): void {
+    const { ledger, ledgerIds } = world.mysql;
+    if (ledgerIds.has(`${row.item} ${row.id}`)) fail(`${row.item} has two ledger rows under id ${row.id}`);
+    const before = ledger.findLast(({ item }) => item === row.item)?.balanceAfter ?? 0;
+    if (row.balanceAfter !== before + row.amount)
+      fail(`ledger of ${row.item} jumps from ${before} to ${row.balanceAfter}`);
+  }
+
+  /** After every step that a server took. */
+  check(world: World): void {
+    this.#checkPlaces(world);
+    this.#checkLive(world);
+  }
+
+  /** Every update accepted is in one place: pending, in flight and not committed, in MySQL, in quarantine, left out. */
+  #checkPlaces(world: World): void {
+    const { data } = world.redis;
+    const { mysql, barrier } = world;
+    const places = this.#places;
+    for (let uid = 0; uid < this.users.asked.length; uid++)
+      places[uid] = mysql.written[uid]! + mysql.quarantined[uid]! + mysql.leftOut[uid]!;
+    for (const { uids } of data.counters.values()) for (const uid of uids) places[uid]!++;
+    const { state } = data;
+    if (state) {
+      const committed = mysql.journal.has(state.token);
+      if (!committed)
+        for (const { uids } of data.flightCounters.values()) for (const uid of uids) places[uid]!++;
+      for (const { number, uid } of data.entries.values())
+        if (!committed || number >= state.entryClaimed) places[uid]!++;
+    }
+    for (let uid = 0; uid < this.users.asked.length; uid++) {
+      const found = places[uid]!;
+      if (found === data.accepted[uid] && !this.#lost) continue;
+      const least = data.accepted[uid]!;
+      const most = this.#exposed[uid] && least && !barrier ? 2 : this.#accepted[uid]!;
+      if (found < least) fail(`update ${uid} is nowhere`);
+      if (found > most) fail(`update ${uid} is in ${found} places`);
+    }
+  }
+
+  #checkLive(world: World): void {
+    const { data } = world.redis;
+    const { state, live } = data;
+    if (!state || live.size === 0) return;
+    // After a loss the live values are as old as what is left, until the epoch discards them.
+    if (this.#lost && !world.barrier && state.epoch === this.#lossEpoch) return;
+    for (const { kind, item } of this.users.keys) {
+      const found = live.get(liveKey(kind, state.epoch, item));
+      if (!found || found.expires < world.now || this.#isToBeDeleted(world, item)) continue;
+      const expected = this.#sumOf(world, kind, item);
+      if (found.value !== expected) fail(`live value of ${item} is ${found.value}, not ${expected}`);
+    }
+  }
+
+  /** Between a commit that left out a late duplicate and the acknowledgement, which deletes the live value. */
+  #isToBeDeleted(world: World, item: string): boolean {
+    const { state } = world.redis.data;
+    const late = state && world.mysql.journal.get(state.token)?.outcome.late;
+    return late?.some(one => one.item === item) ?? false;
+  }
+
+  /** MySQL + quarantine + in flight and not committed + pending. */
+  #sumOf(world: World, kind: 'c' | 'p', item: string): number {
+    const { data } = world.redis;
+    const { values, aside, journal } = world.mysql;
+    const pending = (kind === 'c' ? data.counters : data.accounts).get(item)?.sum ?? 0;
+    const committed = data.state !== undefined && journal.has(data.state.token);
+    const flight = committed
+      ? 0
+      : ((kind === 'c' ? data.flightCounters : data.flightAccounts).get(item)?.sum ?? 0);
+    return (values.get(item) ?? 0) + (aside.get(item) ?? 0) + flight + pending;
+  }
+
+  /** When everything has drained: what is acknowledged is in MySQL or in quarantine, once. */
+  checkEnd(world: World): void {
+    const { values, ledger, written, quarantined } = world.mysql;
+    const sums = new Map<string, number>();
+    const entries = new Map<string, number>();
+    let doubled = false;
+    for (const { uid, identity, update } of this.users.asked) {
+      const times = written[uid]!;
+      if (times === 0 && quarantined[uid] === 0) continue;
+      if (update.kind === 'c' && times > 1) doubled = true;
+      sums.set(update.item, (sums.get(update.item) ?? 0) + times * update.amount);
+      if (update.kind === 'c') continue;
+      // Quarantine has no unique key: a loss without the barrier puts an entry there twice.
+      const again = this.#exposed[uid] && !world.barrier && !this.#strict.quarantinedTwice;
+      const aside = again ? Math.min(1, quarantined[uid]!) : quarantined[uid]!;
+      const count = times + aside;
+      entries.set(`${identity}`, (entries.get(`${identity}`) ?? 0) + count);
+    }
+    for (const [item, sum] of sums)
+      if (sum !== (values.get(item) ?? 0)) fail(`${item} is ${values.get(item)} in MySQL, not ${sum}`);
+    for (const [identity, count] of entries) if (count > 1) fail(`id ${identity} counts ${count} times`);
+    for (const [item, value] of values) {
+      if (!item.startsWith('loyalty:')) continue;
+      const total = ledger.reduce((sum, row) => sum + (row.item === item ? row.amount : 0), 0);
+      if (total !== value) fail(`the ledger of ${item} sums up to ${total}, its balance is ${value}`);
+    }
+    const { rewinds, rewound, adoptions } = world.counted;
+    const strict = this.#strict;
+    const known = (strict.uncountedRewind ? 0 : rewound) + (strict.uncountedAdoption ? 0 : adoptions);
+    if (doubled && rewinds + known === 0)
+      fail('counters count twice after a loss, and no rewind was counted');
+  }
+}
+
+export function fail(what: string): never {
+  throw new Violation(what);
+}

@@ -1,0 +1,116 @@
+/** Transactions and what both sides do with the watermark: `Database.transaction`, `Aligner` and `ColdReader` as steps. */
+import type { Watermark } from '../../src/shared/watermark.ts';
+import {
+  BLOCKED,
+  closeSession,
+  commit,
+  lockWatermark,
+  openSession,
+  rollback,
+  type Session,
+  use,
+} from './mysql.ts';
+import { adopt, type ColdValue, type LoadReply, load } from './shared-scripts.ts';
+import { type Process, redis, type Steps, sql, token, type World } from './world.ts';
+
+/** Commits what `body` wrote; rolls back where it throws; closes the session where either fails. */
+export function* transaction<Result>(
+  world: World,
+  me: Process,
+  body: (session: Session) => Steps<Result>,
+): Steps<Result> {
+  const session = openSession(world, me.name);
+  let result: Result;
+  try {
+    result = yield* body(session);
+  } catch (error) {
+    try {
+      yield* sql(session, 'rollback', () => rollback(world.mysql, session));
+    } catch {
+      closeSession(world.mysql, session);
+    }
+    throw error;
+  }
+  yield* sql(session, 'commit', () => commit(world, session));
+  return result;
+}
+
+export function* locked(world: World, session: Session, mode: 'update' | 'share'): Steps<Watermark> {
+  return yield* sql(
+    session,
+    `lock watermark (${mode})`,
+    () => lockWatermark(world, session, mode) as Watermark,
+  );
+}
+
+export { BLOCKED };
+
+class Contested {
+  readonly code = 'CONTESTED';
+}
+const CONTESTED = new Contested();
+
+/** `Aligner.align`. */
+export function* align(world: World, me: Process): Steps<'aligned' | 'adopted' | 'contested'> {
+  try {
+    return yield* transaction(world, me, function* (session) {
+      const watermark = yield* locked(world, session, 'update');
+      const seen = yield* redis('read state', () => {
+        const { state } = world.redis.data;
+        return state && { epoch: state.epoch, sequence: state.sequence, token: state.token };
+      });
+      const sequence = seen?.sequence ?? 0;
+      if (seen && sequence > watermark.sequence + (seen.token ? 1 : 0)) throw HALTED;
+      const behind = !seen?.token && sequence < watermark.sequence;
+      if (seen && seen.epoch === watermark.epoch && !behind) return 'aligned';
+      const epoch = token(world, 'e');
+      yield* sql(session, 'update epoch', () => {
+        use(world, session).watermark = { ...watermark, epoch };
+      });
+      const done = yield* redis('adopt', () => adopt(world, seen?.epoch ?? '', epoch, watermark.sequence));
+      if (!done) throw CONTESTED;
+      if (seen || watermark.sequence > 0) world.counted.adoptions++;
+      return 'adopted' as const;
+    });
+  } catch (error) {
+    if (error === CONTESTED) return 'contested';
+    throw error;
+  }
+}
+
+/** `PartitionHaltedError`: nothing in these schedules may lead there. */
+export const HALTED = { code: 'DATABASE_WENT_BACK' } as const;
+export const UNSETTLED = { code: 'READ_UNSETTLED' } as const;
+
+const PLAIN_TRIES = 2;
+const TRIES = 8;
+
+/** `ColdReader.load` for one key. */
+export function* loadCold(world: World, me: Process, kind: 'c' | 'p', item: string): Steps<number> {
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    const held = attempt >= PLAIN_TRIES;
+    const reply = held
+      ? yield* transaction(world, me, function* (session) {
+          yield* locked(world, session, 'share');
+          return yield* loadOnce(world, session, kind, item);
+        })
+      : yield* loadOnce(world, openSession(world, me.name), kind, item);
+    if (reply.status === 'ok') return reply.value;
+    if (reply.status === 'again' && reply.why === 'ahead' && held) {
+      yield* align(world, me);
+      throw UNSETTLED;
+    }
+    if (reply.status === 'absent' || held) yield* align(world, me);
+  }
+  throw UNSETTLED;
+}
+
+function* loadOnce(world: World, session: Session, kind: 'c' | 'p', item: string): Steps<LoadReply> {
+  const { mysql } = world;
+  const row = yield* sql(session, 'read value and watermark', () => ({
+    watermark: mysql.watermark,
+    value: (mysql.values.get(item) ?? 0) + (mysql.aside.get(item) ?? 0),
+  }));
+  const cold: ColdValue = { kind, item, value: row.value };
+  return yield* redis('load', () => load(world, row.watermark, cold));
+}

@@ -1,0 +1,209 @@
+/**
+ * MySQL as one partition sees it: rows, the lock on the watermark, transactions under READ COMMITTED. What a transaction
+ * writes stands in its draft until the commit, which nobody else can see and which a lost connection throws away.
+ */
+import type { Watermark } from '../../src/shared/watermark.ts';
+import type { Entry } from './redis.ts';
+import { LOCK_WAIT, LOST_MYSQL, limits, MOST_UPDATES, REFUSED, type World } from './world.ts';
+
+export interface LedgerRow {
+  readonly item: string;
+  readonly id: string;
+  readonly amount: number;
+  readonly balanceAfter: number;
+}
+
+export interface Refused {
+  readonly item: string;
+  readonly amount: number;
+  readonly uids: readonly number[];
+}
+
+export interface Outcome {
+  readonly late: readonly { item: string; amount: number }[];
+  readonly quarantined: number;
+}
+
+interface JournalRow {
+  readonly sequence: number;
+  readonly outcome: Outcome;
+}
+
+export interface Mysql {
+  readonly values: Map<string, number>;
+  readonly ledger: LedgerRow[];
+  /** The unique key: item and id. */
+  readonly ledgerIds: Set<string>;
+  /** Sums of what is in quarantine, by item. */
+  readonly aside: Map<string, number>;
+  watermark: Watermark;
+  readonly journal: Map<string, JournalRow>;
+  /** Who holds the watermark's row for writing, and who for reading. */
+  holder: Session | undefined;
+  readonly sharers: Set<Session>;
+  /** The checker's: how often each update stands in the values, in quarantine, was left out as a late duplicate. */
+  readonly written: Uint8Array;
+  readonly quarantined: Uint8Array;
+  readonly leftOut: Uint8Array;
+}
+
+interface Draft {
+  values: Map<string, number>;
+  ledger: LedgerRow[];
+  aside: Refused[];
+  late: number[];
+  written: number[];
+  journal: { token: string; row: JournalRow } | undefined;
+  watermark: Watermark | undefined;
+}
+
+export interface Session {
+  readonly owner: string;
+  open: boolean;
+  draft: Draft | undefined;
+  lastUsed: number;
+  waitingSince: number | undefined;
+}
+
+export const BLOCKED = Symbol('waits for a row lock');
+
+export function openMysql(): Mysql {
+  return {
+    values: new Map(),
+    ledger: [],
+    ledgerIds: new Set(),
+    aside: new Map(),
+    watermark: { sequence: 0, token: '', epoch: 'migrated' },
+    journal: new Map(),
+    holder: undefined,
+    sharers: new Set(),
+    written: new Uint8Array(MOST_UPDATES),
+    quarantined: new Uint8Array(MOST_UPDATES),
+    leftOut: new Uint8Array(MOST_UPDATES),
+  };
+}
+
+export function openSession(world: World, owner: string): Session {
+  return { owner, open: true, draft: undefined, lastUsed: world.now, waitingSince: undefined };
+}
+
+/** The server's view of a lost connection: rolled back, locks free. */
+export function closeSession(mysql: Mysql, session: Session): void {
+  session.open = false;
+  rollback(mysql, session);
+}
+
+export function rollback(mysql: Mysql, session: Session): void {
+  session.draft = undefined;
+  if (mysql.holder === session) mysql.holder = undefined;
+  mysql.sharers.delete(session);
+}
+
+/** The session's `wait_timeout`: a silent session is closed, which frees its locks. */
+function expire(world: World, session: Session | undefined): void {
+  if (session?.open && world.now - session.lastUsed > limits.idleTransactionMs)
+    closeSession(world.mysql, session);
+}
+
+/** Every statement begins here. */
+export function use(world: World, session: Session): Draft {
+  expire(world, session);
+  if (!session.open) throw LOST_MYSQL;
+  session.lastUsed = world.now;
+  session.draft ??= {
+    values: new Map(),
+    ledger: [],
+    aside: [],
+    late: [],
+    written: [],
+    journal: undefined,
+    watermark: undefined,
+  };
+  return session.draft;
+}
+
+/** `SELECT ... FOR UPDATE` (or a share lock) on the watermark's row. */
+export function lockWatermark(
+  world: World,
+  session: Session,
+  mode: 'update' | 'share',
+): Watermark | typeof BLOCKED {
+  const { mysql } = world;
+  use(world, session);
+  expire(world, mysql.holder);
+  for (const sharer of mysql.sharers) expire(world, sharer);
+  const others = mysql.sharers.size - (mysql.sharers.has(session) ? 1 : 0);
+  const free = (mysql.holder === undefined || mysql.holder === session) && (mode === 'share' || others === 0);
+  if (!free) {
+    session.waitingSince ??= world.now;
+    if (world.now - session.waitingSince <= limits.lockWaitMs) return BLOCKED;
+    session.waitingSince = undefined;
+    throw LOCK_WAIT;
+  }
+  session.waitingSince = undefined;
+  if (mode === 'share') mysql.sharers.add(session);
+  else mysql.holder = session;
+  return mysql.watermark;
+}
+
+/** What MySQL refuses for its own sake: a constraint on a counter's row, a trigger on an entry. */
+export const BAD_COUNTER = 'views:bad';
+export const BAD_AMOUNT = 7;
+
+export function addCounters(
+  world: World,
+  session: Session,
+  sums: readonly { item: string; sum: number; uids: readonly number[] }[],
+): void {
+  const draft = use(world, session);
+  if (sums.some(({ item }) => item === BAD_COUNTER)) throw REFUSED;
+  for (const { item, sum, uids } of sums) {
+    draft.values.set(item, (draft.values.get(item) ?? world.mysql.values.get(item) ?? 0) + sum);
+    draft.written.push(...uids);
+  }
+}
+
+/** Balances, then ledger rows, whose unique key and trigger may refuse them: all or nothing. */
+export function addEntries(
+  world: World,
+  session: Session,
+  entries: readonly Entry[],
+  duplicate: unknown,
+): void {
+  const draft = use(world, session);
+  const { mysql } = world;
+  for (const { item, id, amount } of entries) {
+    if (mysql.ledgerIds.has(`${item} ${id}`)) throw duplicate;
+    if (amount === BAD_AMOUNT) throw REFUSED;
+  }
+  for (const { item, id, amount, uid } of entries) {
+    const balanceAfter = (draft.values.get(item) ?? mysql.values.get(item) ?? 0) + amount;
+    draft.values.set(item, balanceAfter);
+    draft.ledger.push({ item, id, amount, balanceAfter });
+    draft.written.push(uid);
+  }
+}
+
+export function putAside(world: World, session: Session, refused: Refused): void {
+  use(world, session).aside.push(refused);
+}
+
+export function commit(world: World, session: Session): void {
+  const { mysql, checker } = world;
+  const draft = use(world, session);
+  for (const [item, value] of draft.values) mysql.values.set(item, value);
+  for (const row of draft.ledger) {
+    checker.onLedgerRow(world, row);
+    mysql.ledger.push(row);
+    mysql.ledgerIds.add(`${row.item} ${row.id}`);
+  }
+  for (const refused of draft.aside) {
+    mysql.aside.set(refused.item, (mysql.aside.get(refused.item) ?? 0) + refused.amount);
+    for (const uid of refused.uids) mysql.quarantined[uid]!++;
+  }
+  for (const uid of draft.written) mysql.written[uid]!++;
+  for (const uid of draft.late) mysql.leftOut[uid]!++;
+  if (draft.journal) mysql.journal.set(draft.journal.token, draft.journal.row);
+  if (draft.watermark) mysql.watermark = draft.watermark;
+  rollback(mysql, session);
+}

@@ -1,0 +1,149 @@
+/** A producer process with its users: micro-batches, calls with a request id and a deadline, receipts, cold reads. */
+import type { Accepted, Mark, Waiting } from '../../src/producer/apply.ts';
+import {
+  encodeGroups,
+  type Group,
+  groupUpdates,
+  parseReply,
+  refusal,
+} from '../../src/producer/micro-batch.ts';
+import { standingOf } from '../../src/producer/receipt.ts';
+import { apply } from './apply-script.ts';
+import { align, loadCold } from './database.ts';
+import { addJob, read } from './shared-scripts.ts';
+import type { Asked, Users } from './users.ts';
+import { limits, OUT_OF_MEMORY, type Process, redis, type Steps, sleep, token, type World } from './world.ts';
+
+/** What the model throws where the producer would give an error of the catalogue. */
+const UNKNOWN = { code: 'UNKNOWN_OUTCOME' } as const;
+const UNAVAILABLE = { code: 'REDIS_UNAVAILABLE' } as const;
+/** The same error, for a call that a lost connection had sent twice. */
+const UNAVAILABLE_RESENT = { code: 'REDIS_UNAVAILABLE' } as const;
+const MAX_TRIES = 3;
+
+interface Sent extends Waiting {
+  readonly asked: Asked;
+}
+
+export function* produce(world: World, me: Process, users: Users): Steps<void> {
+  yield* ignoringErrors(align(world, me));
+  for (;;) {
+    const calls = users.take(world, me.name);
+    if (calls.length > 0)
+      yield* send(
+        world,
+        me,
+        calls.map(asked => waitingFor(world, users, asked)),
+      );
+    else if (world.random.chance(0.5)) yield* ignoringErrors(readOne(world, me, users));
+    const receipt = users.receipts.length > 0 && world.random.chance(0.4);
+    if (receipt) yield* ignoringErrors(askReceipt(world, users));
+    yield* sleep(world, 1 + world.random.below(world.calm ? 40 : 12));
+  }
+}
+
+function* ignoringErrors(steps: Steps<unknown>): Steps<void> {
+  try {
+    yield* steps;
+  } catch (error) {
+    if (error instanceof Error) throw error;
+  }
+}
+
+function waitingFor(world: World, users: Users, asked: Asked): Sent {
+  const settle = (result: Accepted | Error) => {
+    if (result instanceof Error) users.onRefused(world, asked);
+    else users.onAccepted(world, asked, result);
+  };
+  return { asked, update: asked.update, settle } as Sent;
+}
+
+/** `Applier.#drain` and `#send`: what was found cold is loaded and sent again. */
+function* send(world: World, me: Process, first: Sent[]): Steps<void> {
+  let waiting = first;
+  for (let round = 0; waiting.length > 0 && round <= MAX_TRIES; round++) {
+    const groups = groupUpdates(waiting);
+    const again: Sent[] = [];
+    try {
+      const reply = yield* call(world, me, groups);
+      const mark: Mark = { partition: 0, ...reply };
+      if (reply.armed) yield* ignoringErrors(redis('add job', () => addJob(world, limits.flushIntervalMs)));
+      for (const [at, group] of groups.entries()) settle(group, reply.results[at]!, mark, again);
+    } catch (error) {
+      if (error instanceof Error) throw error;
+      for (const { asked } of waiting)
+        asked.users.onFailed(world, asked, error === UNKNOWN, error === UNAVAILABLE_RESENT);
+      return;
+    }
+    const cold = new Set(again.filter(({ alone }) => !alone).map(({ update }) => update.item));
+    for (const item of cold) {
+      try {
+        yield* loadCold(world, me, 'p', item);
+      } catch (error) {
+        if (error instanceof Error) throw error;
+      }
+    }
+    waiting = again;
+  }
+  for (const { asked } of waiting) asked.users.onFailed(world, asked, false);
+}
+
+/** `Applier.#settle`. */
+function settle(group: Group, result: string, mark: Mark, again: Sent[]): void {
+  const members = group.members as Sent[];
+  if (result === 'x' && members.length > 1)
+    for (const member of members) again.push({ ...member, alone: true });
+  else if (result === 'n') again.push(members[0]!);
+  else {
+    const refused = refusal(result, members[0]!.update);
+    if (refused) for (const member of members) member.settle(refused);
+    else group.settle(result, mark);
+  }
+}
+
+/** `Applier.#call`: one script call, which a lost connection may send twice. */
+function* call(world: World, me: Process, groups: readonly Group[]) {
+  const until = world.now + limits.callTimeoutMs;
+  const requestId = token(world, 'r');
+  const args = encodeGroups(groups);
+  const uids = groups.map(group => (group.members as Sent[]).map(({ asked }) => asked.uid));
+  for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+    const before = me.disconnections;
+    let text: string;
+    try {
+      text = yield* redis('apply', () => apply(world, requestId, until, args, uids));
+    } catch (error) {
+      if (error !== OUT_OF_MEMORY) throw UNKNOWN;
+      throw before === me.disconnections ? UNAVAILABLE : UNAVAILABLE_RESENT;
+    }
+    // An answer that comes after the producer's own timer is not heard.
+    if (world.now > until + 100) throw UNKNOWN;
+    const reply = parseReply(text);
+    if (reply.status === 'ok') return reply;
+    if (reply.status === 'absent') yield* align(world, me);
+    else if (before !== me.disconnections) throw UNKNOWN;
+    else throw UNAVAILABLE;
+  }
+  throw UNAVAILABLE;
+}
+
+function* readOne(world: World, me: Process, users: Users): Steps<void> {
+  const { kind, item } = users.anyKey(world);
+  const live = yield* redis('read', () => read(world, kind, item));
+  if (live === undefined) yield* loadCold(world, me, kind, item);
+}
+
+/** `Progress.#poll`: what the receipt of an accepted update says now. */
+function* askReceipt(world: World, users: Users): Steps<void> {
+  const at = world.random.below(users.receipts.length);
+  const { asked, accepted } = users.receipts[at]!;
+  const standing = yield* redis('read state', () => {
+    const { state } = world.redis.data;
+    if (!state) return 'waiting';
+    const { epoch, poppedAcked, entryAcked, quarantined } = state;
+    const said = standingOf(accepted.mark, asked.update.kind, [epoch, poppedAcked, entryAcked, quarantined]);
+    world.checker.onReceipt(world, asked, said);
+    return said;
+  });
+  if (standing !== 'waiting') users.receipts = users.receipts.filter(receipt => receipt.asked !== asked);
+}

@@ -1,0 +1,142 @@
+/**
+ * What Redis holds of one partition. The names are those of the keys and of the fields of the hash `state`; sums and
+ * entries are never changed in place, so that a copy of the maps is a copy of everything.
+ *
+ * `uids` and `uid` are the checker's: which updates a sum is made of. No decision of the protocol reads them.
+ */
+import { MOST_UPDATES } from './world.ts';
+
+export interface Sum {
+  readonly sum: number;
+  readonly count: number;
+  readonly uids: readonly number[];
+}
+
+export interface Entry {
+  readonly number: number;
+  readonly time: number;
+  readonly item: string;
+  readonly amount: number;
+  readonly id: string;
+  readonly uid: number;
+}
+
+export interface Order {
+  readonly time: number;
+  readonly item: string;
+}
+
+export interface State {
+  epoch: string;
+  sequence: number;
+  token: string;
+  updates: number;
+  claimed: number;
+  pushed: number;
+  popped: number;
+  poppedAcked: number;
+  entryNext: number;
+  entryClaimed: number;
+  entryAcked: number;
+  quarantined: number;
+  flightUpdates: number;
+  flightOldest: number;
+  flightSince: number;
+}
+
+/** The one flush job of the partition, as BullMQ keeps it. */
+export interface Job {
+  /** When it may be taken; undefined where no job waits. */
+  readonly due: number | undefined;
+  readonly holder: string;
+  readonly lockedUntil: number;
+  /** Added while it was active: it becomes the next one (`keepLastIfActive`). */
+  readonly again: number | undefined;
+  readonly attempts: number;
+}
+
+export const NO_JOB: Job = { due: undefined, holder: '', lockedUntil: 0, again: undefined, attempts: 0 };
+
+export interface RedisData {
+  state: State | undefined;
+  counters: Map<string, Sum>;
+  accounts: Map<string, Sum>;
+  order: Order[];
+  entries: Map<number, Entry>;
+  flightCounters: Map<string, Sum>;
+  flightOrder: Order[];
+  flightAccounts: Map<string, Sum>;
+  ids: Map<string, string>;
+  entryIds: string[];
+  counterIds: { expires: number; name: string }[];
+  idMarks: { expires: number; upTo: number }[];
+  /** By `kind:epoch:item`. */
+  live: Map<string, { value: number; expires: number }>;
+  requests: Map<string, { reply: string; expires: number }>;
+  armedUntil: number;
+  job: Job;
+  /** The checker's: which updates this Redis has accepted, and which it has put into a batch. */
+  readonly accepted: Uint8Array;
+  readonly taken: Uint8Array;
+}
+
+export function emptyRedis(): RedisData {
+  return {
+    state: undefined,
+    counters: new Map(),
+    accounts: new Map(),
+    order: [],
+    entries: new Map(),
+    flightCounters: new Map(),
+    flightOrder: [],
+    flightAccounts: new Map(),
+    ids: new Map(),
+    entryIds: [],
+    counterIds: [],
+    idMarks: [],
+    live: new Map(),
+    requests: new Map(),
+    armedUntil: 0,
+    job: NO_JOB,
+    accepted: new Uint8Array(MOST_UPDATES),
+    taken: new Uint8Array(MOST_UPDATES),
+  };
+}
+
+export function copyRedis(data: RedisData): RedisData {
+  return {
+    state: data.state && { ...data.state },
+    counters: new Map(data.counters),
+    accounts: new Map(data.accounts),
+    order: data.order.slice(),
+    entries: new Map(data.entries),
+    flightCounters: new Map(data.flightCounters),
+    flightOrder: data.flightOrder.slice(),
+    flightAccounts: new Map(data.flightAccounts),
+    ids: new Map(data.ids),
+    entryIds: data.entryIds.slice(),
+    counterIds: data.counterIds.slice(),
+    idMarks: data.idMarks.slice(),
+    live: new Map(data.live),
+    requests: new Map(data.requests),
+    armedUntil: data.armedUntil,
+    job: data.job,
+    accepted: data.accepted.slice(),
+    taken: data.taken.slice(),
+  };
+}
+
+export const NO_SUM: Sum = { sum: 0, count: 0, uids: [] };
+
+export function liveKey(kind: string, epoch: string, item: string): string {
+  return `${kind}:${epoch}:${item}`;
+}
+
+/** The value of a live key that has not expired. */
+export function liveValue(data: RedisData, now: number, key: string): number | undefined {
+  const live = data.live.get(key);
+  if (!live) return undefined;
+  if (live.expires >= now) return live.value;
+  data.live.delete(key);
+  return undefined;
+}

@@ -1,0 +1,94 @@
+/** One schedule from its seed: draws the faults, runs the actors under them, then lets everything drain. */
+import type { Bugs, Findings } from './bugs.ts';
+import { Checker, fail, Violation } from './checker.ts';
+import { openMysql } from './mysql.ts';
+import { produce } from './producer.ts';
+import { Random } from './random.ts';
+import { emptyRedis } from './redis.ts';
+import { type Faults, Scheduler } from './scheduler.ts';
+import { Users } from './users.ts';
+import { work } from './worker.ts';
+import type { Process, Steps, World } from './world.ts';
+
+export interface Options {
+  readonly bugs?: Bugs;
+  /** What is known to be found is looked for too. */
+  readonly strict?: Findings;
+  readonly trace?: (line: string) => void;
+}
+
+const STORMY_STEPS = 110;
+/** A few schedules last longer: what takes many steps to go wrong needs them. */
+const LONG_STEPS = 300;
+const CALM_STEPS = 1500;
+
+/** What is wrong in the schedule of this seed; undefined where nothing is. */
+export function runSchedule(seed: number, options: Options = {}): string | undefined {
+  const random = new Random(seed);
+  const faults = drawFaults(random);
+  const losing = faults.lose > 0;
+  const checker = new Checker(options.strict ?? {});
+  const world: World = {
+    now: 1000,
+    random,
+    redis: { data: emptyRedis(), replica: losing ? emptyRedis() : undefined, full: false },
+    mysql: openMysql(),
+    bugs: options.bugs ?? {},
+    barrier: random.chance(0.5),
+    checker,
+    calm: false,
+    tokens: 0,
+    counted: { rewinds: 0, rewound: 0, adoptions: 0 },
+  };
+  const users = new Users(world, 4 + random.below(12), options.strict?.quarantinedTwice ?? false);
+  checker.users = users;
+  const starts = new Map<string, (me: Process) => Steps<void>>();
+  for (const name of ['producer-1', 'producer-2']) starts.set(name, me => produce(world, me, users));
+  for (const name of ['worker-1', 'worker-2']) starts.set(name, me => work(world, me));
+  const scheduler = new Scheduler(world, users, faults, starts, options.trace);
+  options.trace?.(`faults ${JSON.stringify(faults)}${world.barrier ? ', claim barrier' : ''}`);
+  try {
+    const steps = random.chance(0.15) ? LONG_STEPS : STORMY_STEPS;
+    for (let step = 0; step < steps; step++) scheduler.step();
+    scheduler.calm();
+    options.trace?.('faults end');
+    drain(world, users, scheduler);
+    checker.checkEnd(world);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Violation) return error.message;
+    throw error;
+  }
+}
+
+/** Progress: without faults, everything is in MySQL within a bounded number of steps. */
+function drain(world: World, users: Users, scheduler: Scheduler): void {
+  for (let step = 0; step < CALM_STEPS; step++) {
+    scheduler.step();
+    if (step % 8 !== 0 || users.queue.length > 0) continue;
+    const { state, order } = world.redis.data;
+    const asked = users.asked.some(({ state: of }) => of === 'sent');
+    if (
+      !asked &&
+      (!state || (state.token === '' && order.length === 0 && state.entryNext === state.entryClaimed))
+    )
+      return;
+  }
+  fail(`not drained ${CALM_STEPS} steps after the faults ended`);
+}
+
+/** Each schedule has a few kinds of faults, so that none hides what another would show. */
+function drawFaults(random: Random): Faults {
+  const some = (share: number, most: number) => (random.chance(share) ? most * random.next() : 0);
+  return {
+    kill: some(0.5, 0.06),
+    freeze: some(0.5, 0.06),
+    lost: some(0.4, 0.12),
+    resend: some(0.4, 0.15),
+    deadlock: some(0.2, 0.1),
+    evict: some(0.5, 0.1),
+    full: some(0.1, 0.03),
+    replicate: 0.005 + 0.2 * random.next() ** 2,
+    lose: some(0.3, 0.04),
+  };
+}

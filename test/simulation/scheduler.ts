@@ -1,0 +1,251 @@
+/**
+ * Lets the actors take steps in any order, one at a time, and breaks things between any two of them: processes are killed
+ * and frozen, requests and answers lost, calls sent twice, Redis goes back to what its replica had.
+ */
+import { BLOCKED, closeSession, type Session } from './mysql.ts';
+import { copyRedis } from './redis.ts';
+import type { Users } from './users.ts';
+import {
+  type Call,
+  DEADLOCK,
+  LOST_MYSQL,
+  LOST_REDIS,
+  type Process,
+  type Steps,
+  type World,
+} from './world.ts';
+
+/** How likely each fault is at a step; drawn anew for every schedule, most of them 0 in most schedules. */
+export interface Faults {
+  readonly kill: number;
+  readonly freeze: number;
+  readonly lost: number;
+  readonly resend: number;
+  readonly deadlock: number;
+  readonly evict: number;
+  readonly full: number;
+  readonly replicate: number;
+  readonly lose: number;
+}
+
+type Start = (me: Process) => Steps<void>;
+
+class Actor implements Process {
+  readonly name: string;
+  disconnections = 0;
+  steps: Steps<void>;
+  call: Call | undefined;
+  /** The server has answered; the answer is on its way. */
+  answer: { value: unknown; error: unknown } | undefined;
+  frozenUntil = 0;
+  readonly sessions = new Set<Session>();
+  readonly start: Start;
+
+  constructor(name: string, start: Start) {
+    this.name = name;
+    this.start = start;
+    this.steps = start(this);
+  }
+}
+
+export class Scheduler {
+  readonly #world: World;
+  readonly #users: Users;
+  readonly #faults: Faults;
+  readonly #trace: ((line: string) => void) | undefined;
+  readonly #actors: Actor[];
+  /** Requests of killed processes that are still on their way. */
+  readonly #orphans: { call: Call; at: number }[] = [];
+  #losses = 0;
+
+  constructor(
+    world: World,
+    users: Users,
+    faults: Faults,
+    starts: ReadonlyMap<string, Start>,
+    trace?: (line: string) => void,
+  ) {
+    this.#world = world;
+    this.#users = users;
+    this.#faults = faults;
+    this.#trace = trace;
+    this.#actors = [...starts].map(([name, start]) => new Actor(name, start));
+  }
+
+  /** One step of one actor, and perhaps a fault before it. */
+  step(): void {
+    const { random } = this.#world;
+    this.#world.now += random.below(3);
+    if (!this.#world.calm) this.#breakSomething();
+    if (this.#orphans.length > 0) this.#runOrphans();
+    const at = random.below(this.#actors.length);
+    for (let offset = 0; offset < this.#actors.length; offset++) {
+      const actor = this.#actors[(at + offset) % this.#actors.length]!;
+      if (this.#isReady(actor)) {
+        this.#advance(actor);
+        return;
+      }
+    }
+    this.#world.now = Math.max(this.#world.now + 1, Math.min(...this.#actors.map(dueAt)));
+  }
+
+  /** Faults end: nothing is frozen any more, and the connections of the dead are closed. */
+  calm(): void {
+    this.#world.calm = true;
+    this.#world.redis.full = false;
+    for (const actor of this.#actors) actor.frozenUntil = 0;
+  }
+
+  #isReady(actor: Actor): boolean {
+    if (actor.frozenUntil > this.#world.now) return actor.call?.to !== 'time' && actor.answer === undefined;
+    return actor.call?.to !== 'time' || actor.call.until! <= this.#world.now;
+  }
+
+  #advance(actor: Actor): void {
+    const { call } = actor;
+    if (!call || call.to === 'time') {
+      this.#resume(actor, undefined, undefined);
+      return;
+    }
+    if (!actor.answer && !this.#execute(actor, call)) return;
+    if (actor.frozenUntil > this.#world.now) return;
+    const answer = actor.answer!;
+    // Mostly the answer arrives at once: a step of its own is for what happens in between.
+    if (!this.#world.calm && this.#world.random.chance(0.25)) return;
+    this.#resume(actor, answer.value, answer.error);
+  }
+
+  /** The request arrives at its server; false where there is no answer yet. */
+  #execute(actor: Actor, call: Call): boolean {
+    const { random, calm } = this.#world;
+    const { lost, resend, deadlock } = this.#faults;
+    if (!calm && random.chance(lost)) return this.#lose(actor, call, 'before it arrived');
+    if (!calm && call.to === 'mysql' && random.chance(deadlock) && call.session!.draft) {
+      this.#say(actor, call, 'deadlock');
+      closeTransaction(this.#world, call.session!);
+      actor.answer = { value: undefined, error: DEADLOCK };
+      return true;
+    }
+    const answer = this.#run(call);
+    if (answer.value === BLOCKED) return false;
+    this.#say(actor, call, answer);
+    if (!calm && call.to === 'redis' && random.chance(resend)) {
+      actor.disconnections++;
+      this.#trace?.(`        ${actor.name}: connection lost, sends it again`);
+      return false;
+    }
+    if (!calm && random.chance(lost)) return this.#lose(actor, call, 'with its answer');
+    actor.answer = answer;
+    return true;
+  }
+
+  #run(call: Call): { value: unknown; error: unknown } {
+    let answer: { value: unknown; error: unknown };
+    try {
+      answer = { value: call.run(), error: undefined };
+    } catch (error) {
+      if (error instanceof Error) throw error;
+      answer = { value: undefined, error };
+    }
+    if (answer.value !== BLOCKED) this.#world.checker.check(this.#world);
+    return answer;
+  }
+
+  /** The connection breaks: MySQL rolls back what is open, and the actor is told. */
+  #lose(actor: Actor, call: Call, when: string): boolean {
+    this.#trace?.(`        ${actor.name}: connection lost ${when} (${call.name})`);
+    if (call.session) closeSession(this.#world.mysql, call.session);
+    else actor.disconnections++;
+    actor.answer = { value: undefined, error: call.session ? LOST_MYSQL : LOST_REDIS };
+    return true;
+  }
+
+  #resume(actor: Actor, value: unknown, error: unknown): void {
+    actor.answer = undefined;
+    const next = error === undefined ? actor.steps.next(value) : actor.steps.throw(error);
+    if (next.done) throw new Error(`${actor.name} has ended`);
+    actor.call = next.value;
+    if (next.value.session) actor.sessions.add(next.value.session);
+  }
+
+  #breakSomething(): void {
+    const { random, redis } = this.#world;
+    const { kill, freeze, evict, full, replicate, lose } = this.#faults;
+    if (random.chance(kill)) this.#kill(random.pick(this.#actors));
+    if (random.chance(freeze)) {
+      const actor = random.pick(this.#actors);
+      actor.frozenUntil = this.#world.now + 20 + random.below(200);
+      this.#trace?.(`${this.#time()} ${actor.name} is frozen until ${actor.frozenUntil}`);
+    }
+    if (random.chance(evict)) {
+      this.#trace?.(`${this.#time()} live values expire`);
+      redis.data.live.clear();
+    }
+    if (random.chance(redis.full ? 0.1 : full)) {
+      redis.full = !redis.full;
+      this.#trace?.(`${this.#time()} Redis is ${redis.full ? 'full' : 'not full any more'}`);
+    }
+    if (!redis.replica) return;
+    if (random.chance(replicate)) redis.replica = copyRedis(redis.data);
+    if (this.#losses === 0 && random.chance(lose)) this.#loseTail();
+  }
+
+  #kill(actor: Actor): void {
+    const { world, delay } = { world: this.#world, delay: this.#world.random.below(80) };
+    this.#trace?.(`${this.#time()} ${actor.name} is killed`);
+    if (actor.call && actor.call.to !== 'time' && !actor.answer && world.random.chance(0.5))
+      this.#orphans.push({ call: actor.call, at: world.now + delay });
+    else if (world.random.chance(0.7))
+      for (const session of actor.sessions) closeSession(world.mysql, session);
+    actor.sessions.clear();
+    actor.answer = undefined;
+    actor.frozenUntil = 0;
+    actor.disconnections++;
+    actor.steps = actor.start(actor);
+    actor.call = { to: 'time', name: 'restart', run: () => {}, until: world.now + world.random.below(150) };
+    this.#users.onProducerGone(world, actor.name);
+  }
+
+  /** What a dead process had sent still arrives. */
+  #runOrphans(): void {
+    const at = this.#orphans.findIndex(orphan => orphan.at <= this.#world.now);
+    if (at < 0) return;
+    const { call } = this.#orphans.splice(at, 1)[0]!;
+    const answer = this.#run(call);
+    if (answer.value === BLOCKED) this.#orphans.push({ call, at: this.#world.now + 5 });
+    else this.#trace?.(`${this.#time()} a killed process' request arrives: ${call.name}`);
+  }
+
+  /** A failover: Redis is what its replica was, and every connection is new. */
+  #loseTail(): void {
+    const { redis, checker } = this.#world;
+    this.#losses++;
+    redis.data = copyRedis(redis.replica!);
+    this.#trace?.(`${this.#time()} Redis loses its tail: sequence ${redis.data.state?.sequence ?? 'none'}`);
+    checker.onLoss(this.#world);
+    for (const actor of this.#actors) actor.disconnections++;
+    checker.check(this.#world);
+  }
+
+  #say(actor: Actor, call: Call, answer: unknown): void {
+    if (!this.#trace) return;
+    const text = JSON.stringify(answer, (_, value) => (typeof value === 'symbol' ? String(value) : value));
+    this.#trace(`${this.#time()} ${actor.name}: ${call.name} -> ${text?.slice(0, 300)}`);
+  }
+
+  #time(): string {
+    return String(this.#world.now).padStart(6);
+  }
+}
+
+function closeTransaction(world: World, session: Session): void {
+  // A deadlock's victim is rolled back by the server; its session lives on.
+  const open = session.open;
+  closeSession(world.mysql, session);
+  session.open = open;
+}
+
+function dueAt(actor: Actor): number {
+  if (actor.frozenUntil > 0 && actor.call?.to !== 'time') return actor.frozenUntil;
+  return Math.max(actor.frozenUntil, actor.call?.until ?? 0);
+}

@@ -1,0 +1,126 @@
+/** load.lua, adopt.lua, inspect.lua, read.lua and the flush job of BullMQ as steps of the model. */
+import type { Watermark } from '../../src/shared/watermark.ts';
+import { type Job, liveKey, liveValue, NO_JOB } from './redis.ts';
+import { limits, OUT_OF_MEMORY, type World } from './world.ts';
+
+export interface ColdValue {
+  readonly kind: 'c' | 'p';
+  readonly item: string;
+  /** In MySQL, quarantined sum included. */
+  readonly value: number;
+}
+
+export type LoadReply =
+  | { status: 'ok'; value: number }
+  | { status: 'absent' | 'epoch' }
+  | { status: 'again'; why: 'behind' | 'ahead' };
+
+export function load(world: World, watermark: Watermark, key: ColdValue): LoadReply {
+  if (world.redis.full) throw OUT_OF_MEMORY;
+  const data = world.redis.data;
+  const { state } = data;
+  if (!state) return { status: 'absent' };
+  if (state.epoch !== watermark.epoch) return { status: 'epoch' };
+  let withFlight = false;
+  if (state.token === '') {
+    if (state.sequence < watermark.sequence) return { status: 'again', why: 'behind' };
+    if (state.sequence > watermark.sequence) return { status: 'again', why: 'ahead' };
+  } else if (state.sequence === watermark.sequence + 1) {
+    withFlight = true;
+  } else if (
+    state.sequence !== watermark.sequence ||
+    (state.token !== watermark.token && !world.bugs.coldReadNumbers)
+  ) {
+    return { status: 'again', why: state.sequence > watermark.sequence ? 'ahead' : 'behind' };
+  }
+  const counter = key.kind === 'c';
+  const pending = (counter ? data.counters : data.accounts).get(key.item)?.sum ?? 0;
+  const flight = (counter ? data.flightCounters : data.flightAccounts).get(key.item)?.sum ?? 0;
+  const expected = key.value + pending + (withFlight ? flight : 0);
+  const name = liveKey(key.kind, watermark.epoch, key.item);
+  const live = liveValue(data, world.now, name);
+  if (live !== undefined) return { status: 'ok', value: live };
+  data.live.set(name, { value: expected, expires: world.now + limits.liveTtlMs });
+  world.checker.onLoaded(world, watermark, key.kind, key.item, expected);
+  return { status: 'ok', value: expected };
+}
+
+export function adopt(world: World, epochSeen: string, epoch: string, sequence: number): boolean {
+  const data = world.redis.data;
+  if ((data.state?.epoch ?? '') !== epochSeen) return false;
+  if (!data.state) {
+    data.state = {
+      epoch,
+      sequence,
+      token: '',
+      updates: 0,
+      claimed: 0,
+      pushed: 0,
+      popped: 0,
+      poppedAcked: 0,
+      entryNext: 1,
+      entryClaimed: 1,
+      entryAcked: 1,
+      quarantined: 0,
+      flightUpdates: 0,
+      flightOldest: 0,
+      flightSince: 0,
+    };
+    return true;
+  }
+  data.state.epoch = epoch;
+  if (data.state.token === '' && data.state.sequence < sequence) data.state.sequence = sequence;
+  return true;
+}
+
+/** Age of the oldest update that is not acknowledged, and what the sweep compares with the watermark. */
+export function inspect(world: World) {
+  const { state, order, entries } = world.redis.data;
+  if (!state) return undefined;
+  const times = [order[0]?.time, entries.get(state.entryClaimed)?.time];
+  if (!world.bugs.sweepPendingOnly && state.flightOldest > 0) times.push(state.flightOldest);
+  const oldest = Math.min(...times.map(time => time ?? Infinity));
+  const { epoch, sequence, token } = state;
+  return { epoch, sequence, token, lagMs: oldest === Infinity ? 0 : world.now - oldest };
+}
+
+/** read.lua for one key: its live value, kept live. */
+export function read(world: World, kind: 'c' | 'p', item: string): number | undefined {
+  const data = world.redis.data;
+  if (!data.state) return undefined;
+  const key = liveKey(kind, data.state.epoch, item);
+  const value = liveValue(data, world.now, key);
+  if (value !== undefined) data.live.set(key, { value, expires: world.now + limits.liveTtlMs });
+  return value;
+}
+
+/** Adds the partition's job, or keeps it for later while it is active, or drops it while it waits. */
+export function addJob(world: World, delay: number): void {
+  if (world.redis.full) throw OUT_OF_MEMORY;
+  const data = world.redis.data;
+  const due = world.now + delay;
+  if (data.job.holder !== '') data.job = { ...data.job, again: due };
+  else if (data.job.due === undefined) data.job = { ...NO_JOB, due };
+}
+
+/** Gives the job to a worker where it is due, or where its holder has not been heard of. */
+export function takeJob(world: World, holder: string): Job | undefined {
+  const data = world.redis.data;
+  const { job } = data;
+  const stalled = job.holder !== '' && job.lockedUntil < world.now;
+  if (!stalled && (job.holder !== '' || job.due === undefined || job.due > world.now)) return undefined;
+  data.job = { ...job, due: undefined, holder, lockedUntil: world.now + limits.jobLockMs };
+  return data.job;
+}
+
+/** Ends the job, or puts it back for later; nothing where the holder has lost it. */
+export function endJob(world: World, holder: string, retryIn: number | undefined, usedUp: boolean): void {
+  const data = world.redis.data;
+  const { job } = data;
+  if (job.holder !== holder) return;
+  const attempts = job.attempts + (usedUp ? 1 : 0);
+  const failed = attempts >= limits.attempts;
+  if (retryIn === undefined || failed)
+    data.job = job.again === undefined ? NO_JOB : { ...NO_JOB, due: job.again };
+  else data.job = { ...NO_JOB, due: world.now + retryIn, attempts };
+}

@@ -1,0 +1,55 @@
+// The protocol under every fault that a seed can think of, and proof that the checker sees when it is broken.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { BUGS, type Bug, FINDINGS, type Finding } from './bugs.ts';
+import { type Options, runSchedule } from './schedule.ts';
+
+const SCHEDULES = Number(process.env.TEST_SCHEDULES ?? 100_000);
+const FIRST_SEED = Number(process.env.TEST_SEED ?? 1);
+const BUDGET_MS = 120_000;
+
+it(`finds nothing wrong in ${SCHEDULES} schedules`, { timeout: 2 * BUDGET_MS }, () => {
+  const started = performance.now();
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + SCHEDULES; seed++) {
+    const wrong = runSchedule(seed);
+    expect(wrong, `npm run simulate -- --seed ${seed} shows how`).toBeUndefined();
+  }
+  const ms = performance.now() - started;
+  console.log(`${SCHEDULES} schedules, ${Math.round((SCHEDULES / ms) * 1000)} a second`);
+  expect(ms).toBeLessThan((BUDGET_MS * Math.max(SCHEDULES, 10_000)) / 100_000);
+});
+
+it('replays a seed to the last step', () => {
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + 50; seed++) {
+    const traces = [0, 1].map(() => {
+      const lines: string[] = [];
+      runSchedule(seed, { bugs: { noWatermark: true }, trace: line => lines.push(line) });
+      return lines;
+    });
+    expect(traces[0]!.length).toBeGreaterThan(20);
+    expect(traces[1]).toEqual(traces[0]);
+  }
+});
+
+const page = readFileSync(join(import.meta.dirname, '../../docs/simulation.md'), 'utf8');
+
+/** Expects it within as many schedules as the page promises, and says after how many it was. */
+function expectCaught(name: Bug | Finding, options: Options): void {
+  const promised = Number(new RegExp(`^\\| \`${name}\` \\| (\\d+) \\|`, 'm').exec(page)?.[1]);
+  expect(promised, `docs/simulation.md says within how many schedules ${name} is caught`).toBeGreaterThan(0);
+  let seed = 1;
+  let what = runSchedule(seed, options);
+  while (what === undefined && seed < promised) what = runSchedule(++seed, options);
+  expect(what, `${name} in ${promised} schedules`).toBeDefined();
+  console.log(`${name}: caught after ${seed} of ${promised} schedules: ${what}`);
+}
+
+it.each(Object.keys(BUGS) as Bug[])('catches the bug %s', { timeout: BUDGET_MS }, bug =>
+  expectCaught(bug, { bugs: { [bug]: true } }),
+);
+
+it.each(Object.keys(FINDINGS) as Finding[])('knows the finding %s', { timeout: BUDGET_MS }, finding =>
+  expectCaught(finding, { strict: { [finding]: true } }),
+);

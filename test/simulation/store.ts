@@ -1,0 +1,190 @@
+/** `Store.commit` as steps: the real table of decisions and the real bisecting, between modelled servers. */
+
+import type { Watermark } from '../../src/shared/watermark.ts';
+import { halves } from '../../src/worker/bisect.ts';
+import { type Decision, decideStepwise } from '../../src/worker/decision.ts';
+import { isRefusal } from '../../src/worker/quarantine.ts';
+import { HALTED, locked, transaction } from './database.ts';
+import {
+  addCounters,
+  addEntries,
+  commit,
+  type Outcome,
+  openSession,
+  putAside,
+  type Refused,
+  type Session,
+  use,
+} from './mysql.ts';
+import type { Entry } from './redis.ts';
+import { type Batch, rewind } from './worker-scripts.ts';
+import { DUPLICATE, type Process, redis, type Steps, sql, token, type World } from './world.ts';
+
+export type CommitResult =
+  | { readonly decision: 'apply' | 'rewind'; readonly outcome: Outcome }
+  | { readonly decision: 'skip'; readonly outcome: Outcome; readonly rewound: boolean }
+  | { readonly decision: 'stop' };
+
+/** Ends the transaction without a commit, with an answer. */
+class Abandon {
+  readonly result: CommitResult;
+  constructor(result: CommitResult) {
+    this.result = result;
+  }
+}
+const STOP = new Abandon({ decision: 'stop' });
+
+export function* commitBatch(world: World, me: Process, batch: Batch): Steps<CommitResult> {
+  try {
+    return yield* attempt(world, me, batch, false);
+  } catch (error) {
+    if (error instanceof Abandon) return error.result;
+    if (!isRefusal(error)) throw error;
+  }
+  try {
+    return yield* attempt(world, me, batch, true);
+  } catch (error) {
+    if (error instanceof Abandon) return error.result;
+    throw error;
+  }
+}
+
+function inFlight(world: World, batch: Batch): Steps<boolean> {
+  return redis('in flight?', () => world.redis.data.state?.token === batch.token);
+}
+
+function* attempt(world: World, me: Process, batch: Batch, careful: boolean): Steps<CommitResult> {
+  const aside: Refused[] = [];
+  const result = yield* transaction(world, me, function* (session) {
+    const watermark = yield* locked(world, session, 'update');
+    const decision = yield* decideBatch(world, session, batch, watermark);
+    if (decision === 'skip') {
+      const row = world.mysql.journal.get(batch.token);
+      const rewound = batch.sequence < watermark.sequence || batch.epoch !== watermark.epoch;
+      throw new Abandon({ decision, outcome: row?.outcome ?? { late: [], quarantined: 0 }, rewound });
+    }
+    if (decision === 'stop') throw STOP;
+    if (decision !== 'apply' && decision !== 'rewind') throw HALTED;
+    const { sequence, epoch } = yield* settle(world, batch, watermark, decision);
+    yield* writeCounters(world, session, batch, careful, aside);
+    const late = yield* writeEntries(world, session, batch, careful, aside);
+    if (!world.bugs.quarantineAfterCommit)
+      for (const refused of aside) yield* sql(session, 'quarantine', () => putAside(world, session, refused));
+    const outcome = { late, quarantined: aside.length };
+    yield* sql(session, 'record batch, move watermark', () => {
+      const draft = use(world, session);
+      draft.journal = { token: batch.token, row: { sequence, outcome } };
+      draft.watermark = { sequence, token: batch.token, epoch };
+    });
+    if (!(yield* inFlight(world, batch)) && !world.bugs.ackBeforeCommit) throw STOP;
+    return { decision, outcome } as const;
+  });
+  if (world.bugs.quarantineAfterCommit) yield* quarantineLate(world, me, aside);
+  return result;
+}
+
+/** The bug: a transaction of its own, after the batch's. */
+function* quarantineLate(world: World, me: Process, aside: readonly Refused[]): Steps<void> {
+  const session = openSession(world, me.name);
+  for (const refused of aside) {
+    yield* sql(session, 'quarantine, on its own', () => {
+      putAside(world, session, refused);
+      commit(world, session);
+    });
+  }
+}
+
+function* decideBatch(world: World, session: Session, batch: Batch, watermark: Watermark): Steps<Decision> {
+  if (world.bugs.noWatermark) return 'apply';
+  const { journal } = world.mysql;
+  const steps = decideStepwise(batch, watermark);
+  let step = steps.next();
+  while (!step.done) {
+    const question = step.value;
+    if (question === 'inFlight') step = steps.next(yield* inFlight(world, batch));
+    else {
+      const answer = yield* sql(session, `${question}?`, () => {
+        use(world, session);
+        if (question === 'recorded') return journal.has(batch.token);
+        const sequences = [...journal.values()].map(row => row.sequence);
+        return sequences.length === 0 ? undefined : Math.min(...sequences);
+      });
+      step = steps.next(answer);
+    }
+  }
+  return step.value;
+}
+
+function* settle(world: World, batch: Batch, watermark: Watermark, decision: 'apply' | 'rewind') {
+  if (world.bugs.noWatermark) return { sequence: batch.sequence, epoch: watermark.epoch };
+  if (decision === 'apply' && batch.epoch === watermark.epoch)
+    return { sequence: batch.sequence, epoch: batch.epoch };
+  const sequence = watermark.sequence + 1;
+  const epoch = token(world, 'e');
+  const done = yield* redis('rewind', () => rewind(world, batch.token, batch.sequence, sequence, epoch));
+  if (!done) throw STOP;
+  return { sequence, epoch };
+}
+
+function* writeCounters(
+  world: World,
+  session: Session,
+  batch: Batch,
+  careful: boolean,
+  aside: Refused[],
+): Steps<void> {
+  if (batch.counters.length === 0) return;
+  const add = (sums: Batch['counters']) =>
+    sql(session, 'add counters', () => addCounters(world, session, sums));
+  if (!careful) return yield* add(batch.counters);
+  yield* searching(batch.counters, add, ({ item, sum, uids }) => {
+    aside.push({ item, amount: sum, uids });
+  });
+}
+
+function* writeEntries(
+  world: World,
+  session: Session,
+  batch: Batch,
+  careful: boolean,
+  aside: Refused[],
+): Steps<Outcome['late']> {
+  if (batch.entries.length === 0) return [];
+  const add = (entries: readonly Entry[]) =>
+    sql(session, 'add balances and entries', () => addEntries(world, session, entries, DUPLICATE));
+  if (!careful) {
+    yield* add(batch.entries);
+    return [];
+  }
+  const { late, fresh } = yield* sql(session, 'find entries', () => {
+    const draft = use(world, session);
+    const known = (entry: Entry) => world.mysql.ledgerIds.has(`${entry.item} ${entry.id}`);
+    const found = batch.entries.filter(known);
+    draft.late.push(...found.map(entry => entry.uid));
+    return { late: found, fresh: batch.entries.filter(entry => !known(entry)) };
+  });
+  yield* searching(fresh, add, ({ item, amount, uid }) => {
+    aside.push({ item, amount, uids: [uid] });
+  });
+  return late;
+}
+
+/** `bisect`, with steps in place of promises. An attempt of the model that is refused leaves nothing behind. */
+function* searching<Item>(
+  items: readonly Item[],
+  attemptThem: (items: readonly Item[]) => Steps<void>,
+  refuse: (item: Item) => void,
+): Steps<void> {
+  const search = halves(items);
+  for (let step = search.next(); !step.done; ) {
+    let refused = false;
+    try {
+      yield* attemptThem(step.value);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      refused = true;
+      if (step.value.length === 1) refuse(step.value[0]!);
+    }
+    step = search.next(refused);
+  }
+}

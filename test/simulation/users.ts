@@ -1,0 +1,120 @@
+/** Those who call the producers: what they ask for, what they were told, and what they ask again. */
+import type { Accepted } from '../../src/producer/apply.ts';
+import { type CheckedUpdate, checkUpdate, type Update } from '../../src/shared/update.ts';
+import { BAD_AMOUNT } from './mysql.ts';
+import { definitions, MOST_UPDATES, type World } from './world.ts';
+
+/** One update sent once by a user. Asked again under the same id, it is another one of the same `identity`. */
+export interface Asked {
+  readonly uid: number;
+  readonly identity: number;
+  readonly update: CheckedUpdate;
+  readonly users: Users;
+  /** How often it has been asked again after an unknown outcome. */
+  readonly repeats: number;
+  readonly notBefore: number;
+  state: 'waiting' | 'sent' | 'accepted' | 'duplicate' | 'refused' | 'unknown';
+  sender: string;
+}
+
+const COUNTER_KEYS = ['a', 'a', 'b', 'c', 'bad'];
+const ACCOUNT_KEYS = ['1', '1', '2'];
+const MOST_REPEATS = 2;
+
+export class Users {
+  readonly asked: Asked[] = [];
+  /** The keys that they ask for, each once. */
+  readonly keys: { readonly kind: 'c' | 'p'; readonly item: string }[] = [];
+  readonly queue: Asked[] = [];
+  receipts: { readonly asked: Asked; readonly accepted: Accepted }[] = [];
+  /** Whether ids of quarantined entries are used again too (see docs/simulation.md). */
+  readonly #quarantinedAgain: boolean;
+
+  constructor(world: World, calls: number, quarantinedAgain: boolean) {
+    this.#quarantinedAgain = quarantinedAgain;
+    for (let identity = 0; identity < calls; identity++)
+      this.#ask(checkUpdate(anyUpdate(world, identity), definitions), identity, 0, 0);
+  }
+
+  #ask(update: CheckedUpdate, identity: number, repeats: number, notBefore: number): void {
+    if (this.asked.length >= MOST_UPDATES) return;
+    const uid = this.asked.length;
+    const asked: Asked = {
+      uid,
+      identity,
+      update,
+      users: this,
+      repeats,
+      notBefore,
+      state: 'waiting',
+      sender: '',
+    };
+    this.asked.push(asked);
+    const { kind, item } = update;
+    if (!this.keys.some(key => key.item === item)) this.keys.push({ kind, item });
+    this.queue.push(asked);
+  }
+
+  /** Up to three calls that are made together. */
+  take(world: World, sender: string): Asked[] {
+    if (world.calm && !world.random.chance(0.3)) return [];
+    const most = 1 + world.random.below(3);
+    const taken: Asked[] = [];
+    for (let at = 0; at < this.queue.length && taken.length < most; ) {
+      if (this.queue[at]!.notBefore <= world.now) taken.push(...this.queue.splice(at, 1));
+      else at++;
+    }
+    for (const asked of taken) {
+      asked.state = 'sent';
+      asked.sender = sender;
+    }
+    return taken;
+  }
+
+  anyKey(world: World): { kind: 'c' | 'p'; item: string } {
+    return world.random.pick(this.keys);
+  }
+
+  onAccepted(world: World, asked: Asked, accepted: Accepted): void {
+    asked.state = accepted.duplicate ? 'duplicate' : 'accepted';
+    world.checker.onAcknowledged(asked);
+    if (world.random.chance(0.5)) this.receipts.push({ asked, accepted });
+    // Sooner or later the same id comes again, perhaps when Redis has forgotten it.
+    const { kind, amount, id } = asked.update;
+    const again = kind === 'c' ? id !== '' : amount !== BAD_AMOUNT || this.#quarantinedAgain;
+    if (again && asked.repeats === 0 && world.random.chance(0.5))
+      this.#ask(asked.update, asked.identity, MOST_REPEATS, world.now + world.random.below(60));
+  }
+
+  onRefused(world: World, asked: Asked): void {
+    asked.state = 'refused';
+    world.checker.onRefused(world, asked, false);
+  }
+
+  /** No answer that counts: an unknown outcome is asked again where there is an id, a certain failure may be. */
+  onFailed(world: World, asked: Asked, unknown: boolean, sentTwice = false): void {
+    asked.state = unknown ? 'unknown' : 'refused';
+    if (!unknown) world.checker.onRefused(world, asked, sentTwice);
+    const { id, amount } = asked.update;
+    const repeatable = !unknown || (id !== '' && (amount !== BAD_AMOUNT || this.#quarantinedAgain));
+    if (repeatable && asked.repeats < MOST_REPEATS)
+      this.#ask(asked.update, asked.identity, asked.repeats + 1, world.now);
+  }
+
+  /** Their producer died: whoever waited for an answer has none. */
+  onProducerGone(world: World, name: string): void {
+    for (const asked of this.asked)
+      if (asked.state === 'sent' && asked.sender === name) this.onFailed(world, asked, true);
+  }
+}
+
+function anyUpdate(world: World, identity: number): Update {
+  const { random } = world;
+  if (random.chance(0.5)) {
+    const by = random.chance(0.8) ? 1 + random.below(9) : -1 - random.below(9);
+    const id = random.chance(0.3) ? `i${identity}` : undefined;
+    return { counter: 'views', key: random.pick(COUNTER_KEYS), by, id };
+  }
+  const amount = random.chance(0.6) ? 1 + random.below(9) : -1 - random.below(9);
+  return { points: 'loyalty', account: random.pick(ACCOUNT_KEYS), amount, id: `i${identity}` };
+}

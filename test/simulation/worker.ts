@@ -1,0 +1,175 @@
+/** A worker process: takes the flush job, sweeps, and runs claim -> commit -> ack, as `Worker`, `Sweep` and `Flusher` do. */
+import { classifyDatabaseError } from '../../src/shared/mysql.ts';
+import { backoff } from '../../src/worker/circuit.ts';
+import { align } from './database.ts';
+import { openSession } from './mysql.ts';
+import { copyRedis, type RedisData } from './redis.ts';
+import { addJob, endJob, inspect, takeJob } from './shared-scripts.ts';
+import { type CommitResult, commitBatch } from './store.ts';
+import { ack, type Batch, claim, trim } from './worker-scripts.ts';
+import {
+  LOST_REDIS,
+  limits,
+  type Process,
+  redis,
+  type Steps,
+  sleep,
+  sql,
+  token,
+  type World,
+} from './world.ts';
+
+export function* work(world: World, me: Process): Steps<void> {
+  const { random } = world;
+  let sweepAt = world.now + limits.sweepIntervalMs * random.next();
+  let alignAt = world.now + limits.alignIntervalMs;
+  const trouble = { failures: 0, notBefore: 0 };
+  yield* ignoringErrors(align(world, me));
+  for (;;) {
+    yield* ignoringErrors(takeAndFlush(world, me));
+    if (world.now >= sweepAt && !world.bugs.lostWakeUp) {
+      sweepAt = world.now + limits.sweepIntervalMs * (0.75 + random.next() / 2);
+      yield* ignoringErrors(sweep(world, me, trouble));
+      if (world.now >= alignAt) {
+        alignAt = world.now + limits.alignIntervalMs;
+        yield* ignoringErrors(tidy(world, me));
+      }
+    }
+    yield* sleep(world, 2 + random.below(6));
+  }
+}
+
+/** What is thrown here is logged by the real worker, which then goes on. */
+function* ignoringErrors(steps: Steps<unknown>): Steps<void> {
+  try {
+    yield* steps;
+  } catch (error) {
+    if (error instanceof Error) throw error;
+  }
+}
+
+/** `Worker.#process`: one flush job. */
+function* takeAndFlush(world: World, me: Process): Steps<void> {
+  const job = yield* redis('take job', () => takeJob(world, me.name));
+  if (!job) return;
+  let retryIn: number | undefined;
+  let usedUp = false;
+  try {
+    const end = yield* flush(world, me);
+    if (end === 'more') yield* redis('add job', () => addJob(world, 0));
+  } catch (error) {
+    if (error instanceof Error) throw error;
+    usedUp = classifyDatabaseError(error) !== 'unavailable';
+    retryIn = usedUp
+      ? backoff(job.attempts + 1, limits.backoffBaseMs, limits.backoffCapMs, () => world.random.next())
+      : limits.backoffBaseMs;
+  }
+  yield* redis('end job', () => endJob(world, me.name, retryIn, usedUp));
+}
+
+/** `Flusher.#run`. */
+function* flush(world: World, me: Process): Steps<'drained' | 'more'> {
+  const deadline = world.now + limits.jobBudgetMs;
+  for (;;) {
+    if (!(yield* flushOne(world, me))) return 'drained';
+    if (world.now >= deadline) return 'more';
+  }
+}
+
+/** `Flusher.#step`: one batch; whether as much as a full batch is left. */
+function* flushOne(world: World, me: Process): Steps<boolean> {
+  const batch = yield* claimDurably(world, me);
+  if (!batch) return false;
+  if (world.bugs.ackBeforeCommit) {
+    yield* redis('ack', () => ack(world, batch.token, 0, []));
+    yield* commitPatiently(world, me, batch);
+    return true;
+  }
+  const result = yield* commitPatiently(world, me, batch);
+  if (result.decision === 'stop') return true;
+  if (result.decision === 'rewind') world.counted.rewinds++;
+  const { late, quarantined } = result.outcome;
+  const acked = yield* redis('ack', () => ack(world, batch.token, quarantined, late));
+  if (result.decision === 'skip' && result.rewound && acked.acknowledged) yield* align(world, me);
+  return batch.reclaimed
+    ? acked.pendingItems > 0
+    : acked.pendingItems >= Math.min(limits.batchKeys, limits.batchEntries) ||
+        batch.counters.length >= limits.batchKeys ||
+        batch.entries.length >= limits.batchEntries;
+}
+
+/** `claim`, and the claim barrier behind it on the same connection; where it fails, claims again. */
+function* claimDurably(world: World, me: Process): Steps<Batch | undefined> {
+  for (let tries = 0; tries < 5; tries++) {
+    let connection = 0;
+    const batch = yield* world.bugs.clearBeforeClaim
+      ? claimInTwo(world)
+      : redis('claim', () => {
+          connection = me.disconnections;
+          return claim(world, token(world, 'b'));
+        });
+    if (!batch || !world.barrier) return batch;
+    const durable = yield* redis('wait for the replica', () => {
+      if (world.bugs.barrierElsewhere) return true;
+      if (me.disconnections !== connection || world.random.chance(0.1)) return false;
+      if (world.redis.replica) world.redis.replica = copyRedis(world.redis.data);
+      return true;
+    });
+    if (durable) return batch;
+  }
+  throw LOST_REDIS;
+}
+
+/** The bug: what is pending is read and deleted first, then put in flight by a second script. */
+function* claimInTwo(world: World): Steps<Batch | undefined> {
+  const batch = yield* redis('claim, first half', () => claim(world, token(world, 'b')));
+  if (!batch || batch.reclaimed) return batch;
+  const { data } = world.redis;
+  const taken: Partial<RedisData> = {
+    flightCounters: data.flightCounters,
+    flightAccounts: data.flightAccounts,
+    entries: data.entries,
+  };
+  Object.assign(data, { flightCounters: new Map(), flightAccounts: new Map(), entries: new Map() });
+  yield* redis('claim, second half', () => Object.assign(world.redis.data, taken));
+  return batch;
+}
+
+/** `Flusher.#commit`: conflicts are tried again at once. */
+function* commitPatiently(world: World, me: Process, batch: Batch): Steps<CommitResult> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return yield* commitBatch(world, me, batch);
+    } catch (error) {
+      if (error instanceof Error) throw error;
+      if (classifyDatabaseError(error) !== 'conflict' || attempt >= limits.conflictRetries) throw error;
+    }
+  }
+}
+
+/** `Sweep.once`: flushes without a job what has grown old. */
+function* sweep(world: World, me: Process, trouble: { failures: number; notBefore: number }): Steps<void> {
+  const status = yield* redis('inspect', () => inspect(world));
+  if (!status || status.lagMs <= limits.stuckAfterMs || trouble.notBefore > world.now) return;
+  try {
+    yield* flush(world, me);
+    trouble.failures = 0;
+  } catch (error) {
+    if (error instanceof Error) throw error;
+    if (classifyDatabaseError(error) === 'unavailable') return;
+    const { backoffBaseMs, backoffCapMs } = limits;
+    const wait = backoff(++trouble.failures, backoffBaseMs, backoffCapMs, () => world.random.next());
+    trouble.notBefore = world.now + wait;
+  }
+}
+
+/** Compares an idle partition with its watermark, and forgets old ids. */
+function* tidy(world: World, me: Process): Steps<void> {
+  const status = yield* redis('inspect', () => inspect(world));
+  if (status && status.token === '') {
+    const session = openSession(world, me.name);
+    const watermark = yield* sql(session, 'read watermark', () => world.mysql.watermark);
+    if (watermark.sequence !== status.sequence || watermark.epoch !== status.epoch) yield* align(world, me);
+  }
+  yield* redis('trim', () => trim(world));
+}

@@ -1,0 +1,103 @@
+/** What one schedule is made of: the two servers, the clock, chance, and how an actor asks something of a server. */
+import { parseDefinitions } from '../../src/shared/definitions.ts';
+import type { Bugs } from './bugs.ts';
+import type { Checker } from './checker.ts';
+import type { Mysql, Session } from './mysql.ts';
+import type { Random } from './random.ts';
+import type { RedisData } from './redis.ts';
+
+/** Tiny, so that every limit is met within a few dozen steps; ms where there is a unit. */
+export const limits = {
+  flushIntervalMs: 10,
+  leaseMs: 40,
+  stuckAfterMs: 60,
+  sweepIntervalMs: 25,
+  alignIntervalMs: 20,
+  jobLockMs: 100,
+  jobBudgetMs: 60,
+  callTimeoutMs: 60,
+  idempotencyWindowMs: 25,
+  idempotencyLimit: 1000,
+  liveTtlMs: 40,
+  lockWaitMs: 60,
+  idleTransactionMs: 90,
+  backoffBaseMs: 10,
+  backoffCapMs: 50,
+  attempts: 3,
+  conflictRetries: 2,
+  batchKeys: 2,
+  batchEntries: 2,
+} as const;
+
+export const definitions = parseDefinitions({ counters: { views: {} }, points: { loyalty: { floor: 0 } } });
+
+/** The most updates of one schedule: checks are over arrays of this length. */
+export const MOST_UPDATES = 64;
+
+export interface World {
+  now: number;
+  readonly random: Random;
+  readonly redis: {
+    data: RedisData;
+    /** What survives a loss of the tail; undefined in a schedule that loses nothing. */
+    replica: RedisData | undefined;
+    /** Scripts that may not write over the memory limit are refused. */
+    full: boolean;
+  };
+  readonly mysql: Mysql;
+  readonly bugs: Bugs;
+  /** Whether a claim must be on the replica before its batch is committed. */
+  readonly barrier: boolean;
+  readonly checker: Checker;
+  /** Faults have ended: what is left must drain. */
+  calm: boolean;
+  tokens: number;
+  /** What the metrics and the log say: rewinds counted; and what happened: rewinds in Redis, adoptions. */
+  readonly counted: { rewinds: number; rewound: number; adoptions: number };
+}
+
+export function token(world: World, prefix: string): string {
+  return `${prefix}${++world.tokens}`;
+}
+
+/** A process' connection to Redis; another number after each loss. */
+export interface Process {
+  readonly name: string;
+  disconnections: number;
+}
+
+/** One request to a server, executed there in one piece; or a wait. */
+export interface Call {
+  readonly to: 'redis' | 'mysql' | 'time';
+  readonly name: string;
+  readonly run: () => unknown;
+  readonly session?: Session | undefined;
+  readonly until?: number;
+}
+
+/** A part of an actor: it stops at every request, where the scheduler may do anything. */
+// biome-ignore lint/suspicious/noExplicitAny: what comes back depends on what was asked
+export type Steps<Result> = Generator<Call, Result, any>;
+
+export function* redis<Result>(name: string, run: () => Result): Steps<Result> {
+  return yield { to: 'redis', name, run };
+}
+
+export function* sql<Result>(session: Session, name: string, run: () => Result): Steps<Result> {
+  return yield { to: 'mysql', name, run, session };
+}
+
+export function* sleep(world: World, ms: number): Steps<void> {
+  yield { to: 'time', name: 'wait', run: nothing, until: world.now + ms };
+}
+
+function nothing() {}
+
+/** Errors are constants: a stack trace for each would cost more than the schedule. */
+export const LOST_REDIS = { code: 'REDIS_CONNECTION_LOST' } as const;
+export const OUT_OF_MEMORY = { code: 'OOM' } as const;
+export const LOST_MYSQL = { code: 'PROTOCOL_CONNECTION_LOST', fatal: true } as const;
+export const DEADLOCK = { errno: 1213, code: 'ER_LOCK_DEADLOCK' } as const;
+export const LOCK_WAIT = { errno: 1205, code: 'ER_LOCK_WAIT_TIMEOUT' } as const;
+export const DUPLICATE = { errno: 1062, code: 'ER_DUP_ENTRY' } as const;
+export const REFUSED = { errno: 1644, code: 'ER_SIGNAL_EXCEPTION' } as const;
