@@ -45,7 +45,7 @@ export async function withConnections<Result>(use: (open: Connections) => Promis
   const ended = new AbortController();
   try {
     await connectRedis(redis, place);
-    await checkSchema(database, keys.partitions);
+    await checkSchema(database, keys.partitions, keys.namespace);
     await checkRedis(redis, keys, place);
     const tables = await openTables(database, definitions);
     const aligner = new Aligner(redis, database, keys, log);

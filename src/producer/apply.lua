@@ -9,7 +9,7 @@
 --                         id and payload '' where there is none
 --            p  points    item 'program:account'  detail = floor, id always, payload = the entry as JSON
 -- Reply    one string: 'STATUS time' where nothing was tried (late, absent), else
---          'ok time epoch armed pushed entries quarantined' and a token for each update:
+--          'ok time epoch armed pushed entries quarantined sequence' and a token for each update:
 --            123 or - (cold counter)   new live value
 --            d123 or d-                duplicate, with the first result
 --            r reused id   x out of range   f123 below the floor, with the balance   n account not loaded
@@ -27,7 +27,7 @@ if remembered then return remembered end
 local deadline = tonumber(ARGV[2])
 if now > deadline then return string.format('late %.0f', now) end
 
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'updates', 'pushed', 'entryNext', 'quarantined')
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'updates', 'pushed', 'entryNext', 'quarantined', 'sequence')
 local epoch = state[1]
 if not epoch then return string.format('absent %.0f', now) end
 
@@ -172,7 +172,7 @@ if accepted > 0 then
   redis.call('HSET', KEYS[1], 'updates', int(state[2] + accepted), 'pushed', int(pushed), 'entryNext', int(entryNext))
   armed = redis.call('SET', base .. 'armed', ARGV[1], 'NX', 'PX', ARGV[3]) and 1 or 0
 end
-local header = table.concat({ 'ok', int(now), epoch, armed, int(pushed), int(entryNext), state[5] }, ' ')
+local header = table.concat({ 'ok', int(now), epoch, armed, int(pushed), int(entryNext), state[5], state[6] }, ' ')
 local reply = header .. ' ' .. table.concat(replies, ' ')
 redis.call('SET', requestKey, reply, 'PX', math.max(1, deadline - now))
 return reply

@@ -6,20 +6,19 @@
  * clock, after which Redis refuses it: an outcome is unknown for a bounded time only.
  */
 import type { Logger } from 'pino';
-import type { Aligner } from '../shared/align.ts';
-import { type Clock, randomToken } from '../shared/clock.ts';
+import { type Clock, randomToken, within } from '../shared/clock.ts';
 import {
+  DatabaseUnavailableError,
   ProducerOverloadedError,
-  RedisOutOfMemoryError,
   RedisUnavailableError,
   type SluiceError,
   UnknownOutcomeError,
 } from '../shared/errors.ts';
 import type { Keys } from '../shared/keys.ts';
-import { databaseError } from '../shared/mysql.ts';
-import { defineScript, type RedisConnection, redisError, replyCode, type Script } from '../shared/redis.ts';
+import { defineScript, type RedisConnection, type Script } from '../shared/redis.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
+import type { Calls } from './calls.ts';
 import {
   type ApplyReply,
   encodeGroups,
@@ -36,6 +35,8 @@ export interface Mark {
   readonly pushed: number;
   readonly entries: number;
   readonly quarantined: number;
+  /** Of the batch claimed last. */
+  readonly sequence: number;
   /** Ms of Redis' clock. */
   readonly time: number;
 }
@@ -46,11 +47,13 @@ export interface Accepted {
   readonly mark: Mark;
 }
 
-export type Settle = (result: Accepted | SluiceError) => void;
+export type Settle = (result: Accepted | Error) => void;
 
 export interface Waiting {
   readonly update: CheckedUpdate;
   readonly settle: Settle;
+  /** When it stops waiting to be sent, on the producer's clock, ms. */
+  readonly until: number;
   /** Sent by itself, after a sum that it was part of was refused. */
   alone?: boolean;
   /** How often its account was found cold. */
@@ -60,11 +63,13 @@ export interface Waiting {
 export interface ApplyParts {
   readonly redis: RedisConnection;
   readonly place: string;
+  readonly calls: Calls;
   readonly keys: Keys;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly aligner: Aligner;
+  /** Creates a partition's state. Rejects with one of our errors. */
+  readonly align: (partition: number) => Promise<void>;
   /** Makes accounts live; gives our errors by item for those that it could not. */
   readonly loadAccounts: (
     partition: number,
@@ -77,6 +82,8 @@ export interface ApplyParts {
 interface Buffer {
   waiting: Waiting[];
   sending: boolean;
+  /** Taken and not settled, wherever they wait. */
+  unsettled: number;
   /** Entries whose account is being read from MySQL; they go first when it is there. */
   loading: Map<string, Waiting[]>;
 }
@@ -85,11 +92,13 @@ const MAX_TRIES = 3;
 
 export class Applier {
   readonly #parts: ApplyParts;
+  readonly #calls: Calls;
   readonly #apply: Script<string>;
   readonly #buffers: Buffer[];
   /** Redis' clock less ours, ms, for each partition's primary. */
   readonly #offsets: number[];
   readonly #due = new Set<number>();
+  readonly #wakes = new Set<Promise<void>>();
   #scheduled = false;
   /** Counts lost connections: only after one can a call have been sent twice. */
   #disconnections = 0;
@@ -98,10 +107,12 @@ export class Applier {
 
   constructor(parts: ApplyParts) {
     this.#parts = parts;
+    this.#calls = parts.calls;
     this.#apply = defineScript(parts.redis, 'apply', new URL('./apply.lua', import.meta.url));
     this.#buffers = Array.from({ length: parts.keys.partitions }, () => ({
       waiting: [],
       sending: false,
+      unsettled: 0,
       loading: new Map(),
     }));
     this.#offsets = new Array(parts.keys.partitions).fill(0);
@@ -117,36 +128,36 @@ export class Applier {
     await Promise.all(
       this.#buffers.map(async (_, partition) => {
         const sent = this.#parts.clock.now();
-        this.#learn(
-          partition,
-          await this.#apply(this.#parts.keys.state(partition), randomToken(), 0, 1, 1, 1, 1),
-          sent,
-        );
+        const text = await this.#apply(this.#parts.keys.state(partition), randomToken(), 0, 1, 1, 1, 1);
+        this.#learn(partition, parseReply(text).time, sent);
       }),
     );
   }
 
   /** Takes one update; `settle` is called exactly once. */
   add(update: CheckedUpdate, settle: Settle): void {
-    const partition = this.#parts.keys.partitionOf(update.key);
+    const { keys, settings, clock } = this.#parts;
+    const partition = keys.partitionOf(update.key);
     const buffer = this.#buffers[partition]!;
-    const limit = this.#parts.settings.bufferLimit;
-    if (buffer.waiting.length >= limit) {
-      settle(new ProducerOverloadedError(limit));
+    if (buffer.unsettled >= settings.bufferLimit) {
+      settle(new ProducerOverloadedError(settings.bufferLimit));
       return;
     }
+    buffer.unsettled++;
     this.#unsettled++;
     const counted: Settle = result => {
       settle(result);
+      buffer.unsettled--;
       if (--this.#unsettled === 0) for (const resolve of this.#idle.splice(0)) resolve();
     };
-    buffer.waiting.push({ update, settle: counted });
+    buffer.waiting.push({ update, settle: counted, until: clock.now() + settings.callTimeoutMs });
     if (!buffer.sending) this.#schedule(partition);
   }
 
-  /** Resolves when everything taken so far is settled. */
-  drained(): Promise<void> {
-    return this.#unsettled === 0 ? Promise.resolve() : new Promise(resolve => this.#idle.push(resolve));
+  /** Resolves when everything taken so far is settled and the wake-ups for it are given. */
+  async drained(): Promise<void> {
+    if (this.#unsettled > 0) await new Promise<void>(resolve => this.#idle.push(resolve));
+    await within(Promise.all(this.#wakes), this.#parts.settings.callTimeoutMs);
   }
 
   /** At the end of this turn of the event loop, so that calls made together go together. */
@@ -169,11 +180,20 @@ export class Applier {
       const size = this.#parts.settings.microBatch;
       const taken = buffer.waiting.length <= size ? buffer.waiting : buffer.waiting.slice(0, size);
       buffer.waiting = buffer.waiting.length <= size ? [] : buffer.waiting.slice(size);
-      const batch =
-        buffer.loading.size === 0 ? taken : taken.filter(waiting => !this.#joinLoad(buffer, waiting));
+      const now = this.#parts.clock.now();
+      const batch = taken.filter(
+        waiting => !this.#hasExpired(waiting, now) && !this.#joinLoad(buffer, waiting),
+      );
       if (batch.length > 0) await this.#send(partition, batch);
     }
     buffer.sending = false;
+  }
+
+  /** What waited its whole time for earlier calls is refused unsent. */
+  #hasExpired(waiting: Waiting, now: number): boolean {
+    if (waiting.until > now) return false;
+    waiting.settle(new RedisUnavailableError(this.#parts.place));
+    return true;
   }
 
   /** An entry of an account that is being loaded waits behind the earlier ones. */
@@ -183,13 +203,15 @@ export class Applier {
     return load !== undefined;
   }
 
+  /** Never rejects: whatever goes wrong, every update of the batch is settled or waits to be sent again. */
   async #send(partition: number, batch: Waiting[]): Promise<void> {
     const groups = groupUpdates(batch);
     let reply: ApplyReply;
     try {
       reply = await this.#call(partition, groups);
+      if (reply.results.length !== groups.length) throw new UnknownOutcomeError();
     } catch (error) {
-      for (const waiting of batch) waiting.settle(error as SluiceError);
+      for (const waiting of batch) waiting.settle(error as Error);
       return;
     }
     const mark: Mark = { partition, ...reply };
@@ -229,12 +251,16 @@ export class Applier {
     const buffer = this.#buffers[partition]!;
     for (const [item, waiting] of cold) buffer.loading.set(item, waiting);
     const updates = [...cold.values()].map(waiting => waiting[0]!.update);
-    const failures = await this.#parts.loadAccounts(partition, updates);
+    const timeout = this.#parts.settings.callTimeoutMs;
+    const failures = await within(this.#parts.loadAccounts(partition, updates), timeout);
+    const until = this.#parts.clock.now() + timeout;
     for (const [item, waiting] of cold) {
       buffer.loading.delete(item);
-      const failure = failures.get(item);
+      const failure = failures
+        ? failures.get(item)
+        : new DatabaseUnavailableError('an account that is not live');
       if (failure) for (const { settle } of waiting) settle(failure);
-      else buffer.waiting = waiting.concat(buffer.waiting);
+      else buffer.waiting = waiting.map(entry => ({ ...entry, until })).concat(buffer.waiting);
     }
     if (buffer.waiting.length > 0 && !buffer.sending) this.#schedule(partition);
   }
@@ -247,11 +273,11 @@ export class Applier {
     const updates = encodeGroups(groups);
     let failure: SluiceError | undefined;
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-      await this.#ready(until);
+      await this.#calls.ready(until);
       const before = this.#disconnections;
       const sent = clock.now();
       const deadline = Math.floor(until + this.#offsets[partition]!);
-      const text = await this.#within(
+      const text = await this.#calls.write(
         until,
         this.#apply(
           keys.state(partition),
@@ -265,13 +291,11 @@ export class Applier {
         ),
       );
       const reply = parseReply(text);
+      this.#learn(partition, reply.time, sent);
       if (reply.status === 'ok') return reply;
-      this.#learn(partition, text, sent);
       if (reply.status === 'absent') {
         failure = new RedisUnavailableError(`${this.#parts.place} (partition ${partition} has no state)`);
-        await this.#parts.aligner.align(partition).catch(error => {
-          throw databaseError(error, 'MySQL');
-        });
+        await this.#parts.align(partition);
       } else if (before !== this.#disconnections) {
         throw new UnknownOutcomeError();
       } else {
@@ -283,53 +307,17 @@ export class Applier {
     throw failure!;
   }
 
-  #learn(partition: number, text: string, sent: number): void {
-    const time = Number(text.split(' ', 2)[1]);
+  #learn(partition: number, time: number, sent: number): void {
     this.#offsets[partition] = time - (sent + this.#parts.clock.now()) / 2;
   }
 
-  /** Waits for a usable connection. Nothing was sent yet, so a failure is certain. @throws RedisUnavailableError */
-  async #ready(until: number): Promise<void> {
-    const { redis, place, clock } = this.#parts;
-    if (redis.status === 'ready') return;
-    await new Promise<void>((resolve, reject) => {
-      const done = (error?: Error) => {
-        clearTimeout(timer);
-        redis.off('ready', done);
-        if (error) reject(error);
-        else resolve();
-      };
-      const timer = setTimeout(
-        () => done(new RedisUnavailableError(place)),
-        Math.max(1, until - clock.now()),
-      );
-      redis.on('ready', done);
-    });
-  }
-
-  /** The script's answer, or the error that its absence means. */
-  async #within(until: number, answer: Promise<string>): Promise<string> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      // Redis refuses the call from its deadline on; the margin is for an answer that is on its way.
-      timer = setTimeout(() => reject(new UnknownOutcomeError()), until - this.#parts.clock.now() + 100);
-    });
-    try {
-      return await Promise.race([answer, late]);
-    } catch (cause) {
-      if (cause instanceof UnknownOutcomeError) throw cause;
-      const code = replyCode(cause);
-      if (code === 'OOM') throw new RedisOutOfMemoryError({ cause });
-      // An error that Redis itself answered means that the script did not run.
-      throw code ? redisError(cause, this.#parts.place) : new UnknownOutcomeError({ cause });
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
   #wake(partition: number): void {
-    this.#parts.wake(partition).catch(error => {
-      this.#parts.log.debug({ partition, err: error }, 'wake-up failed; the sweep will find the partition');
-    });
+    const wake = this.#parts
+      .wake(partition)
+      .catch(error => {
+        this.#parts.log.debug({ partition, err: error }, 'wake-up failed; the sweep will find the partition');
+      })
+      .finally(() => this.#wakes.delete(wake));
+    this.#wakes.add(wake);
   }
 }

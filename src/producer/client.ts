@@ -90,17 +90,15 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
         try {
           update = checkUpdate(updates[at]!, definitions);
         } catch (error) {
-          put(at, failed(error as SluiceError, metrics));
+          put(at, failed(error as Error, metrics));
           continue;
         }
         applier.add(update, result => {
           put(
             at,
-            result instanceof SluiceError
-              ? failed(result, metrics)
-              : new AppliedUpdate(result, update, progress),
+            result instanceof Error ? failed(result, metrics) : new AppliedUpdate(result, update, progress),
           );
-          if (!(result instanceof SluiceError)) metrics.accept(result.duplicate);
+          if (!(result instanceof Error)) metrics.accept(result.duplicate);
         });
       }
     });
@@ -123,8 +121,8 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
     return new Promise((resolve, reject) => {
       if (this.#closing) return reject(new ProducerClosedError());
       applier.add(update, result => {
-        if (result instanceof SluiceError) {
-          metrics.refuse(result.code);
+        if (result instanceof Error) {
+          metrics.refuse(codeOf(result));
           reject(result);
         } else {
           metrics.accept(result.duplicate);
@@ -139,7 +137,15 @@ class AppliedUpdate extends Receipt {
   readonly ok = true;
 }
 
-function failed({ code, message, retryable }: SluiceError, metrics: ProducerMetrics): ApplyResult {
+/** Errors that are none of ours are bugs; they are told all the same. */
+function codeOf(error: Error): string {
+  return error instanceof SluiceError ? error.code : 'INTERNAL';
+}
+
+function failed(error: Error, metrics: ProducerMetrics): ApplyResult {
+  const { message } = error;
+  const code = codeOf(error);
+  const retryable = error instanceof SluiceError && error.retryable;
   metrics.refuse(code);
   return { ok: false, error: { code, message, retryable } };
 }

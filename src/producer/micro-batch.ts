@@ -77,11 +77,13 @@ export interface ApplyReply {
   readonly pushed: number;
   readonly entries: number;
   readonly quarantined: number;
+  readonly sequence: number;
   readonly results: readonly string[];
 }
 
 export function parseReply(text: string): ApplyReply {
-  const [status, time, epoch = '', armed, pushed, entries, quarantined, ...results] = text.split(' ');
+  const [status, time, epoch = '', armed, pushed, entries, quarantined, sequence, ...results] =
+    text.split(' ');
   return {
     status: status as ApplyReply['status'],
     time: Number(time),
@@ -90,6 +92,7 @@ export function parseReply(text: string): ApplyReply {
     pushed: Number(pushed),
     entries: Number(entries),
     quarantined: Number(quarantined),
+    sequence: Number(sequence),
     results,
   };
 }

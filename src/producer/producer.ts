@@ -17,6 +17,7 @@ import { openQueue, wake } from '../shared/queue.ts';
 import { checkRedis, connectRedis, openRedis, type RedisLocation, redisPlace } from '../shared/redis.ts';
 import { parseSettings, type Settings } from '../shared/settings.ts';
 import { Applier } from './apply.ts';
+import { Calls } from './calls.ts';
 import { Sluice } from './client.ts';
 import { ProducerMetrics } from './metrics.ts';
 import { Reads } from './reads.ts';
@@ -40,6 +41,8 @@ export interface ProducerOptions<D extends DefinitionsInput> {
 }
 
 const CONNECTIONS = 4;
+/** A producer blocks on nothing, so that silence means a lost connection sooner than for a worker. */
+const LEAST_SOCKET_TIMEOUT_MS = 3000;
 
 /**
  * Connects and checks both servers.
@@ -66,21 +69,25 @@ export async function createProducer<const D extends DefinitionsInput>(
   const mysqlLocation = typeof options.mysql === 'string' ? { url: options.mysql } : options.mysql;
 
   const place = redisPlace(redisLocation);
-  const redis = openRedis(redisLocation, error =>
-    log.warn({ err: error }, 'Redis connection failed, reconnecting'),
+  const redis = openRedis(
+    redisLocation,
+    error => log.warn({ err: error }, 'Redis connection failed, reconnecting'),
+    Math.max(LEAST_SOCKET_TIMEOUT_MS, 2 * settings.callTimeoutMs),
   );
   let database: Database | undefined;
   try {
     database = new Database(mysqlLocation, { ...settings, connections: CONNECTIONS });
     await connectRedis(redis, place);
-    await checkSchema(database, settings.partitions);
+    await checkSchema(database, settings.partitions, keys.namespace);
     await checkRedis(redis, keys, place);
     const tables = await openTables(database, definitions);
     const aligner = new Aligner(redis, database, keys, log);
     await aligner.alignAll((error: PartitionHaltedError) => log.error({ err: error }, 'partition is halted'));
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
     const queue = openQueue(redis, keys);
-    const reads = new Reads({ redis, place, database, keys, cold, liveTtlMs: settings.liveTtlMs });
+    const calls = new Calls(redis, place, systemClock);
+    const reads = new Reads({ redis, calls, database, keys, cold, settings });
+    const { place: databasePlace } = database;
     const applier = new Applier({
       redis,
       place,
@@ -88,7 +95,12 @@ export async function createProducer<const D extends DefinitionsInput>(
       settings,
       clock: systemClock,
       log,
-      aligner,
+      calls,
+      align: async partition => {
+        await aligner.align(partition).catch(error => {
+          throw explain(error, place, databasePlace);
+        });
+      },
       loadAccounts: async (partition, updates) => {
         const loads: Promise<unknown>[] = [];
         const failures = new Map<string, SluiceError>();

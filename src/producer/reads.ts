@@ -4,8 +4,10 @@ import { InvalidUpdateError } from '../shared/errors.ts';
 import { itemOf, type Keys } from '../shared/keys.ts';
 import { type Database, databaseError, readSql } from '../shared/mysql.ts';
 import { parseRecord } from '../shared/record.ts';
-import { defineScript, type RedisConnection, redisError, type Script } from '../shared/redis.ts';
+import { defineScript, type RedisConnection, type Script } from '../shared/redis.ts';
+import type { Settings } from '../shared/settings.ts';
 import { checkText, LIMITS } from '../shared/update.ts';
+import type { Calls } from './calls.ts';
 
 /** One change of an account, as `history` gives it. */
 export interface HistoryEntry {
@@ -29,14 +31,16 @@ export interface HistoryOptions {
 
 export interface ReadParts {
   readonly redis: RedisConnection;
-  readonly place: string;
+  readonly calls: Calls;
   readonly database: Database;
   readonly keys: Keys;
   readonly cold: ColdReader;
-  readonly liveTtlMs: number;
+  readonly settings: Settings;
 }
 
 const HISTORY = readSql(new URL('./sql/history.sql', import.meta.url));
+/** Above every ledger number. */
+const ABOVE_ALL = '18446744073709551615';
 /** Keys in one script call or one statement. */
 const CHUNK = 500;
 /** Pending entries of one account that `history` walks through at most. */
@@ -82,13 +86,10 @@ export class Reads {
     values: number[],
   ): Promise<void> {
     const args = places.flatMap(at => [wanted[at]!.kind, itemOf(wanted[at]!.name, wanted[at]!.key)]);
-    const [status, ...live] = await this.#read(
-      this.#parts.keys.state(partition),
-      this.#parts.liveTtlMs,
-      ...args,
-    ).catch(error => {
-      throw redisError(error, this.#parts.place);
-    });
+    const { calls, keys, settings } = this.#parts;
+    const [status, ...live] = await calls.read(settings.callTimeoutMs, () =>
+      this.#read(keys.state(partition), settings.liveTtlMs, ...args),
+    );
     const cold: number[] = [];
     for (const [index, at] of places.entries()) {
       const value = status === 'ok' ? live[index] : '-';
@@ -146,13 +147,15 @@ export class Reads {
       options.before === undefined ? limit : PENDING_LIMIT,
     );
     const place = options.before === undefined ? -1 : pending.findIndex(entry => entry.id === options.before);
-    const isPendingPage = options.before === undefined || place >= 0;
-    const page = isPendingPage ? pending.slice(place + 1, place + 1 + limit) : [];
-    // Entries that were pending a moment ago may have been flushed meanwhile, so MySQL is asked for a whole page.
+    const page =
+      options.before === undefined || place >= 0 ? pending.slice(place + 1, place + 1 + limit) : [];
+    // Entries that were pending a moment ago may have been flushed meanwhile, so MySQL is asked for a whole page; where
+    // the cursor itself was pending, everything in MySQL is older unless it has got there too.
     const persisted = await this.#persisted(
       program,
       account,
-      isPendingPage ? null : options.before!,
+      options.before ?? null,
+      place >= 0,
       limit + page.length,
     );
     const known = new Set(persisted.map(entry => entry.id));
@@ -161,13 +164,10 @@ export class Reads {
 
   async #pending(program: string, account: string, most: number): Promise<HistoryEntry[]> {
     const partition = this.#parts.keys.partitionOf(account);
-    const records = await this.#history(
-      this.#parts.keys.state(partition),
-      itemOf(program, account),
-      most,
-    ).catch(error => {
-      throw redisError(error, this.#parts.place);
-    });
+    const { calls, keys, settings } = this.#parts;
+    const records = await calls.read(settings.callTimeoutMs, () =>
+      this.#history(keys.state(partition), itemOf(program, account), most),
+    );
     return records.map(record => {
       const { id, amount, balance, reason, metadata, acceptedAt } = parseRecord(record);
       return {
@@ -186,15 +186,18 @@ export class Reads {
     program: string,
     account: string,
     before: string | null,
+    wasPending: boolean,
     limit: number,
   ): Promise<HistoryEntry[]> {
     const { database } = this.#parts;
     const name = Buffer.from(program);
     const key = Buffer.from(account);
     const cursor = before === null ? null : Buffer.from(before);
-    const rows = await database.query(HISTORY, [name, key, cursor, name, key, cursor, limit]).catch(error => {
-      throw databaseError(error, database.place);
-    });
+    const rows = await database
+      .query(HISTORY, [name, key, cursor, name, key, cursor, wasPending ? ABOVE_ALL : null, limit])
+      .catch(error => {
+        throw databaseError(error, database.place);
+      });
     return rows.map(row => ({
       id: String(row.entry_id),
       amount: Number(row.amount),

@@ -7,7 +7,7 @@ import {
   QuarantinedError,
 } from '../shared/errors.ts';
 import type { Keys } from '../shared/keys.ts';
-import { type Database, databaseError } from '../shared/mysql.ts';
+import { type Database, databaseError, readSql } from '../shared/mysql.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
 import type { Accepted, Mark } from './apply.ts';
@@ -40,17 +40,25 @@ export class Receipt {
    * @throws PersistTimeoutError, QuarantinedError, PersistenceUnknownError, ProducerClosedError
    */
   persisted(options: PersistedOptions = {}): Promise<void> {
-    return this.#progress.reached(this.#mark, this.#update, options.timeoutMs ?? 30_000);
+    return this.#progress.reached(this.#mark, this.#update, this.duplicate, options.timeoutMs ?? 30_000);
   }
 }
 
 interface Waiter {
   readonly mark: Mark;
   readonly kind: CheckedUpdate['kind'];
-  readonly settle: (outcome: 'reached' | 'quarantine' | Error) => void;
+  readonly settle: (outcome: Reached | Error) => void;
+}
+
+interface Reached {
+  /** Whether anything of the partition went into quarantine meanwhile. */
+  readonly quarantine: boolean;
+  /** The partition's sequence when it was seen. */
+  readonly sequence: number;
 }
 
 const POLL_MS = 25;
+const QUARANTINED = readSql(new URL('./sql/quarantined.sql', import.meta.url));
 
 export class Progress {
   readonly #redis: RedisConnection;
@@ -65,10 +73,11 @@ export class Progress {
     this.#keys = keys;
   }
 
-  async reached(mark: Mark, update: CheckedUpdate, timeoutMs: number): Promise<void> {
+  async reached(mark: Mark, update: CheckedUpdate, duplicate: boolean, timeoutMs: number): Promise<void> {
     const outcome = await this.#wait(mark, update.kind, timeoutMs);
     if (outcome instanceof Error) throw outcome;
-    if (outcome === 'quarantine') await this.#checkQuarantine(mark, update);
+    // What a duplicate repeats may have gone into quarantine before this mark was made.
+    if (outcome.quarantine || duplicate) await this.#checkQuarantine(mark, update, outcome.sequence);
   }
 
   close(): void {
@@ -77,17 +86,17 @@ export class Progress {
       for (const waiter of waiters) waiter.settle(new ProducerClosedError());
   }
 
-  #wait(
-    mark: Mark,
-    kind: CheckedUpdate['kind'],
-    timeoutMs: number,
-  ): Promise<'reached' | 'quarantine' | Error> {
+  #wait(mark: Mark, kind: CheckedUpdate['kind'], timeoutMs: number): Promise<Reached | Error> {
     if (this.#closed.signal.aborted) return Promise.resolve(new ProducerClosedError());
     return new Promise(resolve => {
       const known = this.#waiters.get(mark.partition);
       const waiters = known ?? new Set<Waiter>();
       if (!known) this.#waiters.set(mark.partition, waiters);
-      const timer = setTimeout(() => waiter.settle(new PersistTimeoutError(timeoutMs)), timeoutMs);
+      // Node's timers end at 2^31 ms and fire at once beyond.
+      const timer = setTimeout(
+        () => waiter.settle(new PersistTimeoutError(timeoutMs)),
+        Math.min(timeoutMs, 2 ** 31 - 1),
+      );
       const waiter: Waiter = {
         mark,
         kind,
@@ -105,7 +114,7 @@ export class Progress {
   async #poll(partition: number, waiters: Set<Waiter>): Promise<void> {
     while (waiters.size > 0 && !this.#closed.signal.aborted) {
       const reply = await this.#redis
-        .hmget(this.#keys.state(partition), 'epoch', 'poppedAcked', 'entryAcked', 'quarantined')
+        .hmget(this.#keys.state(partition), 'epoch', 'poppedAcked', 'entryAcked', 'quarantined', 'sequence')
         .catch(() => undefined);
       if (reply?.[0]) for (const waiter of waiters) look(waiter, reply);
       if (waiters.size > 0) await pause(POLL_MS, this.#closed.signal);
@@ -113,21 +122,19 @@ export class Progress {
     this.#waiters.delete(partition);
   }
 
-  /** Something of the partition went into quarantine meanwhile; was it this update? */
-  async #checkQuarantine(mark: Mark, update: CheckedUpdate): Promise<void> {
+  /** Something of the partition is in quarantine; is it this update? A counter's sum is, if its batch came later. */
+  async #checkQuarantine(mark: Mark, update: CheckedUpdate, sequence: number): Promise<void> {
+    const name = Buffer.from(update.name);
+    const key = Buffer.from(update.key);
     const [row] = await this.#database
-      .query(
-        `SELECT error_code FROM sluice_quarantine
-         WHERE kind = ? AND name = ? AND item_key = ? AND created_at >= FROM_UNIXTIME(? / 1000)
-           AND (kind = 'counter' OR entry_id = ?) LIMIT 1`,
-        [
-          update.kind === 'c' ? 'counter' : 'entry',
-          Buffer.from(update.name),
-          Buffer.from(update.key),
-          mark.time - 1000,
-          Buffer.from(update.id),
-        ],
-      )
+      .query(QUARANTINED, [
+        update.kind === 'c' ? 'counter' : 'entry',
+        name,
+        key,
+        Buffer.from(update.id),
+        mark.sequence,
+        sequence,
+      ])
       .catch(error => {
         throw databaseError(error, this.#database.place);
       });
@@ -138,7 +145,8 @@ export class Progress {
 function look(waiter: Waiter, reply: (string | null)[]): void {
   const standing = standingOf(waiter.mark, waiter.kind, reply);
   if (standing === 'lost') waiter.settle(new PersistenceUnknownError());
-  else if (standing !== 'waiting') waiter.settle(standing);
+  else if (standing !== 'waiting')
+    waiter.settle({ quarantine: standing === 'quarantine', sequence: Number(reply[4]) });
 }
 
 /** What a partition's epoch, poppedAcked, entryAcked and quarantined say about an update with this mark. */

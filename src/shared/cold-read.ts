@@ -5,9 +5,11 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Aligner } from './align.ts';
-import { OutOfRangeError, PartitionHaltedError, ReadUnsettledError } from './errors.ts';
+import { within } from './clock.ts';
+import { OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from './errors.ts';
+import { explain } from './explain.ts';
 import { itemOf, type Keys, type Kind } from './keys.ts';
-import { type Database, databaseError, queryRows } from './mysql.ts';
+import { type Database, queryRows } from './mysql.ts';
 import { defineScript, type RedisConnection, redisError, type Script } from './redis.ts';
 import type { ValueTables } from './tables.ts';
 import { toWatermark } from './watermark.ts';
@@ -37,6 +39,7 @@ function exactSum(value: string, quarantined: string): number {
 type Mode = 'load' | 'compare';
 const PLAIN_TRIES = 2;
 const TRIES = 8;
+const ANSWER_MS = 3000;
 
 export class ColdReader {
   readonly #database: Database;
@@ -101,13 +104,13 @@ export class ColdReader {
         ? this.#database.transaction(use)
         : this.#database.session(use)
       ).catch(error => {
-        throw databaseError(error, this.#database.place);
+        throw explain(error, this.#place, this.#database.place);
       });
       if (status === 'ok') return rest;
       reason = `${status} ${rest.join(' ')}`.trim();
       if (status === 'again' && rest[0] === 'ahead' && held) throw await this.#halted(partition);
       // Under the lock these are no passing states; before it, an absent state will not appear by itself either.
-      if (status === 'absent' || held) await this.#aligner.align(partition);
+      if (status === 'absent' || held) await this.#align(partition);
     }
     throw new ReadUnsettledError(partition, reason);
   }
@@ -136,30 +139,31 @@ export class ColdReader {
       itemOf(name, key),
       values.get(itemOf(name, key)) ?? 0,
     ]);
-    try {
-      return await this.#load(
-        this.#keys.state(partition),
-        mode,
-        this.#liveTtlMs,
-        watermark.epoch,
-        watermark.sequence,
-        watermark.token,
-        ...args,
-      );
-    } catch (error) {
-      throw redisError(error, this.#place);
-    }
+    const state = this.#keys.state(partition);
+    const { epoch, sequence, token } = watermark;
+    // Bounded, because the watermark may be locked meanwhile and ioredis would wait for a lost Redis for ever.
+    const reply = await within(
+      this.#load(state, mode, this.#liveTtlMs, epoch, sequence, token, ...args).catch(error =>
+        redisError(error, this.#place),
+      ),
+      ANSWER_MS,
+    );
+    if (reply === undefined) throw new RedisUnavailableError(this.#place);
+    if (reply instanceof Error) throw reply;
+    return reply;
   }
 
   /** What the aligner says under its own lock counts; the read may have seen a partition in the middle of a change. */
   async #halted(partition: number): Promise<Error> {
-    try {
-      await this.#aligner.align(partition);
-      return new ReadUnsettledError(partition, 'ahead');
-    } catch (error) {
-      return error instanceof PartitionHaltedError
-        ? error
-        : (databaseError(error, this.#database.place) as Error);
-    }
+    return this.#align(partition).then(
+      () => new ReadUnsettledError(partition, 'ahead'),
+      error => error as Error,
+    );
+  }
+
+  async #align(partition: number): Promise<void> {
+    await this.#aligner.align(partition).catch(error => {
+      throw explain(error, this.#place, this.#database.place);
+    });
   }
 }

@@ -129,6 +129,17 @@ export class DatabaseUnavailableError extends SluiceError {
   }
 }
 
+/** MySQL answered with an error that is neither an outage nor about the data: a missing column, a missing right, a bug. */
+export class DatabaseFailedError extends SluiceError {
+  readonly code = 'DATABASE_FAILED';
+  constructor(where: string, databaseCode: string, details: Details = {}) {
+    super(
+      `The database at ${where} refused a statement (${databaseCode}); see the cause, and whether its schema was changed.`,
+      details,
+    );
+  }
+}
+
 /** Redis or MySQL refused the credentials, or does not allow this user a command that Sluice needs. */
 export class AccessDeniedError extends SluiceError {
   readonly code = 'ACCESS_DENIED';

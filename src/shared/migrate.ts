@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from './clock.ts';
 import {
+  ConfigurationError,
   DatabaseUnavailableError,
   DatabaseUnsuitableError,
   NewerFormatError,
@@ -79,9 +80,10 @@ async function migrateLocked(connection: PoolConnection, partitions: number): Pr
 
 /**
  * The check at start of every process other than `migrate`.
- * @throws NotMigratedError, NewerFormatError, PartitionCountError, DatabaseUnavailableError, AccessDeniedError
+ * @throws NotMigratedError, NewerFormatError, PartitionCountError, ConfigurationError, DatabaseUnavailableError,
+ * AccessDeniedError
  */
-export async function checkSchema(database: Database, partitions: number): Promise<void> {
+export async function checkSchema(database: Database, partitions: number, namespace: string): Promise<void> {
   let recorded: Recorded;
   try {
     recorded = await database.session(async connection => {
@@ -96,6 +98,28 @@ export async function checkSchema(database: Database, partitions: number): Promi
     throw new NotMigratedError(
       `The schema at ${database.place} has format ${recorded.format ?? 'none'}, this version needs ${FORMAT}`,
     );
+  }
+  await checkNamespaceOf(database, namespace);
+}
+
+/**
+ * A database belongs to the namespace that used it first: two namespaces would each keep live values that know nothing
+ * of the other's updates.
+ * @throws ConfigurationError
+ */
+async function checkNamespaceOf(database: Database, namespace: string): Promise<void> {
+  try {
+    await database.query("INSERT IGNORE INTO sluice_meta (name, value) VALUES ('namespace', ?)", [
+      Buffer.from(namespace),
+    ]);
+    const [row] = await database.query("SELECT value FROM sluice_meta WHERE name = 'namespace'");
+    const recorded = String(row?.value);
+    if (recorded === namespace) return;
+    throw new ConfigurationError(
+      `The database at ${database.place} is used under the namespace ${recorded}, not ${namespace}; set SLUICE_NAMESPACE=${recorded} or use another database.`,
+    );
+  } catch (error) {
+    throw databaseError(error, database.place);
   }
 }
 

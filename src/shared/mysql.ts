@@ -4,9 +4,10 @@ import { createPool, type Pool, type PoolConnection, type RowDataPacket } from '
 import {
   AccessDeniedError,
   ConfigurationError,
+  DatabaseFailedError,
   DatabaseUnavailableError,
   NotMigratedError,
-  type SluiceError,
+  SluiceError,
 } from './errors.ts';
 
 export interface MysqlLocation {
@@ -27,10 +28,15 @@ export interface SessionLimits {
   /** Session wait_timeout: how long a silent session may keep its locks, seconds. */
   idleTransactionSeconds: number;
   lockWaitSeconds: number;
+  /** Longest wait for the answer to a statement, ms; 15,000 by default. */
+  statementTimeoutMs?: number;
 }
 
 /** A session's rows as `query` gives them: BIGINT and DECIMAL are strings, VARBINARY is a Buffer. */
 export type Rows = RowDataPacket[];
+
+const STATEMENT_TIMEOUT_MS = 15_000;
+const ACQUIRE_TIMEOUT_MS = 10_000;
 
 export class Database {
   readonly place: string;
@@ -71,7 +77,7 @@ export class Database {
 
   /** Lends a session; one that failed is closed rather than reused, since its state is not known. */
   async session<Result>(use: (connection: PoolConnection) => Promise<Result>): Promise<Result> {
-    const connection = await this.#pool.getConnection();
+    const connection = timed(await this.#acquire(), this.#limits.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS);
     try {
       if (!this.#prepared.has(connection.connection)) {
         await connection.query(
@@ -100,6 +106,8 @@ export class Database {
       try {
         result = await use(connection);
       } catch (error) {
+        // A connection that is lost or silent would not answer the rollback either.
+        if (classifyDatabaseError(error) === 'unavailable') throw error;
         await connection.query('ROLLBACK').catch(() => {
           throw error;
         });
@@ -112,9 +120,35 @@ export class Database {
     return ended.result;
   }
 
+  /** A pool whose connections hang in their handshake would let callers wait for ever. */
+  async #acquire(): Promise<PoolConnection> {
+    const acquired = this.#pool.getConnection();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        acquired.then(connection => connection.release()).catch(() => {});
+        reject(Object.assign(new Error('no database connection in time'), { code: 'ETIMEDOUT' }));
+      }, ACQUIRE_TIMEOUT_MS);
+    });
+    try {
+      return await Promise.race([acquired, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   async close(): Promise<void> {
     await this.#pool.end();
   }
+}
+
+/**
+ * Gives every statement a limit on the client's side: a server that fell silent without closing its connections would
+ * hold a flush, and its partition, until TCP gives up. The session is destroyed then, its outcome unknown.
+ */
+function timed(connection: PoolConnection, timeout: number): PoolConnection {
+  const query = (sql: string, values?: unknown[]) => connection.query({ sql, values: values ?? [], timeout });
+  return Object.create(connection, { query: { value: query, writable: true } });
 }
 
 export async function queryRows(
@@ -168,6 +202,26 @@ function parseMysqlUrl(location: MysqlLocation) {
     password: location.password ?? decodePart(url.password),
     database,
   };
+}
+
+/** Escaping can quadruple a statement; MariaDB takes 16 MB by default. */
+const CHUNK_CHARACTERS = 1_000_000;
+
+/** The rows as JSON arrays, each short enough for a statement of its own. */
+export function* jsonChunks(rows: readonly unknown[]): Generator<string> {
+  let chunk: string[] = [];
+  let length = 0;
+  for (const row of rows) {
+    const json = JSON.stringify(row);
+    if (length + json.length > CHUNK_CHARACTERS && chunk.length > 0) {
+      yield `[${chunk.join(',')}]`;
+      chunk = [];
+      length = 0;
+    }
+    chunk.push(json);
+    length += json.length + 1;
+  }
+  if (chunk.length > 0) yield `[${chunk.join(',')}]`;
 }
 
 /** Reads the SQL file beside the calling module, without its comment header. */
@@ -263,12 +317,17 @@ export function databaseErrorCode(error: unknown): string {
 
 /** Turns an error of mysql2 into one of ours where it has a meaning of its own; others come back as they are. */
 export function databaseError(error: unknown, place: string): unknown {
-  const errno = (error as { errno?: number } | undefined)?.errno ?? 0;
+  if (error instanceof SluiceError) return error;
+  const { errno = 0, code } = (error ?? {}) as { errno?: number; code?: string };
   if (isDeniedByDatabase(error)) return new AccessDeniedError('The database', place, { cause: error });
   if (errno === 1146 || errno === 1049) return notMigrated(error, place);
-  return classifyDatabaseError(error) === 'unavailable'
-    ? new DatabaseUnavailableError(place, { cause: error })
-    : error;
+  const kind = classifyDatabaseError(error);
+  // Who loses a conflict may try again, as after an outage.
+  if (kind === 'unavailable' || kind === 'conflict')
+    return new DatabaseUnavailableError(place, { cause: error });
+  const fromDatabase =
+    errno > 0 || (code !== undefined && (error as { sqlState?: string }).sqlState !== undefined);
+  return fromDatabase ? new DatabaseFailedError(place, databaseErrorCode(error), { cause: error }) : error;
 }
 
 function notMigrated(error: unknown, place: string): SluiceError {

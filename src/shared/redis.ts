@@ -25,17 +25,26 @@ export interface RedisLocation {
   caFile?: string | undefined;
 }
 
+/** Above the longest time that BullMQ's worker blocks. */
+const SOCKET_TIMEOUT_MS = 15_000;
+
 /** Called with each connection error; reconnecting goes on by itself. */
 export type ConnectionErrorListener = (error: Error) => void;
 
 /** @throws ConfigurationError where the URL is not of a known form. */
-export function openRedis(location: RedisLocation, onError: ConnectionErrorListener): RedisConnection {
+export function openRedis(
+  location: RedisLocation,
+  onError: ConnectionErrorListener,
+  socketTimeoutMs = SOCKET_TIMEOUT_MS,
+): RedisConnection {
   const { scheme, secure, hosts, options, path } = parseRedisUrl(location);
   const common = {
     ...options,
     lazyConnect: true,
     maxRetriesPerRequest: null,
     connectTimeout: 5000,
+    // A connection that fell silent without being closed is opened anew.
+    socketTimeout: socketTimeoutMs,
     retryStrategy: (attempt: number) =>
       Math.min(1000, 25 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random() / 2),
     // After a failover the old primary answers READONLY: connect anew, then send again (scripts recognise repeats).
@@ -53,7 +62,13 @@ export function openRedis(location: RedisLocation, onError: ConnectionErrorListe
       ...(secure ? { dnsLookup: (address, callback) => callback(null, address) } : {}),
     });
   } else if (scheme === 'sentinel') {
-    connection = new Redis({ ...common, sentinels: hosts, name: path });
+    connection = new Redis({
+      ...common,
+      sentinels: hosts,
+      name: path,
+      // Without this, ioredis speaks plain text to the Sentinels and to the primary.
+      ...(common.tls ? { enableTLSForSentinelMode: true, sentinelTLS: common.tls } : {}),
+    });
   } else {
     connection = new Redis({ ...common, ...hosts[0]! });
   }
@@ -225,12 +240,40 @@ export function checkServer(info: string, place: string): void {
 /** A script: called with the partition's state key and its arguments. */
 export type Script<Reply> = (stateKey: string, ...args: (string | number)[]) => Promise<Reply>;
 
+/**
+ * The keys of a partition beside its state, live values and request ids. Scripts derive them from the state's name, but they
+ * are declared all the same: while a Cluster moves their slot, Redis then refuses the call (TRYAGAIN) before the script
+ * starts, instead of stopping it at the first key that has moved, with half of its writes done.
+ */
+const SIBLINGS = [
+  'armed',
+  'counters',
+  'order',
+  'accounts',
+  'entries',
+  'ids',
+  'entryIds',
+  'counterIds',
+  'idMarks',
+  'flight:counters',
+  'flight:order',
+  'flight:accounts',
+];
+
 /** Loads the Lua file beside the calling module and defines it on the connection under its own name. */
 export function defineScript<Reply>(connection: RedisConnection, name: string, file: URL): Script<Reply> {
   const command = `sluice_${name}`;
-  connection.defineCommand(command, { numberOfKeys: 1, lua: readFileSync(file, 'utf8') });
+  connection.defineCommand(command, { numberOfKeys: 1 + SIBLINGS.length, lua: readFileSync(file, 'utf8') });
   const call = (connection as unknown as Record<string, (...args: (string | number)[]) => Promise<Reply>>)[
     command
   ]!;
-  return call.bind(connection);
+  const siblings = new Map<string, string[]>();
+  return (stateKey, ...args) => {
+    let declared = siblings.get(stateKey);
+    if (!declared) {
+      declared = SIBLINGS.map(sibling => stateKey.slice(0, -'state'.length) + sibling);
+      siblings.set(stateKey, declared);
+    }
+    return call.call(connection, stateKey, ...declared, ...args);
+  };
 }

@@ -134,6 +134,12 @@ export const settingsCatalogue = {
     max: 3600,
     why: 'Session wait_timeout of flush connections: frees the locks of a frozen worker.',
   },
+  statementTimeoutMs: {
+    default: 15_000,
+    min: 1000,
+    max: 3_600_000,
+    why: 'Longest wait for the answer to a statement: a database that fell silent is left after it. Above any healthy flush.',
+  },
   journalBatches: {
     default: 10_000,
     min: 100,

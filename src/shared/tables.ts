@@ -5,7 +5,7 @@
 import type { PoolConnection } from 'mysql2/promise';
 import type { Target } from './definitions.ts';
 import { itemOf, type Kind } from './keys.ts';
-import { type Database, queryRows, readSql } from './mysql.ts';
+import { type Database, jsonChunks, queryRows, readSql } from './mysql.ts';
 import type { RefusedValueError } from './refusal.ts';
 
 /** A sum to add to one value. */
@@ -92,9 +92,8 @@ export class OwnTable implements ValueTable {
   }
 
   async add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
-    await connection.query(ADD[this.#kind], [
-      JSON.stringify(rows.map(row => [row.name, row.key, row.amount])),
-    ]);
+    const sums = rows.map(row => [row.name, row.key, row.amount]);
+    for (const json of jsonChunks(sums)) await connection.query(ADD[this.#kind], [json]);
   }
 
   /** None: the tables take every key, and what else they refuse only trying shows. */

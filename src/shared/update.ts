@@ -3,8 +3,8 @@ import type { Definitions } from './definitions.ts';
 import { InvalidUpdateError, UnknownNameError } from './errors.ts';
 import { itemOf, type Kind } from './keys.ts';
 
-/** Longest key, account and id, in UTF-8 bytes, and longest reason and metadata. */
-export const LIMITS = { key: 512, account: 255, id: 255, reason: 255, metadata: 8192 } as const;
+/** Longest key, account, id and reason in UTF-8 bytes; longest metadata as JSON in bytes, and its deepest nesting. */
+export const LIMITS = { key: 512, account: 255, id: 255, reason: 255, metadata: 8192, depth: 20 } as const;
 
 export interface CounterUpdate {
   counter: string;
@@ -156,7 +156,7 @@ function checkMetadata(metadata: Record<string, unknown> | undefined): unknown {
   }
   if (text === undefined)
     throw new InvalidUpdateError('INVALID_METADATA', 'The metadata must be an object that JSON can carry.');
-  if (!text.isWellFormed() || /\\ud[89a-f]/i.test(text)) {
+  if (!text.isWellFormed() || /(?<!\\)(?:\\\\)*\\ud[89a-f]/i.test(text)) {
     throw new InvalidUpdateError(
       'INVALID_METADATA',
       'The metadata holds a lone surrogate, which UTF-8 cannot carry.',
@@ -169,9 +169,20 @@ function checkMetadata(metadata: Record<string, unknown> | undefined): unknown {
     );
   }
   const parsed = JSON.parse(text);
+  if (depthOf(parsed) > LIMITS.depth) {
+    throw new InvalidUpdateError(
+      'INVALID_METADATA',
+      `The metadata is nested deeper than ${LIMITS.depth} levels, which not every database takes; flatten it.`,
+    );
+  }
   return parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)
     ? { value: parsed }
     : sorted(parsed);
+}
+
+function depthOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  return 1 + Math.max(0, ...Object.values(value).map(depthOf));
 }
 
 function sorted(value: unknown): unknown {

@@ -1,7 +1,7 @@
 /** Writes ledger entries and the balances that they lead to, inside the store's transaction. */
 import type { PoolConnection } from 'mysql2/promise';
 import { itemOf } from '../shared/keys.ts';
-import { queryRows, readSql } from '../shared/mysql.ts';
+import { jsonChunks, queryRows, readSql } from '../shared/mysql.ts';
 import type { RecordedEntry } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
 import type { Addition, ValueTable, ValueTables } from '../shared/tables.ts';
@@ -40,6 +40,7 @@ export class EntryWriter {
     entries: readonly RecordedEntry[],
     all = entries,
   ): Promise<EntryOutcome> {
+    if (entries.length === 0) return { written: 0, accounts: 0, refused: 0, late: [] };
     const places = all === entries ? undefined : new Map(all.map((entry, place) => [entry, place]));
     const byTable = new Map<ValueTable, Map<string, Addition & { amount: number }>>();
     for (const { program, account, item, amount } of entries) {
@@ -48,7 +49,9 @@ export class EntryWriter {
       byTable.set(table, sums);
       const sum = sums.get(item);
       if (sum) sum.amount += amount;
-      else sums.set(item, { name: program, key: account, amount });
+      // Bisecting then finds parts whose sums are exact.
+      if (sum && !Number.isSafeInteger(sum.amount)) throw new RefusedValueError('OUT_OF_RANGE');
+      if (!sum) sums.set(item, { name: program, key: account, amount });
     }
     const balances = new Map<string, number>();
     let accounts = 0;
@@ -77,7 +80,7 @@ export class EntryWriter {
         acceptedAt,
       ];
     });
-    await connection.query(INSERT, [partition, JSON.stringify(rows)]);
+    for (const json of jsonChunks(rows)) await connection.query(INSERT, [partition, json]);
     return { written: entries.length, accounts, refused: 0, late: [] };
   }
 
@@ -98,11 +101,20 @@ export class EntryWriter {
     return refused;
   }
 
-  /** Parts entries that the ledger has already (their id outlived Redis' memory) from fresh ones. */
+  async hasQuarantined(connection: PoolConnection, partition: number): Promise<boolean> {
+    const rows = await queryRows(
+      connection,
+      "SELECT 1 FROM sluice_quarantine WHERE partition_id = ? AND kind = 'entry' LIMIT 1",
+      [partition],
+    );
+    return rows.length > 0;
+  }
+
+  /** Parts entries that the ledger or the quarantine has already (their id outlived Redis' memory) from fresh ones. */
   async splitLate(connection: PoolConnection, entries: readonly RecordedEntry[]) {
-    const ids = entries.map(entry => [entry.program, entry.account, entry.id]);
+    const ids = JSON.stringify(entries.map(entry => [entry.program, entry.account, entry.id]));
     const known = new Set(
-      (await queryRows(connection, FIND, [JSON.stringify(ids)])).map(row =>
+      (await queryRows(connection, FIND, [ids, ids])).map(row =>
         JSON.stringify([itemOf(String(row.program), String(row.account)), String(row.entry_id)]),
       ),
     );

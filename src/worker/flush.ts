@@ -110,7 +110,7 @@ export class Flusher {
     const { store, metrics, log, settings } = this.#parts;
     for (let attempt = 0; ; attempt++) {
       try {
-        return await store.commit(batch);
+        return await store.commit(batch, () => this.#reportRewind(batch));
       } catch (error) {
         const kind = error instanceof PartitionHaltedError ? 'halted' : classifyDatabaseError(error);
         metrics.flushErrors.inc({ class: kind });
@@ -123,6 +123,15 @@ export class Flusher {
     }
   }
 
+  #reportRewind({ partition, sequence }: Batch): void {
+    const { metrics, log } = this.#parts;
+    metrics.rewinds.inc();
+    log.error(
+      { partition, sequence },
+      'Redis went back in time: it lost answered writes, counters of this batch may be counted twice',
+    );
+  }
+
   #report(batch: Batch, result: CommitResult, committedAt: number): void {
     const { metrics, log } = this.#parts;
     const about = { partition: batch.partition, sequence: batch.sequence };
@@ -130,13 +139,6 @@ export class Flusher {
       metrics.flushedUpdates.inc(batch.updates);
       metrics.flushedRows.inc(result.rows);
       metrics.observePersisted(batch, committedAt);
-      if (result.decision === 'rewind') {
-        metrics.rewinds.inc();
-        log.error(
-          about,
-          'Redis went back in time: it lost answered writes, counters of this batch may be counted twice',
-        );
-      }
       if (result.late > 0) {
         metrics.lateDuplicates.inc(result.late);
         log.warn(

@@ -24,6 +24,7 @@ export function isRefusal(error: unknown): boolean {
 export async function quarantine(
   connection: PoolConnection,
   partition: number,
+  sequence: number,
   { kind, name, key, amount, id, payload }: RefusedUpdate,
   error: unknown,
 ): Promise<void> {
@@ -31,6 +32,7 @@ export async function quarantine(
   const entryId = id === null ? null : Buffer.from(id);
   await connection.query(INSERT, [
     partition,
+    sequence,
     kind,
     Buffer.from(name),
     Buffer.from(key),

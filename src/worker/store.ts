@@ -56,6 +56,13 @@ const RECORD_BATCH = sql('record-batch');
 const MOVE_WATERMARK = sql('move-watermark');
 const PRUNE_EVERY = 64;
 
+/** A batch on its way into MySQL; a rewind changes its sequence and epoch. */
+interface Attempt {
+  batch: Batch;
+  rewound: boolean;
+  readonly onRewind: () => void;
+}
+
 /** Ends the transaction without a commit, with an answer. */
 class Abandon extends Error {
   readonly result: CommitResult;
@@ -92,32 +99,35 @@ export class Store {
    * @throws PartitionHaltedError, NotMigratedError, or what MySQL or Redis threw: then the outcome is unknown and the
    * batch, still in flight, has to be committed again.
    */
-  async commit(batch: Batch): Promise<CommitResult> {
+  async commit(batch: Batch, onRewind: () => void = () => {}): Promise<CommitResult> {
+    const attempt: Attempt = { batch, rewound: false, onRewind };
     try {
-      return await this.#attempt(batch, false);
+      return await this.#attempt(attempt, false);
     } catch (error) {
       if (error instanceof Abandon) return error.result;
       if (!isRefusal(error)) throw error;
     }
     try {
-      return await this.#attempt(batch, true);
+      return await this.#attempt(attempt, true);
     } catch (error) {
       if (error instanceof Abandon) return error.result;
       throw error;
     }
   }
 
-  async #attempt(batch: Batch, careful: boolean): Promise<CommitResult> {
+  async #attempt(attempt: Attempt, careful: boolean): Promise<CommitResult> {
     const result = await this.#database.transaction(async connection => {
-      const watermark = await lockWatermark(connection, batch.partition);
+      const watermark = await lockWatermark(connection, attempt.batch.partition);
       await this.#seam('locked');
-      const decision = await this.#decide(connection, batch, watermark);
-      if (decision === 'skip') throw new Abandon(await recordedOutcome(connection, batch, watermark));
+      const decision = await this.#decide(connection, attempt.batch, watermark);
+      if (decision === 'skip') throw new Abandon(await recordedOutcome(connection, attempt.batch, watermark));
       if (decision === 'stop') throw new Abandon({ decision });
-      const { sequence, epoch } = await this.#settle(batch, watermark, decision);
+      await this.#settle(attempt, watermark, decision);
+      const { batch } = attempt;
+      const { sequence, epoch } = batch;
 
       const counters = await this.#writeCounters(connection, batch, careful);
-      const entries = await this.#writeEntries(connection, batch, sequence, careful);
+      const entries = await this.#writeEntries(connection, batch, careful);
       await this.#seam('written');
 
       const outcome: Outcome = {
@@ -138,7 +148,8 @@ export class Store {
       await this.#seam('recorded');
       if (!(await this.#flight.inFlight(batch))) throw new Abandon({ decision: 'stop' });
       await this.#seam('checked');
-      return { decision, outcome, rows, late: entries.late.length } as const;
+      const done = attempt.rewound ? 'rewind' : 'apply';
+      return { decision: done, outcome, rows, late: entries.late.length } as const;
     });
     await this.#seam('committed');
     return result;
@@ -178,14 +189,18 @@ export class Store {
     return decision;
   }
 
-  /** The sequence and epoch under which the batch is written; Redis is told first where they are new. */
-  async #settle(batch: Batch, watermark: Watermark, decision: 'apply' | 'rewind') {
-    if (decision === 'apply' && batch.epoch === watermark.epoch)
-      return { sequence: batch.sequence, epoch: batch.epoch };
+  /** Gives the batch a new sequence and epoch where it needs them; Redis is told first. */
+  async #settle(attempt: Attempt, watermark: Watermark, decision: 'apply' | 'rewind'): Promise<void> {
+    const { batch } = attempt;
+    if (decision === 'apply' && batch.epoch === watermark.epoch) return;
     const sequence = watermark.sequence + 1;
     const epoch = randomToken();
     if (!(await this.#flight.rewind(batch, sequence, epoch))) throw new Abandon({ decision: 'stop' });
-    return { sequence, epoch };
+    attempt.batch = { ...batch, sequence, epoch };
+    if (decision !== 'rewind') return;
+    // Told at once: should the transaction fail, the next one finds nothing unusual any more.
+    attempt.rewound = true;
+    attempt.onRewind();
   }
 
   async #writeCounters(connection: PoolConnection, batch: Batch, careful: boolean) {
@@ -200,6 +215,7 @@ export class Store {
           await quarantine(
             connection,
             batch.partition,
+            batch.sequence,
             { kind: 'counter', ...sum, id: null, payload },
             error,
           );
@@ -217,21 +233,22 @@ export class Store {
     return { written: batch.counters.length - refused, refused };
   }
 
-  async #writeEntries(
-    connection: PoolConnection,
-    batch: Batch,
-    sequence: number,
-    careful: boolean,
-  ): Promise<EntryOutcome> {
-    if (batch.entries.length === 0) return { written: 0, accounts: 0, refused: 0, late: [] };
-    if (!careful) return this.#entries.write(connection, batch.partition, sequence, batch.entries);
-    const { late, fresh } = await this.#entries.splitLate(connection, batch.entries);
+  async #writeEntries(connection: PoolConnection, batch: Batch, careful: boolean): Promise<EntryOutcome> {
+    const { partition, sequence, entries } = batch;
+    if (entries.length === 0) return { written: 0, accounts: 0, refused: 0, late: [] };
+    // The ledger's unique key finds what is in the ledger; what waits in quarantine has to be looked for.
+    const isWary = careful || (await this.#entries.hasQuarantined(connection, partition));
+    const { late, fresh } = isWary
+      ? await this.#entries.splitLate(connection, entries)
+      : { late: [], fresh: entries };
+    if (!careful)
+      return { ...(await this.#entries.write(connection, partition, sequence, fresh, entries)), late };
     const done = { written: 0, accounts: 0, refused: 0, late };
     const refuse = async (entry: RecordedEntry, error: unknown) => {
       done.refused++;
       const { program, account, amount, id, payload } = entry;
       const row = { kind: 'entry', name: program, key: account, amount, id, payload } as const;
-      await quarantine(connection, batch.partition, row, error);
+      await quarantine(connection, batch.partition, batch.sequence, row, error);
     };
     const known = await this.#entries.refusals(connection, fresh);
     for (const [entry, error] of known) await refuse(entry, error);
@@ -239,7 +256,7 @@ export class Store {
       fresh.filter(entry => !known.has(entry)),
       rows =>
         withSavepoint(connection, async () => {
-          const part = await this.#entries.write(connection, batch.partition, sequence, rows, batch.entries);
+          const part = await this.#entries.write(connection, partition, sequence, rows, entries);
           done.written += part.written;
           done.accounts += part.accounts;
         }),

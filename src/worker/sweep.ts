@@ -5,7 +5,6 @@
 import type { Logger } from 'pino';
 import type { Aligner } from '../shared/align.ts';
 import { type Clock, pause } from '../shared/clock.ts';
-import { PartitionHaltedError } from '../shared/errors.ts';
 import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
 import { type Database, queryRows } from '../shared/mysql.ts';
 import type { Settings } from '../shared/settings.ts';
@@ -98,7 +97,6 @@ export class Sweep {
     try {
       await circuit.run(() => flusher.flush(partition));
       if (this.#troubles.delete(partition)) log.info({ partition }, 'partition flushes again');
-      await this.#parts.onRecovered(partition);
     } catch (error) {
       if (isOutage(error)) return;
       const failures = (this.#troubles.get(partition)?.failures ?? 0) + 1;
@@ -107,7 +105,14 @@ export class Sweep {
         notBefore: clock.now() + backoff(failures, settings.backoffBaseMs, settings.backoffCapMs, random),
       });
       log.error({ partition, failures, err: error }, 'sweep could not flush the partition');
+      return;
     }
+    await this.#parts.onRecovered(partition).catch(error => {
+      log.debug(
+        { partition, err: error },
+        'failed flush jobs of a partition that flushes again could not be removed',
+      );
+    });
   }
 
   /** Compares without locks first; only what differs is looked at under the watermark's lock. */
@@ -127,8 +132,7 @@ export class Sweep {
       try {
         await aligner.align(partition);
       } catch (error) {
-        if (!(error instanceof PartitionHaltedError)) throw error;
-        log.error({ partition, err: error }, 'partition is halted');
+        log.error({ partition, err: error }, 'partition could not be aligned');
       }
     }
   }

@@ -134,7 +134,7 @@ export class Worker {
     try {
       database = new Database(parts.mysql, { ...settings, connections: settings.concurrency * 2 + 2 });
       await connectRedis(redis, place);
-      await checkSchema(database, settings.partitions);
+      await checkSchema(database, settings.partitions, parts.namespace);
       await checkRedis(redis, new Keys(parts.namespace, settings.partitions), place);
       const tables = await openTables(database, parts.definitions);
       const opened = database;

@@ -76,8 +76,8 @@ it('status tells partitions, flush jobs and quarantine', async () => {
   });
   expect((await place.sluice(['ingest', '-'], {}, LINES)).code).toBe(0);
   await place.database.query(
-    `INSERT INTO sluice_quarantine (partition_id, kind, name, item_key, amount, error_code, payload, created_at)
-     VALUES (0, 'counter', 'page_views', 'x', 1, 'X', '', UTC_TIMESTAMP(3))`,
+    `INSERT INTO sluice_quarantine (partition_id, sequence, kind, name, item_key, amount, error_code, payload, created_at)
+     VALUES (0, 1, 'counter', 'page_views', 'x', 1, 'X', '', UTC_TIMESTAMP(3))`,
   );
   const status = JSON.parse((await place.sluice(['status', '--json'])).stdout);
   const busy = Object.groupBy(status.partitions as Record<string, number>[], p => String(p.pendingUpdates));

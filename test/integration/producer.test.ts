@@ -238,7 +238,7 @@ describe('receipts', () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     await engine.database.query(
-      "INSERT INTO sluice_counters VALUES ('views', 'full', 9223372036854775807, UTC_TIMESTAMP(3))",
+      "INSERT INTO sluice_counters VALUES ('views', 'full', 9007199254740991, UTC_TIMESTAMP(3))",
     );
     const full = await sluice.counter('views').increment('full');
     const fine = await sluice.counter('views').increment('fine');

@@ -88,8 +88,11 @@ it('needs no more rights than docs/rights.md lists', async () => {
   await roundTrip(redisUser, { url, ...user }, 'tenant');
   // The rights end at the namespace and the database.
   const options = { definitions, settings, mysql: { url, ...user } };
+  const limited = new Redis(redis.url, { username: 'sluice', password: 'pass:word@/' });
+  await expect(limited.hset('{other}:format', 'format', 1)).rejects.toThrow('NOPERM');
+  limited.disconnect();
   await expect(createProducer({ ...options, redis: redisUser, namespace: 'other' })).rejects.toMatchObject({
-    code: 'ACCESS_DENIED',
+    code: 'INVALID_CONFIGURATION',
   });
   const wrong = { ...redisUser, password: 'wrong' };
   await expect(createProducer({ ...options, redis: wrong, namespace: 'tenant' })).rejects.toMatchObject({

@@ -26,6 +26,7 @@ describe('grouping', () => {
         const results = new Map<number, Accepted>();
         const waiting: Waiting[] = updates.map((input, at) => ({
           update: checkUpdate({ counter: 'views', ...input }, definitions),
+          until: 0,
           settle: result => results.set(at, result as Accepted),
         }));
         const groups = groupUpdates(waiting);
@@ -50,13 +51,14 @@ describe('grouping', () => {
   it('does not sum what could leave the safe range', () => {
     const waiting = [Number.MAX_SAFE_INTEGER, 1].map(by => ({
       update: checkUpdate({ counter: 'views', key: 'k', by }, definitions),
+      until: 0,
       settle: () => {},
     }));
     expect(groupUpdates(waiting)).toHaveLength(2);
   });
 
   it('reads a reply', () => {
-    expect(parseReply('ok 1700000000000 epoch 1 12 7 0 5 - d9')).toEqual({
+    expect(parseReply('ok 1700000000000 epoch 1 12 7 0 3 5 - d9')).toEqual({
       status: 'ok',
       time: 1_700_000_000_000,
       epoch: 'epoch',
@@ -64,6 +66,7 @@ describe('grouping', () => {
       pushed: 12,
       entries: 7,
       quarantined: 0,
+      sequence: 3,
       results: ['5', '-', 'd9'],
     });
   });

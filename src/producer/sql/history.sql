@@ -1,8 +1,10 @@
 -- An account's ledger, newest first, from just before an entry where one is given.
--- Parameters: program, account, entry id or null, program, account, entry id, most rows.
+-- Parameters: program, account, entry id or null, program, account, entry id, ledger number to take where that entry is
+-- not in the ledger (null: no rows then), most rows.
 SELECT entry_id, amount, balance_after, reason, metadata, created_at
 FROM sluice_entries
 WHERE program = ? AND account = ?
-  AND (? IS NULL OR ledger_no < (SELECT e.ledger_no FROM sluice_entries e WHERE e.program = ? AND e.account = ? AND e.entry_id = ?))
+  AND (? IS NULL OR ledger_no < COALESCE(
+    (SELECT e.ledger_no FROM sluice_entries e WHERE e.program = ? AND e.account = ? AND e.entry_id = ?), ?))
 ORDER BY ledger_no DESC
 LIMIT ?

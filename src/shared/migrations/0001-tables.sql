@@ -6,7 +6,9 @@ CREATE TABLE IF NOT EXISTS sluice_counters (
   counter_key VARBINARY(512) NOT NULL,
   value BIGINT NOT NULL,
   updated_at DATETIME(3) NOT NULL,
-  PRIMARY KEY (counter, counter_key)
+  PRIMARY KEY (counter, counter_key),
+  -- Beyond this, readers in JavaScript and Lua could not tell neighbours apart.
+  CHECK (value BETWEEN -9007199254740991 AND 9007199254740991)
 ) ENGINE = InnoDB;
 
 CREATE TABLE IF NOT EXISTS sluice_accounts (
@@ -14,7 +16,8 @@ CREATE TABLE IF NOT EXISTS sluice_accounts (
   account VARBINARY(255) NOT NULL,
   balance BIGINT NOT NULL,
   updated_at DATETIME(3) NOT NULL,
-  PRIMARY KEY (program, account)
+  PRIMARY KEY (program, account),
+  CHECK (balance BETWEEN -9007199254740991 AND 9007199254740991)
 ) ENGINE = InnoDB;
 
 -- ledger_no is sequence * 65536 + place in the batch: it grows in the order of application within a partition,
@@ -58,11 +61,12 @@ CREATE TABLE IF NOT EXISTS sluice_batches (
   KEY token (partition_id, token)
 ) ENGINE = InnoDB;
 
--- payload is text, not JSON: what is refused may be refused for its JSON, and quarantine must take everything.
+-- sequence is that of the batch. payload is text, not JSON: what is refused may be refused for its JSON, and quarantine must take everything.
 -- It holds the entry as the producer sent it, or a counter's number of updates.
 CREATE TABLE IF NOT EXISTS sluice_quarantine (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
   partition_id SMALLINT UNSIGNED NOT NULL,
+  sequence BIGINT UNSIGNED NOT NULL,
   kind ENUM('counter', 'entry') NOT NULL,
   name VARBINARY(64) NOT NULL,
   item_key VARBINARY(512) NOT NULL,
@@ -72,5 +76,6 @@ CREATE TABLE IF NOT EXISTS sluice_quarantine (
   payload LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   created_at DATETIME(3) NOT NULL,
   PRIMARY KEY (id),
-  KEY item (kind, name, item_key)
+  KEY item (kind, name, item_key),
+  KEY kept (partition_id, kind)
 ) ENGINE = InnoDB;
