@@ -277,19 +277,24 @@ export class Applier {
       const before = this.#disconnections;
       const sent = clock.now();
       const deadline = Math.floor(until + this.#offsets[partition]!);
-      const text = await this.#calls.write(
-        until,
-        this.#apply(
-          keys.state(partition),
-          requestId,
-          deadline,
-          settings.leaseMs,
-          settings.liveTtlMs,
-          settings.idempotencyWindowMs,
-          settings.idempotencyLimit,
-          ...updates,
-        ),
-      );
+      const text = await this.#calls
+        .write(
+          until,
+          this.#apply(
+            keys.state(partition),
+            requestId,
+            deadline,
+            settings.leaseMs,
+            settings.liveTtlMs,
+            settings.idempotencyWindowMs,
+            settings.idempotencyLimit,
+            ...updates,
+          ),
+        )
+        .catch(error => {
+          // After a lost connection the error may answer the second sending, and the first may have been applied.
+          throw before === this.#disconnections ? error : new UnknownOutcomeError({ cause: error });
+        });
       const reply = parseReply(text);
       this.#learn(partition, reply.time, sent);
       if (reply.status === 'ok') return reply;

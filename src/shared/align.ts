@@ -21,8 +21,17 @@ export class Aligner {
   readonly #keys: Keys;
   readonly #log: Logger;
   readonly #adopt: Script<number>;
+  readonly #onLoss: () => void;
 
-  constructor(redis: RedisConnection, database: Database, keys: Keys, log: Logger) {
+  /** @param onLoss called when Redis is found to have lost what it had answered */
+  constructor(
+    redis: RedisConnection,
+    database: Database,
+    keys: Keys,
+    log: Logger,
+    onLoss: () => void = () => {},
+  ) {
+    this.#onLoss = onLoss;
     this.#redis = redis;
     this.#database = database;
     this.#keys = keys;
@@ -56,6 +65,7 @@ export class Aligner {
         const adopted = await this.#adopt(state, epoch ?? '', fresh, watermark.sequence);
         if (adopted !== 1) throw new Contested();
         const story = { partition, sequence, watermark: watermark.sequence, hadState: Boolean(epoch) };
+        if (watermark.sequence > sequence) this.#onLoss();
         if (epoch || watermark.sequence > 0)
           this.#log.warn(story, 'partition brought up to its watermark under a new epoch');
         else this.#log.debug(story, 'partition created');

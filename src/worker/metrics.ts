@@ -77,7 +77,7 @@ export class WorkerMetrics {
     });
     this.rewinds = new Counter({
       name: 'sluice_rewinds_total',
-      help: 'Times that Redis was found to have gone back in time.',
+      help: 'Times that Redis was found to have gone back in time: behind a batch that MySQL has.',
       registers,
     });
     this.lateDuplicates = new Counter({

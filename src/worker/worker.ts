@@ -84,8 +84,8 @@ export class Worker {
     this.#database = database;
     this.#queue = openQueue(redis, this.#keys);
     this.#inspector = new Inspector(redis, this.#keys);
-    this.#aligner = new Aligner(redis, database, this.#keys, log);
     this.metrics = new WorkerMetrics(parts.registry);
+    this.#aligner = new Aligner(redis, database, this.#keys, log, () => this.metrics.rewinds.inc());
     this.metrics.watch({ inspector: this.#inspector, queue: this.#queue, database });
     this.#circuit = new Circuit(settings, open => {
       this.metrics.breakerOpen.set(open ? 1 : 0);

@@ -155,6 +155,7 @@ describe('nothing in flight', () => {
     expect(await engine.aligner.align(partition)).toBe('adopted');
     expect(await engine.inspector.partition(partition)).toMatchObject({ sequence });
     expect((await engine.watermark(partition)).epoch).not.toBe(epoch);
+    expect((await engine.metrics.rewinds.get()).values[0]!.value).toBe(1);
     expect(await sluice.counter('views').get(KEY)).toBe(5);
   });
 

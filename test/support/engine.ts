@@ -58,7 +58,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
   const redis = openRedis({ url: redisUrl }, () => {}) as Redis;
   await connectRedis(redis, 'test');
   const tables = await openTables(database, parseDefinitions(definitions));
-  const aligner = new Aligner(redis, database, keys, log);
+  const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
   const flight = new Flight(redis, keys, settings);
   const metrics = new WorkerMetrics();
   let crashAt: Step | undefined;
