@@ -101,20 +101,18 @@ export class Checker {
     if (value !== expected) fail(`cold read of ${item} gave ${value}, not ${expected}`);
   }
 
-  onReceipt(world: World, asked: Asked, said: string): void {
-    if (said !== 'reached' && said !== 'quarantine') return;
-    const { data } = world.redis;
+  /** `persisted()` has resolved. */
+  onPersisted(world: World, { uid, identity, state, update }: Asked): void {
     const { written, quarantined } = world.mysql;
-    if (this.#lost && !data.accepted[asked.uid] && !this.#strict.receiptAfterLoss) return;
+    const isKnownLoss = this.#lost && !this.#strict.receiptAfterLoss;
+    if (isKnownLoss && (!world.redis.data.accepted[uid] || state === 'duplicate')) return;
+    const isKnownCounter = update.kind === 'c' && state === 'duplicate' && !this.#strict.receiptOfDuplicate;
+    const isKnownEntry = world.mysql.leftOut[uid]! > 0 && !this.#strict.receiptOfLate;
     for (const other of this.users.asked) {
-      const same = other.identity === asked.identity;
-      if (same && written[other.uid]) return;
-      const known = asked.state === 'duplicate' && !this.#strict.receiptOfDuplicate;
-      if (same && quarantined[other.uid] && (said === 'quarantine' || known)) return;
+      if (other.identity !== identity) continue;
+      if (written[other.uid] || ((isKnownCounter || isKnownEntry) && quarantined[other.uid])) return;
     }
-    // Where Redis lost the first of two, the second says nothing about it.
-    if (this.#lost && asked.state === 'duplicate' && !this.#strict.receiptAfterLoss) return;
-    fail(`receipt of update ${asked.uid} says ${said}, but it is not in MySQL`);
+    fail(`receipt of update ${uid} says persisted, but it is not in MySQL`);
   }
 
   /** Each row of the ledger follows from the one before; an id has one row. */
@@ -203,10 +201,7 @@ export class Checker {
       if (update.kind === 'c' && times > 1) doubled = true;
       sums.set(update.item, (sums.get(update.item) ?? 0) + times * update.amount);
       if (update.kind === 'c') continue;
-      // Quarantine has no unique key: a loss without the barrier puts an entry there twice.
-      const again = this.#exposed[uid] && !world.barrier && !this.#strict.quarantinedTwice;
-      const aside = again ? Math.min(1, quarantined[uid]!) : quarantined[uid]!;
-      const count = times + aside;
+      const count = times + quarantined[uid]!;
       entries.set(`${identity}`, (entries.get(`${identity}`) ?? 0) + count);
     }
     for (const [item, sum] of sums)
@@ -217,9 +212,9 @@ export class Checker {
       const total = ledger.reduce((sum, row) => sum + (row.item === item ? row.amount : 0), 0);
       if (total !== value) fail(`the ledger of ${item} sums up to ${total}, its balance is ${value}`);
     }
-    const { rewinds, rewound, adoptions } = world.counted;
+    const { rewinds, rewound, adopted } = world.counted;
     const strict = this.#strict;
-    const known = (strict.uncountedRewind ? 0 : rewound) + (strict.uncountedAdoption ? 0 : adoptions);
+    const known = (strict.uncountedRewind ? 0 : rewound) + (strict.uncountedAdoption ? 0 : adopted);
     if (doubled && rewinds + known === 0)
       fail('counters count twice after a loss, and no rewind was counted');
   }

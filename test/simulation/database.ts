@@ -69,7 +69,6 @@ export function* align(world: World, me: Process): Steps<'aligned' | 'adopted' |
       });
       const done = yield* redis('adopt', () => adopt(world, seen?.epoch ?? '', epoch, watermark.sequence));
       if (!done) throw CONTESTED;
-      if (seen || watermark.sequence > 0) world.counted.adoptions++;
       return 'adopted' as const;
     });
   } catch (error) {

@@ -15,6 +15,9 @@ export interface LedgerRow {
 
 export interface Refused {
   readonly item: string;
+  /** The entry's id; undefined for a counter. */
+  readonly id: string | undefined;
+  readonly sequence: number;
   readonly amount: number;
   readonly uids: readonly number[];
 }
@@ -34,7 +37,8 @@ export interface Mysql {
   readonly ledger: LedgerRow[];
   /** The unique key: item and id. */
   readonly ledgerIds: Set<string>;
-  /** Sums of what is in quarantine, by item. */
+  /** What is in quarantine, and its sums by item. */
+  readonly refused: Refused[];
   readonly aside: Map<string, number>;
   watermark: Watermark;
   readonly journal: Map<string, JournalRow>;
@@ -72,6 +76,7 @@ export function openMysql(): Mysql {
     values: new Map(),
     ledger: [],
     ledgerIds: new Set(),
+    refused: [],
     aside: new Map(),
     watermark: { sequence: 0, token: '', epoch: 'migrated' },
     journal: new Map(),
@@ -198,6 +203,7 @@ export function commit(world: World, session: Session): void {
     mysql.ledgerIds.add(`${row.item} ${row.id}`);
   }
   for (const refused of draft.aside) {
+    mysql.refused.push(refused);
     mysql.aside.set(refused.item, (mysql.aside.get(refused.item) ?? 0) + refused.amount);
     for (const uid of refused.uids) mysql.quarantined[uid]!++;
   }

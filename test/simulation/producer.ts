@@ -8,11 +8,23 @@ import {
   refusal,
 } from '../../src/producer/micro-batch.ts';
 import { standingOf } from '../../src/producer/receipt.ts';
+import type { CheckedUpdate } from '../../src/shared/update.ts';
 import { apply } from './apply-script.ts';
 import { align, loadCold } from './database.ts';
+import { openSession } from './mysql.ts';
 import { addJob, read } from './shared-scripts.ts';
 import type { Asked, Users } from './users.ts';
-import { limits, OUT_OF_MEMORY, type Process, redis, type Steps, sleep, token, type World } from './world.ts';
+import {
+  limits,
+  OUT_OF_MEMORY,
+  type Process,
+  redis,
+  type Steps,
+  sleep,
+  sql,
+  token,
+  type World,
+} from './world.ts';
 
 /** What the model throws where the producer would give an error of the catalogue. */
 const UNKNOWN = { code: 'UNKNOWN_OUTCOME' } as const;
@@ -37,7 +49,7 @@ export function* produce(world: World, me: Process, users: Users): Steps<void> {
       );
     else if (world.random.chance(0.5)) yield* ignoringErrors(readOne(world, me, users));
     const receipt = users.receipts.length > 0 && world.random.chance(0.4);
-    if (receipt) yield* ignoringErrors(askReceipt(world, users));
+    if (receipt) yield* ignoringErrors(askReceipt(world, me, users));
     yield* sleep(world, 1 + world.random.below(world.calm ? 40 : 12));
   }
 }
@@ -134,16 +146,31 @@ function* readOne(world: World, me: Process, users: Users): Steps<void> {
 }
 
 /** `Progress.#poll`: what the receipt of an accepted update says now. */
-function* askReceipt(world: World, users: Users): Steps<void> {
+function* askReceipt(world: World, me: Process, users: Users): Steps<void> {
   const at = world.random.below(users.receipts.length);
   const { asked, accepted } = users.receipts[at]!;
   const standing = yield* redis('read state', () => {
     const { state } = world.redis.data;
-    if (!state) return 'waiting';
-    const { epoch, poppedAcked, entryAcked, quarantined } = state;
-    const said = standingOf(accepted.mark, asked.update.kind, [epoch, poppedAcked, entryAcked, quarantined]);
-    world.checker.onReceipt(world, asked, said);
-    return said;
+    if (!state) return { said: 'waiting', sequence: 0 };
+    const { epoch, poppedAcked, entryAcked, quarantined, sequence } = state;
+    const { kind } = asked.update;
+    return { said: standingOf(accepted.mark, kind, [epoch, poppedAcked, entryAcked, quarantined]), sequence };
   });
-  if (standing !== 'waiting') users.receipts = users.receipts.filter(receipt => receipt.asked !== asked);
+  if (standing.said === 'waiting') return;
+  users.receipts = users.receipts.filter(receipt => receipt.asked !== asked);
+  if (standing.said === 'lost') return;
+  const isAside =
+    (standing.said === 'quarantine' || accepted.duplicate) &&
+    (yield* sql(openSession(world, me.name), 'find in quarantine', () =>
+      isQuarantined(world, asked.update, accepted.mark.sequence, standing.sequence),
+    ));
+  if (!isAside) world.checker.onPersisted(world, asked);
+}
+
+/** `Progress.#checkQuarantine`. */
+function isQuarantined(world: World, update: CheckedUpdate, before: number, seen: number): boolean {
+  return world.mysql.refused.some(
+    ({ item, id, sequence }) =>
+      item === update.item && (id === undefined ? sequence > before && sequence <= seen : id === update.id),
+  );
 }

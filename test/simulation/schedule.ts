@@ -38,9 +38,9 @@ export function runSchedule(seed: number, options: Options = {}): string | undef
     checker,
     calm: false,
     tokens: 0,
-    counted: { rewinds: 0, rewound: 0, adoptions: 0 },
+    counted: { rewinds: 0, rewound: 0, adopted: 0 },
   };
-  const users = new Users(world, 4 + random.below(12), options.strict?.quarantinedTwice ?? false);
+  const users = new Users(world, 4 + random.below(12));
   checker.users = users;
   const starts = new Map<string, (me: Process) => Steps<void>>();
   for (const name of ['producer-1', 'producer-2']) starts.set(name, me => produce(world, me, users));

@@ -66,10 +66,14 @@ export function adopt(world: World, epochSeen: string, epoch: string, sequence: 
       flightOldest: 0,
       flightSince: 0,
     };
+    if (sequence > 0) world.counted.adopted++;
     return true;
   }
   data.state.epoch = epoch;
-  if (data.state.token === '' && data.state.sequence < sequence) data.state.sequence = sequence;
+  if (data.state.token === '' && data.state.sequence < sequence) {
+    data.state.sequence = sequence;
+    world.counted.adopted++;
+  }
   return true;
 }
 

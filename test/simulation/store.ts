@@ -35,14 +35,15 @@ class Abandon {
 const STOP = new Abandon({ decision: 'stop' });
 
 export function* commitBatch(world: World, me: Process, batch: Batch): Steps<CommitResult> {
+  const current = { batch };
   try {
-    return yield* attempt(world, me, batch, false);
+    return yield* attempt(world, me, current, false);
   } catch (error) {
     if (error instanceof Abandon) return error.result;
     if (!isRefusal(error)) throw error;
   }
   try {
-    return yield* attempt(world, me, batch, true);
+    return yield* attempt(world, me, current, true);
   } catch (error) {
     if (error instanceof Abandon) return error.result;
     throw error;
@@ -53,19 +54,28 @@ function inFlight(world: World, batch: Batch): Steps<boolean> {
   return redis('in flight?', () => world.redis.data.state?.token === batch.token);
 }
 
-function* attempt(world: World, me: Process, batch: Batch, careful: boolean): Steps<CommitResult> {
+/** @param current the batch; a rewind changes its sequence and epoch */
+function* attempt(
+  world: World,
+  me: Process,
+  current: { batch: Batch },
+  careful: boolean,
+): Steps<CommitResult> {
   const aside: Refused[] = [];
   const result = yield* transaction(world, me, function* (session) {
     const watermark = yield* locked(world, session, 'update');
-    const decision = yield* decideBatch(world, session, batch, watermark);
+    const decision = yield* decideBatch(world, session, current.batch, watermark);
     if (decision === 'skip') {
+      const { batch } = current;
       const row = world.mysql.journal.get(batch.token);
       const rewound = batch.sequence < watermark.sequence || batch.epoch !== watermark.epoch;
       throw new Abandon({ decision, outcome: row?.outcome ?? { late: [], quarantined: 0 }, rewound });
     }
     if (decision === 'stop') throw STOP;
     if (decision !== 'apply' && decision !== 'rewind') throw HALTED;
-    const { sequence, epoch } = yield* settle(world, batch, watermark, decision);
+    yield* settle(world, current, watermark, decision);
+    const { batch } = current;
+    const { sequence, epoch } = batch;
     yield* writeCounters(world, session, batch, careful, aside);
     const late = yield* writeEntries(world, session, batch, careful, aside);
     if (!world.bugs.quarantineAfterCommit)
@@ -115,15 +125,20 @@ function* decideBatch(world: World, session: Session, batch: Batch, watermark: W
   return step.value;
 }
 
-function* settle(world: World, batch: Batch, watermark: Watermark, decision: 'apply' | 'rewind') {
-  if (world.bugs.noWatermark) return { sequence: batch.sequence, epoch: watermark.epoch };
-  if (decision === 'apply' && batch.epoch === watermark.epoch)
-    return { sequence: batch.sequence, epoch: batch.epoch };
+function* settle(
+  world: World,
+  current: { batch: Batch },
+  watermark: Watermark,
+  decision: 'apply' | 'rewind',
+): Steps<void> {
+  const { batch } = current;
+  if (world.bugs.noWatermark || (decision === 'apply' && batch.epoch === watermark.epoch)) return;
   const sequence = watermark.sequence + 1;
   const epoch = token(world, 'e');
   const done = yield* redis('rewind', () => rewind(world, batch.token, batch.sequence, sequence, epoch));
   if (!done) throw STOP;
-  return { sequence, epoch };
+  current.batch = { ...batch, sequence, epoch };
+  if (decision === 'rewind') world.counted.rewinds++;
 }
 
 function* writeCounters(
@@ -138,7 +153,7 @@ function* writeCounters(
     sql(session, 'add counters', () => addCounters(world, session, sums));
   if (!careful) return yield* add(batch.counters);
   yield* searching(batch.counters, add, ({ item, sum, uids }) => {
-    aside.push({ item, amount: sum, uids });
+    aside.push({ item, id: undefined, sequence: batch.sequence, amount: sum, uids });
   });
 }
 
@@ -152,21 +167,31 @@ function* writeEntries(
   if (batch.entries.length === 0) return [];
   const add = (entries: readonly Entry[]) =>
     sql(session, 'add balances and entries', () => addEntries(world, session, entries, DUPLICATE));
+  const { mysql } = world;
+  const isWary =
+    careful ||
+    (yield* sql(session, 'entries in quarantine?', () => mysql.refused.some(({ id }) => id !== undefined)));
+  const { late, fresh } = isWary
+    ? yield* sql(session, 'find entries', () => splitLate(world, session, batch.entries))
+    : { late: [], fresh: batch.entries };
   if (!careful) {
-    yield* add(batch.entries);
-    return [];
+    if (fresh.length > 0) yield* add(fresh);
+    return late;
   }
-  const { late, fresh } = yield* sql(session, 'find entries', () => {
-    const draft = use(world, session);
-    const known = (entry: Entry) => world.mysql.ledgerIds.has(`${entry.item} ${entry.id}`);
-    const found = batch.entries.filter(known);
-    draft.late.push(...found.map(entry => entry.uid));
-    return { late: found, fresh: batch.entries.filter(entry => !known(entry)) };
-  });
-  yield* searching(fresh, add, ({ item, amount, uid }) => {
-    aside.push({ item, amount, uids: [uid] });
+  yield* searching(fresh, add, ({ item, id, amount, uid }) => {
+    aside.push({ item, id, sequence: batch.sequence, amount, uids: [uid] });
   });
   return late;
+}
+
+/** Entries that the ledger or the quarantine has already, and those that neither has. */
+function splitLate(world: World, session: Session, entries: readonly Entry[]) {
+  const { ledgerIds, refused } = world.mysql;
+  const isKnown = ({ item, id }: Entry) =>
+    ledgerIds.has(`${item} ${id}`) || refused.some(row => row.item === item && row.id === id);
+  const late = entries.filter(isKnown);
+  use(world, session).late.push(...late.map(entry => entry.uid));
+  return { late, fresh: entries.filter(entry => !isKnown(entry)) };
 }
 
 /** `bisect`, with steps in place of promises. An attempt of the model that is refused leaves nothing behind. */

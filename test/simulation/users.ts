@@ -1,7 +1,6 @@
 /** Those who call the producers: what they ask for, what they were told, and what they ask again. */
 import type { Accepted } from '../../src/producer/apply.ts';
 import { type CheckedUpdate, checkUpdate, type Update } from '../../src/shared/update.ts';
-import { BAD_AMOUNT } from './mysql.ts';
 import { definitions, MOST_UPDATES, type World } from './world.ts';
 
 /** One update sent once by a user. Asked again under the same id, it is another one of the same `identity`. */
@@ -27,11 +26,8 @@ export class Users {
   readonly keys: { readonly kind: 'c' | 'p'; readonly item: string }[] = [];
   readonly queue: Asked[] = [];
   receipts: { readonly asked: Asked; readonly accepted: Accepted }[] = [];
-  /** Whether ids of quarantined entries are used again too (see docs/simulation.md). */
-  readonly #quarantinedAgain: boolean;
 
-  constructor(world: World, calls: number, quarantinedAgain: boolean) {
-    this.#quarantinedAgain = quarantinedAgain;
+  constructor(world: World, calls: number) {
     for (let identity = 0; identity < calls; identity++)
       this.#ask(checkUpdate(anyUpdate(world, identity), definitions), identity, 0, 0);
   }
@@ -80,8 +76,8 @@ export class Users {
     world.checker.onAcknowledged(asked);
     if (world.random.chance(0.5)) this.receipts.push({ asked, accepted });
     // Sooner or later the same id comes again, perhaps when Redis has forgotten it.
-    const { kind, amount, id } = asked.update;
-    const again = kind === 'c' ? id !== '' : amount !== BAD_AMOUNT || this.#quarantinedAgain;
+    const { kind, id } = asked.update;
+    const again = kind === 'p' || id !== '';
     if (again && asked.repeats === 0 && world.random.chance(0.5))
       this.#ask(asked.update, asked.identity, MOST_REPEATS, world.now + world.random.below(60));
   }
@@ -95,8 +91,8 @@ export class Users {
   onFailed(world: World, asked: Asked, unknown: boolean, sentTwice = false): void {
     asked.state = unknown ? 'unknown' : 'refused';
     if (!unknown) world.checker.onRefused(world, asked, sentTwice);
-    const { id, amount } = asked.update;
-    const repeatable = !unknown || (id !== '' && (amount !== BAD_AMOUNT || this.#quarantinedAgain));
+    const { id } = asked.update;
+    const repeatable = !unknown || id !== '';
     if (repeatable && asked.repeats < MOST_REPEATS)
       this.#ask(asked.update, asked.identity, asked.repeats + 1, world.now);
   }

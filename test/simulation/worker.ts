@@ -87,7 +87,6 @@ function* flushOne(world: World, me: Process): Steps<boolean> {
   }
   const result = yield* commitPatiently(world, me, batch);
   if (result.decision === 'stop') return true;
-  if (result.decision === 'rewind') world.counted.rewinds++;
   const { late, quarantined } = result.outcome;
   const acked = yield* redis('ack', () => ack(world, batch.token, quarantined, late));
   if (result.decision === 'skip' && result.rewound && acked.acknowledged) yield* align(world, me);

@@ -52,8 +52,8 @@ export interface World {
   /** Faults have ended: what is left must drain. */
   calm: boolean;
   tokens: number;
-  /** What the metrics and the log say: rewinds counted; and what happened: rewinds in Redis, adoptions. */
-  readonly counted: { rewinds: number; rewound: number; adoptions: number };
+  /** Rewinds as the metric has them; and how often Redis' sequence was moved in truth, by `rewind` and by `adopt`. */
+  readonly counted: { rewinds: number; rewound: number; adopted: number };
 }
 
 export function token(world: World, prefix: string): string {
