@@ -77,7 +77,8 @@ export class Progress {
     const outcome = await this.#wait(mark, update.kind, timeoutMs);
     if (outcome instanceof Error) throw outcome;
     // What a duplicate repeats may have gone into quarantine before this mark was made.
-    if (outcome.quarantine || duplicate) await this.#checkQuarantine(mark, update, outcome.sequence);
+    if (outcome.quarantine || duplicate)
+      await this.#checkQuarantine(duplicate ? 0 : mark.sequence, update, outcome.sequence);
   }
 
   close(): void {
@@ -123,7 +124,7 @@ export class Progress {
   }
 
   /** Something of the partition is in quarantine; is it this update? A counter's sum is, if its batch came later. */
-  async #checkQuarantine(mark: Mark, update: CheckedUpdate, sequence: number): Promise<void> {
+  async #checkQuarantine(after: number, update: CheckedUpdate, upTo: number): Promise<void> {
     const name = Buffer.from(update.name);
     const key = Buffer.from(update.key);
     const [row] = await this.#database
@@ -132,8 +133,8 @@ export class Progress {
         name,
         key,
         Buffer.from(update.id),
-        mark.sequence,
-        sequence,
+        after,
+        upTo,
       ])
       .catch(error => {
         throw databaseError(error, this.#database.place);
@@ -158,5 +159,6 @@ export function standingOf(
   if (epoch !== mark.epoch) return 'lost';
   const reached = kind === 'c' ? Number(popped) >= mark.pushed : Number(acked) >= mark.entries;
   if (!reached) return 'waiting';
-  return Number(quarantined) > mark.quarantined ? 'quarantine' : 'reached';
+  // An entry is looked up by its id, so that it is asked for whenever anything is in quarantine: its id may be there from before.
+  return Number(quarantined) > (kind === 'p' ? 0 : mark.quarantined) ? 'quarantine' : 'reached';
 }

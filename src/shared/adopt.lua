@@ -4,9 +4,10 @@
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 epoch seen ('' for no state)   2 new epoch   3 sequence of the watermark
--- Reply    1, or 0 where somebody else was faster
+-- Reply    1, also where this very call was made before; 0 where somebody else was faster
 
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token')
+if state[1] == ARGV[2] then return 1 end
 if (state[1] or '') ~= ARGV[1] then return 0 end
 if not state[1] then
   redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'sequence', ARGV[3], 'token', '', 'updates', 0, 'claimed', 0,
