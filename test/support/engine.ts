@@ -98,10 +98,11 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
     crashAt: (step: Step | undefined) => {
       crashAt = step;
     },
-    async producer() {
+    /** @param through another way to a server than the engine's own, as through a proxy */
+    async producer(through: Partial<Place> = {}) {
       const sluice = await createProducer({
-        redis: redisUrl,
-        mysql: mysqlUrl,
+        redis: through.redisUrl ?? redisUrl,
+        mysql: through.mysqlUrl ?? mysqlUrl,
         definitions,
         namespace: name,
         settings,
@@ -110,10 +111,10 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
       closers.push(() => sluice.close());
       return sluice;
     },
-    async worker(more: Partial<Settings> = {}) {
+    async worker(more: Partial<Settings> = {}, through: Partial<Place> = {}) {
       const worker = await Worker.start({
-        redis: { url: redisUrl },
-        mysql: { url: mysqlUrl },
+        redis: { url: through.redisUrl ?? redisUrl },
+        mysql: { url: through.mysqlUrl ?? mysqlUrl },
         definitions: parseDefinitions(definitions),
         namespace: name,
         settings: { ...settings, ...more },

@@ -1,0 +1,75 @@
+/** A TCP proxy before a server of the tests, for what a network does and a server does not: fall silent. */
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { cleanUp } from './cleanup.ts';
+
+interface Pair {
+  readonly sockets: readonly [Socket, Socket];
+  silent: boolean;
+}
+
+export type Proxy = Awaited<ReturnType<typeof openProxy>>;
+
+/** Closed after the test. */
+export async function openProxy(serverUrl: string) {
+  const url = new URL(serverUrl);
+  const server = { host: url.hostname, port: Number(url.port) };
+  const pairs = new Set<Pair>();
+  let next: 'open' | 'silent' | 'refused' = 'open';
+  let swallowed = 0;
+
+  const listener = createServer(client => {
+    if (next === 'refused') {
+      client.destroy();
+      return;
+    }
+    const pair: Pair = { sockets: [client, connect(server)], silent: next === 'silent' };
+    pairs.add(pair);
+    const [, upstream] = pair.sockets;
+    const join = (from: Socket, to: Socket) => {
+      from.on('data', data => {
+        if (pair.silent) swallowed += data.length;
+        else to.write(data);
+      });
+      from.on('error', () => {});
+      // Who goes silent does not tell the other side that its peer is gone.
+      from.on('close', () => {
+        if (!pair.silent) to.destroy();
+      });
+    };
+    join(client, upstream);
+    join(upstream, client);
+  });
+  await new Promise<void>(resolve => listener.listen(0, '127.0.0.1', resolve));
+
+  const destroyAll = () => {
+    for (const { sockets } of pairs) for (const socket of sockets) socket.destroy();
+    pairs.clear();
+  };
+  cleanUp(async () => {
+    destroyAll();
+    await new Promise(resolve => listener.close(resolve));
+  });
+  url.hostname = '127.0.0.1';
+  url.port = String((listener.address() as AddressInfo).port);
+
+  return {
+    url: url.toString(),
+    /** Bytes that came over silent connections and went nowhere. */
+    get swallowed() {
+      return swallowed;
+    },
+    /** Connections pass nothing on any more and stay open; new ones work, or fall silent too. */
+    silence(newOnes: 'open' | 'silent' = 'open') {
+      next = newOnes;
+      for (const pair of pairs) pair.silent = true;
+    },
+    /** Connections are closed, new ones too. */
+    refuse() {
+      next = 'refused';
+      destroyAll();
+    },
+    open() {
+      next = 'open';
+    },
+  };
+}

@@ -1,0 +1,90 @@
+// Connections that fall silent without being closed, as behind a firewall that forgot them: nothing waits for ever.
+
+import { expect, it } from 'vitest';
+import { openEngine, until } from '../support/engine.ts';
+import { openProxy } from '../support/proxy.ts';
+import { ownServers } from '../support/servers.ts';
+
+it('MySQL connections gone silent: flushes give up on them, go on over new ones and count exactly', async () => {
+  const { place } = await ownServers();
+  const engine = await openEngine(
+    { partitions: 2, statementTimeoutMs: 1000, idleTransactionSeconds: 2, lockWaitSeconds: 1 },
+    place,
+  );
+  const proxy = await openProxy(engine.mysqlUrl);
+  const sluice = await engine.producer();
+  const worker = await engine.worker({}, { mysqlUrl: proxy.url });
+  const keys = Array.from({ length: 20 }, (_, i) => `k${i}`);
+  let sent = 0;
+  const send = async () => {
+    const receipts = await Promise.all(keys.map(key => sluice.counter('views').increment(key)));
+    sent += receipts.length;
+    return receipts;
+  };
+  const total = async () =>
+    Number(
+      (await engine.database.query('SELECT COALESCE(SUM(value), 0) AS total FROM sluice_counters'))[0]!.total,
+    );
+  for (const receipt of await send()) await receipt.persisted();
+
+  proxy.silence();
+  const silentSince = performance.now();
+  await send();
+  await until(() => proxy.swallowed > 0, 'a flush over a silent connection');
+  for (const receipt of await send()) await receipt.persisted({ timeoutMs: 20_000 });
+  expect(performance.now() - silentSince).toBeLessThan(15_000);
+  expect(await total()).toBe(sent);
+  await until(async () => (await worker.readiness()).ready, 'readiness');
+  for (const receipt of await send()) await receipt.persisted();
+  expect(await total()).toBe(sent);
+});
+
+it('a Redis connection gone silent: calls end in time, the producer connects anew, nothing is counted twice', async () => {
+  const { place } = await ownServers();
+  const engine = await openEngine({ partitions: 1, callTimeoutMs: 500 }, place);
+  const proxy = await openProxy(engine.redisUrl);
+  const sluice = await engine.producer({ redisUrl: proxy.url });
+  const views = sluice.counter('views');
+  await views.increment('k', 1, { id: 'first' });
+
+  proxy.silence();
+  const before = performance.now();
+  const reads = [views.get('k'), views.getMany(['k']), sluice.points('loyalty').history('a')];
+  for (const read of reads)
+    await expect(read).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE', retryable: true });
+  expect(performance.now() - before).toBeLessThan(500 + 1000);
+
+  let ids = 0;
+  const unknown = new Set<string>();
+  const increment = async (id: string) => {
+    const answer = await views.increment('k', 1, { id }).catch(error => error);
+    if (answer instanceof Error) {
+      expect(answer).toMatchObject({ retryable: true });
+      unknown.add(id);
+    } else unknown.delete(id);
+    return !(answer instanceof Error);
+  };
+  await until(() => increment(`${ids++}`), 'the producer to go on', 15_000);
+  expect(performance.now() - before).toBeLessThan(10_000);
+  for (const id of [...unknown]) expect(await increment(id)).toBe(true);
+  expect(await views.get('k')).toBe(1 + ids);
+  await engine.drain();
+  expect(await engine.counterInMysql('views', 'k')).toBe(1 + ids);
+});
+
+it('close() ends where Redis is silent, whatever is buffered', async () => {
+  const { place } = await ownServers();
+  const engine = await openEngine({ partitions: 1, callTimeoutMs: 500, microBatch: 10 }, place);
+  const proxy = await openProxy(engine.redisUrl);
+  const sluice = await engine.producer({ redisUrl: proxy.url });
+  await sluice.counter('views').increment('k');
+
+  proxy.silence('silent');
+  const buffered = sluice.apply(Array.from({ length: 50 }, (_, i) => ({ counter: 'views', key: `k${i}` })));
+  const before = performance.now();
+  await sluice.close();
+  expect(performance.now() - before).toBeLessThan(5000);
+  for (const result of await buffered)
+    expect(result).toMatchObject({ ok: false, error: { retryable: true } });
+  await expect(sluice.counter('views').increment('k')).rejects.toMatchObject({ code: 'PRODUCER_CLOSED' });
+});
