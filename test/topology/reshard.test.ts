@@ -30,9 +30,9 @@ async function openMove(cluster: RedisCluster, stateKey: string) {
   });
   const ids = await Promise.all(nodes.map(node => node.cluster('MYID') as Promise<string>));
   const slot = Number(await nodes[0]!.cluster('KEYSLOT', stateKey));
-  const ranges = (await nodes[0]!.cluster('SLOTS')) as [number, number, [string, number, string]][];
-  const range = ranges.find(([first, last]) => first <= slot && slot <= last)!;
-  const at = ids.indexOf(range[2][2]);
+  const ranges = await nodes[0]!.cluster('SLOTS');
+  const [, , owner] = ranges.find(([first, last]) => first <= slot && slot <= last)!;
+  const at = ids.indexOf(owner![2]);
   const target = (at + 1) % nodes.length;
   const [from, to] = [nodes[at]!, nodes[target]!];
   const migrate = (key: string) =>
