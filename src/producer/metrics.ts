@@ -1,16 +1,19 @@
 /** The producer's metrics, on a registry that the caller may pass; never on prom-client's global one. */
 import { Counter, Registry } from 'prom-client';
+import { rewindsCounter } from '../shared/rewinds.ts';
 
 const ACCEPTED = 'sluice_accepted_updates_total';
 const REFUSED = 'sluice_refused_updates_total';
 
 export class ProducerMetrics {
   readonly registry: Registry;
+  readonly rewinds: Counter;
   readonly #accepted: Counter<'duplicate'>;
   readonly #refused: Counter<'code'>;
 
   constructor(registry = new Registry()) {
     this.registry = registry;
+    this.rewinds = rewindsCounter(registry);
     const registers = [registry];
     // Two producers of one process may share a registry, and then these counters.
     this.#accepted =

@@ -74,6 +74,7 @@ export async function createProducer<const D extends DefinitionsInput>(
     error => log.warn({ err: error }, 'Redis connection failed, reconnecting'),
     Math.max(LEAST_SOCKET_TIMEOUT_MS, 2 * settings.callTimeoutMs),
   );
+  const metrics = new ProducerMetrics(options.registry);
   let database: Database | undefined;
   try {
     database = new Database(mysqlLocation, { ...settings, connections: CONNECTIONS });
@@ -81,7 +82,7 @@ export async function createProducer<const D extends DefinitionsInput>(
     await checkSchema(database, settings.partitions, keys.namespace);
     await checkRedis(redis, keys, place);
     const tables = await openTables(database, definitions);
-    const aligner = new Aligner(redis, database, keys, log);
+    const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
     await aligner.alignAll((error: PartitionHaltedError) => log.error({ err: error }, 'partition is halted'));
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
     const queue = openQueue(redis, keys);
@@ -120,7 +121,7 @@ export async function createProducer<const D extends DefinitionsInput>(
       applier,
       reads,
       progress: new Progress(redis, opened, keys),
-      metrics: new ProducerMetrics(options.registry),
+      metrics,
       closeConnections: async () => {
         await queue.close();
         redis.disconnect();

@@ -8,6 +8,7 @@ import { within } from '../shared/clock.ts';
 import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
 import type { Database } from '../shared/mysql.ts';
 import type { FlushQueue } from '../shared/queue.ts';
+import { rewindsCounter } from '../shared/rewinds.ts';
 import type { Batch } from './batch.ts';
 import { WeightedHistogram } from './weighted-histogram.ts';
 
@@ -75,11 +76,7 @@ export class WorkerMetrics {
       help: 'Batches that had been written or ended before.',
       registers,
     });
-    this.rewinds = new Counter({
-      name: 'sluice_rewinds_total',
-      help: 'Times that Redis was found to have gone back in time: behind a batch that MySQL has.',
-      registers,
-    });
+    this.rewinds = rewindsCounter(registry);
     this.lateDuplicates = new Counter({
       name: 'sluice_late_duplicates_total',
       help: 'Entries that only the ledger recognised as duplicates; their live balances were corrected.',

@@ -21,18 +21,8 @@ export type Bugs = Readonly<Partial<Record<Bug, boolean>>>;
  * the checker sees each; mended, it belongs to what every schedule is checked for.
  */
 export const FINDINGS = {
-  errorAfterResend:
-    'an error of Redis to a call that was sent twice says "nothing was applied" though the first was',
-  receiptOfDuplicate:
-    'the receipt of a counter call whose id was used before says persisted though the first is in quarantine',
-  receiptOfLate:
-    'the receipt of an entry that is left out, as its id is in quarantine already, says persisted',
   receiptAfterLoss:
     'a receipt says persisted for an update that Redis lost, where only pending updates were lost',
-  uncountedRewind:
-    'a rewind whose first attempt is rolled back (an entry was in the ledger already) is counted nowhere',
-  uncountedAdoption:
-    'counters count twice without a rewind being counted, where Redis adopted the watermark after a loss',
 } as const;
 
 export type Finding = keyof typeof FINDINGS;

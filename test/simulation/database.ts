@@ -69,6 +69,7 @@ export function* align(world: World, me: Process): Steps<'aligned' | 'adopted' |
       });
       const done = yield* redis('adopt', () => adopt(world, seen?.epoch ?? '', epoch, watermark.sequence));
       if (!done) throw CONTESTED;
+      if (watermark.sequence > sequence) world.counted.rewinds++;
       return 'adopted' as const;
     });
   } catch (error) {

@@ -29,8 +29,6 @@ import {
 /** What the model throws where the producer would give an error of the catalogue. */
 const UNKNOWN = { code: 'UNKNOWN_OUTCOME' } as const;
 const UNAVAILABLE = { code: 'REDIS_UNAVAILABLE' } as const;
-/** The same error, for a call that a lost connection had sent twice. */
-const UNAVAILABLE_RESENT = { code: 'REDIS_UNAVAILABLE' } as const;
 const MAX_TRIES = 3;
 
 interface Sent extends Waiting {
@@ -83,8 +81,7 @@ function* send(world: World, me: Process, first: Sent[]): Steps<void> {
       for (const [at, group] of groups.entries()) settle(group, reply.results[at]!, mark, again);
     } catch (error) {
       if (error instanceof Error) throw error;
-      for (const { asked } of waiting)
-        asked.users.onFailed(world, asked, error === UNKNOWN, error === UNAVAILABLE_RESENT);
+      for (const { asked } of waiting) asked.users.onFailed(world, asked, error === UNKNOWN);
       return;
     }
     const cold = new Set(again.filter(({ alone }) => !alone).map(({ update }) => update.item));
@@ -126,7 +123,8 @@ function* call(world: World, me: Process, groups: readonly Group[]) {
       text = yield* redis('apply', () => apply(world, requestId, until, args, uids));
     } catch (error) {
       if (error !== OUT_OF_MEMORY) throw UNKNOWN;
-      throw before === me.disconnections ? UNAVAILABLE : UNAVAILABLE_RESENT;
+      // After a lost connection the error may answer the second sending.
+      throw before === me.disconnections ? UNAVAILABLE : UNKNOWN;
     }
     // An answer that comes after the producer's own timer is not heard.
     if (world.now > until + 100) throw UNKNOWN;
@@ -162,7 +160,7 @@ function* askReceipt(world: World, me: Process, users: Users): Steps<void> {
   const isAside =
     (standing.said === 'quarantine' || accepted.duplicate) &&
     (yield* sql(openSession(world, me.name), 'find in quarantine', () =>
-      isQuarantined(world, asked.update, accepted.mark.sequence, standing.sequence),
+      isQuarantined(world, asked.update, accepted.duplicate ? 0 : accepted.mark.sequence, standing.sequence),
     ));
   if (!isAside) world.checker.onPersisted(world, asked);
 }

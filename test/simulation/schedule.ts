@@ -38,7 +38,7 @@ export function runSchedule(seed: number, options: Options = {}): string | undef
     checker,
     calm: false,
     tokens: 0,
-    counted: { rewinds: 0, rewound: 0, adopted: 0 },
+    counted: { rewinds: 0 },
   };
   const users = new Users(world, 4 + random.below(12));
   checker.users = users;

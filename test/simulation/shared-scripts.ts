@@ -47,6 +47,7 @@ export function load(world: World, watermark: Watermark, key: ColdValue): LoadRe
 
 export function adopt(world: World, epochSeen: string, epoch: string, sequence: number): boolean {
   const data = world.redis.data;
+  if (data.state?.epoch === epoch) return true;
   if ((data.state?.epoch ?? '') !== epochSeen) return false;
   if (!data.state) {
     data.state = {
@@ -66,13 +67,11 @@ export function adopt(world: World, epochSeen: string, epoch: string, sequence: 
       flightOldest: 0,
       flightSince: 0,
     };
-    if (sequence > 0) world.counted.adopted++;
     return true;
   }
   data.state.epoch = epoch;
   if (data.state.token === '' && data.state.sequence < sequence) {
     data.state.sequence = sequence;
-    world.counted.adopted++;
   }
   return true;
 }

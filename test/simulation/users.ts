@@ -84,13 +84,13 @@ export class Users {
 
   onRefused(world: World, asked: Asked): void {
     asked.state = 'refused';
-    world.checker.onRefused(world, asked, false);
+    world.checker.onRefused(world, asked);
   }
 
   /** No answer that counts: an unknown outcome is asked again where there is an id, a certain failure may be. */
-  onFailed(world: World, asked: Asked, unknown: boolean, sentTwice = false): void {
+  onFailed(world: World, asked: Asked, unknown: boolean): void {
     asked.state = unknown ? 'unknown' : 'refused';
-    if (!unknown) world.checker.onRefused(world, asked, sentTwice);
+    if (!unknown) world.checker.onRefused(world, asked);
     const { id } = asked.update;
     const repeatable = !unknown || id !== '';
     if (repeatable && asked.repeats < MOST_REPEATS)

@@ -129,8 +129,9 @@ export function ack(
 
 export function rewind(world: World, token: string, seen: number, sequence: number, epoch: string): boolean {
   const { state } = world.redis.data;
-  if (!state || state.token !== token || state.sequence !== seen) return false;
-  if (sequence !== seen) world.counted.rewound++;
+  if (!state || state.token !== token) return false;
+  if (state.epoch === epoch) return true;
+  if (state.sequence !== seen) return false;
   state.sequence = sequence;
   state.epoch = epoch;
   return true;

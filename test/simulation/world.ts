@@ -52,8 +52,8 @@ export interface World {
   /** Faults have ended: what is left must drain. */
   calm: boolean;
   tokens: number;
-  /** Rewinds as the metric has them; and how often Redis' sequence was moved in truth, by `rewind` and by `adopt`. */
-  readonly counted: { rewinds: number; rewound: number; adopted: number };
+  /** Rewinds as the metric has them. */
+  readonly counted: { rewinds: number };
 }
 
 export function token(world: World, prefix: string): string {
