@@ -1,6 +1,7 @@
 /** Connections to MySQL or MariaDB: sessions set up strictly, errors sorted by code into what to do about them. */
 import { readFileSync } from 'node:fs';
 import { createPool, type Pool, type PoolConnection, type RowDataPacket } from 'mysql2/promise';
+import { within } from './clock.ts';
 import {
   AccessDeniedError,
   ConfigurationError,
@@ -37,6 +38,7 @@ export type Rows = RowDataPacket[];
 
 const STATEMENT_TIMEOUT_MS = 15_000;
 const ACQUIRE_TIMEOUT_MS = 10_000;
+const CLOSE_TIMEOUT_MS = 2000;
 
 export class Database {
   readonly place: string;
@@ -137,8 +139,9 @@ export class Database {
     }
   }
 
+  /** Never rejects: a connection that is lost on its farewell is closed as well. */
   async close(): Promise<void> {
-    await this.#pool.end();
+    await within(this.#pool.end(), CLOSE_TIMEOUT_MS);
   }
 }
 

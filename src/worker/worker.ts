@@ -51,6 +51,7 @@ export interface WorkerParts {
 /** BullMQ's lock: a killed worker's job returns after about this long; the sweep flushes its partition meanwhile. */
 const LOCK_MS = 5000;
 const ANSWER_MS = 1500;
+const FAREWELL_MS = 3000;
 
 export class Worker {
   readonly metrics: WorkerMetrics;
@@ -254,9 +255,10 @@ export class Worker {
     this.#stopping = true;
     this.#flusher.stop();
     const orderly = async () => {
-      await this.#sweep.stop();
-      await this.#consumer?.close();
+      const ended = Promise.all([this.#sweep.stop(), this.#consumer?.close()]);
       await this.#flusher.settled();
+      // No batch is at hand any more. What is left is farewells, for which BullMQ may wait long after an outage.
+      await within(ended, FAREWELL_MS);
       return true;
     };
     const inTime = await Promise.race([
