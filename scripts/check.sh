@@ -40,4 +40,5 @@ step build "$BASH" scripts/build.sh
 step package "$bin/publint" --strict
 # The package is built already: packing must not build it again.
 step 'package types' env npm_config_ignore_scripts=true "$bin/attw" --pack . --profile esm-only
+[ "$tests" = no ] || step 'deployment on ECS' "$BASH" scripts/check-ecs.sh
 [ "$tests" = no ] || step tests "$BASH" scripts/run.sh 'test'

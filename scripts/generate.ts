@@ -1,15 +1,18 @@
-// Writes the files that follow from the code: config.schema.json, and the tables of docs/configuration.md.
-// A unit test compares both with the code; run this again when it fails: npm run generate
+// Writes the files that follow from the code: config.schema.json, and the tables of docs/configuration.md and
+// docs/operating.md, Grafana's dashboards. Unit tests compare them with the code; run this again when it fails: npm run generate
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
+import { dashboardFile, dashboards, dashboardText } from '../deploy/grafana/dashboards.ts';
 import { variables } from '../src/shared/config.ts';
 import { definitionsSchema } from '../src/shared/definitions.ts';
+import { type MetricDefinition, metricCatalogue } from '../src/shared/metric-catalogue.ts';
 import { environmentName, settingNames, settingsCatalogue } from '../src/shared/settings.ts';
 
 export const schemaFile = new URL('../config.schema.json', import.meta.url);
 export const pageFile = new URL('../docs/configuration.md', import.meta.url);
+export const operatingFile = new URL('../docs/operating.md', import.meta.url);
 
 /** The JSON Schema of sluice.config.json, as users write it: what has a default may be left out. */
 export function configSchema(): string {
@@ -34,6 +37,26 @@ export function configurationPage(page: string): string {
   return replace(replace(page, 'environment', environment), 'settings', settings);
 }
 
+/** The page with its table of metrics as the code has them now. */
+export function operatingPage(page: string): string {
+  const rows = Object.entries<MetricDefinition>(metricCatalogue).map(([name, metric]) => [
+    code(name),
+    metric.type,
+    labelsOf(metric),
+    `${metric.scope}, ${metric.from}`,
+    metric.unit,
+    metric.help + (metric.buckets ? ` Buckets: ${metric.buckets.join(', ')}.` : ''),
+  ]);
+  const head = ['Metric', 'Type', 'Labels', 'Scope, from', 'Unit', 'What it says'];
+  return replace(page, 'metrics', table(head, rows));
+}
+
+function labelsOf({ labels = {} }: MetricDefinition): string {
+  return Object.entries(labels)
+    .map(([label, values]) => `${code(label)}: ${typeof values === 'string' ? values : values.join(', ')}`)
+    .join('; ');
+}
+
 function code(text: string): string {
   return text === 'required' ? text : `\`${text}\``;
 }
@@ -44,12 +67,15 @@ function table(head: string[], rows: string[][]): string {
 }
 
 function replace(page: string, name: string, content: string): string {
-  const place = new RegExp(`(<!-- generated: ${name} -->\n)[^]*?(\n<!-- end -->)`);
-  if (!place.test(page)) throw new Error(`docs/configuration.md has no place for the table "${name}"`);
-  return page.replace(place, (_, before: string, after: string) => before + content + after);
+  const place = new RegExp(`(<!-- generated: ${name} -->\n)[^]*?(<!-- end -->)`);
+  if (!place.test(page)) throw new Error(`the page has no place for the table "${name}"`);
+  return page.replace(place, (_, before: string, after: string) => `${before}${content}\n${after}`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   writeFileSync(schemaFile, configSchema());
   writeFileSync(pageFile, configurationPage(readFileSync(pageFile, 'utf8')));
+  writeFileSync(operatingFile, operatingPage(readFileSync(operatingFile, 'utf8')));
+  for (const [name, dashboard] of Object.entries(dashboards))
+    writeFileSync(dashboardFile(name), dashboardText(dashboard));
 }

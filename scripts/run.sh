@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs one of the project's programs with the right node: run.sh demo|bench|simulate|test|sluice ARGS...
+# Runs one of the project's programs with the right node: run.sh demo|bench|memory|simulate|test|torture|sluice ARGS...
 # The shell is replaced by node at the end, so that signals reach it and its exit code is the caller's.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -10,8 +10,8 @@ program=${1-}
 case $program in
   demo | sluice) purpose=$program ;;
   simulate) purpose=sluice ;;
-  bench | test) purpose='test' ;;
-  *) fail 'usage: scripts/run.sh demo|bench|simulate|test|sluice [arguments]' ;;
+  bench | memory | test | torture) purpose='test' ;;
+  *) fail 'usage: scripts/run.sh demo|bench|memory|simulate|test|torture|sluice [arguments]' ;;
 esac
 if [ "$program" = demo ]; then
   # Servers that are given, or not needed at all, must not be installed.
@@ -38,13 +38,21 @@ case $program in
     cd "$project"
     exec node "${tsx[@]}" scripts/simulate.ts "$@"
     ;;
+  torture)
+    cd "$project"
+    exec node "${tsx[@]}" scripts/torture.ts "$@"
+    ;;
+  memory)
+    cd "$project"
+    exec node "${tsx[@]}" bench/memory.ts "$@"
+    ;;
   bench)
     cd "$project"
     exec node "${tsx[@]}" bench/main.ts "$@"
     ;;
   test)
     # Settings of the developer's shell must not decide what the tests see.
-    for name in $(compgen -e | grep -E '^(REDIS|MYSQL|SLUICE)_' | grep -vx SLUICE_CACHE || true); do
+    for name in $(compgen -e | grep -E '^(REDIS|MYSQL|SLUICE)_' | grep -vxE "SLUICE_(CACHE|IMAGE_ROOT)" || true); do
       unset "$name"
     done
     cd "$project"

@@ -3,7 +3,7 @@
  * One seed is one schedule, always the same: `--seed S --schedules 1 --trace` shows what happens in it.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { BUGS, type Bug, FINDINGS, type Finding } from '../test/simulation/bugs.ts';
+import { BUGS, type Bug } from '../test/simulation/bugs.ts';
 import { runSchedule } from '../test/simulation/schedule.ts';
 
 function whole(text: string): number {
@@ -18,21 +18,16 @@ const program = new Command('simulate')
   .option('--schedules <number>', 'how many schedules; each has the next seed', whole, 1)
   .option('--trace', 'print what happens even where nothing is wrong')
   .addOption(new Option('--bug <name>', 'reintroduce a bug').choices(Object.keys(BUGS)))
-  .addOption(
-    new Option('--finding <name>', 'look for what is known to be found').choices(Object.keys(FINDINGS)),
-  )
   .parse();
 interface Flags {
   seed: number;
   schedules: number;
   trace?: boolean;
   bug?: Bug;
-  finding?: Finding;
 }
 const options = program.opts<Flags>();
 const what = {
   bugs: options.bug ? { [options.bug]: true } : {},
-  strict: options.finding ? { [options.finding]: true } : {},
 };
 
 const started = performance.now();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Unpacks servers of exact versions beside the system: unpack-server.sh FOLDER redis7|redis8|valkey9|mariadb|mysql97 ...
+# Unpacks servers of exact versions beside the system: unpack-server.sh FOLDER redis7|redis8|valkey9|mariadb|mysql97|prometheus ...
 # Each gets FOLDER/NAME with Debian's packages and all their libraries; FOLDER/NAME/bin holds the commands to run.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -18,6 +18,9 @@ describe() {
       binaries=(usr/sbin/mariadbd) ;;
     mysql97) release=sid packages=(mysql-server-core) version='Ver 9.7.'
       binaries=(usr/sbin/mysqld) ;;
+    # Not a server of the engine's: tests scrape workers with it, and check rules and metrics with its promtool.
+    prometheus) release=bookworm packages=(prometheus) version='version 2.'
+      binaries=(usr/bin/prometheus usr/bin/promtool) ;;
     *) fail "unpack-server: unknown server '$1'" ;;
   esac
 }

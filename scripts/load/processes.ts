@@ -28,7 +28,7 @@ export interface Place {
 }
 
 /** This program's environment, without settings that are meant for another Sluice. */
-function ownEnvironment(place: Place, settings: Record<string, string> = {}): NodeJS.ProcessEnv {
+export function ownEnvironment(place: Place, settings: Record<string, string> = {}): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(REDIS|MYSQL|SLUICE)_/.test(name));
   return {
     ...Object.fromEntries(inherited),

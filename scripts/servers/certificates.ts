@@ -1,4 +1,4 @@
-// Makes a certificate authority and a server certificate for localhost, for servers that are tested with TLS.
+// Makes a certificate authority and a server certificate, for localhost where nothing else is said, for servers that are tested with TLS.
 // Uses the openssl command: Node can read certificates, but not issue them.
 
 import { execFile } from 'node:child_process';
@@ -15,7 +15,11 @@ export interface Certificates {
   keyFile: string;
 }
 
-export async function makeCertificates(directory: string): Promise<Certificates> {
+/** @param names whose certificate it is, as openssl writes them */
+export async function makeCertificates(
+  directory: string,
+  names = 'DNS:localhost,IP:127.0.0.1',
+): Promise<Certificates> {
   await mkdir(directory, { recursive: true });
   const place = (name: string) => join(directory, name);
   const [caFile, caKey] = [place('ca.pem'), place('ca-key.pem')];
@@ -35,7 +39,7 @@ export async function makeCertificates(directory: string): Promise<Certificates>
     caFile,
   ]);
   await run('openssl', ['req', ...newKey, '-subj', '/CN=localhost', '-keyout', keyFile, '-out', request]);
-  await writeFile(extensions, 'subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n');
+  await writeFile(extensions, `subjectAltName=${names}\nbasicConstraints=CA:FALSE\n`);
   const issuer = ['-CA', caFile, '-CAkey', caKey, '-set_serial', '1', '-extfile', extensions];
   await run('openssl', ['x509', '-req', '-in', request, ...issuer, ...days, '-out', certFile]);
   return { caFile, certFile, keyFile };

@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const startLimit = 60_000;
 const stopLimit = 20_000;
+const askAgainAfter = 500;
 const probeInterval = 20;
 const portAttempts = 5;
 const logTail = 3_000;
@@ -168,11 +169,15 @@ async function end(running: Running): Promise<void> {
   const { child, ended } = running;
   if (child.exitCode !== null || child.signalCode !== null) return;
   child.ref();
-  child.kill('SIGTERM');
+  const askToEnd = () => child.kill('SIGTERM');
+  askToEnd();
+  // Redis forgets that it was asked while it writes its first append-only file, as after a copy from its primary.
+  const again = setInterval(askToEnd, askAgainAfter);
   // A test may have left it stopped with SIGSTOP: it would never see the SIGTERM.
   child.kill('SIGCONT');
   const timer = setTimeout(() => child.kill('SIGKILL'), stopLimit);
   await ended;
+  clearInterval(again);
   clearTimeout(timer);
 }
 

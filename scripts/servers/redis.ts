@@ -1,4 +1,4 @@
-// Starts Redis or Valkey: alone, with TLS, or as a cluster of masters.
+// Starts Redis or Valkey: alone, with TLS, or as a cluster of masters with or without replicas. (Sentinel: sentinel.ts)
 // The defaults are those the engine asks of a real one: an append-only file, and no eviction.
 
 import { readFile } from 'node:fs/promises';
@@ -15,13 +15,14 @@ export interface RedisOptions {
   /** For its data and its log; made if need be. One server each. */
   directory: string;
   /** Added last, so that they override the defaults: ['--appendfsync', 'always']. */
-  args?: string[];
+  args?: string[] | (() => Promise<string[]>);
   password?: string;
 }
 
 export interface RedisCluster {
   /** redis+cluster://127.0.0.1:7000,127.0.0.1:7001,... */
   url: string;
+  /** The masters first, as they were at the start, then their replicas. */
   nodes: RunningServer[];
   stop(): Promise<void>;
 }
@@ -51,12 +52,19 @@ interface Listening {
   args(port: number): string[] | Promise<string[]>;
 }
 
+export function redisProgram(flavour: RedisFlavour): string {
+  return findBinary(flavour, flavour === 'valkey9' ? ['valkey-server'] : ['redis-server', 'valkey-server']);
+}
+
+/** Whether this very process answers: its id tells it from another run's server that was quicker to take the port. */
+export async function redisAnswers(address: RedisAddress, pid: number): Promise<boolean> {
+  const [pong, info] = await redisCall(address, ['PING'], ['INFO', 'server']);
+  return pong === 'PONG' && new RegExp(`^process_id:${pid}\\r?$`, 'm').test(info ?? '');
+}
+
 async function start(options: RedisOptions, listening: Listening): Promise<RunningServer> {
   const { directory, password, args = [] } = options;
-  const file = findBinary(
-    options.flavour,
-    options.flavour === 'valkey9' ? ['valkey-server'] : ['redis-server', 'valkey-server'],
-  );
+  const file = redisProgram(options.flavour);
   const credentials = password ? `:${encodeURIComponent(password)}@` : '';
   return startServer({
     name: 'redis',
@@ -69,30 +77,34 @@ async function start(options: RedisOptions, listening: Listening): Promise<Runni
       ...['--bind', '127.0.0.1', '--dir', directory, '--save', ''],
       ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction'],
       ...(password ? ['--requirepass', password] : []),
-      ...args,
+      ...(typeof args === 'function' ? await args() : args),
     ],
-    // The process id tells it from another run's server that was quicker to take the port.
-    answers: async ({ port, pid }) => {
-      const address: RedisAddress = { port, password, ca: listening.ca };
-      const [pong, info] = await redisCall(address, ['PING'], ['INFO', 'server']);
-      return pong === 'PONG' && new RegExp(`^process_id:${pid}\\r?$`, 'm').test(info ?? '');
-    },
+    answers: ({ port, pid }) => redisAnswers({ port, password, ca: listening.ca }, pid),
   });
 }
 
-export async function startRedisCluster(options: {
+export interface ClusterOptions {
   flavour: RedisFlavour;
   directory: string;
   masters?: number;
-}): Promise<RedisCluster> {
-  const { flavour, directory, masters = 3 } = options;
+  /** Of each master. */
+  replicas?: number;
+  /** After how long a silent node counts as failed, ms; a failover takes about twice that. */
+  nodeTimeoutMs?: number;
+}
+
+export async function startRedisCluster(options: ClusterOptions): Promise<RedisCluster> {
+  const { flavour, directory, masters = 3, replicas = 0, nodeTimeoutMs = 5000 } = options;
   const members = await Promise.all(
-    Array.from({ length: masters }, (_, index) => startMember(flavour, join(directory, `node${index}`))),
+    Array.from({ length: masters * (1 + replicas) }, (_, index) =>
+      startMember(flavour, join(directory, `node${index}`), nodeTimeoutMs),
+    ),
   );
   const nodes = members.map(member => member.node);
   const stop = async () => void (await Promise.all(nodes.map(node => node.stop())));
   try {
-    await joinMembers(members);
+    await joinMembers(members, masters);
+    await attachReplicas(nodes, masters);
   } catch (error) {
     await stop();
     throw error;
@@ -105,7 +117,7 @@ interface Member {
   busPort: number;
 }
 
-async function startMember(flavour: RedisFlavour, directory: string): Promise<Member> {
+async function startMember(flavour: RedisFlavour, directory: string, nodeTimeoutMs: number): Promise<Member> {
   // The usual bus port is the port + 10,000, which may be taken or too high. Kept for a restart, whose port is the same.
   const busPorts = new Map<number, number>();
   const node = await start(
@@ -115,18 +127,26 @@ async function startMember(flavour: RedisFlavour, directory: string): Promise<Me
       args: async port => {
         const busPort = busPorts.get(port) ?? (await freePort());
         busPorts.set(port, busPort);
-        const bus = ['--cluster-port', String(busPort), '--cluster-node-timeout', '5000'];
-        return ['--port', String(port), '--cluster-enabled', 'yes', ...bus];
+        const bus = ['--cluster-port', String(busPort), '--cluster-node-timeout', String(nodeTimeoutMs)];
+        // However long a replica was without its master, it may take over: there is no other.
+        const takeover = ['--cluster-replica-validity-factor', '0', ...quickReplication];
+        return ['--port', String(port), '--cluster-enabled', 'yes', ...bus, ...takeover];
       },
     },
   );
   return { node, busPort: busPorts.get(node.port) as number };
 }
 
-async function joinMembers(members: Member[]): Promise<void> {
-  const share = clusterSlots / members.length;
+/** Replicas copy at once and say often how far they are; a primary that is stopped does not wait for them. */
+export const quickReplication = [
+  ...['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'],
+  ...['--shutdown-timeout', '0'],
+];
+
+async function joinMembers(members: Member[], masters: number): Promise<void> {
+  const share = clusterSlots / masters;
   await Promise.all(
-    members.map(({ node }, index) => {
+    members.slice(0, masters).map(({ node }, index) => {
       const range = [Math.round(index * share), Math.round((index + 1) * share) - 1].map(String);
       const epoch = ['CLUSTER', 'SET-CONFIG-EPOCH', String(index + 1)];
       return redisCall(node, ['CLUSTER', 'ADDSLOTSRANGE', ...range], epoch);
@@ -145,4 +165,21 @@ async function joinMembers(members: Member[]): Promise<void> {
       }),
     ),
   );
+}
+
+/** The nodes behind the masters become their replicas, in turn. */
+async function attachReplicas(nodes: RunningServer[], masters: number): Promise<void> {
+  await Promise.all(
+    nodes.slice(masters).map(async (node, index) => {
+      const [id = ''] = await redisCall(nodes[index % masters]!, ['CLUSTER', 'MYID']);
+      await redisCall(node, ['CLUSTER', 'REPLICATE', id]);
+      await waitFor('first copy of a replica', clusterLimit, () => isCopying(node));
+    }),
+  );
+}
+
+/** Whether the node is a replica that has its primary's data and follows it. */
+export async function isCopying(node: RedisAddress): Promise<boolean> {
+  const [info = ''] = await redisCall(node, ['INFO', 'replication']);
+  return info.includes('role:slave\r\n') && info.includes('master_link_status:up\r\n');
 }

@@ -1,4 +1,5 @@
 /** Both servers, opened for one command and closed after it. */
+import type { Logger } from 'pino';
 import { Aligner } from '../shared/align.ts';
 import { pause } from '../shared/clock.ts';
 import { ColdReader } from '../shared/cold-read.ts';
@@ -26,6 +27,10 @@ export interface Connections {
   readonly inspector: Inspector;
   readonly tables: ValueTables;
   readonly cold: ColdReader;
+  readonly aligner: Aligner;
+  /** Of Redis, for messages. */
+  readonly place: string;
+  readonly log: Logger;
 }
 
 const ASK_EVERY_MS = 1000;
@@ -52,7 +57,8 @@ export async function withConnections<Result>(use: (open: Connections) => Promis
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, config.settings.liveTtlMs);
     queue = openQueue(redis, keys);
     const inspector = new Inspector(redis, keys);
-    const open = { config, definitions, keys, redis, database, queue, inspector, tables, cold };
+    const parts = { config, definitions, keys, redis, place, database, queue, log };
+    const open = { ...parts, aligner, inspector, tables, cold };
     return await Promise.race([
       use(open),
       silence(() => redis.ping(), new RedisUnavailableError(place), ended.signal),

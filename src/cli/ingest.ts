@@ -52,9 +52,17 @@ export async function runIngest(file: string, options: IngestOptions): Promise<E
   const config = readConfig(process.env);
   const definitions = readDefinitions(config.definitionsPath);
   const { input, size } = openInput(file);
-  const { redis, mysql, namespace, settings } = config;
+  const { redis, mysql, namespace, settings, durability } = config;
   const log = createLog(config.logLevel ?? 'error', 'stderr');
-  const sluice = await createProducer({ redis, mysql, definitions, namespace, settings, log });
+  const sluice = await createProducer({
+    redis,
+    mysql,
+    definitions,
+    namespace,
+    settings,
+    durability,
+    log,
+  });
   const ingest = new Ingest(sluice as Sluice, options, size);
   try {
     return await ingest.run(input);
@@ -80,7 +88,7 @@ function openInput(file: string): { input: Readable; size: number } {
   }
 }
 
-class Ingest {
+export class Ingest {
   readonly #sluice: Sluice;
   readonly #options: IngestOptions;
   readonly #bar: SingleBar | undefined;
@@ -111,6 +119,8 @@ class Ingest {
     } catch (error) {
       // Reading ends with an error where the input is closed under it.
       if (!this.#stopped) throw error;
+    } finally {
+      process.off('SIGTERM', stop).off('SIGINT', stop);
     }
     if (!this.#stopped) return EXIT.ok;
     console.error(`sluice: stopped by ${this.#stopped} before line ${this.#report.nextLine}`);

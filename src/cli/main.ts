@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../shared/version.ts';
 import { EXIT, type ExitCode, exitCodeOf, reportError } from './exit.ts';
+import { addFailed } from './failed.ts';
 
 const program = new Command('sluice')
   .description('Write-behind for counters and points: Redis in front, MySQL exactly once in effect.')
@@ -65,6 +66,16 @@ command(
     code = await (await import('./ingest.ts')).runIngest(file, options);
   });
 
+command(
+  'health',
+  'ask the worker on this machine how it is; exit code 1 where it is not well',
+  'SLUICE_HTTP_PORT=9464 sluice health --ready',
+)
+  .option('--ready', 'whether it can flush now, rather than whether it runs')
+  .action(async options => {
+    code = await (await import('./health.ts')).runHealth(options);
+  });
+
 command('status', 'show partitions, flush jobs and quarantine', 'sluice status --json')
   .option('--json', 'print JSON')
   .action(async options => {
@@ -73,12 +84,39 @@ command('status', 'show partitions, flush jobs and quarantine', 'sluice status -
 
 command(
   'verify',
-  'compare live values and ledgers with the database; exit code 1 where something differs',
-  'sluice verify --json',
+  'compare live values and ledgers with the database; exit code 1 where something differs, and still does',
+  'sluice verify --json\n  sluice verify --repair --reason "redis-cli in production"',
 )
+  .option('--repair', 'make live values that differ what they should be, while traffic goes on')
+  .option('--operator <name>', 'who repairs, for the audit record; this user by default')
+  .option('--reason <text>', 'why, for the audit record')
+  .addHelpText(
+    'after',
+    '\nA repair changes live values in Redis only, never MySQL: ledgers that do not add up are only reported.\n' +
+      'Of a mapped table it takes over what others have written there.',
+  )
   .option('--json', 'print JSON')
   .action(async options => {
     code = await (await import('./verify.ts')).runVerify(options);
+  });
+
+command(
+  'recover',
+  'show what a restored backup did to the partitions, and with --yes end their halt; exit code 1 where one is halted',
+  'sluice recover\n  sluice recover --yes --reason "MySQL restored to 04:00"',
+)
+  .option('--yes', 'do what is shown; without it nothing is changed')
+  .option('--partition <number>', 'this partition only')
+  .option(
+    '--counters <choice>',
+    'counters of an old backup of Redis: discard (may lose) or apply (may double); discard by default',
+  )
+  .option('--operator <name>', 'who recovers, for the audit record; this user by default')
+  .option('--reason <text>', 'why, for the audit record')
+  .addHelpText('after', '\nRead docs/recovery.md first.')
+  .option('--json', 'print JSON')
+  .action(async options => {
+    code = await (await import('./recover.ts')).runRecover(options);
   });
 
 command('drain', 'wait until nothing is pending or in flight', 'sluice drain --timeout 60')
@@ -87,6 +125,10 @@ command('drain', 'wait until nothing is pending or in flight', 'sluice drain --t
   .action(async options => {
     code = await (await import('./drain.ts')).runDrain(options);
   });
+
+addFailed(program, ended => {
+  code = ended;
+});
 
 process.stdout.on('error', error => {
   // Whoever read our output has gone.

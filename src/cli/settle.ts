@@ -80,9 +80,10 @@ function sort(open: readonly Sent[], results: readonly ApplyResult[], listener: 
       continue;
     }
     const { error } = result;
-    const account = 'account' in sent.update ? `${sent.update.points}:${sent.update.account}` : undefined;
+    const account = accountOf(sent.update);
     // A debit is not judged before the credits on the lines above it have arrived.
-    const early = error.code === 'INSUFFICIENT_POINTS' && waitingAccounts.has(account!);
+    const early =
+      error.code === 'INSUFFICIENT_POINTS' && account !== undefined && waitingAccounts.has(account);
     if (REJECTIONS.has(error.code) && !early) {
       listener.rejected(sent.line, error);
       continue;
@@ -92,6 +93,13 @@ function sort(open: readonly Sent[], results: readonly ApplyResult[], listener: 
     if (!early && !mayRepeat(sent, error)) fatal ??= error;
   }
   return { again, fatal };
+}
+
+/** A rejected line may hold anything there, also what cannot be made a string. */
+function accountOf(update: Update): string | undefined {
+  if (!('account' in update)) return undefined;
+  const { points, account } = update;
+  return typeof points === 'string' && typeof account === 'string' ? `${points}:${account}` : undefined;
 }
 
 /** Without an id an update whose outcome is unknown might count twice. */

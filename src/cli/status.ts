@@ -1,5 +1,6 @@
 /** `sluice status`: what each partition holds, the flush jobs, and what is in quarantine. */
 import type { PartitionStatus } from '../shared/inspect.ts';
+import { type LossKind, readLosses } from '../shared/losses.ts';
 import { withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { table } from './table.ts';
@@ -16,6 +17,8 @@ export interface Status {
     readonly failed: number;
   };
   readonly quarantined: number;
+  /** Updates since ever, at most: gone with Redis, or counted twice since it forgot their claim. */
+  readonly declared: { readonly lost: number; readonly doubled: number };
 }
 
 export async function runStatus(options: { json?: boolean }): Promise<ExitCode> {
@@ -23,6 +26,9 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
     const partitions = await inspector.all();
     const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
     const [row] = await database.query('SELECT COUNT(*) AS waiting FROM sluice_quarantine');
+    const losses = await readLosses(database);
+    const declared = (kind: LossKind) =>
+      losses.filter(loss => loss.kind === kind).reduce((sum, { updates }) => sum + updates, 0);
     return {
       partitions: partitions.map(
         ({ partition, pendingUpdates, pendingKeys, inFlight, lagSeconds, sequence }) => ({
@@ -41,13 +47,14 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
         failed: counts.failed ?? 0,
       },
       quarantined: Number(row!.waiting),
+      declared: { lost: declared('lost'), doubled: declared('doubled') },
     };
   });
   console.log(options.json ? JSON.stringify(status) : print(status));
   return EXIT.ok;
 }
 
-function print({ partitions, queue, quarantined }: Status): string {
+function print({ partitions, queue, quarantined, declared }: Status): string {
   const rows = partitions.map(p => [
     p.partition,
     p.pendingUpdates,
@@ -61,5 +68,6 @@ function print({ partitions, queue, quarantined }: Status): string {
     table(['partition', 'pending updates', 'pending keys', 'in flight', 'lag, s', 'sequence'], rows),
     `flush jobs: ${jobs.join(', ')}`,
     `in quarantine: ${quarantined}`,
+    `declared since ever: ${declared.lost} updates lost, ${declared.doubled} doubled, at most`,
   ].join('\n');
 }

@@ -1,26 +1,55 @@
-/** `sluice verify`: drift of live values, and ledgers that do not add up to their balances. */
-import { type Verification, verify } from '../shared/verify.ts';
+/** `sluice verify`: drift of live values, mended on request, and ledgers that do not add up to their balances. */
+import { ConfigurationError } from '../shared/errors.ts';
+import { type Drift, type Verification, verify } from '../shared/verify.ts';
 import { withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
+import { operatorName } from './operator.ts';
 import { table } from './table.ts';
 
-export async function runVerify(options: { json?: boolean }): Promise<ExitCode> {
-  const found = await withConnections(verify);
-  console.log(options.json ? JSON.stringify(found) : print(found));
-  return found.drift.length > 0 || found.ledger.length > 0 ? EXIT.found : EXIT.ok;
+export interface VerifyOptions {
+  readonly repair?: boolean;
+  readonly operator?: string;
+  readonly reason?: string;
+  readonly json?: boolean;
 }
 
-function print({ checked, drift, ledger }: Verification): string {
+export async function runVerify({ repair, operator, reason, json }: VerifyOptions): Promise<ExitCode> {
+  if (!repair && (operator !== undefined || reason !== undefined))
+    throw new ConfigurationError(
+      '--operator and --reason are for the record of a repair; give --repair too.',
+    );
+  if (reason !== undefined && reason.length > 255)
+    throw new ConfigurationError('--reason must be 255 characters at most.');
+  const request = repair ? { operator: operatorName(operator), reason } : undefined;
+  const found = await withConnections(open => verify(open, request));
+  console.log(json ? JSON.stringify(found) : print(found));
+  const { drift, ledger, unlisted } = found;
+  const drifting = !repair && drift.length > 0;
+  return drifting || ledger.length > 0 || unlisted?.ledger ? EXIT.found : EXIT.ok;
+}
+
+function print({ checked, drift, ledger, unlisted }: Verification): string {
+  const repaired = drift.some(found => found.became !== undefined);
   const lines = [
-    `${checked} keys checked, ${drift.length} with drift, ${ledger.length} ledgers that do not add up`,
+    `${checked} comparisons, ${drift.length} keys with drift${repaired ? ', repaired' : ''}, ` +
+      `${ledger.length} ledgers that do not add up`,
   ];
+  if (unlisted)
+    lines.push(`and ${unlisted.drift} times drift and ${unlisted.ledger} ledgers more, not listed`);
   if (drift.length > 0) {
-    const rows = drift.map(d => [d.kind, d.name, JSON.stringify(d.key), d.live, d.expected]);
-    lines.push(table(['kind', 'name', 'key', 'live', 'expected'], rows));
+    const rows = drift.map(d => [d.kind, d.name, JSON.stringify(d.key), d.live, second(d)]);
+    lines.push(
+      table(['kind', 'name', 'key', ...(repaired ? ['was', 'became'] : ['live', 'expected'])], rows),
+    );
   }
   if (ledger.length > 0) {
     const rows = ledger.map(l => [l.program, JSON.stringify(l.account), l.balance, l.sum]);
     lines.push(table(['program', 'account', 'balance', 'sum of entries'], rows));
   }
   return lines.join('\n');
+}
+
+function second({ expected, became }: Drift): number | string {
+  if (became !== undefined) return became ?? 'deleted';
+  return Number.isSafeInteger(expected) ? expected : 'out of range';
 }

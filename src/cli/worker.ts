@@ -5,6 +5,7 @@ import { readDefinitions } from '../shared/definitions.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
 import { packageVersion } from '../shared/version.ts';
+import { reportEmf } from '../worker/emf.ts';
 import { serve } from '../worker/http.ts';
 import { Worker } from '../worker/worker.ts';
 import { EXIT, type ExitCode } from './exit.ts';
@@ -14,15 +15,20 @@ export async function runWorker(config: Config = readConfig(process.env)): Promi
   const log = createLog(config.logLevel ?? 'info', 'stdout');
   const stopped = stopSignal(log);
   const definitions = readDefinitions(config.definitionsPath);
-  const { redis, mysql, namespace, settings } = config;
-  const worker = await Worker.start({ redis, mysql, definitions, namespace, settings, log });
+  const { redis, mysql, namespace, settings, claimDurability, tracing } = config;
+  const parts = { redis, mysql, definitions, namespace, settings, claimDurability, tracing, log };
+  const worker = await Worker.start(parts);
   const { server, port } = await listen(worker, config);
   const { partitions } = settings;
   log.info(
     { version: packageVersion(), namespace, partitions, host: config.http.host, port },
     'worker started',
   );
+  const endReports = config.emf
+    ? reportEmf(worker.metrics.registry, namespace, line => process.stdout.write(line))
+    : undefined;
   const signal = await stopped;
+  endReports?.();
   log.info({ signal, deadlineMs: settings.shutdownDeadlineMs }, 'worker stops after the batch at hand');
   const inTime = await worker.stop();
   server.close();

@@ -4,19 +4,29 @@
 -- KEYS[1]  {namespace:partition}:state; every other key of the partition is derived from it
 -- ARGV     1 request id   2 deadline, ms of this server's clock   3 wake-up lease, ms
 --          4 live TTL, ms   5 idempotency window, ms   6 most counter ids remembered
+--          7 incarnation and 8 count of updates that the caller was answered last ('' and 0 for none)
+--          limits: 9 pending counter keys   10 entries not in the database   11 age of the oldest update, ms
+--          12 1 where the server's memory is over its limit
 --          then six for each update: kind, item, amount, detail, id, payload
---            c  counter   item 'name:key'         detail = how many updates the amount sums up,
---                         id and payload '' where there is none
---            p  points    item 'program:account'  detail = floor, id always, payload = the entry as JSON
+--            c  counter    item 'name:key'         detail = how many updates the amount sums up,
+--                          id and payload '' where there is none
+--            p  points     item 'program:account'  detail = floor, id always, payload = the entry as JSON
+--            a  amendment  item of the quarantined update, a counter's behind '!'; alone in its call
 -- Reply    one string: 'STATUS time' where nothing was tried (late, absent), else
---          'ok time epoch armed pushed entries quarantined sequence' and a token for each update:
---            123 or - (cold counter)   new live value
+--          'ok time epoch armed pushed entries quarantined sequence incarnation updates lost' and a token for each update:
+--            123 or - (cold)           new live value
 --            d123 or d-                duplicate, with the first result
 --            r reused id   x out of range   f123 below the floor, with the balance   n account not loaded
+--            bk500 be500 ba500 bm500   over the limit of keys, entries, age or memory; try again after so many ms
+--
+-- An incarnation is one process of Redis as this partition saw it. Where another process answers, the state is what
+-- replication or the append-only file brought over: the count of updates in it is how far the ended incarnation was
+-- kept, and a caller who was answered a higher count in it knows how many updates are lost.
 --
 -- A script is not rolled back when it fails half-way: nothing is written before the last check.
 
 local SAFE = 9007199254740991
+local FIRST = 13
 local base = string.sub(KEYS[1], 1, -6)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -27,17 +37,47 @@ if remembered then return remembered end
 local deadline = tonumber(ARGV[2])
 if now > deadline then return string.format('late %.0f', now) end
 
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'updates', 'pushed', 'entryNext', 'quarantined', 'sequence')
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'updates', 'pushed', 'entryNext', 'quarantined', 'sequence',
+  'run', 'incarnation', 'ended', 'entryAcked', 'entryClaimed', 'flightOldest')
 local epoch = state[1]
 if not epoch then return string.format('absent %.0f', now) end
 
 local function int(number) return string.format('%.0f', number) end
-local function liveKey(kind, item) return base .. kind .. ':' .. epoch .. ':' .. item end
+local function liveKey(kind, item)
+  if kind == 'c' or kind == 'p' then return base .. kind .. ':' .. epoch .. ':' .. item end
+  if string.sub(item, 1, 1) == '!' then return base .. 'c:' .. epoch .. ':' .. string.sub(item, 2) end
+  return base .. 'p:' .. epoch .. ':' .. item
+end
+
+-- Which incarnation this is, and what was lost with the ones before: 'incarnation kept lost', newest first.
+local ENDED = 8
+local incarnation, ended, lost, changedRun = state[8], {}, 0, false
+for name, kept, known in string.gmatch(state[9] or '', '(%S+) (%S+) (%S+)') do
+  ended[#ended + 1] = { name, tonumber(kept), tonumber(known) }
+end
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
+local seen, seenUpdates = ARGV[7], tonumber(ARGV[8])
+if run ~= state[7] or not incarnation or (seen == incarnation and seenUpdates > tonumber(state[2])) then
+  if incarnation then table.insert(ended, 1, { incarnation, tonumber(state[2]), 0 }) end
+  ended[ENDED + 1] = nil
+  incarnation, changedRun = ARGV[1], true
+end
+if seen ~= '' and seen ~= incarnation and #ended > 0 then
+  -- One that is not known any more was forgotten with the tail: the newest that is known was kept at most.
+  local last = ended[1]
+  for _, one in ipairs(ended) do
+    if one[1] == seen then last = one end
+  end
+  local excess = seenUpdates - last[2]
+  if excess > last[3] then
+    lost, last[3], changedRun = excess - last[3], excess, true
+  end
+end
 
 -- What is known of each distinct item and id, read in as few calls as there are kinds of it.
-local items, names, liveKeys = { c = {}, p = {} }, { c = {}, p = {} }, {}
+local items, names, liveKeys = { c = {}, p = {}, a = {} }, { c = {}, p = {}, a = {} }, {}
 local ids, idNames = {}, {}
-for at = 7, #ARGV, 6 do
+for at = FIRST, #ARGV, 6 do
   local kind, item, id = ARGV[at], ARGV[at + 1], ARGV[at + 4]
   if not items[kind][item] then
     local entry = { kind = kind, item = item }
@@ -55,7 +95,8 @@ for at = 7, #ARGV, 6 do
   end
 end
 local live = redis.call('MGET', unpack(liveKeys))
-for kind, hash in pairs({ c = 'counters', p = 'accounts' }) do
+local HASHES = { c = 'counters', p = 'accounts', a = 'accounts' }
+for kind, hash in pairs(HASHES) do
   if #names[kind] > 0 then
     local pending = redis.call('HMGET', base .. hash, unpack(names[kind]))
     for i, item in ipairs(names[kind]) do
@@ -75,11 +116,30 @@ if #idNames > 0 then
   for i, name in ipairs(idNames) do ids[name] = known[i] end
 end
 
+-- How long the oldest update has waited: read where a limit asks for it, and as a hint when to come again.
+local age
+local function ageOfOldest()
+  if age then return age end
+  local oldest = tonumber(state[12])
+  local function older(element)
+    local time = element and tonumber(string.match(element, '^(%d+)'))
+    if time and (oldest == 0 or time < oldest) then oldest = time end
+  end
+  older(redis.call('LINDEX', base .. 'order', 0))
+  older(redis.call('HGET', base .. 'entries', state[11]))
+  age = oldest == 0 and 0 or math.max(0, now - oldest)
+  return age
+end
+local function refused(limit) return 'b' .. limit .. int(math.min(5000, math.max(100, ageOfOldest()))) end
+local closed = ARGV[12] == '1' and 'm' or (tonumber(ARGV[11]) > 0 and ageOfOldest() > tonumber(ARGV[11])) and 'a'
+local keysLeft = #names.c > 0 and ARGV[9] - redis.call('LLEN', base .. 'order') or 0
+local entriesLeft = ARGV[10] - (state[4] - state[10])
+
 -- Decide each update against the running state.
 local replies, accepted = {}, 0
 local newIds, counterIds, entryIds = {}, {}, {}
 local records, entryNext = {}, tonumber(state[4])
-for at = 7, #ARGV, 6 do
+for at = FIRST, #ARGV, 6 do
   local kind, item, id = ARGV[at], ARGV[at + 1], ARGV[at + 4]
   local entry, amount = items[kind][item], tonumber(ARGV[at + 2])
   local idName = id ~= '' and (kind .. #item .. ':' .. item .. id) or nil
@@ -91,7 +151,13 @@ for at = 7, #ARGV, 6 do
   else
     local sum = entry.sum + amount
     local value = entry.live and entry.live + amount
-    if kind == 'p' and not value then
+    if closed and kind ~= 'a' then
+      reply = refused(closed)
+    elseif kind == 'c' and entry.fresh and not entry.changed and keysLeft <= 0 then
+      reply = refused('k')
+    elseif kind == 'p' and entriesLeft <= 0 then
+      reply = refused('e')
+    elseif kind == 'p' and not value then
       reply = 'n'
     elseif kind == 'p' and amount < 0 and value < tonumber(ARGV[at + 3]) then
       reply = 'f' .. int(entry.live)
@@ -99,6 +165,7 @@ for at = 7, #ARGV, 6 do
       reply = 'x'
     else
       reply = value and int(value) or '-'
+      if kind == 'c' and entry.fresh and not entry.changed then keysLeft = keysLeft - 1 end
       entry.sum, entry.live, entry.changed = sum, value, true
       if kind == 'c' then
         entry.count = entry.count + tonumber(ARGV[at + 3])
@@ -114,7 +181,7 @@ for at = 7, #ARGV, 6 do
         records[#records + 1] = table.concat({ int(now), entry.last, int(amount), reply, #item .. ':' .. item .. ARGV[at + 5] }, ' ')
         entryIds[#entryIds + 1] = idName
         entry.last, entryNext = int(entryNext), entryNext + 1
-        entry.count, accepted = entry.count + 1, accepted + 1
+        entry.count, accepted, entriesLeft = entry.count + 1, accepted + 1, entriesLeft - 1
       end
       if idName then
         ids[idName] = content .. ' ' .. reply
@@ -138,7 +205,7 @@ end
 
 -- Write.
 local pushed = tonumber(state[3])
-local changed = { c = {}, p = {} }
+local changed = { c = {}, p = {}, a = {} }
 local order = {}
 for kind, byItem in pairs(items) do
   for _, item in ipairs(names[kind]) do
@@ -146,7 +213,7 @@ for kind, byItem in pairs(items) do
     if entry.changed then
       local list = changed[kind]
       list[#list + 1] = item
-      list[#list + 1] = int(entry.sum) .. ' ' .. entry.count .. (kind == 'p' and ' ' .. entry.last or '')
+      list[#list + 1] = int(entry.sum) .. ' ' .. entry.count .. (kind == 'c' and '' or ' ' .. entry.last)
       if kind == 'c' and entry.fresh then order[#order + 1] = int(now) .. ' ' .. item end
       if entry.live then redis.call('SET', liveKey(kind, item), int(entry.live), 'PX', ARGV[4]) end
     end
@@ -154,6 +221,7 @@ for kind, byItem in pairs(items) do
 end
 if #changed.c > 0 then storeSums('counters', changed.c) end
 if #changed.p > 0 then storeSums('accounts', changed.p) end
+if #changed.a > 0 then storeSums('accounts', changed.a) end
 if #records > 0 then redis.call('HSET', base .. 'entries', unpack(records)) end
 if #newIds > 0 then redis.call('HSET', base .. 'ids', unpack(newIds)) end
 if #entryIds > 0 then redis.call('RPUSH', base .. 'entryIds', unpack(entryIds)) end
@@ -167,12 +235,18 @@ if #counterIds > 0 then
   end
 end
 
-local armed = 0
+if changedRun then
+  for i, one in ipairs(ended) do ended[i] = one[1] .. ' ' .. int(one[2]) .. ' ' .. int(one[3]) end
+  redis.call('HSET', KEYS[1], 'run', run, 'incarnation', incarnation, 'ended', table.concat(ended, ' '))
+end
+local armed, updates = 0, state[2] + accepted
 if accepted > 0 then
-  redis.call('HSET', KEYS[1], 'updates', int(state[2] + accepted), 'pushed', int(pushed), 'entryNext', int(entryNext))
+  redis.call('HSET', KEYS[1], 'updates', int(updates), 'pushed', int(pushed), 'entryNext', int(entryNext))
   armed = redis.call('SET', base .. 'armed', ARGV[1], 'NX', 'PX', ARGV[3]) and 1 or 0
 end
-local header = table.concat({ 'ok', int(now), epoch, armed, int(pushed), int(entryNext), state[5], state[6] }, ' ')
+local header = table.concat({
+  'ok', int(now), epoch, armed, int(pushed), int(entryNext), state[5], state[6], incarnation, int(updates), int(lost),
+}, ' ')
 local reply = header .. ' ' .. table.concat(replies, ' ')
 redis.call('SET', requestKey, reply, 'PX', math.max(1, deadline - now))
 return reply

@@ -1,13 +1,12 @@
 /**
  * Sends updates to Redis in micro-batches. Per partition one call is under way at a time; what arrives meanwhile goes
  * with the next, so batches grow with the load and the order of one producer's calls is kept.
- *
- * Every call carries a request id, because a lost connection makes ioredis send it again, and a deadline on Redis'
- * clock, after which Redis refuses it: an outcome is unknown for a bounded time only.
  */
 import type { Logger } from 'pino';
-import { type Clock, randomToken, within } from '../shared/clock.ts';
+import { type Clock, pause, within } from '../shared/clock.ts';
+import type { Durability } from '../shared/durability.ts';
 import {
+  BackpressureError,
   DatabaseUnavailableError,
   ProducerOverloadedError,
   RedisUnavailableError,
@@ -15,18 +14,10 @@ import {
   UnknownOutcomeError,
 } from '../shared/errors.ts';
 import type { Keys } from '../shared/keys.ts';
-import { defineScript, type RedisConnection, type Script } from '../shared/redis.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
-import type { Calls } from './calls.ts';
-import {
-  type ApplyReply,
-  encodeGroups,
-  type Group,
-  groupUpdates,
-  parseReply,
-  refusal,
-} from './micro-batch.ts';
+import type { ApplyCall } from './apply-call.ts';
+import { type ApplyReply, encodeGroups, type Group, groupUpdates, refusal } from './micro-batch.ts';
 
 /** Where the partition stood right after an update was accepted; `persisted()` waits for it to be passed. */
 export interface Mark {
@@ -39,6 +30,9 @@ export interface Mark {
   readonly sequence: number;
   /** Ms of Redis' clock. */
   readonly time: number;
+  readonly incarnation: string;
+  /** The partition's count of updates. */
+  readonly updates: number;
 }
 
 export interface Accepted {
@@ -51,6 +45,7 @@ export type Settle = (result: Accepted | Error) => void;
 
 export interface Waiting {
   readonly update: CheckedUpdate;
+  readonly durability: Durability;
   readonly settle: Settle;
   /** When it stops waiting to be sent, on the producer's clock, ms. */
   readonly until: number;
@@ -58,18 +53,17 @@ export interface Waiting {
   alone?: boolean;
   /** How often its account was found cold. */
   loads?: number;
+  /** When it stops waiting for room, set at the first refusal. */
+  patience?: number;
 }
 
 export interface ApplyParts {
-  readonly redis: RedisConnection;
   readonly place: string;
-  readonly calls: Calls;
+  readonly call: ApplyCall;
   readonly keys: Keys;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Creates a partition's state. Rejects with one of our errors. */
-  readonly align: (partition: number) => Promise<void>;
   /** Makes accounts live; gives our errors by item for those that it could not. */
   readonly loadAccounts: (
     partition: number,
@@ -77,6 +71,8 @@ export interface ApplyParts {
   ) => Promise<ReadonlyMap<string, SluiceError>>;
   /** Wakes a worker for the partition. */
   readonly wake: (partition: number) => Promise<void>;
+  /** Told of each call that was answered. */
+  readonly onApplied?: (updates: number, ms: number) => void;
 }
 
 interface Buffer {
@@ -84,58 +80,35 @@ interface Buffer {
   sending: boolean;
   /** Taken and not settled, wherever they wait. */
   unsettled: number;
-  /** Entries whose account is being read from MySQL; they go first when it is there. */
-  loading: Map<string, Waiting[]>;
+  /** Held back by kind and item: their account is being read from MySQL, or they wait for room. They go first afterwards. */
+  held: Map<string, Waiting[]>;
 }
 
+/** How often a waiting update asks whether there is room, ms. */
+const ROOM_POLL_MS = 200;
 const MAX_TRIES = 3;
 
 export class Applier {
   readonly #parts: ApplyParts;
-  readonly #calls: Calls;
-  readonly #apply: Script<string>;
   readonly #buffers: Buffer[];
-  /** Redis' clock less ours, ms, for each partition's primary. */
-  readonly #offsets: number[];
   readonly #due = new Set<number>();
   readonly #wakes = new Set<Promise<void>>();
   #scheduled = false;
-  /** Counts lost connections: only after one can a call have been sent twice. */
-  #disconnections = 0;
   #unsettled = 0;
   #idle: (() => void)[] = [];
 
   constructor(parts: ApplyParts) {
     this.#parts = parts;
-    this.#calls = parts.calls;
-    this.#apply = defineScript(parts.redis, 'apply', new URL('./apply.lua', import.meta.url));
     this.#buffers = Array.from({ length: parts.keys.partitions }, () => ({
       waiting: [],
       sending: false,
       unsettled: 0,
-      loading: new Map(),
+      held: new Map(),
     }));
-    this.#offsets = new Array(parts.keys.partitions).fill(0);
-    for (const event of ['close', 'reconnecting', '-node', 'node error']) {
-      parts.redis.on(event as 'close', () => {
-        this.#disconnections++;
-      });
-    }
-  }
-
-  /** Learns every primary's clock: a call past its deadline is refused and answers with the time. */
-  async synchronize(): Promise<void> {
-    await Promise.all(
-      this.#buffers.map(async (_, partition) => {
-        const sent = this.#parts.clock.now();
-        const text = await this.#apply(this.#parts.keys.state(partition), randomToken(), 0, 1, 1, 1, 1);
-        this.#learn(partition, parseReply(text).time, sent);
-      }),
-    );
   }
 
   /** Takes one update; `settle` is called exactly once. */
-  add(update: CheckedUpdate, settle: Settle): void {
+  add(update: CheckedUpdate, durability: Durability, settle: Settle): void {
     const { keys, settings, clock } = this.#parts;
     const partition = keys.partitionOf(update.key);
     const buffer = this.#buffers[partition]!;
@@ -150,7 +123,7 @@ export class Applier {
       buffer.unsettled--;
       if (--this.#unsettled === 0) for (const resolve of this.#idle.splice(0)) resolve();
     };
-    buffer.waiting.push({ update, settle: counted, until: clock.now() + settings.callTimeoutMs });
+    buffer.waiting.push({ update, durability, settle: counted, until: clock.now() + settings.callTimeoutMs });
     if (!buffer.sending) this.#schedule(partition);
   }
 
@@ -177,16 +150,24 @@ export class Applier {
     const buffer = this.#buffers[partition]!;
     buffer.sending = true;
     while (buffer.waiting.length > 0) {
-      const size = this.#parts.settings.microBatch;
-      const taken = buffer.waiting.length <= size ? buffer.waiting : buffer.waiting.slice(0, size);
-      buffer.waiting = buffer.waiting.length <= size ? [] : buffer.waiting.slice(size);
+      const taken = this.#take(buffer);
       const now = this.#parts.clock.now();
       const batch = taken.filter(
-        waiting => !this.#hasExpired(waiting, now) && !this.#joinLoad(buffer, waiting),
+        waiting => !this.#hasExpired(waiting, now) && !this.#joinHeld(buffer, waiting),
       );
       if (batch.length > 0) await this.#send(partition, batch);
     }
     buffer.sending = false;
+  }
+
+  /** A micro-batch from the head of the buffer, all of one durability. */
+  #take(buffer: Buffer): Waiting[] {
+    const { waiting } = buffer;
+    let size = Math.min(waiting.length, this.#parts.settings.microBatch);
+    const { durability } = waiting[0]!;
+    for (let at = 1; at < size; at++) if (waiting[at]!.durability !== durability) size = at;
+    buffer.waiting = size === waiting.length ? [] : waiting.slice(size);
+    return size === waiting.length ? waiting : waiting.slice(0, size);
   }
 
   /** What waited its whole time for earlier calls is refused unsent. */
@@ -196,35 +177,46 @@ export class Applier {
     return true;
   }
 
-  /** An entry of an account that is being loaded waits behind the earlier ones. */
-  #joinLoad(buffer: Buffer, waiting: Waiting): boolean {
-    const load = waiting.update.kind === 'p' ? buffer.loading.get(waiting.update.item) : undefined;
-    load?.push(waiting);
-    return load !== undefined;
+  /** An update waits behind the earlier ones of its item. */
+  #joinHeld(buffer: Buffer, waiting: Waiting): boolean {
+    if (buffer.held.size === 0) return false;
+    const held = buffer.held.get(placeOf(waiting));
+    held?.push(waiting);
+    return held !== undefined;
   }
 
   /** Never rejects: whatever goes wrong, every update of the batch is settled or waits to be sent again. */
   async #send(partition: number, batch: Waiting[]): Promise<void> {
     const groups = groupUpdates(batch);
+    const sent = this.#parts.clock.now();
     let reply: ApplyReply;
     try {
-      reply = await this.#call(partition, groups);
+      reply = await this.#parts.call.run(partition, encodeGroups(groups), batch[0]!.durability);
       if (reply.results.length !== groups.length) throw new UnknownOutcomeError();
     } catch (error) {
       for (const waiting of batch) waiting.settle(error as Error);
       return;
     }
+    this.#parts.onApplied?.(batch.length, this.#parts.clock.now() - sent);
     const mark: Mark = { partition, ...reply };
     if (reply.armed) this.#wake(partition);
     const again: Waiting[] = [];
     const cold = new Map<string, Waiting[]>();
-    for (const [at, group] of groups.entries()) this.#settle(group, reply.results[at]!, mark, again, cold);
+    for (const [at, group] of groups.entries())
+      this.#settle(partition, group, reply.results[at]!, mark, again, cold);
     const buffer = this.#buffers[partition]!;
     if (again.length > 0) buffer.waiting = again.concat(buffer.waiting);
     if (cold.size > 0) void this.#load(partition, cold);
   }
 
-  #settle(group: Group, token: string, mark: Mark, again: Waiting[], cold: Map<string, Waiting[]>): void {
+  #settle(
+    partition: number,
+    group: Group,
+    token: string,
+    mark: Mark,
+    again: Waiting[],
+    cold: Map<string, Waiting[]>,
+  ): void {
     const first = group.members[0]!;
     if (token === 'x' && group.members.length > 1) {
       // The sum was refused, not each of its parts.
@@ -235,85 +227,68 @@ export class Applier {
         first.settle(new RedisUnavailableError(`${this.#parts.place} (an account does not stay live)`));
         return;
       }
-      const item = first.update.item;
       const waiting = { ...first, loads };
-      const others = cold.get(item);
+      const others = cold.get(placeOf(first));
       if (others) others.push(waiting);
-      else cold.set(item, [waiting]);
+      else cold.set(placeOf(first), [waiting]);
     } else {
       const refused = refusal(token, first.update);
-      if (refused) for (const member of group.members) member.settle(refused);
+      if (refused instanceof BackpressureError && first.update.waits) this.#await(partition, group, refused);
+      else if (refused) for (const member of group.members) member.settle(refused);
       else group.settle(token, mark);
     }
   }
 
+  /** Tries again while there is time to wait for room. */
+  #await(partition: number, group: Group, refused: BackpressureError): void {
+    const { clock, settings } = this.#parts;
+    const now = clock.now();
+    const staying: Waiting[] = [];
+    for (const member of group.members) {
+      const patience = member.patience ?? now + settings.backpressureWaitMs;
+      if (now >= patience) member.settle(refused);
+      else staying.push({ ...member, patience });
+    }
+    if (staying.length === 0) return;
+    const { held } = this.#buffers[partition]!;
+    const place = placeOf(staying[0]!);
+    const others = held.get(place);
+    if (others) others.push(...staying);
+    else {
+      held.set(place, staying);
+      void pause(ROOM_POLL_MS).then(() => this.#release(partition, place));
+    }
+  }
+
   async #load(partition: number, cold: Map<string, Waiting[]>): Promise<void> {
-    const buffer = this.#buffers[partition]!;
-    for (const [item, waiting] of cold) buffer.loading.set(item, waiting);
+    const { held } = this.#buffers[partition]!;
+    // Later ones of the same account may wait for room already.
+    for (const [place, waiting] of cold) held.set(place, waiting.concat(held.get(place) ?? []));
     const updates = [...cold.values()].map(waiting => waiting[0]!.update);
-    const timeout = this.#parts.settings.callTimeoutMs;
-    const failures = await within(this.#parts.loadAccounts(partition, updates), timeout);
-    const until = this.#parts.clock.now() + timeout;
-    for (const [item, waiting] of cold) {
-      buffer.loading.delete(item);
+    const failures = await within(
+      this.#parts.loadAccounts(partition, updates),
+      this.#parts.settings.callTimeoutMs,
+    );
+    for (const [place, waiting] of cold) {
       const failure = failures
-        ? failures.get(item)
+        ? failures.get(waiting[0]!.update.item)
         : new DatabaseUnavailableError('an account that is not live');
-      if (failure) for (const { settle } of waiting) settle(failure);
-      else buffer.waiting = waiting.map(entry => ({ ...entry, until })).concat(buffer.waiting);
+      this.#release(partition, place, failure);
     }
-    if (buffer.waiting.length > 0 && !buffer.sending) this.#schedule(partition);
   }
 
-  /** One script call with everything around it. @throws SluiceError */
-  async #call(partition: number, groups: readonly Group[]): Promise<ApplyReply> {
-    const { settings, keys, clock } = this.#parts;
-    const until = clock.now() + settings.callTimeoutMs;
-    const requestId = randomToken();
-    const updates = encodeGroups(groups);
-    let failure: SluiceError | undefined;
-    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-      await this.#calls.ready(until);
-      const before = this.#disconnections;
-      const sent = clock.now();
-      const deadline = Math.floor(until + this.#offsets[partition]!);
-      const text = await this.#calls
-        .write(
-          until,
-          this.#apply(
-            keys.state(partition),
-            requestId,
-            deadline,
-            settings.leaseMs,
-            settings.liveTtlMs,
-            settings.idempotencyWindowMs,
-            settings.idempotencyLimit,
-            ...updates,
-          ),
-        )
-        .catch(error => {
-          // After a lost connection the error may answer the second sending, and the first may have been applied.
-          throw before === this.#disconnections ? error : new UnknownOutcomeError({ cause: error });
-        });
-      const reply = parseReply(text);
-      this.#learn(partition, reply.time, sent);
-      if (reply.status === 'ok') return reply;
-      if (reply.status === 'absent') {
-        failure = new RedisUnavailableError(`${this.#parts.place} (partition ${partition} has no state)`);
-        await this.#parts.align(partition);
-      } else if (before !== this.#disconnections) {
-        throw new UnknownOutcomeError();
-      } else {
-        // Refused, and sent only once, so not applied. Where there is time left, Redis' clock was set: try with its time.
-        failure = new RedisUnavailableError(this.#parts.place);
-        if (clock.now() >= until) throw failure;
-      }
+  /** Sends what was held back, ahead of everything that came later, or settles it with a failure. */
+  #release(partition: number, place: string, failure?: Error): void {
+    const buffer = this.#buffers[partition]!;
+    const held = buffer.held.get(place) ?? [];
+    buffer.held.delete(place);
+    if (failure) {
+      for (const { settle } of held) settle(failure);
+      return;
     }
-    throw failure!;
-  }
-
-  #learn(partition: number, time: number, sent: number): void {
-    this.#offsets[partition] = time - (sent + this.#parts.clock.now()) / 2;
+    const until = this.#parts.clock.now() + this.#parts.settings.callTimeoutMs;
+    buffer.waiting = held.map(waiting => ({ ...waiting, until })).concat(buffer.waiting);
+    if (!buffer.sending) this.#schedule(partition);
   }
 
   #wake(partition: number): void {
@@ -325,4 +300,9 @@ export class Applier {
       .finally(() => this.#wakes.delete(wake));
     this.#wakes.add(wake);
   }
+}
+
+/** What an update is held back by. */
+function placeOf({ update }: Waiting): string {
+  return update.kind + update.item;
 }

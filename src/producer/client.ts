@@ -1,5 +1,7 @@
 /** The client that API services use: counters, points, many updates at once. */
+
 import type { Definitions, DefinitionsInput } from '../shared/definitions.ts';
+import { DURABILITIES, type Durability, parseDurability } from '../shared/durability.ts';
 import { ProducerClosedError, SluiceError } from '../shared/errors.ts';
 import {
   type CheckedUpdate,
@@ -12,9 +14,19 @@ import {
   type Update,
 } from '../shared/update.ts';
 import type { Applier } from './apply.ts';
+import type { CallTraces } from './call-traces.ts';
+import type { Health } from './health.ts';
 import type { ProducerMetrics } from './metrics.ts';
 import type { HistoryEntry, HistoryOptions, Reads } from './reads.ts';
 import { type Progress, Receipt } from './receipt.ts';
+
+export interface CallOptions {
+  /**
+   * What the answer stands for: that Redis' primary has the update in `memory`, that a `replica` has it too, or that it is
+   * on disk (`fsync`). By default what the producer was created with.
+   */
+  durability?: Durability;
+}
 
 /** One result of `apply`. */
 export type ApplyResult =
@@ -24,12 +36,12 @@ export type ApplyResult =
       readonly error: { readonly code: string; readonly message: string; readonly retryable: boolean };
     };
 
-export interface IncrementOptions {
+export interface IncrementOptions extends CallOptions {
   /** Idempotency key, 1 to 255 bytes; remembered for the idempotency window. */
   id?: string;
 }
 
-export interface PointsOptions {
+export interface PointsOptions extends CallOptions {
   /** Idempotency key, 1 to 255 bytes, unique in its account for ever. */
   id: string;
   reason?: string;
@@ -46,6 +58,10 @@ export interface ClientParts {
   readonly reads: Reads;
   readonly progress: Progress;
   readonly metrics: ProducerMetrics;
+  readonly durability: Durability;
+  /** Only where tracing is on. */
+  readonly traces?: CallTraces | undefined;
+  readonly health: () => Promise<Health>;
   readonly closeConnections: () => Promise<void>;
 }
 
@@ -61,23 +77,25 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
   /** @throws UnknownNameError */
   counter(name: CounterName<D>): CounterHandle {
     checkName('counter', name, this.#parts.definitions);
-    return new CounterHandle(name, this.#parts, update => this.#submit(update));
+    return new CounterHandle(name, this.#parts, (update, durability) => this.#submit(update, durability));
   }
 
   /** @throws UnknownNameError */
   points(program: ProgramName<D>): PointsHandle {
     checkName('program', program, this.#parts.definitions);
-    return new PointsHandle(program, this.#parts, update => this.#submit(update));
+    return new PointsHandle(program, this.#parts, (update, durability) => this.#submit(update, durability));
   }
 
   /**
    * Sends many updates, in order, and gives one result each, in order. A bad one does not touch its neighbours.
-   * @throws ProducerClosedError
+   * @throws ProducerClosedError, ConfigurationError where the durability is none
    */
-  async apply(updates: readonly Update[]): Promise<ApplyResult[]> {
+  async apply(updates: readonly Update[], options: CallOptions = {}): Promise<ApplyResult[]> {
     if (this.#closing) throw new ProducerClosedError();
+    const durability = this.#durability(options.durability);
     if (updates.length === 0) return [];
-    const { applier, definitions, metrics, progress } = this.#parts;
+    const { applier, definitions, metrics, progress, traces } = this.#parts;
+    const span = traces?.current();
     return new Promise(resolve => {
       const results: ApplyResult[] = new Array(updates.length);
       let open = updates.length;
@@ -93,15 +111,22 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
           put(at, failed(error as Error, metrics));
           continue;
         }
-        applier.add(update, result => {
+        applier.add(update, durability, result => {
           put(
             at,
             result instanceof Error ? failed(result, metrics) : new AppliedUpdate(result, update, progress),
           );
-          if (!(result instanceof Error)) metrics.accept(result.duplicate);
+          if (result instanceof Error) return;
+          metrics.accept(result);
+          if (span) traces?.note(result.mark, span);
         });
       }
     });
+  }
+
+  /** Whether both servers answer now, for a health check; two seconds at most. Never rejects. */
+  health(): Promise<Health> {
+    return this.#parts.health();
   }
 
   /** Sends what is buffered, then closes the connections. Calling it again waits for the first. */
@@ -112,20 +137,30 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
 
   async #close(): Promise<void> {
     await this.#parts.applier.drained();
+    await this.#parts.traces?.settled();
     this.#parts.progress.close();
     await this.#parts.closeConnections();
   }
 
-  #submit(update: CheckedUpdate): Promise<Receipt> {
-    const { applier, metrics, progress } = this.#parts;
+  #durability(asked: Durability | undefined): Durability {
+    if (asked === undefined) return this.#parts.durability;
+    return parseDurability(asked, 'durability', DURABILITIES);
+  }
+
+  #submit(update: CheckedUpdate, asked: Durability | undefined): Promise<Receipt> {
+    const { applier, metrics, progress, traces } = this.#parts;
+    const span = traces?.current();
     return new Promise((resolve, reject) => {
       if (this.#closing) return reject(new ProducerClosedError());
-      applier.add(update, result => {
+      // What it throws rejects the promise.
+      const durability = this.#durability(asked);
+      applier.add(update, durability, result => {
         if (result instanceof Error) {
           metrics.refuse(codeOf(result));
           reject(result);
         } else {
-          metrics.accept(result.duplicate);
+          metrics.accept(result);
+          if (span) traces?.note(result.mark, span);
           resolve(new Receipt(result, update, progress));
         }
       });
@@ -150,7 +185,7 @@ function failed(error: Error, metrics: ProducerMetrics): ApplyResult {
   return { ok: false, error: { code, message, retryable } };
 }
 
-type Submit = (update: CheckedUpdate) => Promise<Receipt>;
+type Submit = (update: CheckedUpdate, durability: Durability | undefined) => Promise<Receipt>;
 
 /** A named counter. */
 export class CounterHandle {
@@ -167,10 +202,12 @@ export class CounterHandle {
   /**
    * Adds `by` (1 by default; may be negative, not zero).
    * @throws InvalidUpdateError, OutOfRangeError, IdempotencyKeyReusedError, UnknownOutcomeError,
-   * RedisUnavailableError, RedisOutOfMemoryError, ProducerOverloadedError, ProducerClosedError
+   * RedisUnavailableError, RedisOutOfMemoryError, BackpressureError, NotDurableError, RedisUnsuitableError (a durability
+   * that this Redis cannot give), ProducerOverloadedError, ProducerClosedError
    */
   async increment(key: string, by?: number, options: IncrementOptions = {}): Promise<Receipt> {
-    return this.#submit(checkCounter(this.name, key, by, options.id, this.#parts.definitions));
+    const update = checkCounter(this.name, key, by, options.id, this.#parts.definitions);
+    return this.#submit(update, options.durability);
   }
 
   /**
@@ -204,10 +241,11 @@ export class PointsHandle {
    * Adds points to an account. `amount` is a positive whole number.
    * @throws InvalidUpdateError, OutOfRangeError, IdempotencyKeyReusedError, UnknownOutcomeError,
    * RedisUnavailableError, RedisOutOfMemoryError, DatabaseUnavailableError (only where the account is cold),
+   * BackpressureError, NotDurableError, RedisUnsuitableError (a durability that this Redis cannot give),
    * ProducerOverloadedError, ProducerClosedError
    */
   async credit(account: string, amount: number, options: PointsOptions): Promise<Receipt> {
-    return this.#submit(this.#entry(account, amount, options, 1));
+    return this.#submit(this.#entry(account, amount, options, 1), options?.durability);
   }
 
   /**
@@ -215,7 +253,7 @@ export class PointsHandle {
    * @throws InsufficientPointsError, and what `credit` throws
    */
   async debit(account: string, amount: number, options: PointsOptions): Promise<Receipt> {
-    return this.#submit(this.#entry(account, amount, options, -1));
+    return this.#submit(this.#entry(account, amount, options, -1), options?.durability);
   }
 
   /** The balance, with every acknowledged entry in it; 0 for an account without entries. Throws as `CounterHandle.get`. */

@@ -6,6 +6,7 @@ export {
   defineConfig,
   readDefinitions,
 } from '../shared/definitions.ts';
+export type { Durability } from '../shared/durability.ts';
 export * from '../shared/errors.ts';
 export type { MysqlLocation } from '../shared/mysql.ts';
 export type { RedisLocation } from '../shared/redis.ts';
@@ -13,12 +14,14 @@ export type { Settings } from '../shared/settings.ts';
 export type { CounterUpdate, PointsUpdate, Update } from '../shared/update.ts';
 export {
   type ApplyResult,
+  type CallOptions,
   type CounterHandle,
   type IncrementOptions,
   type PointsHandle,
   type PointsOptions,
   Sluice,
 } from './client.ts';
+export type { Health } from './health.ts';
 export { createProducer, type ProducerOptions } from './producer.ts';
 export type { HistoryEntry, HistoryOptions } from './reads.ts';
 export type { PersistedOptions, Receipt } from './receipt.ts';

@@ -1,47 +1,73 @@
 /** The producer's metrics, on a registry that the caller may pass; never on prom-client's global one. */
-import { Counter, Registry } from 'prom-client';
-import { rewindsCounter } from '../shared/rewinds.ts';
-
-const ACCEPTED = 'sluice_accepted_updates_total';
-const REFUSED = 'sluice_refused_updates_total';
+import { type Counter, Registry } from 'prom-client';
+import { counter, declareBuild, tally, weightedHistogram } from '../shared/metrics.ts';
+import type { Cell } from '../shared/tally.ts';
+import type { WeightedHistogram } from '../shared/weighted-histogram.ts';
 
 export class ProducerMetrics {
   readonly registry: Registry;
   readonly rewinds: Counter;
-  readonly #accepted: Counter<'duplicate'>;
+  readonly lost: Counter;
+  readonly #accepted: Cell;
+  readonly #duplicates: Cell;
+  readonly #lookups: Record<'update' | 'read', Record<'yes' | 'no', Cell>>;
   readonly #refused: Counter<'code'>;
+  readonly #microBatch: WeightedHistogram;
+  readonly #applySeconds: WeightedHistogram;
 
   constructor(registry = new Registry()) {
     this.registry = registry;
-    this.rewinds = rewindsCounter(registry);
-    const registers = [registry];
-    // Two producers of one process may share a registry, and then these counters.
-    this.#accepted =
-      (registry.getSingleMetric(ACCEPTED) as Counter<'duplicate'> | undefined) ??
-      new Counter({
-        name: ACCEPTED,
-        help: 'Updates acknowledged to callers; duplicates are those whose id was known.',
-        labelNames: ['duplicate'] as const,
-        registers,
-      });
-    this.#refused =
-      (registry.getSingleMetric(REFUSED) as Counter<'code'> | undefined) ??
-      new Counter({
-        name: REFUSED,
-        help: 'Updates answered with an error, by its code.',
-        labelNames: ['code'] as const,
-        registers,
-      });
+    declareBuild(registry, 'producer');
+    this.rewinds = counter(registry, 'sluice_rewinds_total');
+    this.lost = counter(registry, 'sluice_lost_updates_total');
+    const accepted = tally(registry, 'sluice_accepted_updates_total');
+    this.#accepted = accepted.cell({ duplicate: 'false' });
+    this.#duplicates = accepted.cell({ duplicate: 'true' });
+    this.#refused = counter(registry, 'sluice_refused_updates_total');
+    // A rate misses the first of what was not there before.
+    for (const code of REFUSALS) this.#refused.inc({ code }, 0);
+    const lookups = tally(registry, 'sluice_live_lookups_total');
+    const cells = (operation: 'update' | 'read') => ({
+      yes: lookups.cell({ operation, live: 'yes' }),
+      no: lookups.cell({ operation, live: 'no' }),
+    });
+    this.#lookups = { update: cells('update'), read: cells('read') };
+    this.#microBatch = weightedHistogram(registry, 'sluice_micro_batch_updates');
+    this.#applySeconds = weightedHistogram(registry, 'sluice_apply_duration_seconds');
   }
 
-  accept(duplicate: boolean): void {
-    this.#accepted.inc(duplicate ? DUPLICATE : FRESH);
+  /** Called for every update, so it only adds. */
+  accept({ value, duplicate }: { readonly value: number | null; readonly duplicate: boolean }): void {
+    if (duplicate) this.#duplicates.count++;
+    else this.#accepted.count++;
+    this.#lookups.update[value === null ? 'no' : 'yes'].count++;
   }
 
   refuse(code: string): void {
     this.#refused.inc({ code });
   }
+
+  /** Values read, and how many of them were not live. */
+  read(values: number, cold: number): void {
+    this.#lookups.read.yes.count += values - cold;
+    this.#lookups.read.no.count += cold;
+  }
+
+  /** One call to Redis that was answered. */
+  apply(updates: number, ms: number): void {
+    this.#microBatch.observe(updates);
+    this.#applySeconds.observe(ms / 1000);
+  }
 }
 
-const DUPLICATE = { duplicate: 'true' } as const;
-const FRESH = { duplicate: 'false' } as const;
+/** The codes that say something about the system or an account; those of malformed updates appear when there are any. */
+const REFUSALS = [
+  'BACKPRESSURE',
+  'DATABASE_UNAVAILABLE',
+  'INSUFFICIENT_POINTS',
+  'NOT_DURABLE',
+  'PRODUCER_OVERLOADED',
+  'REDIS_OUT_OF_MEMORY',
+  'REDIS_UNAVAILABLE',
+  'UNKNOWN_OUTCOME',
+];

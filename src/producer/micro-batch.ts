@@ -1,5 +1,7 @@
 /** The pure part of a micro-batch: which updates are summed, how they are encoded, what the answer means. */
 import {
+  BackpressureError,
+  type BackpressureLimit,
   IdempotencyKeyReusedError,
   InsufficientPointsError,
   OutOfRangeError,
@@ -78,12 +80,17 @@ export interface ApplyReply {
   readonly entries: number;
   readonly quarantined: number;
   readonly sequence: number;
+  readonly incarnation: string;
+  /** How many updates the partition has accepted in all. */
+  readonly updates: number;
+  /** Updates that this call found to be lost, as its caller had been answered a higher count. */
+  readonly lost: number;
   readonly results: readonly string[];
 }
 
 export function parseReply(text: string): ApplyReply {
-  const [status, time, epoch = '', armed, pushed, entries, quarantined, sequence, ...results] =
-    text.split(' ');
+  const [status, time, epoch = '', armed, pushed, entries, quarantined, sequence, ...more] = text.split(' ');
+  const [incarnation = '', updates, lost, ...results] = more;
   return {
     status: status as ApplyReply['status'],
     time: Number(time),
@@ -93,9 +100,19 @@ export function parseReply(text: string): ApplyReply {
     entries: Number(entries),
     quarantined: Number(quarantined),
     sequence: Number(sequence),
+    incarnation,
+    updates: Number(updates),
+    lost: Number(lost),
     results,
   };
 }
+
+const LIMITS: Readonly<Record<string, BackpressureLimit>> = {
+  k: 'keys',
+  e: 'entries',
+  a: 'age',
+  m: 'memory',
+};
 
 /** The error that a result token stands for, or undefined where the update was accepted. */
 export function refusal(token: string, update: CheckedUpdate): SluiceError | undefined {
@@ -106,6 +123,8 @@ export function refusal(token: string, update: CheckedUpdate): SluiceError | und
       return new OutOfRangeError(update.name);
     case 'f':
       return new InsufficientPointsError(update.name, update.amount, Number(token.slice(1)), update.floor);
+    case 'b':
+      return new BackpressureError(update.name, LIMITS[token[1]!]!, Number(token.slice(2)));
     default:
       return undefined;
   }

@@ -2,23 +2,33 @@
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { Aligner } from '../shared/align.ts';
+import { Barrier } from '../shared/barrier.ts';
 import { systemClock } from '../shared/clock.ts';
 import { ColdReader } from '../shared/cold-read.ts';
 import { type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
+import { checkDurability, DURABILITIES, type Durability, parseDurability } from '../shared/durability.ts';
 import { ConfigurationError, type PartitionHaltedError, type SluiceError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
+import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
+import { declareLost } from '../shared/losses.ts';
 import { openTables } from '../shared/mapping.ts';
 import { checkSchema } from '../shared/migrate.ts';
 import { Database, type MysqlLocation } from '../shared/mysql.ts';
 import { checkNamespace } from '../shared/namespace.ts';
+import { Primaries } from '../shared/primaries.ts';
 import { openQueue, wake } from '../shared/queue.ts';
 import { checkRedis, connectRedis, openRedis, type RedisLocation, redisPlace } from '../shared/redis.ts';
 import { parseSettings, type Settings } from '../shared/settings.ts';
+import { loadOpenTelemetry } from '../shared/tracing.ts';
 import { Applier } from './apply.ts';
+import { ApplyCall } from './apply-call.ts';
+import { CallTraces } from './call-traces.ts';
 import { Calls } from './calls.ts';
 import { Sluice } from './client.ts';
+import { askHealth } from './health.ts';
+import { MemoryWatch } from './memory-watch.ts';
 import { ProducerMetrics } from './metrics.ts';
 import { Reads } from './reads.ts';
 import { Progress } from './receipt.ts';
@@ -34,6 +44,16 @@ export interface ProducerOptions<D extends DefinitionsInput> {
   namespace?: string;
   /** Tuning options; see docs/configuration.md. */
   settings?: Partial<Settings>;
+  /**
+   * What an answer stands for where a call does not say: `memory` of the primary (default), `replica`, or `fsync`.
+   * Refused where the server cannot give it.
+   */
+  durability?: Durability;
+  /**
+   * Links the spans of sampled calls to that of the flush that writes them, through the OpenTelemetry API that your service
+   * has set up. Off by default; see docs/operating.md.
+   */
+  tracing?: boolean;
   /** Where the metrics go; a registry of its own by default. */
   registry?: Registry;
   /** A pino logger; silent by default. */
@@ -64,6 +84,7 @@ export async function createProducer<const D extends DefinitionsInput>(
   const definitions = parseDefinitions(options.definitions);
   const settings = parseSettings(options.settings);
   const keys = new Keys(checkNamespace(options.namespace ?? 'sluice'), settings.partitions);
+  const durability = parseDurability(options.durability ?? 'memory', 'durability', DURABILITIES);
   const log = options.log ?? createLog('silent', 'stderr');
   const redisLocation = typeof options.redis === 'string' ? { url: options.redis } : options.redis;
   const mysqlLocation = typeof options.mysql === 'string' ? { url: options.mysql } : options.mysql;
@@ -81,27 +102,59 @@ export async function createProducer<const D extends DefinitionsInput>(
     await connectRedis(redis, place);
     await checkSchema(database, settings.partitions, keys.namespace);
     await checkRedis(redis, keys, place);
+    await checkDurability(redis, durability, settings.barrierReplicas, place);
     const tables = await openTables(database, definitions);
     const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
     await aligner.alignAll((error: PartitionHaltedError) => log.error({ err: error }, 'partition is halted'));
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
     const queue = openQueue(redis, keys);
     const calls = new Calls(redis, place, systemClock);
-    const reads = new Reads({ redis, calls, database, keys, cold, settings });
+    const primaries = new Primaries(redis, keys);
+    const barrier = new Barrier(primaries, settings.barrierReplicas);
+    const memory = new MemoryWatch(primaries, settings.memoryLimitPercent);
+    const reads = new Reads({
+      redis,
+      calls,
+      database,
+      keys,
+      cold,
+      settings,
+      onRead: (values, missing) => metrics.read(values, missing),
+    });
     const { place: databasePlace } = database;
-    const applier = new Applier({
+    const opened = database;
+    const inspector = new Inspector(redis, keys);
+    const call = new ApplyCall({
       redis,
       place,
       keys,
       settings,
       clock: systemClock,
-      log,
       calls,
+      barrier,
+      memory,
       align: async partition => {
         await aligner.align(partition).catch(error => {
           throw explain(error, place, databasePlace);
         });
       },
+      onLost: (partition, updates) => {
+        metrics.lost.inc(updates);
+        log.error({ partition, updates }, 'Redis lost updates that it had acknowledged');
+        // The workers write it down as well; but Redis may lose that it knows, and then nobody would.
+        void inspector
+          .partition(partition)
+          .then(status => status && declareLost(opened, status))
+          .catch(error => log.warn({ partition, err: error }, 'the loss could not be written down yet'));
+      },
+    });
+    const applier = new Applier({
+      call,
+      place,
+      keys,
+      settings,
+      clock: systemClock,
+      log,
       loadAccounts: async (partition, updates) => {
         const loads: Promise<unknown>[] = [];
         const failures = new Map<string, SluiceError>();
@@ -112,17 +165,23 @@ export async function createProducer<const D extends DefinitionsInput>(
         await Promise.all(loads);
         return failures;
       },
+      onApplied: (updates, ms) => metrics.apply(updates, ms),
       wake: partition => wake(queue, partition, settings.flushIntervalMs, settings.attempts),
     });
-    await applier.synchronize();
-    const opened = database;
+    await call.synchronize();
+    memory.start();
     return new Sluice<D>({
       definitions,
       applier,
       reads,
       progress: new Progress(redis, opened, keys),
       metrics,
+      durability,
+      traces: options.tracing ? new CallTraces(redis, keys, await loadOpenTelemetry()) : undefined,
+      health: () => askHealth(primaries, opened),
       closeConnections: async () => {
+        memory.stop();
+        barrier.close();
         await queue.close();
         redis.disconnect();
         await opened.close();

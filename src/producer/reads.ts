@@ -2,8 +2,9 @@
 import type { ColdKey, ColdReader } from '../shared/cold-read.ts';
 import { InvalidUpdateError } from '../shared/errors.ts';
 import { itemOf, type Keys } from '../shared/keys.ts';
-import { type Database, databaseError, readSql } from '../shared/mysql.ts';
-import { parseRecord } from '../shared/record.ts';
+import { type Database, readSql } from '../shared/mysql.ts';
+import { databaseError } from '../shared/mysql-errors.ts';
+import { isEntry, parseRecord } from '../shared/record.ts';
 import { defineScript, type RedisConnection, type Script } from '../shared/redis.ts';
 import type { Settings } from '../shared/settings.ts';
 import { checkText, LIMITS } from '../shared/update.ts';
@@ -36,6 +37,8 @@ export interface ReadParts {
   readonly keys: Keys;
   readonly cold: ColdReader;
   readonly settings: Settings;
+  /** Told of each read: how many values, and how many of them were not live. */
+  readonly onRead?: (values: number, cold: number) => void;
 }
 
 const HISTORY = readSql(new URL('./sql/history.sql', import.meta.url));
@@ -96,6 +99,7 @@ export class Reads {
       if (value === '-' || value === undefined) cold.push(at);
       else values[at] = Number(value);
     }
+    this.#parts.onRead?.(places.length, cold.length);
     if (cold.length === 0) return;
     const loaded = await Promise.all(
       this.load(
@@ -168,8 +172,9 @@ export class Reads {
     const records = await calls.read(settings.callTimeoutMs, () =>
       this.#history(keys.state(partition), itemOf(program, account), most),
     );
-    return records.map(record => {
-      const { id, amount, balance, reason, metadata, acceptedAt } = parseRecord(record);
+    const entries = records.map(parseRecord).filter(isEntry);
+    return entries.map(entry => {
+      const { id, amount, balance, reason, metadata, acceptedAt } = entry;
       return {
         id,
         amount,

@@ -7,7 +7,8 @@ import {
   QuarantinedError,
 } from '../shared/errors.ts';
 import type { Keys } from '../shared/keys.ts';
-import { type Database, databaseError, readSql } from '../shared/mysql.ts';
+import { type Database, readSql } from '../shared/mysql.ts';
+import { databaseError } from '../shared/mysql-errors.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
 import type { Accepted, Mark } from './apply.ts';
@@ -78,7 +79,7 @@ export class Progress {
     if (outcome instanceof Error) throw outcome;
     // What a duplicate repeats may have gone into quarantine before this mark was made.
     if (outcome.quarantine || duplicate)
-      await this.#checkQuarantine(duplicate ? 0 : mark.sequence, update, outcome.sequence);
+      await this.#checkQuarantine(mark, duplicate ? 0 : mark.sequence, update, outcome.sequence);
   }
 
   close(): void {
@@ -115,7 +116,7 @@ export class Progress {
   async #poll(partition: number, waiters: Set<Waiter>): Promise<void> {
     while (waiters.size > 0 && !this.#closed.signal.aborted) {
       const reply = await this.#redis
-        .hmget(this.#keys.state(partition), 'epoch', 'poppedAcked', 'entryAcked', 'quarantined', 'sequence')
+        .hmget(this.#keys.state(partition), ...STATE_FIELDS, 'sequence')
         .catch(() => undefined);
       if (reply?.[0]) for (const waiter of waiters) look(waiter, reply);
       if (waiters.size > 0) await pause(POLL_MS, this.#closed.signal);
@@ -124,7 +125,12 @@ export class Progress {
   }
 
   /** Something of the partition is in quarantine; is it this update? A counter's sum is, if its batch came later. */
-  async #checkQuarantine(after: number, update: CheckedUpdate, upTo: number): Promise<void> {
+  async #checkQuarantine(
+    { partition, pushed }: Mark,
+    after: number,
+    update: CheckedUpdate,
+    upTo: number,
+  ): Promise<void> {
     const name = Buffer.from(update.name);
     const key = Buffer.from(update.key);
     const [row] = await this.#database
@@ -134,6 +140,9 @@ export class Progress {
         key,
         Buffer.from(update.id),
         after,
+        partition,
+        after,
+        pushed,
         upTo,
       ])
       .catch(error => {
@@ -147,18 +156,39 @@ function look(waiter: Waiter, reply: (string | null)[]): void {
   const standing = standingOf(waiter.mark, waiter.kind, reply);
   if (standing === 'lost') waiter.settle(new PersistenceUnknownError());
   else if (standing !== 'waiting')
-    waiter.settle({ quarantine: standing === 'quarantine', sequence: Number(reply[4]) });
+    waiter.settle({ quarantine: standing === 'quarantine', sequence: Number(reply[STATE_FIELDS.length]) });
 }
 
-/** What a partition's epoch, poppedAcked, entryAcked and quarantined say about an update with this mark. */
+/** What of a partition's state `standingOf` has to know. */
+export const STATE_FIELDS = [
+  'epoch',
+  'poppedAcked',
+  'entryAcked',
+  'quarantined',
+  'incarnation',
+  'updates',
+  'ended',
+] as const;
+
+/** What a partition's state says about an update with this mark. */
 export function standingOf(
   mark: Mark,
   kind: CheckedUpdate['kind'],
-  [epoch, popped, acked, quarantined]: readonly (string | number | null)[],
+  [epoch, popped, acked, quarantined, incarnation, updates, ended]: readonly (string | number | null)[],
 ): 'waiting' | 'reached' | 'quarantine' | 'lost' {
   if (epoch !== mark.epoch) return 'lost';
+  // Where no update has come since Redis lost its tail, the incarnation is still the old one, and its count too low.
+  const kept = incarnation === mark.incarnation ? Number(updates) : keptOf(mark.incarnation, ended);
+  if (mark.updates > kept) return 'lost';
   const reached = kind === 'c' ? Number(popped) >= mark.pushed : Number(acked) >= mark.entries;
   if (!reached) return 'waiting';
   // An entry is looked up by its id, so that it is asked for whenever anything is in quarantine: its id may be there from before.
   return Number(quarantined) > (kind === 'p' ? 0 : mark.quarantined) ? 'quarantine' : 'reached';
+}
+
+/** How many of an ended incarnation's updates are still there; -1 where it is not known any more. */
+function keptOf(incarnation: string, ended: string | number | null | undefined): number {
+  const fields = String(ended ?? '').split(' ');
+  const at = fields.indexOf(incarnation);
+  return at < 0 ? -1 : Number(fields[at + 1]);
 }

@@ -5,11 +5,13 @@
  *
  * A new epoch is always one that was never used: going back to an old one would bring old live values back.
  */
+import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
 import { randomToken } from './clock.ts';
 import { PartitionHaltedError } from './errors.ts';
 import type { Keys } from './keys.ts';
-import type { Database } from './mysql.ts';
+import { declareLoss } from './losses.ts';
+import { type Database, queryRows } from './mysql.ts';
 import { defineScript, type RedisConnection, type Script } from './redis.ts';
 import { lockWatermark } from './watermark.ts';
 
@@ -41,7 +43,7 @@ export class Aligner {
 
   /**
    * `contested` means that somebody else changed the partition meanwhile; look again.
-   * @throws PartitionHaltedError where the database went back in time; NotMigratedError
+   * @throws PartitionHaltedError where the database went back in time, or Redis is an old backup; NotMigratedError
    */
   async align(partition: number): Promise<Alignment> {
     const state = this.#keys.state(partition);
@@ -49,7 +51,14 @@ export class Aligner {
       .transaction(async connection => {
         // The lock keeps the watermark still, so that what Redis says next can be compared with it.
         const watermark = await lockWatermark(connection, partition);
-        const [epoch, sequenceText, token] = await this.#redis.hmget(state, 'epoch', 'sequence', 'token');
+        const [epoch, sequenceText, token, claimed, accepted] = await this.#redis.hmget(
+          state,
+          'epoch',
+          'sequence',
+          'token',
+          'claimed',
+          'updates',
+        );
         const sequence = Number(sequenceText ?? 0);
         const reachable = watermark.sequence + (token ? 1 : 0);
         if (epoch && sequence > reachable) {
@@ -57,12 +66,24 @@ export class Aligner {
         }
         const behind = !token && sequence < watermark.sequence;
         if (epoch && epoch === watermark.epoch && !behind) return 'aligned';
+        // What an old backup of Redis had pending is in MySQL mostly: who claims it is refused, so it must not be renumbered.
+        if (
+          behind &&
+          epoch &&
+          Number(accepted) > Number(claimed) &&
+          (await isOutdated(connection, partition, sequence))
+        )
+          throw new PartitionHaltedError('REDIS_BACKUP_RESTORED', partition, sequence, watermark.sequence);
         const fresh = randomToken();
+        // With a batch in flight, its commit compares; without one, all that Redis claimed is in MySQL, and no more.
+        const updates = !epoch || token ? watermark.updates : Number(claimed);
         await connection.query(
-          'UPDATE sluice_partitions SET epoch = ?, updated_at = UTC_TIMESTAMP(3) WHERE partition_id = ?',
-          [fresh, partition],
+          'UPDATE sluice_partitions SET epoch = ?, updates = ?, updated_at = UTC_TIMESTAMP(3) WHERE partition_id = ?',
+          [fresh, updates, partition],
         );
-        const adopted = await this.#adopt(state, epoch ?? '', fresh, watermark.sequence);
+        // What MySQL took beyond that is pending in Redis once more.
+        await declareLoss(connection, partition, 'doubled', fresh, watermark.updates - updates);
+        const adopted = await this.#adopt(state, epoch ?? '', fresh, watermark.sequence, updates);
         if (adopted !== 1) throw new Contested();
         const story = { partition, sequence, watermark: watermark.sequence, hadState: Boolean(epoch) };
         if (watermark.sequence > sequence) this.#onLoss();
@@ -88,6 +109,16 @@ export class Aligner {
       }
     }
   }
+}
+
+/** Whether the journal does not know any more what came after the batch. */
+async function isOutdated(connection: PoolConnection, partition: number, sequence: number): Promise<boolean> {
+  const [row] = await queryRows(
+    connection,
+    'SELECT MIN(sequence) AS oldest FROM sluice_batches WHERE partition_id = ?',
+    [partition],
+  );
+  return Number(row?.oldest ?? 0) > sequence + 1;
 }
 
 /** Rolls the transaction back where the script refused. */

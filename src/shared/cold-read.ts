@@ -22,7 +22,7 @@ export interface ColdKey {
 
 /** A key's live value beside what it should be. */
 export interface Comparison extends ColdKey {
-  /** Undefined where the key is not live. */
+  /** Undefined where the key is not live, NaN where it holds no number. */
   readonly live: number | undefined;
   readonly expected: number;
 }
@@ -36,7 +36,28 @@ function exactSum(value: string, quarantined: string): number {
   return Number.isSafeInteger(sum) ? sum : OUT_OF_RANGE;
 }
 
-type Mode = 'load' | 'compare';
+/** Whether what is live is not what it should be. */
+export function drifts({ live, expected }: Comparison): boolean {
+  return live !== undefined && live !== expected;
+}
+
+function comparisons(keys: readonly ColdKey[], found: readonly string[]): Comparison[] {
+  return found.map((pair, at) => {
+    // Whatever a stranger wrote into the key may hold blanks.
+    const [, live, expected] = /^(.*) (\S+)$/s.exec(pair)!;
+    return {
+      ...keys[at]!,
+      live: live === '-' ? undefined : wholeNumber(live!.slice(1)),
+      expected: Number(expected),
+    };
+  });
+}
+
+function wholeNumber(text: string): number {
+  return /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
+}
+
+type Mode = 'load' | 'compare' | 'repair';
 const PLAIN_TRIES = 2;
 const TRIES = 8;
 const ANSWER_MS = 3000;
@@ -80,32 +101,35 @@ export class ColdReader {
 
   /** Compares without changing anything. Throws as `load` does. */
   async compare(partition: number, keys: readonly ColdKey[]): Promise<Comparison[]> {
-    const found = await this.#read('compare', partition, keys);
-    return found.map((pair, at) => {
-      const [live, expected] = pair.split(' ');
-      return { ...keys[at]!, live: live === '-' ? undefined : Number(live), expected: Number(expected) };
-    });
+    return comparisons(keys, await this.#read('compare', partition, keys));
+  }
+
+  /**
+   * Compares without locking or aligning anything, so that no flush ever waits for it. Undefined where a flush kept
+   * coming between, or the partition is halted.
+   * @throws DatabaseUnavailableError, RedisUnavailableError
+   */
+  async glance(partition: number, keys: readonly ColdKey[]): Promise<Comparison[] | undefined> {
+    for (let attempt = 0; attempt < PLAIN_TRIES; attempt++) {
+      const [status, ...found] = await this.#try('compare', partition, keys, false);
+      if (status === 'ok') return comparisons(keys, found);
+    }
+    return undefined;
+  }
+
+  /**
+   * Compares, and in the same step makes every live value that differs what it should be; one that should be out of
+   * range is deleted, as a cold read would refuse it. Gives what was found. Throws as `load` does.
+   */
+  async repair(partition: number, keys: readonly ColdKey[]): Promise<Comparison[]> {
+    return comparisons(keys, await this.#read('repair', partition, keys));
   }
 
   async #read(mode: Mode, partition: number, keys: readonly ColdKey[]): Promise<string[]> {
     let reason = '';
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const held = attempt >= PLAIN_TRIES;
-      const use = async (connection: PoolConnection) => {
-        if (held) {
-          await connection.query(
-            'SELECT sequence FROM sluice_partitions WHERE partition_id = ? LOCK IN SHARE MODE',
-            [partition],
-          );
-        }
-        return this.#once(mode, connection, partition, keys);
-      };
-      const [status, ...rest] = await (held
-        ? this.#database.transaction(use)
-        : this.#database.session(use)
-      ).catch(error => {
-        throw explain(error, this.#place, this.#database.place);
-      });
+      const [status, ...rest] = await this.#try(mode, partition, keys, held);
       if (status === 'ok') return rest;
       reason = `${status} ${rest.join(' ')}`.trim();
       if (status === 'again' && rest[0] === 'ahead' && held) throw await this.#halted(partition);
@@ -113,6 +137,23 @@ export class ColdReader {
       if (status === 'absent' || held) await this.#align(partition);
     }
     throw new ReadUnsettledError(partition, reason);
+  }
+
+  /** @param held whether the watermark is locked meanwhile */
+  #try(mode: Mode, partition: number, keys: readonly ColdKey[], held: boolean): Promise<string[]> {
+    const use = async (connection: PoolConnection) => {
+      if (held) {
+        await connection.query(
+          'SELECT sequence FROM sluice_partitions WHERE partition_id = ? LOCK IN SHARE MODE',
+          [partition],
+        );
+      }
+      return this.#once(mode, connection, partition, keys);
+    };
+    const tried = held ? this.#database.transaction(use) : this.#database.session(use);
+    return tried.catch(error => {
+      throw explain(error, this.#place, this.#database.place);
+    });
   }
 
   async #once(

@@ -1,9 +1,17 @@
 /** The only file that reads the environment. Credentials never appear in its errors. */
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
+import {
+  CLAIM_DURABILITIES,
+  type ClaimDurability,
+  DURABILITIES,
+  type Durability,
+  parseDurability,
+} from './durability.ts';
 import { ConfigurationError } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 import type { MysqlLocation } from './mysql.ts';
 import { checkNamespace } from './namespace.ts';
+import type { RdsLogin } from './rds-login.ts';
 import type { RedisLocation } from './redis.ts';
 import { environmentName, parseSettings, type Settings, settingNames } from './settings.ts';
 import { closest } from './suggestion.ts';
@@ -13,7 +21,15 @@ export interface Config {
   readonly mysql: MysqlLocation;
   readonly namespace: string;
   readonly settings: Settings;
+  /** What an answer to a producer's call stands for. */
+  readonly durability: Durability;
+  /** What a worker's claim waits for. */
+  readonly claimDurability: ClaimDurability;
+  /** Whether a worker gives batches an OpenTelemetry span. */
+  readonly tracing: boolean;
   readonly http: { readonly host: string; readonly port: number };
+  /** Whether a worker writes figures for CloudWatch on stdout. */
+  readonly emf: boolean;
   /** Undefined where it is left to the command: a worker logs more than a command whose stdout is data. */
   readonly logLevel: LogLevel | undefined;
   /** Where the definitions stand. */
@@ -36,6 +52,11 @@ export const variables: readonly Variable[] = [
   { name: 'REDIS_USERNAME', default: '', what: "Overrides the URL's user" },
   { name: 'REDIS_PASSWORD', default: '', what: "Overrides the URL's password" },
   {
+    name: 'REDIS_PASSWORD_FILE',
+    default: '',
+    what: 'File that holds it instead, such as a container secret',
+  },
+  {
     name: 'REDIS_CA',
     default: '',
     what: 'PEM file of the authority behind the certificate of Redis, where the system does not know it',
@@ -43,12 +64,27 @@ export const variables: readonly Variable[] = [
   { name: 'MYSQL_URL', default: 'required', what: '`mysql://USER:PASSWORD@HOST:PORT/DATABASE`' },
   { name: 'MYSQL_USER', default: '', what: "Overrides the URL's user" },
   { name: 'MYSQL_PASSWORD', default: '', what: "Overrides the URL's password" },
-  { name: 'MYSQL_TLS', default: '0', what: '`1` encrypts the connection and verifies the certificate' },
+  {
+    name: 'MYSQL_PASSWORD_FILE',
+    default: '',
+    what: 'File that holds it instead, such as a container secret',
+  },
+  {
+    name: 'MYSQL_TLS',
+    default: '0',
+    what: '`1` encrypts the connection and verifies the certificate, `rds` by the authorities of Amazon RDS',
+  },
   {
     name: 'MYSQL_CA',
     default: '',
     what: 'PEM file of the authority behind the certificate of MySQL; implies `MYSQL_TLS=1`',
   },
+  {
+    name: 'MYSQL_IAM_AUTH',
+    default: '0',
+    what: '`1` logs in to RDS or RDS Proxy with a token in place of a password, signed with the credentials of the ECS task; implies `MYSQL_TLS=rds`',
+  },
+  { name: 'AWS_REGION', default: '', what: 'Region of that database; ECS sets it' },
   { name: 'SLUICE_CONFIG', default: './sluice.config.json', what: 'File with the definitions' },
   {
     name: 'SLUICE_NAMESPACE',
@@ -60,7 +96,27 @@ export const variables: readonly Variable[] = [
     default: '127.0.0.1',
     what: 'Where the worker listens; `0.0.0.0` inside a container. Never the public internet: there is no authentication',
   },
+  {
+    name: 'SLUICE_DURABILITY',
+    default: 'memory',
+    what: 'What an accepted update stands for in `ingest`: `memory` of the primary, `replica`, or `fsync` (Redis 7.2, appendonly)',
+  },
+  {
+    name: 'SLUICE_CLAIM_DURABILITY',
+    default: 'auto',
+    what: 'What a claim waits for before its batch is written: `memory`, `replica`, `fsync`, or `auto`, a replica where there is one',
+  },
+  {
+    name: 'SLUICE_TRACING',
+    default: '0',
+    what: '`1` gives batches with sampled calls in them an OpenTelemetry span; needs `@opentelemetry/api` and an SDK that is set up before, as by `node --import`',
+  },
   { name: 'SLUICE_HTTP_PORT', default: '9464', what: "The worker's port; `0` takes a free one and logs it" },
+  {
+    name: 'SLUICE_EMF',
+    default: '0',
+    what: '`1` writes the figures for CloudWatch among the logs of a worker, in the embedded metric format (`deploy/ecs`)',
+  },
   {
     name: 'SLUICE_LOG_LEVEL',
     default: '',
@@ -70,6 +126,9 @@ export const variables: readonly Variable[] = [
 
 /** Variables of the set-up scripts, which share the prefix. */
 const FOREIGN = /^SLUICE_(CACHE$|SETUP_)/;
+
+/** The address at which ECS answers a task, the same in every network. */
+const ECS_CREDENTIALS = 'http://169.254.170.2';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -92,7 +151,7 @@ export function readConfig(environment: Environment): Config {
       return {
         url: required('REDIS_URL'),
         username: text('REDIS_USERNAME'),
-        password: text('REDIS_PASSWORD'),
+        password: password('REDIS_PASSWORD', environment),
         caFile: file('REDIS_CA', text('REDIS_CA')),
       };
     },
@@ -100,14 +159,23 @@ export function readConfig(environment: Environment): Config {
       return {
         url: required('MYSQL_URL'),
         user: text('MYSQL_USER'),
-        password: text('MYSQL_PASSWORD'),
-        tls: flag('MYSQL_TLS', withDefault('MYSQL_TLS')),
+        password: password('MYSQL_PASSWORD', environment),
+        tls: tls('MYSQL_TLS', withDefault('MYSQL_TLS')),
         caFile: file('MYSQL_CA', text('MYSQL_CA')),
+        rdsLogin: flag('MYSQL_IAM_AUTH', withDefault('MYSQL_IAM_AUTH')) ? rdsLogin(text) : undefined,
       };
     },
     namespace: checkNamespace(withDefault('SLUICE_NAMESPACE')),
     settings: readSettings(environment),
+    durability: parseDurability(withDefault('SLUICE_DURABILITY'), 'SLUICE_DURABILITY', DURABILITIES),
+    claimDurability: parseDurability(
+      withDefault('SLUICE_CLAIM_DURABILITY'),
+      'SLUICE_CLAIM_DURABILITY',
+      CLAIM_DURABILITIES,
+    ),
+    tracing: flag('SLUICE_TRACING', withDefault('SLUICE_TRACING')),
     http: { host: withDefault('SLUICE_HTTP_HOST'), port: port(withDefault('SLUICE_HTTP_PORT')) },
+    emf: flag('SLUICE_EMF', withDefault('SLUICE_EMF')),
     logLevel: logLevel(text('SLUICE_LOG_LEVEL')),
     definitionsPath: withDefault('SLUICE_CONFIG'),
   };
@@ -142,6 +210,30 @@ function flag(name: string, value: string): boolean {
   throw new ConfigurationError(`${name} must be 1 or 0.`);
 }
 
+function tls(name: string, value: string): boolean | 'rds' {
+  if (value === 'rds') return value;
+  if (['0', '1', 'true', 'false'].includes(value)) return flag(name, value);
+  throw new ConfigurationError(`${name} must be 1, 0 or rds.`);
+}
+
+/** The region and the credentials by which AWS itself tells a program who it is: given, or handed out by ECS. */
+function rdsLogin(text: (name: string) => string | undefined): RdsLogin {
+  const region = text('AWS_REGION');
+  if (!region) throw new ConfigurationError('MYSQL_IAM_AUTH=1 needs AWS_REGION, the region of the database.');
+  const accessKeyId = text('AWS_ACCESS_KEY_ID');
+  const secretAccessKey = text('AWS_SECRET_ACCESS_KEY');
+  if (accessKeyId && secretAccessKey) {
+    const sessionToken = text('AWS_SESSION_TOKEN');
+    return { region, credentials: { accessKeyId, secretAccessKey, sessionToken } };
+  }
+  const path = text('AWS_CONTAINER_CREDENTIALS_RELATIVE_URI');
+  if (path?.startsWith('/')) return { region, credentials: { url: `${ECS_CREDENTIALS}${path}` } };
+  throw new ConfigurationError(
+    'MYSQL_IAM_AUTH=1 finds no credentials: give the ECS task a role, which sets AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, ' +
+      'or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.',
+  );
+}
+
 function port(value: string): number {
   const number = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN;
   if (number <= 65_535) return number;
@@ -156,6 +248,20 @@ function file(name: string, path: string | undefined): string | undefined {
     throw new ConfigurationError(`${name} names a file that cannot be read: ${path}.`, { cause });
   }
   return path;
+}
+
+/** From the variable, or from the file that the variable beside it names; a line end behind it is not part of it. */
+function password(name: string, environment: Environment): string | undefined {
+  const given = environment[name] || undefined;
+  const path = file(`${name}_FILE`, environment[`${name}_FILE`] || undefined);
+  if (path === undefined) return given;
+  if (given !== undefined)
+    throw new ConfigurationError(`${name} and ${name}_FILE are both set; leave one out.`);
+  try {
+    return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+  } catch (cause) {
+    throw new ConfigurationError(`${name}_FILE names something that cannot be read: ${path}.`, { cause });
+  }
 }
 
 function logLevel(value: string | undefined): LogLevel | undefined {

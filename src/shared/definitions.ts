@@ -25,10 +25,17 @@ const targetSchema = z
   .describe('A column of a table of yours that holds the value, in place of the table of Sluice');
 
 const safeInteger = z.int().min(Number.MIN_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER);
-const counterSchema = z.strictObject({ target: targetSchema.optional() });
+const backpressure = z
+  .enum(['reject', 'wait'])
+  .default('reject')
+  .describe(
+    'What happens to an update that a limit of its partition refuses: an error at once, or a bounded wait',
+  );
+const counterSchema = z.strictObject({ target: targetSchema.optional(), backpressure });
 const programSchema = z.strictObject({
   floor: safeInteger.default(0).describe('Lowest balance that an accepted debit may lead to'),
   target: targetSchema.optional(),
+  backpressure,
 });
 
 /** Schema of `sluice.config.json`; published as `sluice/config.schema.json`. */
@@ -72,7 +79,7 @@ function unknownKeys(keys: readonly string[], path: readonly PropertyKey[]): str
       ? ['counters', 'points']
       : path.at(-1) === 'target'
         ? ['table', 'key', 'column', 'missing']
-        : ['floor', 'target'];
+        : ['floor', 'target', 'backpressure'];
   return keys
     .map(key => {
       const nearest = closest(key, known);

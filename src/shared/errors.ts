@@ -7,6 +7,12 @@ interface Details {
   cause?: unknown;
 }
 
+/** A name that somebody gave, in quotes and not too long; of anything else only what it is, as it may not be printable. */
+export function shown(name: unknown): string {
+  if (typeof name !== 'string') return `of type ${name === null ? 'null' : typeof name}`;
+  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}...` : name);
+}
+
 /** Base of all Sluice errors. */
 export abstract class SluiceError extends Error {
   /** Stable identifier, safe to match on. */
@@ -43,7 +49,7 @@ export class UnknownNameError extends SluiceError {
   readonly code: 'UNKNOWN_COUNTER' | 'UNKNOWN_PROGRAM';
   constructor(kind: 'counter' | 'program', name: unknown, known: readonly string[]) {
     const names = known.length > 0 ? known.join(', ') : 'none';
-    super(`${kind} ${JSON.stringify(name)} is not defined (defined: ${names}); add it to the definitions.`);
+    super(`${kind} ${shown(name)} is not defined (defined: ${names}); add it to the definitions.`);
     this.code = kind === 'counter' ? 'UNKNOWN_COUNTER' : 'UNKNOWN_PROGRAM';
   }
 }
@@ -117,6 +123,54 @@ export class RedisOutOfMemoryError extends SluiceError {
   }
 }
 
+/** What stands in the way of an update under backpressure. */
+export type BackpressureLimit = 'keys' | 'entries' | 'age' | 'memory';
+
+/** The partition holds as much as it may until the workers have written some of it. Nothing was applied. */
+export class BackpressureError extends SluiceError {
+  readonly code = 'BACKPRESSURE';
+  override readonly retryable = true;
+  readonly limit: BackpressureLimit;
+  /** When trying again is worth it, ms. */
+  readonly retryAfterMs: number;
+  constructor(name: string, limit: BackpressureLimit, retryAfterMs: number) {
+    const story = {
+      keys: 'too many keys are pending',
+      entries: 'too many entries are not in the database yet',
+      age: 'the oldest pending update is too old',
+      memory: 'Redis is close to its maxmemory',
+    }[limit];
+    super(
+      `An update of ${name} was refused: ${story}; repeat it after ${retryAfterMs} ms, and look at the workers and the database if it goes on.`,
+    );
+    this.limit = limit;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The update is applied, but what its durability asks for was not confirmed in time. Safe to repeat with the same id. */
+export class NotDurableError extends SluiceError {
+  readonly code = 'NOT_DURABLE';
+  override readonly retryable = true;
+  constructor(durability: string) {
+    super(
+      `The update is applied, but its durability "${durability}" was not confirmed in time, so it may be lost with the primary; repeat it with the same id to have it confirmed.`,
+    );
+  }
+}
+
+/** A claim was not confirmed by a replica or the disk in time: its batch is not written before it is. */
+export class ClaimNotDurableError extends SluiceError {
+  readonly code = 'CLAIM_NOT_DURABLE';
+  override readonly retryable = true;
+  constructor(partition: number, durability: string, details: Details = {}) {
+    super(
+      `The claim of partition ${partition} was not confirmed with durability "${durability}"; it is claimed again. Check the replicas of Redis, or its append-only file, if it goes on.`,
+      details,
+    );
+  }
+}
+
 /** MySQL could not be reached, or cannot take writes now. */
 export class DatabaseUnavailableError extends SluiceError {
   readonly code = 'DATABASE_UNAVAILABLE';
@@ -125,6 +179,17 @@ export class DatabaseUnavailableError extends SluiceError {
     super(
       `The database at ${where} cannot be used now; check that it runs and can be reached, then repeat the call.`,
       details,
+    );
+  }
+}
+
+/** The credentials for a login to RDS could not be had. */
+export class CredentialsUnavailableError extends SluiceError {
+  readonly code = 'CREDENTIALS_UNAVAILABLE';
+  override readonly retryable = true;
+  constructor(where: string, what: string) {
+    super(
+      `The credentials for the login to the database could not be fetched: ${where} ${what}; check that the ECS task has a role, then repeat the call.`,
     );
   }
 }
@@ -172,8 +237,8 @@ export class PartitionCountError extends SluiceError {
   constructor(configured: number, recorded: number, where: string) {
     super(
       `This process is configured for ${configured} partitions, but ${where} was set up with ${recorded}. ` +
-        `Set SLUICE_PARTITIONS=${recorded}; to really change the number, stop all producers, run "sluice drain", ` +
-        'then start again with a new namespace and an empty database schema, copying the tables of values over.',
+        `Set SLUICE_PARTITIONS=${recorded}; to really change the number, everything has to stop and drain first: ` +
+        'docs/operating.md, "Changing the number of partitions".',
     );
   }
 }
@@ -204,7 +269,7 @@ export class PartitionHaltedError extends SluiceError {
         : 'its batch is older than the journal, as after the restore of an old backup of Redis';
     super(
       `Partition ${partition} is halted: ${story} (batch ${sequence}, watermark ${watermark}). ` +
-        'Nothing of it is written until an operator has compared both sides; see docs/guarantees.md.',
+        'Nothing of it is written until an operator has decided: "sluice recover" shows both sides; see docs/recovery.md.',
     );
     this.code = code;
   }
@@ -266,5 +331,18 @@ export class ReadUnsettledError extends SluiceError {
     super(
       `Partition ${partition} could not be read exactly (${reason}); repeat the call, and look at the workers if it goes on.`,
     );
+  }
+}
+
+/** An operation on failed updates that cannot be resumed or shown. Nothing was changed. */
+export class OperationError extends SluiceError {
+  readonly code: 'UNKNOWN_OPERATION' | 'OPERATION_FINISHED';
+  constructor(code: OperationError['code'], operation: number) {
+    super(
+      code === 'UNKNOWN_OPERATION'
+        ? `There is no operation ${operation} of this kind; see sluice failed audit.`
+        : `Operation ${operation} has finished; start another one for what is in quarantine now.`,
+    );
+    this.code = code;
   }
 }

@@ -19,6 +19,8 @@ export interface PartitionStatus {
   readonly lagSeconds: number;
   /** Age of the claim in flight, ms; 0 where there is none. */
   readonly claimAgeMs: number;
+  /** What is known to be lost with ended incarnations of Redis. */
+  readonly lost: readonly { readonly incarnation: string; readonly updates: number }[];
 }
 
 export class Inspector {
@@ -34,7 +36,7 @@ export class Inspector {
   async partition(partition: number): Promise<PartitionStatus | undefined> {
     const reply = await this.#inspect(this.#keys.state(partition));
     if (!reply) return undefined;
-    const [time, epoch, sequence, token, updates, keys, entries, inFlight, oldest, since] = reply;
+    const [time, epoch, sequence, token, updates, keys, entries, inFlight, oldest, since, ended] = reply;
     return {
       partition,
       epoch: epoch!,
@@ -46,6 +48,7 @@ export class Inspector {
       inFlight: Number(inFlight),
       lagSeconds: oldest === '0' ? 0 : Math.max(0, Number(time) - Number(oldest)) / 1000,
       claimAgeMs: since === '0' ? 0 : Math.max(0, Number(time) - Number(since)),
+      lost: lossesOf(ended!),
     };
   }
 
@@ -68,4 +71,12 @@ const EMPTY: Omit<PartitionStatus, 'partition'> = {
   inFlight: 0,
   lagSeconds: 0,
   claimAgeMs: 0,
+  lost: [],
 };
+
+/** @param ended the state's field: `incarnation kept lost` for each, as apply.lua writes it */
+function lossesOf(ended: string): PartitionStatus['lost'] {
+  return [...ended.matchAll(/(\S+) \S+ (\S+)/g)]
+    .map(([, incarnation, updates]) => ({ incarnation: incarnation!, updates: Number(updates) }))
+    .filter(({ updates }) => updates > 0);
+}

@@ -5,7 +5,7 @@ import { crc32 } from 'node:zlib';
 export type Kind = 'c' | 'p';
 
 /** Version of the data in Redis and MySQL. A process that meets a newer one ends. */
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 export class Keys {
   readonly namespace: string;

@@ -1,14 +1,16 @@
 #!lua
--- Sets the live values of cold keys to what MySQL holds plus what Redis holds and MySQL does not, or (compare) says
--- what they should be. Exact because watermark and values were read by one MySQL statement and this is one script.
+-- Sets the live values of cold keys to what MySQL holds plus what Redis holds and MySQL does not; or (compare) says
+-- what they should be; or (repair) also sets those that are live and wrong, which a SET from outside could not do
+-- without losing an update. Exact because watermark and values were read by one MySQL statement and this is one script.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 'load' or 'compare'   2 live TTL, ms   3 epoch   4 sequence and 5 token of the watermark
+-- ARGV     1 'load', 'compare' or 'repair'   2 live TTL, ms   3 epoch   4 sequence and 5 token of the watermark
 --          then three for each key: kind c|p, item, value in MySQL plus quarantined sum
 -- Reply    { 'again' } the watermark moved, read once more; { 'epoch', epoch here } the epochs differ;
 --          { 'behind' } Redis is behind the watermark; { 'ahead' } MySQL went back in time; { 'absent' } no state;
 --          { 'ok', ... } then for each key: load: the live value, or 'x' (out of range);
---          compare: 'live expected', live '-' where there is none
+--          compare: 'live expected', live '-' where there is none, else '=' and its text;
+--          repair: the same, as it was before; the key is gone where what it should be is out of range
 
 local SAFE = 9007199254740991
 local base = string.sub(KEYS[1], 1, -6)
@@ -34,15 +36,26 @@ local function sum(hash, item)
 end
 
 local hashes = { c = 'counters', p = 'accounts' }
+-- A counter's amendments stand in `accounts`, behind a mark.
+local function expectedOf(kind, item, value)
+  local expected = value + sum(hashes[kind], item)
+  if kind == 'c' then expected = expected + sum('accounts', '!' .. item) end
+  if not withFlight then return expected end
+  if kind == 'c' then expected = expected + sum('flight:accounts', '!' .. item) end
+  return expected + sum('flight:' .. hashes[kind], item)
+end
 local reply = { 'ok' }
 for at = 6, #ARGV, 3 do
   local kind, item = ARGV[at], ARGV[at + 1]
-  local expected = tonumber(ARGV[at + 2]) + sum(hashes[kind], item)
-  if withFlight then expected = expected + sum('flight:' .. hashes[kind], item) end
+  local expected = expectedOf(kind, item, tonumber(ARGV[at + 2]))
   local key = base .. kind .. ':' .. ARGV[3] .. ':' .. item
   local live = redis.call('GET', key)
-  if ARGV[1] == 'compare' then
-    reply[#reply + 1] = (live or '-') .. ' ' .. int(expected)
+  if ARGV[1] ~= 'load' then
+    if ARGV[1] == 'repair' and live and live ~= int(expected) then
+      if math.abs(expected) > SAFE then redis.call('DEL', key)
+      else redis.call('SET', key, int(expected), 'PX', ARGV[2]) end
+    end
+    reply[#reply + 1] = (live and '=' .. live or '-') .. ' ' .. int(expected)
   elseif live then
     reply[#reply + 1] = live
   elseif math.abs(expected) > SAFE then

@@ -24,15 +24,15 @@ export function createLog(level: LogLevel, stream: 'stdout' | 'stderr' | Destina
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return { message: String(error) };
   const { code, errno, sqlState } = error as Error & { code?: unknown; errno?: unknown; sqlState?: unknown };
-  // The text of a database error quotes the refused value.
-  const message = sqlState === undefined ? error.message : undefined;
+  // The text of a database error quotes the refused value, that of a parser what it could not read; so do their stacks.
+  const quotes = sqlState !== undefined || error instanceof SyntaxError;
   return {
     type: error.name,
-    message,
+    message: quotes ? undefined : error.message,
     code,
     errno,
     sqlState,
-    stack: sqlState === undefined ? error.stack : undefined,
+    stack: quotes ? undefined : error.stack,
     cause: error.cause === undefined ? undefined : serializeError(error.cause),
   };
 }

@@ -3,7 +3,8 @@ import type { Definitions, Target } from './definitions.ts';
 import { DatabaseUnsuitableError, SluiceError } from './errors.ts';
 import type { Kind } from './keys.ts';
 import { MappedTable } from './mapped-table.ts';
-import { type Database, databaseError } from './mysql.ts';
+import type { Database } from './mysql.ts';
+import { databaseError } from './mysql-errors.ts';
 import { OwnTable, type ValueTable, type ValueTables } from './tables.ts';
 import { checkTarget } from './target-check.ts';
 

@@ -11,7 +11,8 @@ import {
   PartitionCountError,
 } from './errors.ts';
 import { FORMAT } from './keys.ts';
-import { type Database, databaseError, queryRows, readSql } from './mysql.ts';
+import { type Database, queryRows, readSql } from './mysql.ts';
+import { databaseError } from './mysql-errors.ts';
 
 const FOLDER = new URL('./migrations/', import.meta.url);
 const LOCK_SECONDS = 60;
@@ -62,20 +63,28 @@ async function migrateLocked(connection: PoolConnection, partitions: number): Pr
     const version = Number.parseInt(file, 10);
     if (version <= from) continue;
     for (const statement of readSql(new URL(file, FOLDER)).split(/;\s*$/m)) {
-      if (statement.trim() !== '') await connection.query(statement);
+      if (statement.trim() !== '') await run(connection, statement);
     }
     await writeMeta(connection, 'format', version);
     applied.push(file);
   }
   await writeMeta(connection, 'partitions', partitions);
   for (let partition = 0; partition < partitions; partition++) {
-    await connection.query('INSERT IGNORE INTO sluice_partitions VALUES (?, 0, ?, ?, UTC_TIMESTAMP(3))', [
-      partition,
-      '',
-      randomToken(),
-    ]);
+    await connection.query(
+      "INSERT IGNORE INTO sluice_partitions (partition_id, sequence, token, epoch, updated_at) VALUES (?, 0, '', ?, UTC_TIMESTAMP(3))",
+      [partition, randomToken()],
+    );
   }
   return { applied, format: FORMAT, partitions };
+}
+
+const DUPLICATE_COLUMN = 1060;
+
+/** DDL commits by itself: a migration that was cut off meets the columns that it had added. */
+async function run(connection: PoolConnection, statement: string): Promise<void> {
+  await connection.query(statement).catch(error => {
+    if (error.errno !== DUPLICATE_COLUMN) throw error;
+  });
 }
 
 /**

@@ -1,15 +1,17 @@
-/** Connections to MySQL or MariaDB: sessions set up strictly, errors sorted by code into what to do about them. */
+/** Connections to MySQL or MariaDB: sessions set up strictly, statements limited in time. */
 import { readFileSync } from 'node:fs';
-import { createPool, type Pool, type PoolConnection, type RowDataPacket } from 'mysql2/promise';
-import { within } from './clock.ts';
+import { isIP } from 'node:net';
 import {
-  AccessDeniedError,
-  ConfigurationError,
-  DatabaseFailedError,
-  DatabaseUnavailableError,
-  NotMigratedError,
-  SluiceError,
-} from './errors.ts';
+  createPool,
+  type Pool,
+  type PoolConnection,
+  type PoolOptions,
+  type RowDataPacket,
+} from 'mysql2/promise';
+import { within } from './clock.ts';
+import { ConfigurationError } from './errors.ts';
+import { classifyDatabaseError } from './mysql-errors.ts';
+import { type RdsLogin, rdsAuthorities, rdsAuthPlugins } from './rds-login.ts';
 
 export interface MysqlLocation {
   /** `mysql://user:password@host:port/database` */
@@ -17,10 +19,12 @@ export interface MysqlLocation {
   /** Overrides the URL's part. */
   user?: string | undefined;
   password?: string | undefined;
-  /** Encrypts the connection and verifies the server's certificate. */
-  tls?: boolean | undefined;
+  /** Encrypts the connection and verifies the server's certificate, with `rds` by the authorities of Amazon RDS. */
+  tls?: boolean | 'rds' | undefined;
   /** PEM file of the authority that signed the server's certificate; implies `tls`. */
   caFile?: string | undefined;
+  /** Logs in to RDS or RDS Proxy with tokens in place of a password; implies `tls: 'rds'` where no `caFile` is given. */
+  rdsLogin?: RdsLogin | undefined;
 }
 
 export interface SessionLimits {
@@ -66,9 +70,8 @@ export class Database {
       // Below the session's wait_timeout, so that the server never closes a connection that the pool hands out.
       idleTimeout: Math.max(500, (limits.idleTransactionSeconds * 1000) / 2 - 500),
       connectTimeout: 5000,
-      ...(location.tls || location.caFile
-        ? { ssl: location.caFile ? { ca: readFileSync(location.caFile) } : {} }
-        : {}),
+      ...encryption(location, host),
+      ...(location.rdsLogin ? { authPlugins: rdsAuthPlugins(location.rdsLogin, { host, port, user }) } : {}),
     });
   }
 
@@ -163,6 +166,14 @@ export async function queryRows(
   return rows;
 }
 
+/** Without `verifyIdentity` mysql2 takes any certificate that the authority signed, whoever's it is. It cannot check an address. */
+function encryption({ caFile, tls, rdsLogin }: MysqlLocation, host: string): Pick<PoolOptions, 'ssl'> {
+  const verifyIdentity = isIP(host) === 0;
+  if (caFile) return { ssl: { ca: readFileSync(caFile), verifyIdentity } };
+  if (tls === 'rds' || rdsLogin) return { ssl: { ca: rdsAuthorities(), verifyIdentity: true } };
+  return tls ? { ssl: { verifyIdentity } } : {};
+}
+
 const ENCODING = ', with special characters in the password percent-encoded';
 
 function decodePart(text: string): string {
@@ -198,11 +209,17 @@ function parseMysqlUrl(location: MysqlLocation) {
   const database = decodePart(url.pathname.slice(1));
   if (database === '')
     throw new ConfigurationError('MYSQL_URL must name a database: mysql://HOST:PORT/DATABASE.');
+  const user = location.user ?? decodePart(url.username);
+  const password = location.password ?? decodePart(url.password);
+  if (location.rdsLogin && (user === '' || password !== ''))
+    throw new ConfigurationError(
+      'MYSQL_IAM_AUTH=1 needs a user, in MYSQL_URL or MYSQL_USER, and takes no password: the token is one.',
+    );
   return {
     host: url.hostname.replace(/^\[|\]$/g, '') || '127.0.0.1',
     port: url.port ? Number(url.port) : 3306,
-    user: location.user ?? decodePart(url.username),
-    password: location.password ?? decodePart(url.password),
+    user,
+    password,
     database,
   };
 }
@@ -237,102 +254,4 @@ export function readSql(file: URL): string {
 /** A backtick inside is doubled, so that no configured name can leave its quotes. */
 export function quoteIdentifier(name: string): string {
   return `\`${name.replaceAll('`', '``')}\``;
-}
-
-/** What an error from MySQL means for a flush. */
-export type DatabaseErrorClass = 'unavailable' | 'conflict' | 'refused' | 'other';
-
-/** By error number or the code of mysql2 and the socket, never by message text. */
-const ERROR_CLASSES: readonly [DatabaseErrorClass, ReadonlySet<number | string>][] = [
-  [
-    'unavailable',
-    new Set<number | string>([
-      1040,
-      1053,
-      1077,
-      1079,
-      1158,
-      1159,
-      1160,
-      1161,
-      1203,
-      1226,
-      1290,
-      1792,
-      1836,
-      1927,
-      2002,
-      2003,
-      2006,
-      2013,
-      3032,
-      3168,
-      4031,
-      'PROTOCOL_CONNECTION_LOST',
-      'PROTOCOL_SEQUENCE_TIMEOUT',
-      'ECONNRESET',
-      'ECONNREFUSED',
-      'EPIPE',
-      'ETIMEDOUT',
-      'EHOSTUNREACH',
-      'ENETUNREACH',
-      'ENOTFOUND',
-      'EAI_AGAIN',
-      'POOL_CLOSED',
-    ]),
-  ],
-  ['conflict', new Set<number | string>([1205, 1213, 3572, 1020])],
-  [
-    'refused',
-    new Set<number | string>([
-      1048, 1062, 1216, 1264, 1265, 1364, 1366, 1406, 1411, 1452, 1364, 1644, 1690, 3140, 3155, 3157, 3158,
-      3819, 4025, 4078,
-    ]),
-  ],
-];
-
-export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
-  const { errno, code, sqlState } = (error ?? {}) as { errno?: number; code?: string; sqlState?: string };
-  for (const [name, members] of ERROR_CLASSES) {
-    if ((errno !== undefined && errno > 0 && members.has(errno)) || (code !== undefined && members.has(code)))
-      return name;
-  }
-  // A trigger's SIGNAL may carry any number; the state for what it refuses is this one.
-  if (sqlState === '45000') return 'refused';
-  // Where mysql2 lost the connection in the middle, it marks the error fatal without one of the codes above.
-  return (error as { fatal?: boolean } | undefined)?.fatal === true && !isDeniedByDatabase(error)
-    ? 'unavailable'
-    : 'other';
-}
-
-const DENIED = new Set([1044, 1045, 1142, 1143, 1227, 1370, 1698]);
-function isDeniedByDatabase(error: unknown): boolean {
-  return DENIED.has((error as { errno?: number }).errno ?? 0);
-}
-
-/** Short stable name of a database error, for metrics, quarantine and logs: `ER_DATA_TOO_LONG` or `ERRNO_1234`. */
-export function databaseErrorCode(error: unknown): string {
-  const { code, errno } = (error ?? {}) as { code?: string; errno?: number };
-  // MariaDB's CHECK; mysql2 knows only what MySQL means by the number.
-  if (errno === 4025) return 'ER_CONSTRAINT_FAILED';
-  return code && /^[A-Z][A-Z0-9_]*$/.test(code) ? code : `ERRNO_${errno ?? 0}`;
-}
-
-/** Turns an error of mysql2 into one of ours where it has a meaning of its own; others come back as they are. */
-export function databaseError(error: unknown, place: string): unknown {
-  if (error instanceof SluiceError) return error;
-  const { errno = 0, code } = (error ?? {}) as { errno?: number; code?: string };
-  if (isDeniedByDatabase(error)) return new AccessDeniedError('The database', place, { cause: error });
-  if (errno === 1146 || errno === 1049) return notMigrated(error, place);
-  const kind = classifyDatabaseError(error);
-  // Who loses a conflict may try again, as after an outage.
-  if (kind === 'unavailable' || kind === 'conflict')
-    return new DatabaseUnavailableError(place, { cause: error });
-  const fromDatabase =
-    errno > 0 || (code !== undefined && (error as { sqlState?: string }).sqlState !== undefined);
-  return fromDatabase ? new DatabaseFailedError(place, databaseErrorCode(error), { cause: error }) : error;
-}
-
-function notMigrated(error: unknown, place: string): SluiceError {
-  return new NotMigratedError(`The database at ${place} has no Sluice schema`, { cause: error });
 }

@@ -66,6 +66,9 @@ export function openRedis(
       ...common,
       sentinels: hosts,
       name: path,
+      // A primary that Sentinels have replaced while it was alive goes on taking writes, which are lost, for about ten
+      // seconds: whoever is connected to it leaves as soon as the Sentinels say so.
+      failoverDetector: true,
       // Without this, ioredis speaks plain text to the Sentinels and to the primary.
       ...(common.tls ? { enableTLSForSentinelMode: true, sentinelTLS: common.tls } : {}),
     });
@@ -73,7 +76,28 @@ export function openRedis(
     connection = new Redis({ ...common, ...hosts[0]! });
   }
   connection.on('error', onError);
+  if (scheme === 'sentinel') revive(connection as Redis);
   return connection;
+}
+
+const REVIVE_MS = 50;
+
+/**
+ * Connects anew where ioredis gives up by itself: told of a failover while it is just connecting, its detector takes the
+ * attempt for one that was ended on purpose, and the connection would stay dead.
+ */
+function revive(connection: Redis): void {
+  const disconnect = connection.disconnect.bind(connection);
+  let isClosed = false;
+  connection.disconnect = (reconnect = false) => {
+    if (!reconnect) isClosed = true;
+    disconnect(reconnect);
+  };
+  connection.on('end', () => {
+    setTimeout(() => {
+      if (!isClosed) connection.connect().catch(() => {});
+    }, REVIVE_MS);
+  });
 }
 
 interface ParsedUrl {
@@ -206,8 +230,7 @@ export function redisError(error: unknown, place: string): SluiceError {
  * @throws RedisUnsuitableError, NewerFormatError, PartitionCountError
  */
 export async function checkRedis(connection: RedisConnection, keys: Keys, place: string): Promise<void> {
-  const nodes = connection instanceof Cluster ? connection.nodes('master') : [connection];
-  for (const node of nodes) checkServer(await node.info(), place);
+  for (const info of await infoOfPrimaries(connection, 'everything')) checkServer(info, place);
   // Writes only where nothing is recorded: a worker must be able to start, and drain, when Redis is full.
   let [format, partitions] = await connection.hmget(keys.format, 'format', 'partitions');
   if (!format || !partitions) {
@@ -216,20 +239,34 @@ export async function checkRedis(connection: RedisConnection, keys: Keys, place:
     [format, partitions] = await connection.hmget(keys.format, 'format', 'partitions');
   }
   if (Number(format) > FORMAT) throw new NewerFormatError('Redis', Number(format), FORMAT);
+  // What this version adds to the data, the one before did without; and a full Redis is raised at the next start.
+  if (Number(format) < FORMAT)
+    await connection.hset(keys.format, 'format', FORMAT).catch(error => {
+      if (replyCode(error) !== 'OOM') throw error;
+    });
   if (Number(partitions) !== keys.partitions)
     throw new PartitionCountError(keys.partitions, Number(partitions), 'Redis');
 }
 
+/** What INFO answers on every primary. */
+export async function infoOfPrimaries(connection: RedisConnection, section: string): Promise<string[]> {
+  const nodes = connection instanceof Cluster ? connection.nodes('master') : [connection];
+  return Promise.all(nodes.map(node => node.info(section)));
+}
+
+export function infoField(info: string, name: string): string | undefined {
+  return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
+}
+
 /** @param info what INFO answered @throws RedisUnsuitableError */
 export function checkServer(info: string, place: string): void {
-  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
-  const version = field('redis_version') ?? '0';
+  const version = infoField(info, 'redis_version') ?? '0';
   if (Number.parseInt(version, 10) < 7) {
     throw new RedisUnsuitableError(
       `Redis at ${place} is version ${version}; Sluice needs Redis 7 or newer, or Valkey.`,
     );
   }
-  const policy = field('maxmemory_policy');
+  const policy = infoField(info, 'maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
     throw new RedisUnsuitableError(
       `Redis at ${place} has maxmemory-policy ${policy} and may evict updates that are not in the database; set it to noeviction.`,
@@ -237,8 +274,13 @@ export function checkServer(info: string, place: string): void {
   }
 }
 
+type ScriptCall<Reply> = (stateKey: string, ...args: (string | number)[]) => Promise<Reply>;
+
 /** A script: called with the partition's state key and its arguments. */
-export type Script<Reply> = (stateKey: string, ...args: (string | number)[]) => Promise<Reply>;
+export interface Script<Reply> extends ScriptCall<Reply> {
+  /** The same on another connection. */
+  on(connection: RedisConnection): ScriptCall<Reply>;
+}
 
 /**
  * The keys of a partition beside its state, live values and request ids. Scripts derive them from the state's name, but they
@@ -263,17 +305,19 @@ const SIBLINGS = [
 /** Loads the Lua file beside the calling module and defines it on the connection under its own name. */
 export function defineScript<Reply>(connection: RedisConnection, name: string, file: URL): Script<Reply> {
   const command = `sluice_${name}`;
-  connection.defineCommand(command, { numberOfKeys: 1 + SIBLINGS.length, lua: readFileSync(file, 'utf8') });
-  const call = (connection as unknown as Record<string, (...args: (string | number)[]) => Promise<Reply>>)[
-    command
-  ]!;
+  const lua = readFileSync(file, 'utf8');
   const siblings = new Map<string, string[]>();
-  return (stateKey, ...args) => {
-    let declared = siblings.get(stateKey);
-    if (!declared) {
-      declared = SIBLINGS.map(sibling => stateKey.slice(0, -'state'.length) + sibling);
-      siblings.set(stateKey, declared);
-    }
-    return call.call(connection, stateKey, ...declared, ...args);
+  const on = (target: RedisConnection): ScriptCall<Reply> => {
+    const commands = target as unknown as Record<string, (...args: (string | number)[]) => Promise<Reply>>;
+    if (!(command in commands)) target.defineCommand(command, { numberOfKeys: 1 + SIBLINGS.length, lua });
+    return (stateKey, ...args) => {
+      let declared = siblings.get(stateKey);
+      if (!declared) {
+        declared = SIBLINGS.map(sibling => stateKey.slice(0, -'state'.length) + sibling);
+        siblings.set(stateKey, declared);
+      }
+      return commands[command]!(stateKey, ...declared, ...args);
+    };
   };
+  return Object.assign(on(connection), { on });
 }

@@ -8,6 +8,8 @@ export const REFUSAL_CODES = [
   'TARGET_ROW_MISSING',
   /** The key is not what the mapped key column would show: "09" for an integer, or too long for it. */
   'TARGET_KEY_NOT_CANONICAL',
+  /** An edited entry whose id came into the ledger meanwhile. */
+  'ID_IN_LEDGER',
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
 

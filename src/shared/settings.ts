@@ -1,6 +1,5 @@
 /** Every tuning option: its default, its limits, its environment variable, and why the default is what it is. */
-import * as z from 'zod';
-import { ConfigurationError } from './errors.ts';
+import { ConfigurationError, shown } from './errors.ts';
 import { closest } from './suggestion.ts';
 
 interface Setting {
@@ -104,11 +103,29 @@ export const settingsCatalogue = {
     max: 600_000,
     why: 'Age at which the sweep flushes a partition itself; above any healthy lag, below the five seconds that a killed worker may cost.',
   },
+  watchdogMs: {
+    default: 10_000,
+    min: 100,
+    max: 3_600_000,
+    why: 'How long jobs may wait, with a free slot and none started, before the BullMQ consumer is restarted: above what BullMQ needs to notice a broken connection itself.',
+  },
   alignIntervalMs: {
     default: 15_000,
     min: 100,
     max: 3_600_000,
     why: 'How often idle partitions are compared with their watermarks, to notice a restored MySQL or Redis.',
+  },
+  verifyIntervalMs: {
+    default: 15_000,
+    min: 0,
+    max: 3_600_000,
+    why: 'How often a worker compares a sample of live values with what they should be; 0 turns it off. Each time costs a few short reads.',
+  },
+  verifySample: {
+    default: 100,
+    min: 1,
+    max: 10_000,
+    why: 'Live values in a sample: 100 every 15 seconds walk through half a million a day.',
   },
   leaseMs: {
     default: 2000,
@@ -129,10 +146,10 @@ export const settingsCatalogue = {
     why: 'MySQL lock wait of a flush: long enough for other writers, short enough that a blocked partition shows.',
   },
   idleTransactionSeconds: {
-    default: 5,
+    default: 3,
     min: 2,
     max: 3600,
-    why: 'Session wait_timeout of flush connections: frees the locks of a frozen worker.',
+    why: 'Session wait_timeout of flush connections: frees the locks of a frozen worker, and leaves others time to flush within five seconds.',
   },
   statementTimeoutMs: {
     default: 15_000,
@@ -176,6 +193,48 @@ export const settingsCatalogue = {
     max: 1000,
     why: 'Most updates in one script call: about a millisecond of Redis time.',
   },
+  pendingKeysLimit: {
+    default: 250_000,
+    min: 1,
+    max: 100_000_000,
+    why: 'Most counter keys of a partition that wait for a claim, before updates of further keys are refused: bounds the memory of an outage.',
+  },
+  pendingEntriesLimit: {
+    default: 250_000,
+    min: 1,
+    max: 100_000_000,
+    why: 'Most entries of a partition that are not in MySQL, before further ones are refused.',
+  },
+  pendingAgeLimitMs: {
+    default: DAY,
+    min: 0,
+    max: 365 * DAY,
+    why: 'Age of the oldest pending update from which on a partition refuses all updates; 0 for never. A day is longer than any outage that nobody noticed.',
+  },
+  memoryLimitPercent: {
+    default: 90,
+    min: 1,
+    max: 100,
+    why: 'Share of maxmemory from which on updates are refused, so that the rest is left to the workers and BullMQ; 100 for never, and without maxmemory there is no limit.',
+  },
+  backpressureWaitMs: {
+    default: 10_000,
+    min: 1,
+    max: 3_600_000,
+    why: 'Longest wait for room, for counters and programs whose definition says "backpressure": "wait".',
+  },
+  barrierReplicas: {
+    default: 1,
+    min: 1,
+    max: 10,
+    why: 'Replicas that must confirm where the durability is "replica". With fewer than all of them, a failover may promote one that was not asked.',
+  },
+  barrierTimeoutMs: {
+    default: 1500,
+    min: 10,
+    max: 60_000,
+    why: 'Longest wait for a replica or the disk to confirm a claim; under appendfsync everysec the disk takes up to a second.',
+  },
   bufferLimit: {
     default: 50_000,
     min: 100,
@@ -202,21 +261,17 @@ export function parseSettings(input: Partial<Settings> = {}): Settings {
   const problems: string[] = [];
   const settings = {} as Settings;
   for (const name of Object.keys(input)) {
-    if (name in settingsCatalogue) continue;
+    if (Object.hasOwn(settingsCatalogue, name)) continue;
     const nearest = closest(name, settingNames);
-    problems.push(`unknown setting "${name}"${nearest ? `, did you mean "${nearest}"?` : ''}`);
+    problems.push(`unknown setting ${shown(name)}${nearest ? `, did you mean "${nearest}"?` : ''}`);
   }
   for (const name of settingNames) {
     const { default: preset, min, max } = settingsCatalogue[name];
-    const parsed = z
-      .int()
-      .min(min)
-      .max(max)
-      .safeParse(input[name] ?? preset);
-    if (parsed.success) settings[name] = parsed.data;
+    const value = input[name] ?? preset;
+    if (Number.isSafeInteger(value) && value >= min && value <= max) settings[name] = value;
     else
       problems.push(
-        `${name} (${environmentName(name)}) must be a whole number from ${min} to ${max}, not ${String(input[name])}`,
+        `${name} (${environmentName(name)}) must be a whole number from ${min} to ${max}, not ${typeof input[name] === 'number' ? input[name] : shown(input[name])}`,
       );
   }
   if (problems.length === 0) problems.push(...crossChecks(settings));

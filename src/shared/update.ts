@@ -1,6 +1,6 @@
 /** What a producer may ask for, and the check of everything that needs no server. */
 import type { Definitions } from './definitions.ts';
-import { InvalidUpdateError, UnknownNameError } from './errors.ts';
+import { InvalidUpdateError, shown, UnknownNameError } from './errors.ts';
 import { itemOf, type Kind } from './keys.ts';
 
 /** Longest key, account, id and reason in UTF-8 bytes; longest metadata as JSON in bytes, and its deepest nesting. */
@@ -36,6 +36,8 @@ export interface CheckedUpdate {
   readonly amount: number;
   /** '' where there is none. */
   readonly id: string;
+  /** Whether it waits for room under backpressure. */
+  readonly waits: boolean;
   /** Points only. */
   readonly floor: number;
   /** Points only: the entry as JSON, with keys sorted so that equal content is equal text. */
@@ -60,7 +62,7 @@ export function checkUpdate(update: Update, definitions: Definitions): CheckedUp
     if (!fields.has(field)) {
       throw new InvalidUpdateError(
         'INVALID_UPDATE',
-        `An update has an unknown field ${JSON.stringify(field)}; remove or rename it.`,
+        `An update has an unknown field ${shown(field)}; remove or rename it.`,
       );
     }
   }
@@ -81,7 +83,18 @@ export function checkCounter(
   checkText(key, 'INVALID_KEY', 'counter key', LIMITS.key);
   const amount = by === undefined ? 1 : checkAmount(by);
   if (id !== undefined) checkText(id, 'INVALID_ID', 'id', LIMITS.id);
-  return { kind: 'c', name, key, item: itemOf(name, key), amount, id: id ?? '', floor: 0, payload: '' };
+  const waits = definitions.counters[name]!.backpressure === 'wait';
+  return {
+    kind: 'c',
+    name,
+    key,
+    item: itemOf(name, key),
+    amount,
+    id: id ?? '',
+    waits,
+    floor: 0,
+    payload: '',
+  };
 }
 
 /** @throws InvalidUpdateError, UnknownNameError */
@@ -106,6 +119,7 @@ export function checkPoints(update: PointsUpdate, definitions: Definitions): Che
     item: itemOf(name, account),
     amount,
     id,
+    waits: definitions.points[name]!.backpressure === 'wait',
     floor: definitions.points[name]!.floor,
     payload,
   };
@@ -169,7 +183,7 @@ function checkMetadata(metadata: Record<string, unknown> | undefined): unknown {
     );
   }
   const parsed = JSON.parse(text);
-  if (depthOf(parsed) > LIMITS.depth) {
+  if (isDeeper(parsed, LIMITS.depth)) {
     throw new InvalidUpdateError(
       'INVALID_METADATA',
       `The metadata is nested deeper than ${LIMITS.depth} levels, which not every database takes; flatten it.`,
@@ -180,9 +194,10 @@ function checkMetadata(metadata: Record<string, unknown> | undefined): unknown {
     : sorted(parsed);
 }
 
-function depthOf(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0;
-  return 1 + Math.max(0, ...Object.values(value).map(depthOf));
+/** Stops below the deepest level that is allowed: what a caller nests without end must not exhaust the stack. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some(inner => isDeeper(inner, levels - 1));
 }
 
 function sorted(value: unknown): unknown {

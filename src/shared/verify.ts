@@ -1,21 +1,26 @@
 /**
  * Compares every value with what it should be, while traffic goes on: live values against MySQL plus quarantine, in
- * flight and pending; balances against the sums of their ledgers.
+ * flight and pending; balances against the sums of their ledgers. On request it mends live values in the same step.
+ * Keys are walked page by page, in MySQL and in Redis, so that memory does not grow with their number.
  */
-import { Cluster, type Redis } from 'ioredis';
-import type { ColdKey, ColdReader } from './cold-read.ts';
+import type { ResultSetHeader } from 'mysql2/promise';
+import { type ColdKey, type ColdReader, drifts } from './cold-read.ts';
 import type { Definitions } from './definitions.ts';
-import { itemOf, type Keys, type Kind, splitItem } from './keys.ts';
+import type { Keys, Kind } from './keys.ts';
+import { liveKeys, waitingKeys } from './live-keys.ts';
 import { type Database, readSql } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
 import type { ValueTables } from './tables.ts';
 
-interface Drift {
+export interface Drift {
   readonly kind: 'counter' | 'points';
   readonly name: string;
   readonly key: string;
+  /** NaN where it is no number. */
   readonly live: number;
   readonly expected: number;
+  /** After a repair: what the live value is now; null where it was deleted, since no live value can carry that sum. */
+  readonly became?: number | null;
 }
 
 interface LedgerDifference {
@@ -26,10 +31,13 @@ interface LedgerDifference {
 }
 
 export interface Verification {
-  /** Distinct keys and accounts looked at. */
+  /** Comparisons: of many keys, one that is in MySQL, live and pending may be compared, and counted, for each of these. */
   readonly checked: number;
-  readonly drift: Drift[];
-  readonly ledger: LedgerDifference[];
+  /** Each key once. */
+  readonly drift: readonly Drift[];
+  readonly ledger: readonly LedgerDifference[];
+  /** What was found, and mended, beyond the longest lists that are kept; keys may count more than once here. */
+  readonly unlisted?: { readonly drift: number; readonly ledger: number };
 }
 
 export interface VerifyParts {
@@ -41,30 +49,59 @@ export interface VerifyParts {
   readonly cold: ColdReader;
 }
 
+export interface Repair {
+  /** Who asked for it, for the audit record. */
+  readonly operator: string;
+  readonly reason?: string | undefined;
+}
+
 const PAGE = 1000;
 const CHUNK = 500;
-const NAMES = readSql(new URL('./sql/names.sql', import.meta.url));
-const LEDGER = readSql(new URL('./sql/ledger-differences.sql', import.meta.url));
+/** Keys that wait for others of their partition and table, at most. */
+const WAITING = 20_000;
+/** Longest list of what was found. */
+const LISTED = 10_000;
+const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
+const NAMES = sql('names');
+const LEDGER = sql('ledger-differences');
+const START = sql('start-repair');
+const FINISH = sql('finish-repair');
 
 /**
- * Memory grows with the number of live and pending keys; what is only in MySQL is paged.
+ * With `repair` every live value that differs becomes what it should be; what is found is what was there before.
+ * Ledgers are never changed.
  * @throws what `ColdReader.compare` throws
  */
-export async function verify(parts: VerifyParts): Promise<Verification> {
-  const check = new Check(parts);
-  const inRedis = await keysInRedis(parts);
+export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verification> {
+  const operation = repair && (await startRepair(parts.database, repair));
+  const check = new Check(parts, repair !== undefined);
   const names = await allNames(parts);
   for (const { kind, name } of names) {
     for await (const page of parts.tables.of(kind, name).keys(parts.database, name, PAGE)) {
-      for (const key of page) {
-        inRedis.delete(kind + itemOf(name, key));
-        await check.add({ kind, name, key });
-      }
+      await check.add(page.map(key => ({ kind, name, key })));
     }
   }
-  for (const known of inRedis) await check.add({ kind: known[0] as Kind, ...splitItem(known.slice(1)) });
+  for (const walk of [waitingKeys, liveKeys])
+    for await (const page of walk(parts.redis, parts.keys, PAGE)) await check.add(page);
   await check.finish();
-  return { checked: check.checked, drift: check.drift, ledger: await ledgerDifferences(parts, names) };
+  const ledger = await ledgerDifferences(parts, names);
+  if (operation !== undefined) await parts.database.query(FINISH, [operation]);
+  const unlisted = { drift: check.unlisted, ledger: ledger.unlisted };
+  return {
+    checked: check.checked,
+    drift: check.drift,
+    ledger: ledger.listed,
+    ...(unlisted.drift + unlisted.ledger > 0 ? { unlisted } : {}),
+  };
+}
+
+async function startRepair(database: Database, { operator, reason }: Repair): Promise<number> {
+  // In the form of the other operations, with which it is listed.
+  const filter = JSON.stringify({ filter: {}, jobs: [] });
+  return database.session(async connection => {
+    const [result] = await connection.query<ResultSetHeader>(START, [operator, reason ?? null, filter]);
+    return result.insertId;
+  });
 }
 
 interface Named {
@@ -85,80 +122,72 @@ async function allNames({ database, definitions }: VerifyParts): Promise<Named[]
 /** Collects keys of one partition and table until a comparison is worth its statement. */
 class Check {
   checked = 0;
-  readonly drift: Drift[] = [];
+  unlisted = 0;
   readonly #parts: VerifyParts;
-  readonly #waiting = new Map<string, ColdKey[]>();
+  readonly #repair: boolean;
+  readonly #found = new Map<string, Drift>();
+  readonly #groups = new Map<string, Map<string, ColdKey>>();
+  #waiting = 0;
 
-  constructor(parts: VerifyParts) {
+  constructor(parts: VerifyParts, repair: boolean) {
     this.#parts = parts;
+    this.#repair = repair;
   }
 
-  async add(key: ColdKey): Promise<void> {
-    this.checked++;
-    const group = `${key.kind}${key.name}:${this.#parts.keys.partitionOf(key.key)}`;
-    const waiting = this.#waiting.get(group) ?? [];
-    waiting.push(key);
-    this.#waiting.set(group, waiting);
-    if (waiting.length < CHUNK) return;
-    this.#waiting.delete(group);
-    await this.#compare(waiting);
+  get drift(): Drift[] {
+    return [...this.#found.values()];
+  }
+
+  async add(keys: readonly ColdKey[]): Promise<void> {
+    for (const key of keys) {
+      const name = `${key.kind}${key.name}:${this.#parts.keys.partitionOf(key.key)}`;
+      const group = this.#groups.get(name) ?? new Map<string, ColdKey>();
+      this.#groups.set(name, group);
+      if (group.has(key.key)) continue;
+      group.set(key.key, key);
+      this.#waiting++;
+      if (group.size < CHUNK) continue;
+      this.#groups.delete(name);
+      await this.#compare([...group.values()]);
+    }
+    if (this.#waiting > WAITING) await this.finish();
   }
 
   async finish(): Promise<void> {
-    for (const waiting of this.#waiting.values()) await this.#compare(waiting);
+    for (const group of this.#groups.values()) await this.#compare([...group.values()]);
+    this.#groups.clear();
   }
 
-  async #compare(waiting: readonly ColdKey[]): Promise<void> {
-    const partition = this.#parts.keys.partitionOf(waiting[0]!.key);
-    for (const { kind, name, key, live, expected } of await this.#parts.cold.compare(partition, waiting)) {
-      if (live === undefined || live === expected) continue;
-      this.drift.push({ kind: kind === 'c' ? 'counter' : 'points', name, key, live, expected });
-    }
-  }
-}
-
-/** Kind and item of everything live or pending. */
-async function keysInRedis({ redis, keys }: VerifyParts): Promise<Set<string>> {
-  const found = new Set<string>();
-  for (let partition = 0; partition < keys.partitions; partition++) {
-    for (const [kind, hash] of [
-      ['c', 'counters'],
-      ['p', 'accounts'],
-    ] as const) {
-      const base = keys.state(partition).slice(0, -'state'.length);
-      for (const source of [hash, `flight:${hash}`]) {
-        for (let cursor = '0'; ; ) {
-          const [next, fields] = await redis.hscan(base + source, cursor, 'COUNT', PAGE);
-          for (let at = 0; at < fields.length; at += 2) found.add(kind + fields[at]);
-          if (next === '0') break;
-          cursor = next;
-        }
+  async #compare(group: readonly ColdKey[]): Promise<void> {
+    this.#waiting -= group.length;
+    this.checked += group.length;
+    const { cold, keys } = this.#parts;
+    const partition = keys.partitionOf(group[0]!.key);
+    const compared = await (this.#repair ? cold.repair(partition, group) : cold.compare(partition, group));
+    for (const comparison of compared) {
+      if (!drifts(comparison)) continue;
+      const { kind, name, key, expected } = comparison;
+      const item = `${kind}${name}:${key}`;
+      if (this.#found.size >= LISTED && !this.#found.has(item)) {
+        this.unlisted++;
+        continue;
       }
+      this.#found.set(item, {
+        kind: kind === 'c' ? 'counter' : 'points',
+        name,
+        key,
+        live: comparison.live!,
+        expected,
+        ...(this.#repair ? { became: Number.isSafeInteger(expected) ? expected : null } : {}),
+      });
     }
   }
-  const nodes: Redis[] = redis instanceof Cluster ? redis.nodes('master') : [redis as Redis];
-  // "{namespace:partition}:kind:epoch:item"; values of an old epoch are found too, and do no harm: the item is compared.
-  const live = new RegExp(`^\\{${keys.namespace.replace(/\./g, '\\.')}:\\d+\\}:([cp]):[^:]+:`);
-  for (const node of nodes) {
-    for (let cursor = '0'; ; ) {
-      const [next, names] = await node.scan(cursor, 'MATCH', `{${keys.namespace}:*}:[cp]:*`, 'COUNT', PAGE);
-      for (const name of names) {
-        const match = live.exec(name);
-        if (match) found.add(match[1]! + name.slice(match[0].length));
-      }
-      if (next === '0') break;
-      cursor = next;
-    }
-  }
-  return found;
 }
 
 /** Accounts whose balance is not the sum of their entries; mapped programs have other writers and are left out. */
-async function ledgerDifferences(
-  { database, tables }: VerifyParts,
-  names: readonly Named[],
-): Promise<LedgerDifference[]> {
-  const differences: LedgerDifference[] = [];
+async function ledgerDifferences({ database, tables }: VerifyParts, names: readonly Named[]) {
+  const listed: LedgerDifference[] = [];
+  let unlisted = 0;
   for (const { kind, name: program } of names) {
     if (kind === 'c' || tables.mapped('p', program)) continue;
     const name = Buffer.from(program);
@@ -166,16 +195,18 @@ async function ledgerDifferences(
       const rows = await database.query(LEDGER, [name, name, after, PAGE, name, after, PAGE, PAGE, name]);
       for (const row of rows) {
         if (String(row.balance) === String(row.total)) continue;
-        differences.push({
-          program,
-          account: String(row.account),
-          balance: Number(row.balance),
-          sum: Number(row.total),
-        });
+        if (listed.length >= LISTED) unlisted++;
+        else
+          listed.push({
+            program,
+            account: String(row.account),
+            balance: Number(row.balance),
+            sum: Number(row.total),
+          });
       }
       if (rows.length < PAGE) break;
       after = rows.at(-1)!.account as Buffer<ArrayBuffer>;
     }
   }
-  return differences;
+  return { listed, unlisted };
 }

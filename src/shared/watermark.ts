@@ -7,6 +7,8 @@ export interface Watermark {
   readonly sequence: number;
   readonly token: string;
   readonly epoch: string;
+  /** How far of the partition's history in Redis the database has come; 0 where no batch was written since it is counted. */
+  readonly updates: number;
 }
 
 const LOCK = readSql(new URL('./sql/lock-watermark.sql', import.meta.url));
@@ -19,5 +21,10 @@ export async function lockWatermark(connection: PoolConnection, partition: numbe
 }
 
 export function toWatermark(row: Readonly<Record<string, unknown>>): Watermark {
-  return { sequence: Number(row.sequence), token: String(row.token), epoch: String(row.epoch) };
+  return {
+    sequence: Number(row.sequence),
+    token: String(row.token),
+    epoch: String(row.epoch),
+    updates: Number(row.updates ?? 0),
+  };
 }

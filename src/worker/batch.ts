@@ -1,6 +1,6 @@
 /** A batch as `claim` returns it: what one transaction writes to MySQL. */
 import { splitItem } from '../shared/keys.ts';
-import { parseRecord, type RecordedEntry } from '../shared/record.ts';
+import { type Amendment, isAmendment, isEntry, parseRecord, type RecordedEntry } from '../shared/record.ts';
 
 /** The sum of a counter's pending increments. */
 export interface CounterSum {
@@ -22,6 +22,12 @@ export interface Batch {
   readonly updates: number;
   readonly counters: readonly CounterSum[];
   readonly entries: readonly RecordedEntry[];
+  /** What operators decided about quarantined updates. */
+  readonly amendments: readonly Amendment[];
+  /** How many updates of the partition were claimed so far, this batch included. */
+  readonly claimed: number;
+  /** How many counter keys, likewise. */
+  readonly popped: number;
   /** It was in flight already: a crash, or another worker that is still at it. */
   readonly reclaimed: boolean;
   /** When `claim` answered, ms of Redis' clock, which is also that of `acceptedAt`. */
@@ -29,10 +35,22 @@ export interface Batch {
 }
 
 /** The reply of claim.lua; see there. */
-export type ClaimReply = [string, string, string, string, string[], string[], string[], number, string];
+export type ClaimReply = [
+  string,
+  string,
+  string,
+  string,
+  string[],
+  string[],
+  string[],
+  number,
+  string,
+  string,
+  string,
+];
 
 export function parseBatch(partition: number, reply: ClaimReply): Batch {
-  const [sequence, token, epoch, updates, sums, order, records, reclaimed, time] = reply;
+  const [sequence, token, epoch, updates, sums, order, records, reclaimed, time, claimed, popped] = reply;
   const acceptedAt = new Map<string, number>();
   for (const element of order) {
     const space = element.indexOf(' ');
@@ -52,6 +70,7 @@ export function parseBatch(partition: number, reply: ClaimReply): Batch {
   }
   // Rows in key order: neighbours in the index are written together, and two writers never wait for each other crosswise.
   counters.sort((a, b) => (a.item < b.item ? -1 : 1));
+  const parsed = records.map(parseRecord);
   return {
     partition,
     sequence: Number(sequence),
@@ -59,7 +78,10 @@ export function parseBatch(partition: number, reply: ClaimReply): Batch {
     epoch,
     updates: Number(updates),
     counters,
-    entries: records.map(parseRecord),
+    entries: parsed.filter(isEntry),
+    amendments: parsed.filter(isAmendment),
+    claimed: Number(claimed),
+    popped: Number(popped),
     reclaimed: reclaimed === 1,
     claimedAt: Number(time),
   };

@@ -10,7 +10,8 @@ import {
   ExponentialBackoff,
   handleWhen,
 } from 'cockatiel';
-import { classifyDatabaseError } from '../shared/mysql.ts';
+import { ClaimNotDurableError } from '../shared/errors.ts';
+import { classifyDatabaseError } from '../shared/mysql-errors.ts';
 
 export interface CircuitLimits {
   breakerFailures: number;
@@ -56,6 +57,12 @@ export class Circuit {
 /** Whether the error says that MySQL is away, rather than anything about this flush. */
 export function isOutage(error: unknown): boolean {
   return error instanceof BrokenCircuitError || classifyDatabaseError(error) === 'unavailable';
+}
+
+/** Why a failed flush is tried again; all but `other` leave the job its attempts. */
+export function retryClass(error: unknown): 'unavailable' | 'not_durable' | 'other' {
+  if (isOutage(error)) return 'unavailable';
+  return error instanceof ClaimNotDurableError ? 'not_durable' : 'other';
 }
 
 /** Full jitter: anything from nothing to the doubled wait, up to the cap (Brooker, "Exponential Backoff And Jitter", 2015). */

@@ -6,7 +6,8 @@
 -- ARGV     1 token for a new batch   2 most counter keys   3 most entries
 -- Reply    nil where nothing is pending or the partition has no state, else
 --          { sequence, token, epoch, updates, counters { item, 'sum count', ... }, order { 'time item', ... },
---            entries { 'time previous amount balance length:item payload', ... }, reclaimed 0|1, time of this server }
+--            entries { 'time previous amount balance length:item payload', ... }, reclaimed 0|1, time of this server,
+--            updates claimed so far with this batch, counter keys claimed so far with it }
 
 local base = string.sub(KEYS[1], 1, -6)
 local CHUNK = 1000
@@ -35,15 +36,18 @@ local function records(from, to)
   return found
 end
 
-local function batch(entries, reclaimed, updates)
+local function batch(entries, reclaimed, updates, claimed, popped)
   return {
     int(sequence), token, epoch, int(updates), redis.call('HGETALL', base .. 'flight:counters'),
     redis.call('LRANGE', base .. 'flight:order', 0, -1), entries, reclaimed, int(now),
+    int(claimed), int(popped),
   }
 end
 
 local entryClaimed = tonumber(state[8])
-if token ~= '' then return batch(records(tonumber(state[9]), entryClaimed), 1, tonumber(state[10])) end
+if token ~= '' then
+  return batch(records(tonumber(state[9]), entryClaimed), 1, tonumber(state[10]), tonumber(state[5]), tonumber(state[6]))
+end
 
 -- Counters: all of them by renaming, where they fit.
 local popped, claimedUpdates = tonumber(state[6]), 0
@@ -132,4 +136,4 @@ sequence, token = sequence + 1, ARGV[1]
 redis.call('HSET', KEYS[1], 'sequence', int(sequence), 'token', token, 'claimed', int(claimed + total),
   'popped', int(popped), 'entryClaimed', int(stop), 'flightUpdates', int(total), 'flightOldest', int(oldest),
   'flightSince', int(now))
-return batch(entries, 0, total)
+return batch(entries, 0, total, claimed + total, popped)

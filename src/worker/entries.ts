@@ -18,8 +18,11 @@ export interface EntryOutcome {
 
 const INSERT = readSql(new URL('./sql/insert-entries.sql', import.meta.url));
 const FIND = readSql(new URL('./sql/find-entries.sql', import.meta.url));
-/** Places in a batch that one ledger number has room for. */
-const PLACES = 65_536;
+/** Ledger numbers that a batch has: its sequence times this, and those up to the next batch's. */
+export const PLACES = 65_536;
+
+/** What the ledger keeps of an entry. */
+export type LedgerEntry = Omit<RecordedEntry, 'balance' | 'payload'>;
 
 export class EntryWriter {
   readonly #tables: ValueTables;
@@ -40,8 +43,24 @@ export class EntryWriter {
     entries: readonly RecordedEntry[],
     all = entries,
   ): Promise<EntryOutcome> {
-    if (entries.length === 0) return { written: 0, accounts: 0, refused: 0, late: [] };
     const places = all === entries ? undefined : new Map(all.map((entry, place) => [entry, place]));
+    const first = BigInt(sequence) * BigInt(PLACES);
+    return this.writeAt(
+      connection,
+      partition,
+      entries,
+      (entry, place) => first + BigInt(places?.get(entry) ?? place),
+    );
+  }
+
+  /** As `write`, with ledger numbers that the caller gives. */
+  async writeAt<Entry extends LedgerEntry>(
+    connection: PoolConnection,
+    partition: number,
+    entries: readonly Entry[],
+    ledgerNumber: (entry: Entry, place: number) => bigint,
+  ): Promise<EntryOutcome> {
+    if (entries.length === 0) return { written: 0, accounts: 0, refused: 0, late: [] };
     const byTable = new Map<ValueTable, Map<string, Addition & { amount: number }>>();
     for (const { program, account, item, amount } of entries) {
       const table = this.#tables.of('p', program);
@@ -67,9 +86,8 @@ export class EntryWriter {
       if (!Number.isSafeInteger(balance)) throw new RefusedValueError('OUT_OF_RANGE');
       balances.set(entry.item, balance);
       const { program, account, id, amount, reason, metadata, acceptedAt } = entry;
-      const number = BigInt(sequence) * BigInt(PLACES) + BigInt(places?.get(entry) ?? place);
       return [
-        number.toString(),
+        ledgerNumber(entry, place).toString(),
         program,
         account,
         id,

@@ -3,7 +3,9 @@ import { randomToken } from '../shared/clock.ts';
 import type { Keys } from '../shared/keys.ts';
 import { defineScript, type RedisConnection, type Script } from '../shared/redis.ts';
 import { type Batch, type ClaimReply, parseBatch } from './batch.ts';
-import type { FlightCheck, Outcome } from './store.ts';
+import type { ClaimBarrier } from './claim-barrier.ts';
+import type { Outcome } from './journal.ts';
+import type { FlightCheck } from './store.ts';
 
 export interface FlightLimits {
   batchKeys: number;
@@ -26,12 +28,15 @@ export class Flight implements FlightCheck {
   readonly #redis: RedisConnection;
   readonly #keys: Keys;
   readonly #limits: FlightLimits;
+  readonly #barrier: ClaimBarrier | undefined;
   readonly #claim: Script<ClaimReply | null>;
   readonly #ack: Script<[number, string?, string?]>;
   readonly #rewind: Script<number>;
   readonly #trim: Script<number>;
 
-  constructor(redis: RedisConnection, keys: Keys, limits: FlightLimits) {
+  /** @param barrier behind each claim; without one, claims are as durable as the primary's memory */
+  constructor(redis: RedisConnection, keys: Keys, limits: FlightLimits, barrier?: ClaimBarrier) {
+    this.#barrier = barrier;
     this.#redis = redis;
     this.#keys = keys;
     this.#limits = limits;
@@ -41,14 +46,19 @@ export class Flight implements FlightCheck {
     this.#trim = defineScript(redis, 'trim', new URL('./trim.lua', import.meta.url));
   }
 
-  /** The batch in flight, or a new one of what is pending; undefined where nothing is. */
+  /**
+   * The batch in flight, or a new one of what is pending; undefined where nothing is.
+   * @throws ClaimNotDurableError
+   */
   async claim(partition: number): Promise<Batch | undefined> {
-    const reply = await this.#claim(
-      this.#keys.state(partition),
-      randomToken(),
-      this.#limits.batchKeys,
-      this.#limits.batchEntries,
-    );
+    const claim = (connection: RedisConnection) =>
+      this.#claim.on(connection)(
+        this.#keys.state(partition),
+        randomToken(),
+        this.#limits.batchKeys,
+        this.#limits.batchEntries,
+      );
+    const reply = await (this.#barrier ? this.#barrier.run(partition, claim) : claim(this.#redis));
     return reply ? parseBatch(partition, reply) : undefined;
   }
 
@@ -59,6 +69,7 @@ export class Flight implements FlightCheck {
       this.#limits.idempotencyWindowMs,
       outcome.quarantined,
       ...outcome.late.flatMap(item => ['p', item]),
+      ...(outcome.reload ?? []).flatMap(item => [item[0]!, item.slice(1)]),
     );
     return {
       acknowledged: done === 1,

@@ -8,10 +8,11 @@ import type { Logger } from 'pino';
 import type { Aligner } from '../shared/align.ts';
 import type { Clock } from '../shared/clock.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
-import { classifyDatabaseError } from '../shared/mysql.ts';
+import { classifyDatabaseError } from '../shared/mysql-errors.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { Batch } from './batch.ts';
 import type { Flight } from './flight.ts';
+import type { FlushTracing } from './flush-span.ts';
 import type { WorkerMetrics } from './metrics.ts';
 import type { CommitResult, Seam, Store } from './store.ts';
 
@@ -29,6 +30,7 @@ export interface FlushParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly settings: Settings;
+  readonly tracing?: FlushTracing | undefined;
   readonly seam?: Seam;
 }
 
@@ -86,12 +88,17 @@ export class Flusher {
 
   /** One batch from claim to ack; whether as much as a full batch is left. */
   async #step(partition: number): Promise<boolean> {
-    const { flight, metrics, clock, seam, settings } = this.#parts;
+    const { flight, metrics, clock, seam, settings, tracing } = this.#parts;
     const batch = await flight.claim(partition);
     if (!batch) return false;
     await seam?.('claimed');
     const started = clock.now();
-    const result = await this.#commit(batch);
+    const span = await tracing?.(batch);
+    const result = await this.#commit(batch).catch(error => {
+      span?.fail(error);
+      throw error;
+    });
+    span?.end(result);
     const elapsed = clock.now() - started;
     metrics.flushDuration.observe(elapsed / 1000);
     this.#report(batch, result, batch.claimedAt + elapsed);
@@ -115,6 +122,7 @@ export class Flusher {
         const kind = error instanceof PartitionHaltedError ? 'halted' : classifyDatabaseError(error);
         metrics.flushErrors.inc({ class: kind });
         if (kind !== 'conflict' || attempt >= settings.conflictRetries) throw error;
+        metrics.flushRetries.inc({ class: 'conflict' });
         log.debug(
           { partition: batch.partition, sequence: batch.sequence, err: error },
           'conflict in the database, trying again',
@@ -136,9 +144,7 @@ export class Flusher {
     const { metrics, log } = this.#parts;
     const about = { partition: batch.partition, sequence: batch.sequence };
     if (result.decision === 'apply' || result.decision === 'rewind') {
-      metrics.flushedUpdates.inc(batch.updates);
-      metrics.flushedRows.inc(result.rows);
-      metrics.observePersisted(batch, committedAt);
+      metrics.observeCommit(batch, result.rows, committedAt);
       if (result.late > 0) {
         metrics.lateDuplicates.inc(result.late);
         log.warn(

@@ -1,6 +1,7 @@
 /** What MySQL refuses for its own sake, and where it is put aside, in the transaction of its batch. */
 import type { PoolConnection } from 'mysql2/promise';
-import { classifyDatabaseError, databaseErrorCode, readSql } from '../shared/mysql.ts';
+import { readSql } from '../shared/mysql.ts';
+import { classifyDatabaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
 
 export interface RefusedUpdate {

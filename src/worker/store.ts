@@ -12,23 +12,19 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from '../shared/clock.ts';
+import { type Decision, decide } from '../shared/decision.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
-import { type Database, queryRows, readSql } from '../shared/mysql.ts';
+import { declareLoss } from '../shared/losses.ts';
+import { type Database, readSql } from '../shared/mysql.ts';
 import type { RecordedEntry } from '../shared/record.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { lockWatermark, type Watermark } from '../shared/watermark.ts';
+import { AmendmentWriter } from './amendments.ts';
 import type { Batch, CounterSum } from './batch.ts';
 import { bisect } from './bisect.ts';
-import { type Decision, decide } from './decision.ts';
 import { type EntryOutcome, EntryWriter } from './entries.ts';
+import { Journal, type Outcome } from './journal.ts';
 import { isRefusal, quarantine, withSavepoint } from './quarantine.ts';
-
-/** What became of a batch's rows; recorded in the journal, so that whoever acknowledges knows it. */
-export interface Outcome {
-  /** Items (`p`rogram accounts) whose live value is wrong, since an entry was in the ledger already. */
-  readonly late: string[];
-  readonly quarantined: number;
-}
 
 export type CommitResult =
   | {
@@ -52,9 +48,7 @@ export type Seam = (step: Step) => Promise<void> | void;
 export type Step = 'claimed' | 'locked' | 'written' | 'recorded' | 'checked' | 'committed' | 'acknowledged';
 
 const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
-const RECORD_BATCH = sql('record-batch');
 const MOVE_WATERMARK = sql('move-watermark');
-const PRUNE_EVERY = 64;
 
 /** A batch on its way into MySQL; a rewind changes its sequence and epoch. */
 interface Attempt {
@@ -77,7 +71,8 @@ export class Store {
   readonly #tables: ValueTables;
   readonly #flight: FlightCheck;
   readonly #entries: EntryWriter;
-  readonly #journalBatches: number;
+  readonly #amendments: AmendmentWriter;
+  readonly #journal: Journal;
   readonly #seam: Seam;
 
   constructor(
@@ -91,7 +86,8 @@ export class Store {
     this.#tables = tables;
     this.#flight = flight;
     this.#entries = new EntryWriter(tables);
-    this.#journalBatches = journalBatches;
+    this.#amendments = new AmendmentWriter(tables, this.#entries);
+    this.#journal = new Journal(journalBatches);
     this.#seam = seam;
   }
 
@@ -120,31 +116,29 @@ export class Store {
       const watermark = await lockWatermark(connection, attempt.batch.partition);
       await this.#seam('locked');
       const decision = await this.#decide(connection, attempt.batch, watermark);
-      if (decision === 'skip') throw new Abandon(await recordedOutcome(connection, attempt.batch, watermark));
+      if (decision === 'skip') throw new Abandon(await this.#recorded(connection, attempt.batch, watermark));
       if (decision === 'stop') throw new Abandon({ decision });
       await this.#settle(attempt, watermark, decision);
       const { batch } = attempt;
       const { sequence, epoch } = batch;
+      // What MySQL took beyond what Redis had claimed before this batch: Redis forgot it, and may bring it once more.
+      const forgotten = watermark.updates - (batch.claimed - batch.updates);
+      await declareLoss(connection, batch.partition, 'doubled', batch.token, forgotten);
 
       const counters = await this.#writeCounters(connection, batch, careful);
       const entries = await this.#writeEntries(connection, batch, careful);
+      const reload = await this.#amendments.write(connection, batch, careful);
       await this.#seam('written');
 
       const outcome: Outcome = {
         late: entries.late.map(entry => entry.item),
+        reload,
         quarantined: counters.refused + entries.refused,
+        popped: batch.popped,
       };
       const rows = counters.written + entries.written + entries.accounts;
-      await connection.query(RECORD_BATCH, [
-        batch.partition,
-        sequence,
-        batch.token,
-        entries.written,
-        batch.updates,
-        JSON.stringify({ ...outcome, rows }),
-      ]);
-      await connection.query(MOVE_WATERMARK, [sequence, batch.token, epoch, batch.partition]);
-      if (sequence % PRUNE_EVERY === 0) await this.#prune(connection, batch.partition, sequence);
+      await this.#journal.record(connection, batch, entries.written, rows, outcome);
+      await connection.query(MOVE_WATERMARK, [sequence, batch.token, epoch, batch.claimed, batch.partition]);
       await this.#seam('recorded');
       if (!(await this.#flight.inFlight(batch))) throw new Abandon({ decision: 'stop' });
       await this.#seam('checked');
@@ -161,16 +155,9 @@ export class Store {
     watermark: Watermark,
   ): Promise<'apply' | 'skip' | 'rewind' | 'stop'> {
     const decision: Decision = await decide(batch, watermark, {
-      recorded: async () => (await findRecorded(connection, batch)) !== undefined,
+      recorded: async () => (await this.#journal.find(connection, batch)) !== undefined,
       inFlight: () => this.#flight.inFlight(batch),
-      oldestInJournal: async () => {
-        const [row] = await queryRows(
-          connection,
-          'SELECT MIN(sequence) AS oldest FROM sluice_batches WHERE partition_id = ?',
-          [batch.partition],
-        );
-        return row?.oldest === null || row === undefined ? undefined : Number(row.oldest);
-      },
+      oldestInJournal: () => this.#journal.oldest(connection, batch.partition),
     });
     if (decision === 'halt-database')
       throw new PartitionHaltedError(
@@ -187,6 +174,12 @@ export class Store {
         watermark.sequence,
       );
     return decision;
+  }
+
+  async #recorded(connection: PoolConnection, batch: Batch, watermark: Watermark): Promise<CommitResult> {
+    const outcome = await this.#journal.find(connection, batch);
+    const rewound = batch.sequence < watermark.sequence || batch.epoch !== watermark.epoch;
+    return { decision: 'skip', outcome: outcome ?? { late: [], quarantined: 0 }, rewound };
   }
 
   /** Gives the batch a new sequence and epoch where it needs them; Redis is told first. */
@@ -265,42 +258,4 @@ export class Store {
     );
     return done;
   }
-
-  async #prune(connection: PoolConnection, partition: number, sequence: number): Promise<void> {
-    const keep = sequence - this.#journalBatches;
-    if (keep <= 0) return;
-    await connection.query(
-      'DELETE FROM sluice_batches WHERE partition_id = ? AND sequence <= ? ORDER BY sequence LIMIT ?',
-      [partition, keep, PRUNE_EVERY * 4],
-    );
-  }
-}
-
-async function findRecorded(connection: PoolConnection, batch: Batch) {
-  const [row] = await queryRows(
-    connection,
-    'SELECT sequence, outcome FROM sluice_batches WHERE partition_id = ? AND token = ? ORDER BY sequence DESC LIMIT 1',
-    [batch.partition, batch.token],
-  );
-  return row;
-}
-
-async function recordedOutcome(
-  connection: PoolConnection,
-  batch: Batch,
-  watermark: Watermark,
-): Promise<CommitResult> {
-  const row = await findRecorded(connection, batch);
-  const outcome =
-    row?.outcome == null
-      ? undefined
-      : typeof row.outcome === 'string'
-        ? JSON.parse(row.outcome)
-        : row.outcome;
-  const rewound = batch.sequence < watermark.sequence || batch.epoch !== watermark.epoch;
-  return {
-    decision: 'skip',
-    outcome: (outcome as Outcome | undefined) ?? { late: [], quarantined: 0 },
-    rewound,
-  };
 }

@@ -5,7 +5,9 @@
 import type { Logger } from 'pino';
 import type { Aligner } from '../shared/align.ts';
 import { type Clock, pause } from '../shared/clock.ts';
+import { ClaimNotDurableError } from '../shared/errors.ts';
 import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
+import { declareLost } from '../shared/losses.ts';
 import { type Database, queryRows } from '../shared/mysql.ts';
 import type { Settings } from '../shared/settings.ts';
 import { backoff, type Circuit, isOutage } from './circuit.ts';
@@ -35,6 +37,7 @@ interface Trouble {
 export class Sweep {
   readonly #parts: SweepParts;
   readonly #troubles = new Map<number, Trouble>();
+  readonly #declared = new Map<number, string>();
   readonly #stop = new AbortController();
   #loop: Promise<void> | undefined;
   #alignedAt: number;
@@ -67,21 +70,32 @@ export class Sweep {
   async once(): Promise<void> {
     const { inspector, clock, settings, circuit } = this.#parts;
     const partitions = await inspector.all();
-    if (!circuit.isOpen) {
-      const old = partitions
-        .filter(status => this.#isStuck(status))
-        .sort((a, b) => b.lagSeconds - a.lagSeconds);
-      const next = old.values();
-      const flushSome = async () => {
-        for (const status of next) await this.#flush(status.partition);
-      };
-      await Promise.all(Array.from({ length: Math.min(settings.concurrency, old.length) }, flushSome));
-    }
+    if (!circuit.isOpen)
+      for (const status of partitions) if (status.lost.length > 0) await this.#declare(status);
+    const old = partitions
+      .filter(status => this.#isStuck(status))
+      .sort((a, b) => b.lagSeconds - a.lagSeconds);
+    const next = old.values();
+    const flushSome = async () => {
+      for (const status of next) await this.#flush(status.partition);
+    };
+    await Promise.all(Array.from({ length: Math.min(settings.concurrency, old.length) }, flushSome));
     if (clock.now() - this.#alignedAt >= settings.alignIntervalMs && !circuit.isOpen) {
       this.#alignedAt = clock.now();
       await this.#alignIdle(partitions);
       for (const { partition } of partitions) await this.#parts.flight.trim(partition);
     }
+  }
+
+  /** Writes down what Redis lost, once for each figure: Redis may lose that too. */
+  async #declare(status: PartitionStatus): Promise<void> {
+    const { database, log } = this.#parts;
+    const told = JSON.stringify(status.lost);
+    if (this.#declared.get(status.partition) === told) return;
+    await declareLost(database, status);
+    this.#declared.set(status.partition, told);
+    for (const { updates } of status.lost)
+      log.error({ partition: status.partition, updates }, 'Redis lost updates that it had acknowledged');
   }
 
   #isStuck(status: PartitionStatus): boolean {
@@ -93,12 +107,13 @@ export class Sweep {
 
   async #flush(partition: number): Promise<void> {
     const { circuit, flusher, clock, settings, random, log } = this.#parts;
-    if (this.#stop.signal.aborted || circuit.isOpen) return;
+    if (this.#stop.signal.aborted) return;
+    // Also while the breaker is open: it closes only when somebody tries, and there may be no job left to do so.
     try {
       await circuit.run(() => flusher.flush(partition));
       if (this.#troubles.delete(partition)) log.info({ partition }, 'partition flushes again');
     } catch (error) {
-      if (isOutage(error)) return;
+      if (isOutage(error) || error instanceof ClaimNotDurableError) return;
       const failures = (this.#troubles.get(partition)?.failures ?? 0) + 1;
       this.#troubles.set(partition, {
         failures,

@@ -4,20 +4,22 @@
  * Boot: connect -> check both servers -> align partitions -> consume jobs and sweep.
  * Stop: take no new job -> finish the batch at hand -> close, all inside a deadline.
  */
-import { Worker as BullWorker, DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { Aligner } from '../shared/align.ts';
+import { Barrier } from '../shared/barrier.ts';
 import { type Clock, pause, systemClock, within } from '../shared/clock.ts';
+import { ColdReader } from '../shared/cold-read.ts';
 import type { Definitions } from '../shared/definitions.ts';
-import { PartitionHaltedError } from '../shared/errors.ts';
+import type { ClaimDurability } from '../shared/durability.ts';
 import { explain } from '../shared/explain.ts';
 import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
 import { openTables } from '../shared/mapping.ts';
 import { checkSchema } from '../shared/migrate.ts';
 import { Database, type MysqlLocation } from '../shared/mysql.ts';
-import { type FlushJobData, type FlushQueue, openQueue, QUEUE_NAME, wake } from '../shared/queue.ts';
+import { Primaries } from '../shared/primaries.ts';
+import { type FlushQueue, openQueue } from '../shared/queue.ts';
 import {
   checkRedis,
   connectRedis,
@@ -27,13 +29,21 @@ import {
   redisPlace,
 } from '../shared/redis.ts';
 import type { Settings } from '../shared/settings.ts';
-import { backoff, Circuit, isOutage } from './circuit.ts';
+import type { ValueTables } from '../shared/tables.ts';
+import { loadOpenTelemetry } from '../shared/tracing.ts';
+import { Circuit } from './circuit.ts';
+import { ClaimBarrier } from './claim-barrier.ts';
+import { Consumer } from './consumer.ts';
 import { Flight } from './flight.ts';
 import { Flusher } from './flush.ts';
+import { type FlushTracing, flushTracing } from './flush-span.ts';
 import type { Readiness } from './http.ts';
 import { WorkerMetrics } from './metrics.ts';
+import { judge } from './readiness.ts';
 import { type Seam, Store } from './store.ts';
 import { Sweep } from './sweep.ts';
+import { watchSystem } from './system-metrics.ts';
+import { Verifier } from './verifier.ts';
 
 export interface WorkerParts {
   readonly redis: RedisLocation;
@@ -41,16 +51,17 @@ export interface WorkerParts {
   readonly definitions: Definitions;
   readonly namespace: string;
   readonly settings: Settings;
+  /** What a claim waits for before its batch is written; `auto` by default: a replica where there is one. */
+  readonly claimDurability?: ClaimDurability;
   readonly log: Logger;
+  /** Gives batches with sampled calls in them a span; off by default. */
+  readonly tracing?: boolean | undefined;
   readonly registry?: Registry | undefined;
   readonly clock?: Clock;
   readonly random?: () => number;
   readonly seam?: Seam;
 }
 
-/** BullMQ's lock: a killed worker's job returns after about this long; the sweep flushes its partition meanwhile. */
-const LOCK_MS = 5000;
-const ANSWER_MS = 1500;
 const FAREWELL_MS = 3000;
 
 export class Worker {
@@ -60,14 +71,17 @@ export class Worker {
   readonly #redis: RedisConnection;
   readonly #database: Database;
   readonly #queue: FlushQueue;
+  readonly #barrier: Barrier;
+  readonly #claimBarrier: ClaimBarrier;
   readonly #inspector: Inspector;
   readonly #flusher: Flusher;
   readonly #circuit: Circuit;
   readonly #sweep: Sweep;
+  readonly #consumer: Consumer;
   readonly #aligner: Aligner;
+  #verifier: Verifier | undefined;
   readonly #clock: Clock;
   readonly #random: () => number;
-  #consumer: BullWorker<FlushJobData, void, 'flush'> | undefined;
   #stopping = false;
 
   private constructor(
@@ -75,6 +89,7 @@ export class Worker {
     redis: RedisConnection,
     database: Database,
     store: (flight: Flight) => Store,
+    tracing: FlushTracing | undefined,
   ) {
     const { settings, log } = parts;
     this.#parts = parts;
@@ -87,13 +102,39 @@ export class Worker {
     this.#inspector = new Inspector(redis, this.#keys);
     this.metrics = new WorkerMetrics(parts.registry);
     this.#aligner = new Aligner(redis, database, this.#keys, log, () => this.metrics.rewinds.inc());
-    this.metrics.watch({ inspector: this.#inspector, queue: this.#queue, database });
     this.#circuit = new Circuit(settings, open => {
       this.metrics.breakerOpen.set(open ? 1 : 0);
       if (open) log.warn('the database is away: flushing pauses, updates go on and coalesce in Redis');
       else log.info('the database is back: flushing goes on');
     });
-    const flight = new Flight(redis, this.#keys, settings);
+    const place = redisPlace(parts.redis);
+    const primaries = new Primaries(redis, this.#keys);
+    this.#barrier = new Barrier(primaries, settings.barrierReplicas);
+    watchSystem(this.metrics.registry, {
+      redis,
+      primaries,
+      keys: this.#keys,
+      programs: Object.keys(parts.definitions.points),
+      inspector: this.#inspector,
+      queue: this.#queue,
+      database,
+    });
+    this.#claimBarrier = new ClaimBarrier({
+      redis,
+      place,
+      barrier: this.#barrier,
+      asked: parts.claimDurability ?? 'auto',
+      replicas: settings.barrierReplicas,
+      timeoutMs: settings.barrierTimeoutMs,
+      clock: this.#clock,
+      log,
+      onDurability: durability => {
+        this.metrics.claimDurability.reset();
+        this.metrics.claimDurability.set({ durability }, 1);
+      },
+      onUnconfirmed: () => this.metrics.claimsUnconfirmed.inc(),
+    });
+    const flight = new Flight(redis, this.#keys, settings, this.#claimBarrier);
     this.#flusher = new Flusher({
       flight,
       store: store(flight),
@@ -102,7 +143,20 @@ export class Worker {
       clock: this.#clock,
       log,
       settings,
+      tracing,
       ...(parts.seam ? { seam: parts.seam } : {}),
+    });
+    this.#consumer = new Consumer({
+      redis,
+      keys: this.#keys,
+      queue: this.#queue,
+      flusher: this.#flusher,
+      circuit: this.#circuit,
+      metrics: this.metrics,
+      settings,
+      clock: this.#clock,
+      random: this.#random,
+      log,
     });
     this.#sweep = new Sweep({
       inspector: this.#inspector,
@@ -115,7 +169,7 @@ export class Worker {
       clock: this.#clock,
       random: this.#random,
       log,
-      onRecovered: partition => this.#forgetFailed(partition),
+      onRecovered: partition => this.#consumer.forgetFailed(partition),
     });
   }
 
@@ -133,10 +187,12 @@ export class Worker {
     let database: Database | undefined;
     let worker: Worker | undefined;
     try {
-      database = new Database(parts.mysql, { ...settings, connections: settings.concurrency * 2 + 2 });
+      database = new Database(parts.mysql, { ...settings, connections: settings.concurrency * 2 + 3 });
       await connectRedis(redis, place);
       await checkSchema(database, settings.partitions, parts.namespace);
-      await checkRedis(redis, new Keys(parts.namespace, settings.partitions), place);
+      const keys = new Keys(parts.namespace, settings.partitions);
+      await checkRedis(redis, keys, place);
+      const tracing = parts.tracing ? flushTracing(redis, keys, await loadOpenTelemetry()) : undefined;
       const tables = await openTables(database, parts.definitions);
       const opened = database;
       worker = new Worker(
@@ -144,10 +200,13 @@ export class Worker {
         redis,
         opened,
         flight => new Store(opened, tables, flight, settings.journalBatches, parts.seam),
+        tracing,
       );
+      await worker.#claimBarrier.check();
       await worker.#aligner.alignAll(error => log.error({ err: error }, 'partition is halted'));
-      worker.#consume();
+      worker.#consumer.start();
       worker.#sweep.start();
+      worker.#verify(tables, place);
       return worker;
     } catch (error) {
       redis.disconnect();
@@ -157,94 +216,19 @@ export class Worker {
     }
   }
 
-  #consume(): void {
+  #verify(tables: ValueTables, place: string): void {
     const { settings, log } = this.#parts;
-    this.#consumer = new BullWorker<FlushJobData, void, 'flush'>(
-      QUEUE_NAME,
-      (job, token) => this.#process(job, token),
-      {
-        connection: this.#redis,
-        prefix: this.#keys.queuePrefix,
-        concurrency: settings.concurrency,
-        lockDuration: LOCK_MS,
-        stalledInterval: LOCK_MS / 2,
-        // A worker that is killed again and again must not make a job fail that did nothing wrong.
-        maxStalledCount: 1_000_000,
-        // BullMQ's version check stays on: without it, it waits for delayed jobs in whole seconds.
-        settings: {
-          backoffStrategy: attempt =>
-            backoff(attempt, settings.backoffBaseMs, settings.backoffCapMs, this.#random),
-        },
-      },
-    );
-    this.#consumer.on('error', error => log.warn({ err: error }, 'BullMQ worker reports an error'));
-    this.#consumer.on('failed', (job, error) => {
-      if (!job) return;
-      const final = job.finishedOn !== undefined;
-      log[final ? 'error' : 'warn'](
-        { partition: job.data.partition, attempt: job.attemptsMade, err: error },
-        final ? 'flush job failed; its batch is safe in flight' : 'flush job will be tried again',
-      );
-      if (final) this.#forgetFailed(job.data.partition, job.id).catch(() => {});
-    });
+    const [redis, database, keys, aligner] = [this.#redis, this.#database, this.#keys, this.#aligner];
+    const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
+    const [circuit, metrics, random] = [this.#circuit, this.metrics, this.#random];
+    this.#verifier = new Verifier({ redis, keys, tables, cold, circuit, metrics, settings, random, log });
+    this.#verifier.start();
   }
 
-  async #process(job: Job<FlushJobData, void, 'flush'>, token: string | undefined): Promise<void> {
-    const { partition } = job.data;
+  readiness(): Promise<Readiness> {
     const { settings } = this.#parts;
-    if (this.#stopping) await this.#postpone(job, token, settings.flushIntervalMs);
-    try {
-      const end = await this.#circuit.run(() => this.#flusher.flush(partition));
-      if (end === 'more') await wake(this.#queue, partition, 0, settings.attempts);
-    } catch (error) {
-      if (isOutage(error)) await this.#postpone(job, token, this.#circuit.retryDelay(this.#random));
-      // Trying again at once cannot help: the sweep keeps looking, at the cap of the backoff.
-      if (error instanceof PartitionHaltedError) throw new UnrecoverableError(error.message);
-      throw error;
-    }
-  }
-
-  /** Puts the job back without using up an attempt. */
-  async #postpone(
-    job: Job<FlushJobData, void, 'flush'>,
-    token: string | undefined,
-    delay: number,
-  ): Promise<never> {
-    await job.moveToDelayed(Date.now() + delay, token);
-    throw new DelayedError();
-  }
-
-  /** A partition has at most one failed job, and none once it flushes again. */
-  async #forgetFailed(partition: number, except?: string): Promise<void> {
-    for (const job of await this.#queue.getFailed()) {
-      if (job.data.partition === partition && job.id !== except) await job.remove();
-    }
-  }
-
-  /** Judged by what works now, not by what a connection believes of itself. */
-  async readiness(): Promise<Readiness> {
-    const [partitions, answer] = await Promise.all([
-      within(this.#inspector.all(), ANSWER_MS),
-      within(this.#database.query('SELECT 1'), ANSWER_MS),
-    ]);
-    const lagSeconds = Math.max(0, ...(partitions ?? []).map(status => status.lagSeconds));
-    const stalledMs = Math.max(10_000, this.#parts.settings.stuckAfterMs * 4);
-    const quiet = this.#clock.now() - this.#flusher.lastProgress > stalledMs;
-    const waiting = lagSeconds * 1000 > stalledMs;
-    const flushing = this.#stopping
-      ? 'stopping'
-      : waiting && quiet
-        ? 'stalled'
-        : lagSeconds > 0
-          ? 'progressing'
-          : 'idle';
-    const redis = partitions ? 'connected' : 'disconnected';
-    const database = answer ? 'connected' : 'disconnected';
-    const ready =
-      redis === 'connected' &&
-      database === 'connected' &&
-      (flushing === 'idle' || flushing === 'progressing');
-    return { ready, redis, database, flushing, lagSeconds };
+    const [inspector, database, flusher] = [this.#inspector, this.#database, this.#flusher];
+    return judge({ inspector, database, flusher, clock: this.#clock, settings, stopping: this.#stopping });
   }
 
   /**
@@ -255,7 +239,7 @@ export class Worker {
     this.#stopping = true;
     this.#flusher.stop();
     const orderly = async () => {
-      const ended = Promise.all([this.#sweep.stop(), this.#consumer?.close()]);
+      const ended = Promise.all([this.#sweep.stop(), this.#verifier?.stop(), this.#consumer.stop()]);
       await this.#flusher.settled();
       // No batch is at hand any more. What is left is farewells, for which BullMQ may wait long after an outage.
       await within(ended, FAREWELL_MS);
@@ -265,12 +249,13 @@ export class Worker {
       orderly(),
       pause(this.#parts.settings.shutdownDeadlineMs).then(() => false),
     ]);
-    if (!inTime) await Promise.race([this.#consumer?.close(true), pause(500)]);
+    if (!inTime) await Promise.race([this.#consumer.abandon(), pause(500)]);
     await Promise.race([this.#closeConnections(), pause(1000)]);
     return inTime;
   }
 
   async #closeConnections(): Promise<void> {
+    this.#barrier.close();
     await this.#queue.close();
     this.#redis.disconnect();
     await this.#database.close();

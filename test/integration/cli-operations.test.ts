@@ -20,8 +20,11 @@ it('migrate runs once, however often and by however many it is called', async ()
     [0, ''],
   ]);
   const reports = both.map(({ stdout }) => JSON.parse(stdout));
-  expect(reports.map(report => report.applied).toSorted()).toEqual([[], ['0001-tables.sql']]);
-  for (const report of reports) expect(report).toMatchObject({ format: 1, partitions: 4 });
+  expect(reports.map(report => report.applied).toSorted()).toEqual([
+    [],
+    ['0001-tables.sql', '0002-losses-and-operations.sql'],
+  ]);
+  for (const report of reports) expect(report).toMatchObject({ format: 2, partitions: 4 });
   await place.database.query(
     "UPDATE sluice_partitions SET sequence = 7, token = 'mine' WHERE partition_id = 2",
   );
@@ -29,7 +32,7 @@ it('migrate runs once, however often and by however many it is called', async ()
   expect(watermarks).toHaveLength(4);
   expect(await place.sluice(['migrate'])).toEqual({
     code: 0,
-    stdout: 'nothing to do; format 1, 4 partitions\n',
+    stdout: 'nothing to do; format 2, 4 partitions\n',
     stderr: '',
   });
   expect(await place.database.query('SELECT * FROM sluice_partitions ORDER BY partition_id')).toEqual(
@@ -43,12 +46,12 @@ it('migrate refuses another number of partitions and a newer database, and chang
   expect({ code: more.code, stdout: more.stdout }).toEqual({ code: 2, stdout: '' });
   expect(more.stderr).toMatch(/^sluice: PARTITION_COUNT_MISMATCH: .*Set SLUICE_PARTITIONS=4;/);
   expect(await place.database.query('SELECT partition_id FROM sluice_partitions')).toHaveLength(4);
-  await place.database.query("UPDATE sluice_meta SET value = '2' WHERE name = 'format'");
+  await place.database.query("UPDATE sluice_meta SET value = '3' WHERE name = 'format'");
   for (const command of ['migrate', 'status', 'worker']) {
     const newer = await place.sluice([command]);
     expect(newer.code).toBe(2);
     expect(newer.stderr + newer.stdout).toMatch(
-      /NEWER_FORMAT: The database has format 2, this version .* knows 1/,
+      /NEWER_FORMAT: The database has format 3, this version .* knows 2/,
     );
   }
 });
@@ -71,7 +74,7 @@ it('status tells partitions, flush jobs and quarantine', async () => {
     `{"partition":${partition},"pendingUpdates":0,"pendingKeys":0,"inFlight":0,"lagSeconds":0,"sequence":0}`;
   expect(await place.sluice(['status', '--json'])).toEqual({
     code: 0,
-    stdout: `{"partitions":[${[0, 1, 2, 3].map(empty).join(',')}],"queue":{"waiting":0,"active":0,"delayed":0,"failed":0},"quarantined":0}\n`,
+    stdout: `{"partitions":[${[0, 1, 2, 3].map(empty).join(',')}],"queue":{"waiting":0,"active":0,"delayed":0,"failed":0},"quarantined":0,"declared":{"lost":0,"doubled":0}}\n`,
     stderr: '',
   });
   expect((await place.sluice(['ingest', '-'], {}, LINES)).code).toBe(0);
@@ -79,6 +82,7 @@ it('status tells partitions, flush jobs and quarantine', async () => {
     `INSERT INTO sluice_quarantine (partition_id, sequence, kind, name, item_key, amount, error_code, payload, created_at)
      VALUES (0, 1, 'counter', 'page_views', 'x', 1, 'X', '', UTC_TIMESTAMP(3))`,
   );
+  await place.database.query("INSERT INTO sluice_losses VALUES (1, 'lost', 'x', 7, UTC_TIMESTAMP(3))");
   const status = JSON.parse((await place.sluice(['status', '--json'])).stdout);
   const busy = Object.groupBy(status.partitions as Record<string, number>[], p => String(p.pendingUpdates));
   const counter = status.partitions[place.keys.partitionOf('/')];
@@ -90,9 +94,12 @@ it('status tells partitions, flush jobs and quarantine', async () => {
   const { waiting, active, delayed, failed } = status.queue;
   expect({ jobs: waiting + delayed, active, failed }).toEqual({ jobs: 2, active: 0, failed: 0 });
   expect(status.quarantined).toBe(1);
+  expect(status.declared).toEqual({ lost: 7, doubled: 0 });
   const { stdout } = await place.sluice(['status']);
   expect(stdout).toMatch(/^partition +pending updates +pending keys +in flight +lag, s +sequence$/m);
-  expect(stdout).toMatch(/^flush jobs: \d waiting, 0 active, \d delayed, 0 failed\nin quarantine: 1$/m);
+  expect(stdout).toMatch(
+    /^flush jobs: \d waiting, 0 active, \d delayed, 0 failed\nin quarantine: 1\ndeclared since ever: 7 updates lost, 0 doubled, at most$/m,
+  );
 });
 
 it('drain waits for workers, and says what is left where none comes', async () => {
@@ -130,7 +137,7 @@ it('verify finds a live value that drifted and a ledger that does not add up', a
   expect((await place.sluice(['drain'])).code).toBe(0);
   expect(await place.sluice(['verify'])).toEqual({
     code: 0,
-    stdout: '2 keys checked, 0 with drift, 0 ledgers that do not add up\n',
+    stdout: '2 comparisons, 0 keys with drift, 0 ledgers that do not add up\n',
     stderr: '',
   });
   // A read makes the value live.
@@ -152,4 +159,16 @@ it('verify finds a live value that drifted and a ledger that does not add up', a
   expect(stdout).toMatch(/^counter +page_views +"\/" +11 +4$/m);
   worker.child.kill('SIGTERM');
   await worker.ended;
+});
+
+it('migrate goes on where it was cut off, and brings the data of the format before along', async () => {
+  const place = await openCommandPlace(definitions);
+  // All of a migration's statements ran; that they did was not recorded any more.
+  await place.database.query("UPDATE sluice_meta SET value = '1' WHERE name = 'format'");
+  const report = await place.sluice(['migrate', '--json']);
+  expect(JSON.parse(report.stdout)).toMatchObject({
+    applied: ['0002-losses-and-operations.sql'],
+    format: 2,
+  });
+  expect(await place.database.query('SELECT updates FROM sluice_partitions')).toHaveLength(4);
 });

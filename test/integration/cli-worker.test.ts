@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { cleanUp } from '../support/cleanup.ts';
 import { jsonLines, openCommandPlace, workerPort } from '../support/command.ts';
 import { until } from '../support/engine.ts';
+import { readSamples } from '../support/prometheus.ts';
 
 const definitions = { counters: { page_views: {} }, points: { loyalty: {} } } as const;
 const view = (key: string) => `{"counter":"page_views","key":"${key}"}\n`;
@@ -32,6 +33,9 @@ it('finishes the batch at hand on SIGTERM, and exits 0', async () => {
     const readiness = await fetch(`http://127.0.0.1:${worker.port}/readyz`);
     expect(readiness.status).toBe(503);
     expect(await readiness.json()).toMatchObject({ ready: false, flushing: 'stopping' });
+    const asked = { SLUICE_HTTP_PORT: String(worker.port) };
+    expect((await place.sluice(['health', '--ready'], asked)).code).toBe(1);
+    expect((await place.sluice(['health'], asked)).code).toBe(0);
   });
   expect((await worker.ended).code).toBe(0);
   const [row] = await place.database.query('SELECT value FROM sluice_counters');
@@ -108,16 +112,14 @@ it('shows health, readiness and every metric on the port that it logs', async ()
     flushing: 'idle',
     lagSeconds: 0,
   });
+  const asked = { SLUICE_HTTP_PORT: String(worker.port), SLUICE_HTTP_HOST: '0.0.0.0' };
+  expect(await place.sluice(['health'], asked)).toEqual({ code: 0, stdout: '{"status":"ok"}\n', stderr: '' });
+  expect(await place.sluice(['health', '--ready'], asked)).toMatchObject({ code: 0, stdout: ready.text });
   expect((await get('/elsewhere')).status).toBe(404);
   expect((await get('/metrics', { method: 'POST' })).status).toBe(405);
   const metrics = await get('/metrics');
   expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=/);
-  const samples = new Map(
-    metrics.text
-      .split('\n')
-      .filter(line => line !== '' && !line.startsWith('#'))
-      .map(line => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]),
-  );
+  const samples = readSamples(metrics.text);
   for (let partition = 0; partition < 4; partition++) {
     for (const name of ['sluice_pending_updates', 'sluice_pending_keys', 'sluice_flush_lag_seconds'])
       expect(samples.get(`${name}{partition="${partition}"}`), name).toBe(0);
@@ -137,6 +139,11 @@ it('shows health, readiness and every metric on the port that it logs', async ()
     expect(samples.get(`sluice_${name}`), name).toBe(0);
   worker.child.kill('SIGINT');
   expect((await worker.ended).code).toBe(0);
+  const gone = await place.sluice(['health'], asked);
+  expect(gone.code).toBe(1);
+  expect(gone.stderr).toMatch(
+    /^sluice: no worker answers at http:\/\/127\.0\.0\.1:\d+\/healthz \(ECONNREFUSED\)\.$/m,
+  );
 });
 
 it('logs JSON lines without secrets, whatever goes wrong and at whatever level', async () => {
@@ -195,4 +202,23 @@ it('logs JSON lines without secrets, whatever goes wrong and at whatever level',
   }
   const said = [end, ...denied].map(outcome => outcome.stdout + outcome.stderr).join('');
   for (const secret of [SECRET, encodeURIComponent(SECRET), wrong]) expect(said).not.toContain(secret);
+});
+
+it('writes figures for CloudWatch among its logs, on request only', async () => {
+  const place = await openCommandPlace(definitions);
+  const quiet = await place.worker();
+  const worker = await place.worker({ SLUICE_EMF: '1' });
+  const figures = () => {
+    const whole = worker.stdout();
+    return jsonLines(whole.slice(0, whole.lastIndexOf('\n'))).filter(line => '_aws' in line);
+  };
+  await until(() => figures().length > 0, 'a line with figures');
+  expect(figures()[0]).toMatchObject({
+    Workers: 1,
+    FlushLagSeconds: 0,
+    PendingUpdates: 0,
+    Quarantined: 0,
+    BreakerOpen: 0,
+  });
+  expect(quiet.stdout()).not.toContain('_aws');
 });

@@ -160,13 +160,16 @@ it('retries a conflict at once: a lock held by somebody else costs a wait, not a
   await sluice.counter('views').increment('/');
   await engine.drain();
   await sluice.counter('views').increment('/');
+  let locked = false;
   let release = () => {};
   const held = engine.database.transaction(async connection => {
     await connection.query('SELECT * FROM sluice_counters FOR UPDATE');
     await new Promise<void>(resolve => {
       release = resolve;
+      locked = true;
     });
   });
+  await until(() => locked, 'the lock to be taken');
   const flushed = engine.flusher.flush(engine.keys.partitionOf('/'));
   await until(
     async () =>

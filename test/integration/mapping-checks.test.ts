@@ -145,11 +145,13 @@ it('lets no name leave its quotes, nor stand for a placeholder', async () => {
   const table = 'th`ings; DROP TABLE kept; -- {column}';
   const key = "i'd` OR 1=1 -- {key}";
   const column = '{table}`=0,"n\\';
+  // Nobody configures it, but whoever made the table named it.
+  const index = 'u` ON x = ?; -- ? {key}';
   const quote = (name: string) => `\`${name.replaceAll('`', '``')}\``;
   const shop = await openShop(
     { counters: { hits: { target: { table, key, column, missing: 'insert' } } } },
     'CREATE TABLE kept (id INT)',
-    `CREATE TABLE ${quote(table)} (${quote(key)} INT PRIMARY KEY, ${quote(column)} INT)`,
+    `CREATE TABLE ${quote(table)} (${quote(key)} INT NOT NULL, ${quote(column)} INT, UNIQUE KEY ${quote(index)} (${quote(key)}))`,
     `INSERT INTO ${quote(table)} VALUES (1, 10), (2, 20)`,
   );
   const hits = shop.sluice.counter('hits');

@@ -264,7 +264,12 @@ describe('a call that is sent twice, or not answered', () => {
     const time = await engine.redis.time();
     const deadline = Number(time[0]) * 1000 + 5000;
     const send = (until: number, id: string) =>
-      call(engine.keys.state(partition), id, until, 1000, 1000, 1000, 100, 'c', 'views:/', 1, 1, '', '');
+      call(
+        engine.keys.state(partition),
+        ...[id, until, 1000, 1000, 1000, 100],
+        ...['', 0, 1000, 1000, 0, 0],
+        ...['c', 'views:/', 1, 1, '', ''],
+      );
     const first = await send(deadline, 'request');
     expect(await send(deadline, 'request')).toBe(first);
     expect(await send(deadline - 6000, 'late')).toMatch(/^late /);

@@ -63,33 +63,37 @@ describe('the tarball', () => {
 });
 
 describe('an empty project', () => {
-  it('imports both entries and finds the schema', async () => {
+  it('imports every entry and finds the schema', async () => {
     const program = `
       import { createProducer, defineConfig, SluiceError } from 'sluice';
       import { Worker } from 'sluice/worker';
+      import { openFailed } from 'sluice/replay';
       import schema from 'sluice/config.schema.json' with { type: 'json' };
       const failure = await createProducer({
         redis: 'redis://127.0.0.1:1', mysql: 'nonsense', definitions: defineConfig({}),
       }).catch(error => error);
-      console.log(JSON.stringify([typeof Worker.start, schema.type, failure instanceof SluiceError, failure.code]));
+      console.log(JSON.stringify([typeof Worker.start, typeof openFailed, schema.type, failure instanceof SluiceError, failure.code]));
     `;
     await writeFile(join(folder, 'import.mjs'), program);
     const { stdout, stderr } = await run(process.execPath, ['import.mjs'], folder);
-    expect(stdout, stderr).toBe('["function","object",true,"INVALID_CONFIGURATION"]\n');
+    expect(stdout, stderr).toBe('["function","function","object",true,"INVALID_CONFIGURATION"]\n');
   });
 
   it('type-checks against the declared names', async () => {
     const source = (counter: string, program: string) => `
       import { createProducer, defineConfig, type ApplyResult } from 'sluice';
       import { Worker } from 'sluice/worker';
+      import { openFailed } from 'sluice/replay';
       const definitions = defineConfig({ counters: { page_views: {} }, points: { loyalty: { floor: 0 } } });
       const sluice = await createProducer({ redis: 'redis://h', mysql: 'mysql://h/d', definitions });
       const { value, duplicate } = await sluice.counter('${counter}').increment('/', 5, { id: 'x' });
       const receipt = await sluice.points('${program}').credit('1', 5, { id: 'x', metadata: { a: 1 } });
       await receipt.persisted({ timeoutMs: 1 });
       const results: ApplyResult[] = await sluice.apply([{ counter: 'page_views', key: '/', by: 1 }]);
-      export const used: [number | null, boolean, number, typeof Worker.start] =
-        [value, duplicate, results.length, Worker.start];
+      const failed = await openFailed({ redis: 'redis://h', mysql: 'mysql://h/d', definitions });
+      const { updates } = await failed.replay({ kind: 'entry' }, { operator: 'me' }, { rate: 5 });
+      export const used: [number | null, boolean, number, typeof Worker.start, number | undefined] =
+        [value, duplicate, results.length, Worker.start, updates.replayed];
     `;
     const config = {
       compilerOptions: {
@@ -114,7 +118,7 @@ describe('an empty project', () => {
     const misspelt = await check('page_veiws', 'loyalti');
     expect(misspelt.code).not.toBe(0);
     const places = [...misspelt.stdout.matchAll(/^consumer\.ts\((\d+),\d+\): error (TS\d+)/gm)];
-    expect(places.map(([, line, code]) => `${line} ${code}`)).toEqual(['6 TS2345', '7 TS2345']);
+    expect(places.map(([, line, code]) => `${line} ${code}`)).toEqual(['7 TS2345', '8 TS2345']);
   });
 
   it('runs the command, from help to rows in MySQL', async () => {
@@ -138,7 +142,7 @@ describe('an empty project', () => {
 
       const help = await sluice('--help');
       expect(help.code, help.stderr).toBe(0);
-      for (const command of ['worker', 'migrate', 'ingest', 'status', 'verify', 'drain'])
+      for (const command of ['worker', 'migrate', 'ingest', 'health', 'status', 'verify', 'drain', 'failed'])
         expect(help.stdout).toContain(`  ${command}`);
       const { version } = JSON.parse(await readFile(join(project, 'package.json'), 'utf8'));
       expect((await sluice('--version')).stdout).toBe(`${version}\n`);

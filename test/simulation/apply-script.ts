@@ -1,6 +1,6 @@
 /** apply.lua as one step of the model: checks a micro-batch in order, then writes. */
 import { liveKey, liveValue, NO_SUM, type State } from './redis.ts';
-import { limits, OUT_OF_MEMORY, type World } from './world.ts';
+import { limits, OUT_OF_MEMORY, type Process, type World } from './world.ts';
 
 const SAFE = Number.MAX_SAFE_INTEGER;
 
@@ -23,6 +23,7 @@ export function apply(
   deadline: number,
   args: readonly (string | number)[],
   uids: readonly (readonly number[])[],
+  seen: Process['seen'],
 ): string {
   const { now, redis, bugs } = world;
   if (redis.full) throw OUT_OF_MEMORY;
@@ -33,6 +34,7 @@ export function apply(
   const { state } = data;
   if (!state) return `absent ${now}`;
 
+  const lost = account(world, state, requestId, seen);
   const replies: string[] = [];
   let accepted = 0;
   for (let at = 0, group = 0; at < args.length; at += 6, group++) {
@@ -55,9 +57,31 @@ export function apply(
     data.armedUntil = world.bugs.lostWakeUp ? Number.POSITIVE_INFINITY : now + limits.leaseMs;
   }
   const { epoch, pushed, entryNext, quarantined } = state;
-  const reply = `ok ${now} ${epoch} ${armed} ${pushed} ${entryNext} ${quarantined} ${state.sequence} ${replies.join(' ')}`;
+  const reply = `ok ${now} ${epoch} ${armed} ${pushed} ${entryNext} ${quarantined} ${state.sequence} ${state.incarnation} ${state.updates} ${lost} ${replies.join(' ')}`;
   data.requests.set(requestId, { reply, expires: Math.max(now + 1, deadline) });
   return reply;
+}
+
+/** Which incarnation of Redis this is, and what its caller knows to be lost with the one before. */
+function account(world: World, state: State, requestId: string, seen: Process['seen']): number {
+  const ended = [...state.ended.matchAll(/(\S+) (\S+) (\S+)/g)].map(([, name, kept, known]) => ({
+    name,
+    kept: Number(kept),
+    known: Number(known),
+  }));
+  if (state.run !== world.redis.run || state.incarnation === '') {
+    if (state.incarnation !== '') ended.unshift({ name: state.incarnation, kept: state.updates, known: 0 });
+    state.run = world.redis.run;
+    state.incarnation = requestId;
+  }
+  let lost = 0;
+  const last = ended.find(({ name }) => name === seen.incarnation) ?? ended[0];
+  if (last && seen.incarnation !== '' && seen.incarnation !== state.incarnation) {
+    lost = Math.max(0, seen.updates - last.kept - last.known);
+    last.known += lost;
+  }
+  state.ended = ended.map(({ name, kept, known }) => `${name} ${kept} ${known}`).join(' ');
+  return lost;
 }
 
 /** Decides one update against the running state; its result token. */

@@ -3,17 +3,15 @@
  * accepted, what MySQL has committed. A violation is thrown, and ends the schedule.
  */
 import type { Watermark } from '../../src/shared/watermark.ts';
-import type { Findings } from './bugs.ts';
 import type { LedgerRow } from './mysql.ts';
 import { liveKey, type RedisData } from './redis.ts';
 import type { Asked, Users } from './users.ts';
-import { limits, MOST_UPDATES, type World } from './world.ts';
+import { limits, MOST_UPDATES, type Process, type World } from './world.ts';
 
 export class Violation extends Error {}
 
 export class Checker {
   users!: Users;
-  readonly #strict: Findings;
   readonly #places = new Uint8Array(MOST_UPDATES);
   readonly #accepted = new Uint8Array(MOST_UPDATES);
   readonly #acceptedAt: number[] = new Array(MOST_UPDATES).fill(0);
@@ -22,12 +20,10 @@ export class Checker {
   readonly #exposed = new Uint8Array(MOST_UPDATES);
   #lossEpoch: string | undefined;
   #lost = false;
+  /** What each producer was answered when the tail was lost, and how many updates of it are gone. */
+  #knowing: { process: Process; life: number; seen: Process['seen']; updates: number }[] = [];
   /** Accounts whose live value was too high for a while, as an id was used again after its window. */
   readonly #late = new Set<string>();
-
-  constructor(strict: Findings) {
-    this.#strict = strict;
-  }
 
   /** An update is applied once; under the same id again only where the window of the id is over. */
   onApplied(world: World, uids: readonly number[]): void {
@@ -69,9 +65,17 @@ export class Checker {
   }
 
   /** Redis is another one now: what it does not know any more is lost, and only that. */
-  onLoss(world: World): void {
+  onLoss(world: World, processes: readonly Process[]): void {
     const { data } = world.redis;
     this.#lost = true;
+    // Where nothing is left, the count goes on from what MySQL has by then.
+    const kept = data.state?.updates ?? Infinity;
+    this.#knowing = processes.map(process => ({
+      process,
+      life: process.life,
+      seen: process.seen,
+      updates: process.seen.updates - kept,
+    }));
     this.#lossEpoch = data.state?.epoch ?? '';
     for (let uid = 0; uid < MOST_UPDATES; uid++)
       if (this.#taken[uid] && !data.taken[uid]) this.#exposed[uid] = 1;
@@ -103,8 +107,8 @@ export class Checker {
   /** `persisted()` has resolved. */
   onPersisted(world: World, { uid, identity, state }: Asked): void {
     const { written } = world.mysql;
-    const isKnownLoss = this.#lost && !this.#strict.receiptAfterLoss;
-    if (isKnownLoss && (!world.redis.data.accepted[uid] || state === 'duplicate')) return;
+    // A duplicate repeats an update whose own mark is gone.
+    if (this.#lost && state === 'duplicate') return;
     if (this.users.asked.some(other => other.identity === identity && written[other.uid])) return;
     fail(`receipt of update ${uid} says persisted, but it is not in MySQL`);
   }
@@ -189,10 +193,12 @@ export class Checker {
     const sums = new Map<string, number>();
     const entries = new Map<string, number>();
     let doubled = false;
+    let doubles = 0;
     for (const { uid, identity, update } of this.users.asked) {
       const times = written[uid]!;
       if (times === 0 && quarantined[uid] === 0) continue;
       if (update.kind === 'c' && times > 1) doubled = true;
+      if (update.kind === 'c') doubles += Math.max(0, times - 1);
       sums.set(update.item, (sums.get(update.item) ?? 0) + times * update.amount);
       if (update.kind === 'c') continue;
       const count = times + quarantined[uid]!;
@@ -206,6 +212,17 @@ export class Checker {
       const total = ledger.reduce((sum, row) => sum + (row.item === item ? row.amount : 0), 0);
       if (total !== value) fail(`the ledger of ${item} sums up to ${total}, its balance is ${value}`);
     }
+    const ended = world.redis.data.state?.ended ?? '';
+    const declared = [...ended.matchAll(/\S+ \S+ (\S+)/g)].reduce((sum, [, lost]) => sum + Number(lost), 0);
+    for (const { process, life, seen, updates } of this.#knowing) {
+      const { incarnation } = process.seen;
+      // It lived on, and has called since.
+      const told = process.life === life && incarnation !== '' && incarnation !== seen.incarnation;
+      if (told && updates > declared)
+        fail(`${process.name} knew of ${updates} lost updates, ${declared} are declared`);
+    }
+    if (doubles > world.mysql.doubled)
+      fail(`${doubles} updates count twice, ${world.mysql.doubled} are declared`);
     if (doubled && world.counted.rewinds === 0)
       fail('counters count twice after a loss, and no rewind was counted');
   }

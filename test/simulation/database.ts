@@ -57,17 +57,29 @@ export function* align(world: World, me: Process): Steps<'aligned' | 'adopted' |
       const watermark = yield* locked(world, session, 'update');
       const seen = yield* redis('read state', () => {
         const { state } = world.redis.data;
-        return state && { epoch: state.epoch, sequence: state.sequence, token: state.token };
+        return (
+          state && {
+            epoch: state.epoch,
+            sequence: state.sequence,
+            token: state.token,
+            claimed: state.claimed,
+          }
+        );
       });
       const sequence = seen?.sequence ?? 0;
       if (seen && sequence > watermark.sequence + (seen.token ? 1 : 0)) throw HALTED;
       const behind = !seen?.token && sequence < watermark.sequence;
       if (seen && seen.epoch === watermark.epoch && !behind) return 'aligned';
       const epoch = token(world, 'e');
+      const updates = !seen || seen.token ? watermark.updates : seen.claimed;
       yield* sql(session, 'update epoch', () => {
-        use(world, session).watermark = { ...watermark, epoch };
+        const draft = use(world, session);
+        draft.watermark = { ...watermark, epoch, updates };
+        draft.doubled += Math.max(0, watermark.updates - updates);
       });
-      const done = yield* redis('adopt', () => adopt(world, seen?.epoch ?? '', epoch, watermark.sequence));
+      const done = yield* redis('adopt', () =>
+        adopt(world, seen?.epoch ?? '', epoch, watermark.sequence, updates),
+      );
       if (!done) throw CONTESTED;
       if (watermark.sequence > sequence) world.counted.rewinds++;
       return 'adopted' as const;

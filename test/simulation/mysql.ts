@@ -41,6 +41,8 @@ export interface Mysql {
   readonly refused: Refused[];
   readonly aside: Map<string, number>;
   watermark: Watermark;
+  /** Updates declared to count twice, perhaps. */
+  doubled: number;
   readonly journal: Map<string, JournalRow>;
   /** Who holds the watermark's row for writing, and who for reading. */
   holder: Session | undefined;
@@ -59,6 +61,7 @@ interface Draft {
   written: number[];
   journal: { token: string; row: JournalRow } | undefined;
   watermark: Watermark | undefined;
+  doubled: number;
 }
 
 export interface Session {
@@ -78,7 +81,8 @@ export function openMysql(): Mysql {
     ledgerIds: new Set(),
     refused: [],
     aside: new Map(),
-    watermark: { sequence: 0, token: '', epoch: 'migrated' },
+    watermark: { sequence: 0, token: '', epoch: 'migrated', updates: 0 },
+    doubled: 0,
     journal: new Map(),
     holder: undefined,
     sharers: new Set(),
@@ -123,6 +127,7 @@ export function use(world: World, session: Session): Draft {
     written: [],
     journal: undefined,
     watermark: undefined,
+    doubled: 0,
   };
   return session.draft;
 }
@@ -211,5 +216,6 @@ export function commit(world: World, session: Session): void {
   for (const uid of draft.late) mysql.leftOut[uid]!++;
   if (draft.journal) mysql.journal.set(draft.journal.token, draft.journal.row);
   if (draft.watermark) mysql.watermark = draft.watermark;
+  mysql.doubled += draft.doubled;
   rollback(mysql, session);
 }

@@ -7,7 +7,7 @@ import {
   parseReply,
   refusal,
 } from '../../src/producer/micro-batch.ts';
-import { standingOf } from '../../src/producer/receipt.ts';
+import { STATE_FIELDS, standingOf } from '../../src/producer/receipt.ts';
 import type { CheckedUpdate } from '../../src/shared/update.ts';
 import { apply } from './apply-script.ts';
 import { align, loadCold } from './database.ts';
@@ -120,7 +120,7 @@ function* call(world: World, me: Process, groups: readonly Group[]) {
     const before = me.disconnections;
     let text: string;
     try {
-      text = yield* redis('apply', () => apply(world, requestId, until, args, uids));
+      text = yield* redis('apply', () => apply(world, requestId, until, args, uids, me.seen));
     } catch (error) {
       if (error !== OUT_OF_MEMORY) throw UNKNOWN;
       // After a lost connection the error may answer the second sending.
@@ -129,7 +129,11 @@ function* call(world: World, me: Process, groups: readonly Group[]) {
     // An answer that comes after the producer's own timer is not heard.
     if (world.now > until + 100) throw UNKNOWN;
     const reply = parseReply(text);
-    if (reply.status === 'ok') return reply;
+    if (reply.status === 'ok') {
+      if (reply.incarnation !== me.seen.incarnation || reply.updates > me.seen.updates)
+        me.seen = { incarnation: reply.incarnation, updates: reply.updates };
+      return reply;
+    }
     if (reply.status === 'absent') yield* align(world, me);
     else if (before !== me.disconnections) throw UNKNOWN;
     else throw UNAVAILABLE;
@@ -150,9 +154,11 @@ function* askReceipt(world: World, me: Process, users: Users): Steps<void> {
   const standing = yield* redis('read state', () => {
     const { state } = world.redis.data;
     if (!state) return { said: 'waiting', sequence: 0 };
-    const { epoch, poppedAcked, entryAcked, quarantined, sequence } = state;
     const { kind } = asked.update;
-    return { said: standingOf(accepted.mark, kind, [epoch, poppedAcked, entryAcked, quarantined]), sequence };
+    const { mark } = accepted;
+    const { incarnation, updates } = world.bugs.noIncarnation ? mark : state;
+    const fields = STATE_FIELDS.map(field => ({ ...state, incarnation, updates })[field]);
+    return { said: standingOf(mark, kind, fields), sequence: state.sequence };
   });
   if (standing.said === 'waiting') return;
   users.receipts = users.receipts.filter(receipt => receipt.asked !== asked);

@@ -42,6 +42,10 @@ export interface State {
   flightUpdates: number;
   flightOldest: number;
   flightSince: number;
+  run: number;
+  incarnation: string;
+  /** `incarnation kept lost` for each that has ended, newest first. */
+  ended: string;
 }
 
 /** The one flush job of the partition, as BullMQ keeps it. */

@@ -33,6 +33,8 @@ type Start = (me: Process) => Steps<void>;
 class Actor implements Process {
   readonly name: string;
   disconnections = 0;
+  life = 0;
+  seen = { incarnation: '', updates: 0 };
   steps: Steps<void>;
   call: Call | undefined;
   /** The server has answered; the answer is on its way. */
@@ -201,6 +203,8 @@ export class Scheduler {
     actor.answer = undefined;
     actor.frozenUntil = 0;
     actor.disconnections++;
+    actor.life++;
+    actor.seen = { incarnation: '', updates: 0 };
     actor.steps = actor.start(actor);
     actor.call = { to: 'time', name: 'restart', run: () => {}, until: world.now + world.random.below(150) };
     this.#users.onProducerGone(world, actor.name);
@@ -221,8 +225,9 @@ export class Scheduler {
     const { redis, checker } = this.#world;
     this.#losses++;
     redis.data = copyRedis(redis.replica!);
+    redis.run++;
     this.#trace?.(`${this.#time()} Redis loses its tail: sequence ${redis.data.state?.sequence ?? 'none'}`);
-    checker.onLoss(this.#world);
+    checker.onLoss(this.#world, this.#actors);
     for (const actor of this.#actors) actor.disconnections++;
     checker.check(this.#world);
   }

@@ -45,7 +45,13 @@ export function load(world: World, watermark: Watermark, key: ColdValue): LoadRe
   return { status: 'ok', value: expected };
 }
 
-export function adopt(world: World, epochSeen: string, epoch: string, sequence: number): boolean {
+export function adopt(
+  world: World,
+  epochSeen: string,
+  epoch: string,
+  sequence: number,
+  updates: number,
+): boolean {
   const data = world.redis.data;
   if (data.state?.epoch === epoch) return true;
   if ((data.state?.epoch ?? '') !== epochSeen) return false;
@@ -54,8 +60,8 @@ export function adopt(world: World, epochSeen: string, epoch: string, sequence: 
       epoch,
       sequence,
       token: '',
-      updates: 0,
-      claimed: 0,
+      updates,
+      claimed: updates,
       pushed: 0,
       popped: 0,
       poppedAcked: 0,
@@ -66,6 +72,9 @@ export function adopt(world: World, epochSeen: string, epoch: string, sequence: 
       flightUpdates: 0,
       flightOldest: 0,
       flightSince: 0,
+      run: 0,
+      incarnation: '',
+      ended: `${epoch} ${updates} 0`,
     };
     return true;
   }

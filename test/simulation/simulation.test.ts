@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { BUGS, type Bug, FINDINGS, type Finding } from './bugs.ts';
+import { BUGS, type Bug } from './bugs.ts';
 import { runSchedule } from './schedule.ts';
 
 const SCHEDULES = Number(process.env.TEST_SCHEDULES ?? 100_000);
@@ -35,8 +35,8 @@ it('replays a seed to the last step', () => {
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/simulation.md'), 'utf8');
 
-/** The number that the page gives for a bug or a finding. */
-function onPage(name: Bug | Finding): number {
+/** The number that the page gives for a bug. */
+function onPage(name: Bug): number {
   const number = Number(new RegExp(`^\\| \`${name}\` \\| (\\d+) \\|`, 'm').exec(page)?.[1]);
   expect(number, `docs/simulation.md has ${name}`).toBeGreaterThan(0);
   return number;
@@ -50,11 +50,4 @@ it.each(Object.keys(BUGS) as Bug[])('catches the bug %s', { timeout: BUDGET_MS }
   while (what === undefined && seed < promised) what = runSchedule(++seed, options);
   expect(what, `${bug} in ${promised} schedules`).toBeDefined();
   console.log(`${bug}: caught after ${seed} of ${promised} schedules: ${what}`);
-});
-
-it.each(Object.keys(FINDINGS) as Finding[])('knows the finding %s', finding => {
-  const seed = onPage(finding);
-  const how = `npm run simulate -- --schedules 200000 --finding ${finding} finds another seed, if there is one`;
-  expect(runSchedule(seed, { strict: { [finding]: true } }), how).toBeDefined();
-  expect(runSchedule(seed)).toBeUndefined();
 });

@@ -1,8 +1,8 @@
 /** `Store.commit` as steps: the real table of decisions and the real bisecting, between modelled servers. */
 
+import { type Decision, decideStepwise } from '../../src/shared/decision.ts';
 import type { Watermark } from '../../src/shared/watermark.ts';
 import { halves } from '../../src/worker/bisect.ts';
-import { type Decision, decideStepwise } from '../../src/worker/decision.ts';
 import { isRefusal } from '../../src/worker/quarantine.ts';
 import { HALTED, locked, transaction } from './database.ts';
 import {
@@ -84,7 +84,8 @@ function* attempt(
     yield* sql(session, 'record batch, move watermark', () => {
       const draft = use(world, session);
       draft.journal = { token: batch.token, row: { sequence, outcome } };
-      draft.watermark = { sequence, token: batch.token, epoch };
+      draft.watermark = { sequence, token: batch.token, epoch, updates: batch.claimed };
+      draft.doubled += Math.max(0, watermark.updates - (batch.claimed - batch.updates));
     });
     if (!(yield* inFlight(world, batch)) && !world.bugs.ackBeforeCommit) throw STOP;
     return { decision, outcome } as const;

@@ -10,6 +10,9 @@ export interface Batch {
   readonly counters: readonly (Sum & { readonly item: string })[];
   readonly entries: readonly Entry[];
   readonly reclaimed: boolean;
+  readonly updates: number;
+  /** Updates claimed so far, this batch included. */
+  readonly claimed: number;
 }
 
 export function claim(world: World, newToken: string): Batch | undefined {
@@ -42,11 +45,11 @@ export function claim(world: World, newToken: string): Batch | undefined {
 }
 
 function batchInFlight(data: RedisData, reclaimed: boolean): Batch {
-  const { sequence, token, epoch, entryAcked, entryClaimed } = data.state!;
+  const { sequence, token, epoch, entryAcked, entryClaimed, flightUpdates, claimed } = data.state!;
   const counters = [...data.flightCounters].map(([item, sum]) => ({ item, ...sum }));
   counters.sort((a, b) => (a.item < b.item ? -1 : 1));
   const entries = entriesBetween(data, entryAcked, entryClaimed);
-  return { sequence, token, epoch, counters, entries, reclaimed };
+  return { sequence, token, epoch, counters, entries, reclaimed, updates: flightUpdates, claimed };
 }
 
 export function entriesBetween(data: RedisData, from: number, to: number): Entry[] {

@@ -41,6 +41,8 @@ export interface World {
     data: RedisData;
     /** What survives a loss of the tail; undefined in a schedule that loses nothing. */
     replica: RedisData | undefined;
+    /** The server process; another one after each loss. */
+    run: number;
     /** Scripts that may not write over the memory limit are refused. */
     full: boolean;
   };
@@ -64,6 +66,10 @@ export function token(world: World, prefix: string): string {
 export interface Process {
   readonly name: string;
   disconnections: number;
+  /** Grows each time it is killed and started anew. */
+  life: number;
+  /** What a producer was answered last. */
+  seen: { incarnation: string; updates: number };
 }
 
 /** One request to a server, executed there in one piece; or a wait. */

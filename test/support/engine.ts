@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { inject } from 'vitest';
-import { createProducer } from '../../src/producer/producer.ts';
+import { createProducer, type ProducerOptions } from '../../src/producer/producer.ts';
 import { Aligner } from '../../src/shared/align.ts';
 import { systemClock } from '../../src/shared/clock.ts';
 import { type ColdKey, ColdReader } from '../../src/shared/cold-read.ts';
@@ -19,7 +19,7 @@ import { Flight } from '../../src/worker/flight.ts';
 import { Flusher } from '../../src/worker/flush.ts';
 import { WorkerMetrics } from '../../src/worker/metrics.ts';
 import { type Seam, type Step, Store } from '../../src/worker/store.ts';
-import { Worker } from '../../src/worker/worker.ts';
+import { Worker, type WorkerParts } from '../../src/worker/worker.ts';
 import { cleanUp } from './cleanup.ts';
 
 export const definitions = {
@@ -99,7 +99,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
       crashAt = step;
     },
     /** @param through another way to a server than the engine's own, as through a proxy */
-    async producer(through: Partial<Place> = {}) {
+    async producer(through: Partial<Place> = {}, more: Partial<ProducerOptions<typeof definitions>> = {}) {
       const sluice = await createProducer({
         redis: through.redisUrl ?? redisUrl,
         mysql: through.mysqlUrl ?? mysqlUrl,
@@ -107,12 +107,18 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
         namespace: name,
         settings,
         log,
+        ...more,
       });
       closers.push(() => sluice.close());
       return sluice;
     },
-    async worker(more: Partial<Settings> = {}, through: Partial<Place> = {}) {
+    async worker(
+      more: Partial<Settings> = {},
+      through: Partial<Place> = {},
+      parts: Pick<WorkerParts, 'claimDurability' | 'tracing'> = {},
+    ) {
       const worker = await Worker.start({
+        ...parts,
         redis: { url: through.redisUrl ?? redisUrl },
         mysql: { url: through.mysqlUrl ?? mysqlUrl },
         definitions: parseDefinitions(definitions),

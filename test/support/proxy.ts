@@ -5,6 +5,8 @@ import { cleanUp } from './cleanup.ts';
 interface Pair {
   readonly sockets: readonly [Socket, Socket];
   silent: boolean;
+  /** What the client sent last. */
+  last: string;
 }
 
 export type Proxy = Awaited<ReturnType<typeof openProxy>>;
@@ -16,15 +18,20 @@ export async function openProxy(serverUrl: string) {
   const pairs = new Set<Pair>();
   let next: 'open' | 'silent' | 'refused' = 'open';
   let swallowed = 0;
+  let accepted = 0;
 
   const listener = createServer(client => {
     if (next === 'refused') {
       client.destroy();
       return;
     }
-    const pair: Pair = { sockets: [client, connect(server)], silent: next === 'silent' };
+    accepted++;
+    const pair: Pair = { sockets: [client, connect(server)], silent: next === 'silent', last: '' };
     pairs.add(pair);
     const [, upstream] = pair.sockets;
+    client.on('data', data => {
+      pair.last = data.toString('latin1').toLowerCase();
+    });
     const join = (from: Socket, to: Socket) => {
       from.on('data', data => {
         if (pair.silent) swallowed += data.length;
@@ -58,10 +65,20 @@ export async function openProxy(serverUrl: string) {
     get swallowed() {
       return swallowed;
     },
+    /** Connections that were let through. */
+    get accepted() {
+      return accepted;
+    },
     /** Connections pass nothing on any more and stay open; new ones work, or fall silent too. */
     silence(newOnes: 'open' | 'silent' = 'open') {
       next = newOnes;
       for (const pair of pairs) pair.silent = true;
+    },
+    /** As `silence`, for the connections only whose last command was this one; how many there were. */
+    silenceAfter(command: string): number {
+      const found = [...pairs].filter(({ last, silent }) => !silent && last.includes(command));
+      for (const pair of found) pair.silent = true;
+      return found.length;
     },
     /** Connections are closed, new ones too. */
     refuse() {

@@ -5,7 +5,9 @@ import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { startMysql, startRedisTls } from '../../scripts/servers.ts';
 import { createProducer } from '../../src/producer/producer.ts';
+import { openFailed } from '../../src/replay/index.ts';
 import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { Keys } from '../../src/shared/keys.ts';
 import { createLog } from '../../src/shared/log.ts';
 import { migrate } from '../../src/shared/migrate.ts';
 import { Database, type MysqlLocation } from '../../src/shared/mysql.ts';
@@ -48,9 +50,34 @@ async function roundTrip(redis: RedisLocation, mysql: MysqlLocation, namespace =
   expect(await sluice.counter('views').get('k')).toBe(1);
   expect(await sluice.points('loyalty').history('a')).toHaveLength(1);
   expect(await worker.metrics.registry.metrics()).toMatch(/sluice_queue_depth\{state="failed"\} 0/);
+  await operate(redis, mysql, namespace);
   expect((await worker.readiness()).ready).toBe(true);
   await sluice.close();
   expect(await worker.stop()).toBe(true);
+}
+
+/** Replays, edits and drops what is in quarantine. */
+async function operate(redis: RedisLocation, mysql: MysqlLocation, namespace: string): Promise<void> {
+  const database = new Database(mysql, limits);
+  for (const key of ['replayed', 'edited', 'dropped']) {
+    const partition = new Keys(namespace, settings.partitions).partitionOf(key);
+    await database.query(
+      `INSERT INTO sluice_quarantine (partition_id, sequence, kind, name, item_key, amount, error_code, payload, created_at)
+       VALUES (?, 1, 'counter', 'views', ?, 2, 'X', '{"updates":1}', UTC_TIMESTAMP(3))`,
+      [partition, Buffer.from(key)],
+    );
+  }
+  const failed = await openFailed({ redis, mysql, definitions, settings, namespace });
+  const author = { operator: 'olga', reason: 'a test' };
+  const outcomes = [
+    await failed.replay({ key: 'replayed' }, author),
+    await failed.edit({ key: 'edited' }, { amount: 3 }, author),
+    await failed.drop({ key: 'dropped' }, author),
+  ].map(report => report.updates);
+  expect(outcomes).toEqual([{ replayed: 1 }, { edited: 1 }, { dropped: 1 }]);
+  expect(await failed.operations()).toHaveLength(3);
+  await failed.close();
+  await database.close();
 }
 
 it('speaks TLS to both, and refuses certificates that it cannot verify', async () => {

@@ -1,6 +1,7 @@
 // A server goes away and comes back: producers and workers go on by themselves, nothing is lost or counted twice.
 
 import { expect, it } from 'vitest';
+import { openQueue } from '../../src/shared/queue.ts';
 import { openEngine, until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 
@@ -49,6 +50,27 @@ it('MySQL away: counters go on, the breaker opens, no attempt is used up; on ret
   const metrics = await worker.metrics.registry.metrics();
   expect(metrics).toMatch(/sluice_queue_depth\{state="failed"\} 0/);
   expect(await breaker()).toBe(0);
+});
+
+it('MySQL away with no flush job left: the sweep closes the breaker when it is back', async () => {
+  const { mysql, place } = await ownServers();
+  const engine = await openEngine({ stuckAfterMs: 300, flushIntervalMs: 50, leaseMs: 200 }, place);
+  const sluice = await engine.producer();
+  const worker = await engine.worker();
+  await (await sluice.counter('views').increment('k')).persisted();
+  mysql.kill('SIGKILL');
+  const receipt = await sluice.counter('views').increment('k');
+  await until(
+    async () => (await worker.metrics.breakerOpen.get()).values[0]!.value === 1,
+    'the breaker to open',
+  );
+  // The wake-up is lost, and no other update comes.
+  const queue = openQueue(engine.redis, engine.keys);
+  await queue.obliterate({ force: true });
+  await queue.close();
+  await mysql.restart();
+  await receipt.persisted();
+  expect(await total(engine)).toBe(2);
 });
 
 it('Redis killed and restarted: calls fail inside their time with a retryable error, then everything goes on', async () => {

@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import { Cluster, Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { startMysql, startRedis, startRedisCluster, startRedisTls } from '../../scripts/servers.ts';
+import {
+  isCopying,
+  startMysql,
+  startRedis,
+  startRedisCluster,
+  startRedisSentinel,
+  startRedisTls,
+} from '../../scripts/servers.ts';
 
 let directory: string;
 let cleanups: (() => unknown)[];
@@ -42,6 +49,41 @@ test('a cluster forms and every master takes writes', async () => {
   expect(cluster.url).toMatch(/^redis\+cluster:\/\/127\.0\.0\.1:\d+,127\.0\.0\.1:\d+,127\.0\.0\.1:\d+$/);
   expect(sizes.every(size => size > 0)).toBe(true);
   expect(sizes.reduce((sum, size) => sum + size)).toBe(60);
+});
+
+test('in a cluster with replicas one takes over from a master that is killed', async () => {
+  const options = { flavour: 'redis8', directory, replicas: 1, nodeTimeoutMs: 1000 } as const;
+  const cluster = stopAfterwards(await startRedisCluster(options));
+  expect(cluster.nodes).toHaveLength(6);
+  const seeds = cluster.nodes.map(node => ({ host: '127.0.0.1', port: node.port }));
+  const client = disconnectAfterwards(new Cluster(seeds));
+  await Promise.all(Array.from({ length: 60 }, (_, index) => client.set(`key${index}`, index)));
+  const [victim, , , replica] = cluster.nodes.map(node => disconnectAfterwards(new Redis(node.url)));
+  victim!.on('error', () => {});
+  const written = await victim!.dbsize();
+  await expect.poll(() => replica!.dbsize(), { timeout: 20_000 }).toBe(written);
+  cluster.nodes[0]!.kill('SIGKILL');
+  await expect.poll(() => replica!.info('replication'), { timeout: 20_000 }).toContain('role:master');
+  await cluster.nodes[0]!.restart();
+  await expect.poll(() => isCopying(cluster.nodes[0]!), { timeout: 20_000 }).toBe(true);
+  const values = Array.from({ length: 60 }, (_, index) => client.get(`key${index}`));
+  expect(await Promise.all(values)).toEqual(Array.from({ length: 60 }, (_, index) => String(index)));
+});
+
+test('Sentinels promote a replica when the primary is killed, and it comes back as a replica', async () => {
+  const redis = stopAfterwards(await startRedisSentinel({ flavour: 'redis8', directory }));
+  const sentinels = redis.sentinels.map(({ port }) => ({ host: '127.0.0.1', port }));
+  const client = disconnectAfterwards(new Redis({ sentinels, name: 'primary' }));
+  client.on('error', () => {});
+  await client.set('points', 42);
+  expect(await client.wait(2, 5000)).toBe(2);
+  const [primary] = redis.nodes;
+  expect(await redis.primaryPort()).toBe(primary!.port);
+  primary!.kill('SIGKILL');
+  await expect.poll(redis.primaryPort, { timeout: 20_000 }).not.toBe(primary!.port);
+  expect(await client.get('points')).toBe('42');
+  await primary!.restart();
+  await expect.poll(() => isCopying(primary!), { timeout: 20_000 }).toBe(true);
 });
 
 test('Redis with TLS is reached with its CA and refused without', async () => {

@@ -20,13 +20,20 @@ const env: Environment = {
   MYSQL_URL: 'mysql://root@127.0.0.1:1/app',
   SLUICE_CONFIG: file('sluice.config.json', '{"counters":{"page_views":{}}}'),
 };
-const commands = ['worker', 'migrate', 'ingest', 'status', 'verify', 'drain'];
+const commands = ['worker', 'migrate', 'ingest', 'health', 'status', 'verify', 'recover', 'drain', 'failed'];
+const subcommands = ['list', 'show', 'export', 'replay', 'drop', 'audit'];
 
 describe.concurrent('--help', () => {
   it.each(commands)('of %s has an example and needs no environment', async command => {
     const { code, stdout, stderr } = await sluice([command, '--help'], {});
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(new RegExp(`\\nExample:\\n  .*sluice ${command}`));
+  });
+
+  it.each(subcommands)('of failed %s has an example and needs no environment', async command => {
+    const { code, stdout, stderr } = await sluice(['failed', command, '--help'], {});
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(new RegExp(`\\nExample:\\n  sluice failed ${command}`));
   });
 
   it('lists every command, with an example', async () => {
@@ -45,7 +52,39 @@ describe.concurrent('exit code 2', () => {
     ['a missing argument', ['ingest'], {}, /missing required argument 'file'/],
     ['a timeout that is no number', ['drain', '--timeout', 'soon'], {}, /--timeout must be a number/],
     ['an empty timeout', ['drain', '--timeout', ''], {}, /--timeout must be a number/],
+    ['a partition that is none', ['recover', '--partition', '16'], {}, /--partition must be/],
+    ['a choice that is none', ['recover', '--counters', 'both'], {}, /--counters must be discard or apply/],
+    ['a reason for nothing', ['recover', '--reason', 'x'], {}, /give --yes too/],
     ['a run name with a colon', ['ingest', '--run', 'a:b', '-'], {}, /--run must be/],
+    ['no subcommand of failed', ['failed'], {}, /Usage: sluice failed/],
+    ['a replay of nothing', ['failed', 'replay'], {}, /Nothing is selected: .*--all/],
+    ['a replay of all and some', ['failed', 'replay', '--all', '3'], {}, /--all goes with no other filter/],
+    ['a resume with a filter', ['failed', 'replay', '--resume', '1', '--key', 'x'], {}, /leave them out/],
+    ['a resume with an edit', ['failed', 'replay', '--resume', '1', '--edit', '{}'], {}, /leave --edit out/],
+    ['a drop without a reason', ['failed', 'drop', '3'], {}, /A drop needs a reason/],
+    ['an edit that is no JSON', ['failed', 'replay', '3', '--edit', 'amount=5'], {}, /--edit must be JSON/],
+    [
+      'an edit of nothing',
+      ['failed', 'replay', '3', '--edit', '{}'],
+      {},
+      /A change is an object with amount/,
+    ],
+    [
+      'an edit of the account',
+      ['failed', 'replay', '3', '--edit', '{"account":"5"}'],
+      {},
+      /it has "account"/,
+    ],
+    ['a dry resume', ['failed', 'replay', '--resume', '1', '--dry-run'], {}, /leave --resume out/],
+    ['a rate of nothing', ['failed', 'replay', '--all', '--rate', '0'], {}, /--rate must be/],
+    ['an update that is no number', ['failed', 'show', 'x'], {}, /An update must be a whole number, not "x"/],
+    ['a batch without its partition', ['failed', 'list', '--batch', '3'], {}, /without its partition/],
+    [
+      'a time without a zone',
+      ['failed', 'list', '--from', '2026-01-01'],
+      {},
+      /from: must be a time with a zone/,
+    ],
     ['an input that is not there', ['ingest', join(folder, 'none')], {}, /none cannot be read/],
     ['an input that is a folder', ['ingest', folder], {}, /cannot be read/],
     [
@@ -73,6 +112,7 @@ describe.concurrent('exit code 2', () => {
       /leaseMs must be more than twice/,
     ],
     ['a port out of range', ['worker'], { SLUICE_HTTP_PORT: '65536' }, /SLUICE_HTTP_PORT must be/],
+    ['a port that nobody can know', ['health'], { SLUICE_HTTP_PORT: '0' }, /the worker took any free port/],
     ['an unknown log level', ['worker'], { SLUICE_LOG_LEVEL: 'loud' }, /SLUICE_LOG_LEVEL must be one of/],
     ['a namespace with a brace', ['status'], { SLUICE_NAMESPACE: 'a}b' }, /SLUICE_NAMESPACE must/],
     ['no Redis', ['status'], { REDIS_URL: '' }, /REDIS_URL is not set/],
@@ -111,11 +151,14 @@ describe.concurrent('exit code 2', () => {
 });
 
 describe.concurrent('exit code 3', () => {
-  it.each(['worker', 'ingest', 'status', 'verify', 'drain'])('where %s cannot reach Redis', async command => {
-    const { code, stderr } = await sluice(command === 'ingest' ? ['ingest', '-'] : [command], env);
-    expect(code).toBe(3);
-    expect(stderr).toMatch(/^sluice: REDIS_UNAVAILABLE: Redis at 127\.0\.0\.1:1 /m);
-  });
+  it.each(['worker', 'ingest', 'status', 'verify', 'recover', 'drain'])(
+    'where %s cannot reach Redis',
+    async command => {
+      const { code, stderr } = await sluice(command === 'ingest' ? ['ingest', '-'] : [command], env);
+      expect(code).toBe(3);
+      expect(stderr).toMatch(/^sluice: REDIS_UNAVAILABLE: Redis at 127\.0\.0\.1:1 /m);
+    },
+  );
 
   it('where migrate cannot reach MySQL, and needs no Redis', async () => {
     const { code, stdout, stderr } = await sluice(['migrate'], { MYSQL_URL: env.MYSQL_URL! });

@@ -1,6 +1,9 @@
 // The environment: what is read, what is overridden, what is refused, and that secrets stay out of what is said.
 
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { readConfig, variables } from '../../src/shared/config.ts';
 import { ConfigurationError } from '../../src/shared/errors.ts';
 import { Database } from '../../src/shared/mysql.ts';
@@ -70,6 +73,32 @@ describe('variables', () => {
     redis.disconnect();
   });
 
+  it('name files that hold a password, up to its line end', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, 'secret');
+    writeFileSync(path, ' hidden@/% \n');
+    const config = readConfig({ ...servers, REDIS_PASSWORD_FILE: path, MYSQL_PASSWORD_FILE: path });
+    expect(config.redis.password).toBe(' hidden@/% ');
+    expect(config.mysql.password).toBe(' hidden@/% ');
+    for (const server of ['REDIS', 'MYSQL']) {
+      const read = (environment: Record<string, string>) => {
+        const wrong = readConfig({ ...servers, ...environment });
+        return server === 'REDIS' ? wrong.redis : wrong.mysql;
+      };
+      const name = `${server}_PASSWORD_FILE`;
+      const both = refusal(() => read({ [name]: path, [`${server}_PASSWORD`]: 'hidden' }));
+      expect(both).toContain(`${name} are both set`);
+      expect(both).not.toContain('hidden');
+      expect(refusal(() => read({ [name]: '/nowhere' }))).toContain(
+        `${name} names a file that cannot be read`,
+      );
+      expect(refusal(() => read({ [name]: folder }))).toContain(
+        `${name} names something that cannot be read`,
+      );
+    }
+  });
+
   it('of the set-up scripts are let through', () => {
     expect(() => readConfig({ SLUICE_CACHE: '/c', SLUICE_SETUP_NO_SERVERS: '1' })).not.toThrow();
   });
@@ -89,7 +118,7 @@ describe('variables', () => {
   });
 
   it.each([
-    [{ MYSQL_TLS: 'yes' }, /MYSQL_TLS must be 1 or 0/],
+    [{ MYSQL_TLS: 'yes' }, /MYSQL_TLS must be 1, 0 or rds/],
     [{ MYSQL_CA: '/nowhere/ca.pem' }, /MYSQL_CA names a file that cannot be read/],
     [{ MYSQL_URL: '' }, /MYSQL_URL is not set; it must be/],
   ])('%j is refused where MySQL is asked for', (environment, message) => {

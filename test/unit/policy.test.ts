@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import type { Accepted, Mark, Waiting } from '../../src/producer/apply.ts';
 import { groupUpdates, parseReply } from '../../src/producer/micro-batch.ts';
 import { parseDefinitions } from '../../src/shared/definitions.ts';
-import { classifyDatabaseError, quoteIdentifier } from '../../src/shared/mysql.ts';
+import { quoteIdentifier } from '../../src/shared/mysql.ts';
+import { classifyDatabaseError } from '../../src/shared/mysql-errors.ts';
 import { parseRecord } from '../../src/shared/record.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
 import { checkUpdate } from '../../src/shared/update.ts';
@@ -26,6 +27,7 @@ describe('grouping', () => {
         const results = new Map<number, Accepted>();
         const waiting: Waiting[] = updates.map((input, at) => ({
           update: checkUpdate({ counter: 'views', ...input }, definitions),
+          durability: 'memory',
           until: 0,
           settle: result => results.set(at, result as Accepted),
         }));
@@ -51,6 +53,7 @@ describe('grouping', () => {
   it('does not sum what could leave the safe range', () => {
     const waiting = [Number.MAX_SAFE_INTEGER, 1].map(by => ({
       update: checkUpdate({ counter: 'views', key: 'k', by }, definitions),
+      durability: 'memory' as const,
       until: 0,
       settle: () => {},
     }));
@@ -58,7 +61,7 @@ describe('grouping', () => {
   });
 
   it('reads a reply', () => {
-    expect(parseReply('ok 1700000000000 epoch 1 12 7 0 3 5 - d9')).toEqual({
+    expect(parseReply('ok 1700000000000 epoch 1 12 7 0 3 incarnation 40 2 5 - d9')).toEqual({
       status: 'ok',
       time: 1_700_000_000_000,
       epoch: 'epoch',
@@ -67,6 +70,9 @@ describe('grouping', () => {
       entries: 7,
       quarantined: 0,
       sequence: 3,
+      incarnation: 'incarnation',
+      updates: 40,
+      lost: 2,
       results: ['5', '-', 'd9'],
     });
   });

@@ -13,10 +13,11 @@ const allowed: Record<string, string[]> = {
   producer: ['producer', 'shared'],
   worker: ['worker', 'shared'],
   shared: ['shared'],
-  cli: ['cli', 'producer', 'worker', 'shared'],
+  replay: ['replay', 'producer', 'worker', 'shared'],
+  cli: ['cli', 'replay', 'producer', 'worker', 'shared'],
 };
 
-it('imports go producer -> shared <- worker; only the command line composes', () => {
+it('imports go producer -> shared <- worker; only replay and the command line compose', () => {
   for (const { name, text } of files) {
     const folder = name.split('/')[0]!;
     for (const [, path] of text.matchAll(/from '(\.[^']+)'/g)) {

@@ -2,8 +2,10 @@
  * What to do with a batch, given the watermark: the table of the design, as one pure function. The journal and
  * Redis are asked only where the sequence numbers alone do not decide.
  */
-import type { Watermark } from '../shared/watermark.ts';
-import type { Batch } from './batch.ts';
+import type { Watermark } from './watermark.ts';
+
+/** What is compared of a batch. */
+type Claimed = { readonly sequence: number; readonly token: string };
 
 export type Decision =
   /** The next batch: write it. */
@@ -33,7 +35,7 @@ export type Question = keyof Evidence;
 
 /** The table, one question at a time, so that whoever asks may be slow, or a simulation. */
 export function* decideStepwise(
-  batch: Pick<Batch, 'sequence' | 'token'>,
+  batch: Claimed,
   watermark: Pick<Watermark, 'sequence' | 'token'>,
 ): Generator<Question, Decision, boolean | number | undefined> {
   if (batch.sequence === watermark.sequence + 1) return 'apply';
@@ -45,7 +47,7 @@ export function* decideStepwise(
 }
 
 export async function decide(
-  batch: Pick<Batch, 'sequence' | 'token'>,
+  batch: Claimed,
   watermark: Pick<Watermark, 'sequence' | 'token'>,
   evidence: Evidence,
 ): Promise<Decision> {

@@ -1,0 +1,60 @@
+# One image for every `sluice` command: docker run IMAGE migrate, docker run IMAGE status. Without one it is a worker.
+# docs/container.md says how to run it.
+
+FROM node:24-bookworm-slim AS build
+WORKDIR /build
+# The dependencies first, so that a change of the code leaves them in the builder's cache.
+COPY package.json package-lock.json .npmrc ./
+COPY scripts/lib.sh scripts/setup.sh scripts/build.sh scripts/
+RUN bash scripts/setup.sh sluice
+COPY tsconfig.json tsconfig.build.json ./
+COPY src src
+RUN bash scripts/build.sh
+
+FROM node:24-bookworm-slim AS dependencies
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev --ignore-scripts
+# The bill of materials, of what is installed. (npm's own --omit=dev leaves out what a development tool needs as well.)
+RUN npm pkg delete devDependencies && npm sbom --sbom-format cyclonedx >sbom.cdx.json
+
+# The example service (examples/api), for docker-compose: built where it is asked for, `docker build --target example-api`.
+FROM node:24-bookworm-slim AS example-api
+WORKDIR /app
+COPY --from=dependencies /build/node_modules node_modules
+COPY --from=build /build/dist dist
+COPY package.json ./
+WORKDIR /app/examples/api
+COPY examples/api/package.json examples/api/package-lock.json examples/api/.npmrc ./
+RUN npm ci --omit=dev --ignore-scripts
+COPY examples/api/sluice.config.json ./
+COPY examples/api/src src
+ENV NODE_ENV=production HOST=0.0.0.0
+USER node
+EXPOSE 3000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:3000/health').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "src/main.ts"]
+
+FROM node:24-bookworm-slim
+LABEL org.opencontainers.image.title="sluice" \
+  org.opencontainers.image.description="A write-behind engine for counters and points: Redis in front, MySQL exactly once in effect" \
+  org.opencontainers.image.licenses="MIT"
+ENV NODE_ENV=production \
+  SLUICE_CONFIG=/etc/sluice/sluice.config.json \
+  SLUICE_HTTP_HOST=0.0.0.0
+WORKDIR /app
+COPY --from=dependencies /build/node_modules node_modules
+COPY --from=dependencies /build/sbom.cdx.json ./
+COPY package.json LICENSE config.schema.json ./
+COPY --from=build /build/dist dist
+# It writes no file, so that the root file system can be read-only and nothing of it is the user's.
+USER node
+EXPOSE 9464
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["node", "/app/dist/cli/main.js", "health"]
+# node itself, not npm or a shell: it gets the signals, and its exit code is the container's.
+ENTRYPOINT ["node", "/app/dist/cli/main.js"]
+CMD ["worker"]

@@ -1,0 +1,130 @@
+/** What wakes somebody up. docs/operating.md says what to do about each. */
+import { Duration, Stack } from 'aws-cdk-lib';
+import {
+  Alarm,
+  ComparisonOperator,
+  type IMetric,
+  MathExpression,
+  Metric,
+  Stats,
+  TreatMissingData,
+} from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Key } from 'aws-cdk-lib/aws-kms';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import { Construct } from 'constructs';
+import type { Figures } from './figures.ts';
+import type { Options } from './options.ts';
+import type { Redis } from './redis.ts';
+
+interface Rule {
+  readonly description: string;
+  readonly metric: IMetric;
+  readonly threshold: number;
+  readonly below?: boolean;
+  readonly minutes?: number;
+  readonly missing?: TreatMissingData;
+}
+
+export class Alarms extends Construct {
+  readonly topic: Topic;
+  /** By which a deployment is rolled back. */
+  readonly flushLag: Alarm;
+
+  constructor(scope: Construct, id: string, figures: Figures, redis: Redis, options: Options) {
+    super(scope, id);
+    this.topic = this.#openTopic(options);
+    this.flushLag = this.#alarm('FlushLag', {
+      description: 'An update waits for MySQL since more than half a minute, for five minutes',
+      metric: figures.lag(),
+      threshold: 30,
+    });
+    this.#alarm('Quarantined', {
+      description: 'MySQL refused updates for their own sake: sluice failed list',
+      metric: figures.quarantined(),
+      threshold: 1,
+      minutes: 1,
+    });
+    this.#alarm('MysqlAway', {
+      description:
+        'A worker leaves MySQL alone since five minutes, because it does not answer or take writes',
+      metric: figures.breaker(),
+      threshold: 1,
+    });
+    this.#alarm('NoWorkers', {
+      description: 'No worker runs: updates are accepted, and wait in Redis',
+      metric: figures.workerLines(),
+      threshold: 1,
+      below: true,
+      minutes: 3,
+      missing: TreatMissingData.BREACHING,
+    });
+    this.#alarm('LagUnknown', {
+      description: 'No worker could ask Redis for the lag: Redis is away, or there is no worker',
+      metric: figures.lagLines(),
+      threshold: 1,
+      below: true,
+      missing: TreatMissingData.BREACHING,
+    });
+    this.#alarm('RedisCpu', {
+      description: 'Redis runs on one core, and that is busy: a larger node, or a Cluster',
+      metric: largest(redis, 'EngineCPUUtilization'),
+      threshold: 70,
+    });
+    this.#alarm('RedisMemory', {
+      description: 'Redis fills up; from 90 % of maxmemory on, updates are refused',
+      metric: largest(redis, 'DatabaseMemoryUsagePercentage'),
+      threshold: 80,
+    });
+    this.#alarm('RedisConnections', {
+      description: 'Many connections to Redis: look for a service that opens one for each request',
+      metric: largest(redis, 'CurrConnections'),
+      threshold: 5000,
+    });
+  }
+
+  #openTopic({ alarmEmail }: Options): Topic {
+    // CloudWatch may not use the key that AWS manages for SNS.
+    const masterKey = new Key(this, 'Key', { enableKeyRotation: true, description: 'Sluice: alarms' });
+    masterKey.grantEncryptDecrypt(new ServicePrincipal('cloudwatch.amazonaws.com'));
+    const topic = new Topic(this, 'Topic', { masterKey, enforceSSL: true });
+    if (alarmEmail) topic.addSubscription(new EmailSubscription(alarmEmail));
+    return topic;
+  }
+
+  #alarm(id: string, rule: Rule): Alarm {
+    const minutes = rule.minutes ?? 5;
+    const alarm = new Alarm(this, id, {
+      alarmName: `${Stack.of(this).stackName}-${id}`,
+      alarmDescription: rule.description,
+      metric: rule.metric,
+      threshold: rule.threshold,
+      comparisonOperator: rule.below
+        ? ComparisonOperator.LESS_THAN_THRESHOLD
+        : ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+      evaluationPeriods: minutes,
+      treatMissingData: rule.missing ?? TreatMissingData.MISSING,
+    });
+    const action = new SnsAction(this.topic);
+    alarm.addAlarmAction(action);
+    alarm.addOkAction(action);
+    return alarm;
+  }
+}
+
+/** Of all nodes: after a failover the primary is another one. */
+function largest(redis: Redis, metricName: string): MathExpression {
+  const period = Duration.minutes(1);
+  const metric = (CacheClusterId: string) =>
+    new Metric({
+      namespace: 'AWS/ElastiCache',
+      metricName,
+      dimensionsMap: { CacheClusterId },
+      statistic: Stats.MAXIMUM,
+      period,
+    });
+  const usingMetrics = Object.fromEntries(redis.nodes.map((node, index) => [`node${index}`, metric(node)]));
+  return new MathExpression({ expression: 'MAX(METRICS())', usingMetrics, period });
+}

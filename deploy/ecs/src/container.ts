@@ -1,0 +1,129 @@
+/** What every task of Sluice has in common: its image, its environment, and what a container may not do. */
+import { Duration, Stack, Validations } from 'aws-cdk-lib';
+import { Repository } from 'aws-cdk-lib/aws-ecr';
+import { Platform } from 'aws-cdk-lib/aws-ecr-assets';
+import {
+  Capability,
+  type ContainerDefinition,
+  ContainerImage,
+  CpuArchitecture,
+  FargateTaskDefinition,
+  type HealthCheck,
+  LinuxParameters,
+  LogDriver,
+  OperatingSystemFamily,
+  Secret,
+} from 'aws-cdk-lib/aws-ecs';
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
+import type { Construct } from 'constructs';
+import type { Mysql } from './mysql.ts';
+import { METRICS_PORT } from './network.ts';
+import type { Options } from './options.ts';
+import type { Redis } from './redis.ts';
+
+/** Longest wait of a worker for the batch at hand after SIGTERM: the engine's own default, said outright. */
+export const SHUTDOWN_DEADLINE_MS = 20_000;
+/** After which ECS kills. Above the deadline and the farewells behind it. */
+export const STOP_TIMEOUT = Duration.seconds(30);
+
+export interface TaskParts {
+  readonly options: Options;
+  readonly image: ContainerImage;
+  readonly logGroup: ILogGroup;
+  readonly mysql: Mysql;
+  /** The user of MySQL as whom it logs in. */
+  readonly user: string;
+  /** Left out where the command needs no Redis. */
+  readonly redis?: Redis;
+  readonly command: string;
+  readonly cpu: number;
+  readonly memory: number;
+  readonly environment?: Record<string, string>;
+  readonly healthCheck?: HealthCheck;
+}
+
+/** An address in ECR: who pulls from there needs a right to, which the CDK gives for a repository that it knows. */
+const ECR = /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com\/([^:@]+)[:@](.+)$/;
+
+export function sluiceImage(scope: Construct, image: Options['image']): ContainerImage {
+  if ('folder' in image) return ContainerImage.fromAsset(image.folder, { platform: Platform.LINUX_AMD64 });
+  const [, account, region, name, version] = ECR.exec(image.address) ?? [];
+  if (!account || !name) return ContainerImage.fromRegistry(image.address);
+  const repositoryArn = `arn:${Stack.of(scope).partition}:ecr:${region}:${account}:repository/${name}`;
+  const repository = Repository.fromRepositoryAttributes(scope, 'Image', {
+    repositoryArn,
+    repositoryName: name,
+  });
+  return ContainerImage.fromEcrRepository(repository, version);
+}
+
+/** A task definition with one container that runs `sluice COMMAND`. */
+export function sluiceTask(scope: Construct, id: string, parts: TaskParts): FargateTaskDefinition {
+  const { options, mysql, redis, user } = parts;
+  const task = new FargateTaskDefinition(scope, id, {
+    cpu: parts.cpu,
+    memoryLimitMiB: parts.memory,
+    runtimePlatform: {
+      cpuArchitecture: CpuArchitecture.X86_64,
+      operatingSystemFamily: OperatingSystemFamily.LINUX,
+    },
+  });
+  confined(task, {
+    image: parts.image,
+    command: [parts.command],
+    user: 'node',
+    logGroup: parts.logGroup,
+    streamPrefix: parts.command,
+    environment: {
+      MYSQL_URL: mysql.url(user),
+      MYSQL_IAM_AUTH: '1',
+      AWS_REGION: Stack.of(scope).region,
+      SLUICE_NAMESPACE: options.namespace,
+      SLUICE_PARTITIONS: String(options.partitions),
+      // The metrics port: the image would listen on every address.
+      SLUICE_HTTP_HOST: options.scrapeFrom ? '0.0.0.0' : '127.0.0.1',
+      SLUICE_HTTP_PORT: String(METRICS_PORT),
+      ...(redis ? { REDIS_URL: redis.url } : {}),
+      ...parts.environment,
+    },
+    secrets: redis ? { REDIS_PASSWORD: Secret.fromSecretsManager(redis.password) } : {},
+    ...(parts.healthCheck ? { healthCheck: parts.healthCheck } : {}),
+  });
+  mysql.allowLogin(task.taskRole, user);
+  return task;
+}
+
+interface Confined {
+  readonly image: ContainerImage;
+  readonly command: string[];
+  readonly user: string;
+  readonly logGroup: ILogGroup;
+  readonly streamPrefix: string;
+  readonly environment: Record<string, string>;
+  readonly secrets: Record<string, Secret>;
+  readonly healthCheck?: HealthCheck;
+}
+
+/** The one container of a task: no root, no writing to its file system, an init process, an end that is waited for. */
+export function confined(task: FargateTaskDefinition, parts: Confined): ContainerDefinition {
+  const { logGroup, streamPrefix, ...given } = parts;
+  const linuxParameters = new LinuxParameters(task, 'Linux', { initProcessEnabled: true });
+  linuxParameters.dropCapabilities(Capability.ALL);
+  const container = task.addContainer('sluice', {
+    ...given,
+    readonlyRootFilesystem: true,
+    linuxParameters,
+    stopTimeout: STOP_TIMEOUT,
+    logging: LogDriver.awsLogs({ logGroup, streamPrefix }),
+  });
+  Validations.of(task).acknowledge({
+    id: 'AwsSolutions-ECS2',
+    reason: 'The environment holds places and settings; what is secret comes from Secrets Manager.',
+  });
+  Validations.of(task.obtainExecutionRole()).acknowledge({
+    id: 'AwsSolutions-IAM5[Resource::*]',
+    reason:
+      'ecr:GetAuthorizationToken is given for the account or not at all; pulling is allowed for the one repository.',
+  });
+  return container;
+}

@@ -1,0 +1,73 @@
+/** The figures that workers write among their logs (`SLUICE_EMF`), as metrics of CloudWatch. */
+import { Duration } from 'aws-cdk-lib';
+import { MathExpression, Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
+
+/** Lines of each worker in a minute. */
+const LINES = 6;
+const MINUTE = Duration.minutes(1);
+
+export class Figures {
+  readonly #namespace: string;
+
+  constructor(namespace: string) {
+    this.#namespace = namespace;
+  }
+
+  /** Age of the oldest update that is not in MySQL, seconds. Every worker says the same: the maximum is the figure. */
+  lag(): Metric {
+    return this.#figure('FlushLagSeconds', Stats.MAXIMUM);
+  }
+
+  pending(): Metric {
+    return this.#figure('PendingUpdates', Stats.MAXIMUM);
+  }
+
+  quarantined(): Metric {
+    return this.#figure('Quarantined', Stats.MAXIMUM);
+  }
+
+  /** 1 while a worker leaves MySQL alone after an outage. */
+  breaker(): Metric {
+    return this.#figure('BreakerOpen', Stats.MAXIMUM);
+  }
+
+  /** Lines that workers wrote: six a minute each. */
+  workerLines(): Metric {
+    return this.#figure('Workers', Stats.SAMPLE_COUNT);
+  }
+
+  /** Lines that say the lag: none while Redis does not answer. */
+  lagLines(): Metric {
+    return this.#figure('FlushLagSeconds', Stats.SAMPLE_COUNT);
+  }
+
+  /** The lag, but nothing while MySQL is away: more workers would not help, and would all come at its return. */
+  lagUnlessAway(): MathExpression {
+    return this.#math('IF(breaker > 0, 0, lag)', { breaker: this.breaker(), lag: this.lag() });
+  }
+
+  backlogPerWorker(): MathExpression {
+    return this.#math(`IF(breaker > 0, 0, pending / (lines / ${LINES}))`, {
+      breaker: this.breaker(),
+      pending: this.pending(),
+      lines: this.workerLines(),
+    });
+  }
+
+  /** 1 while one worker less would do. Where a figure is missing there is no value at all, so nothing is scaled in. */
+  idle(lagBelow: number, backlogBelow: number): MathExpression {
+    return this.#math(
+      `IF(breaker < 1 AND lag < ${lagBelow} AND pending / (lines / ${LINES}) < ${backlogBelow}, 1, 0)`,
+      { breaker: this.breaker(), lag: this.lag(), pending: this.pending(), lines: this.workerLines() },
+    );
+  }
+
+  #figure(metricName: string, statistic: string): Metric {
+    const dimensionsMap = { Namespace: this.#namespace };
+    return new Metric({ namespace: 'Sluice', metricName, dimensionsMap, statistic, period: MINUTE });
+  }
+
+  #math(expression: string, usingMetrics: Record<string, Metric>): MathExpression {
+    return new MathExpression({ expression, usingMetrics, period: MINUTE });
+  }
+}

@@ -1,0 +1,155 @@
+/** What a deployment is told: context values of the CDK (`-c name=value`), checked before anything is made of them. */
+import type { Node } from 'constructs';
+
+/** What a size buys. README.md says what each costs and what load it is meant for. */
+export const sizes = {
+  small: {
+    redisNode: 'cache.t4g.small',
+    redisReplicas: 1,
+    mysqlClass: 't4g.medium',
+    mysqlMultiAz: true,
+    workerCpu: 512,
+    workerMemory: 1024,
+    natGateways: 1,
+  },
+  medium: {
+    redisNode: 'cache.m7g.large',
+    redisReplicas: 1,
+    mysqlClass: 'm7g.large',
+    mysqlMultiAz: true,
+    workerCpu: 1024,
+    workerMemory: 2048,
+    natGateways: 2,
+  },
+  large: {
+    redisNode: 'cache.r7g.xlarge',
+    redisReplicas: 2,
+    mysqlClass: 'r7g.2xlarge',
+    mysqlMultiAz: true,
+    workerCpu: 2048,
+    workerMemory: 4096,
+    natGateways: 3,
+  },
+} as const;
+
+/** An existing network, named outright so that the synthesis asks nobody. */
+export interface ExistingNetwork {
+  readonly vpcId: string;
+  readonly availabilityZones: string[];
+  readonly privateSubnetIds: string[];
+}
+
+export interface Options {
+  readonly size: (typeof sizes)[keyof typeof sizes];
+  /** Sluice's image with the definitions in it: its address, or a folder with the Dockerfile that makes it. */
+  readonly image: { readonly address: string } | { readonly folder: string };
+  /** Of the migration, which comes before the workers' where the format changes. */
+  readonly migrateImage: Options['image'];
+  readonly network: ExistingNetwork | undefined;
+  readonly redisEngine: 'valkey' | 'redis';
+  readonly namespace: string;
+  readonly partitions: number;
+  readonly minWorkers: number;
+  readonly maxWorkers: number;
+  readonly logRetentionDays: number;
+  readonly alarmEmail: string | undefined;
+  /** Security group of the Prometheus that may read the metrics port; without it nobody may. */
+  readonly scrapeFrom: string | undefined;
+}
+
+const known = [
+  'size',
+  'image',
+  'imageFolder',
+  'migrateImage',
+  'vpcId',
+  'availabilityZones',
+  'privateSubnetIds',
+  'redisEngine',
+  'namespace',
+  'partitions',
+  'minWorkers',
+  'maxWorkers',
+  'logRetentionDays',
+  'alarmEmail',
+  'scrapeFrom',
+] as const;
+type Name = (typeof known)[number];
+
+/** Of the worker; a process flushes so many partitions at a time. */
+const CONCURRENCY = 4;
+/** Those that CloudWatch Logs takes. */
+const RETENTIONS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653];
+
+/** @throws Error that names the wrong value */
+export function readOptions(node: Node): Options {
+  for (const name of Object.keys(node.getAllContext())) {
+    // Names with a colon or a slash are flags of the CDK itself.
+    if (!/[:/]/.test(name) && !(known as readonly string[]).includes(name))
+      throw new Error(`"${name}" is not an option; there are: ${known.join(', ')}`);
+  }
+  const text = (name: Name): string | undefined => {
+    const value: unknown = node.tryGetContext(name);
+    return value === undefined || value === '' ? undefined : String(value);
+  };
+  const oneOf = <Choice extends string>(name: Name, choices: readonly Choice[], preset: Choice): Choice => {
+    const value = text(name) ?? preset;
+    const choice = choices.find(candidate => candidate === value);
+    if (choice === undefined) throw new Error(`"${name}" must be one of ${choices.join(', ')}, not ${value}`);
+    return choice;
+  };
+  const count = (name: Name, preset: number, min: number, max: number): number => {
+    const value = Number(text(name) ?? preset);
+    if (!Number.isInteger(value) || value < min || value > max)
+      throw new Error(`"${name}" must be a whole number from ${min} to ${max}`);
+    return value;
+  };
+  const partitions = count('partitions', 16, 1, 1024);
+  const minWorkers = count('minWorkers', 2, 0, 1000);
+  // One that has no partition to itself can do nothing; and four partitions at a time is what one process does.
+  const maxWorkers = count(
+    'maxWorkers',
+    Math.max(minWorkers, Math.ceil((partitions / CONCURRENCY) * 2)),
+    1,
+    1000,
+  );
+  if (maxWorkers < minWorkers || maxWorkers > Math.max(partitions, minWorkers))
+    throw new Error(`"maxWorkers" must be from minWorkers (${minWorkers}) to partitions (${partitions})`);
+  const logRetentionDays = count('logRetentionDays', 30, 1, 3653);
+  if (!RETENTIONS.includes(logRetentionDays))
+    throw new Error(`"logRetentionDays" must be one of ${RETENTIONS.join(', ')}`);
+  const image = readImage(text('image'), text('imageFolder'));
+  const migrateImage = text('migrateImage');
+  return {
+    size: sizes[oneOf('size', Object.keys(sizes) as (keyof typeof sizes)[], 'small')],
+    image,
+    migrateImage: migrateImage ? { address: migrateImage } : image,
+    network: readNetwork(text),
+    redisEngine: oneOf('redisEngine', ['valkey', 'redis'], 'valkey'),
+    namespace: text('namespace') ?? 'sluice',
+    partitions,
+    minWorkers,
+    maxWorkers,
+    logRetentionDays,
+    alarmEmail: text('alarmEmail'),
+    scrapeFrom: text('scrapeFrom'),
+  };
+}
+
+function readImage(address: string | undefined, folder: string | undefined): Options['image'] {
+  if (address && !folder) return { address };
+  if (folder && !address) return { folder };
+  throw new Error('either "image", an address, or "imageFolder", a folder with a Dockerfile, must be given');
+}
+
+function readNetwork(text: (name: Name) => string | undefined): ExistingNetwork | undefined {
+  const vpcId = text('vpcId');
+  const list = (name: Name) => text(name)?.split(',').filter(Boolean) ?? [];
+  const [availabilityZones, privateSubnetIds] = [list('availabilityZones'), list('privateSubnetIds')];
+  if (!vpcId && availabilityZones.length + privateSubnetIds.length === 0) return undefined;
+  if (!vpcId || availabilityZones.length < 2 || availabilityZones.length !== privateSubnetIds.length)
+    throw new Error(
+      'an existing network needs "vpcId", and "availabilityZones" and "privateSubnetIds" as lists of the same length, at least two',
+    );
+  return { vpcId, availabilityZones, privateSubnetIds };
+}

@@ -1,0 +1,21 @@
+/** All dashboards by the names of their files; `npm run generate` writes them to dashboards/. */
+import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard';
+import { flush } from './flush.ts';
+import { overview } from './overview.ts';
+import { partitions } from './partitions.ts';
+import { producers } from './producers.ts';
+
+export const dashboards: Readonly<Record<string, Dashboard>> = { overview, partitions, producers, flush };
+
+export const dashboardFile = (name: string) => new URL(`./dashboards/${name}.json`, import.meta.url);
+export const dashboardText = (dashboard: Dashboard) => `${JSON.stringify(dashboard, null, 2)}\n`;
+
+/** Every expression of every panel. */
+export function expressions(dashboard: Dashboard): { panel: string; expression: string }[] {
+  return (dashboard.panels ?? []).flatMap(panel =>
+    ('targets' in panel ? (panel.targets ?? []) : []).map(target => ({
+      panel: `${dashboard.title} / ${panel.title}`,
+      expression: (target as { expr?: string }).expr ?? '',
+    })),
+  );
+}

@@ -1,0 +1,149 @@
+/** For whoever is on call: is everything well, and if not, where to look. */
+import { all, dashboard, note, once, quantile, rate, series, stat } from './panels.ts';
+
+const late = `1 - ${rate('sluice_update_persist_seconds_bucket{le=~"1|1.0"}')} / ${rate('sluice_update_persist_seconds_count')}`;
+
+export const overview = dashboard(
+  'overview',
+  'overview',
+  'Is everything well? docs/operating.md has a runbook for each alert.',
+  [
+    [
+      'Now',
+      [
+        stat('Workers', 'Worker processes that are scraped.', 'none', [
+          'count(sluice_build_info{component="worker"})',
+          'workers',
+        ]),
+        stat('Backlog', 'Updates accepted and not claimed.', 'short', [
+          all('sluice_pending_updates'),
+          'updates',
+        ]),
+        stat('Oldest update', 'Age of the oldest update that is not in MySQL.', 's', [
+          'max(sluice_flush_lag_seconds)',
+          'age',
+        ]),
+        stat(
+          'Late',
+          'Share of updates that took more than a second to MySQL; the objective is at most 1 %.',
+          'percentunit',
+          [late, 'late'],
+        ),
+        stat('Breakers open', 'Workers that leave MySQL alone after an outage.', 'none', [
+          'sum(sluice_breaker_open)',
+          'open',
+        ]),
+        stat('Drifting values', 'Live values that differ from what they should be; must be 0.', 'none', [
+          'max(sluice_drift_keys{mapped="no"})',
+          'keys',
+        ]),
+        stat('In quarantine', 'Updates that MySQL refused for their own sake.', 'short', [
+          'max(sluice_quarantined_entries)',
+          'updates',
+        ]),
+        stat('Oldest in quarantine', 'How long the oldest of them has waited.', 's', [
+          'max(sluice_quarantine_oldest_age_seconds)',
+          'age',
+        ]),
+        stat('Lost', 'Updates that Redis lost, since ever, at most.', 'short', [
+          'max(sluice_declared_loss_updates{kind="lost"})',
+          'updates',
+        ]),
+        stat('Doubled', 'Updates that may have counted twice, since ever, at most.', 'short', [
+          'max(sluice_declared_loss_updates{kind="doubled"})',
+          'updates',
+        ]),
+        stat('Failed jobs', 'Partitions whose flush job failed for good; the sweep goes on trying.', 'none', [
+          'max(sluice_queue_depth{state="failed"})',
+          'jobs',
+        ]),
+        stat('Redis memory', 'Used memory of the fullest primary.', 'bytes', [
+          'max(sluice_redis_memory_used_bytes)',
+          'used',
+        ]),
+      ],
+    ],
+    [
+      'Flow',
+      [
+        series('Updates', 'Accepted from callers, written to MySQL, refused.', 'ops', [
+          [rate('sluice_accepted_updates_total{duplicate="false"}'), 'accepted'],
+          [rate('sluice_flushed_updates_total'), 'written'],
+          [rate('sluice_refused_updates_total'), 'refused'],
+        ]),
+        series(
+          'Backlog',
+          'Updates that wait in Redis to be claimed, and those in batches on their way to MySQL.',
+          'short',
+          [
+            [all('sluice_pending_updates'), 'pending'],
+            [all('sluice_in_flight_updates'), 'in flight'],
+          ],
+        ),
+        series(
+          'Time to MySQL',
+          'From the acceptance of an update to its commit, and the age of the oldest one that waits.',
+          's',
+          [
+            [quantile(0.5, 'sluice_update_persist_seconds'), 'median'],
+            [quantile(0.99, 'sluice_update_persist_seconds'), '99 %'],
+            ['max(sluice_flush_lag_seconds)', 'oldest'],
+          ],
+        ),
+        series(
+          'Flush jobs',
+          'Never more than about two for each partition. Not the backlog: see beside.',
+          'short',
+          [[once('sluice_queue_depth', 'state'), '{{state}}']],
+        ),
+        note(
+          'Why the queue stays short',
+          'A flush job is a wake-up for a partition and carries no data. Jobs are deduplicated, so that a partition has one that runs and one that waits at most, however many updates are pending. **Judge the backlog by pending updates.** Jobs in state `failed` mean partitions that need a look.',
+        ),
+        series('Points at risk', 'Points that are nowhere but in Redis, by program.', 'short', [
+          [once('sluice_value_at_risk', 'program'), '{{program}}'],
+        ]),
+      ],
+    ],
+    [
+      'Servers and processes',
+      [
+        series('Redis memory', 'Used, and the limit (0 for none), of each primary.', 'bytes', [
+          [once('sluice_redis_memory_used_bytes', 'server'), '{{server}} used'],
+          [once('sluice_redis_memory_limit_bytes', 'server'), '{{server}} limit'],
+        ]),
+        series(
+          'Connections',
+          'Of each primary of Redis, and of MySQL with its limit; from anybody.',
+          'short',
+          [
+            [once('sluice_redis_clients', 'server'), 'Redis {{server}}'],
+            ['max(sluice_mysql_connections)', 'MySQL'],
+            ['max(sluice_mysql_connections_limit)', 'MySQL limit'],
+          ],
+        ),
+        series(
+          'Evicted keys, replicas',
+          'Keys evicted a second (must be 0), and the replicas of each primary.',
+          'short',
+          [
+            [
+              `max by (server) (rate(sluice_redis_evicted_keys_total[$__rate_interval]))`,
+              '{{server}} evicted',
+            ],
+            [once('sluice_redis_replicas', 'server'), '{{server}} replicas'],
+          ],
+        ),
+        series('Servers that answer', '1 where some worker has an answer, 0 where none has.', 'none', [
+          [once('sluice_server_up', 'server'), '{{server}}'],
+        ]),
+        series('Event loop', 'How late timers fire, 99 %: above 0.1 s a process has too little CPU.', 's', [
+          ['nodejs_eventloop_lag_p99_seconds', '{{instance}}'],
+        ]),
+        series('Versions', 'Processes by what they are and which version they run.', 'none', [
+          ['count by (component, version) (sluice_build_info)', '{{component}} {{version}}'],
+        ]),
+      ],
+    ],
+  ],
+);

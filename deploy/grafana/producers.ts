@@ -1,0 +1,58 @@
+/** The API services' side: what they send, how Redis answers, what is refused. */
+import { dashboard, mean, quantile, rate, series } from './panels.ts';
+
+const live = (operation: string) =>
+  `${rate(`sluice_live_lookups_total{operation="${operation}",live="yes"}`)} / ${rate(`sluice_live_lookups_total{operation="${operation}"}`)}`;
+
+export const producers = dashboard(
+  'producers',
+  'producers',
+  'What the API services send and how Redis answers them.',
+  [
+    [
+      'Calls',
+      [
+        series('Accepted', 'Updates acknowledged, by process.', 'ops', [
+          [rate('sluice_accepted_updates_total{duplicate="false"}', 'instance'), '{{instance}}'],
+        ]),
+        series('Duplicates', 'Updates whose id was known: answered with the first result.', 'ops', [
+          [rate('sluice_accepted_updates_total{duplicate="true"}'), 'duplicates'],
+        ]),
+        series('Refused', 'Updates answered with an error, by its code.', 'ops', [
+          [rate('sluice_refused_updates_total', 'code'), '{{code}}'],
+        ]),
+        series('Time of a call to Redis', 'One micro-batch, repetitions included.', 's', [
+          [quantile(0.5, 'sluice_apply_duration_seconds'), 'median'],
+          [quantile(0.99, 'sluice_apply_duration_seconds'), '99 %'],
+        ]),
+        series('Micro-batches', 'Updates in one call to Redis: they grow with the load.', 'short', [
+          [mean('sluice_micro_batch_updates'), 'mean'],
+          [quantile(0.95, 'sluice_micro_batch_updates'), '95 %'],
+        ]),
+        series(
+          'Found live',
+          'Share of updates and reads whose value was in Redis. Low: values expire between uses (SLUICE_LIVE_TTL_MS), or keys are used once.',
+          'percentunit',
+          [
+            [live('update'), 'updates'],
+            [live('read'), 'reads'],
+          ],
+        ),
+        series('Lost', 'Updates that Redis had acknowledged to these processes and lost.', 'short', [
+          ['sum(sluice_lost_updates_total)', 'updates'],
+        ]),
+        series(
+          'Event loop',
+          "How late timers fire, 99 %, where the service collects prom-client's default metrics.",
+          's',
+          [
+            [
+              'nodejs_eventloop_lag_p99_seconds and on (instance) sluice_build_info{component="producer"}',
+              '{{instance}}',
+            ],
+          ],
+        ),
+      ],
+    ],
+  ],
+);

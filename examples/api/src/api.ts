@@ -1,0 +1,87 @@
+/** The service's routes: each one reads a request, calls Sluice once, and shapes the answer. */
+import Fastify, { type FastifyRequest, LogController } from 'fastify';
+import type { PointsOptions, Sluice } from 'sluice';
+import type { definitions } from './definitions.ts';
+import { answerError } from './errors.ts';
+
+interface PageRoute {
+  Params: { page: string };
+}
+interface AccountRoute {
+  Params: { account: string };
+}
+interface EntryRoute extends AccountRoute {
+  Body: { amount: number; reason?: string };
+}
+interface HistoryRoute extends AccountRoute {
+  Querystring: { limit?: string; before?: string };
+}
+
+/** Sluice checks what is in it, so this asks only for the shape. */
+const entrySchema = {
+  body: {
+    type: 'object',
+    required: ['amount'],
+    properties: { amount: { type: 'number' }, reason: { type: 'string' } },
+  },
+} as const;
+
+/** The caller's own name for a request: a repeated one counts once. */
+function nameOf(request: FastifyRequest): { id?: string } {
+  const id = request.headers['idempotency-key'];
+  return typeof id === 'string' ? { id } : {};
+}
+
+/** Sluice refuses an entry without an id, so a request without the header ends there. */
+function entryOf(request: FastifyRequest<EntryRoute>): PointsOptions {
+  const { reason } = request.body;
+  return { ...(nameOf(request) as { id: string }), ...(reason === undefined ? {} : { reason }) };
+}
+
+export function createApi(sluice: Sluice<typeof definitions>, logger = true) {
+  const views = sluice.counter('page_views');
+  const loyalty = sluice.points('loyalty');
+  const api = Fastify({
+    logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    // Numbers as strings are a caller's mistake: an amount is not guessed.
+    ajv: { customOptions: { coerceTypes: false } },
+    // Keys have up to 512 bytes, each of which takes three characters of a URL at most.
+    routerOptions: { maxParamLength: 3 * 512 },
+  });
+  api.setErrorHandler(answerError);
+
+  api.post<PageRoute>('/pages/:page/views', async (request, reply) => {
+    await views.increment(request.params.page, 1, nameOf(request));
+    return reply.status(204).send();
+  });
+  api.get<PageRoute>('/pages/:page/views', async request => {
+    return { views: await views.get(request.params.page) };
+  });
+
+  api.post<EntryRoute>('/accounts/:account/credits', { schema: entrySchema }, async (request, reply) => {
+    const { params, body } = request;
+    const { duplicate, value } = await loyalty.credit(params.account, body.amount, entryOf(request));
+    return reply.status(duplicate ? 200 : 201).send({ balance: value });
+  });
+  api.post<EntryRoute>('/accounts/:account/debits', { schema: entrySchema }, async (request, reply) => {
+    const { params, body } = request;
+    const { duplicate, value } = await loyalty.debit(params.account, body.amount, entryOf(request));
+    return reply.status(duplicate ? 200 : 201).send({ balance: value });
+  });
+  api.get<AccountRoute>('/accounts/:account/balance', async request => {
+    return { balance: await loyalty.balance(request.params.account) };
+  });
+  api.get<HistoryRoute>('/accounts/:account/history', async request => {
+    const { limit, ...before } = request.query;
+    const page = { ...before, ...(limit === undefined ? {} : { limit: Number(limit) }) };
+    return { entries: await loyalty.history(request.params.account, page) };
+  });
+
+  api.get('/health', async (_, reply) => {
+    const health = await sluice.health();
+    const well = health.redis === 'connected' && health.database === 'connected';
+    return reply.status(well ? 200 : 503).send(health);
+  });
+  return api;
+}

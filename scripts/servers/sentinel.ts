@@ -1,0 +1,132 @@
+/**
+ * Starts a Redis with replicas under Sentinels that promote one of them within seconds when the primary is gone.
+ * A node that is started again follows whoever is the primary then.
+ */
+import { existsSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { versionOf } from './binaries.ts';
+import { type RunningServer, startServer, waitFor } from './process.ts';
+import {
+  isCopying,
+  quickReplication,
+  type RedisFlavour,
+  redisAnswers,
+  redisProgram,
+  startRedis,
+} from './redis.ts';
+import { redisCall } from './redis-protocol.ts';
+
+export interface RedisSentinel {
+  /** redis+sentinel://127.0.0.1:26379,127.0.0.1:26380,.../primary */
+  url: string;
+  /** The primary first, as it was at the start. */
+  nodes: RunningServer[];
+  sentinels: RunningServer[];
+  /** Port of the node that the Sentinels call the primary. */
+  primaryPort(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+export interface SentinelOptions {
+  flavour: RedisFlavour;
+  directory: string;
+  replicas?: number;
+  /** After how long a silent primary counts as gone, ms. */
+  downAfterMs?: number;
+}
+
+const sentinelCount = 3;
+const quorum = 2;
+const formingLimit = 60_000;
+const primaryName = 'primary';
+
+export async function startRedisSentinel(options: SentinelOptions): Promise<RedisSentinel> {
+  const { flavour, directory, replicas = 2, downAfterMs = 1000 } = options;
+  const nodes: RunningServer[] = [];
+  const sentinels: RunningServer[] = [];
+  const stop = async () => {
+    // Sentinels first, or they promote one node after another while all of them end.
+    await Promise.all(sentinels.map(server => server.stop()));
+    await Promise.all(nodes.map(server => server.stop()));
+  };
+  const primaryPort = () => askSentinels(sentinels);
+  const start = async (index: number) => {
+    const args = async () => {
+      const own = nodes[index]?.port;
+      const primary = index === 0 && !own ? undefined : await primaryPort().catch(() => nodes[0]?.port);
+      return [...quickReplication, ...(primary && primary !== own ? replicaOf(primary) : [])];
+    };
+    return startRedis({ flavour, directory: join(directory, `node${index}`), args });
+  };
+  try {
+    nodes.push(await start(0));
+    nodes.push(...(await Promise.all(Array.from({ length: replicas }, (_, index) => start(index + 1)))));
+    await Promise.all(nodes.slice(1).map(node => waitFor('first copy', formingLimit, () => isCopying(node))));
+    const starting = Array.from({ length: sentinelCount }, (_, index) =>
+      startSentinel(flavour, join(directory, `sentinel${index}`), nodes[0]!.port, downAfterMs),
+    );
+    sentinels.push(...(await Promise.all(starting)));
+    const complete = `slaves=${replicas},sentinels=${sentinelCount}`;
+    const knowsAll = async (sentinel: RunningServer) => (await said(sentinel)).includes(complete);
+    await Promise.all(
+      sentinels.map(sentinel => waitFor('meeting of the Sentinels', formingLimit, () => knowsAll(sentinel))),
+    );
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const hosts = sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',');
+  return { url: `redis+sentinel://${hosts}/${primaryName}`, nodes, sentinels, primaryPort, stop };
+}
+
+const replicaOf = (port: number) => ['--replicaof', `127.0.0.1 ${port}`];
+
+async function startSentinel(
+  flavour: RedisFlavour,
+  directory: string,
+  primary: number,
+  downAfterMs: number,
+): Promise<RunningServer> {
+  await mkdir(directory, { recursive: true });
+  const config = join(directory, 'sentinel.conf');
+  // Sentinel writes into it what it learns, and needs that after a restart.
+  if (!existsSync(config)) {
+    const lines = [
+      `monitor ${primaryName} 127.0.0.1 ${primary} ${quorum}`,
+      `down-after-milliseconds ${primaryName} ${downAfterMs}`,
+      `failover-timeout ${primaryName} ${downAfterMs * 5}`,
+      `parallel-syncs ${primaryName} 10`,
+    ];
+    writeFileSync(config, lines.map(line => `sentinel ${line}\n`).join(''));
+  }
+  const file = redisProgram(flavour);
+  return startServer({
+    name: 'sentinel',
+    version: await versionOf(file),
+    directory,
+    file,
+    url: port => `redis://127.0.0.1:${port}`,
+    args: port => [config, '--sentinel', '--port', String(port), '--bind', '127.0.0.1', '--dir', directory],
+    answers: ({ port, pid }) => redisAnswers({ port }, pid),
+  });
+}
+
+async function said(sentinel: RunningServer): Promise<string> {
+  const [info = ''] = await redisCall(sentinel, ['INFO', 'sentinel']);
+  return info;
+}
+
+/** What most of those that answer say. */
+async function askSentinels(sentinels: RunningServer[]): Promise<number> {
+  const answers = await Promise.allSettled(sentinels.map(said));
+  const votes = new Map<number, number>();
+  for (const answer of answers) {
+    if (answer.status === 'rejected') continue;
+    const port = Number(/address=127\.0\.0\.1:(\d+)/.exec(answer.value)?.[1]);
+    votes.set(port, (votes.get(port) ?? 0) + 1);
+  }
+  const [most] = [...votes].sort((a, b) => b[1] - a[1]);
+  if (!most) throw new Error('no Sentinel says which node is the primary');
+  return most[0];
+}

@@ -1,0 +1,160 @@
+/**
+ * Compares, update by update, what the journals know with what the database holds, and what is missing or too much with
+ * what Sluice itself declared to be lost or counted twice, partition by partition.
+ */
+import type { Keys } from '../../src/shared/keys.ts';
+import type { Holdings } from './holdings.ts';
+import { type JournalledUpdate, knownOf } from './journal.ts';
+import { definitions } from './traffic.ts';
+
+interface Difference {
+  readonly partition: number;
+  readonly kind: 'lost' | 'doubled';
+  readonly updates: number;
+  /** Which updates, and what is wrong with them. */
+  readonly what: string;
+}
+
+export interface Verdict {
+  acknowledged: number;
+  unknown: number;
+  refused: number;
+  /** Missing or too much, and not declared. */
+  lost: number;
+  doubled: number;
+  /** Missing or too much, and declared. */
+  declared: number;
+  /** Rows that Sluice declared, at most so many updates. */
+  declarations: number;
+  differences: Difference[];
+  /** What is wrong beside single updates: balances, floors. */
+  problems: string[];
+}
+
+export function check(updates: Iterable<JournalledUpdate>, holdings: Holdings, keys: Keys): Verdict {
+  const found = new Comparison(keys);
+  for (const update of updates) found.add(update);
+  found.compareCounters(holdings);
+  found.compareEntries(holdings);
+  found.compareLedgers(holdings);
+  return found.verdict(holdings);
+}
+
+interface Counted {
+  readonly key: string;
+  acknowledged: number;
+  unknown: number;
+}
+
+class Comparison {
+  readonly #keys: Keys;
+  readonly #counts = { acknowledged: 0, unknown: 0, refused: 0 };
+  readonly #counters = new Map<string, Counted>();
+  readonly #entries = new Map<string, JournalledUpdate>();
+  readonly #differences: Difference[] = [];
+  readonly #problems: string[] = [];
+
+  constructor(keys: Keys) {
+    this.#keys = keys;
+  }
+
+  add(update: JournalledUpdate): void {
+    const known = knownOf(update);
+    this.#counts[known]++;
+    if (update.kind === 'p') {
+      this.#entries.set(`${update.name} ${update.key} ${update.id}`, update);
+      return;
+    }
+    const name = `${update.name} ${update.key}`;
+    const counted = this.#counters.get(name) ?? { key: update.key, acknowledged: 0, unknown: 0 };
+    this.#counters.set(name, counted);
+    if (known !== 'refused') counted[known]++;
+  }
+
+  /** Increments are by one: a sum is a number of updates. */
+  compareCounters({ counters }: Holdings): void {
+    for (const name of new Set([...this.#counters.keys(), ...counters.keys()])) {
+      const key = name.slice(name.indexOf(' ') + 1);
+      const { acknowledged, unknown } = this.#counters.get(name) ?? { acknowledged: 0, unknown: 0 };
+      const sum = counters.get(name) ?? 0;
+      const about = `counter ${name}: ${acknowledged} acknowledged, ${unknown} unknown, ${sum} in the database`;
+      if (sum < acknowledged) this.#differ('lost', key, acknowledged - sum, about);
+      if (sum > acknowledged + unknown) this.#differ('doubled', key, sum - acknowledged - unknown, about);
+    }
+  }
+
+  compareEntries({ entries }: Holdings): void {
+    const times = new Map<string, number>();
+    for (const { program, account, id, amount } of entries) {
+      const name = `${program} ${account} ${id}`;
+      const before = times.get(name) ?? 0;
+      times.set(name, before + 1);
+      const update = this.#entries.get(name);
+      const wrong = !update
+        ? 'that nobody asked for'
+        : before > 0
+          ? 'counted twice'
+          : knownOf(update) === 'refused'
+            ? `that was refused (${update.code})`
+            : amount !== update.amount
+              ? `of ${amount} instead of ${update.amount}`
+              : undefined;
+      if (wrong) this.#differ('doubled', account, 1, `entry ${name} ${wrong}`);
+    }
+    for (const [name, update] of this.#entries) {
+      if (knownOf(update) !== 'acknowledged' || times.has(name)) continue;
+      const receipt = update.persisted ? ' although persisted() had resolved' : '';
+      this.#differ('lost', update.key, 1, `entry ${name} is missing${receipt}`);
+    }
+  }
+
+  compareLedgers({ entries, balances, losses }: Holdings): void {
+    const sums = new Map<string, number>();
+    for (const { program, account, amount, balanceAfter, id } of entries) {
+      if (balanceAfter === undefined) continue;
+      const name = `${program} ${account}`;
+      sums.set(name, (sums.get(name) ?? 0) + amount);
+      const { floor } = definitions.points[program as 'loyalty'];
+      const isExcused = losses.some(loss => loss.partition === this.#keys.partitionOf(account));
+      if (amount < 0 && balanceAfter < floor && !isExcused) {
+        this.#problems.push(`entry ${id} took ${name} to ${balanceAfter}, below its floor of ${floor}`);
+      }
+    }
+    for (const name of new Set([...sums.keys(), ...balances.keys()])) {
+      const [balance, sum] = [balances.get(name) ?? 0, sums.get(name) ?? 0];
+      if (balance !== sum)
+        this.#problems.push(`balance of ${name} is ${balance}, its entries add up to ${sum}`);
+    }
+  }
+
+  verdict({ losses }: Holdings): Verdict {
+    const undeclared = { lost: 0, doubled: 0 };
+    let declared = 0;
+    for (let partition = 0; partition < this.#keys.partitions; partition++) {
+      for (const kind of ['lost', 'doubled'] as const) {
+        const isOf = (item: { partition: number; kind: string }) =>
+          item.partition === partition && item.kind === kind;
+        const differing = total(this.#differences.filter(isOf));
+        const covered = Math.min(differing, total(losses.filter(isOf)));
+        declared += covered;
+        undeclared[kind] += differing - covered;
+      }
+    }
+    return {
+      ...this.#counts,
+      ...undeclared,
+      declared,
+      declarations: total(losses),
+      differences: this.#differences,
+      problems: this.#problems,
+    };
+  }
+
+  #differ(kind: Difference['kind'], key: string, updates: number, what: string): void {
+    this.#differences.push({ partition: this.#keys.partitionOf(key), kind, updates, what });
+  }
+}
+
+function total(items: { updates: number }[]): number {
+  return items.reduce((sum, item) => sum + item.updates, 0);
+}

@@ -1,0 +1,24 @@
+/** Asks `sluice verify`, as an operator would, whether live values and the database agree. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { ownEnvironment, type Place } from '../load/processes.ts';
+import { partitions } from './traffic.ts';
+
+const run = promisify(execFile);
+const project = fileURLToPath(new URL('../../', import.meta.url));
+
+/** What is wrong, if something is. */
+export async function verifyDrift(place: Place): Promise<string | undefined> {
+  const env = ownEnvironment(place, { SLUICE_PARTITIONS: String(partitions) });
+  const command = ['--import', 'tsx', 'src/cli/main.ts', 'verify', '--json'];
+  try {
+    const { stdout } = await run(process.execPath, command, { cwd: project, env });
+    const { checked, drift, ledger } = JSON.parse(stdout);
+    if (checked > 0 && drift.length === 0 && ledger.length === 0) return undefined;
+    return `sluice verify checked ${checked} keys and found: ${stdout}`;
+  } catch (error) {
+    const { stdout = '', stderr = '', code } = error as { stdout?: string; stderr?: string; code?: number };
+    return `sluice verify ended with ${code}: ${stdout}${stderr}`;
+  }
+}

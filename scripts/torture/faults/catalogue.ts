@@ -1,0 +1,56 @@
+/** All faults, and the order in which a seed lets them happen. */
+import type { Random } from '../../load/zipf.ts';
+import type { TopologyName } from '../options.ts';
+import {
+  cutAfterCommit,
+  cutAfterEvalsha,
+  cutBeforeCommit,
+  cutBeforeEvalsha,
+  databaseDelay,
+  redisDelay,
+} from './connections.ts';
+import { databaseReadOnly, databaseRestart, deadlock } from './database.ts';
+import { clusterFailover, clusterMigration, sentinelFailover } from './failover.ts';
+import type { Fault } from './fault.ts';
+import { allWorkersKill, producerKill, producerStop, workerKill, workerStop } from './processes.ts';
+import { redisCut, redisFull, redisRestart, scriptFlush } from './redis.ts';
+
+const all: readonly Fault[] = [
+  workerKill,
+  allWorkersKill,
+  workerStop,
+  producerKill,
+  producerStop,
+  redisRestart,
+  databaseRestart,
+  cutBeforeCommit,
+  cutAfterCommit,
+  cutBeforeEvalsha,
+  cutAfterEvalsha,
+  redisCut,
+  redisDelay,
+  databaseDelay,
+  scriptFlush,
+  databaseReadOnly,
+  deadlock,
+  redisFull,
+  sentinelFailover,
+  clusterFailover,
+  clusterMigration,
+];
+
+export function faultsOf(topology: TopologyName): Fault[] {
+  return all.filter(fault => fault.topologies?.includes(topology) ?? true);
+}
+
+/** Without end. Each kind occurs in every round as often as its weight says, in a new order. */
+export function* schedule(faults: readonly Fault[], random: Random): Generator<Fault, never> {
+  const round = faults.flatMap(fault => Array.from({ length: fault.weight ?? 2 }, () => fault));
+  for (;;) {
+    for (let last = round.length - 1; last > 0; last--) {
+      const other = Math.floor(random() * (last + 1));
+      [round[last], round[other]] = [round[other]!, round[last]!];
+    }
+    yield* round;
+  }
+}

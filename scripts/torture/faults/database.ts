@@ -1,0 +1,100 @@
+/** A database that is killed, read-only for a while, or locks rows against the workers. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
+import { Keys } from '../../../src/shared/keys.ts';
+import { namespace } from '../stack.ts';
+import { partitions } from '../traffic.ts';
+import { between, type Fault, now, type Scene } from './fault.ts';
+
+export const databaseRestart: Fault = {
+  kind: 'databaseRestart',
+  weight: 1,
+  async run({ stack, random }) {
+    const ms = between(random, 0, 2000);
+    stack.mysql.kill('SIGKILL');
+    await delay(ms);
+    await stack.mysql.restart();
+    return { what: `SIGKILL of the database, started again after ${ms} ms`, since: now() };
+  },
+};
+
+export const databaseReadOnly: Fault = {
+  kind: 'databaseReadOnly',
+  weight: 1,
+  async run({ stack, random }) {
+    const ms = between(random, 500, 2500);
+    // The processes' user may not write then; nor might root under the first of the two names, in MySQL.
+    const name = stack.database === 'mariadb' ? 'read_only' : 'super_read_only';
+    await stack.root.query(`SET GLOBAL ${name} = 1`);
+    await delay(ms);
+    await stack.root.query(`SET GLOBAL ${name} = 0`);
+    await stack.root.query('SET GLOBAL read_only = 0');
+    return { what: `read-only for ${ms} ms`, since: now() };
+  },
+};
+
+const rounds = 3;
+const hotKeys = 60;
+/** More rows than a flush writes, so that the flush is the cheaper one to end. */
+const ballast = 3000;
+const deadlockCode = 1213;
+
+/** Locks hot rows of one partition, the last first, while workers lock them from the first to the last. */
+export const deadlock: Fault = {
+  kind: 'deadlock',
+  async run(scene) {
+    const keys = await hotKeysOfOnePartition(scene);
+    const connection = await scene.stack.root.getConnection();
+    let lost = 0;
+    try {
+      await connection.query('SET SESSION innodb_lock_wait_timeout = 3');
+      for (let round = 0; round < rounds; round++) {
+        if (await lockBackwards(connection, keys, scene)) lost++;
+      }
+    } finally {
+      connection.destroy();
+    }
+    const ended = lost > 0 ? `, ${lost} of them ended by the database` : '';
+    return { what: `${rounds} transactions that lock ${keys.length} rows backwards${ended}`, since: now() };
+  },
+};
+
+async function hotKeysOfOnePartition({ stack, random }: Scene): Promise<string[]> {
+  const [rows] = await stack.root.query<RowDataPacket[]>(
+    'SELECT counter_key FROM sluice_counters WHERE counter = ? ORDER BY value DESC LIMIT ?',
+    [Buffer.from('views'), hotKeys],
+  );
+  const keys = rows.map(row => String(row.counter_key));
+  const owner = new Keys(namespace, partitions);
+  const groups = [...Map.groupBy(keys, key => owner.partitionOf(key)).values()].filter(
+    group => group.length > 1,
+  );
+  return groups[Math.floor(random() * groups.length)]!.sort();
+}
+
+/** Whether the database ended this transaction rather than the worker's. */
+async function lockBackwards(
+  connection: PoolConnection,
+  keys: string[],
+  { random }: Scene,
+): Promise<boolean> {
+  const numbers = Array.from({ length: ballast }, (_, number) => `(${number})`).join();
+  try {
+    await connection.query('START TRANSACTION');
+    // Half of the time the worker is to be the one that loses.
+    if (random() < 0.5) await connection.query(`INSERT INTO scratch.ballast VALUES ${numbers}`);
+    for (const key of keys.toReversed()) {
+      await connection.query(
+        'SELECT value FROM sluice_counters WHERE counter = ? AND counter_key = ? FOR UPDATE',
+        [Buffer.from('views'), Buffer.from(key)],
+      );
+      await delay(between(random, 5, 60));
+    }
+    return false;
+  } catch (error) {
+    if ((error as { errno?: number }).errno === deadlockCode) return true;
+    throw error;
+  } finally {
+    await connection.query('ROLLBACK').catch(() => {});
+  }
+}

@@ -1,0 +1,64 @@
+/** Everything that the database holds of a torture's updates: values, ledger, quarantine, and the losses declared. */
+import type { Pool, RowDataPacket } from 'mysql2/promise';
+
+interface HeldEntry {
+  readonly program: string;
+  readonly account: string;
+  readonly id: string;
+  readonly amount: number;
+  /** Undefined for one in quarantine. */
+  readonly balanceAfter: number | undefined;
+}
+
+interface Loss {
+  readonly partition: number;
+  readonly kind: 'lost' | 'doubled';
+  readonly updates: number;
+}
+
+export interface Holdings {
+  /** By `name key`, with what is in quarantine. */
+  readonly counters: Map<string, number>;
+  /** By `program account`. */
+  readonly balances: Map<string, number>;
+  readonly entries: HeldEntry[];
+  readonly losses: Loss[];
+}
+
+export async function readHoldings(root: Pool): Promise<Holdings> {
+  const rows = async (sql: string) => (await root.query<RowDataPacket[]>(sql))[0];
+  const sums = (found: RowDataPacket[]) => {
+    const map = new Map<string, number>();
+    for (const { name, item, amount } of found) {
+      const key = `${name} ${item}`;
+      map.set(key, (map.get(key) ?? 0) + Number(amount));
+    }
+    return map;
+  };
+  const counters = await rows(
+    'SELECT counter AS name, counter_key AS item, value AS amount FROM sluice_counters',
+  );
+  const accounts = await rows(
+    'SELECT program AS name, account AS item, balance AS amount FROM sluice_accounts',
+  );
+  const refused = await rows(
+    'SELECT kind, name, item_key AS item, entry_id AS id, amount FROM sluice_quarantine',
+  );
+  const entries = await rows(
+    `SELECT program AS name, account AS item, entry_id AS id, amount, balance_after AS balance
+       FROM sluice_entries ORDER BY partition_id, ledger_no`,
+  );
+  const losses = await rows('SELECT partition_id AS p, kind, updates FROM sluice_losses');
+  return {
+    counters: sums([...counters, ...refused.filter(row => row.kind === 'counter')]),
+    balances: sums(accounts),
+    entries: [...entries, ...refused.filter(row => row.kind === 'entry')].map(row => ({
+      program: String(row.name),
+      account: String(row.item),
+      id: String(row.id),
+      amount: Number(row.amount),
+      balanceAfter: row.balance === undefined ? undefined : Number(row.balance),
+    })),
+    losses: losses.map(row => ({ partition: Number(row.p), kind: row.kind, updates: Number(row.updates) })),
+  };
+}

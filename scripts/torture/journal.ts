@@ -1,0 +1,129 @@
+/**
+ * What a client asked for and what it was answered, one line each, written before the call and after the answer. A
+ * process that is killed leaves its journal as it was: what was asked for and not answered is unknown.
+ *
+ *   i NUMBER KIND NAME KEY AMOUNT [ID]   asked for; KIND is c (counter) or p (points)
+ *   t NUMBER                             asked for once more, with the same id
+ *   a NUMBER                             acknowledged
+ *   r NUMBER CODE                        refused: certainly not applied
+ *   u NUMBER CODE                        an error that leaves it open
+ *   p NUMBER                             persisted() said that it is in MySQL
+ */
+import { openSync, readFileSync, writeSync } from 'node:fs';
+import type { Update } from '../../src/shared/update.ts';
+
+/** Errors that say for certain that nothing was applied. All others leave it open. */
+const certain = new Set([
+  'REDIS_UNAVAILABLE',
+  'REDIS_OUT_OF_MEMORY',
+  'DATABASE_UNAVAILABLE',
+  'INSUFFICIENT_POINTS',
+  'PRODUCER_OVERLOADED',
+  'READ_UNSETTLED',
+  'BACKPRESSURE',
+]);
+
+export class Journal {
+  readonly #file: number;
+  #next = 0;
+
+  constructor(path: string) {
+    this.#file = openSync(path, 'a');
+  }
+
+  /** Before the call. Returns the numbers of the updates. */
+  ask(updates: readonly Update[]): number[] {
+    const numbers = updates.map(() => this.#next++);
+    this.#write(updates.map((update, at) => `i ${numbers[at]} ${describe(update)}`));
+    return numbers;
+  }
+
+  askAgain(number: number): void {
+    this.#write([`t ${number}`]);
+  }
+
+  acknowledged(number: number): void {
+    this.#write([`a ${number}`]);
+  }
+
+  /** Whether it is certain that nothing was applied. */
+  failed(number: number, code: string): boolean {
+    const isCertain = certain.has(code);
+    this.#write([`${isCertain ? 'r' : 'u'} ${number} ${code}`]);
+    return isCertain;
+  }
+
+  persisted(number: number): void {
+    this.#write([`p ${number}`]);
+  }
+
+  #write(lines: string[]): void {
+    writeSync(this.#file, lines.map(line => `${line}\n`).join(''));
+  }
+}
+
+function describe(update: Update): string {
+  if ('counter' in update) {
+    const { counter, key, by = 1, id } = update;
+    return ['c', counter, key, by, ...(id ? [id] : [])].join(' ');
+  }
+  return ['p', update.points, update.account, update.amount, update.id].join(' ');
+}
+
+export interface JournalledUpdate {
+  readonly kind: 'c' | 'p';
+  readonly name: string;
+  readonly key: string;
+  readonly amount: number;
+  readonly id: string;
+  outcome: 'open' | 'acknowledged' | 'refused';
+  /** Something that was asked before it may have been applied. */
+  uncertain: boolean;
+  persisted: boolean;
+  code: string;
+}
+
+/** What the client knows of an update. */
+export function knownOf(update: JournalledUpdate): 'acknowledged' | 'refused' | 'unknown' {
+  if (update.outcome === 'acknowledged') return 'acknowledged';
+  return update.outcome === 'open' || update.uncertain ? 'unknown' : 'refused';
+}
+
+/** The updates of a journal. A last line that a kill cut off is left out: its update was never sent. */
+export function readJournal(path: string): JournalledUpdate[] {
+  const updates: JournalledUpdate[] = [];
+  const text = readFileSync(path, 'utf8');
+  for (const line of text.slice(0, text.lastIndexOf('\n') + 1).split('\n')) {
+    if (line !== '') note(updates, line.split(' '));
+  }
+  return updates;
+}
+
+function note(updates: JournalledUpdate[], [action, number, ...rest]: string[]): void {
+  if (action === 'i') {
+    const [kind, name, key, amount, id = ''] = rest;
+    updates.push({
+      kind: kind as 'c' | 'p',
+      name: name!,
+      key: key!,
+      amount: Number(amount),
+      id,
+      outcome: 'open',
+      uncertain: false,
+      persisted: false,
+      code: '',
+    });
+    return;
+  }
+  const update = updates[Number(number)]!;
+  if (action === 'p') update.persisted = true;
+  // What was acknowledged stays so, whatever is answered to a repetition.
+  if (action === 'p' || update.outcome === 'acknowledged') return;
+  if (action === 'a') update.outcome = 'acknowledged';
+  else if (action === 't') update.outcome = 'open';
+  else {
+    update.outcome = 'refused';
+    update.uncertain ||= action === 'u';
+    update.code = rest[0] ?? '';
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * The program of a producer in a torture: callers that ask, note every answer in the journal, and repeat what was left
+ * open with the same id. Ends when it is told to, or with its parent.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Sluice } from '../../src/producer/client.ts';
+import { createProducer } from '../../src/producer/index.ts';
+import type { Receipt } from '../../src/producer/receipt.ts';
+import type { Update } from '../../src/shared/update.ts';
+import type { Place } from '../load/processes.ts';
+import type { TortureDurability } from './durability.ts';
+import { Journal } from './journal.ts';
+import { definitions, partitions, Traffic } from './traffic.ts';
+
+export interface ProducerPlan {
+  place: Place;
+  durability: TortureDurability;
+  /** Of this process and no other, before or after it. */
+  name: string;
+  seed: number;
+  journal: string;
+}
+
+const callers = 4;
+const repetitions = 4;
+/** Of acknowledged updates: how many are asked for again, and for how many persisted() is called. */
+const repeatShare = 0.03;
+const receiptShare = 0.03;
+
+type Client = Sluice<typeof definitions>;
+type Answered = Pick<Receipt, 'persisted'>;
+
+let stopped = false;
+
+class Caller {
+  readonly #sluice: Client;
+  readonly #journal: Journal;
+  readonly #traffic: Traffic;
+
+  constructor(sluice: Client, journal: Journal, traffic: Traffic) {
+    this.#sluice = sluice;
+    this.#journal = journal;
+    this.#traffic = traffic;
+  }
+
+  async run(): Promise<void> {
+    while (!stopped) {
+      const roll = this.#traffic.random();
+      if (roll < 0.2) await this.#many(2 + Math.floor(roll * 100));
+      else await this.#one(this.#traffic.next());
+      await delay(2 + this.#traffic.random() * 14);
+    }
+  }
+
+  async #many(size: number): Promise<void> {
+    const updates = this.#traffic.call(size);
+    const numbers = this.#journal.ask(updates);
+    const results = await this.#sluice.apply(updates);
+    for (const [at, result] of results.entries()) {
+      if (result.ok) this.#acknowledged(numbers[at]!, result);
+      else if (!this.#journal.failed(numbers[at]!, result.error.code)) {
+        void this.#repeat(numbers[at]!, updates[at]!);
+      }
+    }
+  }
+
+  async #one(update: Update): Promise<void> {
+    const [number] = this.#journal.ask([update]);
+    const outcome = await this.#send(number!, update);
+    if (outcome === 'open') await this.#repeat(number!, update);
+    // A duplicate; what was refused would be asked for anew.
+    else if (outcome === 'acknowledged' && update.id && this.#traffic.random() < repeatShare)
+      await this.#ask(update).catch(() => {});
+  }
+
+  /** Only what has an id may be asked for again; now and then its caller gives up. */
+  async #repeat(number: number, update: Update): Promise<void> {
+    for (let attempt = 0; update.id && attempt < repetitions && this.#traffic.random() < 0.9; attempt++) {
+      await delay(50 + this.#traffic.random() * 300);
+      this.#journal.askAgain(number);
+      if ((await this.#send(number, update)) !== 'open') return;
+    }
+  }
+
+  async #send(number: number, update: Update): Promise<'acknowledged' | 'refused' | 'open'> {
+    try {
+      this.#acknowledged(number, await this.#ask(update));
+      return 'acknowledged';
+    } catch (error) {
+      const code = (error as { code?: string }).code ?? String(error).replace(/\s/g, '_');
+      return this.#journal.failed(number, code) ? 'refused' : 'open';
+    }
+  }
+
+  #ask(update: Update): Promise<Receipt> {
+    if ('counter' in update) {
+      const counter = this.#sluice.counter(update.counter as 'views');
+      return counter.increment(update.key, update.by, update.id ? { id: update.id } : {});
+    }
+    const points = this.#sluice.points(update.points as 'loyalty');
+    const { account, amount, id } = update;
+    return amount > 0 ? points.credit(account, amount, { id }) : points.debit(account, -amount, { id });
+  }
+
+  #acknowledged(number: number, answer: Answered): void {
+    this.#journal.acknowledged(number);
+    if (this.#traffic.random() >= receiptShare) return;
+    answer.persisted({ timeoutMs: 20_000 }).then(
+      () => this.#journal.persisted(number),
+      () => {},
+    );
+  }
+}
+
+async function connect({ place, durability }: ProducerPlan): Promise<Client> {
+  const { redisUrl: redis, mysqlUrl: mysql, namespace } = place;
+  for (;;) {
+    try {
+      return await createProducer({
+        redis,
+        mysql,
+        namespace,
+        definitions,
+        settings: { partitions },
+        durability,
+      });
+    } catch (error) {
+      // A server may be down just now.
+      if (!(error as { retryable?: boolean }).retryable) throw error;
+      await delay(100);
+    }
+  }
+}
+
+async function produce(plan: ProducerPlan): Promise<void> {
+  const journal = new Journal(plan.journal);
+  const sluice = await connect(plan);
+  process.send?.('ready');
+  const traffic = new Traffic(plan.name, plan.seed);
+  const running = Array.from({ length: callers }, () => new Caller(sluice, journal, traffic).run());
+  await Promise.all(running);
+  await sluice.close();
+  process.disconnect?.();
+}
+
+process.once('disconnect', () => process.exit());
+process.once('message', (plan: ProducerPlan) => {
+  process.once('message', () => {
+    stopped = true;
+  });
+  produce(plan).catch(error => {
+    console.error(error);
+    process.exit(1);
+  });
+});

@@ -1,0 +1,164 @@
+/** One torture from start to verdict: breaks things one after another, lets everything drain, and compares. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { Inspector } from '../../src/shared/inspect.ts';
+import { Keys } from '../../src/shared/keys.ts';
+import { connectRedis, openRedis } from '../../src/shared/redis.ts';
+import { seededRandom } from '../load/zipf.ts';
+import { check, type Verdict } from './checker.ts';
+import { verifyDrift } from './drift.ts';
+import { faultsOf, schedule } from './faults/catalogue.ts';
+import type { Fault, Scene } from './faults/fault.ts';
+import { readHoldings } from './holdings.ts';
+import { type JournalledUpdate, readJournal } from './journal.ts';
+import type { TortureOptions } from './options.ts';
+import { Probe } from './probe.ts';
+import { Processes } from './processes.ts';
+import { type Outcome, promised, promisedSeconds, type Recoveries } from './report.ts';
+import type { Stack } from './stack.ts';
+import { partitions } from './traffic.ts';
+
+const recoveryLimit = 60_000;
+const drainLimit = 60_000;
+/** Longer than workers take to compare idle partitions, which is when a loss may be found. */
+const declarationLimit = 40_000;
+const longestPause = 400;
+
+export type Say = (line: string) => void;
+
+export class Torture {
+  readonly #options: TortureOptions;
+  readonly #stack: Stack;
+  readonly #say: Say;
+  readonly #processes: Processes;
+  readonly #recoveries: Recoveries = new Map();
+  readonly #problems: string[] = [];
+  readonly #started = performance.now();
+
+  constructor(options: TortureOptions, stack: Stack, say: Say) {
+    this.#options = options;
+    this.#stack = stack;
+    this.#say = say;
+    this.#processes = new Processes(stack, options.seed, options.durability);
+  }
+
+  async run(): Promise<Outcome> {
+    const probe = await Probe.open(this.#stack, this.#options.durability);
+    try {
+      await this.#processes.ensure();
+      if (!(await probe.flushed(recoveryLimit)))
+        throw new Error('nothing is flushed although nothing is broken');
+      await this.#breakThings(probe);
+    } finally {
+      await probe.close();
+    }
+    const minutes = (performance.now() - this.#started) / 60_000;
+    const verdict = await this.#compare([...this.#processes.journals, probe.journalFile]);
+    await this.#processes.stop();
+    return {
+      options: this.#options,
+      servers: {
+        redis: `${this.#stack.redis.flavour} (${this.#stack.redis.nodes[0]!.version})`,
+        database: `${this.#stack.database} (${this.#stack.mysql.version})`,
+      },
+      minutes,
+      recoveries: this.#recoveries,
+      verdict,
+      problems: [...this.#problems, ...verdict.problems],
+    };
+  }
+
+  /** Ends what it started; what runs then fails. */
+  stop(): Promise<void> {
+    return this.#processes.stop();
+  }
+
+  async #breakThings(probe: Probe): Promise<void> {
+    const { minutes, faults, seed, topology } = this.#options;
+    const random = seededRandom(seed);
+    const scene: Scene = { stack: this.#stack, processes: this.#processes, random };
+    const until = this.#started + minutes * 60_000;
+    let count = 0;
+    for (const fault of schedule(faultsOf(topology), random)) {
+      if (performance.now() >= until && count >= faults) return;
+      count++;
+      if (!(await this.#suffer(fault, scene, probe, count))) return;
+      await delay(random() * longestPause);
+    }
+  }
+
+  /** Whether it recovered, so that it makes sense to go on. */
+  async #suffer(fault: Fault, scene: Scene, probe: Probe, count: number): Promise<boolean> {
+    const { kind } = fault;
+    try {
+      const injury = await fault.run(scene);
+      const [flushed] = await Promise.all([probe.flushed(recoveryLimit), injury.meanwhile]);
+      if (flushed === undefined) throw new Error(`no flush within ${recoveryLimit / 1000} s: ${injury.what}`);
+      const seconds = Math.max(0, flushed - injury.since) / 1000;
+      this.#recoveries.set(kind, [...(this.#recoveries.get(kind) ?? []), seconds]);
+      const slow = promised.has(kind) && seconds > promisedSeconds ? `, MORE THAN ${promisedSeconds} s` : '';
+      this.#say(
+        `${String(count).padStart(4)}  ${kind}: ${injury.what}; flushing again after ${seconds.toFixed(2)} s${slow}`,
+      );
+      await this.#processes.ensure();
+      await this.#stack.redis.settled();
+      return true;
+    } catch (error) {
+      this.#fail(`fault ${count}, ${kind}: ${(error as Error).message}`);
+      return false;
+    } finally {
+      for (const name of this.#processes.crashes.splice(0))
+        this.#fail(`${name} ended by itself around fault ${count}`);
+    }
+  }
+
+  #fail(problem: string): void {
+    this.#problems.push(problem);
+    this.#say(`      PROBLEM: ${problem}`);
+  }
+
+  async #compare(journals: string[]): Promise<Verdict> {
+    const { direct, root } = this.#stack;
+    const keys = new Keys(direct.namespace, partitions);
+    await Promise.allSettled(this.#processes.producers.map(producer => producer.stop()));
+    this.#say('the faults are over; waiting until nothing is pending');
+    await this.#processes
+      .ensureWorkers()
+      .catch(error => this.#fail(`workers do not start: ${error.message}`));
+    if (!(await this.#drained(keys))) this.#fail(`not drained within ${drainLimit / 1000} s`);
+    const updates: JournalledUpdate[] = journals.flatMap(readJournal);
+    let verdict = check(updates, await readHoldings(root), keys);
+    const limit = performance.now() + declarationLimit;
+    while (verdict.lost + verdict.doubled > 0 && performance.now() < limit) {
+      await delay(1000);
+      verdict = check(updates, await readHoldings(root), keys);
+    }
+    const drift = await verifyDrift(direct);
+    if (drift) this.#fail(drift);
+    const codes = Map.groupBy(
+      updates.filter(update => update.code !== ''),
+      update => update.code,
+    );
+    this.#say(
+      `errors seen: ${[...codes].map(([code, list]) => `${code} ${list.length}`).join(', ') || 'none'}`,
+    );
+    return verdict;
+  }
+
+  async #drained(keys: Keys): Promise<boolean> {
+    const { redisUrl } = this.#stack.direct;
+    const redis = openRedis({ url: redisUrl }, () => {});
+    try {
+      await connectRedis(redis, redisUrl);
+      const inspector = new Inspector(redis, keys);
+      const limit = performance.now() + drainLimit;
+      while (performance.now() < limit) {
+        const statuses = await inspector.all();
+        if (statuses.every(status => status.pendingUpdates === 0 && status.token === '')) return true;
+        await delay(50);
+      }
+      return false;
+    } finally {
+      redis.disconnect();
+    }
+  }
+}

@@ -1,0 +1,50 @@
+// What the producers of a torture ask for: increments with and without ids on keys of which few are hot, credits and
+// debits on accounts. Every increment is by one, so that a difference in a sum is a number of updates.
+
+import type { Update } from '../../src/shared/update.ts';
+import { type Random, seededRandom, Zipf } from '../load/zipf.ts';
+
+export const partitions = 8;
+
+export const definitions = {
+  counters: { views: {}, clicks: {}, probe: {} },
+  points: { loyalty: { floor: 0 }, credits: { floor: -100 } },
+};
+
+const keys = 400;
+const accounts = 60;
+
+export class Traffic {
+  readonly random: Random;
+  readonly #name: string;
+  readonly #zipf: Zipf;
+  #ids = 0;
+
+  /** @param name of the process: ids are made of it */
+  constructor(name: string, seed: number) {
+    this.#name = name;
+    this.random = seededRandom(seed);
+    this.#zipf = new Zipf(keys, 1, this.random);
+  }
+
+  call(size: number): Update[] {
+    return Array.from({ length: size }, () => this.next());
+  }
+
+  next(): Update {
+    const roll = this.random();
+    const key = `k${this.#zipf.next()}`;
+    if (roll < 0.4) return { counter: 'views', key };
+    const id = `${this.#name}-${this.#ids++}`;
+    if (roll < 0.6) return { counter: 'clicks', key, id };
+    const account = `a${this.#whole(accounts)}`;
+    const points = roll < 0.9 ? 'loyalty' : 'credits';
+    // Debits take as much as credits give, so that some of them meet the floor.
+    const amount = (1 + this.#whole(50)) * (this.random() < 0.5 ? -1 : 1);
+    return { points, account, amount, id };
+  }
+
+  #whole(limit: number): number {
+    return Math.floor(this.random() * limit);
+  }
+}

@@ -1,0 +1,10 @@
+/** What `sluice failed` works with, on both servers, for the time of one command. */
+import { FailedUpdates } from '../replay/index.ts';
+import { withConnections } from './connections.ts';
+
+/** @throws any of our errors */
+export async function withFailed<Result>(use: (failed: FailedUpdates) => Promise<Result>): Promise<Result> {
+  return withConnections(({ config, ...open }) =>
+    use(new FailedUpdates({ ...open, settings: config.settings })),
+  );
+}

@@ -1,0 +1,49 @@
+/** Turns the arguments and options of `sluice failed` into a filter. */
+
+import { checkFilter, type FailedFilter } from '../replay/filter.ts';
+import { ConfigurationError } from '../shared/errors.ts';
+import type { Selection } from './failed.ts';
+
+/** @throws ConfigurationError */
+export function filterOf(which: readonly string[], options: Selection): FailedFilter {
+  const { kind, name, key, code, from, until, partition, batch } = options;
+  const { ids, jobs } = split(which);
+  return checkFilter({
+    ...(ids.length > 0 ? { ids } : {}),
+    ...(jobs.length > 0 ? { jobs } : {}),
+    ...(kind === undefined ? {} : { kind: kind as 'counter' | 'entry' }),
+    ...(name === undefined ? {} : { name }),
+    ...(key === undefined ? {} : { key }),
+    ...(code === undefined ? {} : { code }),
+    ...(from === undefined ? {} : { from }),
+    ...(until === undefined ? {} : { until }),
+    ...(partition === undefined ? {} : { partition: wholeNumber('--partition', partition) }),
+    ...(batch === undefined ? {} : { sequence: wholeNumber('--batch', batch) }),
+  });
+}
+
+/** The filter of a command that changes something: everything only where that is said. @throws ConfigurationError */
+export function explicitFilterOf(which: readonly string[], options: Selection): FailedFilter {
+  const filter = filterOf(which, options);
+  const isEmpty = Object.keys(filter).length === 0;
+  if (isEmpty && !options.all)
+    throw new ConfigurationError('Nothing is selected: name updates, give a filter, or say --all.');
+  if (!isEmpty && options.all)
+    throw new ConfigurationError('--all goes with no other filter; leave one out.');
+  return filter;
+}
+
+export function split(which: readonly string[]): { ids: number[]; jobs: string[] } {
+  const isJob = (one: string) => one.startsWith('job:');
+  return {
+    ids: which.filter(one => !isJob(one)).map(one => wholeNumber('An update', one)),
+    jobs: which.filter(isJob).map(one => one.slice('job:'.length)),
+  };
+}
+
+/** @throws ConfigurationError */
+export function wholeNumber(what: string, text: string): number {
+  if (!/^\d{1,15}$/.test(text))
+    throw new ConfigurationError(`${what} must be a whole number, not ${JSON.stringify(text)}.`);
+  return Number(text);
+}

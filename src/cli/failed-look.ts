@@ -1,0 +1,237 @@
+/** `sluice failed list`, `show`, `export` and `audit`: looking, without changing anything. */
+import type {
+  FailedJob,
+  FailedPage,
+  FailedUpdate,
+  Operation,
+  OperationItem,
+  ShownUpdate,
+} from '../replay/index.ts';
+import { EXIT, type ExitCode } from './exit.ts';
+import type { Selection } from './failed.ts';
+import { withFailed } from './failed-connections.ts';
+import { filterOf, split, wholeNumber } from './failed-filter.ts';
+import { table } from './table.ts';
+
+interface Page {
+  readonly limit: string;
+  readonly json?: boolean;
+}
+
+export async function runList(
+  which: readonly string[],
+  options: Selection & Page & { after: string },
+): Promise<ExitCode> {
+  const filter = filterOf(which, options);
+  const page = { limit: wholeNumber('--limit', options.limit), after: wholeNumber('--after', options.after) };
+  const found = await withFailed(failed => failed.list(filter, page));
+  console.log(options.json ? JSON.stringify(found) : printPage(found));
+  return EXIT.ok;
+}
+
+function printPage({ jobs, updates, total }: FailedPage): string {
+  const lines: string[] = [];
+  if (jobs.length > 0) {
+    lines.push(
+      `failed flush jobs: ${jobs.length}`,
+      table(
+        ['job', 'partition', 'attempts', 'failed at', 'reason'],
+        jobs.map(job => [
+          `job:${job.job}`,
+          job.partition,
+          job.attempts,
+          seconds(job.failedAt),
+          shorten(job.reason, 80),
+        ]),
+      ),
+      '',
+    );
+  }
+  lines.push(`quarantined updates: ${total}`);
+  if (updates.length > 0) lines.push(printUpdates(updates));
+  const last = updates.at(-1);
+  if (last && updates.length < total)
+    lines.push(
+      `${updates.length} of ${total} shown; for more: --after ${last.id}, or --limit, or sluice failed export`,
+    );
+  return lines.join('\n');
+}
+
+function printUpdates(updates: readonly FailedUpdate[]): string {
+  return table(
+    ['number', 'kind', 'name', 'key', 'amount', 'error code', 'partition', 'batch', 'quarantined at'],
+    updates.map(update => [
+      update.id,
+      update.kind,
+      update.name,
+      shorten(JSON.stringify(update.key), 40),
+      update.amount,
+      update.code,
+      update.partition,
+      update.sequence,
+      seconds(update.quarantinedAt),
+    ]),
+  );
+}
+
+export async function runShow(which: readonly string[], options: { json?: boolean }): Promise<ExitCode> {
+  const { ids, jobs } = split(which);
+  const found = await withFailed(async failed => ({
+    jobs: jobs.length > 0 ? (await failed.list({ jobs })).jobs : [],
+    updates: ids.length > 0 ? await failed.show(ids) : [],
+  }));
+  const unknown = [
+    ...jobs.filter(id => !found.jobs.some(({ job }) => job === id)).map(id => `job:${id}`),
+    ...found.updates.filter(isUnknown).map(({ id }) => id),
+  ];
+  if (options.json) console.log(JSON.stringify(found));
+  else {
+    const blocks = [
+      ...found.jobs.map(printJob),
+      ...found.updates.filter(shown => !isUnknown(shown)).map(printShown),
+    ];
+    if (blocks.length > 0) console.log(blocks.join('\n\n'));
+  }
+  if (unknown.length === 0) return EXIT.ok;
+  console.error(`sluice: not failed, now or before: ${unknown.join(', ')}`);
+  return EXIT.found;
+}
+
+function isUnknown({ update, items }: ShownUpdate): boolean {
+  return update === null && items.length === 0;
+}
+
+function printJob({ job, partition, attempts, failedAt, reason }: FailedJob): string {
+  return fields([
+    ['job', `job:${job}`],
+    ['partition', partition],
+    ['attempts', attempts],
+    ['failed at', failedAt],
+    ['reason', reason],
+  ]);
+}
+
+function printShown({ id, update, items }: ShownUpdate): string {
+  const {
+    kind,
+    name,
+    key,
+    amount,
+    updates,
+    entryId,
+    reason,
+    metadata,
+    code,
+    partition,
+    sequence,
+    quarantinedAt,
+  } = update ?? items.at(-1)!.original;
+  const isEntry = kind === 'entry';
+  return fields([
+    ['number', id],
+    ['state', update ? 'in quarantine' : 'out of quarantine'],
+    [isEntry ? 'program' : 'counter', name],
+    [isEntry ? 'account' : 'key', JSON.stringify(key)],
+    ['amount', amount],
+    ...(isEntry
+      ? ([
+          ['id', JSON.stringify(entryId)],
+          ['reason', reason === null ? '-' : JSON.stringify(reason)],
+          ['metadata', metadata === null ? '-' : JSON.stringify(metadata)],
+        ] as const)
+      : ([['increments', updates]] as const)),
+    ['error code', code],
+    ['batch', `${sequence} of partition ${partition}`],
+    ['quarantined at', quarantinedAt],
+    ...items.map(item => ['operation', `${item.operation}: ${item.outcome} at ${item.doneAt}`] as const),
+  ]);
+}
+
+function fields(rows: readonly (readonly [string, string | number])[]): string {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');
+}
+
+export async function runExport(which: readonly string[], options: Selection): Promise<ExitCode> {
+  const filter = filterOf(which, options);
+  await withFailed(async failed => {
+    for await (const row of failed.export(filter)) console.log(JSON.stringify(row));
+  });
+  return EXIT.ok;
+}
+
+export async function runAudit(operation: string | undefined, options: Page): Promise<ExitCode> {
+  const limit = wholeNumber('--limit', options.limit);
+  if (operation === undefined) {
+    const operations = await withFailed(failed => failed.operations(limit));
+    console.log(options.json ? JSON.stringify({ operations }) : printOperations(operations));
+    return EXIT.ok;
+  }
+  const number = wholeNumber('An operation', operation);
+  const found = await withFailed(async failed => ({
+    ...(await failed.operation(number)),
+    items: await failed.items(number, { limit }),
+  }));
+  console.log(options.json ? JSON.stringify(found) : printOperation(found));
+  return EXIT.ok;
+}
+
+function printOperations(operations: readonly Operation[]): string {
+  if (operations.length === 0) return 'no operations yet';
+  return table(
+    ['operation', 'action', 'operator', 'started at', 'finished at', 'updates', 'reason', 'filter'],
+    operations.map(one => [
+      one.operation,
+      one.action,
+      one.operator,
+      seconds(one.startedAt),
+      one.finishedAt ? seconds(one.finishedAt) : 'not finished',
+      counts(one.outcomes),
+      one.reason ?? '-',
+      shorten(JSON.stringify(one.filter), 60),
+    ]),
+  );
+}
+
+function printOperation(one: Operation & { items: readonly OperationItem[] }): string {
+  const done = Object.values(one.outcomes).reduce((sum, count) => sum + count, 0);
+  const head = fields([
+    ['operation', one.operation],
+    ['action', one.action],
+    ['operator', one.operator],
+    ['reason', one.reason ?? '-'],
+    ['filter', JSON.stringify(one.filter)],
+    ...(one.change ? ([['change', JSON.stringify(one.change)]] as const) : []),
+    ...(one.jobs.length > 0 ? ([['jobs', one.jobs.map(job => `job:${job}`).join(', ')]] as const) : []),
+    ['started at', one.startedAt],
+    ['finished at', one.finishedAt ?? 'not finished'],
+    ['updates', counts(one.outcomes)],
+  ]);
+  if (one.items.length === 0) return head;
+  const rows = one.items.map(({ id, outcome, doneAt, original }) => [
+    id,
+    outcome,
+    seconds(doneAt),
+    original.name,
+    shorten(JSON.stringify(original.key), 40),
+    original.amount,
+  ]);
+  const list = table(['number', 'outcome', 'at', 'name', 'key', 'amount'], rows);
+  const more = one.items.length < done ? `\n${one.items.length} of ${done} shown; for more: --limit` : '';
+  return `${head}\n\n${list}${more}`;
+}
+
+/** `3 replayed, 1 refused:X`. */
+export function counts(outcomes: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(outcomes).map(([outcome, count]) => `${count} ${outcome}`);
+  return parts.length > 0 ? parts.join(', ') : 'none';
+}
+
+function seconds(instant: string): string {
+  return `${instant.slice(0, 19)}Z`;
+}
+
+function shorten(text: string, length: number): string {
+  const line = text.replace(/\s+/g, ' ');
+  return line.length > length ? `${line.slice(0, length - 1)}…` : line;
+}

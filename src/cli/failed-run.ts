@@ -1,0 +1,165 @@
+/** `sluice failed replay` and `drop`: what changes something, with a dry run, a pace, progress and an audit record. */
+import { SingleBar } from 'cli-progress';
+import { checkChange } from '../replay/amendment.ts';
+import type {
+  Action,
+  Change,
+  FailedUpdates,
+  OperationReport,
+  Plan,
+  Progress,
+  RunOptions,
+} from '../replay/index.ts';
+import { ConfigurationError } from '../shared/errors.ts';
+import { EXIT, type ExitCode } from './exit.ts';
+import type { RunFlags } from './failed.ts';
+import { withFailed } from './failed-connections.ts';
+import { explicitFilterOf, wholeNumber } from './failed-filter.ts';
+import { counts } from './failed-look.ts';
+import { operatorName } from './operator.ts';
+import { table } from './table.ts';
+
+/** What is to be done with each update. */
+interface Deed {
+  readonly action: Action;
+  readonly change?: Change;
+  readonly reason?: string;
+}
+
+export async function runReplay(which: readonly string[], flags: RunFlags): Promise<ExitCode> {
+  const change = changeOf(flags);
+  return carryOut(change ? { action: 'edit', change } : { action: 'replay' }, which, flags);
+}
+
+export async function runDrop(which: readonly string[], flags: RunFlags): Promise<ExitCode> {
+  const { reason, dryRun, resume } = flags;
+  if (!reason && !dryRun && resume === undefined)
+    throw new ConfigurationError('A drop needs a reason: --reason TEXT.');
+  return carryOut({ action: 'drop', ...(reason === undefined ? {} : { reason }) }, which, flags);
+}
+
+function carryOut(deed: Deed, which: readonly string[], flags: RunFlags): Promise<ExitCode> {
+  return flags.dryRun ? runPlan(deed, which, flags) : runOperation(deed, which, flags);
+}
+
+/** @throws ConfigurationError */
+function changeOf({ edit, resume }: RunFlags): Change | undefined {
+  if (edit === undefined) return undefined;
+  if (resume !== undefined)
+    throw new ConfigurationError('--resume goes on with its own change; leave --edit out.');
+  let change: Change;
+  try {
+    change = JSON.parse(edit);
+  } catch (cause) {
+    throw new ConfigurationError('--edit must be JSON, such as {"amount":5}.', { cause });
+  }
+  return checkChange(change);
+}
+
+async function runPlan(
+  { action, change }: Deed,
+  which: readonly string[],
+  flags: RunFlags,
+): Promise<ExitCode> {
+  if (flags.resume !== undefined)
+    throw new ConfigurationError('--dry-run is for a new operation; leave --resume out.');
+  const filter = explicitFilterOf(which, flags);
+  const options = { rate: rateOf(flags), ...(change ? { change } : {}) };
+  const plan = await withFailed(failed => failed.plan(action, filter, options));
+  console.log(flags.json ? JSON.stringify(plan) : printPlan(plan));
+  return plan.groups.some(group => group.outcome.startsWith('refused:')) ? EXIT.found : EXIT.ok;
+}
+
+function printPlan({ action, groups, jobs }: Plan): string {
+  const updates = groups.reduce((sum, group) => sum + group.updates, 0);
+  const head = `nothing was changed; a ${action} would see updates: ${updates}, failed flush jobs: ${jobs.length}`;
+  if (groups.length === 0) return head;
+  const rows = groups.map(group => [group.updates, group.kind, group.name, group.code, group.outcome]);
+  return `${head}\n${table(['updates', 'kind', 'name', 'error code', 'would be'], rows)}`;
+}
+
+async function runOperation(deed: Deed, which: readonly string[], flags: RunFlags): Promise<ExitCode> {
+  const { action } = deed;
+  const resumed = flags.resume === undefined ? undefined : wholeNumber('--resume', flags.resume);
+  const filter = resumed === undefined ? explicitFilterOf(which, flags) : undefined;
+  if (resumed !== undefined && (which.length > 0 || Object.keys(ownOptions(flags)).length > 0))
+    throw new ConfigurationError(
+      '--resume goes on with its own filter, operator and reason; leave them out.',
+    );
+  const author = { operator: operatorName(flags.operator) };
+  const stopping = new AbortController();
+  const stop = () => stopping.abort();
+  process.once('SIGTERM', stop).once('SIGINT', stop);
+  const bar = new Bar();
+  let started: number | undefined;
+  const options: RunOptions = {
+    rate: rateOf(flags),
+    signal: stopping.signal,
+    onStart: operation => {
+      started = operation;
+    },
+    onProgress: progress => bar.show(progress),
+  };
+  const start = (failed: FailedUpdates): Promise<OperationReport> => {
+    if (filter === undefined)
+      return failed.resume(action === 'drop' ? ['drop'] : ['replay', 'edit'], resumed!, options);
+    if (deed.change) return failed.edit(filter, deed.change, author, options);
+    if (action === 'drop') return failed.drop(filter, { ...author, reason: deed.reason! }, options);
+    return failed.replay(filter, author, options);
+  };
+  let report: OperationReport;
+  try {
+    report = await withFailed(start).finally(() => bar.stop());
+  } catch (error) {
+    if (started !== undefined) console.error(goOn(action, started));
+    throw error;
+  }
+  console.log(flags.json ? JSON.stringify(report) : printReport(report));
+  if (!report.finished) console.error(goOn(action, report.operation));
+  const { waiting, unknown } = report.updates;
+  const isClean = report.finished && unknown === undefined && waiting === undefined;
+  return isClean && !Object.keys(report.updates).some(outcome => outcome.startsWith('refused:'))
+    ? EXIT.ok
+    : EXIT.found;
+}
+
+function printReport({ operation, action, updates, jobs, finished }: OperationReport): string {
+  const about = Object.keys(jobs).length > 0 ? `; jobs: ${counts(jobs)}` : '';
+  return `operation ${operation} (${action}) ${finished ? 'finished' : 'is not finished'}; updates: ${counts(updates)}${about}`;
+}
+
+function goOn(action: Action, operation: number): string {
+  return `sluice: operation ${operation} is not finished; go on with: sluice failed ${action === 'drop' ? 'drop' : 'replay'} --resume ${operation}`;
+}
+
+/** The options that a resumed operation has of its own. */
+function ownOptions({ json: _, rate: __, resume: ___, ...own }: RunFlags) {
+  return own;
+}
+
+/** @throws ConfigurationError */
+function rateOf({ rate }: RunFlags): number | undefined {
+  if (rate === undefined) return undefined;
+  if (!/^\d+(\.\d+)?$/.test(rate) || Number(rate) <= 0)
+    throw new ConfigurationError('--rate must be a number of updates a second, above 0.');
+  return Number(rate);
+}
+
+/** Progress on a terminal; silent elsewhere. */
+class Bar {
+  #bar: SingleBar | undefined;
+
+  show({ done, total, outcome }: Progress): void {
+    if (!process.stderr.isTTY) return;
+    if (!this.#bar) {
+      const format = '{bar} {percentage} % | {value} of {total} | {outcome}';
+      this.#bar = new SingleBar({ format, stream: process.stderr, clearOnComplete: true, hideCursor: true });
+      this.#bar.start(total, 0, { outcome: '' });
+    }
+    this.#bar.update(done, { outcome });
+  }
+
+  stop(): void {
+    this.#bar?.stop();
+  }
+}

@@ -1,0 +1,109 @@
+/** `sluice failed`: its subcommands and their options. They are carried out in failed-look.ts and failed-run.ts. */
+import type { Command } from 'commander';
+import type { ExitCode } from './exit.ts';
+
+/** What the options of all subcommands select by. */
+export interface Selection {
+  readonly all?: boolean;
+  readonly kind?: string;
+  readonly name?: string;
+  readonly key?: string;
+  readonly code?: string;
+  readonly from?: string;
+  readonly until?: string;
+  readonly partition?: string;
+  readonly batch?: string;
+}
+
+export interface RunFlags extends Selection {
+  readonly dryRun?: boolean;
+  readonly rate?: string;
+  readonly resume?: string;
+  readonly operator?: string;
+  readonly reason?: string;
+  readonly edit?: string;
+  readonly json?: boolean;
+}
+
+const WHICH = 'numbers of quarantined updates, job:ID for failed flush jobs';
+
+/** Adds the command; `set` takes the exit code that an action ends with. */
+export function addFailed(program: Command, set: (code: ExitCode) => void): Command {
+  const failed = program
+    .command('failed')
+    .description('look at failed updates and flush jobs, replay, edit and drop them')
+    .addHelpText('after', '\nExample:\n  sluice failed list --code TARGET_ROW_MISSING');
+  const add = (name: string, description: string, example: string) =>
+    failed.command(name).description(description).addHelpText('after', `\nExample:\n  ${example}`);
+
+  selecting(add('list', 'what has failed, the oldest first', 'sluice failed list --name page_views'))
+    .option('--limit <n>', 'updates at most', '100')
+    .option('--after <number>', 'only updates with greater numbers, for the next page', '0')
+    .option('--json', 'print JSON')
+    .action(async (which, options) => set(await (await look()).runList(which, options)));
+
+  add('show', 'everything about single updates, what was done to them included', 'sluice failed show 17')
+    .argument('<which...>', WHICH)
+    .option('--json', 'print JSON')
+    .action(async (which, options) => set(await (await look()).runShow(which, options)));
+
+  selecting(
+    add('export', 'print every match as a line of JSON', 'sluice failed export > failed.ndjson'),
+  ).action(async (which, options) => set(await (await look()).runExport(which, options)));
+
+  running(
+    add(
+      'replay',
+      'write updates to MySQL again, and wake the partitions of failed jobs',
+      'sluice failed replay --code TARGET_ROW_MISSING --dry-run',
+    ),
+  )
+    .option(
+      '--edit <json>',
+      'replay with changes: {"amount":5,"reason":"...","metadata":{...}} or some of these',
+    )
+    .action(async (which, options) => set(await (await run()).runReplay(which, options)));
+
+  running(
+    add(
+      'drop',
+      'take updates back, out of the live values too, and remove failed jobs',
+      "sluice failed drop 17 --reason 'test data'",
+    ),
+  )
+    .option('--reason <text>', 'why, for the audit record; needed but for --dry-run and --resume')
+    .action(async (which, options) => set(await (await run()).runDrop(which, options)));
+
+  add('audit', 'who replayed, edited, dropped and repaired what, the newest first', 'sluice failed audit 3')
+    .argument('[operation]', 'one operation, with what became of each update')
+    .option('--limit <n>', 'operations, or updates of the one, at most', '20')
+    .option('--json', 'print JSON')
+    .action(async (operation, options) => set(await (await look()).runAudit(operation, options)));
+  return failed;
+}
+
+const look = () => import('./failed-look.ts');
+const run = () => import('./failed-run.ts');
+
+function selecting(command: Command): Command {
+  return command
+    .argument('[which...]', WHICH)
+    .option('--kind <kind>', 'counter or entry')
+    .option('--name <name>', 'counter or program')
+    .option('--key <key>', 'counter key or account')
+    .option('--code <code>', 'error code')
+    .option('--from <time>', 'failed at this time or later, such as 2026-03-01T12:00:00Z')
+    .option('--until <time>', 'failed before this time')
+    .option('--partition <n>', 'partition')
+    .option('--batch <sequence>', 'batch of that partition');
+}
+
+function running(command: Command): Command {
+  return selecting(command)
+    .option('--all', 'everything, where no filter is given')
+    .option('--dry-run', 'say what would happen, and change nothing')
+    .option('--rate <n>', 'updates a second at most')
+    .option('--resume <operation>', 'go on with an operation that was cut off')
+    .option('--operator <name>', 'who does this, for the audit record; your user name by default')
+    .option('--json', 'print the report as JSON');
+}

@@ -1,0 +1,129 @@
+/** `sluice recover`: what a restored backup did to each partition, and with --yes the end of its halt. */
+import { readConfig } from '../shared/config.ts';
+import { ConfigurationError } from '../shared/errors.ts';
+import type { Damage, Evidence, OldCounters, Verdict } from '../shared/evidence.ts';
+import { wake } from '../shared/queue.ts';
+import { Recovery } from '../shared/recover.ts';
+import { withConnections } from './connections.ts';
+import { EXIT, type ExitCode } from './exit.ts';
+import { operatorName } from './operator.ts';
+import { table } from './table.ts';
+
+export interface RecoverOptions {
+  readonly yes?: boolean;
+  readonly partition?: string;
+  readonly counters?: string;
+  readonly operator?: string;
+  readonly reason?: string;
+  readonly json?: boolean;
+}
+
+interface PartitionReport extends Evidence {
+  readonly partition: number;
+  /** The row of `sluice_operations`, where something was done. */
+  readonly operation?: number;
+}
+
+const HALTED: ReadonlySet<Verdict> = new Set(['DATABASE_WENT_BACK', 'REDIS_BACKUP_RESTORED', 'NOT_MIGRATED']);
+
+const WORDS: Readonly<Record<Verdict, string>> = {
+  IN_ORDER: 'Redis and the database agree',
+  NO_STATE: 'Redis holds nothing of it: the next update creates it from the watermark',
+  EPOCHS_DIFFER: 'the epochs differ: live values are read anew, by themselves',
+  REDIS_BEHIND:
+    'Redis is behind the database: the next flush mends it by itself and counts what it finds as a rewind',
+  REDIS_BACKUP_RESTORED: 'halted: Redis holds a batch older than the journal, as from an old backup',
+  DATABASE_WENT_BACK: 'halted: the database is behind Redis, as after the restore of an older backup',
+  NOT_MIGRATED:
+    'halted: the database has no watermark row for it; run sluice migrate, then this command again',
+};
+
+export async function runRecover(options: RecoverOptions): Promise<ExitCode> {
+  const { yes, counters, operator, reason, json } = options;
+  if (!yes && (operator !== undefined || reason !== undefined))
+    throw new ConfigurationError('--operator and --reason are for the record of a recovery; give --yes too.');
+  if (reason !== undefined && reason.length > 255)
+    throw new ConfigurationError('--reason must be 255 characters at most.');
+  if (counters !== undefined && !isChoice(counters))
+    throw new ConfigurationError('--counters must be discard or apply.');
+  const wanted = partitionsOf(options.partition);
+  const request = yes ? { counters, operator: operatorName(operator), reason } : undefined;
+  const reports = await withConnections(async ({ redis, database, keys, queue, config }) => {
+    const recovery = new Recovery(redis, database, keys);
+    const found: PartitionReport[] = [];
+    for (const partition of wanted) {
+      const done = request && (await recovery.recover(partition, request));
+      if (done) await wake(queue, partition, 0, config.settings.attempts);
+      found.push({ partition, ...(done ?? (await recovery.look(partition, counters))) });
+    }
+    return found;
+  });
+  console.log(json ? JSON.stringify(reports) : print(reports, counters ?? 'discard'));
+  return reports.some(isHalted) ? EXIT.found : EXIT.ok;
+}
+
+function isChoice(text: string): text is OldCounters {
+  return text === 'discard' || text === 'apply';
+}
+
+function isHalted({ verdict, operation }: PartitionReport): boolean {
+  return HALTED.has(verdict) && operation === undefined;
+}
+
+function partitionsOf(text: string | undefined): number[] {
+  const { partitions } = readConfig(process.env).settings;
+  const all = Array.from({ length: partitions }, (_, partition) => partition);
+  if (text === undefined) return all;
+  const wanted = all.filter(partition => String(partition) === text);
+  if (wanted.length === 0) throw new ConfigurationError(`--partition must be from 0 to ${partitions - 1}.`);
+  return wanted;
+}
+
+function print(reports: readonly PartitionReport[], counters: OldCounters): string {
+  const rows = reports.map(({ partition, verdict, redis, database }) => [
+    partition,
+    verdict,
+    redis?.sequence ?? '-',
+    redis?.token || '-',
+    redis ? redis.inFlight : '-',
+    redis ? redis.updates - redis.claimed : '-',
+    redis ? redis.claimed - redis.inFlight : '-',
+    database?.sequence ?? '-',
+    database?.updates ?? '?',
+    database?.journal ? `${database.journal.oldest} to ${database.journal.newest}` : 'empty',
+  ]);
+  const head = [
+    'partition',
+    'verdict',
+    'batch',
+    'token',
+    'in flight',
+    'pending',
+    'written',
+    'watermark',
+    'updates',
+    'journal',
+  ];
+  const stories = reports
+    .filter(({ verdict, operation }) => verdict !== 'IN_ORDER' || operation !== undefined)
+    .map(report => `partition ${report.partition}: ${story(report, counters)}`);
+  return [table(head, rows), LEGEND, ...stories].join('\n');
+}
+
+const LEGEND =
+  'Redis: its last batch, the token and updates in flight, updates pending, and written by its count. Database: watermark, updates, journal.';
+
+function story({ verdict, damage, operation }: PartitionReport, counters: OldCounters): string {
+  if (!damage) return WORDS[verdict];
+  const deed =
+    verdict === 'DATABASE_WENT_BACK'
+      ? 'the database is accepted as it is'
+      : `old counters are ${counters === 'apply' ? 'applied once more' : 'discarded'}, entries are kept`;
+  if (operation === undefined) return `${WORDS[verdict]}. With --yes ${deed}: ${cost(damage)}.`;
+  return `recovered (operation ${operation}): ${deed}: ${cost(damage)}, declared in sluice_losses.`;
+}
+
+function cost({ kind, updates, isExact }: Damage): string {
+  if (isExact) return `${updates} updates ${kind === 'lost' ? 'lost' : 'doubled'} at most`;
+  return `updates ${kind}, how many is not known: Redis counts ${updates} since it was last empty`;
+}

@@ -1,0 +1,78 @@
+/**
+ * Sends an amendment: what an operator decided about a quarantined update, as an update of its own. The live value changes
+ * at once, the flush transaction does the rest.
+ */
+import type { Logger } from 'pino';
+import type { Aligner } from '../shared/align.ts';
+import { Barrier } from '../shared/barrier.ts';
+import { systemClock } from '../shared/clock.ts';
+import { OutOfRangeError } from '../shared/errors.ts';
+import { itemOf, type Keys, type Kind } from '../shared/keys.ts';
+import { Primaries } from '../shared/primaries.ts';
+import { type FlushQueue, wake } from '../shared/queue.ts';
+import { type AmendmentContent, amendedItem } from '../shared/record.ts';
+import type { RedisConnection } from '../shared/redis.ts';
+import type { Settings } from '../shared/settings.ts';
+import { ApplyCall } from './apply-call.ts';
+import { Calls } from './calls.ts';
+import { MemoryWatch } from './memory-watch.ts';
+
+export interface AmenderParts {
+  readonly redis: RedisConnection;
+  readonly place: string;
+  readonly keys: Keys;
+  readonly settings: Settings;
+  readonly aligner: Aligner;
+  readonly queue: FlushQueue;
+  readonly log: Logger;
+}
+
+export interface AmendRequest {
+  readonly partition: number;
+  readonly kind: Kind;
+  /** Counter or program. */
+  readonly name: string;
+  /** Counter key or account. */
+  readonly key: string;
+  /** What it adds to the live value; may be 0. */
+  readonly delta: number;
+  readonly content: AmendmentContent;
+}
+
+/**
+ * Resolves once the amendment is accepted. Called again for the same operation and update it is accepted once, as long as
+ * Redis remembers its id. Where two operations amend one update, the second finds it out of quarantine when it is
+ * flushed, and does nothing.
+ * @throws OutOfRangeError, UnknownOutcomeError (safe to repeat), RedisUnavailableError, RedisOutOfMemoryError,
+ * AccessDeniedError, PartitionHaltedError, DatabaseUnavailableError
+ */
+export type Amend = (request: AmendRequest) => Promise<void>;
+
+export async function openAmender(parts: AmenderParts): Promise<Amend> {
+  const { redis, place, keys, settings, aligner, queue, log } = parts;
+  const primaries = new Primaries(redis, keys);
+  const call = new ApplyCall({
+    redis,
+    place,
+    keys,
+    settings,
+    clock: systemClock,
+    calls: new Calls(redis, place, systemClock),
+    barrier: new Barrier(primaries),
+    // Never looks: an operator mends, and is not held up by backpressure.
+    memory: new MemoryWatch(primaries, settings.memoryLimitPercent),
+    align: async partition => void (await aligner.align(partition)),
+    onLost: (partition, updates) =>
+      log.error({ partition, updates }, 'Redis lost updates that it had acknowledged'),
+  });
+  await call.synchronize();
+  return async ({ partition, kind, name, key, delta, content }) => {
+    const item = amendedItem(kind, itemOf(name, key));
+    const id = `${content.operation} ${content.quarantine}`;
+    const update = ['a', item, delta, 0, id, JSON.stringify(content)];
+    const { armed, results } = await call.run(partition, update, 'memory');
+    if (results[0] === 'x') throw new OutOfRangeError(name);
+    // Without a wake-up the sweep finds the partition.
+    if (armed) await wake(queue, partition, settings.flushIntervalMs, settings.attempts).catch(() => {});
+  };
+}

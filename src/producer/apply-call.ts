@@ -1,0 +1,212 @@
+/**
+ * One call of apply.lua with everything around it: a request id, because a lost connection makes ioredis send it again;
+ * a deadline on Redis' clock, after which Redis refuses it, so that an outcome is unknown for a bounded time only; what
+ * Redis answered last, so that it can tell what it has lost; and the barrier, where the caller wants more than memory.
+ */
+import type { Barrier } from '../shared/barrier.ts';
+import { type Clock, pause, randomToken } from '../shared/clock.ts';
+import { checkDurability, type Durability } from '../shared/durability.ts';
+import {
+  NotDurableError,
+  RedisUnavailableError,
+  type SluiceError,
+  UnknownOutcomeError,
+} from '../shared/errors.ts';
+import type { Keys } from '../shared/keys.ts';
+import { defineScript, type RedisConnection, type Script } from '../shared/redis.ts';
+import type { Settings } from '../shared/settings.ts';
+import type { Calls } from './calls.ts';
+import type { MemoryWatch } from './memory-watch.ts';
+import { type ApplyReply, parseReply } from './micro-batch.ts';
+
+export interface ApplyCallParts {
+  readonly redis: RedisConnection;
+  readonly place: string;
+  readonly calls: Calls;
+  readonly keys: Keys;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly barrier: Barrier;
+  readonly memory: MemoryWatch;
+  /** Creates a partition's state. Rejects with one of our errors. */
+  readonly align: (partition: number) => Promise<void>;
+  /** Called when Redis is found to have lost updates that it had answered to this producer. */
+  readonly onLost: (partition: number, updates: number) => void;
+}
+
+const MAX_TRIES = 3;
+const LANE_PAUSE_MS = 50;
+const CONFIRM_MARGIN_MS = 250;
+
+export class ApplyCall {
+  readonly #parts: ApplyCallParts;
+  readonly #apply: Script<string>;
+  /** Redis' clock less ours, ms, for each partition's primary. */
+  readonly #offsets: number[];
+  /** What each partition answered last. */
+  readonly #seen: { incarnation: string; updates: number }[];
+  readonly #suitable = new Map<Durability, Promise<void>>();
+  /** Counts lost connections: only after one can a call have been sent twice. */
+  #disconnections = 0;
+
+  constructor(parts: ApplyCallParts) {
+    this.#parts = parts;
+    this.#apply = defineScript(parts.redis, 'apply', new URL('./apply.lua', import.meta.url));
+    this.#offsets = new Array(parts.keys.partitions).fill(0);
+    this.#seen = Array.from({ length: parts.keys.partitions }, () => ({ incarnation: '', updates: 0 }));
+    for (const event of ['close', 'reconnecting', '-node', 'node error']) {
+      parts.redis.on(event as 'close', () => {
+        this.#disconnections++;
+      });
+    }
+  }
+
+  /** Learns every primary's clock: a call past its deadline is refused and answers with the time. */
+  async synchronize(): Promise<void> {
+    await Promise.all(
+      this.#offsets.map(async (_, partition) => {
+        const sent = this.#parts.clock.now();
+        const text = await this.#apply(this.#parts.keys.state(partition), randomToken(), 0);
+        this.#learn(partition, parseReply(text).time, sent);
+      }),
+    );
+  }
+
+  /**
+   * Has the updates applied.
+   * @param updates six arguments of apply.lua for each
+   * @throws UnknownOutcomeError, NotDurableError, RedisUnavailableError, RedisOutOfMemoryError, RedisUnsuitableError,
+   * AccessDeniedError, and what `align` throws
+   */
+  async run(
+    partition: number,
+    updates: readonly (string | number)[],
+    durability: Durability,
+  ): Promise<ApplyReply> {
+    const { settings, clock, calls, place, align } = this.#parts;
+    const until = clock.now() + settings.callTimeoutMs;
+    const requestId = randomToken();
+    await this.#checkSuitable(durability);
+    let failure: SluiceError | undefined;
+    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+      await calls.ready(until);
+      const before = this.#disconnections;
+      const sent = clock.now();
+      const args = await this.#arguments(partition, requestId, until, updates);
+      const text = await this.#send(partition, args, durability, until).catch(error => {
+        // After a lost connection the error may answer the second sending, and the first may have been applied.
+        throw before === this.#disconnections || error instanceof NotDurableError
+          ? error
+          : new UnknownOutcomeError({ cause: error });
+      });
+      const reply = parseReply(text);
+      this.#learn(partition, reply.time, sent);
+      if (reply.status === 'ok') return this.#note(partition, reply);
+      if (reply.status === 'absent') {
+        failure = new RedisUnavailableError(`${place} (partition ${partition} has no state)`);
+        await align(partition);
+      } else if (before !== this.#disconnections) {
+        throw new UnknownOutcomeError();
+      } else {
+        // Refused, and sent only once, so not applied. Where there is time left, Redis' clock was set: try with its time.
+        failure = new RedisUnavailableError(place);
+        if (clock.now() >= until) throw failure;
+      }
+    }
+    throw failure!;
+  }
+
+  async #arguments(
+    partition: number,
+    requestId: string,
+    until: number,
+    updates: readonly (string | number)[],
+  ): Promise<(string | number)[]> {
+    const { settings, memory } = this.#parts;
+    const { incarnation, updates: count } = this.#seen[partition]!;
+    return [
+      requestId,
+      Math.floor(until + this.#offsets[partition]!),
+      settings.leaseMs,
+      settings.liveTtlMs,
+      settings.idempotencyWindowMs,
+      settings.idempotencyLimit,
+      incarnation,
+      count,
+      settings.pendingKeysLimit,
+      settings.pendingEntriesLimit,
+      settings.pendingAgeLimitMs,
+      (await memory.isOver(partition)) ? 1 : 0,
+      ...updates,
+    ];
+  }
+
+  /** Sends the call, on a lane with the barrier behind it where memory is not enough. */
+  async #send(
+    partition: number,
+    args: readonly (string | number)[],
+    durability: Durability,
+    until: number,
+  ): Promise<string> {
+    const { calls, keys, barrier, clock } = this.#parts;
+    const state = keys.state(partition);
+    if (durability === 'memory') return calls.write(until, this.#apply(state, ...args));
+    // Whether it may have been applied: then no later error says for certain that it was not.
+    let open = false;
+    for (;;) {
+      const left = until - clock.now();
+      // Earlier than the call itself ends, so that it can say that the update is applied and not confirmed.
+      const wait = Math.max(left / 2, left - CONFIRM_MARGIN_MS);
+      const sent = barrier.run(partition, durability, wait, async lane => {
+        const text = await this.#apply.on(lane)(state, ...args);
+        if (parseReply(text).status !== 'ok') return text;
+        open = true;
+        // A call that was sent before, or only repeats ids, wrote nothing that WAIT could wait for.
+        await lane.hincrby(state, 'barriers', 1);
+        return text;
+      });
+      try {
+        const { answer, confirmed } = await calls.write(until, sent);
+        if (!confirmed && parseReply(answer).status === 'ok') throw new NotDurableError(durability);
+        return answer;
+      } catch (error) {
+        // The lane broke: the same call once more tells what became of it, as long as there is time.
+        open ||= error instanceof UnknownOutcomeError;
+        const broke = error instanceof UnknownOutcomeError || error instanceof RedisUnavailableError;
+        if (!broke || clock.now() + LANE_PAUSE_MS >= until) {
+          if (!open || error instanceof NotDurableError) throw error;
+          throw new UnknownOutcomeError({ cause: error });
+        }
+        await pause(LANE_PAUSE_MS);
+      }
+    }
+  }
+
+  #note(partition: number, reply: ApplyReply): ApplyReply {
+    const seen = this.#seen[partition]!;
+    // An answer that was remembered may be older than the last one.
+    if (reply.incarnation !== seen.incarnation || reply.updates > seen.updates)
+      this.#seen[partition] = { incarnation: reply.incarnation, updates: reply.updates };
+    if (reply.lost > 0) this.#parts.onLost(partition, reply.lost);
+    return reply;
+  }
+
+  /** Asked once for each durability in use. */
+  async #checkSuitable(durability: Durability): Promise<void> {
+    if (durability === 'memory') return;
+    const { redis, place, settings } = this.#parts;
+    const check =
+      this.#suitable.get(durability) ?? checkDurability(redis, durability, settings.barrierReplicas, place);
+    this.#suitable.set(durability, check);
+    try {
+      await check;
+    } catch (error) {
+      this.#suitable.delete(durability);
+      throw error;
+    }
+  }
+
+  #learn(partition: number, time: number, sent: number): void {
+    this.#offsets[partition] = time - (sent + this.#parts.clock.now()) / 2;
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Dropping and editing are updates of their own: `apply` changes the live value at once and takes them into pending, the
+ * flush transaction carries them out. So what is in MySQL, in quarantine, in flight and pending always adds up.
+ */
+import type { AmendRequest } from '../producer/amend.ts';
+import type { Definitions } from '../shared/definitions.ts';
+import { ConfigurationError, InvalidUpdateError } from '../shared/errors.ts';
+import type { FailedUpdate } from '../shared/failed-update.ts';
+import type { EntryPayload } from '../shared/record.ts';
+import { checkCounter, checkPoints } from '../shared/update.ts';
+
+/** What an edit changes. Null takes reason or metadata away; account, key and id stay what they are. */
+export interface Change {
+  /** Whole number, not zero. */
+  readonly amount?: number | undefined;
+  readonly reason?: string | null | undefined;
+  readonly metadata?: Record<string, unknown> | null | undefined;
+}
+
+const CHANGES = ['amount', 'reason', 'metadata'];
+
+/** @throws ConfigurationError */
+export function checkChange(change: Change): Change {
+  const fields = typeof change === 'object' && change !== null ? Object.keys(change) : [];
+  const unknown = fields.filter(field => !CHANGES.includes(field));
+  if (fields.length === 0 || unknown.length > 0)
+    throw new ConfigurationError(
+      `A change is an object with ${CHANGES.join(', ')} or some of them${unknown.length > 0 ? `; it has ${unknown.map(field => JSON.stringify(field)).join(', ')}` : ''}. Account, key and id cannot be changed: drop the update and send another.`,
+    );
+  return change;
+}
+
+export function dropOf(update: FailedUpdate, operation: number): AmendRequest {
+  const content = { amendment: 'drop', quarantine: update.id, operation } as const;
+  return { ...target(update), delta: -update.amount, content };
+}
+
+/** @throws InvalidUpdateError, UnknownNameError where the update may not become that */
+export function editOf(
+  update: FailedUpdate,
+  change: Change,
+  operation: number,
+  definitions: Definitions,
+): AmendRequest {
+  const amount = change.amount ?? update.amount;
+  const to =
+    update.kind === 'counter'
+      ? editedCounter(update, change, amount, definitions)
+      : editedEntry(update, change, amount, definitions);
+  const delta = amount - update.amount;
+  if (!Number.isSafeInteger(delta))
+    throw new InvalidUpdateError('INVALID_AMOUNT', 'The amount changes by more than 2^53-1.');
+  const content = { amendment: 'edit', quarantine: update.id, operation, to } as const;
+  return { ...target(update), delta, content };
+}
+
+function editedCounter(
+  { name, key }: FailedUpdate,
+  change: Change,
+  amount: number,
+  definitions: Definitions,
+) {
+  if (change.reason !== undefined || change.metadata !== undefined)
+    throw new InvalidUpdateError('INVALID_UPDATE', 'A counter has no reason and no metadata.');
+  return { amount: checkCounter(name, key, amount, undefined, definitions).amount };
+}
+
+function editedEntry(
+  update: FailedUpdate,
+  change: Change,
+  amount: number,
+  definitions: Definitions,
+): EntryPayload {
+  const reason = change.reason === undefined ? update.reason : change.reason;
+  const metadata = change.metadata === undefined ? update.metadata : change.metadata;
+  const { payload } = checkPoints(
+    {
+      points: update.name,
+      account: update.key,
+      amount,
+      id: update.entryId!,
+      reason: reason ?? undefined,
+      metadata: metadata ?? undefined,
+    },
+    definitions,
+  );
+  return JSON.parse(payload);
+}
+
+function target({ kind, name, key, partition }: FailedUpdate) {
+  return { partition, kind: kind === 'counter' ? ('c' as const) : ('p' as const), name, key };
+}

@@ -1,0 +1,82 @@
+/** Which failed updates and flush jobs an operation is about. */
+import * as z from 'zod';
+import { ConfigurationError } from '../shared/errors.ts';
+import type { FailedJob } from './jobs.ts';
+
+const instant = z.iso.datetime({
+  offset: true,
+  error: 'must be a time with a zone, as 2026-03-01T12:00:00Z',
+});
+const text = z.string().min(1).max(512);
+
+const filterSchema = z.strictObject({
+  ids: z.array(z.int().min(1)).max(10_000).optional(),
+  jobs: z.array(z.string().min(1)).max(10_000).optional(),
+  kind: z.enum(['counter', 'entry']).optional(),
+  name: text.optional(),
+  key: text.optional(),
+  code: text.optional(),
+  from: instant.optional(),
+  until: instant.optional(),
+  partition: z.int().min(0).optional(),
+  sequence: z.int().min(0).optional(),
+});
+
+/**
+ * All given criteria must hold; none given means everything.
+ * - `ids` (numbers in `sluice_quarantine`) and `jobs` (ids of failed flush jobs) select only what they name
+ * - `kind`, `name` (counter or program), `key` (counter key or account), `code` (error code) and `sequence` (of the
+ *   batch; with `partition`) are about updates, and leave jobs out
+ * - `from` (included) and `until` (excluded), ISO 8601 with a zone: when the update was quarantined, or the job failed
+ */
+export type FailedFilter = Readonly<z.infer<typeof filterSchema>>;
+
+/** @throws ConfigurationError */
+export function checkFilter(filter: FailedFilter): FailedFilter {
+  const parsed = filterSchema.safeParse(filter);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(
+      issue => `${issue.path.join('.') || 'filter'}: ${issue.message}`,
+    );
+    throw new ConfigurationError(`The filter is not valid: ${problems.join('; ')}.`);
+  }
+  if (parsed.data.sequence !== undefined && parsed.data.partition === undefined)
+    throw new ConfigurationError('The filter names a batch without its partition; add the partition.');
+  return parsed.data;
+}
+
+/** Whether updates can match; a filter that names jobs only is about those. */
+export function meansUpdates(filter: FailedFilter): boolean {
+  return filter.ids !== undefined || filter.jobs === undefined;
+}
+
+/** The parameters of failed-updates.sql that the filter gives. */
+export function filterParameters(filter: FailedFilter): unknown[] {
+  const { ids, kind, name, key, code, from, until, partition, sequence } = filter;
+  const twice = (value: unknown) => [value ?? null, value ?? null];
+  const bytes = (value: string | undefined) => (value === undefined ? undefined : Buffer.from(value));
+  const time = (value: string | undefined) => (value === undefined ? undefined : new Date(value));
+  return [
+    ids === undefined,
+    ids === undefined || ids.length === 0 ? [0] : ids,
+    ...twice(kind),
+    ...twice(bytes(name)),
+    ...twice(bytes(key)),
+    ...twice(code),
+    ...twice(time(from)),
+    ...twice(time(until)),
+    ...twice(partition),
+    ...twice(sequence),
+  ];
+}
+
+export function matchesJob(filter: FailedFilter, job: FailedJob): boolean {
+  const { ids, jobs, kind, name, key, code, sequence, partition, from, until } = filter;
+  if (jobs !== undefined && !jobs.includes(job.job)) return false;
+  if (jobs === undefined && ids !== undefined) return false;
+  if ([kind, name, key, code, sequence].some(criterion => criterion !== undefined)) return false;
+  if (partition !== undefined && job.partition !== partition) return false;
+  const failedAt = Date.parse(job.failedAt);
+  if (from !== undefined && failedAt < Date.parse(from)) return false;
+  return until === undefined || failedAt < Date.parse(until);
+}

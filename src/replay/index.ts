@@ -1,0 +1,18 @@
+/** `import { openFailed } from 'sluice/replay'`: what operators do with failed updates and flush jobs, for programs. */
+
+export type { FailedUpdate } from '../shared/failed-update.ts';
+export type { Change } from './amendment.ts';
+export {
+  type FailedPage,
+  type FailedParts,
+  FailedUpdates,
+  type Plan,
+  type PlannedGroup,
+  type ShownUpdate,
+} from './failed.ts';
+export type { FailedFilter } from './filter.ts';
+export type { FailedJob } from './jobs.ts';
+export { type FailedOptions, type OpenFailedUpdates, openFailed } from './open.ts';
+export type { Action, Author, Operation, OperationItem } from './operations.ts';
+export type { Progress, RunOptions } from './pace.ts';
+export type { OperationReport } from './run.ts';

@@ -1,0 +1,79 @@
+/** Failed updates for programs that hold no connections of Sluice yet: connects to both servers and checks them. */
+import type { Logger } from 'pino';
+import { Aligner } from '../shared/align.ts';
+import { within } from '../shared/clock.ts';
+import { type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
+import { explain } from '../shared/explain.ts';
+import { Keys } from '../shared/keys.ts';
+import { createLog } from '../shared/log.ts';
+import { openTables } from '../shared/mapping.ts';
+import { checkSchema } from '../shared/migrate.ts';
+import { Database, type MysqlLocation } from '../shared/mysql.ts';
+import { checkNamespace } from '../shared/namespace.ts';
+import { openQueue } from '../shared/queue.ts';
+import { checkRedis, connectRedis, openRedis, type RedisLocation, redisPlace } from '../shared/redis.ts';
+import { parseSettings, type Settings } from '../shared/settings.ts';
+import { FailedUpdates } from './failed.ts';
+
+export interface FailedOptions {
+  /** URL, or URL with credentials apart. */
+  readonly redis: string | RedisLocation;
+  /** URL, or URL with credentials apart. */
+  readonly mysql: string | MysqlLocation;
+  /** The same as the producers have. */
+  readonly definitions: DefinitionsInput;
+  /** `sluice` by default. */
+  readonly namespace?: string;
+  /** The same number of partitions as everywhere. */
+  readonly settings?: Partial<Settings>;
+  /** A pino logger; silent by default. */
+  readonly log?: Logger;
+}
+
+const CONNECTIONS = 2;
+const FAREWELL_MS = 1000;
+
+/**
+ * @throws ConfigurationError, RedisUnavailableError, RedisUnsuitableError, DatabaseUnavailableError,
+ * DatabaseUnsuitableError, NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError
+ */
+export async function openFailed(options: FailedOptions): Promise<OpenFailedUpdates> {
+  const definitions = parseDefinitions(options.definitions);
+  const settings = parseSettings(options.settings);
+  const keys = new Keys(checkNamespace(options.namespace ?? 'sluice'), settings.partitions);
+  const log = options.log ?? createLog('silent', 'stderr');
+  const at = typeof options.redis === 'string' ? { url: options.redis } : options.redis;
+  const mysql = typeof options.mysql === 'string' ? { url: options.mysql } : options.mysql;
+  const place = redisPlace(at);
+  const database = new Database(mysql, { ...settings, connections: CONNECTIONS });
+  const redis = openRedis(at, error => log.warn({ err: error }, 'Redis connection failed, reconnecting'));
+  try {
+    await connectRedis(redis, place);
+    await checkSchema(database, keys.partitions, keys.namespace);
+    await checkRedis(redis, keys, place);
+    const tables = await openTables(database, definitions);
+    const aligner = new Aligner(redis, database, keys, log);
+    const queue = openQueue(redis, keys);
+    const parts = { redis, place, keys, settings, aligner, queue, log, database, tables, definitions };
+    return new OpenFailedUpdates(parts, async () => {
+      await within(queue.close(), FAREWELL_MS);
+      redis.disconnect();
+      await database.close();
+    });
+  } catch (error) {
+    redis.disconnect();
+    await database.close();
+    throw explain(error, place, database.place);
+  }
+}
+
+/** Failed updates on connections of their own. */
+export class OpenFailedUpdates extends FailedUpdates {
+  /** Closes the connections. */
+  readonly close: () => Promise<void>;
+
+  constructor(parts: ConstructorParameters<typeof FailedUpdates>[0], close: () => Promise<void>) {
+    super(parts);
+    this.close = close;
+  }
+}

@@ -1,0 +1,162 @@
+/** The audit record: who ran what, when, on which updates, and what became of each. */
+import type { ResultSetHeader } from 'mysql2/promise';
+import { OperationError } from '../shared/errors.ts';
+import { type FailedUpdate, recordItem } from '../shared/failed-update.ts';
+import { type Database, type Rows, readSql } from '../shared/mysql.ts';
+import type { Change } from './amendment.ts';
+import type { FailedFilter } from './filter.ts';
+
+export type Action = 'replay' | 'edit' | 'drop';
+
+export interface Operation {
+  readonly operation: number;
+  /** `repair` and `recover` are written by other commands. */
+  readonly action: Action | 'repair' | 'recover';
+  readonly operator: string;
+  readonly reason: string | null;
+  readonly filter: FailedFilter;
+  /** Ids of the failed flush jobs that the filter selected when it started. */
+  readonly jobs: readonly string[];
+  /** Of an edit. */
+  readonly change: Change | null;
+  /** The newest quarantined row that it may touch. */
+  readonly lastId: number;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  /** Null while it runs, and where it was cut off: then it can be resumed. */
+  readonly finishedAt: string | null;
+  /** Updates by what became of them: `replayed`, `refused:CODE`, `already` and so on. */
+  readonly outcomes: Readonly<Record<string, number>>;
+}
+
+/** What an operation did to one update. */
+export interface OperationItem {
+  readonly operation: number;
+  readonly id: number;
+  readonly outcome: string;
+  readonly doneAt: string;
+  /** The update as it was before. */
+  readonly original: FailedUpdate;
+}
+
+/** Who runs an operation, and why; up to 255 characters each. */
+export interface Author {
+  readonly operator: string;
+  readonly reason?: string | undefined;
+}
+
+/** What the column `filter` holds. */
+type Recorded = Pick<Operation, 'filter' | 'jobs' | 'change'>;
+
+const START = readSql(new URL('./sql/start-operation.sql', import.meta.url));
+/** Outcomes after which the update is in quarantine no more. */
+export const DONE: ReadonlySet<string> = new Set(['replayed', 'dropped', 'edited', 'already']);
+
+export class Operations {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  async start(
+    action: Action,
+    { operator, reason }: Author,
+    { filter, jobs, change }: Recorded,
+  ): Promise<Operation> {
+    const recorded: Recorded = { filter, jobs, change };
+    const id = await this.#database.session(async connection => {
+      const [result] = await connection.query<ResultSetHeader>(START, [
+        action,
+        operator,
+        reason ?? null,
+        JSON.stringify(recorded),
+      ]);
+      return result.insertId;
+    });
+    return this.get(id);
+  }
+
+  /** @throws OperationError where there is none */
+  async get(operation: number): Promise<Operation> {
+    const [row] = await this.#database.query('SELECT * FROM sluice_operations WHERE id = ?', [operation]);
+    if (!row) throw new OperationError('UNKNOWN_OPERATION', operation);
+    return (await this.#withOutcomes([row]))[0]!;
+  }
+
+  /** The newest first. */
+  async list(limit: number): Promise<Operation[]> {
+    return this.#withOutcomes(
+      await this.#database.query('SELECT * FROM sluice_operations ORDER BY id DESC LIMIT ?', [limit]),
+    );
+  }
+
+  /** What was done to these updates, by any operation; the oldest first. */
+  async items(ids: readonly number[]): Promise<OperationItem[]> {
+    if (ids.length === 0) return [];
+    return toItems(
+      await this.#database.query(
+        'SELECT * FROM sluice_operation_items WHERE quarantine_id IN (?) ORDER BY operation_id, quarantine_id',
+        [ids],
+      ),
+    );
+  }
+
+  /** What an operation did, by number of the update. */
+  async itemsOf(operation: number, after: number, limit: number): Promise<OperationItem[]> {
+    return toItems(
+      await this.#database.query(
+        'SELECT * FROM sluice_operation_items WHERE operation_id = ? AND quarantine_id > ? ORDER BY quarantine_id LIMIT ?',
+        [operation, after, limit],
+      ),
+    );
+  }
+
+  /** Records an outcome that changed nothing; never over one that did. */
+  async note(operation: number, update: FailedUpdate, outcome: string): Promise<void> {
+    await this.#database.session(connection => recordItem(connection, operation, update, outcome, false));
+  }
+
+  async finish(operation: number): Promise<void> {
+    await this.#database.query(
+      'UPDATE sluice_operations SET finished_at = COALESCE(finished_at, UTC_TIMESTAMP(3)) WHERE id = ?',
+      [operation],
+    );
+  }
+
+  async #withOutcomes(rows: Rows): Promise<Operation[]> {
+    if (rows.length === 0) return [];
+    const counts = await this.#database.query(
+      'SELECT operation_id, outcome, COUNT(*) AS items FROM sluice_operation_items WHERE operation_id IN (?) GROUP BY operation_id, outcome ORDER BY outcome',
+      [rows.map(row => row.id)],
+    );
+    return rows.map(row => {
+      const mine = counts.filter(count => String(count.operation_id) === String(row.id));
+      const outcomes = Object.fromEntries(mine.map(count => [String(count.outcome), Number(count.items)]));
+      const recorded = JSON.parse(String(row.filter)) as Partial<Recorded>;
+      return {
+        operation: Number(row.id),
+        action: row.action,
+        operator: String(row.operator),
+        reason: row.reason === null ? null : String(row.reason),
+        filter: recorded.filter ?? {},
+        jobs: recorded.jobs ?? [],
+        change: recorded.change ?? null,
+        lastId: Number(row.last_id),
+        startedAt: (row.started_at as Date).toISOString(),
+        finishedAt: row.finished_at === null ? null : (row.finished_at as Date).toISOString(),
+        outcomes,
+      };
+    });
+  }
+}
+
+function toItems(rows: Rows): OperationItem[] {
+  return rows.map(row => ({
+    operation: Number(row.operation_id),
+    id: Number(row.quarantine_id),
+    outcome: String(row.outcome),
+    doneAt: (row.done_at as Date).toISOString(),
+    original: JSON.parse(String(row.original)),
+  }));
+}

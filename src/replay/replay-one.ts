@@ -1,0 +1,122 @@
+/**
+ * Replays one quarantined update in one transaction, under the lock of its partition's watermark: out of quarantine, into
+ * the value and the ledger. The live value counts the update already and stays as it is.
+ *
+ * Whoever is killed leaves the row as it was or gone, never between; whoever comes second finds it gone.
+ */
+import type { PoolConnection } from 'mysql2/promise';
+import { pause } from '../shared/clock.ts';
+import { DatabaseFailedError } from '../shared/errors.ts';
+import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/failed-update.ts';
+import { itemOf } from '../shared/keys.ts';
+import { type Database, queryRows, readSql } from '../shared/mysql.ts';
+import { classifyDatabaseError, databaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
+import { RefusedValueError } from '../shared/refusal.ts';
+import type { ValueTables } from '../shared/tables.ts';
+import { lockWatermark } from '../shared/watermark.ts';
+import { EntryWriter, PLACES } from '../worker/entries.ts';
+import { isRefusal } from '../worker/quarantine.ts';
+
+/** Called between any two steps, so that tests can end the process's part there. */
+export type ReplaySeam = (step: ReplayStep) => Promise<void> | void;
+export type ReplayStep = 'started' | 'locked' | 'found' | 'written' | 'recorded' | 'committed' | 'finished';
+
+/**
+ * - `replayed`
+ * - `already`: somebody had taken it out of quarantine
+ * - `refused:CODE`: MySQL refuses it still, it stays in quarantine
+ * - `waiting`: the partition has no ledger number left before its next batch, which makes room
+ */
+export type ReplayOutcome = 'replayed' | 'already' | 'waiting' | `refused:${string}`;
+
+const NEXT = readSql(new URL('./sql/next-ledger-number.sql', import.meta.url));
+const CONFLICT_RETRIES = 5;
+const CONFLICT_PAUSE_MS = 50;
+
+/** Rolls a trial back. */
+class Trial extends Error {}
+
+export class ReplayOne {
+  readonly #database: Database;
+  readonly #tables: ValueTables;
+  readonly #entries: EntryWriter;
+  readonly #seam: ReplaySeam;
+
+  constructor(database: Database, tables: ValueTables, seam: ReplaySeam) {
+    this.#database = database;
+    this.#tables = tables;
+    this.#entries = new EntryWriter(tables);
+    this.#seam = seam;
+  }
+
+  /**
+   * @param operation where the outcome is recorded; undefined only tries, and changes nothing
+   * @throws what MySQL threw where that is not about the update; then the outcome is unknown, and repeating is safe
+   */
+  async run(update: FailedUpdate, operation: number | undefined): Promise<ReplayOutcome> {
+    for (let conflicts = 0; ; conflicts++) {
+      try {
+        const outcome = await this.#database.transaction(connection =>
+          this.#write(connection, update, operation),
+        );
+        await this.#seam('committed');
+        return outcome;
+      } catch (error) {
+        if (error instanceof Trial) return 'replayed';
+        if (error instanceof RefusedValueError) return `refused:${error.code}`;
+        if (isRefusal(error)) return `refused:${databaseErrorCode(error)}`;
+        if (classifyDatabaseError(error) === 'conflict' && conflicts < CONFLICT_RETRIES) {
+          await pause(CONFLICT_PAUSE_MS * (1 + Math.random()));
+          continue;
+        }
+        // One update that meets something odd, such as a trigger that is broken, must not keep the others.
+        const known = databaseError(error, this.#database.place);
+        if (known instanceof DatabaseFailedError) return `refused:${databaseErrorCode(error)}`;
+        throw known;
+      }
+    }
+  }
+
+  async #write(
+    connection: PoolConnection,
+    { id, partition }: FailedUpdate,
+    operation: number | undefined,
+  ): Promise<ReplayOutcome> {
+    const { sequence } = await lockWatermark(connection, partition);
+    await this.#seam('locked');
+    const update = await lockFailedUpdate(connection, id);
+    if (!update) return 'already';
+    await this.#seam('found');
+    if (update.kind === 'counter') {
+      const { name, key, amount } = update;
+      await this.#tables.of('c', name).add(connection, [{ name, key, amount }]);
+    } else if (!(await this.#writeEntry(connection, update, sequence))) return 'waiting';
+    await connection.query('DELETE FROM sluice_quarantine WHERE id = ?', [id]);
+    await this.#seam('written');
+    if (operation === undefined) throw new Trial();
+    await recordItem(connection, operation, update, 'replayed');
+    await this.#seam('recorded');
+    return 'replayed';
+  }
+
+  async #writeEntry(connection: PoolConnection, update: FailedUpdate, sequence: number): Promise<boolean> {
+    const first = BigInt(sequence) * BigInt(PLACES);
+    const behind = first + BigInt(PLACES);
+    const [row] = await queryRows(connection, NEXT, [String(first), update.partition, String(behind)]);
+    if (row!.ledger_no === null) return false;
+    const { name: program, key: account, entryId, amount, reason, metadata, quarantinedAt } = update;
+    const entry = {
+      program,
+      account,
+      item: itemOf(program, account),
+      id: entryId!,
+      amount,
+      reason,
+      metadata,
+      // The time of its acceptance is not kept in quarantine; it was a flush interval before this.
+      acceptedAt: Date.parse(quarantinedAt),
+    };
+    await this.#entries.writeAt(connection, update.partition, [entry], () => BigInt(String(row!.ledger_no)));
+    return true;
+  }
+}

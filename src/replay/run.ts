@@ -1,0 +1,174 @@
+/**
+ * One run of an operation: jobs first, then update by update in the order of their numbers, each recorded as it is done. A
+ * run that is cut off anywhere, and repeated, does to each update what one run would have done.
+ */
+
+import { type Amend, openAmender } from '../producer/amend.ts';
+import { pause } from '../shared/clock.ts';
+import { SluiceError } from '../shared/errors.ts';
+import type { FailedUpdate } from '../shared/failed-update.ts';
+import { dropOf, editOf } from './amendment.ts';
+import type { FailedParts } from './failed.ts';
+import { endJob, readJobs } from './jobs.ts';
+import { DONE, type Operation, type Operations } from './operations.ts';
+import { paced, type RunOptions } from './pace.ts';
+import type { ReplayOne, ReplaySeam } from './replay-one.ts';
+import { countUpdates, eachUpdate, readUpdates } from './updates.ts';
+
+/** What an operation did, all its runs together. */
+export interface OperationReport {
+  readonly operation: number;
+  readonly action: Operation['action'];
+  /** False where it was stopped, or updates are `waiting`: then it can be resumed. */
+  readonly finished: boolean;
+  /**
+   * Updates by outcome: `replayed`, `edited`, `dropped`; `already` (somebody else had); `refused:CODE` (stays in quarantine);
+   * `waiting` (a replay that needs the partition's next flush first); `accepted` (an edit or drop that the next flush carries
+   * out); `unknown` (a number that was never in quarantine).
+   */
+  readonly updates: Readonly<Record<string, number>>;
+  /** Flush jobs of this run: `replayed` or `dropped`, and `already` where they had gone. */
+  readonly jobs: Readonly<Record<string, number>>;
+}
+
+/** How long an edit or a drop waits for the flush that carries it out. */
+const SETTLE_MS = 10_000;
+const SETTLE_POLL_MS = 50;
+
+export class OperationRun {
+  readonly #parts: FailedParts;
+  readonly #operations: Operations;
+  readonly #one: ReplayOne;
+  readonly #seam: ReplaySeam;
+  /** Opened by the first amendment. */
+  #amend: Amend | undefined;
+
+  constructor(parts: FailedParts, operations: Operations, one: ReplayOne, seam: ReplaySeam) {
+    this.#parts = parts;
+    this.#operations = operations;
+    this.#one = one;
+    this.#seam = seam;
+  }
+
+  async run(operation: Operation, options: RunOptions): Promise<OperationReport> {
+    await this.#seam('started');
+    options.onStart?.(operation.operation);
+    const { database } = this.#parts;
+    const span = { last: operation.lastId, notDoneBy: operation.operation };
+    const total = operation.jobs.length + (await countUpdates(database, operation.filter, span));
+    const seen = new Set<number>();
+    const open: FailedUpdate[] = [];
+    const passing: Record<string, number> = {};
+    let done = 0;
+    const jobs = await this.#endJobs(operation, outcome =>
+      options.onProgress?.({ done: ++done, total, outcome }),
+    );
+    for await (const update of paced(eachUpdate(database, operation.filter, span), options)) {
+      const outcome = await this.#act(operation, update);
+      seen.add(update.id);
+      if (outcome === 'accepted') open.push(update);
+      if (outcome === 'waiting') passing.waiting = (passing.waiting ?? 0) + 1;
+      options.onProgress?.({ done: ++done, total, outcome });
+    }
+    const accepted = open.length > 0 ? await this.#settled(operation.operation, open) : 0;
+    if (accepted > 0) passing.accepted = accepted;
+    const isCutOff = options.signal?.aborted === true || passing.waiting !== undefined;
+    if (!isCutOff) {
+      const unknown = await this.#noteGone(operation, seen);
+      if (unknown > 0) passing.unknown = unknown;
+      await this.#operations.finish(operation.operation);
+      await this.#seam('finished');
+    }
+    const { action, finishedAt, outcomes } = await this.#operations.get(operation.operation);
+    return {
+      operation: operation.operation,
+      action,
+      finished: finishedAt !== null,
+      updates: { ...outcomes, ...passing },
+      jobs,
+    };
+  }
+
+  async #endJobs(operation: Operation, tell: (outcome: string) => void): Promise<Record<string, number>> {
+    const outcomes: Record<string, number> = {};
+    if (operation.jobs.length === 0) return outcomes;
+    const { queue, settings } = this.#parts;
+    const there = new Map((await readJobs(queue)).map(job => [job.job, job]));
+    for (const id of operation.jobs) {
+      const job = there.get(id);
+      const wakeAttempts = operation.action === 'replay' ? settings.attempts : undefined;
+      const ended = job !== undefined && (await endJob(queue, job, wakeAttempts));
+      const outcome = ended ? (operation.action === 'replay' ? 'replayed' : 'dropped') : 'already';
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      tell(outcome);
+    }
+    return outcomes;
+  }
+
+  async #act({ operation, action, change }: Operation, update: FailedUpdate): Promise<string> {
+    const { definitions } = this.#parts;
+    let outcome: string = 'accepted';
+    if (action === 'replay') outcome = await this.#one.run(update, operation);
+    else {
+      try {
+        this.#amend ??= await openAmender(this.#parts);
+        await this.#amend(
+          action === 'drop'
+            ? dropOf(update, operation)
+            : editOf(update, change ?? {}, operation, definitions),
+        );
+      } catch (error) {
+        outcome = refusal(error);
+      }
+    }
+    if (outcome === 'already' || outcome.startsWith('refused:'))
+      await this.#operations.note(operation, update, outcome);
+    return outcome;
+  }
+
+  /** Waits for the flush that carries the amendments out; gives how many are still to come. */
+  async #settled(operation: number, updates: readonly FailedUpdate[]): Promise<number> {
+    const end = performance.now() + SETTLE_MS;
+    let open = updates;
+    for (;;) {
+      const there = new Set<number>();
+      const ids = open.map(({ id }) => id);
+      for (let from = 0; from < ids.length; from += 1000) {
+        const part = ids.slice(from, from + 1000);
+        const span = { notDoneBy: operation };
+        for (const { id } of await readUpdates(this.#parts.database, { ids: part }, span, 1000))
+          there.add(id);
+      }
+      // What is gone was done by this operation, which its flush recorded, or by somebody else before it.
+      for (const update of open)
+        if (!there.has(update.id)) await this.#operations.note(operation, update, 'already');
+      open = open.filter(({ id }) => there.has(id));
+      if (open.length === 0 || performance.now() >= end) return open.length;
+      await pause(SETTLE_POLL_MS);
+    }
+  }
+
+  /** Numbers that were asked for and are not in quarantine: dealt with before, or never there. Gives how many never were. */
+  async #noteGone({ operation, filter }: Operation, seen: ReadonlySet<number>): Promise<number> {
+    const gone = (filter.ids ?? []).filter(id => !seen.has(id));
+    if (gone.length === 0) return 0;
+    const items = await this.#operations.items(gone);
+    let unknown = 0;
+    for (const id of gone) {
+      const done = items.findLast(item => item.id === id && DONE.has(item.outcome));
+      if (done) await this.#operations.note(operation, done.original, 'already');
+      else unknown++;
+    }
+    return unknown;
+  }
+}
+
+/** @throws the error itself where it says nothing about the update */
+export function refusal(error: unknown): string {
+  if (error instanceof SluiceError && !error.retryable && !FATAL.has(error.code))
+    return `refused:${error.code}`;
+  throw error;
+}
+
+/** Not about the update: the next one would meet them too. */
+const FATAL = new Set(['ACCESS_DENIED', 'PRODUCER_CLOSED', 'NOT_MIGRATED', 'NEWER_FORMAT']);

@@ -1,0 +1,54 @@
+/** Reads quarantined updates by filter, a page at a time. */
+import { type FailedUpdate, toFailedUpdate } from '../shared/failed-update.ts';
+import { type Database, readSql } from '../shared/mysql.ts';
+import { type FailedFilter, filterParameters, meansUpdates } from './filter.ts';
+
+export interface Span {
+  /** Numbers above this one. */
+  readonly after?: number | undefined;
+  /** Numbers up to this one. */
+  readonly last?: number | undefined;
+  /** Leaves out what this operation has done. */
+  readonly notDoneBy?: number | undefined;
+}
+
+const SELECT = readSql(new URL('./sql/failed-updates.sql', import.meta.url));
+const fill = (columns: string, rest: string) => SELECT.replace('{columns}', columns).replace('{rest}', rest);
+const PAGE = fill('q.*', 'ORDER BY q.id LIMIT ?');
+const COUNT = fill('COUNT(*) AS found', '');
+
+function parameters(filter: FailedFilter, { after = 0, last, notDoneBy = 0 }: Span): unknown[] {
+  return [after, last ?? Number.MAX_SAFE_INTEGER, notDoneBy, ...filterParameters(filter)];
+}
+
+/** At most `limit` updates, by number. @throws what mysql2 throws */
+export async function readUpdates(
+  database: Database,
+  filter: FailedFilter,
+  span: Span,
+  limit: number,
+): Promise<FailedUpdate[]> {
+  if (!meansUpdates(filter)) return [];
+  return (await database.query(PAGE, [...parameters(filter, span), limit])).map(toFailedUpdate);
+}
+
+export async function countUpdates(database: Database, filter: FailedFilter, span: Span): Promise<number> {
+  if (!meansUpdates(filter)) return 0;
+  const [row] = await database.query(COUNT, parameters(filter, span));
+  return Number(row!.found);
+}
+
+/** All updates, a page at a time. */
+export async function* eachUpdate(
+  database: Database,
+  filter: FailedFilter,
+  span: Span,
+  pageSize = 500,
+): AsyncGenerator<FailedUpdate> {
+  for (let after = span.after ?? 0; ; ) {
+    const page = await readUpdates(database, filter, { ...span, after }, pageSize);
+    yield* page;
+    if (page.length < pageSize) return;
+    after = page.at(-1)!.id;
+  }
+}

@@ -1,0 +1,9 @@
+-- What the database knows of a partition beyond its watermark: its journal, and when its last batch was committed (ms).
+-- Parameters: partition, twice.
+SELECT j.oldest, j.newest, COALESCE(j.batches, 0) AS batches,
+  FLOOR(1000 * UNIX_TIMESTAMP(COALESCE(l.committed_at, p.updated_at))) AS committed_ms
+FROM sluice_partitions p
+LEFT JOIN (SELECT partition_id, MIN(sequence) AS oldest, MAX(sequence) AS newest, COUNT(*) AS batches
+  FROM sluice_batches WHERE partition_id = ? GROUP BY partition_id) j ON j.partition_id = p.partition_id
+LEFT JOIN sluice_batches l ON l.partition_id = p.partition_id AND l.sequence = p.sequence
+WHERE p.partition_id = ?

@@ -1,0 +1,135 @@
+/**
+ * Carries out what operators decided about quarantined updates, in the transaction of the batch that brought the
+ * decision: a dropped update leaves quarantine, an edited one goes from there into its value. The live value was changed
+ * when the amendment was accepted, and pending held the difference since, so that everything adds up at any time.
+ */
+import type { PoolConnection } from 'mysql2/promise';
+import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/failed-update.ts';
+import { itemOf } from '../shared/keys.ts';
+import { queryRows } from '../shared/mysql.ts';
+import { databaseErrorCode } from '../shared/mysql-errors.ts';
+import type { Amendment, AmendmentContent, EntryPayload, RecordedEntry } from '../shared/record.ts';
+import { RefusedValueError } from '../shared/refusal.ts';
+import type { ValueTables } from '../shared/tables.ts';
+import type { Batch } from './batch.ts';
+import type { EntryWriter } from './entries.ts';
+import { isRefusal, withSavepoint } from './quarantine.ts';
+
+export class AmendmentWriter {
+  readonly #tables: ValueTables;
+  readonly #entries: EntryWriter;
+
+  constructor(tables: ValueTables, entries: EntryWriter) {
+    this.#tables = tables;
+    this.#entries = entries;
+  }
+
+  /**
+   * @param careful whether what MySQL refuses goes back into quarantine, as it was edited, rather than being thrown
+   * @returns kind and item of the live values that an amendment changed wrongly, as its update had left quarantine or
+   * become another since
+   */
+  async write(connection: PoolConnection, batch: Batch, careful: boolean): Promise<string[]> {
+    const reload: string[] = [];
+    for (const [at, amendment] of batch.amendments.entries()) {
+      const { quarantine, operation } = amendment.content;
+      const update = await lockFailedUpdate(connection, quarantine);
+      if (!update) {
+        reload.push(amendment.kind + amendment.item);
+        continue;
+      }
+      // An edit that was refused changed the update after this was decided, so that the live value is off by the difference.
+      if (amendment.delta !== amountAfter(amendment.content) - update.amount)
+        reload.push(amendment.kind + amendment.item);
+      const outcome = await this.#carryOut(connection, batch, at, amendment, update, careful);
+      await recordItem(connection, operation, update, outcome);
+    }
+    return reload;
+  }
+
+  async #carryOut(
+    connection: PoolConnection,
+    batch: Batch,
+    at: number,
+    { content }: Amendment,
+    update: FailedUpdate,
+    careful: boolean,
+  ): Promise<string> {
+    const remove = () => connection.query('DELETE FROM sluice_quarantine WHERE id = ?', [update.id]);
+    if (content.amendment === 'drop') {
+      await remove();
+      return 'dropped';
+    }
+    const { to } = content;
+    const write = async () => {
+      await remove();
+      if (Array.isArray(to)) await this.#writeEntry(connection, batch, at, to, update);
+      else await this.#writeCounter(connection, update, to.amount);
+    };
+    if (!careful) {
+      await write();
+      return 'edited';
+    }
+    try {
+      await withSavepoint(connection, write);
+      return 'edited';
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      const code = error instanceof RefusedValueError ? error.code : databaseErrorCode(error);
+      const [amount, payload] = Array.isArray(to)
+        ? [to[3], JSON.stringify(to)]
+        : [to.amount, JSON.stringify({ updates: update.updates })];
+      await connection.query(
+        'UPDATE sluice_quarantine SET amount = ?, payload = ?, error_code = ? WHERE id = ?',
+        [amount, payload, code, update.id],
+      );
+      return `refused:${code}`;
+    }
+  }
+
+  async #writeCounter(connection: PoolConnection, { name, key }: FailedUpdate, amount: number) {
+    const rows = [{ name, key, amount }];
+    const table = this.#tables.of('c', name);
+    for (const [, error] of await table.refusals(connection, rows)) throw error;
+    await table.add(connection, rows);
+  }
+
+  async #writeEntry(
+    connection: PoolConnection,
+    batch: Batch,
+    at: number,
+    to: EntryPayload,
+    update: FailedUpdate,
+  ): Promise<void> {
+    const [program, account, id, amount, reason, metadata] = to;
+    const [row] = await queryRows(
+      connection,
+      'SELECT 1 FROM sluice_entries WHERE program = ? AND account = ? AND entry_id = ?',
+      [Buffer.from(program), Buffer.from(account), Buffer.from(id)],
+    );
+    if (row) throw new RefusedValueError('ID_IN_LEDGER');
+    const entry: RecordedEntry = {
+      program,
+      account,
+      item: itemOf(program, account),
+      id,
+      amount,
+      balance: 0,
+      reason,
+      metadata,
+      // When it was accepted is not kept in quarantine; it was a flush interval before this.
+      acceptedAt: Date.parse(update.quarantinedAt),
+      payload: JSON.stringify(to),
+    };
+    for (const [, error] of await this.#entries.refusals(connection, [entry])) throw error;
+    // Behind the places of the batch's own entries.
+    const places = [...batch.entries, ...batch.amendments.slice(0, at), entry] as RecordedEntry[];
+    await this.#entries.write(connection, batch.partition, batch.sequence, [entry], places);
+  }
+}
+
+/** What the update adds once the amendment is carried out. */
+function amountAfter(content: AmendmentContent): number {
+  if (content.amendment === 'drop') return 0;
+  return Array.isArray(content.to) ? content.to[3] : content.to.amount;
+}

@@ -1,0 +1,65 @@
+/**
+ * Figures for CloudWatch: a JSON line on stdout every ten seconds, in the embedded metric format, from which CloudWatch Logs
+ * makes metrics. They are those of /metrics that alarms and scaling need, summed up over partitions.
+ *
+ * Every worker reports the same shared figures: take their maximum. `Workers` is 1 in each line of each worker: count its samples.
+ */
+import type { MetricObjectWithValues, MetricValue, Registry } from 'prom-client';
+import type { MetricName } from '../shared/metric-catalogue.ts';
+
+interface Figure {
+  readonly metric: MetricName;
+  readonly unit: 'Count' | 'Seconds';
+  readonly over: (values: number[]) => number;
+}
+
+const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
+const largest = (values: number[]) => Math.max(...values);
+
+const FIGURES: Record<string, Figure> = {
+  FlushLagSeconds: { metric: 'sluice_flush_lag_seconds', unit: 'Seconds', over: largest },
+  PendingUpdates: { metric: 'sluice_pending_updates', unit: 'Count', over: sum },
+  Quarantined: { metric: 'sluice_quarantined_entries', unit: 'Count', over: largest },
+  BreakerOpen: { metric: 'sluice_breaker_open', unit: 'Count', over: largest },
+};
+
+const CLOUDWATCH_NAMESPACE = 'Sluice';
+const EVERY_MS = 10_000;
+
+/** One line. A figure whose server does not answer is left out: no data is not zero. */
+export async function emfLine(registry: Registry, namespace: string, now: number): Promise<string> {
+  const metrics = [{ Name: 'Workers', Unit: 'Count' }];
+  const values: Record<string, number> = { Workers: 1 };
+  const read = async ([name, { metric, unit, over }]: [string, Figure]) => {
+    const found = (await registry.getSingleMetric(metric)?.get()) as
+      | MetricObjectWithValues<MetricValue<string>>
+      | undefined;
+    const known = (found?.values ?? []).map(({ value }) => value).filter(Number.isFinite);
+    if (known.length === 0) return;
+    metrics.push({ Name: name, Unit: unit });
+    values[name] = over(known);
+  };
+  await Promise.all(Object.entries(FIGURES).map(read));
+  const directive = { Namespace: CLOUDWATCH_NAMESPACE, Dimensions: [['Namespace']], Metrics: metrics };
+  return JSON.stringify({
+    _aws: { Timestamp: now, CloudWatchMetrics: [directive] },
+    Namespace: namespace,
+    ...values,
+  });
+}
+
+/** Reports at once and from then on. @returns what ends it */
+export function reportEmf(registry: Registry, namespace: string, write: (line: string) => void): () => void {
+  let ended = false;
+  const report = async () => {
+    const line = await emfLine(registry, namespace, Date.now());
+    if (!ended) write(`${line}\n`);
+  };
+  // A figure that cannot be made is absent at the next scrape too, where it is seen.
+  const timer = setInterval(() => void report().catch(() => {}), EVERY_MS);
+  void report().catch(() => {});
+  return () => {
+    ended = true;
+    clearInterval(timer);
+  };
+}

@@ -1,0 +1,64 @@
+/** The span of a flush: made for a batch with sampled calls in it, and linked to their spans. */
+import type { Span } from '@opentelemetry/api';
+import { within } from '../shared/clock.ts';
+import type { Keys } from '../shared/keys.ts';
+import type { RedisConnection } from '../shared/redis.ts';
+import { type OpenTelemetry, TRACES_LIMIT, tracesKey } from '../shared/tracing.ts';
+import { packageVersion } from '../shared/version.ts';
+import type { Batch } from './batch.ts';
+import type { CommitResult } from './store.ts';
+
+interface FlushSpan {
+  end(result: CommitResult): void;
+  fail(error: unknown): void;
+}
+
+/** Gives a batch its span, or none. Never rejects, and answers in bounded time. */
+export type FlushTracing = (batch: Batch) => Promise<FlushSpan | undefined>;
+
+const ANSWER_MS = 250;
+
+export function flushTracing(redis: RedisConnection, keys: Keys, api: OpenTelemetry): FlushTracing {
+  const tracer = api.trace.getTracer('sluice', packageVersion());
+  return async batch => {
+    const key = tracesKey(keys, batch.partition);
+    const found = (await within(redis.lrange(key, 0, TRACES_LIMIT - 1), ANSWER_MS)) ?? [];
+    // What was accepted after the claim waits for the next batch.
+    const after = found.findIndex(element => Number.parseInt(element, 10) > batch.claimed);
+    const own = after < 0 ? found : found.slice(0, after);
+    if (own.length === 0) return undefined;
+    redis.ltrim(key, own.length, -1).catch(() => {});
+    // A call whose updates went to Redis in several micro-batches is there several times.
+    const calls = new Set(own.map(element => element.slice(element.indexOf(' ') + 1)));
+    const links = [...calls].map(call => {
+      const [traceId = '', spanId = '', flags] = call.split(' ');
+      return { context: { traceId, spanId, traceFlags: Number(flags), isRemote: true } };
+    });
+    const span = tracer.startSpan('sluice.flush', {
+      kind: api.SpanKind.CONSUMER,
+      root: true,
+      links,
+      attributes: {
+        'sluice.partition': batch.partition,
+        'sluice.sequence': batch.sequence,
+        'sluice.updates': batch.updates,
+      },
+    });
+    return ending(span, api);
+  };
+}
+
+function ending(span: Span, { SpanStatusCode }: OpenTelemetry): FlushSpan {
+  return {
+    end(result) {
+      span.setAttribute('sluice.decision', result.decision);
+      if ('rows' in result) span.setAttribute('sluice.rows', result.rows);
+      span.end();
+    },
+    fail(error) {
+      span.recordException(error as Error);
+      span.setStatus({ code: SpanStatusCode.ERROR });
+      span.end();
+    },
+  };
+}

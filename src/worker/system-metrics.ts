@@ -1,0 +1,138 @@
+/**
+ * The gauges of what all workers share: read from Redis and MySQL at scrape time, so that every replica reports the same
+ * number. While their server is away they are absent, rather than old, and the others go on.
+ */
+import type { Redis } from 'ioredis';
+import type { Registry } from 'prom-client';
+import { within } from '../shared/clock.ts';
+import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
+import type { Keys } from '../shared/keys.ts';
+import type { MetricNameOf } from '../shared/metric-catalogue.ts';
+import { counter, gauge } from '../shared/metrics.ts';
+import { type Database, queryRows, readSql } from '../shared/mysql.ts';
+import type { Primaries } from '../shared/primaries.ts';
+import type { FlushQueue } from '../shared/queue.ts';
+import { infoField, type RedisConnection } from '../shared/redis.ts';
+import { valueAtRisk } from './value-at-risk.ts';
+
+export interface SystemSources {
+  readonly redis: RedisConnection;
+  readonly primaries: Pick<Primaries, 'all'>;
+  readonly keys: Keys;
+  readonly programs: readonly string[];
+  readonly inspector: Inspector;
+  readonly queue: FlushQueue;
+  readonly database: Database;
+}
+
+/** Longest wait of a scrape for a server; ioredis would wait for ever. */
+const ANSWER_MS = 1500;
+const SAME_SCRAPE_MS = 100;
+const STATES = ['waiting', 'active', 'delayed', 'failed'] as const;
+const SYSTEM = readSql(new URL('./sql/system-metrics.sql', import.meta.url));
+const LOSSES = 'SELECT kind, SUM(updates) AS updates FROM sluice_losses GROUP BY kind';
+const CONNECTIONS = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
+
+/** Registers them. */
+export function watchSystem(registry: Registry, sources: SystemSources): void {
+  watchPartitions(registry, sources);
+  watchServers(registry, sources);
+}
+
+/** One look serves all the gauges of a scrape; undefined where there was no answer in time. */
+function look<Answer>(ask: () => Promise<Answer>): () => Promise<Answer | undefined> {
+  let last: { at: number; answer: Promise<Answer | undefined> } | undefined;
+  return () => {
+    if (!last || performance.now() - last.at > SAME_SCRAPE_MS)
+      last = { at: performance.now(), answer: within(ask(), ANSWER_MS) };
+    return last.answer;
+  };
+}
+
+function watchPartitions(
+  registry: Registry,
+  { redis, keys, programs, inspector, queue }: SystemSources,
+): void {
+  const partitions = look(() => inspector.all());
+  const perPartition = (
+    name: Extract<
+      MetricNameOf<'gauge'>,
+      `sluice_${'pending_updates' | 'pending_keys' | 'in_flight_updates' | 'flush_lag_seconds' | 'batch_sequence'}`
+    >,
+    value: (status: PartitionStatus) => number,
+  ) =>
+    gauge(registry, name, async metric => {
+      const found = await partitions();
+      if (!found) metric.reset();
+      for (const status of found ?? []) metric.set({ partition: String(status.partition) }, value(status));
+    });
+  perPartition('sluice_pending_updates', status => status.pendingUpdates);
+  perPartition('sluice_pending_keys', status => status.pendingKeys);
+  perPartition('sluice_in_flight_updates', status => status.inFlight);
+  perPartition('sluice_flush_lag_seconds', status => status.lagSeconds);
+  perPartition('sluice_batch_sequence', status => status.sequence);
+  const points = valueAtRisk(redis, keys);
+  gauge(registry, 'sluice_value_at_risk', async metric => {
+    const found = await within(points(), ANSWER_MS);
+    metric.reset();
+    if (found) for (const program of programs) metric.set({ program }, found.get(program) ?? 0);
+  });
+  gauge(registry, 'sluice_queue_depth', async metric => {
+    const counts = await within(queue.getJobCounts(...STATES), ANSWER_MS);
+    if (!counts) metric.reset();
+    for (const [state, count] of Object.entries(counts ?? {})) metric.set({ state }, count);
+  });
+}
+
+function watchServers(registry: Registry, { primaries, database }: SystemSources): void {
+  const ask = async (server: string, node: Redis) => [server || 'primary', await node.info()] as const;
+  const redis = look(() => Promise.all([...primaries.all()].map(([server, node]) => ask(server, node))));
+  const mysql = look(() =>
+    database.session(async connection => ({
+      system: (await queryRows(connection, SYSTEM))[0]!,
+      threads: (await queryRows(connection, CONNECTIONS))[0]!,
+      losses: await queryRows(connection, LOSSES),
+    })),
+  );
+  gauge(registry, 'sluice_server_up', async metric => {
+    const [redisAnswer, mysqlAnswer] = await Promise.all([redis(), mysql()]);
+    metric.set({ server: 'redis' }, redisAnswer ? 1 : 0);
+    metric.set({ server: 'mysql' }, mysqlAnswer ? 1 : 0);
+  });
+  const perPrimary = {
+    sluice_redis_memory_used_bytes: 'used_memory',
+    sluice_redis_memory_limit_bytes: 'maxmemory',
+    sluice_redis_clients: 'connected_clients',
+    sluice_redis_replicas: 'connected_slaves',
+  } as const;
+  for (const [name, field] of Object.entries(perPrimary))
+    gauge(registry, name as keyof typeof perPrimary, async metric => {
+      const infos = (await redis()) ?? [];
+      metric.reset();
+      for (const [server, info] of infos) metric.set({ server }, Number(infoField(info, field) ?? 0));
+    });
+  counter(registry, 'sluice_redis_evicted_keys_total', async metric => {
+    const infos = (await redis()) ?? [];
+    metric.reset();
+    for (const [server, info] of infos) metric.inc({ server }, Number(infoField(info, 'evicted_keys') ?? 0));
+  });
+  const perMysql = {
+    sluice_quarantined_entries: answer => answer.system.quarantined,
+    sluice_quarantine_oldest_age_seconds: answer => answer.system.oldest,
+    sluice_mysql_connections_limit: answer => answer.system.connections,
+    sluice_mysql_connections: answer => answer.threads.Value,
+  } as const satisfies Record<string, (answer: NonNullable<Awaited<ReturnType<typeof mysql>>>) => unknown>;
+  for (const [name, value] of Object.entries(perMysql))
+    gauge(registry, name as keyof typeof perMysql, async metric => {
+      const answer = await mysql();
+      // NaN, not an old number: Prometheus shows a gap.
+      metric.set(answer ? Number(value(answer)) : Number.NaN);
+    });
+  gauge(registry, 'sluice_declared_loss_updates', async metric => {
+    const answer = await mysql();
+    metric.reset();
+    if (!answer) return;
+    for (const kind of ['lost', 'doubled'] as const) metric.set({ kind }, 0);
+    for (const { kind, updates } of answer.losses) metric.set({ kind: kind as 'lost' }, Number(updates));
+  });
+}

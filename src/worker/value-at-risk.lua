@@ -1,0 +1,32 @@
+#!lua flags=no-writes
+-- How many points of a partition are pending or in flight, for each program: net for each account, without sign.
+-- Bounded: of more accounts than the limit, so many are drawn at random and the sum is scaled up.
+--
+-- KEYS[1]  {namespace:partition}:state
+-- ARGV     1 most accounts read of each of the two
+-- Reply    two for each program: name, points
+
+local base = string.sub(KEYS[1], 1, -6)
+local limit = tonumber(ARGV[1])
+local sums = {}
+for _, hash in ipairs({ 'accounts', 'flight:accounts' }) do
+  local size = redis.call('HLEN', base .. hash)
+  local scale, found = 1, {}
+  if size > limit then
+    scale, found = size / limit, redis.call('HRANDFIELD', base .. hash, limit, 'WITHVALUES')
+  elseif size > 0 then
+    found = redis.call('HGETALL', base .. hash)
+  end
+  for at = 1, #found, 2 do
+    -- What starts with '!' belongs to a counter.
+    local program = string.match(found[at], '^([^!:][^:]*):')
+    local net = program and tonumber(string.match(found[at + 1], '^(%S+)'))
+    if net then sums[program] = (sums[program] or 0) + math.abs(net) * scale end
+  end
+end
+local reply = {}
+for program, sum in pairs(sums) do
+  reply[#reply + 1] = program
+  reply[#reply + 1] = string.format('%.0f', sum)
+end
+return reply

@@ -1,0 +1,25 @@
+/** The points that are nowhere but in Redis, for each program, at a cost that a scrape may have whatever is pending. */
+import type { Keys } from '../shared/keys.ts';
+import { defineScript, type RedisConnection } from '../shared/redis.ts';
+
+/** Of each partition; what is more is estimated. */
+const MOST_ACCOUNTS = 1000;
+
+/** @returns a function that gives the points by program; programs without any are absent */
+export function valueAtRisk(redis: RedisConnection, keys: Keys): () => Promise<Map<string, number>> {
+  const read = defineScript<string[]>(
+    redis,
+    'value_at_risk',
+    new URL('./value-at-risk.lua', import.meta.url),
+  );
+  return async () => {
+    const points = new Map<string, number>();
+    const replies = await Promise.all(
+      Array.from({ length: keys.partitions }, (_, partition) => read(keys.state(partition), MOST_ACCOUNTS)),
+    );
+    for (const reply of replies)
+      for (let at = 0; at < reply.length; at += 2)
+        points.set(reply[at]!, (points.get(reply[at]!) ?? 0) + Number(reply[at + 1]));
+    return points;
+  };
+}

@@ -1,0 +1,104 @@
+/**
+ * Restarts a BullMQ consumer that makes no progress: after an outage or a change of the cluster it may say that it runs
+ * and fetch nothing any more. It is judged by what it does, never by what it says of itself: work waits in the queue,
+ * this process has a free slot, and no job was started for `watchdogMs`.
+ *
+ * Where the queue does not answer, or MySQL is away, nothing can be said of the consumer, and its time starts again.
+ */
+import type { Logger } from 'pino';
+import type { Counter } from 'prom-client';
+import { type Clock, pause, within } from '../shared/clock.ts';
+import type { FlushQueue } from '../shared/queue.ts';
+import type { Settings } from '../shared/settings.ts';
+
+export interface WatchdogParts {
+  readonly queue: Pick<FlushQueue, 'getWaitingCount' | 'getDelayedCount' | 'isPaused'>;
+  readonly circuit: { readonly isOpen: boolean };
+  readonly settings: Pick<Settings, 'watchdogMs' | 'concurrency'>;
+  readonly restarts: Counter;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Closes the consumer, in bounded time, and creates it anew. */
+  readonly restart: () => Promise<void>;
+}
+
+const ANSWER_MS = 1500;
+/** Looks within `watchdogMs`, so that a consumer that hangs is restarted at most a quarter late. */
+const LOOKS = 4;
+
+export class Watchdog {
+  readonly #parts: WatchdogParts;
+  readonly #stop = new AbortController();
+  #loop: Promise<void> | undefined;
+  /** Jobs of the consumer at hand; those of one that was given up may still run, and do not count. */
+  #jobs = new Set<symbol>();
+  /** Since when work has been seen waiting and nothing was started. */
+  #idleSince: number | undefined;
+
+  constructor(parts: WatchdogParts) {
+    this.#parts = parts;
+  }
+
+  /** Runs a job of the consumer under the watchdog's eyes. */
+  async during<Result>(job: () => Promise<Result>): Promise<Result> {
+    const jobs = this.#jobs;
+    const mark = Symbol('job');
+    jobs.add(mark);
+    this.#idleSince = undefined;
+    try {
+      return await job();
+    } finally {
+      jobs.delete(mark);
+    }
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  /** Resolves when no restart is under way. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { settings, log } = this.#parts;
+    for (;;) {
+      await pause(settings.watchdogMs / LOOKS, this.#stop.signal);
+      if (this.#stop.signal.aborted) return;
+      await this.look().catch(error => log.warn({ err: error }, 'the consumer could not be restarted'));
+    }
+  }
+
+  /** Looks once. */
+  async look(): Promise<void> {
+    const { settings, circuit, clock, log, restarts, restart } = this.#parts;
+    const { watchdogMs } = settings;
+    const before = clock.now();
+    const jobs = this.#jobs;
+    const isWaiting = (await within(this.#isWorkWaiting(), ANSWER_MS)) ?? false;
+    if (!isWaiting || circuit.isOpen || jobs.size >= settings.concurrency) {
+      this.#idleSince = undefined;
+      return;
+    }
+    this.#idleSince ??= before;
+    if (clock.now() - this.#idleSince < watchdogMs || this.#stop.signal.aborted) return;
+    log.warn({ watchdogMs, running: jobs.size }, 'jobs wait and none was started: the consumer is restarted');
+    restarts.inc();
+    this.#idleSince = undefined;
+    this.#jobs = new Set();
+    await restart();
+  }
+
+  /** Whether there is a job that a consumer should have taken by now. */
+  async #isWorkWaiting(): Promise<boolean> {
+    const { queue } = this.#parts;
+    const [waiting, overdue, paused] = await Promise.all([
+      queue.getWaitingCount(),
+      queue.getDelayedCount(Date.now()),
+      queue.isPaused(),
+    ]);
+    return !paused && waiting + overdue > 0;
+  }
+}

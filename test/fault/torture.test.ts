@@ -1,0 +1,60 @@
+// A slice of `npm run torture`: three minutes, at least 50 faults, every kind that the servers know. The day chooses the
+// servers and the order of faults; TEST_SEED chooses others, or repeats a run.
+
+import { expect, it } from 'vitest';
+import { cacheFolder } from '../../scripts/servers/binaries.ts';
+import { faultsOf } from '../../scripts/torture/faults/catalogue.ts';
+import { parseOptions } from '../../scripts/torture/options.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { start } from '../support/command.ts';
+
+const MINUTES = 3;
+const FAULTS = 50;
+const dayMs = 24 * 60 * 60 * 1000;
+const seed = process.env.TEST_SEED ?? String(Math.floor(Date.now() / dayMs));
+
+function torture(args: string[]) {
+  const running = start(process.execPath, ['--import', 'tsx', 'scripts/torture.ts', ...args], {
+    SLUICE_CACHE: cacheFolder(),
+  });
+  cleanUp(async () => {
+    running.child.kill('SIGTERM');
+    await running.ended;
+  });
+  return running;
+}
+
+it(`loses nothing and counts nothing twice, seed ${seed}`, { timeout: 10 * 60_000 }, async () => {
+  const args = ['--minutes', String(MINUTES), '--faults', String(FAULTS), '--seed', seed];
+  const { topology } = parseOptions(args);
+  const { code, stdout, stderr } = await torture(args).ended;
+  console.log(stdout);
+  expect(code, stdout + stderr).toBe(0);
+  const result = JSON.parse(stdout.trimEnd().split('\n').at(-1)!);
+  const recovery = { p50: expect.any(Number), max: expect.any(Number) };
+  const kinds = faultsOf(topology)
+    .map(fault => fault.kind)
+    .sort();
+  expect(result).toEqual({
+    faults: Object.fromEntries(kinds.map(kind => [kind, expect.any(Number)])),
+    acknowledged: expect.any(Number),
+    lost: 0,
+    doubled: 0,
+    declared: expect.any(Number),
+    recoverySeconds: Object.fromEntries(kinds.map(kind => [kind, recovery])),
+  });
+  const counts: number[] = Object.values(result.faults);
+  expect(counts.reduce((sum, count) => sum + count)).toBeGreaterThanOrEqual(FAULTS);
+  expect(result.acknowledged).toBeGreaterThan(1000);
+});
+
+it('refuses what it does not know, and says how it is used', async () => {
+  expect(await torture(['--topology', 'ring']).ended).toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: 'torture: --topology takes standalone, sentinel, cluster, not "ring"\n',
+  });
+  const help = await torture(['--help']).ended;
+  expect(help).toMatchObject({ code: 0, stderr: '' });
+  expect(help.stdout).toMatch(/^Usage: npm run torture/);
+});

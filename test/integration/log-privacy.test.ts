@@ -1,0 +1,157 @@
+// What goes wrong is logged without what users have given: no key, account, id, reason, metadata or credential stands
+// in the logs of producers and workers at info level, whatever fails.
+
+import { expect, it } from 'vitest';
+import { createProducer } from '../../src/producer/producer.ts';
+import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { createLog } from '../../src/shared/log.ts';
+import { parseSettings } from '../../src/shared/settings.ts';
+import { Worker } from '../../src/worker/worker.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { definitions, openEngine, until } from '../support/engine.ts';
+import { openProxy } from '../support/proxy.ts';
+
+/** Stands in everything that must not be logged. */
+const MARK = 'sEcReT';
+const KEY = `/${MARK}?q`;
+const ACCOUNT = `account-${MARK}`;
+const WORDS = { reason: `reason ${MARK}`, metadata: { [`${MARK}-name`]: `${MARK} value` } };
+
+it('logs none of what users have given, whatever fails', async () => {
+  const engine = await openEngine({ partitions: 1 });
+  const { name, redis, database } = engine;
+  await redis.call('ACL', 'SETUSER', name, 'on', `>${MARK}`, '~*', '&*', '+@all');
+  await database.query(`CREATE USER ${name}@'%' IDENTIFIED BY '${MARK}'`);
+  await database.query(`GRANT ALL ON ${name}.* TO ${name}@'%'`);
+  cleanUp(async () => {
+    await redis.call('ACL', 'DELUSER', name);
+    await database.query(`DROP USER ${name}@'%'`);
+  });
+  const proxies = { redis: await openProxy(engine.redisUrl), mysql: await openProxy(engine.mysqlUrl) };
+  const withUser = (url: string) => url.replace(/\/\/(?:[^@]*@)?/, `//${name}:${MARK}@`);
+
+  const lines: string[] = [];
+  const log = createLog('info', { write: (line: string) => lines.push(line) });
+  /** Resolves once such a line was logged, after what was logged before the call. */
+  const logged = (text: string, from = lines.length) =>
+    until(() => lines.slice(from).some(line => line.includes(text)), `a log line with "${text}"`);
+  const parts = {
+    redis: { url: withUser(proxies.redis.url) },
+    mysql: { url: withUser(proxies.mysql.url) },
+    namespace: name,
+    settings: parseSettings({
+      partitions: 1,
+      flushIntervalMs: 5,
+      sweepIntervalMs: 50,
+      stuckAfterMs: 100,
+      backoffBaseMs: 10,
+      breakerFailures: 1,
+      breakerBaseMs: 50,
+      breakerCapMs: 100,
+      verifyIntervalMs: 20,
+    }),
+    log,
+  };
+  const openWorker = () => Worker.start({ ...parts, definitions: parseDefinitions(definitions) });
+  let worker = await openWorker();
+  const sluice = await createProducer({ ...parts, redis: parts.redis, mysql: parts.mysql, definitions });
+  cleanUp(async () => {
+    await sluice.close();
+    await worker.stop();
+  });
+  const views = sluice.counter('views');
+  const loyalty = sluice.points('loyalty');
+  const credit = (id: string) => loyalty.credit(ACCOUNT, 5, { id: `${id}-${MARK}`, ...WORDS });
+  const settled = async () => {
+    await (await views.increment(KEY)).persisted();
+    await (await credit(`settled ${lines.length} ${Math.random()}`)).persisted();
+  };
+  await settled();
+
+  // The database refuses an entry, in words that repeat it.
+  await database.query(
+    `CREATE TRIGGER refuse BEFORE INSERT ON sluice_entries FOR EACH ROW BEGIN IF NEW.entry_id LIKE 'refused%' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${MARK}'; END IF; END`,
+  );
+  await Promise.all([logged('they are in quarantine'), credit('refused')]);
+
+  // An id that Redis has forgotten comes again.
+  await (await credit('late')).persisted();
+  await redis.del(`{${name}:0}:ids`);
+  await Promise.all([logged('in the ledger already'), credit('late')]);
+  await settled();
+
+  // Redis loses its tail.
+  await redis.hincrby(engine.keys.state(0), 'sequence', -1);
+  await Promise.all([logged('went back in time'), views.increment(KEY)]);
+  await settled();
+
+  // A statement fails for a reason that is neither an outage nor the data.
+  await database.query('RENAME TABLE sluice_counters TO gone');
+  await Promise.all([logged('will be tried again'), logged('sweep could not flush'), views.increment(KEY)]);
+  await database.query('RENAME TABLE gone TO sluice_counters');
+  await settled();
+
+  // Somebody writes into a live value, and mends it.
+  const { epoch } = await engine.watermark(0);
+  const live = `${engine.keys.livePattern(0, 'p', epoch)}loyalty:${ACCOUNT}`;
+  await Promise.all([logged('live values drift'), redis.set(live, 7)]);
+  await engine.cold.repair(0, [{ kind: 'p', name: 'loyalty', key: ACCOUNT }]);
+
+  // Both servers go away, MySQL first.
+  const away = logged('the database is away');
+  proxies.mysql.refuse();
+  await views.increment(KEY);
+  await away;
+  const back = logged('the database is back');
+  proxies.mysql.open();
+  await back;
+  const lost = logged('Redis connection failed');
+  proxies.redis.refuse();
+  await expect(credit('unknown')).rejects.toMatchObject({ retryable: true });
+  await lost;
+  proxies.redis.open();
+  await until(
+    () =>
+      settled().then(
+        () => true,
+        () => false,
+      ),
+    'Redis to be back',
+  );
+
+  // A record in Redis is broken.
+  await worker.stop();
+  await credit('broken');
+  const [[number, record]] = Object.entries(await redis.hgetall(`{${name}:0}:entries`)) as [[string, string]];
+  await redis.hset(`{${name}:0}:entries`, number, record.replace('["', `[${MARK}"`));
+  const broken = logged('sweep could not flush');
+  worker = await openWorker();
+  await broken;
+  await redis.hset(`{${name}:0}:entries`, number, record);
+  await settled();
+
+  // The database is older than Redis.
+  await database.query("UPDATE sluice_partitions SET sequence = 1, token = ''");
+  await Promise.all([logged('DATABASE_WENT_BACK'), views.increment(KEY)]);
+
+  // Nobody knows these credentials.
+  const wrong = { url: parts.redis.url.replace(MARK, `wrong-${MARK}`) };
+  const denied = await Promise.all([
+    Worker.start({ ...parts, redis: wrong, definitions: parseDefinitions(definitions) }).catch(
+      error => error,
+    ),
+    createProducer({ ...parts, redis: wrong, mysql: parts.mysql, definitions }).catch(error => error),
+    Worker.start({
+      ...parts,
+      mysql: { url: parts.mysql.url.replace(MARK, `wrong-${MARK}`) },
+      definitions: parseDefinitions(definitions),
+    }).catch(error => error),
+  ]);
+  for (const error of denied) {
+    expect(error).toMatchObject({ code: 'ACCESS_DENIED' });
+    log.error({ err: error }, 'refused');
+  }
+
+  const telling = lines.filter(line => line.toLowerCase().includes(MARK.toLowerCase()));
+  expect(telling).toEqual([]);
+});

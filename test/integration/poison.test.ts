@@ -1,0 +1,86 @@
+// Updates that MySQL refuses for their own sake: found in O(k log n) statements, the rest written by the same flush.
+
+import type { PoolConnection } from 'mysql2/promise';
+import { expect, it } from 'vitest';
+import { type Engine, openEngine } from '../support/engine.ts';
+
+const UPDATES = 1000;
+const CULPRITS = [100, 500, 901];
+/** The whole, then two halves on each of the levels, for each culprit. */
+const ATTEMPTS = 1 + 2 * CULPRITS.length * (Math.ceil(Math.log2(UPDATES)) + 1);
+/** What the two transactions need besides, found culprits included. */
+const BESIDES = 40;
+
+/** The statements of the engine's transactions from now on. */
+function statements({ database }: Engine): string[] {
+  const seen: string[] = [];
+  const transaction = database.transaction.bind(database);
+  database.transaction = use =>
+    transaction(connection => {
+      const query = (sql: string, values?: unknown[]) => {
+        seen.push(sql);
+        return connection.query(sql, values);
+      };
+      return use(Object.create(connection, { query: { value: query } }) as PoolConnection);
+    });
+  return seen;
+}
+
+const count = async ({ database }: Engine, sql: string) => Number((await database.query(sql))[0]!.n);
+
+it('counters: three among a thousand', async () => {
+  const engine = await openEngine({ partitions: 1 });
+  const sluice = await engine.producer();
+  for (const culprit of CULPRITS)
+    await engine.database.query(
+      "INSERT INTO sluice_counters VALUES ('views', ?, 9007199254740950, UTC_TIMESTAMP(3))",
+      [`k${culprit}`],
+    );
+  await sluice.apply(
+    Array.from({ length: UPDATES }, (_, i) => ({ counter: 'views' as const, key: `k${i}`, by: 100 })),
+  );
+  const seen = statements(engine);
+  await engine.flusher.flush(0);
+  const attempts = seen.filter(sql => sql.startsWith('INSERT INTO sluice_counters')).length;
+  expect(attempts).toBeGreaterThan(CULPRITS.length);
+  expect(attempts).toBeLessThanOrEqual(ATTEMPTS);
+  // Each is a savepoint, the statement, and where it is refused the way back.
+  expect(seen.length).toBeLessThanOrEqual(3 * ATTEMPTS + BESIDES);
+  expect(await count(engine, 'SELECT COUNT(*) AS n FROM sluice_counters WHERE value = 100')).toBe(
+    UPDATES - CULPRITS.length,
+  );
+  expect(await count(engine, 'SELECT COUNT(*) AS n FROM sluice_quarantine')).toBe(CULPRITS.length);
+  expect((await engine.watermark(0)).sequence).toBe(1);
+  expect(await engine.inspector.partition(0)).toMatchObject({ inFlight: 0, pendingUpdates: 0 });
+});
+
+it('entries: three among a thousand', async () => {
+  const engine = await openEngine({ partitions: 1 });
+  const sluice = await engine.producer();
+  await engine.database.query(
+    `CREATE TRIGGER picky BEFORE INSERT ON sluice_entries FOR EACH ROW
+     IF NEW.entry_id IN (${CULPRITS.join(',')}) THEN SIGNAL SQLSTATE '45000'; END IF`,
+  );
+  await sluice.apply(
+    Array.from({ length: UPDATES }, (_, i) => ({
+      points: 'loyalty' as const,
+      account: `a${i}`,
+      amount: 5,
+      id: `${i}`,
+    })),
+  );
+  const seen = statements(engine);
+  await engine.flusher.flush(0);
+  const attempts = seen.filter(sql => sql.startsWith('INSERT INTO sluice_entries')).length;
+  expect(attempts).toBeGreaterThan(CULPRITS.length);
+  expect(attempts).toBeLessThanOrEqual(ATTEMPTS);
+  // Each is a savepoint, balances added and read, the ledger rows, and where they are refused the way back.
+  expect(seen.length).toBeLessThanOrEqual(5 * ATTEMPTS + BESIDES);
+  expect(await count(engine, 'SELECT COUNT(*) AS n FROM sluice_entries')).toBe(UPDATES - CULPRITS.length);
+  expect(await count(engine, 'SELECT COUNT(*) AS n FROM sluice_accounts WHERE balance = 5')).toBe(
+    UPDATES - CULPRITS.length,
+  );
+  expect(await count(engine, 'SELECT COUNT(*) AS n FROM sluice_quarantine')).toBe(CULPRITS.length);
+  expect((await engine.watermark(0)).sequence).toBe(1);
+  expect(await engine.inspector.partition(0)).toMatchObject({ inFlight: 0, pendingUpdates: 0 });
+});

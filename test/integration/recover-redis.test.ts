@@ -1,0 +1,154 @@
+// `sluice recover` where Redis was restored from an old backup: what becomes of its counters, and what is declared.
+
+import { describe, expect, it } from 'vitest';
+import { backUpRedis, contents, declared, openPlace, recoveryOf } from '../support/backup.ts';
+import { Crash, type Engine } from '../support/engine.ts';
+
+const request = { operator: 'test' };
+const flush = (engine: Engine) => engine.flusher.flush(0).catch(error => error);
+
+/** A backup of Redis with a counter and an entry pending, put back when the journal has forgotten its batches. */
+async function restoreRedis(
+  engine: Engine,
+  sluice: Awaited<ReturnType<Engine['producer']>>,
+  inFlight: boolean,
+) {
+  const views = sluice.counter('views');
+  await views.increment('k');
+  await engine.drain();
+  await views.increment('old', 5);
+  await views.increment('old', 5);
+  await views.increment('both', 1);
+  await sluice.points('loyalty').credit('1', 100, { id: 'old' });
+  if (inFlight) await engine.flight.claim(0);
+  const restore = await backUpRedis(engine);
+  for (let i = 0; i < 200; i++) {
+    await views.increment('k');
+    await engine.flusher.flush(0);
+  }
+  await engine.drain();
+  await restore();
+  // Accepted by the restored Redis: nobody else has it.
+  await views.increment('new', 3);
+  await views.increment('both', 4);
+  expect(await flush(engine)).toMatchObject({ code: 'REDIS_BACKUP_RESTORED' });
+  await views.increment('late', 2);
+}
+
+describe('an old backup of Redis', () => {
+  const settings = { journalBatches: 100 };
+
+  it.each([false, true])(
+    'its counters are discarded, what was accepted since is kept (in flight in the backup: %s)',
+    async inFlight => {
+      const { engine, sluice, command } = await openPlace(settings);
+      await restoreRedis(engine, sluice, inFlight);
+      const before = await contents(engine);
+      const look = await command('recover');
+      expect(look.code).toBe(1);
+      // `both` is told by its first increment: it is lost as a whole where the backup had it pending.
+      const lost = inFlight ? 3 : 4;
+      expect(look.stdout).toMatch(
+        `With --yes old counters are discarded, entries are kept: ${lost} updates lost at most.`,
+      );
+      expect(await contents(engine)).toEqual(before);
+
+      expect((await command('recover', '--yes', '--partition', '0')).code).toBe(0);
+      expect(await declared(engine)).toMatchObject([{ kind: 'lost', updates: lost }]);
+      expect(await engine.inspector.partition(0)).toMatchObject(
+        inFlight ? { inFlight: 1, pendingUpdates: 3 } : { inFlight: 2, pendingUpdates: 1 },
+      );
+      await engine.drain();
+      // The next batch finds nothing more to declare.
+      expect(await engine.database.query("SELECT * FROM sluice_losses WHERE kind = 'doubled'")).toEqual([]);
+      const views = sluice.counter('views');
+      expect(await views.getMany(['k', 'old', 'both', 'new', 'late'])).toEqual([
+        201,
+        10,
+        inFlight ? 5 : 1,
+        3,
+        2,
+      ]);
+      expect(await sluice.points('loyalty').balance('1')).toBe(100);
+      expect(await engine.balanceInMysql('loyalty', '1')).toBe(100);
+      expect(await engine.inspector.partition(0)).toMatchObject({
+        pendingUpdates: 0,
+        pendingKeys: 0,
+        inFlight: 0,
+      });
+      await views.increment('k');
+      await engine.drain();
+      expect(await engine.counterInMysql('views', 'k')).toBe(202);
+      expect((await command('verify')).code).toBe(0);
+    },
+  );
+
+  it('its counters are applied once more where that is asked for', async () => {
+    const { engine, sluice, command } = await openPlace(settings);
+    await restoreRedis(engine, sluice, false);
+    const done = await command('recover', '--yes', '--counters', 'apply', '--json');
+    expect(done.code).toBe(0);
+    expect(JSON.parse(done.stdout)).toMatchObject([{ damage: { kind: 'doubled', updates: 4 } }]);
+    expect(await declared(engine)).toMatchObject([{ kind: 'doubled', updates: 4 }]);
+    await engine.drain();
+    const views = sluice.counter('views');
+    expect(await views.getMany(['k', 'old', 'both', 'new', 'late'])).toEqual([201, 20, 6, 3, 2]);
+    expect(await sluice.points('loyalty').balance('1')).toBe(100);
+    expect((await command('verify')).code).toBe(0);
+  });
+
+  it('before any worker runs: what would mend by itself can be discarded on request', async () => {
+    const { engine, sluice, command } = await openPlace();
+    const views = sluice.counter('views');
+    await views.increment('k', 5);
+    const restore = await backUpRedis(engine);
+    await engine.drain();
+    await restore();
+    const before = await contents(engine);
+    expect((await command('recover', '--yes')).code).toBe(0);
+    expect(await contents(engine)).toEqual(before);
+    expect((await command('recover', '--yes', '--counters', 'discard')).code).toBe(0);
+    expect(await declared(engine)).toMatchObject([{ kind: 'lost', updates: 1 }]);
+    await engine.drain();
+    expect(await engine.counterInMysql('views', 'k')).toBe(5);
+    expect(await views.get('k')).toBe(5);
+  });
+
+  it.each([
+    ['declared', 'discard', 10],
+    ['moved', 'discard', 10],
+    ['declared', 'apply', 20],
+    ['moved', 'apply', 20],
+  ] as const)('a crash when %s: the old counters are taken once (%s)', async (step, counters, old) => {
+    const { engine, sluice } = await openPlace({ journalBatches: 100 });
+    await restoreRedis(engine, sluice, false);
+    await expect(recoveryOf(engine, step).recover(0, { ...request, counters })).rejects.toBeInstanceOf(Crash);
+    const kind = counters === 'discard' ? 'lost' : 'doubled';
+    expect(await declared(engine)).toMatchObject([{ kind, updates: 4 }]);
+    // Behind the script the partition is whole, but for the epoch; before it, it is halted as it was.
+    if (step === 'declared') expect(await flush(engine)).toMatchObject({ code: 'REDIS_BACKUP_RESTORED' });
+    await recoveryOf(engine).recover(0, { ...request, counters });
+    expect(await declared(engine)).toMatchObject([{ kind, updates: 4 }]);
+    await engine.drain();
+    expect(await sluice.counter('views').getMany(['k', 'old', 'new', 'late'])).toEqual([201, old, 3, 2]);
+    expect(await engine.counterInMysql('views', 'old')).toBe(old);
+  });
+});
+
+it('an old backup halts before it is claimed as well, whoever looks first', async () => {
+  const { engine, sluice } = await openPlace({ journalBatches: 100 });
+  const views = sluice.counter('views');
+  await views.increment('old', 5);
+  const restore = await backUpRedis(engine);
+  for (let i = 0; i < 200; i++) {
+    await views.increment('k');
+    await engine.flusher.flush(0);
+  }
+  await restore();
+  await expect(engine.aligner.align(0)).rejects.toMatchObject({ code: 'REDIS_BACKUP_RESTORED' });
+  expect((await recoveryOf(engine).look(0)).verdict).toBe('REDIS_BACKUP_RESTORED');
+  await recoveryOf(engine).recover(0, { ...request, counters: 'discard' });
+  await engine.drain();
+  expect(await views.get('old')).toBe(5);
+  expect(await engine.counterInMysql('views', 'old')).toBe(5);
+});

@@ -1,0 +1,212 @@
+// `sluice recover` where MySQL was restored from a backup: what is found, what is done, what is declared.
+
+import { describe, expect, it } from 'vitest';
+import { Evidences } from '../../src/shared/evidence.ts';
+import { Recovery } from '../../src/shared/recover.ts';
+import { backUpMysql, contents, declared, openPlace, operations, recoveryOf } from '../support/backup.ts';
+import { Crash, type Engine, until } from '../support/engine.ts';
+
+const request = { operator: 'test' };
+const flush = (engine: Engine) => engine.flusher.flush(0).catch(error => error);
+
+/** Ten updates in the backup, four after it: one counter and two accounts. */
+async function restoreMysql(engine: Engine, sluice: Awaited<ReturnType<Engine['producer']>>) {
+  const loyalty = sluice.points('loyalty');
+  for (let i = 0; i < 8; i++) await sluice.counter('views').increment('k');
+  await loyalty.credit('1', 100, { id: 'kept' });
+  await loyalty.credit('2', 7, { id: 'kept' });
+  await engine.drain();
+  const restore = await backUpMysql(engine);
+  await sluice.counter('views').increment('k', 50);
+  await engine.drain();
+  await sluice.counter('views').increment('gone', 9);
+  await loyalty.credit('1', 1000, { id: 'gone' });
+  await loyalty.debit('2', 7, { id: 'gone' });
+  await engine.drain();
+  return restore;
+}
+
+describe('MySQL restored from a backup', () => {
+  it('is shown without a change; then accepted as it is, with what is gone declared', async () => {
+    const { engine, sluice, command } = await openPlace();
+    const restore = await restoreMysql(engine, sluice);
+    await restore();
+    // Producers go on, on what they know.
+    await sluice.counter('views').increment('new', 3);
+    expect(await flush(engine)).toMatchObject({ code: 'DATABASE_WENT_BACK', message: /docs\/recovery\.md/ });
+
+    const before = await contents(engine);
+    const look = await command('recover');
+    expect({ code: look.code, stderr: look.stderr }).toEqual({ code: 1, stderr: '' });
+    expect(look.stdout).toMatch(/DATABASE_WENT_BACK/);
+    expect(look.stdout).toMatch(/With --yes the database is accepted as it is: 4 updates lost at most\./);
+    const json = await command('recover', '--json');
+    expect(json.code).toBe(1);
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      {
+        partition: 0,
+        verdict: 'DATABASE_WENT_BACK',
+        redis: { sequence: 4, inFlight: 1, updates: 15, claimed: 15, pendingKeys: 0, pendingEntries: 0 },
+        database: { sequence: 1, updates: 10, journal: { oldest: 1, newest: 1, batches: 1 } },
+        damage: { kind: 'lost', updates: 4, isExact: true },
+      },
+    ]);
+    expect(await contents(engine)).toEqual(before);
+
+    const done = await command('recover', '--yes', '--operator', 'ada', '--reason', 'restored to 04:00');
+    expect({ code: done.code, stderr: done.stderr }).toEqual({ code: 0, stderr: '' });
+    expect(done.stdout).toMatch(/recovered \(operation \d+\): .*4 updates lost at most, declared/);
+    const [operation] = await operations(engine);
+    expect(operation).toMatchObject({
+      action: 'recover',
+      operator: 'ada',
+      reason: 'restored to 04:00',
+      done: true,
+    });
+    expect(await declared(engine)).toEqual([{ kind: 'lost', cause: `recover-${operation!.id}`, updates: 4 }]);
+    expect((await command('recover')).code).toBe(0);
+
+    // The batch in flight is applied, and the partition flushes again.
+    await engine.drain();
+    expect((await engine.metrics.rewinds.get()).values[0]!.value).toBe(0);
+    const views = sluice.counter('views');
+    expect(await views.getMany(['k', 'gone', 'new'])).toEqual([8, 0, 3]);
+    expect(await engine.counterInMysql('views', 'new')).toBe(3);
+    await views.increment('k');
+    await engine.drain();
+    expect(await engine.counterInMysql('views', 'k')).toBe(9);
+    expect((await command('verify')).code).toBe(0);
+  });
+
+  it('entries that are gone can be sent again with their ids; those that are there count once', async () => {
+    const { engine, sluice, command } = await openPlace();
+    const restore = await restoreMysql(engine, sluice);
+    await restore();
+    expect(await engine.aligner.align(0).catch(error => error)).toMatchObject({ code: 'DATABASE_WENT_BACK' });
+    expect(await recoveryOf(engine).recover(0, request)).toMatchObject({ damage: { updates: 4 } });
+    const loyalty = sluice.points('loyalty');
+    expect(await loyalty.balance('1')).toBe(100);
+    expect(await loyalty.credit('1', 1000, { id: 'gone' })).toMatchObject({ duplicate: false });
+    await loyalty.credit('1', 100, { id: 'kept' });
+    expect(await loyalty.debit('2', 7, { id: 'gone' })).toMatchObject({ duplicate: false, value: 0 });
+    await engine.drain();
+    expect(await loyalty.balance('1')).toBe(1100);
+    expect(await engine.balanceInMysql('loyalty', '1')).toBe(1100);
+    expect(await engine.balanceInMysql('loyalty', '2')).toBe(0);
+    expect((await engine.redis.lrange(`{${engine.name}:0}:entryIds`, 0, -1)).length).toBe(3);
+    expect((await command('verify')).code).toBe(0);
+  });
+
+  it('does not pretend to know how many are gone where the backup does not say', async () => {
+    const { engine, sluice } = await openPlace();
+    const restore = await restoreMysql(engine, sluice);
+    await restore();
+    await engine.database.query('UPDATE sluice_partitions SET updates = 0');
+    expect(await recoveryOf(engine).recover(0, request)).toMatchObject({
+      damage: { updates: 14, isExact: false },
+    });
+    expect(await declared(engine)).toMatchObject([{ updates: 14 }]);
+    const [row] = await engine.database.query('SELECT updates FROM sluice_partitions');
+    expect(Number(row!.updates)).toBe(14);
+  });
+
+  it('with a running worker: flushes go on by themselves', async () => {
+    const { engine, sluice } = await openPlace({ stuckAfterMs: 300, sweepIntervalMs: 50, backoffCapMs: 500 });
+    const restore = await restoreMysql(engine, sluice);
+    await restore();
+    const worker = await engine.worker();
+    await sluice.counter('views').increment('new', 3);
+    await until(
+      async () =>
+        (await worker.metrics.flushErrors.get()).values.some(
+          ({ labels, value }) => labels.class === 'halted' && value > 0,
+        ),
+      'the worker to find the halt',
+    );
+    expect(await recoveryOf(engine).recover(0, request)).toBeDefined();
+    await until(async () => (await engine.counterInMysql('views', 'new')) === 3, 'the batch in flight');
+    await (await sluice.counter('views').increment('k')).persisted();
+    expect(await engine.counterInMysql('views', 'k')).toBe(9);
+  });
+
+  it.each(['declared', 'moved'] as const)(
+    'a crash when %s: MySQL is accepted once, and declared once',
+    async step => {
+      const { engine, sluice } = await openPlace();
+      const restore = await restoreMysql(engine, sluice);
+      await restore();
+      await sluice.counter('views').increment('new', 3);
+      await flush(engine);
+      await expect(recoveryOf(engine, step).recover(0, request)).rejects.toBeInstanceOf(Crash);
+      expect(await flush(engine)).toMatchObject({ code: 'DATABASE_WENT_BACK' });
+      await recoveryOf(engine).recover(0, request);
+      expect(await declared(engine)).toMatchObject([{ kind: 'lost', updates: 4 }]);
+      expect(await operations(engine)).toMatchObject([{ done: true }]);
+      await engine.drain();
+      expect(await sluice.counter('views').getMany(['k', 'gone', 'new'])).toEqual([8, 0, 3]);
+      expect(await engine.counterInMysql('views', 'new')).toBe(3);
+    },
+  );
+});
+
+it('a claim in the middle of a recovery is not overrun', async () => {
+  const { engine, sluice } = await openPlace();
+  const restore = await restoreMysql(engine, sluice);
+  await restore();
+  await sluice.counter('views').increment('new', 3);
+  let claims = 0;
+  const claim = engine.flight.claim.bind(engine.flight);
+  const recovery = new Recovery(engine.redis, engine.database, engine.keys, step => {
+    if (step === 'declared' && claims++ === 0) void claim(0);
+  });
+  await recovery.recover(0, request);
+  expect(claims).toBeGreaterThan(0);
+  expect((await operations(engine)).length).toBe(1);
+  await engine.drain();
+  expect(await engine.counterInMysql('views', 'new')).toBe(3);
+});
+
+it('says what is in order, and what mends by itself', async () => {
+  const { engine, sluice } = await openPlace();
+  const state = engine.keys.state(0);
+  const verdict = async () => (await recoveryOf(engine).look(0)).verdict;
+  await engine.redis.del(state);
+  expect(await verdict()).toBe('NO_STATE');
+  await sluice.counter('views').increment('k');
+  await engine.drain();
+  expect(await verdict()).toBe('IN_ORDER');
+  await sluice.counter('views').increment('k');
+  const batch = await engine.flight.claim(0);
+  expect(await verdict()).toBe('IN_ORDER');
+  await engine.store.commit(batch!);
+  expect(await verdict()).toBe('IN_ORDER');
+  await engine.drain();
+  await engine.database.query("UPDATE sluice_partitions SET epoch = 'other'");
+  expect(await verdict()).toBe('EPOCHS_DIFFER');
+  await engine.aligner.align(0);
+  await engine.redis.hset(state, 'sequence', 1);
+  expect(await verdict()).toBe('REDIS_BEHIND');
+  expect(await recoveryOf(engine).recover(0, request)).toBeUndefined();
+  await engine.database.query('DELETE FROM sluice_partitions');
+  expect(await verdict()).toBe('NOT_MIGRATED');
+  expect(await operations(engine)).toEqual([]);
+});
+
+it('a Redis that is not what was seen is left alone', async () => {
+  const { engine, sluice } = await openPlace();
+  await sluice.counter('views').increment('k');
+  const { redis } = await recoveryOf(engine).look(0);
+  await engine.flight.claim(0);
+  const before = await contents(engine);
+  const move = {
+    counters: 'discard',
+    cutoff: Number.MAX_SAFE_INTEGER,
+    seen: redis!,
+    epoch: 'fresh',
+    sequence: 7,
+    token: '',
+    forgetsIds: true,
+  } as const;
+  expect(await new Evidences(engine.redis, engine.keys).move(0, move)).toBeUndefined();
+  expect(await contents(engine)).toEqual(before);
+});

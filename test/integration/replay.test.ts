@@ -1,0 +1,431 @@
+// Replaying what MySQL refused: each update once, whoever is killed and whoever runs at the same time, and live values stay exact.
+
+import { describe, expect, it } from 'vitest';
+import type { FailedFilter } from '../../src/replay/filter.ts';
+import type { ReplayStep } from '../../src/replay/replay-one.ts';
+import type { OperationReport } from '../../src/replay/run.ts';
+import type { FailedUpdate } from '../../src/shared/failed-update.ts';
+import { Crash, type Engine, openEngine, until } from '../support/engine.ts';
+import { author, drift, failSome, mend, openFailed, poison, quarantined } from '../support/failed.ts';
+
+/** Counters bad0 and on hold 1, 2, 3 and on; accounts 0, 1 and 2 hold every third of those. */
+async function expectAllWritten(engine: Engine, count: number): Promise<void> {
+  const values = await engine.database.query('SELECT counter_key, value FROM sluice_counters');
+  const written = Object.fromEntries(values.map(row => [String(row.counter_key), Number(row.value)]));
+  const numbers = Array.from({ length: count }, (_, n) => n);
+  expect(written).toEqual(Object.fromEntries(numbers.map(n => [`bad${n}`, n + 1])));
+  const ledger = await engine.database.query('SELECT entry_id, amount FROM sluice_entries');
+  expect(ledger).toHaveLength(count);
+  for (const account of [0, 1, 2]) {
+    const sum = numbers.filter(n => n % 3 === account).reduce((total, n) => total + n + 1, 0);
+    expect(await engine.balanceInMysql('loyalty', `${account}`), `account ${account}`).toBe(sum);
+  }
+  expect(await quarantined(engine)).toEqual([]);
+  expect(await drift(engine, count)).toEqual([]);
+}
+
+async function poisoned(count: number): Promise<Engine> {
+  const engine = await openEngine();
+  await poison(engine);
+  await failSome(engine, count);
+  return engine;
+}
+
+describe('a replay', () => {
+  it('writes what is mended to values and ledger, and records who did it', async () => {
+    const engine = await poisoned(4);
+    const sluice = await engine.producer();
+    const waiting = await sluice.counter('views').increment('bad0', 10);
+    const failed = await openFailed(engine);
+    expect(await drift(engine, 4)).toEqual([]);
+    await mend(engine);
+    await engine.drain();
+    await waiting.persisted();
+    expect(await failed.replay({}, author)).toEqual({
+      operation: 1,
+      action: 'replay',
+      finished: true,
+      updates: { replayed: 8 },
+      jobs: {},
+    });
+    expect(await engine.counterInMysql('views', 'bad0')).toBe(11);
+    await sluice.counter('views').increment('bad0', -10);
+    await engine.drain();
+    await expectAllWritten(engine, 4);
+    expect(
+      (await sluice.points('loyalty').history('0')).map(entry => [entry.id, entry.reason, entry.metadata]),
+    ).toEqual([
+      ['bad3', 'why', { n: 3 }],
+      ['bad0', 'why', { n: 0 }],
+    ]);
+    // A call that is repeated finds its entry in the ledger.
+    const repeated = await sluice
+      .points('loyalty')
+      .credit('0', 1, { id: 'bad0', reason: 'why', metadata: { n: 0 } });
+    expect(repeated.duplicate).toBe(true);
+    await repeated.persisted();
+    const [operation] = await failed.operations();
+    expect(operation).toMatchObject({
+      operation: 1,
+      action: 'replay',
+      operator: 'olga',
+      filter: {},
+      lastId: 8,
+      outcomes: { replayed: 8 },
+    });
+    const items = await failed.items(1);
+    expect(items).toHaveLength(8);
+    expect(items[0]).toMatchObject({ id: 1, outcome: 'replayed', original: { code: 'ER_SIGNAL_EXCEPTION' } });
+    const [shown] = await failed.show([items[0]!.id]);
+    expect(shown).toMatchObject({ update: null, items: [{ operation: 1, outcome: 'replayed' }] });
+  });
+
+  it('leaves what is refused again where it was, and goes on with the rest', async () => {
+    const engine = await poisoned(3);
+    const failed = await openFailed(engine);
+    await engine.database.query('DROP TRIGGER bad_counters');
+    expect(await failed.replay({}, author)).toMatchObject({
+      finished: true,
+      updates: { replayed: 3, 'refused:ER_SIGNAL_EXCEPTION': 3 },
+    });
+    expect(await quarantined(engine)).toHaveLength(3);
+    expect(await engine.balanceInMysql('loyalty', '0')).toBe(0);
+    expect(await drift(engine, 3)).toEqual([]);
+    await engine.database.query('DROP TRIGGER bad_entries');
+    expect(await failed.replay({}, author)).toMatchObject({ updates: { replayed: 3 } });
+    await expectAllWritten(engine, 3);
+  });
+
+  it('says "already" of what was replayed before, and knows numbers that never were', async () => {
+    const engine = await poisoned(1);
+    await mend(engine);
+    const failed = await openFailed(engine);
+    expect((await failed.replay({ ids: [1] }, author)).updates).toEqual({ replayed: 1 });
+    expect((await failed.replay({ ids: [1, 2, 77] }, author)).updates).toEqual({
+      replayed: 1,
+      already: 1,
+      unknown: 1,
+    });
+    await expectAllWritten(engine, 1);
+  });
+
+  it('can run twice at once: each update counts once', async () => {
+    const engine = await poisoned(20);
+    await mend(engine);
+    const both = await Promise.all([openFailed(engine), openFailed(engine)]);
+    const reports = await Promise.all(both.map(failed => failed.replay({}, author)));
+    const sum = (outcome: string) =>
+      reports.reduce((total, { updates }) => total + (updates[outcome] ?? 0), 0);
+    expect(sum('replayed')).toBe(40);
+    expect(Object.keys({ ...reports[0]!.updates, ...reports[1]!.updates }).toSorted()).not.toContain(
+      'unknown',
+    );
+    await expectAllWritten(engine, 20);
+  });
+
+  it('can run while the partitions flush, and the ledger stays in order', async () => {
+    const engine = await poisoned(12);
+    await mend(engine);
+    const failed = await openFailed(engine);
+    const sluice = await engine.producer();
+    let report: OperationReport | undefined;
+    const replay = failed.replay({}, author).then(done => {
+      report = done;
+    });
+    for (let n = 0; !report || n < 30; n++) {
+      await sluice.points('loyalty').credit(`${n % 3}`, 1, { id: `good${n}` });
+      await engine.drain();
+    }
+    await replay;
+    expect(report!.updates).toEqual({ replayed: 24 });
+    expect(await drift(engine, 12)).toEqual([]);
+    for (const account of ['0', '1', '2']) {
+      const rows = await engine.database.query(
+        "SELECT amount, balance_after FROM sluice_entries WHERE program = 'loyalty' AND account = ? ORDER BY ledger_no",
+        [Buffer.from(account)],
+      );
+      let balance = 0;
+      for (const row of rows) {
+        balance += Number(row.amount);
+        expect(Number(row.balance_after)).toBe(balance);
+      }
+      expect(await engine.balanceInMysql('loyalty', account)).toBe(balance);
+    }
+  });
+
+  it('touches nothing that came after its start', async () => {
+    const engine = await poisoned(2);
+    const failed = await openFailed(engine, {
+      seam: async step => {
+        if (step === 'started') await failSome(engine, 2, 2);
+      },
+    });
+    await engine.database.query('DROP TRIGGER bad_counters');
+    const report = await failed.replay({ kind: 'counter' }, author);
+    expect(report.updates).toEqual({ replayed: 2 });
+    // The entries of both times are in quarantine; the counters that came later went straight into MySQL.
+    expect(await quarantined(engine)).toHaveLength(4);
+    await engine.database.query('DROP TRIGGER bad_entries');
+    const again = await openFailed(engine, {
+      seam: async step => {
+        if (step !== 'started') return;
+        await poison(engine);
+        await failSome(engine, 1, 4);
+        await mend(engine);
+      },
+    });
+    expect((await again.replay({}, author)).updates).toEqual({ replayed: 4 });
+    expect(await quarantined(engine)).toHaveLength(2);
+    expect((await (await openFailed(engine)).replay({}, author)).updates).toEqual({ replayed: 2 });
+    await expectAllWritten(engine, 5);
+  });
+
+  it('waits for the next batch where the last one has no ledger number left', async () => {
+    const engine = await openEngine({ partitions: 1 });
+    await poison(engine);
+    await failSome(engine, 1);
+    await mend(engine);
+    const { sequence } = await engine.watermark(0);
+    const last = (sequence + 1) * 65_536 - 1;
+    await engine.database.query(
+      "INSERT INTO sluice_entries VALUES (0, ?, 'loyalty', 'x', 'x', 1, 1, NULL, NULL, UTC_TIMESTAMP(3))",
+      [last],
+    );
+    const failed = await openFailed(engine);
+    const report = await failed.replay({ kind: 'entry' }, author);
+    expect(report).toMatchObject({ finished: false, updates: { waiting: 1 } });
+    await (await engine.producer()).points('loyalty').credit('9', 1, { id: 'next' });
+    await engine.drain();
+    expect(await failed.resume(['replay'], report.operation)).toMatchObject({
+      finished: true,
+      updates: { replayed: 1 },
+    });
+    const [row] = await engine.database.query("SELECT ledger_no FROM sluice_entries WHERE entry_id = 'bad0'");
+    const next = await engine.watermark(0);
+    expect(Number(row!.ledger_no)).toBe(next.sequence * 65_536 + 1);
+  });
+});
+
+describe('a replay that is cut off', () => {
+  it.each<ReplayStep>(['started', 'locked', 'found', 'written', 'recorded', 'committed', 'finished'])(
+    'when it is killed at "%s" is resumed, and each update counts once',
+    async at => {
+      const engine = await poisoned(3);
+      await mend(engine);
+      let left = 3;
+      const killed = await openFailed(engine, {
+        seam: step => {
+          if (step === at && (--left === 0 || at === 'started' || at === 'finished')) throw new Crash(step);
+        },
+      });
+      await expect(killed.replay({}, author)).rejects.toThrow(Crash);
+      expect(await drift(engine, 3)).toEqual([]);
+      const failed = await openFailed(engine);
+      const resumed = failed.resume(['replay'], 1);
+      if (at === 'finished') await expect(resumed).rejects.toMatchObject({ code: 'OPERATION_FINISHED' });
+      else expect(await resumed).toMatchObject({ finished: true, updates: { replayed: 6 } });
+      await expectAllWritten(engine, 3);
+      expect((await failed.items(1)).map(item => item.outcome)).toEqual(Array(6).fill('replayed'));
+      await expect(failed.resume(['replay'], 1)).rejects.toMatchObject({ code: 'OPERATION_FINISHED' });
+      await expect(failed.resume(['replay'], 2)).rejects.toMatchObject({ code: 'UNKNOWN_OPERATION' });
+      await expect(failed.resume(['drop'], 1)).rejects.toMatchObject({ code: 'UNKNOWN_OPERATION' });
+    },
+  );
+
+  it('stops between two updates when it is told to, and goes on with its own filter and snapshot', async () => {
+    const engine = await poisoned(3);
+    await mend(engine);
+    const failed = await openFailed(engine);
+    const stopping = new AbortController();
+    const report = await failed.replay({ kind: 'counter' }, author, {
+      signal: stopping.signal,
+      onProgress: ({ done, total }) => {
+        expect(total).toBe(3);
+        if (done === 2) stopping.abort();
+      },
+    });
+    expect(report).toMatchObject({ finished: false, updates: { replayed: 2 } });
+    await poison(engine);
+    await failSome(engine, 2, 3);
+    await mend(engine);
+    expect(await failed.resume(['replay'], report.operation)).toMatchObject({
+      finished: true,
+      updates: { replayed: 3 },
+    });
+    expect((await failed.list()).total).toBe(7);
+    await failed.replay({}, author);
+    await expectAllWritten(engine, 5);
+  });
+});
+
+describe('a dry run', () => {
+  it('tries every update and changes nothing', async () => {
+    const engine = await poisoned(3);
+    await engine.database.query('DROP TRIGGER bad_counters');
+    const failed = await openFailed(engine);
+    const state = async () =>
+      JSON.stringify(
+        await Promise.all(
+          [
+            'counters',
+            'accounts',
+            'entries',
+            'quarantine',
+            'operations',
+            'operation_items',
+            'partitions',
+          ].map(name => engine.database.query(`SELECT * FROM sluice_${name}`)),
+        ),
+      );
+    const before = await state();
+    const code = 'ER_SIGNAL_EXCEPTION';
+    expect(await failed.plan('replay', {})).toEqual({
+      action: 'replay',
+      groups: [
+        { kind: 'counter', name: 'views', code, outcome: 'replayed', updates: 3 },
+        { kind: 'entry', name: 'loyalty', code, outcome: `refused:${code}`, updates: 3 },
+      ],
+      jobs: [],
+    });
+    expect(await state()).toBe(before);
+  });
+});
+
+describe('filters', () => {
+  it('select by every criterion, alone and together', async () => {
+    const engine = await openEngine({ partitions: 1 });
+    await poison(engine);
+    await failSome(engine, 2);
+    await failSome(engine, 2, 2);
+    await engine.database.query(
+      "UPDATE sluice_quarantine SET created_at = '2026-01-02 03:04:05.678' WHERE id = 3",
+    );
+    const failed = await openFailed(engine);
+    const all = await failed.list();
+    expect(all.total).toBe(8);
+    const { sequence } = all.updates[4]!;
+    const select = async (
+      filter: FailedFilter,
+      expected: (update: FailedUpdate) => boolean,
+      count: number,
+    ) => {
+      const { updates, total } = await failed.list(filter);
+      expect(updates, JSON.stringify(filter)).toEqual(all.updates.filter(expected));
+      expect([updates.length, total], JSON.stringify(filter)).toEqual([count, count]);
+    };
+    await select({ ids: [2, 4, 99] }, ({ id }) => id === 2 || id === 4, 2);
+    await select({ kind: 'entry' }, ({ kind }) => kind === 'entry', 4);
+    await select({ name: 'views' }, ({ name }) => name === 'views', 4);
+    await select({ name: 'VIEWS' }, () => false, 0);
+    await select({ key: 'bad2' }, ({ key }) => key === 'bad2', 1);
+    await select({ kind: 'entry', key: '0' }, ({ kind, key }) => kind === 'entry' && key === '0', 2);
+    await select({ code: 'ER_SIGNAL_EXCEPTION' }, () => true, 8);
+    await select({ code: 'OUT_OF_RANGE' }, () => false, 0);
+    await select({ until: '2026-01-02T03:04:05.679Z' }, ({ id }) => id === 3, 1);
+    await select({ until: '2026-01-02T03:04:05.678Z' }, () => false, 0);
+    await select(
+      { from: '2026-01-02T04:04:05.678+01:00', until: '2026-01-03T00:00:00Z' },
+      ({ id }) => id === 3,
+      1,
+    );
+    await select({ from: '2026-01-03T00:00:00Z' }, ({ id }) => id !== 3, 7);
+    await select({ partition: 0, sequence }, update => update.sequence === sequence, 4);
+    await select({ partition: 1 }, () => false, 0);
+    const page = await failed.list({ kind: 'counter' }, { after: 1, limit: 2 });
+    expect({ ids: page.updates.map(({ id }) => id), total: page.total }).toEqual({ ids: [2, 5], total: 4 });
+    const exported: unknown[] = [];
+    for await (const row of failed.export({ kind: 'entry' })) exported.push(row);
+    expect(exported).toEqual(all.updates.filter(({ kind }) => kind === 'entry'));
+    await mend(engine);
+    expect((await failed.replay({ kind: 'entry', key: '0' }, author)).updates).toEqual({ replayed: 2 });
+    await select({}, ({ kind, key }) => kind === 'counter' || key !== '0', 6);
+  });
+
+  it.each([
+    [{ sequence: 1 }, /without its partition/],
+    [{ kind: 'both' }, /kind/],
+    [{ from: 'yesterday' }, /from: must be a time with a zone/],
+    [{ from: '2026-01-02T03:04:05' }, /from: must be a time with a zone/],
+    [{ ids: [0] }, /ids/],
+    [{ nmae: 'x' }, /nmae/],
+  ])('refuse %j', async (filter, message) => {
+    const engine = await openEngine();
+    const failed = await openFailed(engine);
+    await expect(failed.list(filter as object)).rejects.toThrow(message);
+  });
+});
+
+describe('a failed flush job', () => {
+  /** An engine whose job of one partition has failed, with an update in flight, and what MySQL needs to take it. */
+  async function withFailedJob() {
+    // The sweep, which would flush it by itself, is kept out.
+    const engine = await openEngine({ attempts: 1, stuckAfterMs: 600_000 });
+    await engine.worker();
+    await engine.database.query('RENAME TABLE sluice_counters TO hidden');
+    await (await engine.producer()).counter('views').increment('/');
+    const failed = await openFailed(engine);
+    await until(async () => (await failed.list()).jobs.length === 1, 'the job to fail');
+    return {
+      engine,
+      failed,
+      partition: engine.keys.partitionOf('/'),
+      mendTable: () => engine.database.query('RENAME TABLE hidden TO sluice_counters'),
+    };
+  }
+
+  it('is listed, and replayed by waking its partition', async () => {
+    const { engine, failed, partition, mendTable } = await withFailedJob();
+    const { jobs } = await failed.list({ partition });
+    expect(jobs).toMatchObject([
+      { partition, attempts: 1, reason: expect.stringMatching(/sluice_counters/) },
+    ]);
+    const exported: unknown[] = [];
+    for await (const row of failed.export()) exported.push(row);
+    expect(exported).toEqual(jobs);
+    expect((await failed.list({ partition: partition + 1 })).jobs).toEqual([]);
+    expect((await failed.list({ kind: 'counter' })).jobs).toEqual([]);
+    expect((await failed.list({ from: jobs[0]!.failedAt })).jobs).toEqual(jobs);
+    expect((await failed.list({ until: jobs[0]!.failedAt })).jobs).toEqual([]);
+    expect((await failed.plan('replay', {})).jobs).toEqual(jobs);
+    await mendTable();
+    expect(await failed.replay({ jobs: [jobs[0]!.job] }, author)).toMatchObject({
+      finished: true,
+      updates: {},
+      jobs: { replayed: 1 },
+    });
+    await until(async () => (await engine.counterInMysql('views', '/')) === 1, 'the flush');
+    expect((await failed.list()).jobs).toEqual([]);
+    expect(await failed.operation(1)).toMatchObject({ action: 'replay', jobs: [jobs[0]!.job] });
+  });
+
+  it('is dropped without its updates, and gone where it was dealt with meanwhile', async () => {
+    const { engine, failed, partition, mendTable } = await withFailedJob();
+    const [job] = (await failed.list()).jobs;
+    const late = await openFailed(engine, {
+      seam: async step => {
+        if (step === 'started')
+          await failed.drop({ jobs: [job!.job] }, { ...author, reason: 'sweep is enough' });
+      },
+    });
+    expect(await late.replay({ partition }, author)).toMatchObject({ finished: true, jobs: { already: 1 } });
+    expect((await failed.list()).jobs).toEqual([]);
+    expect((await failed.operations()).map(({ action, reason }) => [action, reason])).toEqual([
+      ['drop', 'sweep is enough'],
+      ['replay', null],
+    ]);
+    await mendTable();
+    await engine.drain();
+    expect(await engine.counterInMysql('views', '/')).toBe(1);
+  });
+});
+
+it('keeps to the rate that it is given', async () => {
+  const engine = await poisoned(3);
+  await mend(engine);
+  const failed = await openFailed(engine);
+  const startedAt = performance.now();
+  await failed.replay({}, author, { rate: 20 });
+  // The first goes at once; five more wait 50 ms each.
+  expect(performance.now() - startedAt).toBeGreaterThanOrEqual(249);
+  await expectAllWritten(engine, 3);
+});

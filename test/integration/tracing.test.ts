@@ -1,0 +1,95 @@
+// The trace of a call reaches the flush that writes its update, where tracing is on; where it is off, nothing is there.
+
+import { beforeAll, expect, it } from 'vitest';
+import { TRACES_LIMIT, tracesKey } from '../../src/shared/tracing.ts';
+import { openEngine, until } from '../support/engine.ts';
+import { inSpan, type MadeSpan, recordSpans } from '../support/spans.ts';
+
+let spans: MadeSpan[];
+beforeAll(() => {
+  spans = recordSpans();
+});
+
+const SAMPLED = 1;
+let next = 1;
+function caller(traceFlags = SAMPLED) {
+  const number = (next++).toString(16);
+  return { traceId: number.padStart(32, '0'), spanId: number.padStart(16, '0'), traceFlags };
+}
+const linksOf = (made: readonly MadeSpan[]) =>
+  made.flatMap(span => span.options.links ?? []).map(link => link.context.traceId);
+
+async function open() {
+  const engine = await openEngine({ partitions: 1 });
+  return { engine, producer: await engine.producer({}, { tracing: true }), key: tracesKey(engine.keys, 0) };
+}
+
+it('links a flush to the sampled calls whose updates it writes', async () => {
+  const { engine, producer, key } = await open();
+  const [one, two, unsampled, refused] = [caller(), caller(), caller(0), caller()];
+  await inSpan(one, () => producer.counter('views').increment('a'));
+  await inSpan(two, () =>
+    producer.apply([
+      { counter: 'views', key: 'a' },
+      { points: 'loyalty', account: 'a', amount: 5, id: '1' },
+    ]),
+  );
+  await inSpan(unsampled, () => producer.counter('views').increment('a'));
+  await inSpan(refused, () => producer.points('loyalty').debit('a', 100, { id: '2' })).catch(() => {});
+  await producer.counter('views').increment('a');
+  // The account was cold, so that its entry went with a micro-batch of its own.
+  await until(async () => (await engine.redis.llen(key)) === 3, 'both calls');
+  const from = spans.length;
+  await engine.worker({}, {}, { tracing: true });
+  await until(() => spans.slice(from).some(span => span.ended), 'the span of the flush');
+  const [span] = spans.slice(from);
+  expect(span).toMatchObject({
+    name: 'sluice.flush',
+    ended: true,
+    attributes: { 'sluice.partition': 0, 'sluice.updates': 5, 'sluice.decision': 'apply', 'sluice.rows': 3 },
+  });
+  expect(linksOf([span!])).toEqual([one.traceId, two.traceId]);
+  expect(await engine.redis.exists(key)).toBe(0);
+  // The next batch has no sampled call, and no span.
+  await producer.counter('views').increment('b');
+  await until(async () => (await engine.counterInMysql('views', 'b')) === 1, 'the next flush');
+  expect(spans.length).toBe(from + 1);
+});
+
+it('leaves to the next batch what was accepted after the claim', async () => {
+  const { engine, producer, key } = await open();
+  const [one, two] = [caller(), caller()];
+  await inSpan(one, () => producer.counter('views').increment('a'));
+  await engine.flight.claim(0);
+  await inSpan(two, () => producer.counter('views').increment('a'));
+  await until(async () => (await engine.redis.llen(key)) === 2, 'both calls');
+  const from = spans.length;
+  await engine.worker({ stuckAfterMs: 300 }, {}, { tracing: true });
+  await until(() => spans.slice(from).filter(span => span.ended).length === 2, 'two flushes');
+  expect(spans.slice(from).map(span => linksOf([span]))).toEqual([[one.traceId], [two.traceId]]);
+});
+
+it('is bounded, and endangers nothing', async () => {
+  const { engine, producer, key } = await open();
+  const calls = Array.from({ length: TRACES_LIMIT + 50 }, () => caller());
+  await Promise.all(calls.map(one => inSpan(one, () => producer.counter('views').increment('a'))));
+  for (const one of calls) await inSpan(one, () => producer.counter('views').increment('a'));
+  expect(await engine.redis.llen(key)).toBeLessThanOrEqual(TRACES_LIMIT);
+  expect(await engine.redis.pttl(key)).toBeGreaterThan(0);
+  // Neither side can use the key any more.
+  await engine.redis.set(key, 'in the way');
+  await inSpan(caller(), () => producer.counter('views').increment('a'));
+  await engine.worker({}, {}, { tracing: true });
+  await until(async () => (await engine.counterInMysql('views', 'a')) === 2 * calls.length + 1, 'the flush');
+});
+
+it('is off by default: no list is written, no span made', async () => {
+  const engine = await openEngine({ partitions: 1 });
+  const producer = await engine.producer();
+  const from = spans.length;
+  await inSpan(caller(), () => producer.counter('views').increment('a'));
+  await engine.worker();
+  await until(async () => (await engine.counterInMysql('views', 'a')) === 1, 'the flush');
+  expect(spans.length).toBe(from);
+  expect(await engine.redis.exists(tracesKey(engine.keys, 0))).toBe(0);
+});

@@ -1,0 +1,181 @@
+// docker-compose.yml: what it names exists, what waits is waited for, nothing is published beyond this machine, and its
+// Redis and MySQL, with their real configuration, serve Sluice.
+
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { startMysql, startRedis } from '../../scripts/servers.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { openCommandPlace } from '../support/command.ts';
+import { readDockerfile } from '../support/dockerfile.ts';
+import { temporaryFolder } from '../support/servers.ts';
+
+const project = fileURLToPath(new URL('../../', import.meta.url));
+const run = promisify(execFile);
+
+interface Service {
+  image: string;
+  build?: string | { context: string; target?: string };
+  command?: string[];
+  environment?: Record<string, string>;
+  secrets?: string[];
+  volumes?: string[];
+  ports?: string[];
+  depends_on?: string[] | Record<string, { condition: string }>;
+  healthcheck?: { test?: string[]; disable?: boolean };
+  read_only?: boolean;
+  restart: string;
+  deploy?: { replicas: number };
+  stop_grace_period?: string;
+}
+
+const compose = parse(readFileSync(join(project, 'docker-compose.yml'), 'utf8'), { merge: true }) as {
+  services: Record<string, Service>;
+  volumes: Record<string, unknown>;
+  secrets: Record<string, { file: string }>;
+};
+const services = Object.entries(compose.services);
+/** Those that the project builds. */
+const own = services.filter(([, service]) => service.build);
+
+it('has the services that it is there for, two workers among them', () => {
+  expect(Object.keys(compose.services).toSorted()).toEqual(
+    ['api', 'grafana', 'migrate', 'mysql', 'prometheus', 'redis', 'worker'].toSorted(),
+  );
+  expect(compose.services.worker!.deploy).toEqual({ replicas: 2 });
+});
+
+it('names only what exists', () => {
+  const stages = readDockerfile(join(project, 'Dockerfile')).map(stage => stage.name);
+  for (const [name, { build, secrets = [], volumes = [], environment = {} }] of services) {
+    if (typeof build === 'object') expect(stages, name).toContain(build.target);
+    for (const secret of secrets) expect(compose.secrets, name).toHaveProperty(secret);
+    for (const volume of volumes) {
+      const source = volume.split(':')[0]!;
+      if (source.startsWith('./')) expect(existsSync(join(project, source)), source).toBe(true);
+      else expect(compose.volumes, name).toHaveProperty(source);
+    }
+    for (const value of Object.values(environment)) {
+      const [, secret] = /^\/run\/secrets\/(.*)$/.exec(value) ?? [];
+      if (secret) expect(secrets, `${name} reads ${secret}`).toContain(secret);
+      const [, host] = /^\w+:\/\/(?:\w+@)?(\w+)/.exec(value) ?? [];
+      if (host) expect(compose.services, `${name} calls ${host}`).toHaveProperty(host);
+    }
+  }
+  const used = new Set(services.flatMap(([, { secrets = [] }]) => secrets));
+  expect([...used].toSorted()).toEqual(Object.keys(compose.secrets).toSorted());
+});
+
+it('starts a service when what it needs is ready', () => {
+  const healthy = new Set(services.filter(([, { healthcheck }]) => healthcheck?.test).map(([name]) => name));
+  for (const [name, { depends_on = {} }] of services) {
+    for (const [needed, { condition }] of Object.entries(Array.isArray(depends_on) ? {} : depends_on)) {
+      if (condition === 'service_healthy') expect(healthy, `${name} waits for ${needed}`).toContain(needed);
+      // It ends, so it must not be started anew when it has done its work.
+      else expect(compose.services[needed]).toMatchObject({ restart: 'on-failure' });
+    }
+  }
+  for (const name of ['worker', 'api'])
+    expect(compose.services[name]!.depends_on).toEqual({
+      redis: { condition: 'service_healthy' },
+      migrate: { condition: 'service_completed_successfully' },
+    });
+});
+
+it('publishes nothing beyond this machine, no metrics, and no password', () => {
+  for (const [name, { ports = [], environment = {} }] of services) {
+    for (const port of ports) expect(port, name).toMatch(/^127\.0\.0\.1:/);
+    expect(ports.join(), name).not.toContain('9464');
+    for (const [variable, value] of Object.entries(environment)) {
+      if (/PASSWORD|SECRET|TOKEN/.test(variable)) expect(value, variable).toMatch(/^\/run\/secrets\//);
+      expect(value, variable).not.toMatch(/\/\/[^/]*:[^/]*@/);
+    }
+  }
+  for (const [name, { read_only }] of own) expect(read_only, name).toBe(true);
+});
+
+const prometheusFile = join(project, 'deploy/prometheus/prometheus.yml');
+
+it('scrapes services that are there', () => {
+  const { scrape_configs } = parse(readFileSync(prometheusFile, 'utf8')) as {
+    scrape_configs: { dns_sd_configs?: { names: string[]; port: number }[] }[];
+  };
+  const targets = scrape_configs.flatMap(({ dns_sd_configs = [] }) => dns_sd_configs);
+  const scraped = targets.flatMap(({ names, port }) => names.map(name => `${name}:${port}`));
+  expect(scraped.toSorted()).toEqual(['api:9464', 'worker:9464']);
+});
+
+it('is understood by docker compose, where that is installed', async context => {
+  for (const command of [['docker', 'compose'], ['docker-compose']]) {
+    const [file, ...args] = command as [string, ...string[]];
+    const usable = await run(file, [...args, 'version']).then(
+      () => true,
+      () => false,
+    );
+    if (!usable) continue;
+    await run(file, [...args, '-f', 'docker-compose.yml', 'config'], { cwd: project });
+    return;
+  }
+  context.skip('docker compose is not installed');
+});
+
+it('makes passwords that its Redis and MySQL take, and with them Sluice counts', async () => {
+  const folder = await temporaryFolder();
+  const secrets = join(folder, 'secrets');
+  const script = join(project, 'deploy/compose/secrets.sh');
+  await run('bash', [script, secrets]);
+  const read = (name: string) => readFileSync(join(secrets, name), 'utf8');
+  const names = Object.values(compose.secrets).map(({ file }) => file.split('/').at(-1)!);
+  const first = names.map(read);
+  expect(new Set(first).size).toBe(names.length);
+  expect(read('redis_password')).toMatch(/^[0-9a-f]{48}$/);
+  expect(read('redis_users')).not.toContain(read('redis_password'));
+  expect(statSync(secrets).mode & 0o777).toBe(0o700);
+  await run('bash', [script, secrets]);
+  expect(names.map(read)).toEqual(first);
+
+  // What is the container's is put right: the place of the data. The users are given as commands, which are the same lines.
+  const file = readFileSync(join(project, 'deploy/compose/redis.conf'), 'utf8');
+  const config = join(folder, 'redis.conf');
+  await writeFile(config, file.replace(/^dir .*$/m, `dir ${folder}`).replace(/^aclfile .*$/m, ''));
+  const { command } = compose.services.mysql!;
+  const [redis, mysql] = await Promise.all([
+    startRedis({ flavour: 'redis8', directory: join(folder, 'redis'), args: ['--include', config] }),
+    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql'), args: command! }),
+  ]);
+  cleanUp(() => Promise.all([redis.stop(), mysql.stop()]));
+  const servers = { redisUrl: redis.url, mysqlUrl: mysql.url };
+  const place = await openCommandPlace({ counters: { page_views: {} } }, { migrated: false, servers });
+  await place.database.query("CREATE USER sluice@'%' IDENTIFIED BY ?", [read('mysql_password')]);
+  await place.database.query(`GRANT ALL ON ${place.name}.* TO sluice@'%'`);
+  // The default user last: from then on this connection may do nothing else.
+  for (const line of read('redis_users').trim().split('\n').toReversed()) {
+    const [word, name, ...rules] = line.split(' ');
+    expect(word).toBe('user');
+    await place.redis.call('ACL', 'SETUSER', name!, ...rules);
+  }
+  expect(await place.redis.ping()).toBe('PONG');
+  await expect(place.redis.get('x')).rejects.toThrow(/^NOPERM/);
+
+  const withUser = (url: string) => url.replace(/\/\/(?:[^@]*@)?/, '//sluice@');
+  const env = {
+    SLUICE_NAMESPACE: 'sluice',
+    SLUICE_PARTITIONS: '16',
+    REDIS_URL: withUser(place.env.REDIS_URL!),
+    MYSQL_URL: withUser(place.env.MYSQL_URL!),
+    REDIS_PASSWORD_FILE: join(secrets, 'redis_password'),
+    MYSQL_PASSWORD_FILE: join(secrets, 'mysql_password'),
+  };
+  expect(await place.sluice(['migrate'], env)).toMatchObject({ code: 0 });
+  await place.worker(env);
+  expect(await place.sluice(['ingest', '-'], env, '{"counter":"page_views","key":"/"}\n')).toMatchObject({
+    code: 0,
+  });
+  expect(await place.sluice(['drain'], env)).toMatchObject({ code: 0 });
+  expect(await place.sluice(['verify', '--json'], env)).toMatchObject({ code: 0 });
+});

@@ -1,0 +1,201 @@
+// The example service as a reader runs it: its own install, its own process, called over HTTP, with workers and real servers.
+
+import { execFile } from 'node:child_process';
+import { cp, mkdir, readFile, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual, promisify } from 'node:util';
+import { beforeAll, expect, it } from 'vitest';
+import { freePort } from '../../scripts/servers.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { openCommandPlace, type Running, start } from '../support/command.ts';
+import { until } from '../support/engine.ts';
+import { ownServers, temporaryFolder } from '../support/servers.ts';
+
+const project = fileURLToPath(new URL('../../', import.meta.url));
+const run = promisify(execFile);
+/** What a service has that says nothing: the defaults. */
+const PLAIN = { SLUICE_NAMESPACE: 'sluice', SLUICE_PARTITIONS: '16' };
+const USER = ['service', 'on', '>service-password', '~*', '&*', '+@all'];
+
+let folder: string;
+
+/** The example in a checkout of its own, since other tests build and remove the project's own dist/. */
+beforeAll(async () => {
+  const checkout = await temporaryFolder();
+  folder = join(checkout, 'examples/api');
+  await mkdir(join(checkout, 'examples'));
+  await cp(join(project, 'examples/api'), folder, {
+    recursive: true,
+    filter: path => !path.includes('node_modules'),
+  });
+  await cp(join(project, 'package.json'), join(checkout, 'package.json'));
+  await symlink(join(project, 'node_modules'), join(checkout, 'node_modules'));
+  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  await run('npm', ['ci', '--omit=dev', ...quiet], { cwd: folder });
+  await run('bash', [join(project, 'scripts/build.sh'), join(checkout, 'dist')]);
+}, 300_000);
+
+/** The service, once it answers. */
+async function startApi(env: Record<string, string>) {
+  const [port, metricsPort] = [await freePort(), await freePort()];
+  const api: Running = start(
+    process.execPath,
+    ['src/main.ts'],
+    { ...env, PORT: String(port), METRICS_PORT: String(metricsPort) },
+    folder,
+  );
+  cleanUp(() => api.child.kill('SIGKILL'));
+  let ended = false;
+  void api.ended.then(() => {
+    ended = true;
+  });
+  const url = `http://127.0.0.1:${port}`;
+  await until(async () => {
+    if (ended) throw new Error(`the service ended: ${api.stdout()}${api.stderr()}`);
+    return fetch(`${url}/health`).then(
+      () => true,
+      () => false,
+    );
+  }, 'the service to answer');
+  const call = async (method: string, path: string, body?: unknown, id?: string) => {
+    const response = await fetch(url + path, {
+      method,
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(id === undefined ? {} : { 'idempotency-key': id }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const retryAfter = response.headers.get('retry-after');
+    return { status: response.status, body: text === '' ? undefined : JSON.parse(text), retryAfter };
+  };
+  return { ...api, call, metrics: async () => (await fetch(`http://127.0.0.1:${metricsPort}/`)).text() };
+}
+
+it('type-checks as a reader would check it', async () => {
+  const compiler = join(project, 'node_modules/typescript/bin/tsc');
+  const { stdout } = await run(process.execPath, [compiler, '-p', folder]).catch(error => error);
+  expect(stdout).toBe('');
+});
+
+it('counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends what it holds', async () => {
+  const { redis, mysql, place: servers } = await ownServers();
+  const definitions = JSON.parse(await readFile(join(folder, 'sluice.config.json'), 'utf8'));
+  const place = await openCommandPlace(definitions, { migrated: false, servers });
+  expect(await place.sluice(['migrate'], PLAIN)).toMatchObject({ code: 0 });
+  const secret = place.file('secret', 'service-password\n');
+  await place.redis.call('ACL', 'SETUSER', ...USER);
+  await place.worker(PLAIN);
+  const redisUrl = place.env.REDIS_URL!.replace('//', '//service@');
+  const api = await startApi({
+    REDIS_URL: redisUrl,
+    REDIS_PASSWORD_FILE: secret,
+    MYSQL_URL: place.env.MYSQL_URL!,
+  });
+  const { call } = api;
+
+  // Views.
+  const page = `/pages/${encodeURIComponent('/index.html')}/views`;
+  expect(await call('GET', page)).toMatchObject({ status: 200, body: { views: 0 } });
+  for (const id of [undefined, undefined, 'view-1', 'view-1'])
+    expect((await call('POST', page, undefined, id)).status).toBe(204);
+  expect((await call('GET', page)).body).toEqual({ views: 3 });
+  expect((await call('POST', `/pages/${encodeURIComponent('ü'.repeat(256))}/views`)).status).toBe(204);
+  expect(await call('POST', `/pages/${'x'.repeat(513)}/views`)).toMatchObject({
+    status: 400,
+    body: { code: 'INVALID_KEY' },
+  });
+
+  // Points.
+  const credits = '/accounts/4/credits';
+  const debits = '/accounts/4/debits';
+  const first = await call('POST', credits, { amount: 29, reason: 'purchase' }, 'order-1');
+  expect(first).toMatchObject({ status: 201, body: { balance: 29 } });
+  expect((await call('POST', credits, { amount: 29, reason: 'purchase' }, 'order-1')).status).toBe(200);
+  expect(await call('POST', debits, { amount: 9 }, 'redeem-1')).toMatchObject({
+    status: 201,
+    body: { balance: 20 },
+  });
+  expect((await call('GET', '/accounts/4/balance')).body).toEqual({ balance: 20 });
+  const history = await call('GET', '/accounts/4/history?limit=1');
+  expect(history.body.entries).toMatchObject([{ id: 'redeem-1', amount: -9, balanceAfter: 20 }]);
+  const older = await call('GET', '/accounts/4/history?before=redeem-1');
+  expect(older.body.entries).toMatchObject([{ id: 'order-1', amount: 29, reason: 'purchase' }]);
+
+  // Errors of the caller.
+  expect(await call('POST', debits, { amount: 21 }, 'redeem-2')).toMatchObject({
+    status: 409,
+    body: { code: 'INSUFFICIENT_POINTS', balance: 20 },
+  });
+  expect(await call('POST', credits, { amount: 30 }, 'order-1')).toMatchObject({
+    status: 422,
+    body: { code: 'IDEMPOTENCY_KEY_REUSED' },
+  });
+  const wrong: [unknown, string | undefined, string][] = [
+    [{ amount: 1 }, undefined, 'MISSING_ID'],
+    [{ amount: 0 }, 'x', 'INVALID_AMOUNT'],
+    [{ amount: -1 }, 'x', 'INVALID_AMOUNT'],
+    [{ amount: 1.5 }, 'x', 'INVALID_AMOUNT'],
+    [{ amount: '1' }, 'x', 'FST_ERR_VALIDATION'],
+    [{}, 'x', 'FST_ERR_VALIDATION'],
+    [{ amount: 1, reason: 'x'.repeat(256) }, 'x', 'INVALID_REASON'],
+  ];
+  for (const [body, id, code] of wrong)
+    expect(await call('POST', credits, body, id), JSON.stringify(body)).toMatchObject({
+      status: 400,
+      body: { code },
+    });
+  expect((await call('GET', '/accounts/4/history?limit=none')).status).toBe(400);
+  expect((await call('GET', '/nothing')).status).toBe(404);
+  expect((await call('GET', '/accounts/4/balance')).body).toEqual({ balance: 20 });
+
+  // Metrics are on a port of their own.
+  expect(await api.metrics()).toMatch(/^sluice_[a-z_]+/m);
+  expect((await call('GET', '/metrics')).status).toBe(404);
+
+  // Servers that are away.
+  expect(await call('GET', '/health')).toEqual({
+    status: 200,
+    body: { redis: 'connected', database: 'connected' },
+    retryAfter: null,
+  });
+  mysql.kill('SIGKILL');
+  expect(await call('GET', '/health')).toMatchObject({
+    status: 503,
+    body: { redis: 'connected', database: 'disconnected' },
+  });
+  expect((await call('POST', page)).status).toBe(204);
+  expect(await call('GET', '/accounts/cold/balance')).toMatchObject({
+    status: 503,
+    body: { code: 'DATABASE_UNAVAILABLE' },
+    retryAfter: '1',
+  });
+  await mysql.restart();
+  redis.kill('SIGKILL');
+  const gone = { redis: 'disconnected', database: 'connected' };
+  // A call that had been sent already would have an unknown outcome.
+  await until(async () => isDeepStrictEqual((await call('GET', '/health')).body, gone), 'Redis to be gone');
+  expect(await call('POST', page)).toMatchObject({
+    status: 503,
+    body: { code: 'REDIS_UNAVAILABLE' },
+    retryAfter: '1',
+  });
+  await redis.restart();
+  // The user was made at run time, so the new process has to be told again.
+  await place.redis.call('ACL', 'SETUSER', ...USER);
+  await until(async () => (await call('GET', '/health')).status === 200, 'both to be back');
+  const before = (await call('GET', page)).body.views;
+
+  // What was answered is in MySQL, also where the service ends right after.
+  const calls = Array.from({ length: 50 }, () => call('POST', page));
+  expect((await Promise.all(calls)).every(({ status }) => status === 204)).toBe(true);
+  api.child.kill('SIGTERM');
+  expect(await api.ended).toMatchObject({ code: 0, stderr: '' });
+  expect(await place.sluice(['drain'], PLAIN)).toMatchObject({ code: 0 });
+  const [row] = await place.database.query('SELECT value FROM sluice_counters WHERE counter_key = ?', [
+    Buffer.from('/index.html'),
+  ]);
+  expect(Number(row!.value)).toBe(before + 50);
+}, 120_000);

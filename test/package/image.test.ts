@@ -1,0 +1,174 @@
+// The container image: what its Dockerfile copies is there, what it installs is small and all in the bill of materials;
+// and where one was built, that it runs as a user without rights on a file system that it cannot write to.
+//
+// SLUICE_IMAGE_ROOT is the folder that the file system of a built image was unpacked into (docs/container.md says how).
+// Without it, or without root's rights to enter it, the last part is skipped.
+
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { chmod, cp, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { type Environment, openCommandPlace, start, workerPort } from '../support/command.ts';
+import { finalStage, readDockerfile } from '../support/dockerfile.ts';
+import { until } from '../support/engine.ts';
+import { ownServers, temporaryFolder } from '../support/servers.ts';
+
+const project = fileURLToPath(new URL('../../', import.meta.url));
+const run = promisify(execFile);
+/** Bytes that the image may add to its base. */
+const LIMIT = 60_000_000;
+
+const stages = readDockerfile(join(project, 'Dockerfile'));
+const image = finalStage(stages);
+
+async function bytesOf(folder: string): Promise<number> {
+  return Number.parseInt((await run('du', ['-sb', folder])).stdout, 10);
+}
+
+describe('the Dockerfile', () => {
+  it('copies only what is there, and .dockerignore lets that through and nothing else', () => {
+    const copied = stages
+      .flatMap(stage => stage.instructions)
+      .filter(({ name, text }) => name === 'COPY' && !text.startsWith('--from='))
+      .flatMap(({ text }) => text.split(/\s+/).slice(0, -1));
+    expect(copied.length).toBeGreaterThan(5);
+    for (const path of copied) expect(existsSync(join(project, path)), path).toBe(true);
+    const ignored = readFileSync(join(project, '.dockerignore'), 'utf8')
+      .split('\n')
+      .filter(line => line !== '' && !line.startsWith('#'));
+    expect(ignored[0]).toBe('*');
+    const through = ignored.slice(1).map(line => line.replace(/^!/, ''));
+    expect(through.toSorted()).toEqual([...new Set(copied)].toSorted());
+  });
+
+  it('starts node itself as a user without rights, and asks for its health without another program', () => {
+    expect(stages.map(stage => stage.base)).toEqual(stages.map(() => 'node:24-bookworm-slim'));
+    expect(image.last('USER')).toBe('node');
+    expect(image.last('STOPSIGNAL')).toBe('SIGTERM');
+    const [node, file] = image.list('ENTRYPOINT');
+    expect(node).toBe('node');
+    expect(existsSync(join(project, file!.replace('/app/dist/', 'src/').replace(/\.js$/, '.ts')))).toBe(true);
+    expect(image.list('CMD')).toEqual(['worker']);
+    expect(image.healthCheck()).toEqual([node, file, 'health']);
+  });
+});
+
+describe('the production install', () => {
+  it('stays far inside the size that the image may add, and the bill of materials names all of it', async () => {
+    const folder = await temporaryFolder();
+    for (const file of ['package.json', 'package-lock.json', '.npmrc'])
+      await cp(join(project, file), join(folder, file));
+    const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+    await run('npm', ['ci', '--omit=dev', ...quiet], { cwd: folder });
+    const size = (await bytesOf(join(folder, 'node_modules'))) + (await bytesOf(join(project, 'src')));
+    expect(size).toBeLessThan(LIMIT);
+    const { stdout } = await run('bash', [join(project, 'scripts/sbom.sh')], {
+      maxBuffer: 64 * 1024 * 1024,
+      env: { ...process.env, npm_config_prefer_offline: 'true' },
+    });
+    const lock = JSON.parse(await readFile(join(folder, 'node_modules/.package-lock.json'), 'utf8'));
+    expect(componentsOf(stdout)).toEqual(installedBy(lock));
+    expect(componentsOf(stdout)).toEqual(expect.arrayContaining([expect.stringMatching(/^zod@/)]));
+  }, 300_000);
+});
+
+function componentsOf(billOfMaterials: string): string[] {
+  const { bomFormat, components } = JSON.parse(billOfMaterials) as {
+    bomFormat: string;
+    components: { 'bom-ref': string }[];
+  };
+  expect(bomFormat).toBe('CycloneDX');
+  return components.map(component => component['bom-ref']).toSorted();
+}
+
+function installedBy(lock: { packages: Record<string, { version: string }> }): string[] {
+  const name = (path: string) => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
+  return Object.entries(lock.packages)
+    .map(([path, { version }]) => `${name(path)}@${version}`)
+    .toSorted();
+}
+
+const root = process.env.SLUICE_IMAGE_ROOT;
+const skipped = !root
+  ? 'skipped: SLUICE_IMAGE_ROOT names no image'
+  : process.getuid?.() !== 0
+    ? 'skipped: entering an image takes root'
+    : undefined;
+
+/** Its file system cannot be written to, as with `docker run --read-only`; `$1` is where the definitions are. */
+const ENTER = `
+  mount --bind "$0" "$0" && mount --bind "$1" "$0/etc/sluice" && mount -o remount,bind,ro "$0/etc/sluice" "$0/etc/sluice" &&
+  mount -o remount,bind,ro "$0" && shift && exec chroot --userspec=1000:1000 "$0" "$@"`;
+
+describe.skipIf(skipped !== undefined)(`a built image${skipped ? ` (${skipped})` : ''}`, () => {
+  const enter = (definitions: string, env: Environment, command: readonly string[]) => {
+    const args = ['--mount', '--propagation', 'private', 'sh', '-ec', ENTER, root!, definitions, ...command];
+    return start('unshare', args, {
+      PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin',
+      ...image.env(),
+      ...env,
+    });
+  };
+
+  it('holds no development tool, nothing that its user may write, and its bill of materials', async () => {
+    const { devDependencies } = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8'));
+    const installed = readdirSync(join(root!, 'app/node_modules'));
+    const tools = Object.keys(devDependencies).filter(name => !name.includes('/'));
+    expect(installed.filter(name => tools.includes(name))).toEqual([]);
+    expect(
+      (await run('find', [join(root!, 'app'), '-uid', '1000', '-o', '-perm', '-o=w', '!', '-type', 'l']))
+        .stdout,
+    ).toBe('');
+    expect(await bytesOf(join(root!, 'app'))).toBeLessThan(LIMIT);
+    const lock = JSON.parse(readFileSync(join(root!, 'app/node_modules/.package-lock.json'), 'utf8'));
+    expect(componentsOf(readFileSync(join(root!, 'app/sbom.cdx.json'), 'utf8'))).toEqual(installedBy(lock));
+  });
+
+  it('migrates, flushes, answers its health check, and on SIGTERM finishes the batch and exits 0', async () => {
+    const { place: servers } = await ownServers();
+    const place = await openCommandPlace({ counters: { page_views: {} } }, { migrated: false, servers });
+    await mkdir(join(root!, 'etc/sluice'), { recursive: true });
+    // A temporary folder is its maker's alone.
+    await chmod(place.folder, 0o755);
+    const { SLUICE_CONFIG: _, ...env } = place.env;
+    const command = (...args: string[]) => enter(place.folder, env, [...image.list('ENTRYPOINT'), ...args]);
+    expect(await command('migrate').ended).toMatchObject({ code: 0, stderr: '' });
+
+    const worker = command(...image.list('CMD'));
+    const port = String(await workerPort(worker));
+    const status = readFileSync(`/proc/${worker.child.pid}/status`, 'utf8');
+    // Not a shell that started it: signals and exit code are its own.
+    expect(readlinkSync(`/proc/${worker.child.pid}/exe`)).toMatch(/\/node$/);
+    expect(status).toMatch(/^Uid:\s+1000\s+1000\s+1000\s+1000$/m);
+    const write = ['node', '-e', "require('node:fs').writeFileSync(process.argv[1], '')"];
+    for (const path of ['/app/x', '/tmp/x', '/etc/sluice/x']) {
+      const refused = await enter(place.folder, env, [...write, path]).ended;
+      expect(refused.stderr, path).toContain('EROFS');
+    }
+    const healthCheck = () =>
+      enter(place.folder, { ...env, SLUICE_HTTP_PORT: port }, image.healthCheck()).ended;
+    expect(await healthCheck()).toMatchObject({ code: 0, stdout: '{"status":"ok"}\n' });
+    const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
+    expect(await ready.json()).toMatchObject({ ready: true, redis: 'connected', database: 'connected' });
+
+    await place.database.transaction(async connection => {
+      // The batch has to wait for this row.
+      await connection.query("INSERT INTO sluice_counters VALUES ('page_views', '/', 41, UTC_TIMESTAMP(3))");
+      const ingest = command('ingest', '-');
+      ingest.child.stdin!.end('{"counter":"page_views","key":"/"}\n');
+      expect(await ingest.ended).toMatchObject({ code: 0 });
+      const state = place.keys.state(place.keys.partitionOf('/'));
+      await until(async () => Boolean(await place.redis.hget(state, 'token')), 'a batch in flight');
+      worker.child.kill('SIGTERM');
+      await until(() => worker.stdout().includes('worker stops after the batch'), 'the signal to arrive');
+      expect(worker.child.exitCode).toBeNull();
+    });
+    expect(await worker.ended).toMatchObject({ code: 0, stderr: '' });
+    const [row] = await place.database.query('SELECT value FROM sluice_counters');
+    expect(String(row?.value)).toBe('42');
+    expect((await healthCheck()).code).toBe(1);
+  });
+});

@@ -1,0 +1,105 @@
+/** Backups of an engine's data on either side, taken and put back while the servers run; and what a recovery leaves behind. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Recovery } from '../../src/shared/recover.ts';
+import type { Settings } from '../../src/shared/settings.ts';
+import { sluice as run } from './command.ts';
+import { Crash, definitions, type Engine, openEngine } from './engine.ts';
+import { temporaryFolder } from './servers.ts';
+
+/** An engine of one partition, and the command for it. */
+export async function openPlace(settings: Partial<Settings> = {}) {
+  const engine = await openEngine({ partitions: 1, ...settings });
+  const config = join(await temporaryFolder(), 'sluice.config.json');
+  writeFileSync(config, JSON.stringify(definitions));
+  const env = {
+    REDIS_URL: engine.redisUrl,
+    MYSQL_URL: engine.mysqlUrl,
+    SLUICE_CONFIG: config,
+    SLUICE_NAMESPACE: engine.name,
+    SLUICE_PARTITIONS: '1',
+  };
+  return { engine, sluice: await engine.producer(), command: (...args: string[]) => run(args, env) };
+}
+
+/** Ends where a process could be killed, if told. */
+export function recoveryOf(engine: Engine, crashAt?: 'declared' | 'moved'): Recovery {
+  return new Recovery(engine.redis, engine.database, engine.keys, step => {
+    if (step === crashAt) throw new Crash(step);
+  });
+}
+
+export async function declared({ database }: Engine) {
+  const rows = await database.query(
+    "SELECT kind, cause, updates FROM sluice_losses WHERE cause LIKE 'recover-%' ORDER BY found_at",
+  );
+  return rows.map(row => ({ kind: row.kind, cause: String(row.cause), updates: Number(row.updates) }));
+}
+
+export async function operations({ database }: Engine) {
+  const rows = await database.query(
+    'SELECT id, action, operator, reason, finished_at IS NOT NULL AS done FROM sluice_operations ORDER BY id',
+  );
+  return rows.map(row => ({ ...row, id: Number(row.id), done: Number(row.done) === 1 }));
+}
+
+const TABLES = [
+  'counters',
+  'accounts',
+  'entries',
+  'partitions',
+  'batches',
+  'quarantine',
+  'losses',
+  'operations',
+];
+
+/** Copies Sluice's tables; the function puts them back as they were. */
+export async function backUpMysql({ database }: Engine): Promise<() => Promise<void>> {
+  for (const table of TABLES) {
+    await database.query(`CREATE TABLE backup_${table} LIKE sluice_${table}`);
+    await database.query(`INSERT INTO backup_${table} SELECT * FROM sluice_${table}`);
+  }
+  return async () => {
+    for (const table of TABLES) {
+      await database.query(`DELETE FROM sluice_${table}`);
+      await database.query(`INSERT INTO sluice_${table} SELECT * FROM backup_${table}`);
+    }
+  };
+}
+
+/** Copies the namespace's keys; the function puts them back as they were. */
+export async function backUpRedis(engine: Engine): Promise<() => Promise<void>> {
+  const { redis } = engine;
+  const saved = await dump(engine);
+  return async () => {
+    const names = await keysOf(engine);
+    if (names.length > 0) await redis.del(names);
+    for (const { name, ttl, value } of saved) await redis.restore(name, Math.max(0, ttl), value);
+  };
+}
+
+/** Everything on both sides, to see that nothing was changed. */
+export async function contents(engine: Engine): Promise<unknown> {
+  const tables: Record<string, unknown> = {};
+  for (const table of TABLES)
+    tables[table] = JSON.stringify(await engine.database.query(`SELECT * FROM sluice_${table}`));
+  const redis = (await dump(engine))
+    // What expires by itself within seconds would look like a change.
+    .filter(({ name }) => !/:(request|armed)/.test(name))
+    .map(({ name, value }) => [name, value.toString('base64')]);
+  return { tables, redis: Object.fromEntries(redis) };
+}
+
+function keysOf({ redis, name }: Engine): Promise<string[]> {
+  return redis.keys(`{${name}:*}:*`);
+}
+
+async function dump(engine: Engine) {
+  const saved: { name: string; ttl: number; value: Buffer }[] = [];
+  for (const name of await keysOf(engine)) {
+    const value = await engine.redis.dumpBuffer(name);
+    if (value) saved.push({ name, ttl: await engine.redis.pttl(name), value });
+  }
+  return saved;
+}

@@ -1,0 +1,66 @@
+/** An OpenTelemetry of the tests' own, as small as its API allows: who is active, which spans were made, how they ended. */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import {
+  type Attributes,
+  type Context,
+  type ContextManager,
+  context,
+  ROOT_CONTEXT,
+  type Span,
+  type SpanContext,
+  type SpanOptions,
+  type TracerProvider,
+  trace,
+} from '@opentelemetry/api';
+
+export interface MadeSpan {
+  readonly name: string;
+  readonly options: SpanOptions;
+  readonly attributes: Attributes;
+  exception?: unknown;
+  ended: boolean;
+}
+
+/** Registers it for this process and gives the spans made from now on. */
+export function recordSpans(): MadeSpan[] {
+  const made: MadeSpan[] = [];
+  const active = new AsyncLocalStorage<Context>();
+  const manager: ContextManager = {
+    active: () => active.getStore() ?? ROOT_CONTEXT,
+    with: (one, run, self, ...args) => active.run(one, () => run.call(self as never, ...args)),
+    bind: (_, target) => target,
+    enable: () => manager,
+    disable: () => manager,
+  };
+  const provider: TracerProvider = {
+    getTracer: () => ({
+      startSpan(name, options = {}) {
+        const span: MadeSpan = { name, options, attributes: { ...options.attributes }, ended: false };
+        made.push(span);
+        return {
+          setAttribute(key: string, value: string) {
+            span.attributes[key] = value;
+          },
+          setStatus: () => {},
+          recordException(error: unknown) {
+            span.exception = error;
+          },
+          end() {
+            span.ended = true;
+          },
+        } as unknown as Span;
+      },
+      startActiveSpan: () => {
+        throw new Error('not used');
+      },
+    }),
+  };
+  context.setGlobalContextManager(manager);
+  trace.setGlobalTracerProvider(provider);
+  return made;
+}
+
+/** Runs something inside a span of a caller. */
+export function inSpan<Result>(span: SpanContext, run: () => Result): Result {
+  return context.with(trace.setSpanContext(context.active(), span), run);
+}

@@ -1,0 +1,142 @@
+// Calls and claims that wait for a replica, while the connections that they wait on break or lead to a server that is not
+// the primary any more.
+
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { redisCall } from '../../scripts/servers/redis-protocol.ts';
+import { startMysql, startRedisCluster, startRedisSentinel } from '../../scripts/servers.ts';
+import { createProducer } from '../../src/producer/producer.ts';
+import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { createLog } from '../../src/shared/log.ts';
+import { migrate } from '../../src/shared/migrate.ts';
+import { Database } from '../../src/shared/mysql.ts';
+import { parseSettings } from '../../src/shared/settings.ts';
+import { Worker } from '../../src/worker/worker.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { temporaryFolder } from '../support/servers.ts';
+
+const settings = parseSettings({ partitions: 8 });
+const definitions = { counters: { views: {} } } as const;
+/** What is promised after a failover. */
+const promised = { timeoutMs: 5000 };
+
+async function openDatabase(folder: string): Promise<string> {
+  const mysql = await startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') });
+  cleanUp(() => mysql.stop());
+  const limits = { ...settings, connections: 1 };
+  const admin = new Database({ url: `${mysql.url}/mysql` }, limits);
+  await admin.query('CREATE DATABASE app');
+  await admin.close();
+  const app = new Database({ url: `${mysql.url}/app` }, limits);
+  await migrate(app, settings.partitions);
+  await app.close();
+  return `${mysql.url}/app`;
+}
+
+async function openBoth(redis: string, mysql: string) {
+  const worker = await Worker.start({
+    redis: { url: redis },
+    mysql: { url: mysql },
+    definitions: parseDefinitions(definitions),
+    namespace: 'sluice',
+    settings,
+    claimDurability: 'replica',
+    log: createLog('silent', 'stderr'),
+  });
+  cleanUp(() => worker.stop());
+  const sluice = await createProducer({ redis, mysql, definitions, settings, durability: 'replica' });
+  cleanUp(() => sluice.close());
+  /** Updates of every partition, and what kept them from the database. */
+  return async () => {
+    const updates = Array.from({ length: 64 }, (_, i) => ({ counter: 'views' as const, key: `k${i}` }));
+    const results = await sluice.apply(updates);
+    const outcomes = results.map(result =>
+      result.ok
+        ? result.persisted(promised).then(
+            () => [],
+            error => [error.code],
+          )
+        : [result.error.code],
+    );
+    return (await Promise.all(outcomes)).flat();
+  };
+}
+
+it('an idle Cluster client whose connections were all ended finds the primaries again', async () => {
+  const folder = await temporaryFolder();
+  const mysql = await openDatabase(folder);
+  const cluster = await startRedisCluster({
+    flavour: 'redis8',
+    directory: join(folder, 'redis'),
+    replicas: 1,
+  });
+  cleanUp(() => cluster.stop());
+  const push = await openBoth(cluster.url, mysql);
+  expect(await push()).toEqual([]);
+  for (let round = 0; round < 3; round++) {
+    const kill = ['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'];
+    await Promise.all(cluster.nodes.slice(0, 3).map(node => redisCall(node, kill)));
+    await expect.poll(push, { timeout: 10_000 }).toEqual([]);
+    // Idle, so that nothing else has the layout read anew.
+    await delay(500);
+  }
+});
+
+it('calls and claims leave a primary that Sentinels have made a replica', async () => {
+  const folder = await temporaryFolder();
+  const mysql = await openDatabase(folder);
+  const redis = await startRedisSentinel({ flavour: 'redis8', directory: join(folder, 'redis') });
+  cleanUp(() => redis.stop());
+  const push = await openBoth(redis.url, mysql);
+  // All partitions at once, so that several connections are kept.
+  expect(await push()).toEqual([]);
+  const before = await redis.primaryPort();
+  await redisCall(redis.sentinels[0]!, ['SENTINEL', 'FAILOVER', 'primary']);
+  await expect.poll(redis.primaryPort, { timeout: 20_000 }).not.toBe(before);
+  await expect.poll(push, { timeout: 10_000 }).toEqual([]);
+});
+
+it('an update that fills Redis is not said to be refused', async () => {
+  const folder = await temporaryFolder();
+  const mysql = await openDatabase(folder);
+  const redis = await startRedisSentinel({ flavour: 'redis8', directory: join(folder, 'redis') });
+  cleanUp(() => redis.stop());
+  const sluice = await createProducer({
+    redis: redis.url,
+    mysql,
+    definitions,
+    settings: { ...settings, memoryLimitPercent: 100 },
+    durability: 'replica',
+  });
+  cleanUp(() => sluice.close());
+  const views = sluice.counter('views');
+  await views.increment('k');
+  const [primary] = redis.nodes;
+  const setLimit = (bytes: number) => redisCall(primary!, ['CONFIG', 'SET', 'maxmemory', String(bytes)]);
+  const outcomes = new Set<string>();
+  for (let room = 0; room < 1_200_000; room += 40_000) {
+    // Long ids of one key go out in one call: with the right room it starts below the limit and ends above it.
+    const ids = Array.from({ length: 400 }, (_, number) => `${room}-${number}-`.padEnd(250, 'x'));
+    const push = async () => {
+      const calls = ids.map(id =>
+        views.increment('k', 1, { id }).then(
+          receipt => (receipt.duplicate ? 'duplicate' : 'accepted'),
+          error => error.code as string,
+        ),
+      );
+      const codes = new Set(await Promise.all(calls));
+      expect(codes.size).toBe(1);
+      return [...codes][0]!;
+    };
+    const [info = ''] = await redisCall(primary!, ['INFO', 'memory']);
+    await setLimit(Number(/used_memory:(\d+)/.exec(info)![1]) + room);
+    const first = await push();
+    await setLimit(0);
+    outcomes.add(first);
+    expect(await push()).toBe(first === 'REDIS_OUT_OF_MEMORY' ? 'accepted' : 'duplicate');
+    if (first === 'accepted') break;
+  }
+  // Otherwise no call was the one that this test is about.
+  expect(outcomes).toEqual(new Set(['REDIS_OUT_OF_MEMORY', 'UNKNOWN_OUTCOME', 'accepted']));
+});

@@ -1,0 +1,116 @@
+// Every panel of every dashboard against a real Prometheus that scrapes real workers and a real API service under load.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { dashboards, expressions } from '../../deploy/grafana/dashboards.ts';
+import { freePort } from '../../scripts/servers.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { openCommandPlace, type Running, start } from '../support/command.ts';
+import { until } from '../support/engine.ts';
+import { prometheusBinary } from '../support/prometheus.ts';
+import { ownServers } from '../support/servers.ts';
+
+const definitions = { counters: { page_views: {} }, points: { loyalty: { floor: 0 } } } as const;
+const rules = (name: string) =>
+  fileURLToPath(new URL(`../../deploy/prometheus/${name}.yml`, import.meta.url));
+
+function endAfterTest(running: Running): Running {
+  cleanUp(async () => {
+    running.child.kill('SIGKILL');
+    await running.ended;
+  });
+  return running;
+}
+
+async function startPrometheus(folder: string, targets: Record<string, number[]>): Promise<string> {
+  const jobs = Object.entries(targets).map(
+    ([job, ports]) =>
+      `  - job_name: ${job}\n    static_configs:\n      - targets: [${ports.map(port => `"127.0.0.1:${port}"`).join(', ')}]\n`,
+  );
+  const config = join(folder, 'prometheus.yml');
+  writeFileSync(
+    config,
+    `global:\n  scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: ["${rules('recording')}", "${rules('alerts')}"]\nscrape_configs:\n${jobs.join('')}`,
+  );
+  const port = await freePort();
+  const running = endAfterTest(
+    start(
+      prometheusBinary!,
+      [
+        `--config.file=${config}`,
+        `--storage.tsdb.path=${join(folder, 'data')}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+      ],
+      {},
+    ),
+  );
+  const url = `http://127.0.0.1:${port}`;
+  const ready = async () => {
+    if (running.child.exitCode !== null) throw new Error(`prometheus ended: ${running.stderr()}`);
+    return (await fetch(`${url}/-/ready`).catch(() => undefined))?.ok === true;
+  };
+  await until(ready, 'Prometheus');
+  return url;
+}
+
+interface Answer {
+  status: string;
+  error?: string;
+  data?: { result: { metric: Record<string, string>; value: [number, string] }[] };
+}
+
+it.skipIf(!prometheusBinary)(
+  'shows something in every panel while there is load',
+  async () => {
+    const { place: servers } = await ownServers();
+    const place = await openCommandPlace(definitions, { servers });
+    const settings = { SLUICE_VERIFY_INTERVAL_MS: '500' };
+    const workers = [await place.worker(settings), await place.worker(settings)];
+    const service = endAfterTest(
+      start(process.execPath, ['--import', 'tsx', 'test/support/load-service.ts'], place.env),
+    );
+    await until(() => {
+      if (service.child.exitCode !== null) throw new Error(service.stderr());
+      return service.stdout().includes('\n');
+    }, 'the service');
+    const url = await startPrometheus(place.folder, {
+      'sluice-worker': workers.map(worker => worker.port),
+      'sluice-producer': [Number(service.stdout())],
+    });
+    const ask = async (expression: string): Promise<Answer> => {
+      const query = expression.replaceAll('$__rate_interval', '10s');
+      const response = await fetch(`${url}/api/v1/query?${new URLSearchParams({ query })}`);
+      return (await response.json()) as Answer;
+    };
+    const wanted = Object.values(dashboards).flatMap(expressions);
+    expect(wanted.length).toBeGreaterThan(50);
+    let lacking: string[] = [];
+    const complete = async () => {
+      const answers = await Promise.all(
+        wanted.map(async one => ({ ...one, answer: await ask(one.expression) })),
+      );
+      for (const { panel, answer } of answers) expect(answer.error, panel).toBeUndefined();
+      lacking = answers
+        .filter(({ answer }) => !answer.data!.result.some(({ value }) => Number.isFinite(Number(value[1]))))
+        .map(({ panel, expression }) => `${panel}: ${expression}`);
+      return lacking.length === 0;
+    };
+    await until(complete, 'a value in every panel').catch(error => {
+      throw new Error(`${error.message}; without one: ${lacking.join('\n')}`);
+    });
+
+    // Global gauges are not added up over the two workers; what is a worker's own is.
+    const one = async (expression: string) => Number((await ask(expression)).data!.result[0]!.value[1]);
+    expect(await one('count(sluice_batch_sequence)')).toBe(8);
+    expect(await one('count(max by (partition) (sluice_batch_sequence))')).toBe(4);
+    expect(await one('max(sluice_queue_depth{state="failed"})')).toBe(0);
+    // How late updates are depends on the machine.
+    const firing = (await ask('ALERTS{alertstate="firing",alertname!~"SluiceLag.*"}')).data!.result.map(
+      ({ metric }) => metric.alertname,
+    );
+    expect(firing).toEqual([]);
+  },
+  120_000,
+);

@@ -1,0 +1,168 @@
+// Answers and claims that wait for a replica or for the disk: what they wait for, and what happens when it does not come.
+
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { startMysql, startRedis } from '../../scripts/servers.ts';
+import { Barrier } from '../../src/shared/barrier.ts';
+import { Primaries } from '../../src/shared/primaries.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { openEngine, until } from '../support/engine.ts';
+import { temporaryFolder } from '../support/servers.ts';
+
+/** A primary with one replica, which can be stopped. */
+async function openReplicated(settings = {}) {
+  const folder = await temporaryFolder();
+  const [primary, mysql] = await Promise.all([
+    startRedis({ flavour: 'redis8', directory: join(folder, 'primary') }),
+    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
+  ]);
+  const replica = await startRedis({
+    flavour: 'redis8',
+    directory: join(folder, 'replica'),
+    args: ['--replicaof', '127.0.0.1', String(primary.port)],
+  });
+  cleanUp(async () => {
+    replica.kill('SIGCONT');
+    await Promise.all([replica.stop(), primary.stop(), mysql.stop()]);
+  });
+  const engine = await openEngine(
+    { partitions: 2, callTimeoutMs: 1000, barrierTimeoutMs: 300, ...settings },
+    { redisUrl: primary.url, mysqlUrl: mysql.url },
+  );
+  await until(async () => (await engine.redis.wait(1, 100)) === 1, 'the replica to follow');
+  return { engine, primary, replica };
+}
+
+it('an update waits for the replica where its caller asks for that', async () => {
+  const { engine, replica } = await openReplicated();
+  const sluice = await engine.producer();
+  const views = sluice.counter('views');
+  expect((await views.increment('k', 1, { durability: 'replica' })).value).toBe(null);
+  expect(await sluice.counter('views').get('k')).toBe(1);
+  replica.kill('SIGSTOP');
+  await expect(views.increment('k', 1, { id: 'a', durability: 'replica' })).rejects.toMatchObject({
+    code: 'NOT_DURABLE',
+    retryable: true,
+  });
+  // The others do not wait, and it is applied.
+  expect((await views.increment('k')).value).toBe(3);
+  const [result] = await sluice.apply([{ counter: 'views', key: 'k' }], { durability: 'replica' });
+  expect(result).toMatchObject({ ok: false, error: { code: 'NOT_DURABLE' } });
+  replica.kill('SIGCONT');
+  await until(async () => (await engine.redis.wait(1, 100)) === 1, 'the replica to follow');
+  expect(await views.increment('k', 1, { id: 'a', durability: 'replica' })).toMatchObject({
+    duplicate: true,
+  });
+  expect(await views.get('k')).toBe(4);
+});
+
+it('keeps the order of one producer, whatever each update waits for', async () => {
+  const { engine } = await openReplicated();
+  const sluice = await engine.producer();
+  await sluice.points('loyalty').balance('a');
+  const receipts = await Promise.all(
+    Array.from({ length: 40 }, (_, n) =>
+      sluice.points('loyalty').credit('a', 1, {
+        id: `${n}`,
+        durability: n % 2 === 0 ? 'replica' : 'memory',
+      }),
+    ),
+  );
+  expect(receipts.map(receipt => receipt.value)).toEqual(Array.from({ length: 40 }, (_, n) => n + 1));
+});
+
+it('a batch is not written before its claim is on the replica', async () => {
+  const { engine, replica } = await openReplicated();
+  const worker = await engine.worker({}, {}, { claimDurability: 'replica' });
+  expect(await worker.metrics.registry.metrics()).toContain(
+    'sluice_claim_durability{durability="replica"} 1',
+  );
+  const sluice = await engine.producer();
+  await (await sluice.counter('views').increment('k')).persisted();
+  replica.kill('SIGSTOP');
+  const receipt = await sluice.counter('views').increment('k');
+  const unconfirmed = async () => (await worker.metrics.claimsUnconfirmed.get()).values[0]?.value ?? 0;
+  await until(async () => (await unconfirmed()) >= 3, 'claims that are not confirmed');
+  expect(await engine.counterInMysql('views', 'k')).toBe(1);
+  expect((await engine.inspector.partition(engine.keys.partitionOf('k')))!.inFlight).toBe(1);
+  // It is a wait, not a failure: no attempt is used up.
+  expect(await worker.metrics.registry.metrics()).toContain('sluice_queue_depth{state="failed"} 0');
+  replica.kill('SIGCONT');
+  await receipt.persisted();
+  expect(await engine.counterInMysql('views', 'k')).toBe(2);
+});
+
+it('left to itself a worker waits for a replica while there is one', async () => {
+  const { engine, replica } = await openReplicated();
+  const worker = await engine.worker();
+  const durability = async () =>
+    /sluice_claim_durability\{durability="(\w+)"\} 1/.exec(await worker.metrics.registry.metrics())?.[1];
+  expect(await durability()).toBe('replica');
+  await replica.stop();
+  const sluice = await engine.producer();
+  await (await sluice.counter('views').increment('k')).persisted();
+  expect(await durability()).toBe('memory');
+});
+
+it('refuses at start, or at the call, what the server cannot give', async () => {
+  const folder = await temporaryFolder();
+  const [redis, mysql] = await Promise.all([
+    startRedis({ flavour: 'redis8', directory: join(folder, 'redis'), args: ['--appendonly', 'no'] }),
+    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
+  ]);
+  cleanUp(async () => {
+    await Promise.all([redis.stop(), mysql.stop()]);
+  });
+  const engine = await openEngine({}, { redisUrl: redis.url, mysqlUrl: mysql.url });
+  const sluice = await engine.producer();
+  for (const durability of ['replica', 'fsync'] as const) {
+    const refused = { code: 'REDIS_UNSUITABLE' };
+    await expect(engine.producer({}, { durability })).rejects.toMatchObject(refused);
+    await expect(engine.worker({}, {}, { claimDurability: durability })).rejects.toMatchObject(refused);
+    await expect(sluice.counter('views').increment('k', 1, { durability })).rejects.toMatchObject(refused);
+  }
+  expect(await sluice.counter('views').get('k')).toBe(0);
+  await expect(
+    sluice.counter('views').increment('k', 1, { durability: 'disk' as 'fsync' }),
+  ).rejects.toMatchObject({ code: 'INVALID_CONFIGURATION' });
+  await engine.redis.config('SET', 'appendonly', 'yes');
+  await sluice.counter('views').increment('k', 1, { durability: 'fsync' });
+  const worker = await engine.worker({}, {}, { claimDurability: 'fsync' });
+  await (await sluice.counter('views').increment('k')).persisted();
+  expect(await worker.stop()).toBe(true);
+});
+
+it('waits for as many replicas as it is told, and refuses where there are fewer', async () => {
+  const { engine, primary } = await openReplicated({ barrierReplicas: 2 });
+  await expect(engine.producer({}, { durability: 'replica' })).rejects.toMatchObject({
+    code: 'REDIS_UNSUITABLE',
+  });
+  const second = await startRedis({
+    flavour: 'redis8',
+    directory: await temporaryFolder(),
+    args: ['--replicaof', '127.0.0.1', String(primary.port)],
+  });
+  cleanUp(async () => {
+    second.kill('SIGCONT');
+    await second.stop();
+  });
+  await until(async () => (await engine.redis.wait(2, 100)) === 2, 'both replicas to follow');
+  const sluice = await engine.producer({}, { durability: 'replica' });
+  await sluice.counter('views').increment('k');
+  second.kill('SIGSTOP');
+  await expect(sluice.counter('views').increment('k')).rejects.toMatchObject({ code: 'NOT_DURABLE' });
+});
+
+it('a barrier on a connection that broke confirms nothing', async () => {
+  const { engine } = await openReplicated();
+  const barrier = new Barrier(new Primaries(engine.redis, engine.keys));
+  const broken = barrier.run(0, 'replica', 1000, async lane => {
+    await lane.set(`{${engine.name}:0}:probe`, 1);
+    await engine.redis.client('KILL', 'ID', String(await lane.client('ID')));
+  });
+  await expect(broken).rejects.toThrow();
+  // The next one is another connection.
+  const whole = await barrier.run(0, 'replica', 1000, lane => lane.set(`{${engine.name}:0}:probe`, 2));
+  expect(whole).toEqual({ answer: 'OK', confirmed: true });
+  barrier.close();
+});

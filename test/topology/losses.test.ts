@@ -1,0 +1,131 @@
+// Redis goes back to what it had saved, and everything answered since is gone: how much is known, written down, and told to
+// whoever holds a receipt.
+
+import { join } from 'node:path';
+import { Registry } from 'prom-client';
+import { expect, it } from 'vitest';
+import { type RunningServer, startMysql, startRedis } from '../../scripts/servers.ts';
+import { readLosses } from '../../src/shared/losses.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { type Engine, openEngine, until } from '../support/engine.ts';
+import { temporaryFolder } from '../support/servers.ts';
+
+/** A Redis that keeps what `save` wrote, and nothing else, when it is killed. */
+async function openForgetful() {
+  const folder = await temporaryFolder();
+  const [redis, mysql] = await Promise.all([
+    startRedis({ flavour: 'redis8', directory: join(folder, 'redis'), args: ['--appendonly', 'no'] }),
+    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
+  ]);
+  cleanUp(async () => {
+    await Promise.all([redis.stop(), mysql.stop()]);
+  });
+  const engine = await openEngine({ partitions: 1 }, { redisUrl: redis.url, mysqlUrl: mysql.url });
+  return { engine, redis };
+}
+
+async function forget(redis: RunningServer): Promise<void> {
+  redis.kill('SIGKILL');
+  await redis.restart();
+}
+
+async function declared(engine: Engine) {
+  return (await readLosses(engine.database)).map(({ kind, updates }) => ({ kind, updates }));
+}
+
+it('updates that were pending and are gone are counted, and their receipts fail', async () => {
+  const { engine, redis } = await openForgetful();
+  const registry = new Registry();
+  const [sluice, other] = [await engine.producer({}, { registry }), await engine.producer()];
+  const views = sluice.counter('views');
+  const kept = await Promise.all([1, 2, 3].map(() => views.increment('k')));
+  await engine.redis.save();
+  // All of one key: no position in a queue tells them from those that were kept.
+  await other.counter('views').increment('k');
+  const lost = [await views.increment('k'), await views.increment('k')];
+  const entry = await sluice.points('loyalty').credit('a', 5, { id: 'x' });
+  await forget(redis);
+
+  // Somebody who knows of no loss comes first and goes on counting.
+  const fresh = await engine.producer();
+  await fresh.counter('views').increment('k');
+  expect(await declared(engine)).toEqual([]);
+  // The other one knows of one update of the four that are gone, the first of all of them.
+  await other.counter('views').increment('k');
+  await until(async () => (await declared(engine))[0]?.updates === 1, 'the loss that is known first');
+  await views.increment('k');
+  await until(async () => (await declared(engine))[0]?.updates === 4, 'the whole loss');
+  expect(await declared(engine)).toEqual([{ kind: 'lost', updates: 4 }]);
+  expect(await registry.metrics()).toContain('sluice_lost_updates_total 3');
+
+  const worker = await engine.worker();
+  for (const receipt of kept) await receipt.persisted();
+  for (const receipt of [...lost, entry])
+    await expect(receipt.persisted()).rejects.toMatchObject({ code: 'PERSISTENCE_UNKNOWN' });
+  expect(await engine.counterInMysql('views', 'k')).toBe(6);
+  expect(await sluice.counter('views').get('k')).toBe(6);
+  expect(await worker.metrics.registry.metrics()).toContain('sluice_declared_loss_updates{kind="lost"} 4');
+});
+
+it('a receipt fails where nobody has called since the loss', async () => {
+  const { engine, redis } = await openForgetful();
+  const sluice = await engine.producer();
+  await sluice.counter('views').increment('k');
+  await engine.redis.save();
+  const lost = await sluice.counter('views').increment('k');
+  await forget(redis);
+  await engine.drain();
+  expect(await engine.counterInMysql('views', 'k')).toBe(1);
+  await expect(lost.persisted()).rejects.toMatchObject({ code: 'PERSISTENCE_UNKNOWN' });
+});
+
+it.each(['claimed again', 'found idle'])(
+  'updates that count twice, their claim forgotten, are declared: %s',
+  async how => {
+    const { engine, redis } = await openForgetful();
+    const sluice = await engine.producer();
+    await Promise.all([1, 2, 3, 4].map(() => sluice.counter('views').increment('k')));
+    await engine.redis.save();
+    await engine.drain();
+    await forget(redis);
+    if (how === 'found idle') await engine.aligner.align(0);
+    await engine.drain();
+    expect(await engine.counterInMysql('views', 'k')).toBe(8);
+    expect(await declared(engine)).toEqual([{ kind: 'doubled', updates: 4 }]);
+    // Told once: what comes later is in order.
+    await sluice.counter('views').increment('k');
+    await engine.drain();
+    expect(await declared(engine)).toEqual([{ kind: 'doubled', updates: 4 }]);
+  },
+);
+
+it('is declared, though the transaction that found it fails', async () => {
+  const { engine, redis } = await openForgetful();
+  const sluice = await engine.producer();
+  await sluice.counter('views').increment('k');
+  await engine.redis.save();
+  await engine.drain();
+  await forget(redis);
+  engine.crashAt('recorded');
+  await expect(engine.flusher.flush(0)).rejects.toThrow();
+  engine.crashAt(undefined);
+  await engine.drain();
+  expect(await engine.counterInMysql('views', 'k')).toBe(2);
+  expect(await declared(engine)).toEqual([{ kind: 'doubled', updates: 1 }]);
+});
+
+it('a Redis that lost everything goes on counting from what MySQL has', async () => {
+  const { engine, redis } = await openForgetful();
+  const sluice = await engine.producer();
+  await Promise.all([1, 2, 3].map(() => sluice.counter('views').increment('k')));
+  await engine.drain();
+  const lost = await sluice.counter('views').increment('k');
+  await engine.redis.del(engine.keys.state(0));
+  await forget(redis);
+  await sluice.counter('views').increment('k');
+  await until(async () => (await declared(engine)).length > 0, 'the loss');
+  expect(await declared(engine)).toEqual([{ kind: 'lost', updates: 1 }]);
+  await engine.drain();
+  await expect(lost.persisted()).rejects.toMatchObject({ code: 'PERSISTENCE_UNKNOWN' });
+  expect(await sluice.counter('views').get('k')).toBe(4);
+});

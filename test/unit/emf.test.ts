@@ -1,0 +1,50 @@
+// The line for CloudWatch: its format, and what stands in it while figures are missing.
+
+import { Registry } from 'prom-client';
+import { expect, it } from 'vitest';
+import { gauge } from '../../src/shared/metrics.ts';
+import { emfLine } from '../../src/worker/emf.ts';
+
+const NOW = Date.UTC(2026, 10, 21);
+
+it('sums partitions up, takes the largest lag, and follows the embedded metric format', async () => {
+  const registry = new Registry();
+  const pending = gauge(registry, 'sluice_pending_updates');
+  const lag = gauge(registry, 'sluice_flush_lag_seconds');
+  for (const [partition, updates, seconds] of [
+    ['0', 5, 0.5],
+    ['1', 7, 2],
+  ] as const) {
+    pending.set({ partition }, updates);
+    lag.set({ partition }, seconds);
+  }
+  gauge(registry, 'sluice_quarantined_entries').set(3);
+  gauge(registry, 'sluice_breaker_open').set(1);
+  const line = await emfLine(registry, 'shop', NOW);
+  expect(line).not.toContain('\n');
+  const { _aws, ...rest } = JSON.parse(line);
+  expect(rest).toEqual({
+    Namespace: 'shop',
+    Workers: 1,
+    FlushLagSeconds: 2,
+    PendingUpdates: 12,
+    Quarantined: 3,
+    BreakerOpen: 1,
+  });
+  expect(_aws.Timestamp).toBe(NOW);
+  expect(_aws.CloudWatchMetrics).toHaveLength(1);
+  const [directive] = _aws.CloudWatchMetrics;
+  expect(directive).toMatchObject({ Namespace: 'Sluice', Dimensions: [['Namespace']] });
+  const declared = directive.Metrics.map(({ Name }: { Name: string }) => Name);
+  expect([...declared, 'Namespace'].sort()).toEqual(Object.keys(rest).sort());
+  expect(directive.Metrics).toContainEqual({ Name: 'FlushLagSeconds', Unit: 'Seconds' });
+});
+
+it('leaves out what is not known: no data must not look like nothing pending', async () => {
+  const registry = new Registry();
+  gauge(registry, 'sluice_pending_updates');
+  gauge(registry, 'sluice_quarantined_entries').set(Number.NaN);
+  const { _aws, ...rest } = JSON.parse(await emfLine(registry, 'shop', NOW));
+  expect(rest).toEqual({ Namespace: 'shop', Workers: 1 });
+  expect(_aws.CloudWatchMetrics[0].Metrics).toEqual([{ Name: 'Workers', Unit: 'Count' }]);
+});

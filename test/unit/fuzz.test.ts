@@ -1,0 +1,348 @@
+// 100,000 inputs from strangers: NDJSON lines, definitions, settings and environments. Whatever comes in, it is taken or
+// refused with one of our errors; nothing is half-taken, no prototype is changed, no secret is repeated.
+// A failure names its seed; TEST_SEED=N runs it again.
+
+import { Readable } from 'node:stream';
+import fc from 'fast-check';
+import { afterEach, expect, it, vi } from 'vitest';
+import { Ingest } from '../../src/cli/ingest.ts';
+import { LINE_LIMIT, type Line, readLines } from '../../src/cli/lines.ts';
+import type { ApplyResult, Sluice } from '../../src/producer/client.ts';
+import { readConfig, variables } from '../../src/shared/config.ts';
+import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { ConfigurationError, SluiceError } from '../../src/shared/errors.ts';
+import { Database, quoteIdentifier } from '../../src/shared/mysql.ts';
+import { openRedis } from '../../src/shared/redis.ts';
+import { environmentName, parseSettings, settingNames } from '../../src/shared/settings.ts';
+import { type CheckedUpdate, checkUpdate, LIMITS, type Update } from '../../src/shared/update.ts';
+
+const seed = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31);
+const LINES = 70_000;
+const again = `TEST_SEED=${seed}`;
+const definitions = parseDefinitions({
+  counters: { views: {}, constructor: {} },
+  points: { loyalty: { floor: -5 }, valueOf: {} },
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  const polluted = [Object.prototype, Array.prototype, Function.prototype].flatMap(one => Object.keys(one));
+  expect(polluted, again).toEqual([]);
+});
+
+/** JSON text of all that a careful program would never write. */
+const strangeJson = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.constantFrom(
+      ...[
+        'null',
+        'true',
+        '0',
+        '-0',
+        '1',
+        '-1',
+        '1.5',
+        '1e400',
+        '-1e-400',
+        '9007199254740991',
+        '9007199254740992',
+      ],
+      ...[
+        '""',
+        '"a"',
+        '"views"',
+        '"loyalty"',
+        '"constructor"',
+        '"__proto__"',
+        '"\\u0000"',
+        '"\\ud800"',
+        '"😀"',
+      ],
+      ...[
+        '[]',
+        '{}',
+        '["a"]',
+        '{"toString":null}',
+        '{"toString":null,"valueOf":1}',
+        '{"toJSON":1}',
+        '{"length":-1}',
+      ],
+      ...['{"__proto__":{"polluted":1}}', '{"constructor":{"prototype":{"polluted":1}}}', '{"a":"\\udc00x"}'],
+    ),
+  },
+  { weight: 2, arbitrary: fc.json({ maxDepth: 3 }) },
+  { weight: 2, arbitrary: fc.integer().map(String) },
+  { weight: 2, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }).map(text => JSON.stringify(text)) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(21, 300, 4000).map(depth => `{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(256, 513, 9000).map(length => JSON.stringify('é'.repeat(length / 2))),
+  },
+);
+const names = [
+  ...['counter', 'points', 'key', 'account', 'by', 'amount', 'id', 'reason', 'metadata'],
+  ...['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'toJSON', ''],
+];
+
+/** Chooses at random, the same for the same seed: mulberry32, as fast-check is too slow for single lines. */
+class Chance {
+  #state = seed;
+
+  number(): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  below(limit: number): number {
+    return Math.floor(this.number() * limit);
+  }
+
+  of<Value>(values: readonly Value[]): Value {
+    return values[this.below(values.length)]!;
+  }
+}
+
+/** Deeper than any stack, and rare, as each takes a while. */
+const BOTTOMLESS = `${'['.repeat(30_000)}${']'.repeat(30_000)}`;
+
+function strangeLine(chance: Chance, values: readonly string[]): Buffer {
+  const n = chance.below(50);
+  const good = chance.of([
+    `{"points":"loyalty","account":"a${n}","amount":${n - 9},"id":"i${n}","metadata":{"__proto__":${n}}}`,
+    `{"counter":"views","key":"/${n}","by":${n - 9}}`,
+  ]);
+  const value = chance.below(2000) === 0 ? BOTTOMLESS : chance.of(values);
+  const kind = chance.below(20);
+  if (kind < 5) return Buffer.from(good);
+  if (kind < 11) {
+    // One value replaced, so that the checks behind the first are reached too.
+    const field = chance.below(5);
+    let at = 0;
+    return Buffer.from(
+      good.replace(/("\w+":)([^,{}]+)/g, (whole, name) => (at++ === field ? name + value : whole)),
+    );
+  }
+  if (kind < 14) {
+    const fields = Array.from(
+      { length: chance.below(6) },
+      () => `"${chance.of(names)}":${chance.of(values)}`,
+    );
+    return Buffer.from(`{${fields.join(',')}}`);
+  }
+  if (kind < 15) return Buffer.from(value);
+  if (kind < 18) {
+    const bytes = Buffer.from(good);
+    bytes[chance.below(bytes.length)] = chance.below(256);
+    return bytes.map(byte => (byte === 10 ? 0 : byte)) as Buffer;
+  }
+  if (kind < 19) return Buffer.from(Array.from({ length: chance.below(60) }, () => 11 + chance.below(245)));
+  return Buffer.from(chance.of(['', ' ', '\r', '\t\r', '\ufeff{}', 'x'.repeat(LINE_LIMIT + 1)]));
+}
+
+/** The bytes in pieces as a pipe would bring them. */
+function* pieces(bytes: Buffer, chance: Chance): Generator<Buffer> {
+  for (let from = 0; from < bytes.length; ) {
+    const to = from + 1 + (chance.below(2) ? chance.below(50) : chance.below(100_000));
+    yield bytes.subarray(from, to);
+    from = to;
+  }
+}
+
+/** Answers as a producer does, with Redis' part left out; keeps what would have gone to Redis. */
+function recorder() {
+  const taken: CheckedUpdate[] = [];
+  const crashes: unknown[] = [];
+  const take = (update: Update): ApplyResult => {
+    try {
+      taken.push(checkUpdate(update, definitions));
+      return { ok: true, value: 1, duplicate: false, persisted: async () => {} };
+    } catch (error) {
+      if (!(error instanceof SluiceError)) crashes.push(error);
+      const { code, message, retryable } = error as SluiceError;
+      return { ok: false, error: { code, message, retryable } };
+    }
+  };
+  const apply = async (updates: readonly Update[]) => updates.map(take);
+  return { sluice: { apply } as unknown as Sluice, taken, crashes };
+}
+
+async function parsed(chunks: Iterable<Buffer>): Promise<Line[]> {
+  const lines: Line[] = [];
+  for await (const some of readLines(Readable.from(chunks))) lines.push(...some);
+  return lines;
+}
+
+it('takes or refuses each of 70,000 lines, whole and alone', { timeout: 400_000 }, async () => {
+  const written: string[] = [];
+  const listen = (text: unknown) => void written.push(String(text));
+  vi.spyOn(console, 'error').mockImplementation(listen);
+  vi.spyOn(console, 'log').mockImplementation(listen);
+  const chance = new Chance();
+  const values = fc.sample(strangeJson, { seed, numRuns: 2000 });
+  const lines = Array.from({ length: LINES }, () => strangeLine(chance, values));
+  const bytes = Buffer.concat(lines.flatMap(one => [one, Buffer.from('\n')]));
+
+  const { sluice, taken, crashes } = recorder();
+  const ingest = new Ingest(sluice, { run: 'r', patience: '0', json: true }, 0);
+  expect(await ingest.run(Readable.from(pieces(bytes, chance))), again).toBe(0);
+  expect(crashes, again).toEqual([]);
+  ingest.report();
+  const report = JSON.parse(written.at(-1)!);
+
+  // The same lines one by one: what stands near a line changes nothing of it.
+  let blank = 0;
+  const expected: CheckedUpdate[] = [];
+  for (const [at, own] of lines.entries()) {
+    const [{ value, blank: isBlank } = { blank: true }] = await parsed([own]);
+    if (isBlank) blank++;
+    if (typeof value !== 'object' || value === null) continue;
+    try {
+      expected.push(checkUpdate({ id: `r:${at + 1}`, ...value } as unknown as Update, definitions));
+    } catch {
+      // Refused: the recorder has looked at the error.
+    }
+  }
+  expect(JSON.stringify(taken), again).toBe(JSON.stringify(expected));
+  expect(report, again).toEqual({
+    lines: lines.length,
+    accepted: expected.length,
+    duplicates: 0,
+    rejected: lines.length - expected.length - blank,
+    nextLine: lines.length + 1,
+  });
+  expect(expected.length).toBeGreaterThan(10_000);
+  for (const { kind, name, key, amount, id, payload } of taken) {
+    const known = kind === 'c' ? definitions.counters : definitions.points;
+    expect(Object.hasOwn(known, name) && Number.isSafeInteger(amount) && amount !== 0, again).toBe(true);
+    expect(Buffer.byteLength(key) <= LIMITS.key && Buffer.byteLength(id) <= LIMITS.id, again).toBe(true);
+    if (kind === 'p') expect(JSON.parse(payload).slice(0, 4), again).toEqual([name, key, id, amount]);
+  }
+  // A line's words are not repeated without end.
+  for (const text of written) expect(text.length, again).toBeLessThan(1000);
+});
+
+const SECRET = 'hunter2-Geheim';
+
+/** Runs it; whatever is thrown must be a ConfigurationError that does not repeat the secret. */
+function refusedOrTaken<Taken>(read: () => Taken): Taken | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause)
+      expect(JSON.stringify({ ...cause, message: cause.message, stack: cause.stack })).not.toContain(SECRET);
+    return undefined;
+  }
+}
+
+it('takes or refuses 15,000 definitions', { timeout: 400_000 }, () => {
+  const words = [
+    ...['counters', 'points', '$schema', 'target', 'table', 'key', 'column', 'missing', 'floor', 'views'],
+    ...['__proto__', 'constructor', 'prototype', 'toString', 'cuonters', ''],
+  ];
+  const { node } = fc.letrec<{ node: string }>(tie => ({
+    node: fc.oneof(
+      { depthSize: 'small', withCrossShrink: true },
+      strangeJson,
+      fc
+        .array(fc.tuple(fc.constantFrom(...words), tie('node')), { maxLength: 4 })
+        .map(fields => `{${fields.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(',')}}`),
+    ),
+  }));
+  let taken = 0;
+  const property = fc.property(node, text => {
+    const input = JSON.parse(text);
+    const parsed = refusedOrTaken(() => parseDefinitions(input));
+    if (!parsed) return;
+    taken++;
+    const { counters, points } = parsed;
+    for (const name of [...Object.keys(counters), ...Object.keys(points)])
+      expect(name).toMatch(/^[A-Za-z][A-Za-z0-9_.-]*$/);
+  });
+  fc.assert(property, { seed, numRuns: 15_000 });
+  expect(taken).toBeGreaterThan(100);
+});
+
+it('takes or refuses 10,000 settings', () => {
+  const value = fc.oneof(
+    fc.integer({ min: -1, max: 70_000 }),
+    strangeJson.map(text => JSON.parse(text)),
+    fc.anything(),
+  );
+  const name = fc.constantFrom(...settingNames, ...names, 'flushIntervalM');
+  const property = fc.property(fc.dictionary(name, value, { maxKeys: 3 }), input => {
+    const settings = refusedOrTaken(() => parseSettings(input));
+    expect(Object.values(settings ?? {}).every(Number.isSafeInteger)).toBe(true);
+  });
+  fc.assert(property, { seed, numRuns: 10_000 });
+});
+
+it('takes or refuses 5,000 environments, and repeats no secret', { timeout: 400_000 }, () => {
+  const noise = fc.oneof(
+    fc.constantFrom('@', ':', '/', '//', '?', '#', '%', '%4', ',', '[', ']', ' ', '\0', ''),
+    fc.string({ maxLength: 3 }),
+  );
+  const scheme = fc.constantFrom(
+    'redis://',
+    'rediss://',
+    'redis+cluster://',
+    'redis+sentinel://',
+    'mysql://',
+    '',
+    'http://',
+    'redis:/',
+  );
+  const rest = fc.constantFrom('@h', '@h:1', '@h:1/app', '@h:1,i:2/app', '@[::1]:5/app', '@', '');
+  const url = fc
+    .tuple(scheme, noise, noise, rest, noise)
+    .map(([start, before, after, end, tail]) => `${start}u:${before}${SECRET}${after}${end}${tail}`);
+  const value = fc.oneof(url, noise, fc.constantFrom(SECRET, '1', '0', '70000', '/dev/null', `/${SECRET}`));
+  const variable = fc.constantFrom(
+    ...variables.map(({ name }) => name).filter(name => !/_(CA|FILE)$/.test(name)),
+    ...settingNames.map(environmentName),
+    'SLUICE_PARTITION',
+    '__proto__',
+  );
+  const fixed = { REDIS_URL: 'redis://h', MYSQL_URL: 'mysql://u@h/app' };
+  const environment = fc
+    .tuple(fc.dictionary(variable, value, { maxKeys: 2 }), fc.option(url), fc.option(url))
+    .map(([given, redis, mysql]) => ({
+      ...fixed,
+      ...given,
+      ...(redis === null ? {} : { REDIS_URL: redis }),
+      ...(mysql === null ? {} : { MYSQL_URL: mysql }),
+    }));
+  const limits = { connections: 1, idleTransactionSeconds: 5, lockWaitSeconds: 5 };
+  let taken = 0;
+  const property = fc.property(environment, given => {
+    refusedOrTaken(() => {
+      const { redis, mysql } = readConfig(given);
+      openRedis(redis, () => {}).disconnect();
+      const database = new Database(mysql, limits);
+      expect(database.place).not.toContain(SECRET);
+      taken++;
+    });
+  });
+  fc.assert(property, { seed, numRuns: 5000 });
+  expect(taken).toBeGreaterThan(50);
+});
+
+it('quotes every name so that nothing of it is SQL', () => {
+  const name = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.string({ unit: fc.constantFrom('`', "'", '"', '\\', ';', '--', '/*', 'a') }),
+  );
+  const property = fc.property(name, given => {
+    const quoted = quoteIdentifier(given);
+    // One pair of quotes around pairs and other characters is the whole of an identifier.
+    expect(quoted).toMatch(/^`(?:[^`]|``)*`$/);
+    expect(quoted.slice(1, -1).replaceAll('``', '`')).toBe(given);
+  });
+  fc.assert(property, { seed, numRuns: 10_000 });
+});

@@ -1,0 +1,28 @@
+// docs/guarantees.md: a row for each fault of the torture, tests that exist, and recoveries as the report has them.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { faultsOf } from '../../scripts/torture/faults/catalogue.ts';
+import { recoveriesOf } from '../../scripts/torture/report.ts';
+
+const root = new URL('../../', import.meta.url);
+const page = readFileSync(new URL('docs/guarantees.md', root), 'utf8');
+const rows = [...page.matchAll(/^\| `(\w+)` \| .* \| (.*) \| `(test\/.*)` \|$/gm)];
+
+it('has a row for each kind of fault', () => {
+  const kinds = (['standalone', 'sentinel', 'cluster'] as const).flatMap(topology =>
+    faultsOf(topology).map(({ kind }) => kind),
+  );
+  expect(rows.map(([, kind]) => kind).toSorted()).toEqual([...new Set(kinds)].toSorted());
+});
+
+it('names tests that exist', () => {
+  for (const [, path] of page.matchAll(/`(test\/[\w/.-]+)`/g))
+    expect(existsSync(new URL(path!, root)), path).toBe(true);
+});
+
+it('gives the recoveries of the report', () => {
+  const recoveries = recoveriesOf(readFileSync(new URL('docs/torture-report.md', root), 'utf8'));
+  for (const [, kind, figures] of rows)
+    expect({ kind, figures }).toEqual({ kind, figures: recoveries.get(kind!) });
+});

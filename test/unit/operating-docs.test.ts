@@ -1,0 +1,101 @@
+// docs/operating.md and deploy/prometheus: every metric in the table, every alert with its runbook and its tests, no metric that is not there.
+
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { dashboardFile, dashboards, dashboardText, expressions } from '../../deploy/grafana/dashboards.ts';
+import { operatingFile, operatingPage } from '../../scripts/generate.ts';
+import { type MetricDefinition, metricCatalogue } from '../../src/shared/metric-catalogue.ts';
+import { promtool, promtoolBinary } from '../support/prometheus.ts';
+
+const folder = new URL('../../deploy/prometheus/', import.meta.url);
+const read = (name: string) => readFileSync(new URL(name, folder), 'utf8');
+const page = readFileSync(operatingFile, 'utf8');
+const alerts = read('alerts.yml')
+  .split('- alert: ')
+  .slice(1)
+  .map(text => ({ name: /^\w+/.exec(text)![0], text }));
+
+it('documents every metric as the code has it', () => {
+  expect(page).toBe(operatingPage(page));
+  for (const name of Object.keys(metricCatalogue)) expect(page).toContain(`| \`${name}\` |`);
+});
+
+it('gives every alert a runbook, and has no other runbooks', () => {
+  const section = /\n## Alerts\n([\s\S]*?)\n## /.exec(page)![1]!;
+  const runbooks = [...section.matchAll(/^### (\w+)$/gm)].map(([, name]) => name!);
+  expect(runbooks).toEqual(alerts.map(({ name }) => name));
+  for (const { name, text } of alerts) {
+    expect(text).toContain(`runbook_url: docs/operating.md#${name.toLowerCase()}\n`);
+    expect(text).toMatch(/severity: (page|ticket) /);
+  }
+});
+
+it('shows every alert firing and not firing', () => {
+  const tests = read('tests/alerts.yml').split('  - name: ').slice(1);
+  for (const { name } of alerts) {
+    const own = tests.filter(text => text.includes(`alertname: ${name}\n`));
+    expect(own.filter(text => text.includes('exp_labels')).length, `${name} fires`).toBeGreaterThan(0);
+    expect(own.filter(text => text.includes('exp_alerts: []')).length, `${name} is quiet`).toBeGreaterThan(0);
+  }
+});
+
+it('asks only for metrics that there are', () => {
+  const known = new Set(
+    Object.entries<MetricDefinition>(metricCatalogue).flatMap(([name, { type }]) =>
+      type === 'histogram' ? ['_bucket', '_sum', '_count'].map(end => name + end) : [name],
+    ),
+  );
+  const text = read('alerts.yml') + read('recording.yml');
+  const recorded = new Set([...text.matchAll(/record: (\S+)/g)].map(([, name]) => name));
+  for (const [, expression] of text.matchAll(/expr: (.*)/g)) {
+    for (const [name] of expression!.matchAll(/sluice_\w+/g)) expect(known).toContain(name);
+    for (const [name] of expression!.matchAll(/sluice:\w+:\w+/g)) expect(recorded).toContain(name);
+  }
+});
+
+it.skipIf(!promtoolBinary)('passes promtool: configuration, rules, and their tests', async () => {
+  const file = (name: string) => fileURLToPath(new URL(name, folder));
+  for (const args of [
+    ['check', 'config', file('prometheus.yml')],
+    ['check', 'rules', file('alerts.yml'), file('recording.yml')],
+    ['test', 'rules', file('tests/alerts.yml')],
+  ]) {
+    const { ok, said } = await promtool(args);
+    expect(ok, said).toBe(true);
+  }
+});
+
+it('links to sections that there are', () => {
+  const anchorsOf = (text: string) =>
+    [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+      title!
+        .toLowerCase()
+        .replace(/[^\w\s-]/g, '')
+        .replaceAll(' ', '-'),
+    );
+  for (const [, target, anchor] of page.matchAll(/\]\(([^)#]*)(?:#([^)]*))?\)/g)) {
+    const text = target ? readFileSync(new URL(target, operatingFile), 'utf8') : page;
+    if (anchor) expect(anchorsOf(text), `${target}#${anchor}`).toContain(anchor);
+  }
+});
+
+it('publishes the dashboards that the code describes', () => {
+  for (const [name, dashboard] of Object.entries(dashboards))
+    expect(readFileSync(dashboardFile(name), 'utf8')).toBe(dashboardText(dashboard));
+});
+
+it('shows every metric in a panel, says what it shows, and tells global and process metrics apart', () => {
+  const all = Object.values(dashboards).flatMap(expressions);
+  for (const [name, { scope, type }] of Object.entries<MetricDefinition>(metricCatalogue)) {
+    const own = all.filter(({ expression }) =>
+      new RegExp(`\\b${name}(_bucket|_sum|_count)?\\b`).test(expression),
+    );
+    expect(own.length, `${name} is shown nowhere`).toBeGreaterThan(0);
+    for (const { panel, expression } of own) {
+      if (scope === 'global')
+        expect(expression, panel).toMatch(new RegExp(`max(?: by \\(\\w+\\) )?\\((?:rate\\()?${name}`));
+      if (type === 'counter' && scope === 'process') expect(expression, panel).toContain('sum');
+    }
+  }
+});

@@ -1,0 +1,29 @@
+// docs/replay.md has the options that the commands have, and the codes for which updates are quarantined.
+
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { expect, it } from 'vitest';
+import { addFailed } from '../../src/cli/failed.ts';
+import { REFUSAL_CODES } from '../../src/shared/refusal.ts';
+import { DATABASE_CODES } from '../support/mapped.ts';
+
+const page = readFileSync(new URL('../../docs/replay.md', import.meta.url), 'utf8');
+
+it('documents every option, and of which commands it is', () => {
+  const documented = [...page.matchAll(/^\| `(--[a-z-]+)` \| ([a-z, ]+) \|/gm)].flatMap(
+    ([, option, commands]) => commands!.split(', ').map(command => `${command} ${option}`),
+  );
+  const commands = addFailed(new Command(), () => {}).commands;
+  const options = commands.flatMap(command =>
+    command.options.map(option => `${command.name()} ${option.long}`),
+  );
+  expect(documented.toSorted()).toEqual(options.toSorted());
+  for (const command of commands) expect(page).toContain(`\nsluice failed ${command.name()}`);
+});
+
+it('explains every code that Sluice gives, and those of MySQL that its tests show', () => {
+  const codes = [...page.matchAll(/^\| ((?:`[A-Z_]+`(?:, )?)+) \|/gm)].flatMap(([, cell]) =>
+    [...cell!.matchAll(/`([A-Z_]+)`/g)].map(([, code]) => code),
+  );
+  expect(codes.toSorted()).toEqual([...REFUSAL_CODES, ...Object.values(DATABASE_CODES)].toSorted());
+});

@@ -1,0 +1,220 @@
+// The torture's own eyes: what a journal says of an update, which differences the checker sees and which of them are
+// declared, and what the command line and the report make of it.
+
+import { appendFileSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { check } from '../../scripts/torture/checker.ts';
+import type { Holdings } from '../../scripts/torture/holdings.ts';
+import { Journal, knownOf, readJournal } from '../../scripts/torture/journal.ts';
+import { parseOptions } from '../../scripts/torture/options.ts';
+import { isFailure, jsonOf, type Outcome, writeReport } from '../../scripts/torture/report.ts';
+import { Keys } from '../../src/shared/keys.ts';
+import type { Update } from '../../src/shared/update.ts';
+import { temporaryFolder } from '../support/servers.ts';
+
+const keys = new Keys('torture', 8);
+const view: Update = { counter: 'views', key: 'k' };
+const entry = (id: string, amount = 5): Update => ({ points: 'loyalty', account: 'a', amount, id });
+
+async function openJournal() {
+  const path = join(await temporaryFolder(), 'journal');
+  return { journal: new Journal(path), path, read: () => readJournal(path) };
+}
+
+/** Two views acknowledged, one unknown, and an entry of each outcome. */
+async function someUpdates() {
+  const { journal, read } = await openJournal();
+  const ask = (update: Update) => journal.ask([update])[0]!;
+  journal.acknowledged(ask(view));
+  journal.acknowledged(ask(view));
+  journal.failed(ask(view), 'UNKNOWN_OUTCOME');
+  journal.acknowledged(ask(entry('kept')));
+  journal.failed(ask(entry('refused')), 'INSUFFICIENT_POINTS');
+  ask(entry('unknown'));
+  return read();
+}
+
+const held = (id: string, amount = 5, balanceAfter = 5) => ({
+  program: 'loyalty',
+  account: 'a',
+  id,
+  amount,
+  balanceAfter,
+});
+
+function holdings(changes: Partial<Holdings> = {}): Holdings {
+  return {
+    counters: new Map([['views k', 2]]),
+    balances: new Map([['loyalty a', 5]]),
+    entries: [held('kept')],
+    losses: [],
+    ...changes,
+  };
+}
+
+it('knows what a client knows, after errors, repetitions and a kill', async () => {
+  const { journal, path, read } = await openJournal();
+  const [acknowledged, refused, unknown, again, againRefused, killed] = journal.ask(
+    ['a', 'b', 'c', 'd', 'e', 'f'].map(id => entry(id)),
+  );
+  journal.acknowledged(acknowledged!);
+  journal.askAgain(acknowledged!);
+  journal.failed(acknowledged!, 'UNKNOWN_OUTCOME');
+  expect(journal.failed(refused!, 'REDIS_UNAVAILABLE')).toBe(true);
+  expect(journal.failed(unknown!, 'UNKNOWN_OUTCOME')).toBe(false);
+  journal.failed(again!, 'UNKNOWN_OUTCOME');
+  journal.askAgain(again!);
+  journal.acknowledged(again!);
+  journal.failed(againRefused!, 'UNKNOWN_OUTCOME');
+  journal.askAgain(againRefused!);
+  journal.failed(againRefused!, 'INSUFFICIENT_POINTS');
+  journal.failed(killed!, 'REDIS_UNAVAILABLE');
+  journal.askAgain(killed!);
+  appendFileSync(path, 'i 6 p loyalty a');
+  expect(read().map(update => [update.id, knownOf(update)])).toEqual([
+    ['a', 'acknowledged'],
+    ['b', 'refused'],
+    ['c', 'unknown'],
+    ['d', 'acknowledged'],
+    ['e', 'unknown'],
+    ['f', 'unknown'],
+  ]);
+});
+
+it('finds nothing where what is unknown is there, or is not', async () => {
+  const updates = await someUpdates();
+  const both = holdings({
+    counters: new Map([['views k', 3]]),
+    balances: new Map([['loyalty a', 10]]),
+    entries: [held('kept'), held('unknown', 5, 10)],
+  });
+  for (const found of [holdings(), both]) {
+    const verdict = check(updates, found, keys);
+    expect(verdict).toMatchObject({
+      acknowledged: 3,
+      unknown: 2,
+      refused: 1,
+      lost: 0,
+      doubled: 0,
+      declared: 0,
+    });
+    expect(verdict.problems).toEqual([]);
+  }
+  // What waits in quarantine is not lost.
+  const quarantined = { ...held('kept'), balanceAfter: undefined };
+  const inQuarantine = holdings({ entries: [quarantined], balances: new Map() });
+  expect(check(updates, inQuarantine, keys)).toMatchObject({ lost: 0, doubled: 0, problems: [] });
+});
+
+const balances = (balance: number) => new Map([['loyalty a', balance]]);
+const cases: [string, Partial<Holdings>, { lost: number; doubled: number }][] = [
+  ['a lost increment', { counters: new Map([['views k', 1]]) }, { lost: 1, doubled: 0 }],
+  ['a lost key', { counters: new Map() }, { lost: 2, doubled: 0 }],
+  ['an increment too many', { counters: new Map([['views k', 4]]) }, { lost: 0, doubled: 1 }],
+  ['a lost entry', { entries: [], balances: new Map() }, { lost: 1, doubled: 0 }],
+  [
+    'an entry twice',
+    { entries: [held('kept'), held('kept', 5, 10)], balances: balances(10) },
+    { lost: 0, doubled: 1 },
+  ],
+  [
+    'a refused entry',
+    { entries: [held('kept'), held('refused', 5, 10)], balances: balances(10) },
+    { lost: 0, doubled: 1 },
+  ],
+  [
+    'an entry of nobody',
+    { entries: [held('kept'), held('nobody', 5, 10)], balances: balances(10) },
+    { lost: 0, doubled: 1 },
+  ],
+  ['another amount', { entries: [held('kept', 6, 6)], balances: balances(6) }, { lost: 0, doubled: 1 }],
+];
+
+it.each(cases)('sees %s, unless it was declared for its partition', async (_, changes, expected) => {
+  const updates = await someUpdates();
+  expect(check(updates, holdings(changes), keys)).toMatchObject({ ...expected, declared: 0 });
+  const kind = expected.lost > 0 ? 'lost' : 'doubled';
+  const total = expected.lost + expected.doubled;
+  const partition = keys.partitionOf(changes.counters ? 'k' : 'a');
+  const declared = (loss: Holdings['losses'][number]) =>
+    check(updates, holdings({ ...changes, losses: [loss] }), keys);
+  expect(declared({ partition, kind, updates: total })).toMatchObject({
+    lost: 0,
+    doubled: 0,
+    declared: total,
+  });
+  const elsewhere = declared({ partition: (partition + 1) % 8, kind, updates: total });
+  expect(elsewhere).toMatchObject({ ...expected, declared: 0 });
+  const otherKind = kind === 'lost' ? 'doubled' : 'lost';
+  expect(declared({ partition, kind: otherKind, updates: total })).toMatchObject({
+    ...expected,
+    declared: 0,
+  });
+});
+
+it('sees a balance that its entries do not add up to, and a debit below the floor', async () => {
+  const { journal, read } = await openJournal();
+  for (const number of journal.ask([entry('in'), entry('out', -9)])) journal.acknowledged(number);
+  const entries = [held('in'), held('out', -9, -4)];
+  const below = check(read(), { ...holdings(), counters: new Map(), entries, balances: balances(-4) }, keys);
+  expect(below.problems).toEqual(['entry out took loyalty a to -4, below its floor of 0']);
+  const other = check(read(), { ...holdings(), counters: new Map(), entries: [held('in')] }, keys);
+  expect(other.problems).toEqual([]);
+  const wrong = check(read(), { ...holdings(), entries: [held('in')], balances: balances(6) }, keys);
+  expect(wrong.problems).toEqual(['balance of loyalty a is 6, its entries add up to 5']);
+});
+
+it('six seeds in a row are the six combinations', () => {
+  const chosen = [4, 5, 6, 7, 8, 9].map(seed => {
+    const { topology, database } = parseOptions(['--seed', String(seed)]);
+    return `${topology} ${database}`;
+  });
+  expect(new Set(chosen).size).toBe(6);
+  expect(parseOptions(['--seed', '1', '--topology', 'cluster', '--database', 'mariadb'])).toMatchObject({
+    topology: 'cluster',
+    database: 'mariadb',
+    seed: 1,
+  });
+  for (const wrong of [
+    ['--topology', 'ring'],
+    ['--minutes', 'x'],
+    ['--seed', '-1'],
+    ['--fault', '3'],
+    ['5'],
+  ]) {
+    expect(() => parseOptions(wrong), wrong.join(' ')).toThrow();
+  }
+});
+
+it('reports as JSON and as one section for each pair of servers', async () => {
+  const outcome = (topology: 'standalone' | 'cluster', seed: number): Outcome => ({
+    options: parseOptions(['--seed', String(seed), '--topology', topology, '--database', 'mariadb']),
+    servers: { redis: 'redis7 (7.0.15)', database: 'mariadb (10.11)' },
+    minutes: 3,
+    recoveries: new Map([
+      ['workerKill', [0.5, 6, 1]],
+      ['deadlock', [0.25]],
+    ]),
+    verdict: check([], holdings({ counters: new Map(), balances: new Map(), entries: [] }), keys),
+    problems: [],
+  });
+  expect(JSON.stringify(jsonOf(outcome('standalone', 1)))).toBe(
+    '{"faults":{"deadlock":1,"workerKill":3},"acknowledged":0,"lost":0,"doubled":0,"declared":0,' +
+      '"recoverySeconds":{"deadlock":{"p50":0.25,"max":0.25},"workerKill":{"p50":1,"max":6}}}',
+  );
+  expect(isFailure(outcome('standalone', 1))).toBe(false);
+  expect(isFailure({ ...outcome('standalone', 1), problems: ['x'] })).toBe(true);
+  const file = join(await temporaryFolder(), 'report.md');
+  for (const [topology, seed] of [
+    ['standalone', 1],
+    ['cluster', 2],
+    ['standalone', 3],
+  ] as const) {
+    writeReport(file, outcome(topology, seed));
+  }
+  const text = readFileSync(file, 'utf8');
+  expect(text.match(/^## .*/gm)).toEqual(['## cluster, mariadb', '## standalone, mariadb']);
+  expect(text.match(/seed \d/g)).toEqual(['seed 2', 'seed 3']);
+  expect(text).toContain('| workerKill | 3 | 1.00 | 6.00 (promised: 5) |');
+});
