@@ -69,7 +69,7 @@ export async function openAmender(parts: AmenderParts): Promise<Amend> {
   return async ({ partition, kind, name, key, delta, content }) => {
     const item = amendedItem(kind, itemOf(name, key));
     const id = `${content.operation} ${content.quarantine}`;
-    const update = ['a', item, delta, 0, id, JSON.stringify(content)];
+    const update = JSON.stringify(['a', item, delta, 0, id, JSON.stringify(content)]);
     const { armed, results } = await call.run(partition, update, 'memory');
     if (results[0] === 'x') throw new OutOfRangeError(name);
     // Without a wake-up the sweep finds the partition.

@@ -74,15 +74,11 @@ export class ApplyCall {
 
   /**
    * Has the updates applied.
-   * @param updates six arguments of apply.lua for each
+   * @param updates as `encodeGroups` gives them
    * @throws UnknownOutcomeError, NotDurableError, RedisUnavailableError, RedisOutOfMemoryError, RedisUnsuitableError,
    * AccessDeniedError, and what `align` throws
    */
-  async run(
-    partition: number,
-    updates: readonly (string | number)[],
-    durability: Durability,
-  ): Promise<ApplyReply> {
+  async run(partition: number, updates: string, durability: Durability): Promise<ApplyReply> {
     const { settings, clock, calls, place, align } = this.#parts;
     const until = clock.now() + settings.callTimeoutMs;
     const requestId = randomToken();
@@ -120,7 +116,7 @@ export class ApplyCall {
     partition: number,
     requestId: string,
     until: number,
-    updates: readonly (string | number)[],
+    updates: string,
   ): Promise<(string | number)[]> {
     const { settings, memory } = this.#parts;
     const { incarnation, updates: count } = this.#seen[partition]!;
@@ -137,7 +133,7 @@ export class ApplyCall {
       settings.pendingEntriesLimit,
       settings.pendingAgeLimitMs,
       (await memory.isOver(partition)) ? 1 : 0,
-      ...updates,
+      updates,
     ];
   }
 

@@ -7,11 +7,10 @@
 --          7 incarnation and 8 count of updates that the caller was answered last ('' and 0 for none)
 --          limits: 9 pending counter keys   10 entries not in the database   11 age of the oldest update, ms
 --          12 1 where the server's memory is over its limit
---          then six for each update: kind, item, amount, detail, id, payload
---            c  counter    item 'name:key'         detail = how many updates the amount sums up,
---                          id and payload '' where there is none
---            p  points     item 'program:account'  detail = floor, id always, payload = the entry as JSON
---            a  amendment  item of the quarantined update, a counter's behind '!'; alone in its call
+--          13 the updates, one JSON array of five or six values for each:
+--            "c" counter    item 'name:key', amount, how many updates it sums up, id or ''
+--            "p" points     item 'program:account', amount, floor, id, payload: the entry as JSON
+--            "a" amendment  item of the quarantined update, a counter's behind '!', delta, 0, id, payload; alone in its call
 -- Reply    one string: 'STATUS time' where nothing was tried (late, absent), else
 --          'ok time epoch armed pushed entries quarantined sequence incarnation updates lost' and a token for each update:
 --            123 or - (cold)           new live value
@@ -26,7 +25,6 @@
 -- A script is not rolled back when it fails half-way: nothing is written before the last check.
 
 local SAFE = 9007199254740991
-local FIRST = 13
 local base = string.sub(KEYS[1], 1, -6)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -42,12 +40,7 @@ local state = redis.call('HMGET', KEYS[1], 'epoch', 'updates', 'pushed', 'entryN
 local epoch = state[1]
 if not epoch then return string.format('absent %.0f', now) end
 
-local function int(number) return string.format('%.0f', number) end
-local function liveKey(kind, item)
-  if kind == 'c' or kind == 'p' then return base .. kind .. ':' .. epoch .. ':' .. item end
-  if string.sub(item, 1, 1) == '!' then return base .. 'c:' .. epoch .. ':' .. string.sub(item, 2) end
-  return base .. 'p:' .. epoch .. ':' .. item
-end
+local function int(number) return string.format('%d', number) end
 
 -- Which incarnation this is, and what was lost with the ones before: 'incarnation kept lost', newest first.
 local ENDED = 8
@@ -74,39 +67,47 @@ if seen ~= '' and seen ~= incarnation and #ended > 0 then
   end
 end
 
--- What is known of each distinct item and id, read in as few calls as there are kinds of it.
-local items, names, liveKeys = { c = {}, p = {}, a = {} }, { c = {}, p = {}, a = {} }, {}
+-- What is known of each distinct item and id, read in as few calls as there are kinds of it. Kept in arrays by the
+-- item's number: a table for each item would cost more than the rest.
+local updates = cjson.decode(ARGV[13])
+local function group(hash) return {
+  hash = hash, numbers = {}, items = {}, liveKeys = {}, live = {},
+  sums = {}, counts = {}, last = {}, fresh = {}, changed = {},
+} end
+local groups, WIDTH = { c = group('counters'), p = group('accounts'), a = group('accounts') }, { c = 5, p = 6, a = 6 }
+local livePrefix = { c = base .. 'c:' .. epoch .. ':', p = base .. 'p:' .. epoch .. ':' }
 local ids, idNames = {}, {}
-for at = FIRST, #ARGV, 6 do
-  local kind, item, id = ARGV[at], ARGV[at + 1], ARGV[at + 4]
-  if not items[kind][item] then
-    local entry = { kind = kind, item = item }
-    items[kind][item] = entry
-    names[kind][#names[kind] + 1] = item
-    liveKeys[#liveKeys + 1] = liveKey(kind, item)
-    entry.liveAt = #liveKeys
+local function idName(kind, item, id) return kind .. #item .. ':' .. item .. id end
+local at = 1
+while updates[at] do
+  local kind, item, id = updates[at], updates[at + 1], updates[at + 4]
+  local known = groups[kind]
+  if not known.numbers[item] then
+    local number = #known.items + 1
+    known.numbers[item], known.items[number] = number, item
+    local ofCounter = kind == 'a' and string.sub(item, 1, 1) == '!'
+    known.liveKeys[number] = ofCounter and livePrefix.c .. string.sub(item, 2) or (livePrefix[kind] or livePrefix.p) .. item
   end
   if id ~= '' then
-    local name = kind .. #item .. ':' .. item .. id
+    local name = idName(kind, item, id)
     if ids[name] == nil then
       ids[name] = false
       idNames[#idNames + 1] = name
     end
   end
+  at = at + WIDTH[kind]
 end
-local live = redis.call('MGET', unpack(liveKeys))
-local HASHES = { c = 'counters', p = 'accounts', a = 'accounts' }
-for kind, hash in pairs(HASHES) do
-  if #names[kind] > 0 then
-    local pending = redis.call('HMGET', base .. hash, unpack(names[kind]))
-    for i, item in ipairs(names[kind]) do
-      local entry = items[kind][item]
-      entry.live = live[entry.liveAt] and tonumber(live[entry.liveAt]) or nil
-      if pending[i] then
-        local sum, count, last = string.match(pending[i], '^(%S+) (%S+) ?(%S*)$')
-        entry.sum, entry.count, entry.last = tonumber(sum), tonumber(count), last
+for _, known in pairs(groups) do
+  local items = known.items
+  if #items > 0 then
+    local live = redis.call('MGET', unpack(known.liveKeys))
+    for number, value in ipairs(redis.call('HMGET', base .. known.hash, unpack(items))) do
+      known.live[number] = live[number] and tonumber(live[number])
+      if value then
+        local sum, count, last = string.match(value, '^(%S+) (%d+) ?(%d*)')
+        known.sums[number], known.counts[number], known.last[number] = tonumber(sum), tonumber(count), last
       else
-        entry.sum, entry.count, entry.fresh = 0, 0, true
+        known.sums[number], known.counts[number], known.fresh[number] = 0, 0, true
       end
     end
   end
@@ -132,65 +133,73 @@ local function ageOfOldest()
 end
 local function refused(limit) return 'b' .. limit .. int(math.min(5000, math.max(100, ageOfOldest()))) end
 local closed = ARGV[12] == '1' and 'm' or (tonumber(ARGV[11]) > 0 and ageOfOldest() > tonumber(ARGV[11])) and 'a'
-local keysLeft = #names.c > 0 and ARGV[9] - redis.call('LLEN', base .. 'order') or 0
+local keysLeft = #groups.c.items > 0 and ARGV[9] - redis.call('LLEN', base .. 'order') or 0
 local entriesLeft = ARGV[10] - (state[4] - state[10])
 
 -- Decide each update against the running state.
 local replies, accepted = {}, 0
 local newIds, counterIds, entryIds = {}, {}, {}
 local records, entryNext = {}, tonumber(state[4])
-for at = FIRST, #ARGV, 6 do
-  local kind, item, id = ARGV[at], ARGV[at + 1], ARGV[at + 4]
-  local entry, amount = items[kind][item], tonumber(ARGV[at + 2])
-  local idName = id ~= '' and (kind .. #item .. ':' .. item .. id) or nil
+at = 1
+while updates[at] do
+  local kind, item, amount, detail, id = updates[at], updates[at + 1], updates[at + 2], updates[at + 3], updates[at + 4]
+  local known, payload = groups[kind], updates[at + 5]
+  local number = known.numbers[item]
+  local name = id ~= '' and idName(kind, item, id)
+  local content = name and (kind == 'c' and int(amount) or string.sub(redis.sha1hex(payload), 1, 20))
   local reply
-  local content = idName and (kind == 'c' and int(amount) or string.sub(redis.sha1hex(ARGV[at + 5]), 1, 20))
-  if idName and ids[idName] then
-    local known, first = string.match(ids[idName], '^(%S+) (%S+)$')
-    reply = known == content and 'd' .. first or 'r'
+  if name and ids[name] then
+    local same, first = string.match(ids[name], '^(%S+) (%S+)$')
+    reply = same == content and 'd' .. first or 'r'
   else
-    local sum = entry.sum + amount
-    local value = entry.live and entry.live + amount
+    local sum = known.sums[number] + amount
+    local live = known.live[number]
+    local value = live and live + amount
+    local isNew = kind == 'c' and known.fresh[number] and not known.changed[number]
     if closed and kind ~= 'a' then
       reply = refused(closed)
-    elseif kind == 'c' and entry.fresh and not entry.changed and keysLeft <= 0 then
+    elseif isNew and keysLeft <= 0 then
       reply = refused('k')
     elseif kind == 'p' and entriesLeft <= 0 then
       reply = refused('e')
     elseif kind == 'p' and not value then
       reply = 'n'
-    elseif kind == 'p' and amount < 0 and value < tonumber(ARGV[at + 3]) then
-      reply = 'f' .. int(entry.live)
-    elseif math.abs(sum) > SAFE or (value and math.abs(value) > SAFE) then
+    elseif kind == 'p' and amount < 0 and value < detail then
+      reply = 'f' .. int(live)
+    elseif sum > SAFE or sum < -SAFE or (value and (value > SAFE or value < -SAFE)) then
       reply = 'x'
     else
       reply = value and int(value) or '-'
-      if kind == 'c' and entry.fresh and not entry.changed then keysLeft = keysLeft - 1 end
-      entry.sum, entry.live, entry.changed = sum, value, true
+      known.sums[number], known.changed[number] = sum, true
+      if value then known.live[number] = value end
       if kind == 'c' then
-        entry.count = entry.count + tonumber(ARGV[at + 3])
-        accepted = accepted + tonumber(ARGV[at + 3])
-        if idName then counterIds[#counterIds + 1] = int(now + ARGV[5]) .. ' ' .. idName end
+        if isNew then keysLeft = keysLeft - 1 end
+        known.counts[number] = known.counts[number] + detail
+        accepted = accepted + detail
+        if name then counterIds[#counterIds + 1] = int(now + ARGV[5]) .. ' ' .. name end
       else
-        if entry.fresh and not entry.last then
+        local last = known.last[number]
+        if not last then
           -- Claimed entries of the account may still be in flight: the chain that `history` walks goes on there.
           local flight = redis.call('HGET', base .. 'flight:accounts', item)
-          entry.last = flight and string.match(flight, ' (%S+)$') or '0'
+          last = flight and string.match(flight, ' (%S+)$') or '0'
         end
-        records[#records + 1] = int(entryNext)
-        records[#records + 1] = table.concat({ int(now), entry.last, int(amount), reply, #item .. ':' .. item .. ARGV[at + 5] }, ' ')
-        entryIds[#entryIds + 1] = idName
-        entry.last, entryNext = int(entryNext), entryNext + 1
-        entry.count, accepted, entriesLeft = entry.count + 1, accepted + 1, entriesLeft - 1
+        local entry = int(entryNext)
+        records[#records + 1] = entry
+        records[#records + 1] = string.format('%d %s %d %s %d:', now, last, amount, reply, #item) .. item .. payload
+        entryIds[#entryIds + 1] = name
+        known.last[number], entryNext = entry, entryNext + 1
+        known.counts[number], accepted, entriesLeft = known.counts[number] + 1, accepted + 1, entriesLeft - 1
       end
-      if idName then
-        ids[idName] = content .. ' ' .. reply
-        newIds[#newIds + 1] = idName
-        newIds[#newIds + 1] = ids[idName]
+      if name then
+        ids[name] = content .. ' ' .. reply
+        newIds[#newIds + 1] = name
+        newIds[#newIds + 1] = ids[name]
       end
     end
   end
   replies[#replies + 1] = reply
+  at = at + WIDTH[kind]
 end
 
 -- Redis keeps a hash of short fields as a list, up to 512 of them, and searches it for each field of each call. One long
@@ -205,23 +214,23 @@ end
 
 -- Write.
 local pushed = tonumber(state[3])
-local changed = { c = {}, p = {}, a = {} }
-local order = {}
-for kind, byItem in pairs(items) do
-  for _, item in ipairs(names[kind]) do
-    local entry = byItem[item]
-    if entry.changed then
-      local list = changed[kind]
-      list[#list + 1] = item
-      list[#list + 1] = int(entry.sum) .. ' ' .. entry.count .. (kind == 'c' and '' or ' ' .. entry.last)
-      if kind == 'c' and entry.fresh then order[#order + 1] = int(now) .. ' ' .. item end
-      if entry.live then redis.call('SET', liveKey(kind, item), int(entry.live), 'PX', ARGV[4]) end
+local order, time = {}, int(now) .. ' '
+for kind, known in pairs(groups) do
+  local fields = {}
+  for number, item in ipairs(known.items) do
+    if known.changed[number] then
+      fields[#fields + 1] = item
+      if kind == 'c' then
+        fields[#fields + 1] = string.format('%d %d', known.sums[number], known.counts[number])
+        if known.fresh[number] then order[#order + 1] = time .. item end
+      else
+        fields[#fields + 1] = string.format('%d %d %s', known.sums[number], known.counts[number], known.last[number])
+      end
+      if known.live[number] then redis.call('SET', known.liveKeys[number], int(known.live[number]), 'PX', ARGV[4]) end
     end
   end
+  if #fields > 0 then storeSums(known.hash, fields) end
 end
-if #changed.c > 0 then storeSums('counters', changed.c) end
-if #changed.p > 0 then storeSums('accounts', changed.p) end
-if #changed.a > 0 then storeSums('accounts', changed.a) end
 if #records > 0 then redis.call('HSET', base .. 'entries', unpack(records)) end
 if #newIds > 0 then redis.call('HSET', base .. 'ids', unpack(newIds)) end
 if #entryIds > 0 then redis.call('RPUSH', base .. 'entryIds', unpack(entryIds)) end
@@ -239,13 +248,13 @@ if changedRun then
   for i, one in ipairs(ended) do ended[i] = one[1] .. ' ' .. int(one[2]) .. ' ' .. int(one[3]) end
   redis.call('HSET', KEYS[1], 'run', run, 'incarnation', incarnation, 'ended', table.concat(ended, ' '))
 end
-local armed, updates = 0, state[2] + accepted
+local armed, count = 0, state[2] + accepted
 if accepted > 0 then
-  redis.call('HSET', KEYS[1], 'updates', int(updates), 'pushed', int(pushed), 'entryNext', int(entryNext))
+  redis.call('HSET', KEYS[1], 'updates', int(count), 'pushed', int(pushed), 'entryNext', int(entryNext))
   armed = redis.call('SET', base .. 'armed', ARGV[1], 'NX', 'PX', ARGV[3]) and 1 or 0
 end
 local header = table.concat({
-  'ok', int(now), epoch, armed, int(pushed), int(entryNext), state[5], state[6], incarnation, int(updates), int(lost),
+  'ok', int(now), epoch, armed, int(pushed), int(entryNext), state[5], state[6], incarnation, int(count), int(lost),
 }, ' ')
 local reply = header .. ' ' .. table.concat(replies, ' ')
 redis.call('SET', requestKey, reply, 'PX', math.max(1, deadline - now))

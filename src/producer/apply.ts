@@ -18,44 +18,7 @@ import type { Settings } from '../shared/settings.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
 import type { ApplyCall } from './apply-call.ts';
 import { type ApplyReply, encodeGroups, type Group, groupUpdates, refusal } from './micro-batch.ts';
-
-/** Where the partition stood right after an update was accepted; `persisted()` waits for it to be passed. */
-export interface Mark {
-  readonly partition: number;
-  readonly epoch: string;
-  readonly pushed: number;
-  readonly entries: number;
-  readonly quarantined: number;
-  /** Of the batch claimed last. */
-  readonly sequence: number;
-  /** Ms of Redis' clock. */
-  readonly time: number;
-  readonly incarnation: string;
-  /** The partition's count of updates. */
-  readonly updates: number;
-}
-
-export interface Accepted {
-  readonly value: number | null;
-  readonly duplicate: boolean;
-  readonly mark: Mark;
-}
-
-export type Settle = (result: Accepted | Error) => void;
-
-export interface Waiting {
-  readonly update: CheckedUpdate;
-  readonly durability: Durability;
-  readonly settle: Settle;
-  /** When it stops waiting to be sent, on the producer's clock, ms. */
-  readonly until: number;
-  /** Sent by itself, after a sum that it was part of was refused. */
-  alone?: boolean;
-  /** How often its account was found cold. */
-  loads?: number;
-  /** When it stops waiting for room, set at the first refusal. */
-  patience?: number;
-}
+import { type Caller, type Mark, type Unsettled, Waiting } from './waiting.ts';
 
 export interface ApplyParts {
   readonly place: string;
@@ -75,11 +38,9 @@ export interface ApplyParts {
   readonly onApplied?: (updates: number, ms: number) => void;
 }
 
-interface Buffer {
+interface Buffer extends Unsettled {
   waiting: Waiting[];
   sending: boolean;
-  /** Taken and not settled, wherever they wait. */
-  unsettled: number;
   /** Held back by kind and item: their account is being read from MySQL, or they wait for room. They go first afterwards. */
   held: Map<string, Waiting[]>;
 }
@@ -99,31 +60,31 @@ export class Applier {
 
   constructor(parts: ApplyParts) {
     this.#parts = parts;
+    const onSettled = () => {
+      if (--this.#unsettled === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    };
     this.#buffers = Array.from({ length: parts.keys.partitions }, () => ({
       waiting: [],
       sending: false,
       unsettled: 0,
       held: new Map(),
+      onSettled,
     }));
   }
 
-  /** Takes one update; `settle` is called exactly once. */
-  add(update: CheckedUpdate, durability: Durability, settle: Settle): void {
+  /** Takes one update, the caller's number `at`. */
+  add(update: CheckedUpdate, durability: Durability, caller: Caller, at: number): void {
     const { keys, settings, clock } = this.#parts;
     const partition = keys.partitionOf(update.key);
     const buffer = this.#buffers[partition]!;
     if (buffer.unsettled >= settings.bufferLimit) {
-      settle(new ProducerOverloadedError(settings.bufferLimit));
+      caller.refused(at, new ProducerOverloadedError(settings.bufferLimit));
       return;
     }
     buffer.unsettled++;
     this.#unsettled++;
-    const counted: Settle = result => {
-      settle(result);
-      buffer.unsettled--;
-      if (--this.#unsettled === 0) for (const resolve of this.#idle.splice(0)) resolve();
-    };
-    buffer.waiting.push({ update, durability, settle: counted, until: clock.now() + settings.callTimeoutMs });
+    const until = clock.now() + settings.callTimeoutMs;
+    buffer.waiting.push(new Waiting(update, durability, until, caller, at, buffer));
     if (!buffer.sending) this.#schedule(partition);
   }
 
@@ -173,7 +134,7 @@ export class Applier {
   /** What waited its whole time for earlier calls is refused unsent. */
   #hasExpired(waiting: Waiting, now: number): boolean {
     if (waiting.until > now) return false;
-    waiting.settle(new RedisUnavailableError(this.#parts.place));
+    waiting.refuse(new RedisUnavailableError(this.#parts.place));
     return true;
   }
 
@@ -194,7 +155,7 @@ export class Applier {
       reply = await this.#parts.call.run(partition, encodeGroups(groups), batch[0]!.durability);
       if (reply.results.length !== groups.length) throw new UnknownOutcomeError();
     } catch (error) {
-      for (const waiting of batch) waiting.settle(error as Error);
+      for (const waiting of batch) waiting.refuse(error as Error);
       return;
     }
     this.#parts.onApplied?.(batch.length, this.#parts.clock.now() - sent);
@@ -211,7 +172,7 @@ export class Applier {
 
   #settle(
     partition: number,
-    group: Group,
+    group: Group<Waiting>,
     token: string,
     mark: Mark,
     again: Waiting[],
@@ -220,34 +181,35 @@ export class Applier {
     const first = group.members[0]!;
     if (token === 'x' && group.members.length > 1) {
       // The sum was refused, not each of its parts.
-      for (const member of group.members) again.push({ ...member, alone: true });
+      for (const member of group.members) {
+        member.alone = true;
+        again.push(member);
+      }
     } else if (token === 'n') {
-      const loads = (first.loads ?? 0) + 1;
-      if (loads > MAX_TRIES) {
-        first.settle(new RedisUnavailableError(`${this.#parts.place} (an account does not stay live)`));
+      if (++first.loads > MAX_TRIES) {
+        first.refuse(new RedisUnavailableError(`${this.#parts.place} (an account does not stay live)`));
         return;
       }
-      const waiting = { ...first, loads };
       const others = cold.get(placeOf(first));
-      if (others) others.push(waiting);
-      else cold.set(placeOf(first), [waiting]);
+      if (others) others.push(first);
+      else cold.set(placeOf(first), [first]);
     } else {
       const refused = refusal(token, first.update);
       if (refused instanceof BackpressureError && first.update.waits) this.#await(partition, group, refused);
-      else if (refused) for (const member of group.members) member.settle(refused);
-      else group.settle(token, mark);
+      else if (refused) for (const member of group.members) member.refuse(refused);
+      else group.accept(token, mark);
     }
   }
 
   /** Tries again while there is time to wait for room. */
-  #await(partition: number, group: Group, refused: BackpressureError): void {
+  #await(partition: number, group: Group<Waiting>, refused: BackpressureError): void {
     const { clock, settings } = this.#parts;
     const now = clock.now();
     const staying: Waiting[] = [];
     for (const member of group.members) {
-      const patience = member.patience ?? now + settings.backpressureWaitMs;
-      if (now >= patience) member.settle(refused);
-      else staying.push({ ...member, patience });
+      member.patience ??= now + settings.backpressureWaitMs;
+      if (now >= member.patience) member.refuse(refused);
+      else staying.push(member);
     }
     if (staying.length === 0) return;
     const { held } = this.#buffers[partition]!;
@@ -283,11 +245,12 @@ export class Applier {
     const held = buffer.held.get(place) ?? [];
     buffer.held.delete(place);
     if (failure) {
-      for (const { settle } of held) settle(failure);
+      for (const waiting of held) waiting.refuse(failure);
       return;
     }
     const until = this.#parts.clock.now() + this.#parts.settings.callTimeoutMs;
-    buffer.waiting = held.map(waiting => ({ ...waiting, until })).concat(buffer.waiting);
+    for (const waiting of held) waiting.until = until;
+    buffer.waiting = held.concat(buffer.waiting);
     if (!buffer.sending) this.#schedule(partition);
   }
 

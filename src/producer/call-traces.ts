@@ -2,7 +2,7 @@
 import type { Keys } from '../shared/keys.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import { type OpenTelemetry, TRACES_LIMIT, TRACES_TTL_MS, tracesKey } from '../shared/tracing.ts';
-import type { Mark } from './apply.ts';
+import type { Mark } from './waiting.ts';
 
 export class CallTraces {
   readonly #redis: RedisConnection;

@@ -2,7 +2,7 @@
 
 import type { Definitions, DefinitionsInput } from '../shared/definitions.ts';
 import { DURABILITIES, type Durability, parseDurability } from '../shared/durability.ts';
-import { ProducerClosedError, SluiceError } from '../shared/errors.ts';
+import { ProducerClosedError } from '../shared/errors.ts';
 import {
   type CheckedUpdate,
   checkCounter,
@@ -15,10 +15,11 @@ import {
 } from '../shared/update.ts';
 import type { Applier } from './apply.ts';
 import type { CallTraces } from './call-traces.ts';
+import { type ApplyResult, ManyCaller, SingleCaller } from './callers.ts';
 import type { Health } from './health.ts';
 import type { ProducerMetrics } from './metrics.ts';
 import type { HistoryEntry, HistoryOptions, Reads } from './reads.ts';
-import { type Progress, Receipt } from './receipt.ts';
+import type { Progress, Receipt } from './receipt.ts';
 
 export interface CallOptions {
   /**
@@ -28,13 +29,7 @@ export interface CallOptions {
   durability?: Durability;
 }
 
-/** One result of `apply`. */
-export type ApplyResult =
-  | ({ readonly ok: true } & Pick<Receipt, 'value' | 'duplicate' | 'persisted'>)
-  | {
-      readonly ok: false;
-      readonly error: { readonly code: string; readonly message: string; readonly retryable: boolean };
-    };
+export type { ApplyResult };
 
 export interface IncrementOptions extends CallOptions {
   /** Idempotency key, 1 to 255 bytes; remembered for the idempotency window. */
@@ -94,32 +89,18 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
     if (this.#closing) throw new ProducerClosedError();
     const durability = this.#durability(options.durability);
     if (updates.length === 0) return [];
-    const { applier, definitions, metrics, progress, traces } = this.#parts;
-    const span = traces?.current();
+    const { applier, definitions } = this.#parts;
     return new Promise(resolve => {
-      const results: ApplyResult[] = new Array(updates.length);
-      let open = updates.length;
-      const put = (at: number, result: ApplyResult) => {
-        results[at] = result;
-        if (--open === 0) resolve(results);
-      };
+      const caller = new ManyCaller(updates.length, resolve, this.#parts);
       for (let at = 0; at < updates.length; at++) {
         let update: CheckedUpdate;
         try {
           update = checkUpdate(updates[at]!, definitions);
         } catch (error) {
-          put(at, failed(error as Error, metrics));
+          caller.refused(at, error as Error);
           continue;
         }
-        applier.add(update, durability, result => {
-          put(
-            at,
-            result instanceof Error ? failed(result, metrics) : new AppliedUpdate(result, update, progress),
-          );
-          if (result instanceof Error) return;
-          metrics.accept(result);
-          if (span) traces?.note(result.mark, span);
-        });
+        applier.add(update, durability, caller, at);
       }
     });
   }
@@ -148,41 +129,13 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
   }
 
   #submit(update: CheckedUpdate, asked: Durability | undefined): Promise<Receipt> {
-    const { applier, metrics, progress, traces } = this.#parts;
-    const span = traces?.current();
     return new Promise((resolve, reject) => {
       if (this.#closing) return reject(new ProducerClosedError());
       // What it throws rejects the promise.
       const durability = this.#durability(asked);
-      applier.add(update, durability, result => {
-        if (result instanceof Error) {
-          metrics.refuse(codeOf(result));
-          reject(result);
-        } else {
-          metrics.accept(result);
-          if (span) traces?.note(result.mark, span);
-          resolve(new Receipt(result, update, progress));
-        }
-      });
+      this.#parts.applier.add(update, durability, new SingleCaller(resolve, reject, this.#parts), 0);
     });
   }
-}
-
-class AppliedUpdate extends Receipt {
-  readonly ok = true;
-}
-
-/** Errors that are none of ours are bugs; they are told all the same. */
-function codeOf(error: Error): string {
-  return error instanceof SluiceError ? error.code : 'INTERNAL';
-}
-
-function failed(error: Error, metrics: ProducerMetrics): ApplyResult {
-  const { message } = error;
-  const code = codeOf(error);
-  const retryable = error instanceof SluiceError && error.retryable;
-  metrics.refuse(code);
-  return { ok: false, error: { code, message, retryable } };
 }
 
 type Submit = (update: CheckedUpdate, durability: Durability | undefined) => Promise<Receipt>;

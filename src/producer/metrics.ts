@@ -37,7 +37,7 @@ export class ProducerMetrics {
   }
 
   /** Called for every update, so it only adds. */
-  accept({ value, duplicate }: { readonly value: number | null; readonly duplicate: boolean }): void {
+  accept(value: number | null, duplicate: boolean): void {
     if (duplicate) this.#duplicates.count++;
     else this.#accepted.count++;
     this.#lookups.update[value === null ? 'no' : 'yes'].count++;

@@ -8,31 +8,50 @@ import {
   type SluiceError,
 } from '../shared/errors.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
-import type { Mark, Waiting } from './apply.ts';
+import type { Mark } from './waiting.ts';
+
+/** What a micro-batch has to know of an update. */
+export interface Member {
+  readonly update: CheckedUpdate;
+  /** Not to be summed with others. */
+  readonly alone: boolean;
+  accept(value: number | null, duplicate: boolean, mark: Mark): void;
+}
 
 /** Updates that go to Redis as one: increments of one counter without ids, or a single update. */
-export class Group {
-  readonly members: Waiting[];
+export class Group<M extends Member> {
+  readonly members: M[];
   amount: number;
+  /** The most that any part of it, in any order, comes to. */
+  magnitude: number;
 
-  constructor(first: Waiting) {
+  constructor(first: M) {
     this.members = [first];
     this.amount = first.update.amount;
+    this.magnitude = Math.abs(first.update.amount);
+  }
+
+  /** Whether it took one more in: not where some order of them could leave the safe range. */
+  take(member: M): boolean {
+    const magnitude = this.magnitude + Math.abs(member.update.amount);
+    if (!Number.isSafeInteger(magnitude)) return false;
+    this.magnitude = magnitude;
+    this.amount += member.update.amount;
+    this.members.push(member);
+    return true;
   }
 
   /** Gives every member the value right after it. */
-  settle(token: string, mark: Mark): void {
+  accept(token: string, mark: Mark): void {
     const duplicate = token.startsWith('d');
     const text = duplicate ? token.slice(1) : token;
-    if (text === '-') {
-      for (const member of this.members) member.settle({ value: null, duplicate, mark });
-      return;
-    }
-    let value = Number(text) - this.amount;
-    if (this.members.length === 1) value = Number(text) - this.members[0]!.update.amount;
+    const isLive = text !== '-';
+    let value = isLive ? Number(text) : 0;
+    // A duplicate is alone in its group.
+    if (this.members.length > 1) value -= this.amount;
     for (const member of this.members) {
-      value += member.update.amount;
-      member.settle({ value, duplicate, mark });
+      if (this.members.length > 1) value += member.update.amount;
+      member.accept(isLive ? value : null, duplicate, mark);
     }
   }
 }
@@ -41,34 +60,36 @@ export class Group {
  * Sums increments of the same counter that carry no id, as long as no order of them could leave the safe range.
  * The groups stand in the order of their first members.
  */
-export function groupUpdates(batch: readonly Waiting[]): Group[] {
-  const groups: Group[] = [];
-  const open = new Map<string, { group: Group; magnitude: number }>();
-  for (const waiting of batch) {
-    const { kind, id, item, amount } = waiting.update;
-    const mergeable = kind === 'c' && id === '' && !waiting.alone;
-    const known = mergeable ? open.get(item) : undefined;
-    if (known && Number.isSafeInteger(known.magnitude + Math.abs(amount))) {
-      known.magnitude += Math.abs(amount);
-      known.group.amount += amount;
-      known.group.members.push(waiting);
-    } else {
-      const group = new Group(waiting);
-      groups.push(group);
-      if (mergeable) open.set(item, { group, magnitude: Math.abs(amount) });
+export function groupUpdates<M extends Member>(batch: readonly M[]): Group<M>[] {
+  const groups: Group<M>[] = [];
+  // By name and by key: a key's hash is known, that of an item, which is put together from both, is not.
+  const open = new Map<string, Map<string, Group<M>>>();
+  for (const member of batch) {
+    const { kind, id, name, key } = member.update;
+    if (kind !== 'c' || id !== '' || member.alone) {
+      groups.push(new Group(member));
+      continue;
     }
+    const ofName = open.get(name) ?? new Map<string, Group<M>>();
+    open.set(name, ofName);
+    if (ofName.get(key)?.take(member)) continue;
+    const group = new Group(member);
+    groups.push(group);
+    ofName.set(key, group);
   }
   return groups;
 }
 
-/** Six arguments of apply.lua for each group. */
-export function encodeGroups(groups: readonly Group[]): (string | number)[] {
-  const args: (string | number)[] = [];
+/** The groups as apply.lua takes them. */
+export function encodeGroups(groups: readonly Group<Member>[]): string {
+  const values: (string | number)[] = [];
   for (const { members, amount } of groups) {
     const { kind, item, floor, id, payload } = members[0]!.update;
-    args.push(kind, item, amount, kind === 'c' ? members.length : floor, id, payload);
+    values.push(kind, item, amount);
+    if (kind === 'c') values.push(members.length, id);
+    else values.push(floor, id, payload);
   }
-  return args;
+  return JSON.stringify(values);
 }
 
 export interface ApplyReply {

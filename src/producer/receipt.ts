@@ -11,7 +11,7 @@ import { type Database, readSql } from '../shared/mysql.ts';
 import { databaseError } from '../shared/mysql-errors.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
-import type { Accepted, Mark } from './apply.ts';
+import type { Mark } from './waiting.ts';
 
 export interface PersistedOptions {
   /** Longest wait, ms; 30,000 by default. */
@@ -28,10 +28,16 @@ export class Receipt {
   readonly #update: CheckedUpdate;
   readonly #progress: Progress;
 
-  constructor(accepted: Accepted, update: CheckedUpdate, progress: Progress) {
-    this.value = accepted.value;
-    this.duplicate = accepted.duplicate;
-    this.#mark = accepted.mark;
+  constructor(
+    value: number | null,
+    duplicate: boolean,
+    mark: Mark,
+    update: CheckedUpdate,
+    progress: Progress,
+  ) {
+    this.value = value;
+    this.duplicate = duplicate;
+    this.#mark = mark;
     this.#update = update;
     this.#progress = progress;
   }

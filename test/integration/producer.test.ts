@@ -268,7 +268,7 @@ describe('a call that is sent twice, or not answered', () => {
         engine.keys.state(partition),
         ...[id, until, 1000, 1000, 1000, 100],
         ...['', 0, 1000, 1000, 0, 0],
-        ...['c', 'views:/', 1, 1, '', ''],
+        JSON.stringify(['c', 'views:/', 1, 1, '']),
       );
     const first = await send(deadline, 'request');
     expect(await send(deadline, 'request')).toBe(first);

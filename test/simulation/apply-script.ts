@@ -4,7 +4,7 @@ import { limits, OUT_OF_MEMORY, type Process, type World } from './world.ts';
 
 const SAFE = Number.MAX_SAFE_INTEGER;
 
-/** One update of the call, in the six arguments that `encodeGroups` makes of it. */
+/** One update of the call, as `encodeGroups` makes it. */
 interface Argument {
   readonly kind: 'c' | 'p';
   readonly item: string;
@@ -12,16 +12,17 @@ interface Argument {
   /** A counter's number of updates, an account's floor. */
   readonly detail: number;
   readonly id: string;
+  /** Points only. */
   readonly payload: string;
   readonly uids: readonly number[];
 }
 
-/** @param uids which updates each group is made of, for the checker */
+/** @param updates as `encodeGroups` gives them @param uids which updates each group is made of, for the checker */
 export function apply(
   world: World,
   requestId: string,
   deadline: number,
-  args: readonly (string | number)[],
+  updates: string,
   uids: readonly (readonly number[])[],
   seen: Process['seen'],
 ): string {
@@ -37,14 +38,15 @@ export function apply(
   const lost = account(world, state, requestId, seen);
   const replies: string[] = [];
   let accepted = 0;
-  for (let at = 0, group = 0; at < args.length; at += 6, group++) {
+  const args = JSON.parse(updates);
+  for (let at = 0, group = 0; at < args.length; at += args[at] === 'c' ? 5 : 6, group++) {
     const argument: Argument = {
-      kind: args[at] as 'c' | 'p',
+      kind: args[at],
       item: String(args[at + 1]),
       amount: Number(args[at + 2]),
       detail: Number(args[at + 3]),
       id: String(args[at + 4]),
-      payload: String(args[at + 5]),
+      payload: args[at] === 'c' ? '' : String(args[at + 5]),
       uids: uids[group]!,
     };
     const before = state.updates;

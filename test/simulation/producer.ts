@@ -1,13 +1,14 @@
 /** A producer process with its users: micro-batches, calls with a request id and a deadline, receipts, cold reads. */
-import type { Accepted, Mark, Waiting } from '../../src/producer/apply.ts';
 import {
   encodeGroups,
   type Group,
   groupUpdates,
+  type Member,
   parseReply,
   refusal,
 } from '../../src/producer/micro-batch.ts';
 import { STATE_FIELDS, standingOf } from '../../src/producer/receipt.ts';
+import type { Mark } from '../../src/producer/waiting.ts';
 import type { CheckedUpdate } from '../../src/shared/update.ts';
 import { apply } from './apply-script.ts';
 import { align, loadCold } from './database.ts';
@@ -31,8 +32,10 @@ const UNKNOWN = { code: 'UNKNOWN_OUTCOME' } as const;
 const UNAVAILABLE = { code: 'REDIS_UNAVAILABLE' } as const;
 const MAX_TRIES = 3;
 
-interface Sent extends Waiting {
+interface Sent extends Member {
   readonly asked: Asked;
+  alone: boolean;
+  refuse(): void;
 }
 
 export function* produce(world: World, me: Process, users: Users): Steps<void> {
@@ -61,11 +64,13 @@ function* ignoringErrors(steps: Steps<unknown>): Steps<void> {
 }
 
 function waitingFor(world: World, users: Users, asked: Asked): Sent {
-  const settle = (result: Accepted | Error) => {
-    if (result instanceof Error) users.onRefused(world, asked);
-    else users.onAccepted(world, asked, result);
+  return {
+    asked,
+    update: asked.update,
+    alone: false,
+    accept: (value, duplicate, mark) => users.onAccepted(world, asked, { value, duplicate, mark }),
+    refuse: () => users.onRefused(world, asked),
   };
-  return { asked, update: asked.update, settle } as Sent;
 }
 
 /** `Applier.#drain` and `#send`: what was found cold is loaded and sent again. */
@@ -98,24 +103,24 @@ function* send(world: World, me: Process, first: Sent[]): Steps<void> {
 }
 
 /** `Applier.#settle`. */
-function settle(group: Group, result: string, mark: Mark, again: Sent[]): void {
-  const members = group.members as Sent[];
+function settle(group: Group<Sent>, result: string, mark: Mark, again: Sent[]): void {
+  const { members } = group;
   if (result === 'x' && members.length > 1)
-    for (const member of members) again.push({ ...member, alone: true });
+    for (const member of members) again.push(Object.assign(member, { alone: true }));
   else if (result === 'n') again.push(members[0]!);
   else {
     const refused = refusal(result, members[0]!.update);
-    if (refused) for (const member of members) member.settle(refused);
-    else group.settle(result, mark);
+    if (refused) for (const member of members) member.refuse();
+    else group.accept(result, mark);
   }
 }
 
-/** `Applier.#call`: one script call, which a lost connection may send twice. */
-function* call(world: World, me: Process, groups: readonly Group[]) {
+/** `ApplyCall`: one script call, which a lost connection may send twice. */
+function* call(world: World, me: Process, groups: readonly Group<Sent>[]) {
   const until = world.now + limits.callTimeoutMs;
   const requestId = token(world, 'r');
   const args = encodeGroups(groups);
-  const uids = groups.map(group => (group.members as Sent[]).map(({ asked }) => asked.uid));
+  const uids = groups.map(group => group.members.map(({ asked }) => asked.uid));
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
     const before = me.disconnections;
     let text: string;

@@ -1,5 +1,5 @@
 /** Those who call the producers: what they ask for, what they were told, and what they ask again. */
-import type { Accepted } from '../../src/producer/apply.ts';
+import type { Mark } from '../../src/producer/waiting.ts';
 import { type CheckedUpdate, checkUpdate, type Update } from '../../src/shared/update.ts';
 import { definitions, MOST_UPDATES, type World } from './world.ts';
 
@@ -19,6 +19,12 @@ export interface Asked {
 const COUNTER_KEYS = ['a', 'a', 'b', 'c', 'bad'];
 const ACCOUNT_KEYS = ['1', '1', '2'];
 const MOST_REPEATS = 2;
+
+interface Accepted {
+  readonly value: number | null;
+  readonly duplicate: boolean;
+  readonly mark: Mark;
+}
 
 export class Users {
   readonly asked: Asked[] = [];

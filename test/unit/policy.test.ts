@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Accepted, Mark, Waiting } from '../../src/producer/apply.ts';
-import { groupUpdates, parseReply } from '../../src/producer/micro-batch.ts';
+import { groupUpdates, type Member, parseReply } from '../../src/producer/micro-batch.ts';
+import type { Mark } from '../../src/producer/waiting.ts';
 import { parseDefinitions } from '../../src/shared/definitions.ts';
 import { quoteIdentifier } from '../../src/shared/mysql.ts';
 import { classifyDatabaseError } from '../../src/shared/mysql-errors.ts';
@@ -24,12 +24,11 @@ describe('grouping', () => {
     });
     fc.assert(
       fc.property(fc.array(update, { maxLength: 50 }), updates => {
-        const results = new Map<number, Accepted>();
-        const waiting: Waiting[] = updates.map((input, at) => ({
+        const values = new Map<number, number | null>();
+        const waiting: Member[] = updates.map((input, at) => ({
           update: checkUpdate({ counter: 'views', ...input }, definitions),
-          durability: 'memory',
-          until: 0,
-          settle: result => results.set(at, result as Accepted),
+          alone: false,
+          accept: value => values.set(at, value),
         }));
         const groups = groupUpdates(waiting);
         expect(
@@ -39,13 +38,24 @@ describe('grouping', () => {
         for (const group of groups) {
           const { item } = group.members[0]!.update;
           live.set(item, (live.get(item) ?? 0) + group.amount);
-          group.settle(String(live.get(item)), {} as Mark);
+          group.accept(String(live.get(item)), {} as Mark);
+        }
+        for (const group of groups) {
+          let before = 0;
+          for (const earlier of groups) {
+            if (earlier === group) break;
+            if (earlier.members[0]!.update.item === group.members[0]!.update.item) before += earlier.amount;
+          }
+          for (const member of group.members) {
+            before += member.update.amount;
+            expect(values.get(waiting.indexOf(member))).toBe(before);
+          }
         }
         for (const key of ['a', 'b', 'c']) {
           const total = updates.filter(input => input.key === key).reduce((sum, input) => sum + input.by, 0);
           expect(live.get(`views:${key}`) ?? 0).toBe(total);
         }
-        expect(results.size).toBe(updates.length);
+        expect(values.size).toBe(updates.length);
       }),
     );
   });
@@ -53,9 +63,8 @@ describe('grouping', () => {
   it('does not sum what could leave the safe range', () => {
     const waiting = [Number.MAX_SAFE_INTEGER, 1].map(by => ({
       update: checkUpdate({ counter: 'views', key: 'k', by }, definitions),
-      durability: 'memory' as const,
-      until: 0,
-      settle: () => {},
+      alone: false,
+      accept: () => {},
     }));
     expect(groupUpdates(waiting)).toHaveLength(2);
   });

@@ -1,0 +1,92 @@
+/** The two kinds of callers: that of `apply`, who waits for many answers at once, and that of a single update. */
+import { SluiceError } from '../shared/errors.ts';
+import type { CheckedUpdate } from '../shared/update.ts';
+import type { CallTraces } from './call-traces.ts';
+import type { ProducerMetrics } from './metrics.ts';
+import { type Progress, Receipt } from './receipt.ts';
+import type { Caller, Mark } from './waiting.ts';
+
+/** One result of `apply`. */
+export type ApplyResult =
+  | ({ readonly ok: true } & Pick<Receipt, 'value' | 'duplicate' | 'persisted'>)
+  | {
+      readonly ok: false;
+      readonly error: { readonly code: string; readonly message: string; readonly retryable: boolean };
+    };
+
+export interface CallerParts {
+  readonly metrics: ProducerMetrics;
+  readonly progress: Progress;
+  /** Only where tracing is on. */
+  readonly traces?: CallTraces | undefined;
+}
+
+class AppliedUpdate extends Receipt {
+  readonly ok = true;
+}
+
+/** Errors that are none of ours are bugs; they are told all the same. */
+function codeOf(error: Error): string {
+  return error instanceof SluiceError ? error.code : 'INTERNAL';
+}
+
+export class ManyCaller implements Caller {
+  readonly #results: ApplyResult[];
+  readonly #done: (results: ApplyResult[]) => void;
+  readonly #parts: CallerParts;
+  readonly #span: string | undefined;
+  #open: number;
+
+  constructor(updates: number, done: (results: ApplyResult[]) => void, parts: CallerParts) {
+    this.#results = new Array(updates);
+    this.#open = updates;
+    this.#done = done;
+    this.#parts = parts;
+    this.#span = parts.traces?.current();
+  }
+
+  accepted(at: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void {
+    const { metrics, progress, traces } = this.#parts;
+    metrics.accept(value, duplicate);
+    if (this.#span) traces?.note(mark, this.#span);
+    this.#put(at, new AppliedUpdate(value, duplicate, mark, update, progress));
+  }
+
+  refused(at: number, error: Error): void {
+    const code = codeOf(error);
+    this.#parts.metrics.refuse(code);
+    const retryable = error instanceof SluiceError && error.retryable;
+    this.#put(at, { ok: false, error: { code, message: error.message, retryable } });
+  }
+
+  #put(at: number, result: ApplyResult): void {
+    this.#results[at] = result;
+    if (--this.#open === 0) this.#done(this.#results);
+  }
+}
+
+export class SingleCaller implements Caller {
+  readonly #resolve: (receipt: Receipt) => void;
+  readonly #reject: (error: Error) => void;
+  readonly #parts: CallerParts;
+  readonly #span: string | undefined;
+
+  constructor(resolve: (receipt: Receipt) => void, reject: (error: Error) => void, parts: CallerParts) {
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#parts = parts;
+    this.#span = parts.traces?.current();
+  }
+
+  accepted(_: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void {
+    const { metrics, progress, traces } = this.#parts;
+    metrics.accept(value, duplicate);
+    if (this.#span) traces?.note(mark, this.#span);
+    this.#resolve(new Receipt(value, duplicate, mark, update, progress));
+  }
+
+  refused(_: number, error: Error): void {
+    this.#parts.metrics.refuse(codeOf(error));
+    this.#reject(error);
+  }
+}
