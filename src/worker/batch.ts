@@ -59,12 +59,16 @@ export function parseBatch(partition: number, reply: ClaimReply): Batch {
   const counters: CounterSum[] = [];
   for (let at = 0; at < sums.length; at += 2) {
     const item = sums[at]!;
-    const [amount, count] = sums[at + 1]!.split(' ');
+    const sum = sums[at + 1]!;
+    const space = sum.indexOf(' ');
+    const { name, key } = splitItem(item);
+    // Written out: a spread in this loop cost more than all else that is done with a row.
     counters.push({
-      ...splitItem(item),
+      name,
+      key,
       item,
-      amount: Number(amount),
-      updates: Number(count),
+      amount: Number(sum.slice(0, space)),
+      updates: Number(sum.slice(space + 1)),
       acceptedAt: acceptedAt.get(item) ?? 0,
     });
   }
