@@ -1,10 +1,14 @@
-// Writes the files that follow from the code: config.schema.json, and the tables of docs/configuration.md and
-// docs/operating.md, Grafana's dashboards. Unit tests compare them with the code; run this again when it fails: npm run generate
+// Writes the files that follow from the code: config.schema.json, the tables of docs/configuration.md and docs/operating.md,
+// the examples of docs/capacity.md, Grafana's dashboards. Unit tests compare them with the code; run this again when it fails: npm run generate
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
 import { dashboardFile, dashboards, dashboardText } from '../deploy/grafana/dashboards.ts';
+import { parseLoad } from '../src/cli/plan-load.ts';
+import { measured, type Source } from '../src/cli/plan-measured.ts';
+import { planFor } from '../src/cli/plan-model.ts';
+import { planText } from '../src/cli/plan-report.ts';
 import { variables } from '../src/shared/config.ts';
 import { definitionsSchema } from '../src/shared/definitions.ts';
 import { type MetricDefinition, metricCatalogue } from '../src/shared/metric-catalogue.ts';
@@ -13,6 +17,7 @@ import { environmentName, settingNames, settingsCatalogue } from '../src/shared/
 export const schemaFile = new URL('../config.schema.json', import.meta.url);
 export const pageFile = new URL('../docs/configuration.md', import.meta.url);
 export const operatingFile = new URL('../docs/operating.md', import.meta.url);
+export const capacityFile = new URL('../docs/capacity.md', import.meta.url);
 
 /** The JSON Schema of sluice.config.json, as users write it: what has a default may be left out. */
 export function configSchema(): string {
@@ -51,6 +56,32 @@ export function operatingPage(page: string): string {
   return replace(page, 'metrics', table(head, rows));
 }
 
+/** The page with what its examples print now, and with its table of constants. */
+export function capacityPage(page: string): string {
+  const examples = /(```console\n\$ sluice plan ([^\n]*)\n).*?(```)/gs;
+  const filled = page.replace(examples, (_, before: string, args: string, after: string) => {
+    const options = [...args.matchAll(/--([a-z-]+) (\S+)/g)].map(([, name, value]) => [camel(name!), value!]);
+    return `${before}${planText(planFor(parseLoad(Object.fromEntries(options))))}\n${after}`;
+  });
+  const rows = Object.entries(measured).map(([name, { value, from }]) => [
+    code(name),
+    value.toLocaleString('en-US'),
+    sourceText(from),
+  ]);
+  return replace(filled, 'constants', table(['Constant', 'Value', 'From'], rows));
+}
+
+function camel(option: string): string {
+  return option.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function sourceText(from: Source): string {
+  if (from === 'assumed') return 'assumed, see its comment in the code';
+  if ('memory' in from) return `[memory.md](memory.md), ${from.memory}`;
+  const { scenario, figure, per, as } = from;
+  return `bench ${code(scenario)}, ${code(figure)}${per ? ` by ${code(per)}` : ''}${as.startsWith('micro') ? `, as ${as} at most` : ''}`;
+}
+
 function labelsOf({ labels = {} }: MetricDefinition): string {
   return Object.entries(labels)
     .map(([label, values]) => `${code(label)}: ${typeof values === 'string' ? values : values.join(', ')}`)
@@ -76,6 +107,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   writeFileSync(schemaFile, configSchema());
   writeFileSync(pageFile, configurationPage(readFileSync(pageFile, 'utf8')));
   writeFileSync(operatingFile, operatingPage(readFileSync(operatingFile, 'utf8')));
+  writeFileSync(capacityFile, capacityPage(readFileSync(capacityFile, 'utf8')));
   for (const [name, dashboard] of Object.entries(dashboards))
     writeFileSync(dashboardFile(name), dashboardText(dashboard));
 }

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../shared/version.ts';
 import { EXIT, type ExitCode, exitCodeOf, reportError } from './exit.ts';
 import { addFailed } from './failed.ts';
+import { addPlan } from './plan.ts';
 
 const program = new Command('sluice')
   .description('Write-behind for counters and points: Redis in front, MySQL exactly once in effect.')
@@ -126,9 +127,11 @@ command('drain', 'wait until nothing is pending or in flight', 'sluice drain --t
     code = await (await import('./drain.ts')).runDrain(options);
   });
 
-addFailed(program, ended => {
+const end = (ended: ExitCode) => {
   code = ended;
-});
+};
+addFailed(program, end);
+addPlan(program, end);
 
 process.stdout.on('error', error => {
   // Whoever read our output has gone.

@@ -20,7 +20,18 @@ const env: Environment = {
   MYSQL_URL: 'mysql://root@127.0.0.1:1/app',
   SLUICE_CONFIG: file('sluice.config.json', '{"counters":{"page_views":{}}}'),
 };
-const commands = ['worker', 'migrate', 'ingest', 'health', 'status', 'verify', 'recover', 'drain', 'failed'];
+const commands = [
+  'worker',
+  'migrate',
+  'ingest',
+  'health',
+  'status',
+  'verify',
+  'recover',
+  'drain',
+  'failed',
+  'plan',
+];
 const subcommands = ['list', 'show', 'export', 'replay', 'drop', 'audit'];
 
 describe.concurrent('--help', () => {
@@ -85,6 +96,14 @@ describe.concurrent('exit code 2', () => {
       {},
       /from: must be a time with a zone/,
     ],
+    ['a plan for nothing', ['plan'], {}, /give --updates or --entries/],
+    ['a load that is no number', ['plan', '--updates', '30k'], {}, /--updates must be a number from 0 to/],
+    ['a load without digits', ['plan', '--updates', ''], {}, /--updates must be a number from 0 to/],
+    ['a negative load', ['plan', '--entries=-1'], {}, /--entries must be a number from 0 to/],
+    ['a part of a key', ['plan', '--keys', '1.5'], {}, /--keys must be a whole number from 1 to/],
+    ['more ids than updates', ['plan', '--ids', '1.01'], {}, /--ids must be a number from 0 to 1,/],
+    ['too many partitions', ['plan', '--partitions', '1025'], {}, /--partitions must be a whole number/],
+    ['a bad option of two words', ['plan', '--key-bytes', '0'], {}, /--key-bytes must be a number from 1/],
     ['an input that is not there', ['ingest', join(folder, 'none')], {}, /none cannot be read/],
     ['an input that is a folder', ['ingest', folder], {}, /cannot be read/],
     [

@@ -1,0 +1,253 @@
+/**
+ * The capacity model behind `sluice plan` and docs/capacity.md: from a load to what Redis, MySQL and workers need for it.
+ * Pure; every number that was measured stands in plan-measured.ts.
+ */
+import { settingsCatalogue } from '../shared/settings.ts';
+import { instanceFor, nodesFor } from './plan-classes.ts';
+import type { Load } from './plan-load.ts';
+import { measured } from './plan-measured.ts';
+import { Zipf } from './plan-zipf.ts';
+
+export interface Plan {
+  readonly load: Load;
+  readonly redis: {
+    /** Apply calls a second of all producers. */
+    readonly callsPerSecond: number;
+    /** Busy at the peak, over all primaries, without headroom; of them what calls cost beside their updates. */
+    readonly cores: number;
+    readonly callCores: number;
+    readonly primaries: number;
+    /** Bytes over all primaries: in steady state, and at the end of the outage. */
+    readonly memory: number;
+    readonly memoryAfterOutage: number;
+    /** Of each primary and replica. */
+    readonly nodeClass: string;
+    readonly nodes: number;
+  };
+  readonly mysql: {
+    readonly counterRowsPerSecond: number;
+    /** Balances of the accounts that have entries. */
+    readonly balanceRowsPerSecond: number;
+    readonly commitsPerSecond: number;
+    /** Busy at the peak, without headroom. */
+    readonly vcpu: number;
+    /** Bytes of the rows that updates touch, for the buffer pool. */
+    readonly hotRows: number;
+    /** Null where none is large enough. */
+    readonly instanceClass: string | null;
+  };
+  readonly workers: number;
+  readonly partitions: number;
+  /** Fewest partitions that the rest of the plan asks for. */
+  readonly partitionsNeeded: number;
+  readonly flushIntervalMs: number;
+  /** The partition of the most frequent key: what it gets, and its share of a core of Redis, which no Cluster can split. */
+  readonly hottestPartition: { readonly updatesPerSecond: number; readonly cores: number };
+  readonly outage: {
+    readonly pendingKeys: number;
+    readonly pendingEntries: number;
+    /** Until workers and MySQL have caught up after it, while the peak goes on; null where they cannot. */
+    readonly catchUpSeconds: number | null;
+  };
+  /** Ids of counter updates that the window asks to remember, and how many are. */
+  readonly counterIds: { readonly wanted: number; readonly kept: number };
+}
+
+/** Lengths that the bytes in docs/memory.md were measured with. */
+const MEASURED_KEY = 20;
+const MEASURED_ACCOUNT = 16;
+const MEASURED_ID = 12;
+/** A worker too few is an outage of its own. */
+const FEWEST_WORKERS = 2;
+/** Fewer partitions to a primary would share its load out too unevenly. */
+const PARTITIONS_PER_PRIMARY = 4;
+/** Updates wait for an interval, then for as long again until they are in MySQL and acknowledged. */
+const PENDING_INTERVALS = 2;
+
+const setting = (name: keyof typeof settingsCatalogue) => settingsCatalogue[name].default;
+
+export function planFor(load: Load): Plan {
+  const spread = new Zipf(load.keys, load.skew);
+  const rows = rowsOf(load, spread);
+  const workers = workersFor(load, rows.counters);
+  let partitions = load.partitions ?? setting('partitions');
+  let redis = redisFor(load, spread, rows, partitions);
+  const needed = () =>
+    Math.min(
+      settingsCatalogue.partitions.max,
+      Math.max(setting('concurrency') * workers.count, PARTITIONS_PER_PRIMARY * redis.primaries),
+    );
+  // More partitions are more and smaller calls, which may take more primaries, and so on: the least that is enough.
+  while (load.partitions === undefined && partitions < needed()) {
+    partitions *= 2;
+    redis = redisFor(load, spread, rows, partitions);
+  }
+  const mysql = mysqlFor(load, rows, partitions);
+  return {
+    load,
+    redis,
+    mysql: mysql.plan,
+    workers: workers.count,
+    partitions,
+    partitionsNeeded: needed(),
+    flushIntervalMs: load.flushInterval,
+    hottestPartition: hottestOf(load, spread, mysql.plan.commitsPerSecond, partitions),
+    outage: outageOf(load, spread, workers, mysql),
+    counterIds: counterIdsOf(load, partitions),
+  };
+}
+
+/** Rows a second, once the updates of an interval are summed for each key. */
+function rowsOf(load: Load, spread: Zipf) {
+  const seconds = load.flushInterval / 1000;
+  const accounts = new Zipf(load.accounts, 0);
+  return {
+    counters: spread.distinct(load.updates * seconds) / seconds,
+    balances: accounts.distinct(load.entries * seconds) / seconds,
+  };
+}
+
+type Rows = ReturnType<typeof rowsOf>;
+
+/** `busy` of `count` workers have their hands full. */
+function workersFor({ entries, headroom }: Load, counterRows: number) {
+  const busy =
+    counterRows / measured.workerRowsPerSecond.value + entries / measured.workerEntriesPerSecond.value;
+  return { busy, count: Math.max(FEWEST_WORKERS, Math.ceil(busy / (1 - headroom))) };
+}
+
+/**
+ * Each producer has one call of each partition under way; the next carries what came meanwhile. So between two calls
+ * lie one call's time and the wait for an update, and no call carries more than a micro-batch.
+ */
+function callsOf({ producers, latency }: Load, updates: number, partitions: number): number {
+  return Math.max(
+    updates / setting('microBatch'),
+    1 / (latency / 1000 / (producers * partitions) + 1 / updates),
+  );
+}
+
+/** Cores of Redis for so many a second of each. */
+function redisCores({ ids }: Load, updates: number, entries: number, calls: number, flushes: number): number {
+  return (
+    (updates * (1 - ids) * measured.redisMicrosPerUpdate.value +
+      (updates * ids + entries) * measured.redisMicrosPerEntry.value +
+      calls * measured.redisMicrosPerCall.value +
+      flushes * measured.redisMicrosPerFlush.value) /
+    1e6
+  );
+}
+
+function hottestOf(load: Load, spread: Zipf, flushes: number, partitions: number) {
+  const updates = load.updates * (spread.hottest + (1 - spread.hottest) / partitions);
+  const entries = load.entries / partitions;
+  const calls = callsOf(load, updates + entries, 1);
+  return {
+    updatesPerSecond: updates + entries,
+    cores: redisCores(load, updates, entries, calls, flushes / partitions),
+  };
+}
+
+/** A partition's batch follows the first update after the last one by an interval, sooner where batches are full. */
+function flushesOf({ updates, entries, flushInterval }: Load, rows: Rows, partitions: number): number {
+  return Math.max(
+    1 / (flushInterval / 1000 / partitions + 1 / (updates + entries)),
+    rows.counters / setting('batchKeys'),
+    entries / setting('batchEntries'),
+  );
+}
+
+function redisFor(load: Load, spread: Zipf, rows: Rows, partitions: number) {
+  const { updates, entries, headroom, replicas } = load;
+  const callsPerSecond = callsOf(load, updates + entries, partitions);
+  const cores = redisCores(load, updates, entries, callsPerSecond, flushesOf(load, rows, partitions));
+  const { steady, afterOutage } = memoryOf(load, spread, partitions);
+  const { primaries, node } = nodesFor(afterOutage, cores / (1 - headroom));
+  return {
+    callsPerSecond,
+    cores,
+    callCores: redisCores(load, 0, 0, callsPerSecond, 0),
+    primaries,
+    memory: steady,
+    memoryAfterOutage: afterOutage,
+    nodeClass: node.name,
+    nodes: primaries * (1 + replicas),
+  };
+}
+
+function counterIdsOf({ updates, ids }: Load, partitions: number) {
+  const wanted = (updates * ids * setting('idempotencyWindowMs')) / 1000;
+  return { wanted, kept: Math.min(wanted, setting('idempotencyLimit') * partitions) };
+}
+
+/** Bytes, at most: every key is read now and then, so that it is live. */
+function memoryOf(load: Load, spread: Zipf, partitions: number) {
+  const { updates, keys, entries, accounts, flushInterval } = load;
+  const more = (length: number, measuredLength: number) => Math.max(0, length - measuredLength);
+  const key = more(load.keyBytes, MEASURED_KEY);
+  const account = more(load.keyBytes, MEASURED_ACCOUNT);
+  const id = more(load.idBytes, MEASURED_ID);
+  // How often a name stands in Redis is how often a byte of it costs: a key in the sums and in their order; an account
+  // and an id in the entry, among the ids, and in their order.
+  const liveValues = (updates > 0 ? keys : 0) + (entries > 0 ? accounts : 0);
+  const pendingKey = measured.pendingKeyBytes.value + 2 * key;
+  const pendingEntry = measured.pendingEntryBytes.value + 3 * (account + id) + load.entryBytes;
+  const entryIds = Math.min(
+    (entries * setting('idempotencyWindowMs')) / 1000,
+    setting('idempotencyLimit') * partitions,
+  );
+  const lasting =
+    measured.redisBaseBytes.value +
+    liveValues * (measured.liveValueBytes.value + key) +
+    counterIdsOf(load, partitions).kept * (measured.counterIdBytes.value + 2 * (key + id)) +
+    entryIds * (measured.entryIdBytes.value + 2 * (account + id));
+  const after = (seconds: number) =>
+    lasting + spread.distinct(updates * seconds) * pendingKey + entries * seconds * pendingEntry;
+  const steadySeconds = (PENDING_INTERVALS * flushInterval) / 1000;
+  return { steady: after(steadySeconds), afterOutage: after(steadySeconds + load.outage * 60) };
+}
+
+function mysqlFor(load: Load, rows: Rows, partitions: number) {
+  const { updates, entries, headroom } = load;
+  const commitsPerSecond = flushesOf(load, rows, partitions);
+  const vcpu =
+    (rows.counters * measured.mysqlMicrosPerRow.value +
+      entries * measured.mysqlMicrosPerEntry.value +
+      commitsPerSecond * measured.mysqlMicrosPerCommit.value) /
+    1e6;
+  const hotRows =
+    ((updates > 0 ? load.keys : 0) + (entries > 0 ? load.accounts : 0)) *
+    (measured.mysqlRowBytes.value + load.keyBytes);
+  const instance = instanceFor(hotRows, vcpu / (1 - headroom));
+  const plan = {
+    counterRowsPerSecond: rows.counters,
+    balanceRowsPerSecond: rows.balances,
+    commitsPerSecond,
+    vcpu,
+    hotRows,
+    instanceClass: instance?.name ?? null,
+  };
+  return { plan, spareVcpu: instance ? instance.sustained - vcpu : 0 };
+}
+
+function outageOf(
+  { updates, entries, outage }: Load,
+  spread: Zipf,
+  workers: ReturnType<typeof workersFor>,
+  { spareVcpu }: ReturnType<typeof mysqlFor>,
+) {
+  const pendingKeys = spread.distinct(updates * outage * 60);
+  const pendingEntries = entries * outage * 60;
+  const workerSeconds =
+    pendingKeys / measured.workerRowsPerSecond.value + pendingEntries / measured.workerEntriesPerSecond.value;
+  const mysqlSeconds =
+    (pendingKeys * measured.mysqlMicrosPerRow.value + pendingEntries * measured.mysqlMicrosPerEntry.value) /
+    1e6;
+  const spareWorkers = workers.count - workers.busy;
+  const canCatchUp = spareWorkers > 0 && spareVcpu > 0;
+  return {
+    pendingKeys,
+    pendingEntries,
+    catchUpSeconds: canCatchUp ? Math.max(workerSeconds / spareWorkers, mysqlSeconds / spareVcpu) : null,
+  };
+}

@@ -1,0 +1,129 @@
+/** Prints what `sluice plan` found: each figure with where it comes from. */
+import { EXIT, type ExitCode } from './exit.ts';
+import { type Load, parseLoad } from './plan-load.ts';
+import { measured } from './plan-measured.ts';
+import { type Plan, planFor } from './plan-model.ts';
+import { bytes, count } from './plan-numbers.ts';
+import { warningsOf } from './plan-warnings.ts';
+import { table } from './table.ts';
+
+/** @throws ConfigurationError where an option is wrong */
+export function runPlan({
+  json,
+  ...options
+}: Record<string, string | undefined> & { json?: never }): ExitCode {
+  const plan = planFor(parseLoad(options));
+  console.log(json ? JSON.stringify({ ...plan, warnings: warningsOf(plan) }) : planText(plan));
+  return EXIT.ok;
+}
+
+export function planText(plan: Plan): string {
+  const warnings = warningsOf(plan).map(({ code, message }) => `${code}: ${message}`);
+  const rows = [...redisRows(plan), ...mysqlRows(plan), ...ownRows(plan)];
+  return [table(['what', 'needed', 'because of'], rows), ...warnings].join('\n');
+}
+
+type Row = readonly [what: string, needed: string, because: string];
+
+const percent = (fraction: number) => `${count(fraction * 100)} %`;
+
+/** What there is of both kinds, or of the one that there is. */
+function of({ updates, entries }: Load, ofUpdates: string, ofEntries: string): string {
+  return [updates > 0 && ofUpdates, entries > 0 && ofEntries].filter(Boolean).join(', ');
+}
+
+function redisRows({ load, redis, outage, partitions }: Plan): Row[] {
+  const { updates, ids, entries, producers, latency, headroom, replicas } = load;
+  const summed = updates * (1 - ids);
+  const single = updates * ids + entries;
+  return [
+    [
+      'Redis calls',
+      `${count(redis.callsPerSecond)}/s`,
+      `${count(producers)} producers, ${partitions} partitions, ${count(latency)} ms a call`,
+    ],
+    [
+      'Redis CPU',
+      `${count(redis.cores)} cores`,
+      [
+        summed > 0 && `${count(summed)} updates at ${measured.redisMicrosPerUpdate.value} µs`,
+        single > 0 &&
+          `${count(single)} ${ids > 0 ? 'updates with ids or entries' : 'entries'} at ${measured.redisMicrosPerEntry.value} µs`,
+        `calls at ${measured.redisMicrosPerCall.value} µs`,
+        `flushes at ${measured.redisMicrosPerFlush.value} µs`,
+      ]
+        .filter(Boolean)
+        .join(', '),
+    ],
+    [
+      'Redis memory',
+      bytes(redis.memory),
+      `${of(load, `${count(load.keys)} live values`, `${count(load.accounts)} live balances`)}, ids, what two intervals leave pending`,
+    ],
+    [
+      'Redis memory, outage',
+      bytes(redis.memoryAfterOutage),
+      `${count(load.outage)} minutes: ${of(load, `${count(outage.pendingKeys)} pending keys`, `${count(outage.pendingEntries)} pending entries`)}`,
+    ],
+    [
+      'ElastiCache',
+      `${redis.nodes} x ${redis.nodeClass}`,
+      `primaries: ${redis.primaries}, replicas of each: ${replicas}; CPU to ${percent(1 - headroom)}, memory to 80 % of what is not reserved`,
+    ],
+  ];
+}
+
+function mysqlRows({ load, mysql, partitions, flushIntervalMs }: Plan): Row[] {
+  const rows = mysql.counterRowsPerSecond + mysql.balanceRowsPerSecond + load.entries;
+  return [
+    [
+      'MySQL rows',
+      `${count(rows)}/s`,
+      of(
+        load,
+        `${count(mysql.counterRowsPerSecond)} counters, ${count(load.updates / mysql.counterRowsPerSecond)} updates each`,
+        `${count(load.entries)} entries, ${count(mysql.balanceRowsPerSecond)} balances`,
+      ),
+    ],
+    [
+      'MySQL commits',
+      `${count(mysql.commitsPerSecond)}/s`,
+      `${partitions} partitions, each once in ${flushIntervalMs} ms where it has something`,
+    ],
+    [
+      'MySQL CPU',
+      `${count(mysql.vcpu)} vCPU`,
+      `${of(load, `${measured.mysqlMicrosPerRow.value} µs a counter`, `${measured.mysqlMicrosPerEntry.value} µs an entry`)}, ${measured.mysqlMicrosPerCommit.value} µs a commit`,
+    ],
+    [
+      'RDS',
+      mysql.instanceClass ?? 'no class of the table',
+      `CPU to ${percent(1 - load.headroom)}, ${bytes(mysql.hotRows)} of rows in the buffer pool`,
+    ],
+  ];
+}
+
+function ownRows({ load, workers, partitions, partitionsNeeded, flushIntervalMs, outage }: Plan): Row[] {
+  const { workerRowsPerSecond, workerEntriesPerSecond } = measured;
+  const caughtUp = outage.catchUpSeconds;
+  return [
+    [
+      'workers',
+      count(workers),
+      `${of(load, `${count(workerRowsPerSecond.value)} counter rows`, `${count(workerEntriesPerSecond.value)} entries`)} a second each, to ${percent(1 - load.headroom)} of that; 2 at least`,
+    ],
+    [
+      'partitions',
+      count(partitions),
+      load.partitions === undefined
+        ? `4 for each worker and 4 for each primary: ${partitionsNeeded}; 16 at least, doubled until enough`
+        : 'as given',
+    ],
+    ['flush interval', `${flushIntervalMs} ms`, 'longer sums up more, and MySQL follows later'],
+    [
+      'caught up after outage',
+      caughtUp === null ? 'never' : `${count(caughtUp)} s`,
+      'what waits, by what workers and MySQL have to spare at the peak',
+    ],
+  ];
+}

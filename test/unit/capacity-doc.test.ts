@@ -1,0 +1,41 @@
+// docs/capacity.md shows what `sluice plan` prints, and names only options and constants that exist.
+
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { capacityFile, capacityPage } from '../../scripts/generate.ts';
+import { loadCatalogue, optionName } from '../../src/cli/plan-load.ts';
+import { measured } from '../../src/cli/plan-measured.ts';
+import { sluice } from '../support/command.ts';
+
+const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+const page = readFileSync(capacityFile, 'utf8');
+const examples = [...page.matchAll(/```console\n\$ sluice ([^\n]*)\n(.*?)```/gs)];
+
+it('has three examples', () => {
+  expect(examples).toHaveLength(3);
+});
+
+it.each(examples.map(([, args, output]) => [args!, output!]))(
+  'prints for %s what it shows',
+  async (args, output) => {
+    expect(await sluice(args.split(' '), {})).toEqual({ code: 0, stdout: output, stderr: '' });
+  },
+);
+
+it('shows the constants as the code has them', () => {
+  expect(page).toBe(capacityPage(page));
+  for (const [, name] of page.matchAll(/`((?:redis|mysql|worker)[A-Z]\w+)`/g))
+    expect(measured).toHaveProperty(name!);
+});
+
+it('names options that exist', () => {
+  const options = [...Object.keys(loadCatalogue), 'partitions', 'json'].map(optionName);
+  for (const [option] of page.matchAll(/--[a-z][a-z-]*/g)) expect(options).toContain(option);
+});
+
+it('is found from where it is asked for', () => {
+  expect(read('README.md')).toContain('](docs/capacity.md)');
+  expect(read('docs/operating.md')).toContain('](capacity.md)');
+  expect(read('docs/memory.md')).toContain('](capacity.md)');
+  expect(read('deploy/ecs/README.md')).toContain('docs/capacity.md');
+});

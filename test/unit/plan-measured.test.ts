@@ -1,0 +1,74 @@
+// No constant of the capacity model is more optimistic than what was measured last.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { measured, type Source } from '../../src/cli/plan-measured.ts';
+
+interface Result {
+  readonly file: string;
+  readonly machine: { readonly cores: number };
+  readonly scenarios: readonly {
+    readonly name: string;
+    readonly median: number;
+    readonly details: Readonly<Record<string, number>>;
+  }[];
+}
+
+const folder = new URL('../../bench/results/', import.meta.url);
+/** The newest first. */
+const results: Result[] = readdirSync(folder)
+  .toSorted()
+  .reverse()
+  .map(file => ({ file, ...JSON.parse(readFileSync(new URL(file, folder), 'utf8')) }));
+
+const constants = Object.entries<{ value: number; from: Source }>(measured);
+
+/** What the newest result that has the figure says of it. */
+function measuredLast(from: Exclude<Source, 'assumed' | { memory: string }>) {
+  for (const { file, machine, scenarios } of results) {
+    const found = scenarios.find(({ name }) => name === from.scenario);
+    const figures: Record<string, number> = { ...found?.details, ...(found && { median: found.median }) };
+    const above = figures[from.figure];
+    const below = from.per === undefined ? 1 : figures[from.per];
+    if (above === undefined || below === undefined) continue;
+    const figure = above / below;
+    if (from.as === 'microseconds of one core') return { file, value: 1e6 / figure };
+    if (from.as === 'microseconds of all cores') return { file, value: (machine.cores * 1e6) / figure };
+    return { file, value: figure };
+  }
+  return undefined;
+}
+
+it.each(constants.filter(([, { from }]) => typeof from === 'object' && 'scenario' in from))(
+  '%s',
+  (_, { value, from }) => {
+    const source = from as Exclude<Source, 'assumed' | { memory: string }>;
+    const last = measuredLast(source);
+    expect(last, `no result has ${source.figure} of ${source.scenario}`).toBeDefined();
+    const optimism = source.as === 'rate' ? value / last!.value : last!.value / value;
+    expect(optimism, `${value} against ${last!.value} of ${last!.file}`).toBeLessThanOrEqual(1);
+    // Nor far from it, or somebody has forgotten it.
+    expect(optimism, `${value} against ${last!.value} of ${last!.file}`).toBeGreaterThan(0.5);
+  },
+);
+
+it.each(constants.filter(([, { from }]) => typeof from === 'object' && 'memory' in from))(
+  '%s',
+  (_, { value, from }) => {
+    const page = readFileSync(new URL('../../docs/memory.md', import.meta.url), 'utf8');
+    const [head, , ...rows] = page
+      .split('\n')
+      .filter(line => line.startsWith('| '))
+      .map(line => line.split('|').map(cell => cell.trim()));
+    const column = head!.indexOf((from as { memory: string }).memory);
+    expect(column).toBeGreaterThan(0);
+    const figures = rows.map(row => Number(row[column]));
+    expect(figures.length).toBeGreaterThan(1);
+    expect(value).toBe(Math.max(...figures));
+  },
+);
+
+it('says of each constant what it is', () => {
+  const code = readFileSync(new URL('../../src/cli/plan-measured.ts', import.meta.url), 'utf8');
+  for (const [name] of constants) expect(code).toMatch(new RegExp(`\\*/\\n  ${name}: `));
+});

@@ -1,0 +1,286 @@
+// The capacity model against calculations by hand, against what the benchmark counted, and by its properties.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { bufferPoolBytes, instanceClasses, nodeClasses, usableBytes } from '../../src/cli/plan-classes.ts';
+import { type Load, loadCatalogue, parseLoad } from '../../src/cli/plan-load.ts';
+import { measured } from '../../src/cli/plan-measured.ts';
+import { planFor } from '../../src/cli/plan-model.ts';
+import { bytes, count } from '../../src/cli/plan-numbers.ts';
+import { type WarningCode, warningsOf } from '../../src/cli/plan-warnings.ts';
+import { Zipf } from '../../src/cli/plan-zipf.ts';
+import { sluice } from '../support/command.ts';
+
+const load = (some: Partial<Load>): Load => ({ ...parseLoad({ updates: '1' }), updates: 0, ...some });
+const plan = (some: Partial<Load>) => planFor(load(some));
+const of = (name: keyof typeof measured) => measured[name].value;
+
+describe('distinct keys', () => {
+  it('are what the formula says, by hand', () => {
+    // Two keys with two thirds and one third of the updates.
+    expect(new Zipf(2, 1).hottest).toBeCloseTo(2 / 3, 12);
+    expect(new Zipf(2, 1).distinct(3)).toBeCloseTo(1 - Math.exp(-2) + 1 - Math.exp(-1), 12);
+    expect(new Zipf(4, 0).distinct(8)).toBeCloseTo(4 * (1 - Math.exp(-2)), 12);
+    expect(new Zipf(1, 1).distinct(1000)).toBe(1);
+    expect(new Zipf(10, 1).distinct(0)).toBe(0);
+  });
+
+  it('are as exact for many keys as the sum over each of them', () => {
+    for (const skew of [0, 0.5, 1, 1.5]) {
+      const keys = 200_000;
+      const weights = Array.from({ length: keys }, (_, rank) => (rank + 1) ** -skew);
+      const all = weights.reduce((sum, weight) => sum + weight, 0);
+      for (const updates of [10, 10_000, 10_000_000]) {
+        const sum = weights.reduce((total, weight) => total - Math.expm1((-updates * weight) / all), 0);
+        expect(new Zipf(keys, skew).distinct(updates) / sum, `${skew} ${updates}`).toBeCloseTo(1, 4);
+      }
+    }
+  });
+
+  it('are as many as the rows that the benchmark wrote', () => {
+    const folder = new URL('../../bench/results/', import.meta.url);
+    const newest = readdirSync(folder).toSorted().at(-1)!;
+    const { scenarios, settings } = JSON.parse(readFileSync(new URL(newest, folder), 'utf8'));
+    const detailsOf = (name: string) =>
+      scenarios.find((scenario: { name: string }) => scenario.name === name)?.details;
+    // Each partition's batches took what came since the one before; the scenarios' keys are those of bench/README.md.
+    for (const [name, spread, ledger] of [
+      ['counters', new Zipf(100_000, 1), 0],
+      ['points', new Zipf(10_000, 0), 1],
+    ] as const) {
+      const found = detailsOf(name);
+      if (!found) continue;
+      const { updates, batches, rows } = found;
+      const rounds = batches / settings.partitions;
+      const expected = rounds * spread.distinct(updates / rounds) + ledger * updates;
+      expect(rows / expected, `${name} of ${newest}`).toBeGreaterThan(0.85);
+      expect(rows / expected, `${name} of ${newest}`).toBeLessThan(1.15);
+    }
+  });
+});
+
+describe('a plan by hand', () => {
+  it('for counters', () => {
+    // 100 updates an interval on 100 keys of equal weight; a call of one producer and partition a millisecond.
+    const found = plan({ updates: 1000, keys: 100, skew: 0, producers: 1, latency: 1, partitions: 1 });
+    const rows = 10 * 100 * (1 - Math.exp(-1));
+    const commits = 1 / 0.101;
+    expect(found.mysql.counterRowsPerSecond).toBeCloseTo(rows, 6);
+    expect(found.mysql.balanceRowsPerSecond).toBe(0);
+    expect(found.mysql.commitsPerSecond).toBeCloseTo(commits, 6);
+    expect(found.redis.callsPerSecond).toBeCloseTo(500, 6);
+    expect(found.redis.cores * 1e6).toBeCloseTo(
+      1000 * of('redisMicrosPerUpdate') +
+        500 * of('redisMicrosPerCall') +
+        commits * of('redisMicrosPerFlush'),
+      3,
+    );
+    expect(found.mysql.vcpu * 1e6).toBeCloseTo(
+      rows * of('mysqlMicrosPerRow') + commits * of('mysqlMicrosPerCommit'),
+      3,
+    );
+    expect(found.mysql.hotRows).toBe(100 * (of('mysqlRowBytes') + 20));
+    // 200 updates in two intervals; after a quarter of an hour all hundred keys wait.
+    const lasting = of('redisBaseBytes') + 100 * of('liveValueBytes');
+    expect(found.redis.memory).toBeCloseTo(lasting + 100 * (1 - Math.exp(-2)) * of('pendingKeyBytes'), 3);
+    expect(found.redis.memoryAfterOutage).toBeCloseTo(lasting + 100 * of('pendingKeyBytes'), 3);
+    expect(found.outage).toMatchObject({ pendingKeys: 100, pendingEntries: 0 });
+    expect(found).toMatchObject({ workers: 2, partitions: 1, partitionsNeeded: 8, flushIntervalMs: 100 });
+  });
+
+  it('for entries, with names longer than measured', () => {
+    const found = plan({ entries: 100, accounts: 1, keyBytes: 26, idBytes: 36, entryBytes: 50, outage: 1 });
+    expect(found.mysql.counterRowsPerSecond).toBe(0);
+    expect(found.mysql.balanceRowsPerSecond).toBeCloseTo(10 * (1 - Math.exp(-10)), 6);
+    // Accounts were measured with 16 bytes, ids with 12: 10 and 24 more; live names with 20: 6 more. An hour of ids.
+    const entry = of('pendingEntryBytes') + 3 * 34 + 50;
+    const lasting = of('redisBaseBytes') + of('liveValueBytes') + 6 + 360_000 * (of('entryIdBytes') + 2 * 34);
+    expect(found.redis.memory).toBeCloseTo(lasting + 20 * entry, 3);
+    expect(found.redis.memoryAfterOutage).toBeCloseTo(lasting + 6020 * entry, 3);
+    expect(found.mysql.vcpu * 1e6).toBeCloseTo(
+      100 * of('mysqlMicrosPerEntry') + found.mysql.commitsPerSecond * of('mysqlMicrosPerCommit'),
+      3,
+    );
+  });
+
+  it('remembers ids of counters for an hour, up to the limit of each partition', () => {
+    expect(plan({ updates: 1000, ids: 0.5 }).counterIds).toEqual({ wanted: 1_800_000, kept: 1_800_000 });
+    expect(plan({ updates: 1000, ids: 0.5, partitions: 4 }).counterIds.kept).toBe(800_000);
+    const [none, half] = [0, 0.5].map(ids => plan({ updates: 1000, ids }));
+    const micros = 500 * (of('redisMicrosPerEntry') - of('redisMicrosPerUpdate'));
+    expect((half!.redis.cores - none!.redis.cores) * 1e6).toBeCloseTo(micros, 3);
+  });
+
+  it('gives workers and partitions for the rows', () => {
+    const workers = (updates: number) => plan({ updates, keys: 1e12, skew: 0 }).workers;
+    // Hardly a key twice, so that a row is an update; half of each worker stays free.
+    expect(workers(of('workerRowsPerSecond') * 0.99)).toBe(2);
+    expect(workers(of('workerRowsPerSecond') * 1.01)).toBe(3);
+    const many = plan({ entries: 20 * of('workerEntriesPerSecond') * 0.5 });
+    expect(many.workers).toBe(20);
+    expect(many.partitions).toBeGreaterThanOrEqual(80);
+  });
+
+  it('catches up with what workers and MySQL have to spare', () => {
+    const { outage } = plan({ entries: 1000, outage: 10 });
+    const spare = 2 - 1000 / of('workerEntriesPerSecond');
+    expect(outage.catchUpSeconds).toBeGreaterThanOrEqual(600_000 / of('workerEntriesPerSecond') / spare);
+    expect(plan({ updates: 1e8, keys: 1e9, skew: 0 }).outage.catchUpSeconds).toBeNull();
+  });
+});
+
+describe('classes', () => {
+  it('have room for the data below the alarm', () => {
+    const large = nodeClasses.find(({ name }) => name === 'cache.m7g.large')!;
+    expect(usableBytes(large)).toBeCloseTo(6_854_542_746 * 0.6, 3);
+    // Entries of a size that fills it nearly, and then not any more.
+    const room = usableBytes(large) - plan({ entries: 1000, outage: 0 }).redis.memory;
+    const minutes = room / (60_000 * (of('pendingEntryBytes') + 3 * (4 + 24)));
+    const at = (outage: number) => plan({ entries: 1000, outage }).redis.nodeClass;
+    expect([at(minutes * 0.999), at(minutes * 1.001)]).toEqual(['cache.m7g.large', 'cache.r7g.large']);
+  });
+
+  it('are sorted by what they can do', () => {
+    for (const [at, node] of nodeClasses.slice(1).entries())
+      expect(node.maxmemory).toBeGreaterThan(nodeClasses[at]!.maxmemory);
+    for (const [at, instance] of instanceClasses.slice(1).entries())
+      expect(instance.vcpu).toBeGreaterThanOrEqual(instanceClasses[at]!.vcpu);
+  });
+});
+
+const any = fc.record({
+  updates: fc.double({ min: 0, max: 2e6, noNaN: true }),
+  entries: fc.double({ min: 0, max: 1e5, noNaN: true }),
+  keys: fc.integer({ min: 1, max: 1e8 }),
+  accounts: fc.integer({ min: 1, max: 1e8 }),
+  skew: fc.double({ min: 0, max: 2, noNaN: true }),
+  ids: fc.double({ min: 0, max: 1, noNaN: true }),
+  producers: fc.integer({ min: 1, max: 500 }),
+  latency: fc.integer({ min: 1, max: 100 }),
+  headroom: fc.double({ min: 0, max: 0.9, noNaN: true }),
+  flushInterval: fc.integer({ min: 1, max: 10_000 }),
+  outage: fc.integer({ min: 0, max: 600 }),
+  partitions: fc.option(fc.integer({ min: 1, max: 1024 }), { nil: undefined }),
+});
+
+describe('for any load', () => {
+  it('more of it never needs less', () => {
+    const more = fc.record({
+      updates: fc.double({ min: 0, max: 1e6, noNaN: true }),
+      entries: fc.double({ min: 0, max: 1e5, noNaN: true }),
+    });
+    fc.assert(
+      fc.property(any, more, (some, by) => {
+        const less = plan({ ...some, updates: some.updates + 1 });
+        const grown = plan({
+          ...some,
+          updates: some.updates + 1 + by.updates,
+          entries: some.entries + by.entries,
+        });
+        const needs = ({ redis, mysql, ...rest }: typeof less) => ({
+          cores: redis.cores,
+          calls: redis.callsPerSecond,
+          primaries: redis.primaries,
+          memory: redis.memory,
+          memoryAfterOutage: redis.memoryAfterOutage,
+          rows: mysql.counterRowsPerSecond + mysql.balanceRowsPerSecond,
+          commits: mysql.commitsPerSecond,
+          vcpu: mysql.vcpu,
+          instance: classAt(mysql.instanceClass),
+          workers: rest.workers,
+          partitions: rest.partitions,
+          partitionsNeeded: rest.partitionsNeeded,
+          pending: rest.outage.pendingKeys + rest.outage.pendingEntries,
+        });
+        const before = needs(less);
+        // The last digits of a sum may go either way.
+        for (const [name, need] of Object.entries(needs(grown)))
+          expect(need, name).toBeGreaterThanOrEqual(before[name as keyof typeof before] * (1 - 1e-12));
+      }),
+    );
+  });
+
+  it('what is suggested suffices, and what is summed is never more than what came', () => {
+    fc.assert(
+      fc.property(any, some => {
+        const found = plan({ ...some, updates: some.updates + 1 });
+        const { redis, mysql } = found;
+        const free = 1 - some.headroom;
+        const node = nodeClasses.find(({ name }) => name === redis.nodeClass)!;
+        expect(usableBytes(node)).toBeGreaterThanOrEqual(redis.memoryAfterOutage / redis.primaries);
+        expect(node.core * free * redis.primaries).toBeGreaterThanOrEqual(redis.cores * (1 - 1e-9));
+        const instance = instanceClasses.find(({ name }) => name === mysql.instanceClass);
+        if (instance) {
+          expect(bufferPoolBytes(instance)).toBeGreaterThanOrEqual(mysql.hotRows);
+          expect(instance.sustained * free).toBeGreaterThanOrEqual(mysql.vcpu * (1 - 1e-9));
+        }
+        expect(mysql.counterRowsPerSecond).toBeLessThanOrEqual((some.updates + 1) * (1 + 1e-9));
+        expect(mysql.balanceRowsPerSecond).toBeLessThanOrEqual(some.entries * (1 + 1e-9));
+        expect(redis.callsPerSecond).toBeLessThanOrEqual((some.updates + 1 + some.entries) * (1 + 1e-9));
+        expect(redis.memoryAfterOutage).toBeGreaterThanOrEqual(redis.memory);
+      }),
+    );
+  });
+});
+
+function classAt(name: string | null): number {
+  return name === null ? instanceClasses.length : instanceClasses.findIndex(one => one.name === name);
+}
+
+describe('warnings', () => {
+  const quiet = { updates: 1000, keys: 10_000 };
+  const codes = (some: Partial<Load>) => warningsOf(plan(some)).map(({ code }) => code);
+
+  it('are none for a small load', () => {
+    expect(codes(quiet)).toEqual([]);
+  });
+
+  it.each<[WarningCode, Partial<Load>, RegExp]>([
+    ['CLUSTER', { updates: 1e6, keys: 1e6 }, /use Redis Cluster with \d+ shards/],
+    ['HOT_PARTITION', { updates: 1e6, keys: 10, skew: 3 }, /no Cluster splits a partition/],
+    ['FEW_PARTITIONS', { ...quiet, partitions: 7 }, /use 8 at least/],
+    ['NO_INSTANCE_CLASS', { updates: 1e8, keys: 1e9, skew: 0 }, /No RDS class/],
+    ['STORAGE', { ...quiet, flushInterval: 1, updates: 1e5 }, /more than the 3,000 operations/],
+    ['PENDING_KEYS_LIMIT', { updates: 1e4, keys: 5e6, skew: 0 }, /set SLUICE_PENDING_KEYS_LIMIT above/],
+    ['PENDING_ENTRIES_LIMIT', { entries: 5000 }, /281,250 .* set SLUICE_PENDING_ENTRIES_LIMIT above/],
+    ['PENDING_AGE_LIMIT', { ...quiet, outage: 1441 }, /SLUICE_PENDING_AGE_LIMIT_MS, a day/],
+    ['NO_CATCH_UP', { updates: 1e8, keys: 1e9, skew: 0 }, /more headroom/],
+    ['COUNTER_IDS', { ...quiet, ids: 1, partitions: 9 }, /for 30 minutes only/],
+    ['INTERVAL', { ...quiet, flushInterval: 750 }, /Set SLUICE_STUCK_AFTER_MS above 1500/],
+  ])('say %s', (code, some, message) => {
+    const found = warningsOf(plan(some)).find(warning => warning.code === code);
+    expect(found?.message).toMatch(message);
+  });
+});
+
+describe('sluice plan', () => {
+  it('prints as JSON what the model says, with the warnings', async () => {
+    const args = ['--updates', '30000', '--keys', '1000000', '--key-bytes', '40', '--partitions', '4'];
+    const { code, stdout, stderr } = await sluice(['plan', ...args, '--json'], {});
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const expected = plan({ updates: 30_000, keys: 1e6, keyBytes: 40, partitions: 4 });
+    expect(JSON.parse(stdout)).toEqual(
+      JSON.parse(JSON.stringify({ ...expected, warnings: warningsOf(expected) })),
+    );
+  });
+
+  it('has a default for everything that the help lists', async () => {
+    const { stdout } = await sluice(['plan', '--help'], {});
+    const help = stdout.replace(/\s+/g, ' ');
+    for (const { what, default: preset } of Object.values(loadCatalogue))
+      expect(help).toContain(`${what} (default: ${preset})`);
+  });
+
+  it('rounds numbers to what they can mean', () => {
+    expect([0, 0.514, 9.996, 15.55, 99.94, 30_000.4].map(count)).toEqual([
+      '0',
+      '0.51',
+      '10',
+      '15.6',
+      '99.9',
+      '30,000',
+    ]);
+    expect([bytes(64 * 1024 ** 2), bytes(1.5 * 1024 ** 3)]).toEqual(['64 MiB', '1.5 GiB']);
+  });
+});
