@@ -79,7 +79,7 @@ function sourceText(from: Source): string {
   if (from === 'assumed') return 'assumed, see its comment in the code';
   if ('memory' in from) return `[memory.md](memory.md), ${from.memory}`;
   const { scenario, figure, per, as } = from;
-  return `bench ${code(scenario)}, ${code(figure)}${per ? ` by ${code(per)}` : ''}${as.startsWith('micro') ? `, as ${as} at most` : ''}`;
+  return `bench ${code(scenario)}, ${code(figure)}${per ? ` by ${code(per)}` : ''}${as.startsWith('micro') ? `, as ${as}` : ''}`;
 }
 
 function labelsOf({ labels = {} }: MetricDefinition): string {

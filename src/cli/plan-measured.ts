@@ -13,10 +13,16 @@ export type Source =
       /** Another detail, to divide it by. */
       readonly per?: string;
       /**
-       * `figure` is the constant itself; `rate` is what was done in a second. Of a rate that nobody took apart, the cost
-       * of one cannot be more than all of a core, or all cores, of that second: microseconds.
+       * `figure` is the constant itself, `rate` what was done in a second. Cores busy by a rate are the cost of one,
+       * microseconds. Of a rate that nobody took apart, the cost of one cannot be more than all of a core, or all cores,
+       * of that second.
        */
-      readonly as: 'figure' | 'rate' | 'microseconds of one core' | 'microseconds of all cores';
+      readonly as:
+        | 'figure'
+        | 'rate'
+        | 'microseconds of busy cores'
+        | 'microseconds of one core'
+        | 'microseconds of all cores';
     }
   /** A column of the table in docs/memory.md. */
   | { readonly memory: string }

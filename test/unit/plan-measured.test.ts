@@ -32,6 +32,7 @@ function measuredLast(from: Exclude<Source, 'assumed' | { memory: string }>) {
     const below = from.per === undefined ? 1 : figures[from.per];
     if (above === undefined || below === undefined) continue;
     const figure = above / below;
+    if (from.as === 'microseconds of busy cores') return { file, value: figure * 1e6 };
     if (from.as === 'microseconds of one core') return { file, value: 1e6 / figure };
     if (from.as === 'microseconds of all cores') return { file, value: (machine.cores * 1e6) / figure };
     return { file, value: figure };
