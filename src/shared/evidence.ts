@@ -40,6 +40,15 @@ export interface RedisSide {
   readonly pendingEntries: number;
 }
 
+/** What a recovery has to take away or forget before it can end. */
+interface Burden {
+  /** Pending counters from before the database's last commit, and updates that are or were in them and in flight. */
+  readonly oldKeys: number;
+  readonly oldUpdates: number;
+  /** Ids of entries that were acknowledged. */
+  readonly ids: number;
+}
+
 export interface DatabaseSide extends Omit<Watermark, 'updates'> {
   /** How many updates of the partition it has, by Redis' count at its last batch; null where that was not recorded. */
   readonly updates: number | null;
@@ -60,32 +69,36 @@ export interface Evidence {
   readonly verdict: Verdict;
   readonly redis?: RedisSide;
   readonly database?: DatabaseSide;
-  /** Undefined where nothing is to be done. */
+  /** These two are undefined where nothing is to be done. */
   readonly damage?: Damage;
+  readonly burden?: Burden;
 }
 
-type RecoverReply = [matches: number, epoch: string, ...numbers: string[]];
+type RecoverReply = [matches: number, epoch: string, sequence: string, token: string, ...numbers: string[]];
 
 const EVIDENCE = readSql(new URL('./sql/recovery-evidence.sql', import.meta.url));
 const NEVER = -1;
+/** About ten milliseconds of Redis' time. */
+const PAGE = 5000;
 
-/** Where a recovery puts Redis, and where it saw it. */
+/** Where a recovery puts Redis, and what it takes away there. */
 export interface Move {
-  readonly counters: 'keep' | 'discard';
-  readonly cutoff: number;
-  readonly seen: RedisSide;
   readonly epoch: string;
   readonly sequence: number;
   readonly token: string;
+  readonly discards: boolean;
   readonly forgetsIds: boolean;
 }
 
 export class Evidences {
+  /** Pending counters or ids that one call handles at most. */
+  readonly pageSize: number;
   readonly #keys: Keys;
   readonly #recover: Script<RecoverReply | null>;
 
-  constructor(redis: RedisConnection, keys: Keys) {
+  constructor(redis: RedisConnection, keys: Keys, pageSize = PAGE) {
     this.#keys = keys;
+    this.pageSize = pageSize;
     this.#recover = defineScript(redis, 'recover', new URL('./recover.lua', import.meta.url));
   }
 
@@ -105,51 +118,76 @@ export class Evidences {
       journal: batches > 0 ? { oldest: Number(row!.oldest), newest: Number(row!.newest), batches } : null,
       committedAt: Number(row!.committed_ms),
     };
-    const redis = await this.#redisSide(partition, NEVER);
-    if (!redis) return { verdict: 'NO_STATE', database };
-    const verdict = await this.#verdict(connection, partition, redis.side, database);
-    const sides = { verdict, redis: redis.side, database };
-    if (verdict === 'DATABASE_WENT_BACK') return { ...sides, damage: goneWith(redis.side, database) };
+    const seen = await this.#redisSide(partition, NEVER);
+    if (!seen) return { verdict: 'NO_STATE', database };
+    const { side, burden } = seen;
+    const verdict = await this.#verdict(connection, partition, side, database);
+    const sides = { verdict, redis: side, database };
+    if (verdict === 'DATABASE_WENT_BACK') return { ...sides, damage: goneWith(side, database), burden };
     const isBackup = verdict === 'REDIS_BACKUP_RESTORED';
     if (!isBackup && !(verdict === 'REDIS_BEHIND' && counters)) return sides;
-    const old = await this.#redisSide(partition, database.committedAt);
+    const found = await this.#weigh(partition, side, database.committedAt);
+    // A claim came between, and under the watermark's lock there is no second one.
+    if (!found) return this.look(connection, partition, counters);
     const kind = counters === 'apply' ? 'doubled' : 'lost';
-    return { ...sides, damage: { kind, updates: old?.oldUpdates ?? 0, isExact: true } };
+    return { ...sides, damage: { kind, updates: found.oldUpdates, isExact: true }, burden: found };
   }
 
-  /** Undefined where Redis is not as it was seen. Else how many updates were old. */
-  async move(partition: number, move: Move): Promise<number | undefined> {
-    const { counters, cutoff, seen, epoch, sequence, token, forgetsIds } = move;
+  /** Handles one page of the burden. Gives all updates that are or will be discarded; undefined where Redis is not as it was seen. */
+  async lighten(
+    partition: number,
+    action: 'discard' | 'forget',
+    cutoff: number,
+    seen: RedisSide,
+  ): Promise<number | undefined> {
+    const { epoch, sequence, token } = seen;
+    const state = this.#keys.state(partition);
+    const reply = await this.#recover(state, action, cutoff, this.pageSize, epoch, sequence, token);
+    return reply?.[0] === 1 ? Number(reply[10]) + Number(reply[13]) : undefined;
+  }
+
+  /** Redis as it is then, and all updates that were discarded; undefined where it is not as it was seen. */
+  async move(partition: number, cutoff: number, seen: RedisSide, move: Move) {
     const reply = await this.#recover(
       this.#keys.state(partition),
-      counters,
+      'move',
       cutoff,
+      this.pageSize,
       seen.epoch,
       seen.sequence,
       seen.token,
-      epoch,
-      sequence,
-      token,
-      forgetsIds ? 1 : 0,
+      move.epoch,
+      move.sequence,
+      move.token,
+      move.discards ? 1 : 0,
+      move.forgetsIds ? 1 : 0,
     );
-    return reply?.[0] === 1 ? oldUpdatesOf(reply) : undefined;
+    return reply?.[0] === 1 ? { side: toSide(reply), lost: Number(reply[13]) } : undefined;
   }
 
-  async #redisSide(partition: number, cutoff: number) {
-    const reply = await this.#recover(this.#keys.state(partition), 'look', cutoff);
+  async #redisSide(partition: number, cutoff: number, from = 0) {
+    const reply = await this.#recover(this.#keys.state(partition), 'look', cutoff, this.pageSize, from);
     if (!reply) return undefined;
-    const [, epoch, sequence, token, updates, claimed, inFlight, pendingKeys, pendingEntries] = reply;
-    const side: RedisSide = {
-      epoch,
-      sequence: Number(sequence),
-      token: token!,
-      updates: Number(updates),
-      claimed: Number(claimed),
-      inFlight: Number(inFlight),
-      pendingKeys: Number(pendingKeys),
-      pendingEntries: Number(pendingEntries),
+    const [ids, inFlight, updates, keys, discarded] = reply.slice(9).map(Number) as number[];
+    const burden: Burden = {
+      oldKeys: keys!,
+      oldUpdates: updates! + (from === 0 ? inFlight! + discarded! : 0),
+      ids: ids!,
     };
-    return { side, oldUpdates: oldUpdatesOf(reply) };
+    return { side: toSide(reply), burden };
+  }
+
+  /** Undefined where Redis is not as it was seen. */
+  async #weigh(partition: number, seen: RedisSide, cutoff: number): Promise<Burden | undefined> {
+    const total = { oldKeys: 0, oldUpdates: 0, ids: 0 };
+    for (;;) {
+      const found = await this.#redisSide(partition, cutoff, total.oldKeys);
+      if (!found || found.side.token !== seen.token) return undefined;
+      const { oldKeys, oldUpdates } = found.burden;
+      total.oldKeys += oldKeys;
+      total.oldUpdates += oldUpdates;
+      if (oldKeys < this.pageSize) return total;
+    }
   }
 
   async #verdict(
@@ -184,8 +222,18 @@ export class Evidences {
   }
 }
 
-function oldUpdatesOf(reply: RecoverReply): number {
-  return Number(reply[9]) + Number(reply[10]);
+function toSide(reply: RecoverReply): RedisSide {
+  const [, epoch, sequence, token, updates, claimed, inFlight, pendingKeys, pendingEntries] = reply;
+  return {
+    epoch,
+    sequence: Number(sequence),
+    token,
+    updates: Number(updates),
+    claimed: Number(claimed),
+    inFlight: Number(inFlight),
+    pendingKeys: Number(pendingKeys),
+    pendingEntries: Number(pendingEntries),
+  };
 }
 
 /** How many updates Redis had seen committed by its own count. */

@@ -10,7 +10,10 @@
  * - DATABASE_WENT_BACK: the watermark moves to Redis, one less where a batch is in flight, which is then applied next. In
  *   Redis only the epoch changes, and ids of written entries are forgotten, so that what is gone can be sent again.
  * - REDIS_BACKUP_RESTORED: Redis moves to the watermark, one more where a batch is in flight. In MySQL only the epoch
- *   changes. Before the move the old counters are discarded, in the same script, or left to be written once more.
+ *   changes. Old counters are discarded, or left to be written once more.
+ *
+ * The script that moves a partition discards counters and forgets ids itself, but no more than a page of those that are
+ * pending: what is beyond goes before it, page by page, while the partition is halted as before.
  */
 import { randomToken } from './clock.ts';
 import { NotMigratedError, ReadUnsettledError } from './errors.ts';
@@ -27,6 +30,7 @@ import type { Keys } from './keys.ts';
 import { declareLoss } from './losses.ts';
 import { type Database, queryRows, readSql } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
+import { lockWatermark } from './watermark.ts';
 
 export interface RecoveryRequest {
   /** Also acts on a Redis that is behind and would mend by itself. `discard` where it is left out. */
@@ -42,7 +46,7 @@ export interface Recovered extends Evidence {
 }
 
 /** Called between the steps, so that tests can end the process's part there. */
-type RecoverySeam = (step: 'declared' | 'moved') => void;
+export type RecoverySeam = (step: 'declared' | 'lightened' | 'moved') => void | Promise<void>;
 
 const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
 const UNFINISHED = sql('unfinished-recovery');
@@ -56,9 +60,15 @@ export class Recovery {
   readonly #evidences: Evidences;
   readonly #seam: RecoverySeam;
 
-  constructor(redis: RedisConnection, database: Database, keys: Keys, seam: RecoverySeam = () => {}) {
+  constructor(
+    redis: RedisConnection,
+    database: Database,
+    keys: Keys,
+    seam: RecoverySeam = () => {},
+    pageSize?: number,
+  ) {
     this.#database = database;
-    this.#evidences = new Evidences(redis, keys);
+    this.#evidences = new Evidences(redis, keys, pageSize);
     this.#seam = seam;
   }
 
@@ -79,17 +89,19 @@ export class Recovery {
    * @throws ReadUnsettledError, NotMigratedError
    */
   async recover(partition: number, request: RecoveryRequest): Promise<Recovered | undefined> {
-    for (let attempt = 1; ; attempt++) {
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const declared = await this.#declare(partition, request);
       if (!declared) return undefined;
-      this.#seam('declared');
+      await this.#seam('declared');
       try {
-        if (await this.#carryOut(partition, request, declared)) return declared;
+        await this.#lighten(partition, request, declared);
+        await this.#carryOut(partition, request, declared);
+        return declared;
       } catch (error) {
         if (!(error instanceof Contested)) throw error;
-        if (attempt === ATTEMPTS) throw new ReadUnsettledError(partition, 'workers change it all the time');
       }
     }
+    throw new ReadUnsettledError(partition, 'workers change it all the time');
   }
 
   async #declare(partition: number, request: RecoveryRequest): Promise<Recovered | undefined> {
@@ -98,7 +110,13 @@ export class Recovery {
       if (!found.damage) return undefined;
       const { verdict, database, damage } = found;
       const counters = verdict === 'DATABASE_WENT_BACK' ? undefined : (request.counters ?? 'discard');
-      const filter = JSON.stringify({ partition, verdict, watermark: database!.sequence, counters });
+      // In the form of the other operations, with which it is listed.
+      const filter = JSON.stringify({
+        filter: { partition },
+        verdict,
+        watermark: database!.sequence,
+        counters,
+      });
       let [row] = await queryRows(connection, UNFINISHED, [filter]);
       if (!row) {
         await connection.query(START, [request.operator, request.reason ?? null, filter]);
@@ -110,36 +128,47 @@ export class Recovery {
     });
   }
 
-  /** False where the partition is not what it was declared to be any more. */
-  async #carryOut(partition: number, request: RecoveryRequest, declared: Recovered): Promise<boolean> {
-    return this.#database.transaction(async connection => {
+  /** Brings what the move has to take away down to a page, each page in a transaction of its own. */
+  async #lighten(partition: number, { counters }: RecoveryRequest, declared: Recovered): Promise<void> {
+    const { verdict, redis, database, burden, operation } = declared;
+    const { pageSize } = this.#evidences;
+    const forgets = verdict === 'DATABASE_WENT_BACK';
+    if (!forgets && counters === 'apply') return;
+    const action = forgets ? 'forget' : 'discard';
+    for (let left = burden![forgets ? 'ids' : 'oldKeys']; left > pageSize; left -= pageSize) {
+      await this.#database.transaction(async connection => {
+        const { sequence } = await lockWatermark(connection, partition);
+        if (sequence !== database!.sequence) throw new Contested();
+        const lost = await this.#evidences.lighten(partition, action, database!.committedAt, redis!);
+        if (lost === undefined) throw new Contested();
+        // More than was declared where old counters were incremented meanwhile.
+        if (!forgets) await declareLoss(connection, partition, 'lost', causeOf(operation), lost);
+      });
+      await this.#seam('lightened');
+    }
+  }
+
+  /** @throws Contested where the partition is not what it was declared to be any more */
+  async #carryOut(partition: number, request: RecoveryRequest, declared: Recovered): Promise<void> {
+    await this.#database.transaction(async connection => {
       const found = await this.#evidences.look(connection, partition, request.counters);
       const { verdict, redis, database, damage } = found;
-      if (verdict !== declared.verdict || !redis || !database || !damage) return false;
-      const move =
-        verdict === 'DATABASE_WENT_BACK'
-          ? stay(redis)
-          : moveTo(database, redis, request.counters ?? 'discard');
-      const old = await this.#evidences.move(partition, move);
-      if (old === undefined) throw new Contested();
-      this.#seam('moved');
-      const { sequence, token } =
-        verdict === 'DATABASE_WENT_BACK' ? { sequence: before(redis), token: '' } : database;
+      if (verdict !== declared.verdict || !redis || !database || !damage) throw new Contested();
+      const isOldDatabase = verdict === 'DATABASE_WENT_BACK';
+      const move = isOldDatabase ? stay(redis) : moveTo(database, redis, request.counters ?? 'discard');
+      const moved = await this.#evidences.move(partition, database.committedAt, redis, move);
+      if (!moved) throw new Contested();
+      await this.#seam('moved');
+      const { sequence, token } = isOldDatabase ? { sequence: before(redis), token: '' } : database;
       // By Redis' count from now on: what it takes for written, and no more.
-      const updates = committedCount(redis) + (move.counters === 'discard' ? old : 0);
+      const updates = committedCount(moved.side);
       await connection.query(ACCEPT, [sequence, token, move.epoch, updates, partition]);
       const { operation } = declared;
-      await declareLoss(
-        connection,
-        partition,
-        damage.kind,
-        causeOf(operation),
-        Math.max(damage.updates, old),
-      );
+      const most = Math.max(damage.updates, moved.lost);
+      await declareLoss(connection, partition, damage.kind, causeOf(operation), most);
       await connection.query('UPDATE sluice_operations SET finished_at = UTC_TIMESTAMP(3) WHERE id = ?', [
         operation,
       ]);
-      return true;
     });
   }
 }
@@ -153,22 +182,19 @@ function before({ sequence, token }: RedisSide): number {
   return token === '' ? sequence : sequence - 1;
 }
 
-function stay(seen: RedisSide): Move {
-  const { sequence, token } = seen;
-  return { counters: 'keep', cutoff: -1, seen, epoch: randomToken(), sequence, token, forgetsIds: true };
+function stay({ sequence, token }: RedisSide): Move {
+  return { epoch: randomToken(), sequence, token, discards: false, forgetsIds: true };
 }
 
 function moveTo(database: DatabaseSide, seen: RedisSide, counters: OldCounters): Move {
   const isInFlight = seen.token !== '';
-  // What is discarded leaves another batch behind, which those who know the old one must not take for it.
-  const token = isInFlight && counters === 'discard' ? randomToken() : seen.token;
+  const discards = counters === 'discard';
   return {
-    counters: counters === 'discard' ? 'discard' : 'keep',
-    cutoff: database.committedAt,
-    seen,
     epoch: randomToken(),
     sequence: database.sequence + (isInFlight ? 1 : 0),
-    token,
+    // What is discarded leaves another batch behind, which those who know the old one must not take for it.
+    token: isInFlight && discards ? randomToken() : seen.token,
+    discards,
     forgetsIds: false,
   };
 }

@@ -1,6 +1,8 @@
 // `sluice recover` where Redis was restored from an old backup: what becomes of its counters, and what is declared.
 
 import { describe, expect, it } from 'vitest';
+import { Evidences } from '../../src/shared/evidence.ts';
+import { Recovery } from '../../src/shared/recover.ts';
 import { backUpRedis, contents, declared, openPlace, recoveryOf } from '../support/backup.ts';
 import { Crash, type Engine } from '../support/engine.ts';
 
@@ -151,4 +153,78 @@ it('an old backup halts before it is claimed as well, whoever looks first', asyn
   await engine.drain();
   expect(await views.get('old')).toBe(5);
   expect(await engine.counterInMysql('views', 'old')).toBe(5);
+});
+
+describe('more old counters than one call may take away', () => {
+  /** A Redis that is put back to what was pending before everything was written. */
+  async function goBack(counters: number, settings = {}) {
+    const place = await openPlace(settings);
+    const { engine, sluice } = place;
+    const update = (n: number) => ({ counter: 'views', key: `k${n}` }) as const;
+    for (let from = 0; from < counters; from += 5000) {
+      const size = Math.min(5000, counters - from);
+      const results = await sluice.apply(Array.from({ length: size }, (_, at) => update(from + at)));
+      expect(results.every(({ ok }) => ok)).toBe(true);
+    }
+    const restore = await backUpRedis(engine);
+    await engine.drain();
+    await restore();
+    return place;
+  }
+  const pending = ({ redis, name }: Engine) => redis.llen(`{${name}:0}:order`);
+
+  it('are taken away page by page, 50,000 of them', async () => {
+    const { engine, command } = await goBack(50_000);
+    const left: number[] = [];
+    const recovery = new Recovery(engine.redis, engine.database, engine.keys, async step => {
+      if (step === 'lightened') left.push(await pending(engine));
+    });
+    const done = await recovery.recover(0, { ...request, counters: 'discard' });
+    expect(done).toMatchObject({ damage: { updates: 50_000 }, burden: { oldKeys: 50_000 } });
+    expect(left).toEqual([45, 40, 35, 30, 25, 20, 15, 10, 5].map(thousands => thousands * 1000));
+    expect(await pending(engine)).toBe(0);
+    expect(await declared(engine)).toMatchObject([{ kind: 'lost', updates: 50_000 }]);
+    await engine.drain();
+    expect((await command('verify')).code).toBe(0);
+    const [row] = await engine.database.query('SELECT SUM(value) AS sum FROM sluice_counters');
+    expect(Number(row!.sum)).toBe(50_000);
+  });
+
+  it('and what is added to them meanwhile is declared, also after a crash', async () => {
+    const { engine, sluice } = await goBack(10);
+    const views = sluice.counter('views');
+    let pages = 0;
+    const crashing = new Recovery(
+      engine.redis,
+      engine.database,
+      engine.keys,
+      async step => {
+        // k9 is taken away by a later page than k0, which is a new counter by now.
+        if (step === 'lightened') await views.increment('k9');
+        if (step === 'lightened') await views.increment('k0');
+        if (step === 'lightened' && ++pages === 2) throw new Crash(step);
+      },
+      3,
+    );
+    await expect(crashing.recover(0, { ...request, counters: 'discard' })).rejects.toBeInstanceOf(Crash);
+    expect(await declared(engine)).toMatchObject([{ kind: 'lost', updates: 10 }]);
+    expect((await recoveryOf(engine).look(0, 'discard')).damage).toMatchObject({ updates: 12 });
+    await recoveryOf(engine, undefined, 3).recover(0, { ...request, counters: 'discard' });
+    expect(await declared(engine)).toMatchObject([{ kind: 'lost', updates: 12 }]);
+    expect(await engine.redis.hexists(engine.keys.state(0), 'discarded')).toBe(0);
+    await engine.drain();
+    expect(await views.getMany(['k0', 'k8', 'k9'])).toEqual([3, 1, 1]);
+    expect((await engine.inspector.partition(0))!.pendingUpdates).toBe(0);
+  });
+
+  it('a move that is sent again, as after a lost connection, gives the same count', async () => {
+    const { engine } = await goBack(10);
+    const { redis } = await recoveryOf(engine).look(0);
+    const evidences = new Evidences(engine.redis, engine.keys);
+    const move = { epoch: 'fresh', sequence: 9, token: '', discards: true, forgetsIds: false };
+    const first = await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move);
+    expect(first).toMatchObject({ side: { claimed: 10, inFlight: 0 }, lost: 10 });
+    const again = await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move);
+    expect(again!.side).toEqual(first!.side);
+  });
 });

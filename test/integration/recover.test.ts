@@ -63,6 +63,10 @@ describe('MySQL restored from a backup', () => {
       reason: 'restored to 04:00',
       done: true,
     });
+    const audit = await command('failed', 'audit', '--json');
+    expect(JSON.parse(audit.stdout).operations).toMatchObject([
+      { action: 'recover', filter: { partition: 0 } },
+    ]);
     expect(await declared(engine)).toEqual([{ kind: 'lost', cause: `recover-${operation!.id}`, updates: 4 }]);
     expect((await command('recover')).code).toBe(0);
 
@@ -198,15 +202,33 @@ it('a Redis that is not what was seen is left alone', async () => {
   const { redis } = await recoveryOf(engine).look(0);
   await engine.flight.claim(0);
   const before = await contents(engine);
-  const move = {
-    counters: 'discard',
-    cutoff: Number.MAX_SAFE_INTEGER,
-    seen: redis!,
-    epoch: 'fresh',
-    sequence: 7,
-    token: '',
-    forgetsIds: true,
-  } as const;
-  expect(await new Evidences(engine.redis, engine.keys).move(0, move)).toBeUndefined();
+  const move = { epoch: 'fresh', sequence: 7, token: '', discards: true, forgetsIds: true };
+  const evidences = new Evidences(engine.redis, engine.keys);
+  expect(await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move)).toBeUndefined();
+  for (const action of ['discard', 'forget'] as const)
+    expect(await evidences.lighten(0, action, Number.MAX_SAFE_INTEGER, redis!)).toBeUndefined();
   expect(await contents(engine)).toEqual(before);
+});
+
+it('forgets more ids than one call may, and goes on after a crash', async () => {
+  const { engine, sluice } = await openPlace();
+  const loyalty = sluice.points('loyalty');
+  const credit = (n: number) => loyalty.credit('1', 1, { id: `${n}` });
+  const restore = await backUpMysql(engine);
+  for (let n = 0; n < 10; n++) await credit(n);
+  await engine.drain();
+  await restore();
+  await credit(10);
+  const ids = () => engine.redis.lrange(`{${engine.name}:0}:entryIds`, 0, -1);
+  await expect(recoveryOf(engine, 'lightened', 3).recover(0, request)).rejects.toBeInstanceOf(Crash);
+  expect(await flush(engine)).toMatchObject({ code: 'DATABASE_WENT_BACK' });
+  expect((await ids()).length).toBe(8);
+  expect(await recoveryOf(engine, undefined, 3).recover(0, request)).toMatchObject({
+    damage: { updates: 10 },
+  });
+  expect((await ids()).length).toBe(1);
+  expect(await credit(4)).toMatchObject({ duplicate: false });
+  expect(await credit(10)).toMatchObject({ duplicate: true });
+  await engine.drain();
+  expect(await engine.balanceInMysql('loyalty', '1')).toBe(2);
 });

@@ -1,7 +1,7 @@
 /** Backups of an engine's data on either side, taken and put back while the servers run; and what a recovery leaves behind. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Recovery } from '../../src/shared/recover.ts';
+import { Recovery, type RecoverySeam } from '../../src/shared/recover.ts';
 import type { Settings } from '../../src/shared/settings.ts';
 import { sluice as run } from './command.ts';
 import { Crash, definitions, type Engine, openEngine } from './engine.ts';
@@ -23,10 +23,15 @@ export async function openPlace(settings: Partial<Settings> = {}) {
 }
 
 /** Ends where a process could be killed, if told. */
-export function recoveryOf(engine: Engine, crashAt?: 'declared' | 'moved'): Recovery {
-  return new Recovery(engine.redis, engine.database, engine.keys, step => {
+export function recoveryOf(
+  engine: Engine,
+  crashAt?: Parameters<RecoverySeam>[0],
+  pageSize?: number,
+): Recovery {
+  const seam: RecoverySeam = step => {
     if (step === crashAt) throw new Crash(step);
-  });
+  };
+  return new Recovery(engine.redis, engine.database, engine.keys, seam, pageSize);
 }
 
 export async function declared({ database }: Engine) {
