@@ -1,14 +1,18 @@
 /** Leaves the spans of sampled calls where the flush of their updates finds them. */
+import { within } from '../shared/clock.ts';
 import type { Keys } from '../shared/keys.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import { type OpenTelemetry, TRACES_LIMIT, TRACES_TTL_MS, tracesKey } from '../shared/tracing.ts';
 import type { Mark } from './waiting.ts';
 
+/** A Redis that is away would let a closing producer wait for ever. */
+const FAREWELL_MS = 500;
+
 export class CallTraces {
   readonly #redis: RedisConnection;
   readonly #keys: Keys;
   readonly #api: OpenTelemetry;
-  /** By partition: the calls of this turn of the event loop. */
+  /** By partition: the calls since the last sending began. */
   #noted = new Map<number, Map<string, number>>();
   #sending: Promise<void> | undefined;
 
@@ -37,25 +41,28 @@ export class CallTraces {
     this.#sending ??= new Promise<void>(resolve => setImmediate(resolve)).then(() => this.#send());
   }
 
-  /** Resolves when what was noted is sent. Never rejects. */
+  /** Resolves when what was noted is sent, in bounded time. Never rejects. */
   async settled(): Promise<void> {
-    await this.#sending;
+    await within(this.#sending ?? Promise.resolve(), FAREWELL_MS);
   }
 
   async #send(): Promise<void> {
-    const noted = this.#noted;
-    this.#noted = new Map();
+    while (this.#noted.size > 0) {
+      const noted = this.#noted;
+      this.#noted = new Map();
+      await Promise.allSettled([...noted].map(([partition, spans]) => this.#push(partition, spans)));
+    }
     this.#sending = undefined;
-    const sent = [...noted].map(([partition, spans]) => {
-      const key = tracesKey(this.#keys, partition);
-      const elements = [...spans].map(([span, updates]) => `${updates} ${span}`);
-      return this.#redis
-        .pipeline()
-        .rpush(key, ...elements)
-        .ltrim(key, -TRACES_LIMIT, -1)
-        .pexpire(key, TRACES_TTL_MS)
-        .exec();
-    });
-    await Promise.allSettled(sent);
+  }
+
+  #push(partition: number, spans: ReadonlyMap<string, number>): Promise<unknown> {
+    const key = tracesKey(this.#keys, partition);
+    const elements = [...spans].map(([span, updates]) => `${updates} ${span}`);
+    return this.#redis
+      .pipeline()
+      .rpush(key, ...elements)
+      .ltrim(key, -TRACES_LIMIT, -1)
+      .pexpire(key, TRACES_TTL_MS)
+      .exec();
   }
 }

@@ -86,6 +86,7 @@ export async function createProducer<const D extends DefinitionsInput>(
   const keys = new Keys(checkNamespace(options.namespace ?? 'sluice'), settings.partitions);
   const durability = parseDurability(options.durability ?? 'memory', 'durability', DURABILITIES);
   const log = options.log ?? createLog('silent', 'stderr');
+  const telemetry = options.tracing ? await loadOpenTelemetry() : undefined;
   const redisLocation = typeof options.redis === 'string' ? { url: options.redis } : options.redis;
   const mysqlLocation = typeof options.mysql === 'string' ? { url: options.mysql } : options.mysql;
 
@@ -177,7 +178,7 @@ export async function createProducer<const D extends DefinitionsInput>(
       progress: new Progress(redis, opened, keys),
       metrics,
       durability,
-      traces: options.tracing ? new CallTraces(redis, keys, await loadOpenTelemetry()) : undefined,
+      traces: telemetry && new CallTraces(redis, keys, telemetry),
       health: () => askHealth(primaries, opened),
       closeConnections: async () => {
         memory.stop();

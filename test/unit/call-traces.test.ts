@@ -1,0 +1,60 @@
+// The spans that a producer leaves behind: together while one sending is under way, and none keeps it from closing.
+
+import { context, TraceFlags, trace } from '@opentelemetry/api';
+import { expect, it } from 'vitest';
+import type { Mark } from '../../src/producer/apply.ts';
+import { CallTraces } from '../../src/producer/call-traces.ts';
+import { Keys } from '../../src/shared/keys.ts';
+import type { RedisConnection } from '../../src/shared/redis.ts';
+
+const mark = { partition: 0, updates: 7 } as Mark;
+
+/** A Redis that answers when it is told to. */
+function slowRedis() {
+  const sent: string[][] = [];
+  const answers: (() => void)[] = [];
+  const pipeline = () => {
+    const commands = {
+      rpush: (_: string, ...elements: string[]) => {
+        sent.push(elements);
+        return commands;
+      },
+      ltrim: () => commands,
+      pexpire: () => commands,
+      exec: () => new Promise<void>(resolve => answers.push(resolve)),
+    };
+    return commands;
+  };
+  return { redis: { pipeline } as unknown as RedisConnection, sent, answers };
+}
+
+const api = { context, trace, TraceFlags } as never;
+const turn = () => new Promise(resolve => setImmediate(resolve));
+
+it('gathers spans while some are being sent, and settles when all are', async () => {
+  const { redis, sent, answers } = slowRedis();
+  const traces = new CallTraces(redis, new Keys('t', 1), api);
+  traces.note(mark, 'a');
+  await turn();
+  traces.note(mark, 'b');
+  traces.note(mark, 'c');
+  await turn();
+  expect(sent).toEqual([['7 a']]);
+  answers.shift()!();
+  const settled = traces.settled();
+  await turn();
+  expect(sent).toEqual([['7 a'], ['7 b', '7 c']]);
+  answers.shift()!();
+  await settled;
+  traces.note(mark, 'd');
+  await turn();
+  expect(sent).toHaveLength(3);
+});
+
+it('settles although Redis does not answer', async () => {
+  const { redis, sent } = slowRedis();
+  const traces = new CallTraces(redis, new Keys('t', 1), api);
+  traces.note(mark, 'a');
+  await traces.settled();
+  expect(sent).toHaveLength(1);
+});
