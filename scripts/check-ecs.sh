@@ -9,6 +9,7 @@ use_node
 cd "$project/deploy/ecs"
 installed=node_modules/.sluice-lock
 if [ ! -f "$installed" ] || [ "$(cksum <package-lock.json)" != "$(cat "$installed")" ]; then
+  refuse_link "$PWD/node_modules"
   say 'installing the npm dependencies of deploy/ecs'
   npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 || fail 'npm ci failed in deploy/ecs'
   cksum <package-lock.json >"$installed"

@@ -10,6 +10,11 @@ fail() {
   exit 1
 }
 
+# npm ci empties its folder first: behind a link that is somebody else's.
+refuse_link() {
+  [ ! -L "$1" ] || fail "$1 is a symbolic link, and npm ci would empty what it leads to; remove the link"
+}
+
 # Prints the folder for everything that is fetched or generated and may be deleted at any time.
 cache_folder() {
   local folder=${SLUICE_CACHE:-}

@@ -39,6 +39,7 @@ dependencies_are_current() {
 fetch_dependencies() (
   lock "$project/package.json"
   dependencies_are_current && exit 0
+  refuse_link "$project/node_modules"
   say 'installing the npm dependencies'
   cd "$project"
   npm ci --ignore-scripts --include=dev --no-audit --no-fund --loglevel=error >&2 || fail 'npm ci failed'

@@ -1,7 +1,7 @@
 // scripts/run.sh as npm calls it: the command in a checkout, signals through npm, and tests that see nothing of the
 // caller's servers.
 
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
@@ -82,4 +82,20 @@ it('runs the tests without the servers and settings of the shell that calls it',
   expect(args).toEqual(['run', '--project', 'unit']);
   expect(env).toMatchObject({ SLUICE_CACHE: folder, UNRELATED: 'kept' });
   expect(Object.entries(env).filter(([name, value]) => /production/.test(`${name}${value}`))).toEqual([]);
+});
+
+it('installs nothing behind a node_modules that is a link', async () => {
+  const folder = await temporaryFolder();
+  for (const name of ['scripts', 'shared']) mkdirSync(join(folder, name));
+  for (const name of ['setup.sh', 'lib.sh'])
+    copyFileSync(join(project, 'scripts', name), join(folder, 'scripts', name));
+  for (const name of ['package.json', 'package-lock.json'])
+    copyFileSync(join(project, name), join(folder, name));
+  writeFileSync(join(folder, 'shared/kept'), '');
+  symlinkSync('shared', join(folder, 'node_modules'));
+  const env = { SLUICE_CACHE: cacheFolder() };
+  const { code, stderr } = await start('bash', [join(folder, 'scripts/setup.sh'), 'sluice'], env).ended;
+  expect(code).toBe(1);
+  expect(stderr).toContain(`${folder}/node_modules is a symbolic link`);
+  expect(readdirSync(join(folder, 'shared'))).toEqual(['kept']);
 });
