@@ -4,7 +4,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { startMysql, startRedis } from '../scripts/servers.ts';
@@ -17,24 +16,17 @@ import { migrate } from '../src/shared/migrate.ts';
 import { Database } from '../src/shared/mysql.ts';
 import { parseSettings } from '../src/shared/settings.ts';
 import { Worker } from '../src/worker/worker.ts';
+import { type Figures, memoryPage, pageFile, sizes } from './memory-page.ts';
 
-const COUNT = 100_000;
-const ACCOUNTS = 1000;
+const COUNT = sizes.count;
+const ACCOUNTS = COUNT / sizes.entriesPerAccount;
 const CHUNK = 5000;
 const definitions = { counters: { views: {} }, points: { loyalty: {} } } as const;
 const settings = parseSettings();
-const page = fileURLToPath(new URL('../docs/memory.md', import.meta.url));
-const digits = (n: number) => String(n).padStart(8, '0');
+/** Text of so many bytes that ends in the number. */
+const numbered = (start: string, n: number, bytes: number) =>
+  start + String(n).padStart(bytes - start.length, '0');
 const say = (text: string) => process.stderr.write(`${text}\n`);
-
-interface Figures {
-  readonly server: string;
-  readonly counterKey: number;
-  readonly entry: number;
-  readonly counterId: number;
-  readonly entryId: number;
-  readonly liveValue: number;
-}
 
 /** Bytes in use, once the replies that a producer leaves behind for a moment have run out. */
 async function used(redis: Redis): Promise<number> {
@@ -68,23 +60,29 @@ async function measure(server: string, redisUrl: string, mysqlUrl: string): Prom
     return ((await used(redis)) - before) / COUNT;
   };
   try {
-    // Keys of 20 bytes, ids of 12, one account for a hundred entries.
-    const account = (n: number) => `account-${digits(n % ACCOUNTS)}`;
+    const account = (n: number) => numbered('account-', n % ACCOUNTS, sizes.account);
     await Promise.all(
       Array.from({ length: ACCOUNTS }, (_, n) => sluice.points('loyalty').balance(account(n))),
     );
     const counterKey = await grown(() =>
-      send(sluice, n => ({ counter: 'views', key: `/some/page/${digits(n)}x` })),
+      send(sluice, n => ({ counter: 'views', key: numbered('/some/page/', n, sizes.key) })),
     );
     const counterId = await grown(() =>
-      send(sluice, n => ({ counter: 'views', key: '/', id: `cid-${digits(n)}` })),
+      send(sluice, n => ({ counter: 'views', key: '/', id: numbered('cid-', n, sizes.id) })),
     );
     const beforeEntries = await used(redis);
     const entry = await grown(() =>
-      send(sluice, n => ({ points: 'loyalty', account: account(n), amount: 5, id: `eid-${digits(n)}` })),
+      send(sluice, n => ({
+        points: 'loyalty',
+        account: account(n),
+        amount: 5,
+        id: numbered('eid-', n, sizes.id),
+      })),
     );
     const liveValue = await grown(() =>
-      each(from => sluice.counter('views').getMany(chunkOf(from, n => `/read/page/${digits(n)}x`))),
+      each(from =>
+        sluice.counter('views').getMany(chunkOf(from, n => numbered('/read/page/', n, sizes.key))),
+      ),
     );
     // What is left of entries once they are in MySQL is their ids.
     const worker = await Worker.start({ ...parts, definitions: parseDefinitions(definitions) });
@@ -98,19 +96,6 @@ async function measure(server: string, redisUrl: string, mysqlUrl: string): Prom
     await sluice.close();
     redis.disconnect();
   }
-}
-
-function tableOf(figures: readonly Figures[]): string {
-  const rows = figures.map(one =>
-    [one.server, one.counterKey, one.entry, one.counterId, one.entryId, one.liveValue]
-      .map(cell => (typeof cell === 'number' ? Math.round(cell) : cell))
-      .join(' | '),
-  );
-  return [
-    '| server | pending counter key | pending entry | counter id | id of an entry in MySQL | live value |',
-    '| --- | --- | --- | --- | --- | --- |',
-    ...rows.map(row => `| ${row} |`),
-  ].join('\n');
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-memory-'));
@@ -142,12 +127,5 @@ try {
 } finally {
   await mysql.stop();
 }
-const text = readFileSync(page, 'utf8');
-writeFileSync(
-  page,
-  text.replace(
-    /(<!-- figures -->\n).*(<!-- end -->)/s,
-    (_, start, end) => `${start}${tableOf(figures)}\n${end}`,
-  ),
-);
+writeFileSync(pageFile, memoryPage(readFileSync(pageFile, 'utf8'), figures, settings.partitions));
 process.exit(0);

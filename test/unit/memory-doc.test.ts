@@ -1,0 +1,22 @@
+// docs/memory.md: written by `npm run memory`, and within what is promised.
+
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { figuresOf, memoryPage, pageFile, promised } from '../../bench/memory-page.ts';
+import { settingsCatalogue } from '../../src/shared/settings.ts';
+
+const page = readFileSync(pageFile, 'utf8');
+const figures = figuresOf(page);
+
+it('says what was measured as the measurement writes it', () => {
+  expect(page).toBe(memoryPage(page, figures, settingsCatalogue.partitions.default));
+});
+
+it('has every server, within the promised bytes', () => {
+  expect(figures.map(({ server }) => server.replace(/\..*/, ''))).toEqual(['Redis 7', 'Redis 8', 'Valkey 9']);
+  for (const one of figures)
+    for (const [name, most] of Object.entries(promised)) {
+      expect(one[name as 'entry'], `${name} on ${one.server}`).toBeGreaterThan(0);
+      expect(one[name as 'entry'], `${name} on ${one.server}`).toBeLessThanOrEqual(Number(most));
+    }
+});
