@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { Aligner } from '../shared/align.ts';
-import { type Clock, pause } from '../shared/clock.ts';
+import type { Clock } from '../shared/clock.ts';
 import { ClaimNotDurableError } from '../shared/errors.ts';
 import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
 import { declareLost } from '../shared/losses.ts';
@@ -13,6 +13,7 @@ import type { Settings } from '../shared/settings.ts';
 import { backoff, type Circuit, isOutage } from './circuit.ts';
 import type { Flight } from './flight.ts';
 import type { Flusher } from './flush.ts';
+import { Rounds, spread } from './rounds.ts';
 
 export interface SweepParts {
   readonly inspector: Inspector;
@@ -38,32 +39,27 @@ export class Sweep {
   readonly #parts: SweepParts;
   readonly #troubles = new Map<number, Trouble>();
   readonly #declared = new Map<number, string>();
-  readonly #stop = new AbortController();
-  #loop: Promise<void> | undefined;
+  readonly #rounds: Rounds;
   #alignedAt: number;
 
   constructor(parts: SweepParts) {
+    const { settings, random, log, clock } = parts;
     this.#parts = parts;
-    this.#alignedAt = parts.clock.now();
+    this.#alignedAt = clock.now();
+    this.#rounds = new Rounds({
+      every: () => spread(settings.sweepIntervalMs, random),
+      round: () => this.once(),
+      onError: error => log.warn({ err: error }, 'sweep failed, will try again'),
+    });
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#rounds.start();
   }
 
   /** Resolves when the sweep has ended. */
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    const { settings, random, log } = this.#parts;
-    while (!this.#stop.signal.aborted) {
-      await pause(settings.sweepIntervalMs * (0.75 + random() / 2), this.#stop.signal);
-      if (this.#stop.signal.aborted) return;
-      await this.once().catch(error => log.warn({ err: error }, 'sweep failed, will try again'));
-    }
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** One round over all partitions. */
@@ -107,7 +103,7 @@ export class Sweep {
 
   async #flush(partition: number): Promise<void> {
     const { circuit, flusher, clock, settings, random, log } = this.#parts;
-    if (this.#stop.signal.aborted) return;
+    if (this.#rounds.stopped) return;
     // Also while the breaker is open: it closes only when somebody tries, and there may be no job left to do so.
     try {
       await circuit.run(() => flusher.flush(partition));

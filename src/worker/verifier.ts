@@ -4,7 +4,7 @@
  * that the metric says what drifts now. Values that are not live cannot drift: a cold read works them out.
  */
 import type { Logger } from 'pino';
-import { pause, within } from '../shared/clock.ts';
+import { within } from '../shared/clock.ts';
 import { type ColdKey, type ColdReader, type Comparison, drifts } from '../shared/cold-read.ts';
 import type { Keys } from '../shared/keys.ts';
 import { liveKeys } from '../shared/live-keys.ts';
@@ -13,6 +13,7 @@ import type { Settings } from '../shared/settings.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { type Circuit, isOutage } from './circuit.ts';
 import type { WorkerMetrics } from './metrics.ts';
+import { Rounds, spread } from './rounds.ts';
 
 export interface VerifierParts {
   readonly redis: RedisConnection;
@@ -35,38 +36,33 @@ const ANSWER_MS = 3000;
 
 export class Verifier {
   readonly #parts: VerifierParts;
-  readonly #stop = new AbortController();
+  readonly #rounds: Rounds;
   readonly #drifting = new Map<string, ColdKey>();
   #walk: AsyncGenerator<ColdKey[]> | undefined;
   /** What the last page held beyond the sample. */
   #rest: ColdKey[] = [];
-  #loop: Promise<void> | undefined;
 
   constructor(parts: VerifierParts) {
+    const { settings, random, log } = parts;
     this.#parts = parts;
+    this.#rounds = new Rounds({
+      every: () => spread(settings.verifyIntervalMs, random),
+      round: () => this.once(),
+      onError: error => {
+        this.#walk = undefined;
+        const level = isOutage(error) || this.#rounds.stopped ? 'debug' : 'warn';
+        log[level]({ err: error }, 'a sample could not be verified, will try again');
+      },
+    });
   }
 
   start(): void {
-    if (this.#parts.settings.verifyIntervalMs > 0) this.#loop = this.#run();
+    if (this.#parts.settings.verifyIntervalMs > 0) this.#rounds.start();
   }
 
   /** Resolves when the round at hand has ended. */
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    const { settings, random, log } = this.#parts;
-    for (;;) {
-      await pause(settings.verifyIntervalMs * (0.75 + random() / 2), this.#stop.signal);
-      if (this.#stop.signal.aborted) return;
-      await this.once().catch(error => {
-        this.#walk = undefined;
-        const level = isOutage(error) || this.#stop.signal.aborted ? 'debug' : 'warn';
-        log[level]({ err: error }, 'a sample could not be verified, will try again');
-      });
-    }
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** One round: the next sample, and what is known to drift. */
@@ -102,7 +98,7 @@ export class Verifier {
     const groups = Map.groupBy(keys, key => `${key.kind}${key.name}:${partitionOf(key)}`);
     let compared = 0;
     for (const group of groups.values()) {
-      if (this.#stop.signal.aborted) return compared;
+      if (this.#rounds.stopped) return compared;
       const partition = partitionOf(group[0]!);
       const found = await this.#parts.cold.glance(partition, group);
       if (!found) continue;

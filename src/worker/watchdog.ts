@@ -7,9 +7,10 @@
  */
 import type { Logger } from 'pino';
 import type { Counter } from 'prom-client';
-import { type Clock, pause, within } from '../shared/clock.ts';
+import { type Clock, within } from '../shared/clock.ts';
 import type { FlushQueue } from '../shared/queue.ts';
 import type { Settings } from '../shared/settings.ts';
+import { Rounds } from './rounds.ts';
 
 export interface WatchdogParts {
   readonly queue: Pick<FlushQueue, 'getWaitingCount' | 'getDelayedCount' | 'isPaused'>;
@@ -28,15 +29,20 @@ const LOOKS = 4;
 
 export class Watchdog {
   readonly #parts: WatchdogParts;
-  readonly #stop = new AbortController();
-  #loop: Promise<void> | undefined;
+  readonly #rounds: Rounds;
   /** Jobs of the consumer at hand; those of one that was given up may still run, and do not count. */
   #jobs = new Set<symbol>();
   /** Since when work has been seen waiting and nothing was started. */
   #idleSince: number | undefined;
 
   constructor(parts: WatchdogParts) {
+    const { settings, log } = parts;
     this.#parts = parts;
+    this.#rounds = new Rounds({
+      every: () => settings.watchdogMs / LOOKS,
+      round: () => this.look(),
+      onError: error => log.warn({ err: error }, 'the consumer could not be restarted'),
+    });
   }
 
   /** Runs a job of the consumer under the watchdog's eyes. */
@@ -53,22 +59,12 @@ export class Watchdog {
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#rounds.start();
   }
 
   /** Resolves when no restart is under way. */
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    const { settings, log } = this.#parts;
-    for (;;) {
-      await pause(settings.watchdogMs / LOOKS, this.#stop.signal);
-      if (this.#stop.signal.aborted) return;
-      await this.look().catch(error => log.warn({ err: error }, 'the consumer could not be restarted'));
-    }
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** Looks once. */
@@ -83,7 +79,7 @@ export class Watchdog {
       return;
     }
     this.#idleSince ??= before;
-    if (clock.now() - this.#idleSince < watchdogMs || this.#stop.signal.aborted) return;
+    if (clock.now() - this.#idleSince < watchdogMs || this.#rounds.stopped) return;
     log.warn({ watchdogMs, running: jobs.size }, 'jobs wait and none was started: the consumer is restarted');
     restarts.inc();
     this.#idleSince = undefined;
