@@ -10,26 +10,20 @@ import { explain } from '../shared/explain.ts';
 import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
-import { openTables } from '../shared/mapping.ts';
-import { checkSchema } from '../shared/migrate.ts';
 import { Database } from '../shared/mysql.ts';
 import { type FlushQueue, openQueue } from '../shared/queue.ts';
-import { checkRedis, connectRedis, openRedis, type RedisConnection, redisPlace } from '../shared/redis.ts';
+import { openRedis, redisPlace } from '../shared/redis.ts';
+import { checkServers, type Servers } from '../shared/servers.ts';
 import type { ValueTables } from '../shared/tables.ts';
 
-export interface Connections {
+export interface Connections extends Servers {
   readonly config: Config;
   readonly definitions: Definitions;
-  readonly keys: Keys;
-  readonly redis: RedisConnection;
-  readonly database: Database;
   readonly queue: FlushQueue;
   readonly inspector: Inspector;
   readonly tables: ValueTables;
   readonly cold: ColdReader;
   readonly aligner: Aligner;
-  /** Of Redis, for messages. */
-  readonly place: string;
   readonly log: Logger;
 }
 
@@ -49,10 +43,7 @@ export async function withConnections<Result>(use: (open: Connections) => Promis
   let queue: FlushQueue | undefined;
   const ended = new AbortController();
   try {
-    await connectRedis(redis, place);
-    await checkSchema(database, keys.partitions, keys.namespace);
-    await checkRedis(redis, keys, place);
-    const tables = await openTables(database, definitions);
+    const tables = await checkServers({ redis, place, database, keys }, definitions);
     const aligner = new Aligner(redis, database, keys, log);
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, config.settings.liveTtlMs);
     queue = openQueue(redis, keys);

@@ -13,13 +13,12 @@ import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
 import { declareLost } from '../shared/losses.ts';
-import { openTables } from '../shared/mapping.ts';
-import { checkSchema } from '../shared/migrate.ts';
 import { Database, type MysqlLocation } from '../shared/mysql.ts';
 import { checkNamespace } from '../shared/namespace.ts';
 import { Primaries } from '../shared/primaries.ts';
 import { openQueue, wake } from '../shared/queue.ts';
-import { checkRedis, connectRedis, openRedis, type RedisLocation, redisPlace } from '../shared/redis.ts';
+import { openRedis, type RedisLocation, redisPlace } from '../shared/redis.ts';
+import { checkServers } from '../shared/servers.ts';
 import { parseSettings, type Settings } from '../shared/settings.ts';
 import { loadOpenTelemetry } from '../shared/tracing.ts';
 import { Applier } from './apply.ts';
@@ -100,11 +99,8 @@ export async function createProducer<const D extends DefinitionsInput>(
   let database: Database | undefined;
   try {
     database = new Database(mysqlLocation, { ...settings, connections: CONNECTIONS });
-    await connectRedis(redis, place);
-    await checkSchema(database, settings.partitions, keys.namespace);
-    await checkRedis(redis, keys, place);
+    const tables = await checkServers({ redis, place, database, keys }, definitions);
     await checkDurability(redis, durability, settings.barrierReplicas, place);
-    const tables = await openTables(database, definitions);
     const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
     await aligner.alignAll((error: PartitionHaltedError) => log.error({ err: error }, 'partition is halted'));
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);

@@ -6,12 +6,11 @@ import { type DefinitionsInput, parseDefinitions } from '../shared/definitions.t
 import { explain } from '../shared/explain.ts';
 import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
-import { openTables } from '../shared/mapping.ts';
-import { checkSchema } from '../shared/migrate.ts';
 import { Database, type MysqlLocation } from '../shared/mysql.ts';
 import { checkNamespace } from '../shared/namespace.ts';
 import { openQueue } from '../shared/queue.ts';
-import { checkRedis, connectRedis, openRedis, type RedisLocation, redisPlace } from '../shared/redis.ts';
+import { openRedis, type RedisLocation, redisPlace } from '../shared/redis.ts';
+import { checkServers } from '../shared/servers.ts';
 import { parseSettings, type Settings } from '../shared/settings.ts';
 import { FailedUpdates } from './failed.ts';
 
@@ -48,10 +47,7 @@ export async function openFailed(options: FailedOptions): Promise<OpenFailedUpda
   const database = new Database(mysql, { ...settings, connections: CONNECTIONS });
   const redis = openRedis(at, error => log.warn({ err: error }, 'Redis connection failed, reconnecting'));
   try {
-    await connectRedis(redis, place);
-    await checkSchema(database, keys.partitions, keys.namespace);
-    await checkRedis(redis, keys, place);
-    const tables = await openTables(database, definitions);
+    const tables = await checkServers({ redis, place, database, keys }, definitions);
     const aligner = new Aligner(redis, database, keys, log);
     const queue = openQueue(redis, keys);
     const parts = { redis, place, keys, settings, aligner, queue, log, database, tables, definitions };

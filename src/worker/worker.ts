@@ -15,19 +15,11 @@ import type { ClaimDurability } from '../shared/durability.ts';
 import { explain } from '../shared/explain.ts';
 import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
-import { openTables } from '../shared/mapping.ts';
-import { checkSchema } from '../shared/migrate.ts';
 import { Database, type MysqlLocation } from '../shared/mysql.ts';
 import { Primaries } from '../shared/primaries.ts';
 import { type FlushQueue, openQueue } from '../shared/queue.ts';
-import {
-  checkRedis,
-  connectRedis,
-  openRedis,
-  type RedisConnection,
-  type RedisLocation,
-  redisPlace,
-} from '../shared/redis.ts';
+import { openRedis, type RedisConnection, type RedisLocation, redisPlace } from '../shared/redis.ts';
+import { checkServers } from '../shared/servers.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { loadOpenTelemetry } from '../shared/tracing.ts';
@@ -188,12 +180,9 @@ export class Worker {
     let worker: Worker | undefined;
     try {
       database = new Database(parts.mysql, { ...settings, connections: settings.concurrency * 2 + 3 });
-      await connectRedis(redis, place);
-      await checkSchema(database, settings.partitions, parts.namespace);
       const keys = new Keys(parts.namespace, settings.partitions);
-      await checkRedis(redis, keys, place);
+      const tables = await checkServers({ redis, place, database, keys }, parts.definitions);
       const tracing = parts.tracing ? flushTracing(redis, keys, await loadOpenTelemetry()) : undefined;
-      const tables = await openTables(database, parts.definitions);
       const opened = database;
       worker = new Worker(
         parts,

@@ -1,0 +1,31 @@
+/** Both servers as every process meets them at its start: connected, and fit to keep what Sluice promises. */
+import type { Definitions } from './definitions.ts';
+import type { Keys } from './keys.ts';
+import { openTables } from './mapping.ts';
+import { checkSchema } from './migrate.ts';
+import type { Database } from './mysql.ts';
+import { checkRedis, connectRedis, type RedisConnection } from './redis.ts';
+import type { ValueTables } from './tables.ts';
+
+export interface Servers {
+  readonly redis: RedisConnection;
+  /** Of Redis, for messages. */
+  readonly place: string;
+  readonly database: Database;
+  readonly keys: Keys;
+}
+
+/**
+ * Connects to both, and checks them and the tables that the definitions name.
+ * @throws RedisUnavailableError, RedisUnsuitableError, DatabaseUnavailableError, DatabaseUnsuitableError,
+ * NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError, ConfigurationError, or what the clients throw
+ */
+export async function checkServers(
+  { redis, place, database, keys }: Servers,
+  definitions: Definitions,
+): Promise<ValueTables> {
+  await connectRedis(redis, place);
+  await checkSchema(database, keys.partitions, keys.namespace);
+  await checkRedis(redis, keys, place);
+  return openTables(database, definitions);
+}
