@@ -1,6 +1,24 @@
-/** Who gives a command, for the audit records: `--operator`, else the user of this machine. */
+/** Who gives a command and why, for the audit records: `--operator`, else the user of this machine, and `--reason`. */
 import { userInfo } from 'node:os';
 import { ConfigurationError } from '../shared/errors.ts';
+
+interface Asked {
+  readonly operator?: string;
+  readonly reason?: string;
+}
+
+/**
+ * Undefined where nothing is to be changed.
+ * @param flag the option that has it changed
+ * @throws ConfigurationError
+ */
+export function authorOf({ operator, reason }: Asked, flag: string, isGiven: boolean | undefined) {
+  if (!isGiven && (operator !== undefined || reason !== undefined))
+    throw new ConfigurationError(`--operator and --reason are for the record of a change; give ${flag} too.`);
+  if (reason !== undefined && reason.length > 255)
+    throw new ConfigurationError('--reason must be 255 characters at most.');
+  return isGiven ? { operator: operatorName(operator), reason } : undefined;
+}
 
 /** @throws ConfigurationError where the name given is none */
 export function operatorName(given: string | undefined): string {

@@ -6,7 +6,7 @@ import { wake } from '../shared/queue.ts';
 import { Recovery } from '../shared/recover.ts';
 import { withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
-import { operatorName } from './operator.ts';
+import { authorOf } from './operator.ts';
 import { table } from './table.ts';
 
 export interface RecoverOptions {
@@ -39,15 +39,12 @@ const WORDS: Readonly<Record<Verdict, string>> = {
 };
 
 export async function runRecover(options: RecoverOptions): Promise<ExitCode> {
-  const { yes, counters, operator, reason, json } = options;
-  if (!yes && (operator !== undefined || reason !== undefined))
-    throw new ConfigurationError('--operator and --reason are for the record of a recovery; give --yes too.');
-  if (reason !== undefined && reason.length > 255)
-    throw new ConfigurationError('--reason must be 255 characters at most.');
+  const { yes, counters, json } = options;
+  const author = authorOf(options, '--yes', yes);
   if (counters !== undefined && !isChoice(counters))
     throw new ConfigurationError('--counters must be discard or apply.');
   const wanted = partitionsOf(options.partition);
-  const request = yes ? { counters, operator: operatorName(operator), reason } : undefined;
+  const request = author && { counters, ...author };
   const reports = await withConnections(async ({ redis, database, keys, queue, config }) => {
     const recovery = new Recovery(redis, database, keys);
     const found: PartitionReport[] = [];

@@ -1,9 +1,8 @@
 /** `sluice verify`: drift of live values, mended on request, and ledgers that do not add up to their balances. */
-import { ConfigurationError } from '../shared/errors.ts';
 import { type Drift, type Verification, verify } from '../shared/verify.ts';
 import { withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
-import { operatorName } from './operator.ts';
+import { authorOf } from './operator.ts';
 import { table } from './table.ts';
 
 export interface VerifyOptions {
@@ -13,14 +12,9 @@ export interface VerifyOptions {
   readonly json?: boolean;
 }
 
-export async function runVerify({ repair, operator, reason, json }: VerifyOptions): Promise<ExitCode> {
-  if (!repair && (operator !== undefined || reason !== undefined))
-    throw new ConfigurationError(
-      '--operator and --reason are for the record of a repair; give --repair too.',
-    );
-  if (reason !== undefined && reason.length > 255)
-    throw new ConfigurationError('--reason must be 255 characters at most.');
-  const request = repair ? { operator: operatorName(operator), reason } : undefined;
+export async function runVerify(options: VerifyOptions): Promise<ExitCode> {
+  const { repair, json } = options;
+  const request = authorOf(options, '--repair', repair);
   const found = await withConnections(open => verify(open, request));
   console.log(json ? JSON.stringify(found) : print(found));
   const { drift, ledger, unlisted } = found;

@@ -4,11 +4,11 @@
 -- KEYS[1]  {namespace:partition}:state
 -- Reply    nil where the partition has no state, else { time, epoch, sequence, token, pending updates, pending keys,
 --          pending entries, updates in flight, acceptance time of the oldest update not acknowledged (0: none),
---          time of the claim in flight (0: none), ended incarnations 'name kept lost ...' }
+--          ended incarnations 'name kept lost ...' }
 
 local base = string.sub(KEYS[1], 1, -6)
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token', 'updates', 'claimed', 'entryNext',
-  'entryClaimed', 'flightUpdates', 'flightOldest', 'flightSince', 'ended')
+  'entryClaimed', 'flightUpdates', 'flightOldest', 'ended')
 if not state[1] then return false end
 local clock = redis.call('TIME')
 
@@ -24,5 +24,5 @@ older(redis.call('HGET', base .. 'entries', state[7]))
 return {
   int(clock[1] * 1000 + math.floor(clock[2] / 1000)), state[1], state[2], state[3], int(state[4] - state[5]),
   int(redis.call('HLEN', base .. 'counters') + redis.call('HLEN', base .. 'accounts')), int(state[6] - state[7]),
-  state[8], int(oldest), state[10], state[11] or '',
+  state[8], int(oldest), state[10] or '',
 }

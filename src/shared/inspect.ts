@@ -17,8 +17,6 @@ export interface PartitionStatus {
   readonly inFlight: number;
   /** Age of the oldest update that is not in MySQL, seconds; 0 where there is none. */
   readonly lagSeconds: number;
-  /** Age of the claim in flight, ms; 0 where there is none. */
-  readonly claimAgeMs: number;
   /** What is known to be lost with ended incarnations of Redis. */
   readonly lost: readonly { readonly incarnation: string; readonly updates: number }[];
 }
@@ -36,7 +34,7 @@ export class Inspector {
   async partition(partition: number): Promise<PartitionStatus | undefined> {
     const reply = await this.#inspect(this.#keys.state(partition));
     if (!reply) return undefined;
-    const [time, epoch, sequence, token, updates, keys, entries, inFlight, oldest, since, ended] = reply;
+    const [time, epoch, sequence, token, updates, keys, entries, inFlight, oldest, ended] = reply;
     return {
       partition,
       epoch: epoch!,
@@ -47,7 +45,6 @@ export class Inspector {
       pendingEntries: Number(entries),
       inFlight: Number(inFlight),
       lagSeconds: oldest === '0' ? 0 : Math.max(0, Number(time) - Number(oldest)) / 1000,
-      claimAgeMs: since === '0' ? 0 : Math.max(0, Number(time) - Number(since)),
       lost: lossesOf(ended!),
     };
   }
@@ -70,7 +67,6 @@ const EMPTY: Omit<PartitionStatus, 'partition'> = {
   pendingEntries: 0,
   inFlight: 0,
   lagSeconds: 0,
-  claimAgeMs: 0,
   lost: [],
 };
 

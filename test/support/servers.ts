@@ -12,12 +12,14 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** A Redis 8 and a MySQL 9.7 of the test's own, to be stopped and started at will. */
-export async function ownServers() {
+/**
+ * A Redis 8 and a MySQL 9.7 of the test's own, to be stopped and started at will.
+ * @param args of Redis; with appendfsync always a killed one keeps what it answered
+ */
+export async function ownServers(args = ['--appendfsync', 'always']) {
   const folder = await temporaryFolder();
   const [redis, mysql] = await Promise.all([
-    // With appendfsync always a killed Redis keeps what it answered.
-    startRedis({ flavour: 'redis8', directory: join(folder, 'redis'), args: ['--appendfsync', 'always'] }),
+    startRedis({ flavour: 'redis8', directory: join(folder, 'redis'), args }),
     startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
   ]);
   cleanUp(async () => {

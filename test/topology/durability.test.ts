@@ -7,7 +7,7 @@ import { Barrier } from '../../src/shared/barrier.ts';
 import { Primaries } from '../../src/shared/primaries.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { openEngine, until } from '../support/engine.ts';
-import { temporaryFolder } from '../support/servers.ts';
+import { ownServers, temporaryFolder } from '../support/servers.ts';
 
 /** A primary with one replica, which can be stopped. */
 async function openReplicated(settings = {}) {
@@ -105,15 +105,8 @@ it('left to itself a worker waits for a replica while there is one', async () =>
 });
 
 it('refuses at start, or at the call, what the server cannot give', async () => {
-  const folder = await temporaryFolder();
-  const [redis, mysql] = await Promise.all([
-    startRedis({ flavour: 'redis8', directory: join(folder, 'redis'), args: ['--appendonly', 'no'] }),
-    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
-  ]);
-  cleanUp(async () => {
-    await Promise.all([redis.stop(), mysql.stop()]);
-  });
-  const engine = await openEngine({}, { redisUrl: redis.url, mysqlUrl: mysql.url });
+  const { place } = await ownServers(['--appendonly', 'no']);
+  const engine = await openEngine({}, place);
   const sluice = await engine.producer();
   for (const durability of ['replica', 'fsync'] as const) {
     const refused = { code: 'REDIS_UNSUITABLE' };

@@ -1,26 +1,17 @@
 // Redis goes back to what it had saved, and everything answered since is gone: how much is known, written down, and told to
 // whoever holds a receipt.
 
-import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
-import { type RunningServer, startMysql, startRedis } from '../../scripts/servers.ts';
+import type { RunningServer } from '../../scripts/servers.ts';
 import { readLosses } from '../../src/shared/losses.ts';
-import { cleanUp } from '../support/cleanup.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
-import { temporaryFolder } from '../support/servers.ts';
+import { ownServers } from '../support/servers.ts';
 
 /** A Redis that keeps what `save` wrote, and nothing else, when it is killed. */
 async function openForgetful() {
-  const folder = await temporaryFolder();
-  const [redis, mysql] = await Promise.all([
-    startRedis({ flavour: 'redis8', directory: join(folder, 'redis'), args: ['--appendonly', 'no'] }),
-    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
-  ]);
-  cleanUp(async () => {
-    await Promise.all([redis.stop(), mysql.stop()]);
-  });
-  const engine = await openEngine({ partitions: 1 }, { redisUrl: redis.url, mysqlUrl: mysql.url });
+  const { redis, place } = await ownServers(['--appendonly', 'no']);
+  const engine = await openEngine({ partitions: 1 }, place);
   return { engine, redis };
 }
 
