@@ -4,7 +4,8 @@
 import { Cluster, type Redis } from 'ioredis';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import type { Database } from '../../src/shared/mysql.ts';
-import { connectRedis, openRedis, type RedisConnection, redisPlace } from '../../src/shared/redis.ts';
+import { connectRedis, openRedis, type RedisConnection } from '../../src/shared/redis.ts';
+import { redisPlace } from '../../src/shared/redis-url.ts';
 
 /** Something is there already that the demo must not touch. */
 export class NotEmptyError extends Error {}

@@ -4,7 +4,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inspector } from '../../src/shared/inspect.ts';
 import { Keys } from '../../src/shared/keys.ts';
-import { connectRedis, openRedis, type RedisConnection, redisPlace } from '../../src/shared/redis.ts';
+import { connectRedis, openRedis, type RedisConnection } from '../../src/shared/redis.ts';
+import { redisPlace } from '../../src/shared/redis-url.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
 
 const sampleEvery = 50;

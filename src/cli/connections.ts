@@ -12,7 +12,8 @@ import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
 import { Database } from '../shared/mysql.ts';
 import { type FlushQueue, openQueue } from '../shared/queue.ts';
-import { openRedis, redisPlace } from '../shared/redis.ts';
+import { openRedis } from '../shared/redis.ts';
+import { redisPlace } from '../shared/redis-url.ts';
 import { checkServers, type Servers } from '../shared/servers.ts';
 import type { ValueTables } from '../shared/tables.ts';
 

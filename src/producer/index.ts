@@ -9,7 +9,7 @@ export {
 export type { Durability } from '../shared/durability.ts';
 export * from '../shared/errors.ts';
 export type { MysqlLocation } from '../shared/mysql.ts';
-export type { RedisLocation } from '../shared/redis.ts';
+export type { RedisLocation } from '../shared/redis-url.ts';
 export type { Settings } from '../shared/settings.ts';
 export type { CounterUpdate, PointsUpdate, Update } from '../shared/update.ts';
 export {

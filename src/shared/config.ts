@@ -12,7 +12,7 @@ import { LOG_LEVELS, type LogLevel } from './log.ts';
 import type { MysqlLocation } from './mysql.ts';
 import { checkNamespace } from './namespace.ts';
 import type { RdsLogin } from './rds-login.ts';
-import type { RedisLocation } from './redis.ts';
+import type { RedisLocation } from './redis-url.ts';
 import { environmentName, parseSettings, type Settings, settingNames } from './settings.ts';
 import { closest } from './suggestion.ts';
 

@@ -11,7 +11,7 @@ import { Keys } from '../../src/shared/keys.ts';
 import { createLog } from '../../src/shared/log.ts';
 import { migrate } from '../../src/shared/migrate.ts';
 import { Database, type MysqlLocation } from '../../src/shared/mysql.ts';
-import type { RedisLocation } from '../../src/shared/redis.ts';
+import type { RedisLocation } from '../../src/shared/redis-url.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { cleanUp } from '../support/cleanup.ts';
