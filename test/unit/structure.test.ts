@@ -1,6 +1,6 @@
 // Which folder may import which, and who may read the environment: the rules of ARCHITECTURE.md.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 
@@ -49,4 +49,17 @@ it('every script and statement is called by exactly one file', () => {
       `${name} is called by ${callers.map(file => file.name).join(', ') || 'nobody'}`,
     ).toBe(1);
   }
+});
+
+it('ARCHITECTURE.md names every file of the folders that it maps, and none that is not there', () => {
+  const page = readFileSync(join(root, '../ARCHITECTURE.md'), 'utf8');
+  const mapped = ['producer', 'worker', 'shared', 'replay'];
+  for (const folder of mapped) {
+    const map = new RegExp(`\\| \`src/${folder}\` \\|[^]*?\\n\\n`).exec(page)![0];
+    const named = [...map.matchAll(/`([^`/]+\.(?:ts|lua))`/g)].map(([, name]) => name!);
+    const there = readdirSync(join(root, folder)).filter(name => /\.(ts|lua)$/.test(name));
+    expect(named.toSorted(), folder).toEqual(there.toSorted());
+  }
+  for (const [, path] of page.matchAll(/`((?:src|test|scripts|deploy|examples|bench)(?:\/[^` ]+)?)`/g))
+    expect(existsSync(join(root, '..', path!)), path).toBe(true);
 });
