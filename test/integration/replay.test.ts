@@ -1,12 +1,19 @@
 // Replaying what MySQL refused: each update once, whoever is killed and whoever runs at the same time, and live values stay exact.
 
 import { describe, expect, it } from 'vitest';
-import type { FailedFilter } from '../../src/replay/filter.ts';
 import type { ReplayStep } from '../../src/replay/replay-one.ts';
 import type { OperationReport } from '../../src/replay/run.ts';
-import type { FailedUpdate } from '../../src/shared/failed-update.ts';
-import { Crash, type Engine, openEngine, until } from '../support/engine.ts';
-import { author, drift, failSome, mend, openFailed, poison, quarantined } from '../support/failed.ts';
+import { Crash, type Engine, openEngine } from '../support/engine.ts';
+import {
+  author,
+  drift,
+  failSome,
+  mend,
+  openFailed,
+  poison,
+  poisoned,
+  quarantined,
+} from '../support/failed.ts';
 
 /** Counters bad0 and on hold 1, 2, 3 and on; accounts 0, 1 and 2 hold every third of those. */
 async function expectAllWritten(engine: Engine, count: number): Promise<void> {
@@ -22,13 +29,6 @@ async function expectAllWritten(engine: Engine, count: number): Promise<void> {
   }
   expect(await quarantined(engine)).toEqual([]);
   expect(await drift(engine, count)).toEqual([]);
-}
-
-async function poisoned(count: number): Promise<Engine> {
-  const engine = await openEngine();
-  await poison(engine);
-  await failSome(engine, count);
-  return engine;
 }
 
 describe('a replay', () => {
@@ -255,167 +255,6 @@ describe('a replay that is cut off', () => {
     expect((await failed.list()).total).toBe(7);
     await failed.replay({}, author);
     await expectAllWritten(engine, 5);
-  });
-});
-
-describe('a dry run', () => {
-  it('tries every update and changes nothing', async () => {
-    const engine = await poisoned(3);
-    await engine.database.query('DROP TRIGGER bad_counters');
-    const failed = await openFailed(engine);
-    const state = async () =>
-      JSON.stringify(
-        await Promise.all(
-          [
-            'counters',
-            'accounts',
-            'entries',
-            'quarantine',
-            'operations',
-            'operation_items',
-            'partitions',
-          ].map(name => engine.database.query(`SELECT * FROM sluice_${name}`)),
-        ),
-      );
-    const before = await state();
-    const code = 'ER_SIGNAL_EXCEPTION';
-    expect(await failed.plan('replay', {})).toEqual({
-      action: 'replay',
-      groups: [
-        { kind: 'counter', name: 'views', code, outcome: 'replayed', updates: 3 },
-        { kind: 'entry', name: 'loyalty', code, outcome: `refused:${code}`, updates: 3 },
-      ],
-      jobs: [],
-    });
-    expect(await state()).toBe(before);
-  });
-});
-
-describe('filters', () => {
-  it('select by every criterion, alone and together', async () => {
-    const engine = await openEngine({ partitions: 1 });
-    await poison(engine);
-    await failSome(engine, 2);
-    await failSome(engine, 2, 2);
-    await engine.database.query(
-      "UPDATE sluice_quarantine SET created_at = '2026-01-02 03:04:05.678' WHERE id = 3",
-    );
-    const failed = await openFailed(engine);
-    const all = await failed.list();
-    expect(all.total).toBe(8);
-    const { sequence } = all.updates[4]!;
-    const select = async (
-      filter: FailedFilter,
-      expected: (update: FailedUpdate) => boolean,
-      count: number,
-    ) => {
-      const { updates, total } = await failed.list(filter);
-      expect(updates, JSON.stringify(filter)).toEqual(all.updates.filter(expected));
-      expect([updates.length, total], JSON.stringify(filter)).toEqual([count, count]);
-    };
-    await select({ ids: [2, 4, 99] }, ({ id }) => id === 2 || id === 4, 2);
-    await select({ kind: 'entry' }, ({ kind }) => kind === 'entry', 4);
-    await select({ name: 'views' }, ({ name }) => name === 'views', 4);
-    await select({ name: 'VIEWS' }, () => false, 0);
-    await select({ key: 'bad2' }, ({ key }) => key === 'bad2', 1);
-    await select({ kind: 'entry', key: '0' }, ({ kind, key }) => kind === 'entry' && key === '0', 2);
-    await select({ code: 'ER_SIGNAL_EXCEPTION' }, () => true, 8);
-    await select({ code: 'OUT_OF_RANGE' }, () => false, 0);
-    await select({ until: '2026-01-02T03:04:05.679Z' }, ({ id }) => id === 3, 1);
-    await select({ until: '2026-01-02T03:04:05.678Z' }, () => false, 0);
-    await select(
-      { from: '2026-01-02T04:04:05.678+01:00', until: '2026-01-03T00:00:00Z' },
-      ({ id }) => id === 3,
-      1,
-    );
-    await select({ from: '2026-01-03T00:00:00Z' }, ({ id }) => id !== 3, 7);
-    await select({ partition: 0, sequence }, update => update.sequence === sequence, 4);
-    await select({ partition: 1 }, () => false, 0);
-    const page = await failed.list({ kind: 'counter' }, { after: 1, limit: 2 });
-    expect({ ids: page.updates.map(({ id }) => id), total: page.total }).toEqual({ ids: [2, 5], total: 4 });
-    const exported: unknown[] = [];
-    for await (const row of failed.export({ kind: 'entry' })) exported.push(row);
-    expect(exported).toEqual(all.updates.filter(({ kind }) => kind === 'entry'));
-    await mend(engine);
-    expect((await failed.replay({ kind: 'entry', key: '0' }, author)).updates).toEqual({ replayed: 2 });
-    await select({}, ({ kind, key }) => kind === 'counter' || key !== '0', 6);
-  });
-
-  it.each([
-    [{ sequence: 1 }, /without its partition/],
-    [{ kind: 'both' }, /kind/],
-    [{ from: 'yesterday' }, /from: must be a time with a zone/],
-    [{ from: '2026-01-02T03:04:05' }, /from: must be a time with a zone/],
-    [{ ids: [0] }, /ids/],
-    [{ nmae: 'x' }, /nmae/],
-  ])('refuse %j', async (filter, message) => {
-    const engine = await openEngine();
-    const failed = await openFailed(engine);
-    await expect(failed.list(filter as object)).rejects.toThrow(message);
-  });
-});
-
-describe('a failed flush job', () => {
-  /** An engine whose job of one partition has failed, with an update in flight, and what MySQL needs to take it. */
-  async function withFailedJob() {
-    // The sweep, which would flush it by itself, is kept out.
-    const engine = await openEngine({ attempts: 1, stuckAfterMs: 600_000 });
-    await engine.worker();
-    await engine.database.query('RENAME TABLE sluice_counters TO hidden');
-    await (await engine.producer()).counter('views').increment('/');
-    const failed = await openFailed(engine);
-    await until(async () => (await failed.list()).jobs.length === 1, 'the job to fail');
-    return {
-      engine,
-      failed,
-      partition: engine.keys.partitionOf('/'),
-      mendTable: () => engine.database.query('RENAME TABLE hidden TO sluice_counters'),
-    };
-  }
-
-  it('is listed, and replayed by waking its partition', async () => {
-    const { engine, failed, partition, mendTable } = await withFailedJob();
-    const { jobs } = await failed.list({ partition });
-    expect(jobs).toMatchObject([
-      { partition, attempts: 1, reason: expect.stringMatching(/sluice_counters/) },
-    ]);
-    const exported: unknown[] = [];
-    for await (const row of failed.export()) exported.push(row);
-    expect(exported).toEqual(jobs);
-    expect((await failed.list({ partition: partition + 1 })).jobs).toEqual([]);
-    expect((await failed.list({ kind: 'counter' })).jobs).toEqual([]);
-    expect((await failed.list({ from: jobs[0]!.failedAt })).jobs).toEqual(jobs);
-    expect((await failed.list({ until: jobs[0]!.failedAt })).jobs).toEqual([]);
-    expect((await failed.plan('replay', {})).jobs).toEqual(jobs);
-    await mendTable();
-    expect(await failed.replay({ jobs: [jobs[0]!.job] }, author)).toMatchObject({
-      finished: true,
-      updates: {},
-      jobs: { replayed: 1 },
-    });
-    await until(async () => (await engine.counterInMysql('views', '/')) === 1, 'the flush');
-    expect((await failed.list()).jobs).toEqual([]);
-    expect(await failed.operation(1)).toMatchObject({ action: 'replay', jobs: [jobs[0]!.job] });
-  });
-
-  it('is dropped without its updates, and gone where it was dealt with meanwhile', async () => {
-    const { engine, failed, partition, mendTable } = await withFailedJob();
-    const [job] = (await failed.list()).jobs;
-    const late = await openFailed(engine, {
-      seam: async step => {
-        if (step === 'started')
-          await failed.drop({ jobs: [job!.job] }, { ...author, reason: 'sweep is enough' });
-      },
-    });
-    expect(await late.replay({ partition }, author)).toMatchObject({ finished: true, jobs: { already: 1 } });
-    expect((await failed.list()).jobs).toEqual([]);
-    expect((await failed.operations()).map(({ action, reason }) => [action, reason])).toEqual([
-      ['drop', 'sweep is enough'],
-      ['replay', null],
-    ]);
-    await mendTable();
-    await engine.drain();
-    expect(await engine.counterInMysql('views', '/')).toBe(1);
   });
 });
 

@@ -4,7 +4,7 @@ import type { ReplaySeam } from '../../src/replay/replay-one.ts';
 import { parseDefinitions } from '../../src/shared/definitions.ts';
 import { openTables } from '../../src/shared/mapping.ts';
 import { openQueue } from '../../src/shared/queue.ts';
-import { definitions, type Engine } from './engine.ts';
+import { definitions, type Engine, openEngine } from './engine.ts';
 
 export const author = { operator: 'olga' };
 
@@ -40,6 +40,14 @@ export async function failSome(engine: Engine, count: number, from = 0): Promise
     })),
   );
   await engine.drain();
+}
+
+/** An engine with so many failed counters and entries. */
+export async function poisoned(count: number): Promise<Engine> {
+  const engine = await openEngine();
+  await poison(engine);
+  await failSome(engine, count);
+  return engine;
 }
 
 export async function openFailed(

@@ -2,8 +2,8 @@
 
 import { context, TraceFlags, trace } from '@opentelemetry/api';
 import { expect, it } from 'vitest';
-import type { Mark } from '../../src/producer/apply.ts';
 import { CallTraces } from '../../src/producer/call-traces.ts';
+import type { Mark } from '../../src/producer/waiting.ts';
 import { Keys } from '../../src/shared/keys.ts';
 import type { RedisConnection } from '../../src/shared/redis.ts';
 
