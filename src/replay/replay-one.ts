@@ -11,11 +11,10 @@ import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/faile
 import { itemOf } from '../shared/keys.ts';
 import { type Database, queryRows, readSql } from '../shared/mysql.ts';
 import { classifyDatabaseError, databaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
-import { RefusedValueError } from '../shared/refusal.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { lockWatermark } from '../shared/watermark.ts';
 import { EntryWriter, PLACES } from '../worker/entries.ts';
-import { isRefusal } from '../worker/quarantine.ts';
+import { isRefusal, refusalCode } from '../worker/quarantine.ts';
 
 /** Called between any two steps, so that tests can end the process's part there. */
 export type ReplaySeam = (step: ReplayStep) => Promise<void> | void;
@@ -63,8 +62,7 @@ export class ReplayOne {
         return outcome;
       } catch (error) {
         if (error instanceof Trial) return 'replayed';
-        if (error instanceof RefusedValueError) return `refused:${error.code}`;
-        if (isRefusal(error)) return `refused:${databaseErrorCode(error)}`;
+        if (isRefusal(error)) return `refused:${refusalCode(error)}`;
         if (classifyDatabaseError(error) === 'conflict' && conflicts < CONFLICT_RETRIES) {
           await pause(CONFLICT_PAUSE_MS * (1 + Math.random()));
           continue;

@@ -16,9 +16,14 @@ interface Mapping {
 
 /**
  * Checks every target against the catalogue of the connected server.
+ * @param onUndefined told once of each name that is used and not defined: whoever defines it may have mapped it
  * @throws DatabaseUnsuitableError, DatabaseUnavailableError, AccessDeniedError
  */
-export async function openTables(database: Database, definitions: Definitions): Promise<ValueTables> {
+export async function openTables(
+  database: Database,
+  definitions: Definitions,
+  onUndefined: (kind: Kind, name: string) => void = () => {},
+): Promise<ValueTables> {
   const mappings = [...mappingsOf('c', definitions.counters), ...mappingsOf('p', definitions.points)];
   const tables = new Map<string, ValueTable>();
   const targets = new Map(mappings.map(({ kind, name, target }) => [kind + name, target]));
@@ -41,8 +46,18 @@ export async function openTables(database: Database, definitions: Definitions): 
     throw error instanceof SluiceError ? error : databaseError(error, database.place);
   }
   const own = { c: new OwnTable('c'), p: new OwnTable('p') };
+  const named = { c: definitions.counters, p: definitions.points };
+  const known = new Set(
+    (['c', 'p'] as const).flatMap(kind => Object.keys(named[kind]).map(name => kind + name)),
+  );
   return {
-    of: (kind, name) => tables.get(kind + name) ?? own[kind],
+    of: (kind, name) => {
+      if (!known.has(kind + name)) {
+        known.add(kind + name);
+        onUndefined(kind, name);
+      }
+      return tables.get(kind + name) ?? own[kind];
+    },
     mapped: (kind, name) => targets.get(kind + name),
   };
 }

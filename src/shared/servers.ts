@@ -23,9 +23,10 @@ export interface Servers {
 export async function checkServers(
   { redis, place, database, keys }: Servers,
   definitions: Definitions,
+  onUndefined?: Parameters<typeof openTables>[2],
 ): Promise<ValueTables> {
   await connectRedis(redis, place);
   await checkSchema(database, keys.partitions, keys.namespace);
   await checkRedis(redis, keys, place);
-  return openTables(database, definitions);
+  return openTables(database, definitions, onUndefined);
 }

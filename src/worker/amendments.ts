@@ -7,13 +7,12 @@ import type { PoolConnection } from 'mysql2/promise';
 import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/failed-update.ts';
 import { itemOf } from '../shared/keys.ts';
 import { queryRows } from '../shared/mysql.ts';
-import { databaseErrorCode } from '../shared/mysql-errors.ts';
 import type { Amendment, AmendmentContent, EntryPayload, RecordedEntry } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import type { Batch } from './batch.ts';
 import type { EntryWriter } from './entries.ts';
-import { isRefusal, withSavepoint } from './quarantine.ts';
+import { isRefusal, refusalCode, withSavepoint } from './quarantine.ts';
 
 export class AmendmentWriter {
   readonly #tables: ValueTables;
@@ -75,7 +74,7 @@ export class AmendmentWriter {
       return 'edited';
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      const code = error instanceof RefusedValueError ? error.code : databaseErrorCode(error);
+      const code = refusalCode(error);
       const [amount, payload] = Array.isArray(to)
         ? [to[3], JSON.stringify(to)]
         : [to.amount, JSON.stringify({ updates: update.updates })];
@@ -88,10 +87,7 @@ export class AmendmentWriter {
   }
 
   async #writeCounter(connection: PoolConnection, { name, key }: FailedUpdate, amount: number) {
-    const rows = [{ name, key, amount }];
-    const table = this.#tables.of('c', name);
-    for (const [, error] of await table.refusals(connection, rows)) throw error;
-    await table.add(connection, rows);
+    await this.#tables.of('c', name).add(connection, [{ name, key, amount }]);
   }
 
   async #writeEntry(
@@ -121,7 +117,6 @@ export class AmendmentWriter {
       acceptedAt: Date.parse(update.quarantinedAt),
       payload: JSON.stringify(to),
     };
-    for (const [, error] of await this.#entries.refusals(connection, [entry])) throw error;
     // Behind the places of the batch's own entries.
     const places = [...batch.entries, ...batch.amendments.slice(0, at), entry] as RecordedEntry[];
     await this.#entries.write(connection, batch.partition, batch.sequence, [entry], places);

@@ -22,6 +22,10 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof RefusedValueError || classifyDatabaseError(error) === 'refused';
 }
 
+export function refusalCode(error: unknown): string {
+  return error instanceof RefusedValueError ? error.code : databaseErrorCode(error);
+}
+
 export async function quarantine(
   connection: PoolConnection,
   partition: number,
@@ -29,7 +33,6 @@ export async function quarantine(
   { kind, name, key, amount, id, payload }: RefusedUpdate,
   error: unknown,
 ): Promise<void> {
-  const code = error instanceof RefusedValueError ? error.code : databaseErrorCode(error);
   const entryId = id === null ? null : Buffer.from(id);
   await connection.query(INSERT, [
     partition,
@@ -39,7 +42,7 @@ export async function quarantine(
     Buffer.from(key),
     amount,
     entryId,
-    code,
+    refusalCode(error),
     payload,
   ]);
 }

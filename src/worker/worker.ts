@@ -182,7 +182,12 @@ export class Worker {
     try {
       database = new Database(parts.mysql, { ...settings, connections: settings.concurrency * 2 + 3 });
       const keys = new Keys(parts.namespace, settings.partitions);
-      const tables = await checkServers({ redis, place, database, keys }, parts.definitions);
+      const tables = await checkServers({ redis, place, database, keys }, parts.definitions, (kind, name) =>
+        log.warn(
+          { kind: kind === 'c' ? 'counter' : 'points', name },
+          "this worker's definitions lack a name that is in use, so its values are taken to be in the tables of Sluice; if it is mapped, restart the worker with the definitions of the producers",
+        ),
+      );
       const tracing = parts.tracing ? flushTracing(redis, keys, await loadOpenTelemetry()) : undefined;
       const opened = database;
       worker = new Worker(

@@ -115,16 +115,16 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
     async worker(
       more: Partial<Settings> = {},
       through: Partial<Place> = {},
-      parts: Pick<WorkerParts, 'claimDurability' | 'tracing'> = {},
+      parts: Partial<Pick<WorkerParts, 'claimDurability' | 'tracing' | 'definitions' | 'log'>> = {},
     ) {
       const worker = await Worker.start({
-        ...parts,
         redis: { url: through.redisUrl ?? redisUrl },
         mysql: { url: through.mysqlUrl ?? mysqlUrl },
         definitions: parseDefinitions(definitions),
         namespace: name,
         settings: { ...settings, ...more },
         log,
+        ...parts,
       });
       closers.push(() => worker.stop());
       return worker;
