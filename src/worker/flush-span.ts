@@ -20,14 +20,20 @@ const ANSWER_MS = 250;
 
 export function flushTracing(redis: RedisConnection, keys: Keys, api: OpenTelemetry): FlushTracing {
   const tracer = api.trace.getTracer('sluice', packageVersion());
-  return async batch => {
+  /** Without what was accepted after the claim, which waits for the next batch. */
+  const callsOf = async (batch: Batch) => {
     const key = tracesKey(keys, batch.partition);
     const found = (await within(redis.lrange(key, 0, TRACES_LIMIT - 1), ANSWER_MS)) ?? [];
-    // What was accepted after the claim waits for the next batch.
     const after = found.findIndex(element => Number.parseInt(element, 10) > batch.claimed);
-    const own = after < 0 ? found : found.slice(0, after);
+    return after < 0 ? found : found.slice(0, after);
+  };
+  const forget = async (batch: Batch) => {
+    const { length } = await callsOf(batch);
+    await redis.ltrim(tracesKey(keys, batch.partition), length, -1);
+  };
+  return async batch => {
+    const own = await callsOf(batch);
     if (own.length === 0) return undefined;
-    redis.ltrim(key, own.length, -1).catch(() => {});
     // A call whose updates went to Redis in several micro-batches is there several times.
     const calls = new Set(own.map(element => element.slice(element.indexOf(' ') + 1)));
     const links = [...calls].map(call => {
@@ -44,13 +50,15 @@ export function flushTracing(redis: RedisConnection, keys: Keys, api: OpenTeleme
         'sluice.updates': batch.updates,
       },
     });
-    return ending(span, api);
+    // Not before: a batch that failed is tried again, and the attempt that writes it has the same calls.
+    return ending(span, api, () => void forget(batch).catch(() => {}));
   };
 }
 
-function ending(span: Span, { SpanStatusCode }: OpenTelemetry): FlushSpan {
+function ending(span: Span, { SpanStatusCode }: OpenTelemetry, forget: () => void): FlushSpan {
   return {
     end(result) {
+      if (result.decision !== 'stop') forget();
       span.setAttribute('sluice.decision', result.decision);
       if ('rows' in result) span.setAttribute('sluice.rows', result.rows);
       span.end();

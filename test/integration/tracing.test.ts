@@ -1,8 +1,10 @@
 // The trace of a call reaches the flush that writes its update, where tracing is on; where it is off, nothing is there.
 
+import { SpanStatusCode } from '@opentelemetry/api';
 import { beforeAll, expect, it } from 'vitest';
 import { TRACES_LIMIT, tracesKey } from '../../src/shared/tracing.ts';
-import { openEngine, until } from '../support/engine.ts';
+import type { Seam } from '../../src/worker/store.ts';
+import { Crash, openEngine, until } from '../support/engine.ts';
 import { inSpan, type MadeSpan, recordSpans } from '../support/spans.ts';
 
 let spans: MadeSpan[];
@@ -49,11 +51,38 @@ it('links a flush to the sampled calls whose updates it writes', async () => {
     attributes: { 'sluice.partition': 0, 'sluice.updates': 5, 'sluice.decision': 'apply', 'sluice.rows': 3 },
   });
   expect(linksOf([span!])).toEqual([one.traceId, two.traceId]);
-  expect(await engine.redis.exists(key)).toBe(0);
+  await until(async () => (await engine.redis.exists(key)) === 0, 'the calls to be forgotten');
   // The next batch has no sampled call, and no span.
   await producer.counter('views').increment('b');
   await until(async () => (await engine.counterInMysql('views', 'b')) === 1, 'the next flush');
   expect(spans.length).toBe(from + 1);
+});
+
+it('ends the span of a flush that failed with its error, and links the next attempt to the same calls', async () => {
+  const { engine, producer, key } = await open();
+  const one = caller();
+  await inSpan(one, () => producer.counter('views').increment('a'));
+  await until(async () => (await engine.redis.llen(key)) === 1, 'the call');
+  const from = spans.length;
+  const failure = new Crash('written');
+  let failures = 0;
+  const seam: Seam = step => {
+    if (step === 'written' && failures++ === 0) throw failure;
+  };
+  await engine.worker({ stuckAfterMs: 300 }, {}, { tracing: true, seam });
+  await until(async () => (await engine.counterInMysql('views', 'a')) === 1, 'the second attempt');
+  await until(() => spans.slice(from).filter(span => span.ended).length === 2, 'both spans');
+  const [failed, written] = spans.slice(from);
+  expect(failed).toMatchObject({
+    name: 'sluice.flush',
+    status: { code: SpanStatusCode.ERROR },
+    exception: failure,
+    attributes: { 'sluice.partition': 0, 'sluice.updates': 1 },
+  });
+  expect(failed!.attributes).not.toHaveProperty('sluice.decision');
+  expect(written).toMatchObject({ attributes: { 'sluice.decision': 'apply' } });
+  expect(written).not.toHaveProperty('status');
+  expect([failed!, written!].map(span => linksOf([span]))).toEqual([[one.traceId], [one.traceId]]);
 });
 
 it('leaves to the next batch what was accepted after the claim', async () => {

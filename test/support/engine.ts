@@ -115,7 +115,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
     async worker(
       more: Partial<Settings> = {},
       through: Partial<Place> = {},
-      parts: Partial<Pick<WorkerParts, 'claimDurability' | 'tracing' | 'definitions' | 'log'>> = {},
+      parts: Partial<Pick<WorkerParts, 'claimDurability' | 'tracing' | 'definitions' | 'log' | 'seam'>> = {},
     ) {
       const worker = await Worker.start({
         redis: { url: through.redisUrl ?? redisUrl },

@@ -9,6 +9,7 @@ import {
   type Span,
   type SpanContext,
   type SpanOptions,
+  type SpanStatus,
   type TracerProvider,
   trace,
 } from '@opentelemetry/api';
@@ -18,6 +19,7 @@ export interface MadeSpan {
   readonly options: SpanOptions;
   readonly attributes: Attributes;
   exception?: unknown;
+  status?: SpanStatus;
   ended: boolean;
 }
 
@@ -41,7 +43,9 @@ export function recordSpans(): MadeSpan[] {
           setAttribute(key: string, value: string) {
             span.attributes[key] = value;
           },
-          setStatus: () => {},
+          setStatus(status: SpanStatus) {
+            span.status = status;
+          },
           recordException(error: unknown) {
             span.exception = error;
           },
