@@ -21,6 +21,12 @@ export const producers = dashboard(
         series('Refused', 'Updates answered with an error, by its code.', 'ops', [
           [rate('sluice_refused_updates_total', 'code'), '{{code}}'],
         ]),
+        series(
+          'Buffered',
+          'Updates taken from callers and not answered yet, by process. Rises while Redis is slow or away; each partition takes SLUICE_BUFFER_LIMIT, then PRODUCER_OVERLOADED.',
+          'short',
+          [['sum by (instance) (sluice_producer_buffered_updates)', '{{instance}}']],
+        ),
         series('Time of a call to Redis', 'One micro-batch, repetitions included.', 's', [
           [quantile(0.5, 'sluice_apply_duration_seconds'), 'median'],
           [quantile(0.99, 'sluice_apply_duration_seconds'), '99 %'],

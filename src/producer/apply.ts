@@ -72,6 +72,11 @@ export class Applier {
     }));
   }
 
+  /** Updates taken and not settled. */
+  get buffered(): number {
+    return this.#unsettled;
+  }
+
   /** Takes one update, the caller's number `at`. */
   add(update: CheckedUpdate, durability: Durability, caller: Caller, at: number): void {
     const { keys, settings, clock } = this.#parts;

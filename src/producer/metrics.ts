@@ -1,8 +1,11 @@
 /** The producer's metrics, on a registry that the caller may pass; never on prom-client's global one. */
 import { type Counter, Registry } from 'prom-client';
-import { counter, declareBuild, tally, weightedHistogram } from '../shared/metrics.ts';
+import { counter, declareBuild, gauge, tally, weightedHistogram } from '../shared/metrics.ts';
 import type { Cell } from '../shared/tally.ts';
 import type { WeightedHistogram } from '../shared/weighted-histogram.ts';
+
+/** What is asked at a scrape how much it has buffered: every open producer of a registry, whose gauge is one. */
+const buffersOf = new WeakMap<Registry, Set<() => number>>();
 
 export class ProducerMetrics {
   readonly registry: Registry;
@@ -12,6 +15,7 @@ export class ProducerMetrics {
   readonly #duplicates: Cell;
   readonly #lookups: Record<'update' | 'read', Record<'yes' | 'no', Cell>>;
   readonly #refused: Counter<'code'>;
+  readonly #buffers: Set<() => number>;
   readonly #microBatch: WeightedHistogram;
   readonly #applySeconds: WeightedHistogram;
 
@@ -32,6 +36,12 @@ export class ProducerMetrics {
       no: lookups.cell({ operation, live: 'no' }),
     });
     this.#lookups = { update: cells('update'), read: cells('read') };
+    const buffers = buffersOf.get(registry) ?? new Set();
+    buffersOf.set(registry, buffers);
+    this.#buffers = buffers;
+    gauge(registry, 'sluice_producer_buffered_updates', made =>
+      made.set([...buffers].reduce((sum, buffered) => sum + buffered(), 0)),
+    );
     this.#microBatch = weightedHistogram(registry, 'sluice_micro_batch_updates');
     this.#applySeconds = weightedHistogram(registry, 'sluice_apply_duration_seconds');
   }
@@ -41,6 +51,12 @@ export class ProducerMetrics {
     if (duplicate) this.#duplicates.count++;
     else this.#accepted.count++;
     this.#lookups.update[value === null ? 'no' : 'yes'].count++;
+  }
+
+  /** Shows what a producer has buffered, until the function that it gives back is called. */
+  watchBuffer(buffered: () => number): () => void {
+    this.#buffers.add(buffered);
+    return () => this.#buffers.delete(buffered);
   }
 
   refuse(code: string): void {

@@ -168,6 +168,7 @@ export async function createProducer<const D extends DefinitionsInput>(
     });
     await call.synchronize();
     memory.start();
+    const endWatch = metrics.watchBuffer(() => applier.buffered);
     return new Sluice<D>({
       definitions,
       applier,
@@ -178,6 +179,7 @@ export async function createProducer<const D extends DefinitionsInput>(
       traces: telemetry && new CallTraces(redis, keys, telemetry),
       health: () => askHealth(primaries, opened),
       closeConnections: async () => {
+        endWatch();
         memory.stop();
         barrier.close();
         await queue.close();

@@ -50,6 +50,12 @@ export const metricCatalogue = {
     unit: 'updates',
     help: 'Updates that Redis had acknowledged to this process and lost, as far as it found out.',
   },
+  sluice_producer_buffered_updates: {
+    ...producer,
+    type: 'gauge',
+    unit: 'updates',
+    help: 'Updates that this process has taken and not answered yet: they wait to be sent, are under way, or are held back.',
+  },
   sluice_micro_batch_updates: {
     ...producer,
     type: 'histogram',

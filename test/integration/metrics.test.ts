@@ -115,6 +115,19 @@ it('counts what a producer sends and finds live', async () => {
   expect(samples.get('sluice_live_lookups_total{operation="read",live="no"}')).toBe(2);
 });
 
+it('shows what all producers of a registry have taken and not answered', async () => {
+  const engine = await openEngine({ partitions: 1 });
+  const registry = new Registry();
+  const producers = [await engine.producer({}, { registry }), await engine.producer({}, { registry })];
+  const buffered = async () => readSamples(await registry.metrics()).get('sluice_producer_buffered_updates');
+  expect(await buffered()).toBe(0);
+  const calls = producers.flatMap(one => ['a', 'b', 'c'].map(key => one.counter('views').increment(key)));
+  // Nothing goes out before the end of this turn of the event loop.
+  expect(await buffered()).toBe(6);
+  await Promise.all(calls);
+  expect(await buffered()).toBe(0);
+});
+
 it('adds up the points that are nowhere but in Redis, and estimates them where there are many', async () => {
   const engine = await openEngine({ partitions: 1 });
   const producer = await engine.producer();
