@@ -26,6 +26,12 @@ export const SHUTDOWN_DEADLINE_MS = 20_000;
 /** After which ECS kills. Above the deadline and the farewells behind it. */
 export const STOP_TIMEOUT = Duration.seconds(30);
 
+/** What an image from a folder is built for. */
+export const PLATFORM = {
+  cpuArchitecture: CpuArchitecture.X86_64,
+  operatingSystemFamily: OperatingSystemFamily.LINUX,
+};
+
 export interface TaskParts {
   readonly options: Options;
   readonly image: ContainerImage;
@@ -63,10 +69,7 @@ export function sluiceTask(scope: Construct, id: string, parts: TaskParts): Farg
   const task = new FargateTaskDefinition(scope, id, {
     cpu: parts.cpu,
     memoryLimitMiB: parts.memory,
-    runtimePlatform: {
-      cpuArchitecture: CpuArchitecture.X86_64,
-      operatingSystemFamily: OperatingSystemFamily.LINUX,
-    },
+    runtimePlatform: PLATFORM,
   });
   confined(task, {
     image: parts.image,
@@ -95,6 +98,8 @@ export function sluiceTask(scope: Construct, id: string, parts: TaskParts): Farg
 
 interface Confined {
   readonly image: ContainerImage;
+  /** In place of the image's own. */
+  readonly entryPoint?: string[];
   readonly command: string[];
   readonly user: string;
   readonly logGroup: ILogGroup;

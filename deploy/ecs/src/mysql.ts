@@ -21,6 +21,8 @@ import { MYSQL_PORT, type Network } from './network.ts';
 import type { Options } from './options.ts';
 
 export const DATABASE = 'app';
+/** Made by RDS; only the users task logs in as it. */
+export const ADMIN_USER = 'admin';
 /** Flushes, reads and counts; may not change a table. */
 export const WORKER_USER = 'sluice';
 /** Makes and changes tables. */
@@ -55,7 +57,7 @@ export class Mysql extends Construct {
       securityGroups: [network.mysql],
       port: MYSQL_PORT,
       databaseName: DATABASE,
-      credentials: Credentials.fromUsername('admin'),
+      credentials: Credentials.fromUsername(ADMIN_USER),
       // RDS changes that password itself, every week.
       manageMasterUserPassword: true,
       iamAuthentication: true,

@@ -1,18 +1,10 @@
 /** Tasks that an operator starts by hand: the users of MySQL once, the schema before each new version. */
-import { ContainerImage, FargateTaskDefinition, Secret } from 'aws-cdk-lib/aws-ecs';
+import { FargateTaskDefinition, Secret } from 'aws-cdk-lib/aws-ecs';
 import { Construct } from 'constructs';
-import { confined, sluiceImage, sluiceTask, type TaskParts } from './container.ts';
-import { DATABASE, MIGRATE_USER, type Mysql, WORKER_USER } from './mysql.ts';
-
-/** docs/rights.md, as statements; a password is set anew each time, so that a changed secret is carried over. */
-const USERS = `
-CREATE USER IF NOT EXISTS '${WORKER_USER}'@'%';
-ALTER USER '${WORKER_USER}'@'%' IDENTIFIED BY '$WORKER_PASSWORD' REQUIRE SSL;
-GRANT SELECT, INSERT, UPDATE, DELETE ON \\\`${DATABASE}\\\`.* TO '${WORKER_USER}'@'%';
-CREATE USER IF NOT EXISTS '${MIGRATE_USER}'@'%';
-ALTER USER '${MIGRATE_USER}'@'%' IDENTIFIED BY '$MIGRATE_PASSWORD' REQUIRE SSL;
-GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX ON \\\`${DATABASE}\\\`.* TO '${MIGRATE_USER}'@'%';
-`.trim();
+import { confined, PLATFORM, sluiceImage, sluiceTask, type TaskParts } from './container.ts';
+import { ADMIN_USER, DATABASE, MIGRATE_USER, type Mysql, WORKER_USER } from './mysql.ts';
+import { MYSQL_PORT } from './network.ts';
+import { USERS_ENTRY_POINT, USERS_SCRIPT } from './users-command.ts';
 
 export class OneOff extends Construct {
   readonly migrate: FargateTaskDefinition;
@@ -24,9 +16,10 @@ export class OneOff extends Construct {
     parts: Pick<TaskParts, 'options' | 'logGroup'> & { mysql: Mysql },
   ) {
     super(scope, id);
+    const image = sluiceImage(this, parts.options.migrateImage);
     this.migrate = sluiceTask(this, 'Migrate', {
       ...parts,
-      image: sluiceImage(this, parts.options.migrateImage),
+      image,
       user: MIGRATE_USER,
       command: 'migrate',
       cpu: 256,
@@ -34,22 +27,29 @@ export class OneOff extends Construct {
     });
 
     const { mysql, logGroup } = parts;
-    this.users = new FargateTaskDefinition(this, 'Users', { cpu: 256, memoryLimitMiB: 512 });
-    const { dbInstanceEndpointAddress: host } = mysql.instance;
+    this.users = new FargateTaskDefinition(this, 'Users', {
+      cpu: 256,
+      memoryLimitMiB: 512,
+      runtimePlatform: PLATFORM,
+    });
     confined(this.users, {
-      image: ContainerImage.fromRegistry('public.ecr.aws/docker/library/mysql:8.4'),
-      // The statements go through stdin, so that no password stands in a list of processes.
-      command: [
-        'sh',
-        '-c',
-        `mysql --host="$MYSQL_HOST" --user=admin --ssl-mode=REQUIRED <<SQL\n${USERS}\nSQL\necho 'The users of MySQL are as docs/rights.md says.'`,
-      ],
-      user: 'mysql',
+      image,
+      entryPoint: USERS_ENTRY_POINT,
+      command: [USERS_SCRIPT],
+      user: 'node',
       logGroup,
       streamPrefix: 'users',
-      environment: { MYSQL_HOST: host },
+      environment: {
+        // Not the proxy, which knows no administrator.
+        MYSQL_HOST: mysql.instance.dbInstanceEndpointAddress,
+        MYSQL_PORT: String(MYSQL_PORT),
+        MYSQL_DATABASE: DATABASE,
+        ADMIN_USER,
+        WORKER_USER,
+        MIGRATE_USER,
+      },
       secrets: {
-        MYSQL_PWD: Secret.fromSecretsManager(mysql.instance.secret!, 'password'),
+        ADMIN_PASSWORD: Secret.fromSecretsManager(mysql.instance.secret!, 'password'),
         WORKER_PASSWORD: Secret.fromSecretsManager(mysql.passwords[WORKER_USER], 'password'),
         MIGRATE_PASSWORD: Secret.fromSecretsManager(mysql.passwords[MIGRATE_USER], 'password'),
       },

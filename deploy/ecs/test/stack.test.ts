@@ -10,6 +10,7 @@ import { AwsSolutionsChecks } from 'cdk-nag';
 import { METRICS_PORT } from '../src/network.ts';
 import { sizes } from '../src/options.ts';
 import { SluiceStack } from '../src/stack.ts';
+import { USERS_ENTRY_POINT, USERS_SCRIPT } from '../src/users-command.ts';
 
 /** Among them the check of every property against CloudFormation's own rules. */
 const flags = JSON.parse(readFileSync(new URL('../cdk.json', import.meta.url), 'utf8')).context;
@@ -61,7 +62,7 @@ it('runs every container without root, without writing, with an init process', (
   assert.equal(containers.length, 3);
   for (const container of containers) {
     assert.equal(container.ReadonlyRootFilesystem, true);
-    assert.match(String(container.User), /^(node|mysql)$/);
+    assert.equal(container.User, 'node');
     assert.deepEqual(container.LinuxParameters, {
       Capabilities: { Drop: ['ALL'] },
       InitProcessEnabled: true,
@@ -164,6 +165,34 @@ it('lets each task log in to MySQL as its own user only, and gives it no passwor
     assert.deepEqual(secrets, command === 'worker' ? ['REDIS_PASSWORD'] : []);
     assert.ok(!JSON.stringify(given.MYSQL_URL).includes(':password'));
   }
+});
+
+it('makes the users of MySQL from the image itself, at the instance, with secrets only as passwords', () => {
+  const users = containers.find(({ EntryPoint }) => EntryPoint !== undefined)!;
+  assert.equal(users.Image, IMAGE);
+  assert.deepEqual(users.EntryPoint, USERS_ENTRY_POINT);
+  assert.deepEqual(users.Command, [USERS_SCRIPT]);
+  const { MYSQL_HOST, ...given } = environment(users);
+  assert.match(JSON.stringify(MYSQL_HOST), /^\{"Fn::GetAtt":\["MysqlInstance\w+","Endpoint.Address"\]\}$/);
+  // No MYSQL_CA: the authorities are those of RDS. test/topology/ecs-users.test.ts runs the script.
+  assert.deepEqual(given, {
+    MYSQL_PORT: '3306',
+    MYSQL_DATABASE: 'app',
+    ADMIN_USER: 'admin',
+    WORKER_USER: 'sluice',
+    MIGRATE_USER: 'sluice_migrate',
+  });
+  assert.deepEqual(
+    (users.Secrets as { Name: string; ValueFrom: unknown }[]).map(({ Name, ValueFrom }) => [
+      Name,
+      /:password::/.test(JSON.stringify(ValueFrom)),
+    ]),
+    [
+      ['ADMIN_PASSWORD', true],
+      ['WORKER_PASSWORD', true],
+      ['MIGRATE_PASSWORD', true],
+    ],
+  );
 });
 
 it('opens the metrics port to nobody, or to the one Prometheus that is named', () => {
