@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Unpacks servers of exact versions beside the system: unpack-server.sh FOLDER redis7|redis8|valkey9|mariadb|mysql97|prometheus ...
+# Unpacks servers of exact versions beside the system: unpack-server.sh FOLDER redis7|redis8|valkey9|mariadb|mysql97|prometheus|compose ...
 # Each gets FOLDER/NAME with Debian's packages and all their libraries; FOLDER/NAME/bin holds the commands to run.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -21,6 +21,9 @@ describe() {
     # Not a server of the engine's: tests scrape workers with it, and check rules and metrics with its promtool.
     prometheus) release=bookworm packages=(prometheus) version='version 2.'
       binaries=(usr/bin/prometheus usr/bin/promtool) ;;
+    # Any version: it only reads docker-compose.yml for a test, which takes no engine.
+    compose) release=sid packages=(docker-compose) version='Docker Compose version '
+      binaries=(usr/libexec/docker/cli-plugins/docker-compose) ;;
     *) fail "unpack-server: unknown server '$1'" ;;
   esac
 }
