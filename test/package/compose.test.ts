@@ -2,7 +2,7 @@
 // Redis and MySQL, with their real configuration, serve Sluice.
 
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -109,6 +109,31 @@ it('scrapes services that are there', () => {
   const targets = scrape_configs.flatMap(({ dns_sd_configs = [] }) => dns_sd_configs);
   const scraped = targets.flatMap(({ names, port }) => names.map(name => `${name}:${port}`));
   expect(scraped.toSorted()).toEqual(['api:9464', 'worker:9464']);
+});
+
+it('gives Grafana the dashboards where it looks for them, and the data source that they name', () => {
+  const provisioned = <Content>(name: string) =>
+    parse(readFileSync(join(project, 'deploy/grafana/provisioning', name), 'utf8')) as Content;
+  const { volumes = [] } = compose.services.grafana!;
+  const mounts = new Map(
+    volumes.map(volume => volume.split(':') as [string, string]).map(([from, to]) => [to, from]),
+  );
+  expect(mounts.get('/etc/grafana/provisioning')).toBe('./deploy/grafana/provisioning');
+  const { providers } = provisioned<{ providers: { options: { path: string } }[] }>('dashboards/sluice.yml');
+  const folder = join(project, mounts.get(providers[0]!.options.path)!);
+  const { datasources } = provisioned<{ datasources: { uid: string; type: string; url: string }[] }>(
+    'datasources/prometheus.yml',
+  );
+  expect(new URL(datasources[0]!.url)).toMatchObject({ hostname: 'prometheus', port: '9090' });
+  const { uid, type } = datasources[0]!;
+  const files = readdirSync(folder);
+  expect(files.length).toBe(4);
+  for (const file of files) {
+    const text = readFileSync(join(folder, file), 'utf8');
+    const named = [...text.matchAll(/"datasource": (\{[^}]*\})/g)].map(([, json]) => JSON.parse(json!));
+    expect(named.length, file).toBeGreaterThan(5);
+    for (const one of named) expect(one, file).toEqual({ type, uid });
+  }
 });
 
 /** Docker Compose itself, which scripts/setup.sh unpacks. */
