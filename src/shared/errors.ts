@@ -226,7 +226,7 @@ export class RedisUnsuitableError extends SluiceError {
   readonly code = 'REDIS_UNSUITABLE';
 }
 
-/** This database, or a mapped table in it, cannot keep Sluice's promises. */
+/** This database is not there, or it or a mapped table in it cannot keep Sluice's promises. */
 export class DatabaseUnsuitableError extends SluiceError {
   readonly code = 'DATABASE_UNSUITABLE';
 }

@@ -3,6 +3,7 @@ import {
   AccessDeniedError,
   DatabaseFailedError,
   DatabaseUnavailableError,
+  DatabaseUnsuitableError,
   NotMigratedError,
   SluiceError,
 } from './errors.ts';
@@ -94,7 +95,12 @@ export function databaseError(error: unknown, place: string): unknown {
   if (cause instanceof SluiceError) return cause;
   const { errno = 0, code } = (error ?? {}) as { errno?: number; code?: string };
   if (isDeniedByDatabase(error)) return new AccessDeniedError('The database', place, { cause: error });
-  if (errno === 1146 || errno === 1049) return notMigrated(error, place);
+  if (errno === 1049)
+    return new DatabaseUnsuitableError(
+      `There is no database of the name in MYSQL_URL at ${place}; create it (CREATE DATABASE), then run sluice migrate.`,
+      { cause: error },
+    );
+  if (errno === 1146) return notMigrated(error, place);
   const kind = classifyDatabaseError(error);
   // Who loses a conflict may try again, as after an outage.
   if (kind === 'unavailable' || kind === 'conflict')

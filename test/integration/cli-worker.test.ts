@@ -74,12 +74,18 @@ it.each([
   },
 );
 
-it('needs a schema, and a port', async () => {
+it('needs a database, a schema, and a port', async () => {
   const bare = await openCommandPlace(definitions, { migrated: false });
   for (const args of [['worker'], ['status'], ['ingest', '-']]) {
     const outcome = await bare.sluice(args);
     expect(outcome.code).toBe(2);
     expect(outcome.stderr).toMatch(/^sluice: NOT_MIGRATED: .*run sluice migrate\.$/m);
+  }
+  const nowhere = `${bare.env.MYSQL_URL}_`;
+  for (const command of ['migrate', 'worker']) {
+    const outcome = await bare.sluice([command], { MYSQL_URL: nowhere });
+    expect(outcome.code).toBe(2);
+    expect(outcome.stderr).toMatch(/^sluice: DATABASE_UNSUITABLE: There is no database .*CREATE DATABASE/m);
   }
   const place = await openCommandPlace(definitions);
   const other = createServer();

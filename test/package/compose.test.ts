@@ -91,7 +91,7 @@ it('starts a service when what it needs is ready', () => {
 it('publishes nothing beyond this machine, no metrics, and no password', () => {
   for (const [name, { ports = [], environment = {} }] of services) {
     for (const port of ports) expect(port, name).toMatch(/^127\.0\.0\.1:/);
-    expect(ports.join(), name).not.toContain('9464');
+    expect(ports.join(), name).not.toMatch(/946[45]/);
     for (const [variable, value] of Object.entries(environment)) {
       if (/PASSWORD|SECRET|TOKEN/.test(variable)) expect(value, variable).toMatch(/^\/run\/secrets\//);
       expect(value, variable).not.toMatch(/\/\/[^/]*:[^/]*@/);
@@ -108,7 +108,9 @@ it('scrapes services that are there', () => {
   };
   const targets = scrape_configs.flatMap(({ dns_sd_configs = [] }) => dns_sd_configs);
   const scraped = targets.flatMap(({ names, port }) => names.map(name => `${name}:${port}`));
-  expect(scraped.toSorted()).toEqual(['api:9464', 'worker:9464']);
+  expect(scraped.toSorted()).toEqual(['api:9465', 'worker:9464']);
+  const settings = readFileSync(join(project, 'examples/api/src/settings.ts'), 'utf8');
+  expect(settings).toContain('METRICS_PORT ?? 9465');
 });
 
 it('gives Grafana the dashboards where it looks for them, and the data source that they name', () => {

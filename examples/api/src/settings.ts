@@ -12,8 +12,8 @@ function secret(name: string): { password?: string } {
 export const settings = {
   host: environment.HOST ?? '127.0.0.1',
   port: Number(environment.PORT ?? 3000),
-  /** A port of their own: metrics are not for the service's callers. */
-  metricsPort: Number(environment.METRICS_PORT ?? 9464),
+  /** A port of their own: metrics are not for the service's callers. 9464 is a worker's, which may run on the same machine. */
+  metricsPort: Number(environment.METRICS_PORT ?? 9465),
   redis: { url: environment.REDIS_URL ?? 'redis://127.0.0.1', ...secret('REDIS_PASSWORD_FILE') },
   mysql: { url: environment.MYSQL_URL ?? 'mysql://root@127.0.0.1/app', ...secret('MYSQL_PASSWORD_FILE') },
 };
