@@ -21,6 +21,8 @@ import { METRICS_PORT } from './network.ts';
 import type { Options } from './options.ts';
 import type { Redis } from './redis.ts';
 
+/** Of every task, for who overrides its command. */
+export const CONTAINER = 'sluice';
 /** Longest wait of a worker for the batch at hand after SIGTERM: the engine's own default, said outright. */
 export const SHUTDOWN_DEADLINE_MS = 20_000;
 /** After which ECS kills. Above the deadline and the farewells behind it. */
@@ -114,7 +116,7 @@ export function confined(task: FargateTaskDefinition, parts: Confined): Containe
   const { logGroup, streamPrefix, ...given } = parts;
   const linuxParameters = new LinuxParameters(task, 'Linux', { initProcessEnabled: true });
   linuxParameters.dropCapabilities(Capability.ALL);
-  const container = task.addContainer('sluice', {
+  const container = task.addContainer(CONTAINER, {
     ...given,
     readonlyRootFilesystem: true,
     linuxParameters,

@@ -1,9 +1,10 @@
 /** Everything of one deployment: network -> Redis and MySQL -> workers -> scaling and alarms, and the tasks run by hand. */
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
-import { AlarmBehavior, Cluster, ContainerInsights, type FargateTaskDefinition } from 'aws-cdk-lib/aws-ecs';
+import { AlarmBehavior, Cluster, ContainerInsights, type TaskDefinition } from 'aws-cdk-lib/aws-ecs';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { Alarms } from './alarms.ts';
+import { CONTAINER } from './container.ts';
 import { Figures } from './figures.ts';
 import { Mysql, WORKER_USER } from './mysql.ts';
 import { Network } from './network.ts';
@@ -26,7 +27,7 @@ export class SluiceStack extends Stack {
     });
     const logGroup = new LogGroup(this, 'Logs', { retention: options.logRetentionDays });
     const parts = { options, logGroup, mysql };
-    const { service } = new Workers(this, 'Workers', cluster, network, {
+    const { service, taskDefinition } = new Workers(this, 'Workers', cluster, network, {
       ...parts,
       redis,
       user: WORKER_USER,
@@ -41,7 +42,7 @@ export class SluiceStack extends Stack {
 
     const output = (name: string, value: string, description: string) =>
       new CfnOutput(this, name, { value, description });
-    const runTask = (task: FargateTaskDefinition, group: string) =>
+    const runTask = (task: TaskDefinition, group: string) =>
       `aws ecs run-task --cluster ${cluster.clusterName} --launch-type FARGATE --task-definition ${task.taskDefinitionArn} ` +
       `--network-configuration 'awsvpcConfiguration={subnets=[${network.taskSubnets.map(subnet => subnet.subnetId).join(',')}],securityGroups=[${group}]}'`;
     output(
@@ -54,6 +55,13 @@ export class SluiceStack extends Stack {
       runTask(migrate, network.workers.securityGroupId),
       'Makes or changes the tables',
     );
+    const status = JSON.stringify({ containerOverrides: [{ name: CONTAINER, command: ['status'] }] });
+    output(
+      'SluiceCommand',
+      `${runTask(taskDefinition, network.workers.securityGroupId)} --overrides '${status}'`,
+      'Runs a command of Sluice where the workers are, here status; it answers in the log group, stream worker',
+    );
+    output('LogGroupName', logGroup.logGroupName, 'Of every task');
     output('RedisUrl', redis.url, 'For the API services');
     output('RedisPasswordSecret', redis.password.secretArn, 'For the API services');
     output('MysqlUrl', mysql.url(WORKER_USER), 'For the API services, with MYSQL_IAM_AUTH=1');

@@ -5,6 +5,7 @@ import {
   type Cluster,
   FargatePlatformVersion,
   FargateService,
+  type FargateTaskDefinition,
   type HealthCheck,
   PropagatedTagSource,
 } from 'aws-cdk-lib/aws-ecs';
@@ -29,6 +30,7 @@ const healthCheck: HealthCheck = {
 
 export class Workers extends Construct {
   readonly service: FargateService;
+  readonly taskDefinition: FargateTaskDefinition;
 
   constructor(
     scope: Construct,
@@ -39,7 +41,7 @@ export class Workers extends Construct {
   ) {
     super(scope, id);
     const { workerCpu, workerMemory } = parts.options.size;
-    const taskDefinition = sluiceTask(this, 'Task', {
+    this.taskDefinition = sluiceTask(this, 'Task', {
       ...parts,
       image: sluiceImage(this, parts.options.image),
       command: 'worker',
@@ -50,7 +52,7 @@ export class Workers extends Construct {
     });
     this.service = new FargateService(this, 'Service', {
       cluster,
-      taskDefinition,
+      taskDefinition: this.taskDefinition,
       platformVersion: FargatePlatformVersion.VERSION1_4,
       // Else no desiredCount: each deployment would undo what the scaling has set.
       ...(parts.options.minWorkers === 0 ? { desiredCount: 0 } : {}),

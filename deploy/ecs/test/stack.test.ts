@@ -287,6 +287,17 @@ it('uses an existing network and makes none of its own', () => {
   });
 });
 
+it('says how an operator runs a command where the workers are', () => {
+  const { SluiceCommand, LogGroupName } = template.toJSON().Outputs;
+  const command = JSON.stringify(SluiceCommand.Value);
+  assert.match(command, /aws ecs run-task /);
+  assert.match(command, /WorkersTask/);
+  const overrides = /--overrides '(.*)'/.exec(SluiceCommand.Value['Fn::Join'][1].at(-1))![1]!;
+  const { containerOverrides } = JSON.parse(overrides);
+  assert.deepEqual(containerOverrides, [{ name: ofCommand('worker').Name, command: ['status'] }]);
+  assert.match(JSON.stringify(LogGroupName.Value), /Logs/);
+});
+
 it('takes an image by its address, with the right to pull it from ECR, or makes it from a folder', () => {
   assert.equal(ofCommand('worker').Image, IMAGE);
   const { template: pulled } = deployment({ image: ECR_IMAGE });
