@@ -5,55 +5,64 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BenchOptions, parseOptions, UsageError, usage } from './options.ts';
-import { ratio, summarise, tableOf } from './report.ts';
+import { summarise, summariseFigure, tableOf } from './report.ts';
 import { Rig } from './rig.ts';
-import type { Load, Measurement, Scenario } from './scenario.ts';
-import { ratios, scenarios } from './scenarios/index.ts';
+import type { Load, Measurement, Round, Scenario, Suite } from './scenario.ts';
+import { suites } from './scenarios/index.ts';
 
 const results = fileURLToPath(new URL('./results/', import.meta.url));
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
-async function runRounds(rig: Rig, chosen: readonly Scenario[], options: BenchOptions) {
-  const { rounds, seconds, updates } = options;
-  const load: Load = { seconds, updates, warmUpSeconds: Math.min(2, seconds / 2) };
-  const measured = new Map<string, Measurement[]>(chosen.map(scenario => [scenario.name, []]));
+async function runRounds(rig: Rig, chosen: readonly Scenario[], load: Load, rounds: number) {
+  const measured: Round[] = [];
   // Interleaved: a machine that slows down for a minute slows all of them down.
-  for (let round = 1; round <= rounds; round++) {
-    const thisRound = new Map<string, Measurement>();
+  for (let number = 1; number <= rounds; number++) {
+    const round = new Map<string, Measurement>();
+    measured.push(round);
     for (const scenario of chosen) {
-      const measurement = await scenario.run(rig, load, thisRound);
-      thisRound.set(scenario.name, measurement);
-      measured.get(scenario.name)!.push(measurement);
-      const { perSecond, difference } = measurement;
-      const rate = Math.round(perSecond).toLocaleString('en-US').padStart(9);
-      say(`round ${round} of ${rounds}  ${rate} ${scenario.unit.padEnd(10)} ${scenario.title}`);
+      if (scenario.once && number > 1) continue;
+      const measurement = await scenario.run(rig, load, round).catch(cause => {
+        throw new Error(`${scenario.name}: ${(cause as Error).message}`, { cause });
+      });
+      round.set(scenario.name, measurement);
+      const { value, difference } = measurement;
+      const shown = value.toLocaleString('en-US', { maximumFractionDigits: value < 100 ? 2 : 0 });
+      say(`round ${number} of ${rounds}  ${shown.padStart(9)} ${scenario.unit.padEnd(10)} ${scenario.title}`);
       if (difference !== 0)
-        throw new Error(`${scenario.name}: MySQL differs by ${difference} from what was sent`);
+        throw new Error(`${scenario.name}: what is stored differs by ${difference} from what was sent`);
     }
   }
-  return { load, summaries: chosen.map(scenario => summarise(scenario, measured.get(scenario.name)!)) };
+  return measured;
 }
 
 async function bench(options: BenchOptions): Promise<void> {
   const profile = options.profile === undefined ? undefined : resolve(options.profile);
   if (profile) mkdirSync(profile, { recursive: true });
+  const suite: Suite = suites[options.suite];
+  const { rounds, seconds, updates } = options;
+  const load: Load = { seconds, updates, warmUpSeconds: Math.min(2, seconds / 2) };
+  const chosen = suite.scenarios.filter(
+    ({ name }) => options.only.length === 0 || options.only.includes(name),
+  );
   const rig = await Rig.start(profile);
   for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143 })) {
     process.once(signal, () => process.exit(code));
   }
   try {
     const description = rig.describe();
-    const chosen = scenarios.filter(({ name }) => options.only.length === 0 || options.only.includes(name));
-    const { load, summaries } = await runRounds(rig, chosen, options);
-    const quotients = ratios.flatMap(pair => ratio(pair, summaries) ?? []);
+    const measured = await runRounds(rig, chosen, load, rounds);
+    const summaries = chosen.map(scenario =>
+      summarise(
+        scenario,
+        measured.flatMap(round => round.get(scenario.name) ?? []),
+      ),
+    );
+    const figures = suite.figures.flatMap(figure => summariseFigure(figure, measured) ?? []);
     const date = new Date().toISOString();
+    const { note } = options;
     const result = {
-      date,
-      ...description,
-      rounds: options.rounds,
-      load,
-      scenarios: summaries,
-      ratios: quotients,
+      ...{ date, ...(note === undefined ? {} : { note }), suite: options.suite, ...description },
+      ...{ rounds, load, figures, scenarios: summaries },
     };
     const json = `${JSON.stringify(result, null, 2)}\n`;
     if (options.save) {
@@ -62,7 +71,7 @@ async function bench(options: BenchOptions): Promise<void> {
       writeFileSync(file, json);
       say(`written to ${file}`);
     }
-    process.stdout.write(options.json ? json : `\n${tableOf(summaries, quotients)}\n`);
+    process.stdout.write(options.json ? json : `\n${tableOf(summaries, figures)}\n`);
   } finally {
     await rig.stop();
   }

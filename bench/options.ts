@@ -1,9 +1,11 @@
 // The command line of the benchmarks.
 
 import { parseArgs } from 'node:util';
-import { scenarios } from './scenarios/index.ts';
+import type { Suite } from './scenario.ts';
+import { type SuiteName, suites } from './scenarios/index.ts';
 
 export interface BenchOptions {
+  suite: SuiteName;
   rounds: number;
   seconds: number;
   updates: number;
@@ -17,41 +19,61 @@ export interface BenchOptions {
 
 export class UsageError extends Error {}
 
+const namesOf = (suite: Suite) => suite.scenarios.map(scenario => scenario.name).join(', ');
+
 export const usage = `Usage: npm run bench -- [options]
 
-Measures the engine on MySQL 9.7 and Redis 8, started for it on this machine. bench/README.md says what each
-number means. Run it on a machine that does nothing else.
+Measures the engine, what users would take instead of it, and the limits of the servers, on MySQL 9.7 and Redis 8 that are
+started for it on this machine. bench/README.md says what each number means. Run it on a machine that does nothing else.
 
 Options:
-  --rounds N       rounds of all scenarios; the median counts (default 5)
-  --seconds S      how long each measurement pushes (default 5)
+  --suite NAME     main (default): peers, limits and targets; scale: 1, 2 and 4 workers and producers;
+                   backlog: 5,000,000 updates to catch up with; soak: a steady rate for long
+  --rounds N       rounds of all scenarios; the median counts (default ${Object.entries(suites)
+    .map(([name, { rounds }]) => `${name} ${rounds}`)
+    .join(', ')})
+  --seconds S      how long each measurement pushes (default: main ${suites.main.seconds}, scale ${suites.scale.seconds})
+  --minutes M      the same in minutes (default: soak ${suites.soak.seconds / 60})
   --updates N      at most so many updates in each
-  --only a,b       some of: ${scenarios.map(scenario => scenario.name).join(', ')}
+  --only a,b       some of the suite's scenarios; of main: ${namesOf(suites.main)}
   --json           print the result as JSON
   --no-save        do not write bench/results/<date>.json
   --note TEXT      kept with the result: what else the machine was doing
   --profile DIR    write CPU profiles of producer and worker, and Redis' command statistics, to DIR
 
-Example:
-  npm run bench -- --rounds 3 --only counters
+Examples:
+  npm run bench -- --rounds 3 --only counters,upsert-per-update
+  npm run bench -- --suite soak --minutes 20
 `;
 
 /** @throws UsageError */
 export function parseOptions(args: string[]): BenchOptions {
   const values = parse(args);
-  const number = (name: 'rounds' | 'seconds' | 'updates', preset: number) => {
-    const value = Number(values[name] ?? preset);
-    if (!(value > 0) || (name !== 'seconds' && !Number.isInteger(value) && value !== preset)) {
-      throw new UsageError(`--${name} takes a positive number, not "${values[name]}"`);
+  const name = values.suite ?? 'main';
+  if (!Object.hasOwn(suites, name))
+    throw new UsageError(`there is no suite "${name}": ${Object.keys(suites).join(', ')}`);
+  const suite: Suite = suites[name as SuiteName];
+  const number = (option: 'rounds' | 'seconds' | 'minutes' | 'updates', preset: number) => {
+    const value = Number(values[option] ?? preset);
+    const whole = option === 'rounds' || option === 'updates';
+    if (!(value > 0) || (whole && !Number.isInteger(value) && value !== preset)) {
+      throw new UsageError(`--${option} takes a positive number, not "${values[option]}"`);
     }
     return value;
   };
+  if (values.seconds !== undefined && values.minutes !== undefined)
+    throw new UsageError('--seconds and --minutes say the same: give one of them');
   const only = values.only?.split(',') ?? [];
-  const unknown = only.find(name => !scenarios.some(scenario => scenario.name === name));
-  if (unknown !== undefined) throw new UsageError(`there is no scenario "${unknown}"`);
+  const unknown = only.find(wanted => !suite.scenarios.some(scenario => scenario.name === wanted));
+  if (unknown !== undefined)
+    throw new UsageError(`there is no scenario "${unknown}" in ${name}: ${namesOf(suite)}`);
   return {
-    rounds: number('rounds', 5),
-    seconds: number('seconds', 5),
+    suite: name as SuiteName,
+    rounds: number('rounds', suite.rounds),
+    seconds:
+      values.minutes === undefined
+        ? number('seconds', suite.seconds)
+        : number('minutes', suite.seconds / 60) * 60,
     updates: number('updates', Number.POSITIVE_INFINITY),
     only,
     json: values.json ?? false,
@@ -67,8 +89,10 @@ function parse(args: string[]) {
     return parseArgs({
       args,
       options: {
+        suite: { type: 'string' },
         rounds: { type: 'string' },
         seconds: { type: 'string' },
+        minutes: { type: 'string' },
         updates: { type: 'string' },
         only: { type: 'string' },
         json: { type: 'boolean' },

@@ -1,13 +1,12 @@
-// From the rounds' measurements to what is printed and kept: medians, spread, ratios.
+// From the rounds' measurements to what is printed and kept: medians, spread, figures and whether targets are met.
 // The spread is shown beside each median: a difference smaller than that says nothing.
 
-import type { Measurement, Scenario } from './scenario.ts';
+import type { Figure, Measurement, Round, Scenario, Target } from './scenario.ts';
 
 export interface Summary {
   name: string;
   title: string;
   unit: string;
-  target?: number;
   median: number;
   min: number;
   max: number;
@@ -16,12 +15,16 @@ export interface Summary {
   rounds: Measurement[];
 }
 
-export interface Ratio {
+export interface FigureSummary {
   name: string;
-  of: string;
-  to: string;
-  /** Median of the rounds' quotients: what slows a whole round down cancels out. */
+  title: string;
+  unit: string;
+  /** Median of the rounds' values, each from within its round: what slows a whole round down cancels out of a ratio. */
   median: number;
+  min: number;
+  max: number;
+  target?: Target;
+  met?: boolean;
 }
 
 function median(values: readonly number[]): number {
@@ -34,54 +37,73 @@ function median(values: readonly number[]): number {
 const rounded = (value: number) =>
   Math.abs(value) >= 100 ? Math.round(value) : Math.round(value * 100) / 100;
 
-export function summarise(scenario: Scenario, rounds: Measurement[]): Summary {
-  const rates = rounds.map(round => round.perSecond);
+const spread = (values: readonly number[]) => ({
+  median: rounded(median(values)),
+  min: rounded(Math.min(...values)),
+  max: rounded(Math.max(...values)),
+});
+
+export function summarise({ name, title, unit }: Scenario, rounds: readonly Measurement[]): Summary {
   const details: Record<string, number> = {};
-  for (const name of Object.keys(rounds[0]?.details ?? {})) {
-    details[name] = rounded(median(rounds.map(round => round.details[name] ?? 0)));
+  for (const detail of new Set(rounds.flatMap(round => Object.keys(round.details)))) {
+    details[detail] = rounded(median(rounds.map(round => round.details[detail] ?? 0)));
   }
-  const { name, title, unit, target } = scenario;
   return {
     name,
     title,
     unit,
-    ...(target === undefined ? {} : { target }),
-    median: rounded(median(rates)),
-    min: rounded(Math.min(...rates)),
-    max: rounded(Math.max(...rates)),
+    ...spread(rounds.map(round => round.value)),
     details,
-    rounds: rounds.map(({ perSecond, ...rest }) => ({ ...rest, perSecond: rounded(perSecond) })),
+    rounds: rounds.map(round => ({ ...round, value: rounded(round.value) })),
   };
 }
 
-export function ratio([name, of, to]: readonly [string, string, string], summaries: readonly Summary[]) {
-  const upper = summaries.find(summary => summary.name === of);
-  const lower = summaries.find(summary => summary.name === to);
-  if (!upper || !lower) return undefined;
-  const quotients = upper.rounds.map((round, at) => round.perSecond / lower.rounds[at]!.perSecond);
-  return { name, of, to, median: Math.round(median(quotients) * 100) / 100 } satisfies Ratio;
+export function isMet(value: number, target: Target): boolean {
+  return 'atLeast' in target ? value >= target.atLeast : value <= target.atMost;
 }
 
-const count = (value: number) => Math.round(value).toLocaleString('en-US');
+/** Undefined where no round has what the figure is made of. */
+export function summariseFigure(figure: Figure, rounds: readonly Round[]): FigureSummary | undefined {
+  const values = rounds.flatMap(round => figure.of(round) ?? []);
+  if (values.length === 0) return undefined;
+  const { name, title, unit, target } = figure;
+  // The verdict is on the median itself, not on what rounding makes of it.
+  const verdict = target === undefined ? {} : { target, met: isMet(median(values), target) };
+  return { name, title, unit, ...spread(values), ...verdict };
+}
 
-export function tableOf(summaries: readonly Summary[], ratios: readonly Ratio[]): string {
-  const lines: string[] = [];
-  for (const { title, unit, median, min, max, target, details } of summaries) {
-    const goal =
-      target === undefined
-        ? ''
-        : median >= target
-          ? `  (over ${count(target)})`
-          : `  (UNDER ${count(target)})`;
-    lines.push(`${title}`);
-    lines.push(`  ${count(median).padStart(10)} ${unit}, ${count(min)} to ${count(max)}${goal}`);
-    const remarks = [
-      details.callP99Ms !== undefined && `call p50 ${details.callP50Ms} ms, p99 ${details.callP99Ms} ms`,
-      details.flushLagP99Ms && `flush lag p50 ${details.flushLagP50Ms} ms, p99 ${details.flushLagP99Ms} ms`,
-      details.rows && details.updates && `${(details.updates / details.rows).toFixed(2)} updates a row`,
-    ].filter(Boolean);
-    if (remarks.length > 0) lines.push(`             ${remarks.join('; ')}`);
-  }
-  for (const { name, median } of ratios) lines.push(`${name}: ${median} times`);
-  return lines.join('\n');
+const shown = (value: number) =>
+  value.toLocaleString('en-US', { maximumFractionDigits: Math.abs(value) >= 100 ? 0 : 2 });
+
+export function verdictOf({ median, target, met }: FigureSummary): string {
+  if (target === undefined) return '';
+  const [bound, limit] = 'atLeast' in target ? ['at least', target.atLeast] : ['at most', target.atMost];
+  const verdict = met ? 'met' : `missed: ${shown(median)} of ${shown(limit)}`;
+  return `${bound} ${shown(limit)}: ${verdict}`;
+}
+
+const percentiles = (details: Record<string, number>, what: string, name: string) =>
+  details[`${name}P99Ms`] &&
+  `${what} p50 ${shown(details[`${name}P50Ms`] ?? 0)} ms, p99 ${shown(details[`${name}P99Ms`]!)} ms`;
+
+function scenarioLines({ title, unit, median, min, max, details }: Summary): string[] {
+  const remarks = [
+    percentiles(details, 'call', 'call'),
+    percentiles(details, 'flush lag', 'flushLag'),
+    details.rows && details.updates && `${shown(details.updates / details.rows)} updates a row`,
+  ].filter(Boolean);
+  return [
+    title,
+    `  ${shown(median).padStart(10)} ${unit}, ${shown(min)} to ${shown(max)}`,
+    ...(remarks.length > 0 ? [`             ${remarks.join('; ')}`] : []),
+  ];
+}
+
+export function tableOf(summaries: readonly Summary[], figures: readonly FigureSummary[]): string {
+  const width = Math.max(0, ...figures.map(figure => figure.title.length));
+  const rows = figures.map(figure => {
+    const value = `${shown(figure.median).padStart(10)} ${figure.unit.padEnd(10)}`;
+    return `${figure.title.padEnd(width)}  ${value}  ${verdictOf(figure)}`.trimEnd();
+  });
+  return [...summaries.flatMap(scenarioLines), ...(rows.length > 0 ? ['', ...rows] : [])].join('\n');
 }

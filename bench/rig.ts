@@ -41,6 +41,23 @@ export class Rig {
     return rig;
   }
 
+  get redisPid(): number {
+    return this.#redis.pid;
+  }
+
+  get mysqlPid(): number {
+    return this.#mysql.pid;
+  }
+
+  /** Lends Redis alone, empty, and clears it. */
+  async withRedis<T>(use: (redis: { url: string; port: number }) => Promise<T>): Promise<T> {
+    try {
+      return await use(this.#redis);
+    } finally {
+      await this.#clearRedis();
+    }
+  }
+
   /** Lends an empty namespace and a migrated database, and clears both up. */
   async withSite<T>(use: (site: Site) => Promise<T>): Promise<T> {
     const name = `bench_${++this.#sites}`;
@@ -120,6 +137,7 @@ export class Site {
   readonly database: Database;
   readonly #rig: Rig;
   readonly #stops: (() => Promise<void>)[] = [];
+  #processes = 0;
 
   constructor(place: Place, rig: Rig) {
     this.place = place;
@@ -127,14 +145,15 @@ export class Site {
     this.database = new Database({ url: place.mysqlUrl }, { ...parseSettings(), connections: 2 });
   }
 
-  async worker(): Promise<void> {
-    const logFile = join(this.#rig.folder, `worker-${this.place.namespace}.log`);
+  async worker(): Promise<WorkerProcess> {
+    const logFile = join(this.#rig.folder, `workers-${this.place.namespace}.log`);
     const worker = await WorkerProcess.start({
       place: this.place,
       logFile,
       nodeArgs: this.#nodeArgs('worker'),
     });
     this.#stops.push(() => worker.stop());
+    return worker;
   }
 
   async producer(plan: Omit<ProducerPlan, keyof Place>): Promise<ProducerProcess> {
@@ -154,7 +173,7 @@ export class Site {
     return [
       '--cpu-prof',
       `--cpu-prof-dir=${folder}`,
-      `--cpu-prof-name=${role}-${this.place.namespace}.cpuprofile`,
+      `--cpu-prof-name=${role}-${this.place.namespace}-${++this.#processes}.cpuprofile`,
     ];
   }
 

@@ -1,19 +1,41 @@
-// All scenarios, in the order in which a round runs them.
+// All scenarios, by suite, in the order in which a round runs them, and the figures made of them.
 
-import type { Scenario } from '../scenario.ts';
-import { bulkUpsert, upsertPerUpdate } from './baselines.ts';
-import { countersEndToEnd, pointsEndToEnd, singleCalls } from './engine.ts';
+import { backlogFigures, mainFigures, soakFigures } from '../figures.ts';
+import type { Suite } from '../scenario.ts';
+import { apiLoop } from './api-loop.ts';
+import { backlog } from './backlog.ts';
+import { bulkUpsert, flushUpsert, uniformUpsert } from './bare-upserts.ts';
+import { bullmqBulk } from './bullmq-bulk.ts';
+import { bullmqJobs } from './bullmq-jobs.ts';
+import { counters } from './counters.ts';
+import { flush } from './flush.ts';
+import { pendingMemory } from './pending-memory.ts';
+import { points } from './points.ts';
+import { processBuffer } from './process-buffer.ts';
+import { evalsha, hincrby } from './redis-limits.ts';
+import { redisList } from './redis-list.ts';
+import { scale } from './scale.ts';
+import { singleCalls } from './single-calls.ts';
+import { soak } from './soak.ts';
+import { steady } from './steady.ts';
+import { uniform } from './uniform.ts';
+import { upsertPerUpdate } from './upsert-per-update.ts';
 
-export const scenarios: readonly Scenario[] = [
-  countersEndToEnd,
-  singleCalls,
-  pointsEndToEnd,
-  upsertPerUpdate,
-  bulkUpsert,
-];
+export const suites = {
+  // What is compared stands close together: a machine that slows down slows both.
+  main: {
+    scenarios: [
+      ...[upsertPerUpdate, bullmqJobs, counters, bulkUpsert, bullmqBulk, redisList, processBuffer],
+      ...[uniform, uniformUpsert, flush, flushUpsert, hincrby, evalsha],
+      ...[singleCalls, steady, apiLoop, points, pendingMemory],
+    ],
+    figures: mainFigures,
+    rounds: 5,
+    seconds: 3,
+  },
+  scale: { scenarios: scale, figures: [], rounds: 3, seconds: 5 },
+  backlog: { scenarios: [backlog], figures: backlogFigures, rounds: 3, seconds: 3 },
+  soak: { scenarios: [soak], figures: soakFigures, rounds: 1, seconds: 20 * 60 },
+} satisfies Record<string, Suite>;
 
-/** Pairs whose quotient says something that does not depend on the machine as much as its parts. */
-export const ratios: readonly [name: string, of: string, to: string][] = [
-  ['engine against one upsert per update', 'counters', 'upsert-per-update'],
-  ['engine against bare bulk upserts', 'counters', 'bulk-upsert'],
-];
+export type SuiteName = keyof typeof suites;

@@ -155,6 +155,10 @@ export class ProducerProcess {
     this.#child.send(plan);
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   ready(): Promise<unknown> {
     return Promise.race([this.#ready, this.result]);
   }

@@ -1,23 +1,28 @@
-// Keeps a fixed number of calls to a producer under way until its plan is fulfilled, and notes every answer.
-// Two kinds of callers: those that send many updates in a call, and those that send one.
+// Pushes what a plan says and notes every answer: a fixed number of calls under way, with many updates or with one in
+// each, or single calls at a steady rate.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { CounterHandle, Sluice } from '../../src/producer/client.ts';
+import { Latencies } from './latencies.ts';
+import { Pace } from './pace.ts';
 import type { ProducerPlan, PushResult } from './producer-process.ts';
 import type { Tally } from './tally.ts';
 import { type Call, counterKey, type definitions, type Traffic } from './traffic.ts';
 
 type Producer = Sluice<typeof definitions>;
-type Plan = Pick<ProducerPlan, 'callSize' | 'inFlight' | 'limit' | 'traffic'>;
+type Plan = Pick<ProducerPlan, 'callSize' | 'inFlight' | 'limit' | 'traffic' | 'perSecond'>;
 
-/** Calls of `apply`. Resolves to how long each took, ms. */
+const tickMs = 1;
+
+/** Calls of `apply`. Resolves to how long they took. */
 export async function pushCalls(
   sluice: Producer,
   traffic: Traffic,
   plan: Plan,
   result: PushResult,
-): Promise<Float64Array> {
+): Promise<Latencies> {
   const until = performance.now() + plan.limit.ms;
-  const latencies: number[] = [];
+  const latencies = new Latencies();
   let left = plan.limit.updates;
   const caller = async () => {
     while (left > 0) {
@@ -26,7 +31,7 @@ export async function pushCalls(
       const started = performance.now();
       const answers = await sluice.apply(call.updates);
       const now = performance.now();
-      latencies.push(now - started);
+      latencies.note(now - started);
       if (now >= until) left = 0;
       for (let at = 0; at < answers.length; at++) {
         const answer = answers[at]!;
@@ -36,7 +41,7 @@ export async function pushCalls(
     }
   };
   await Promise.all(Array.from({ length: plan.inFlight }, caller));
-  return Float64Array.from(latencies);
+  return latencies;
 }
 
 /** Calls of `increment`, each by a caller that waits for its answer before it calls again. */
@@ -45,11 +50,11 @@ export async function pushIncrements(
   traffic: Traffic,
   plan: Plan,
   result: PushResult,
-): Promise<Float64Array> {
+): Promise<Latencies> {
   const counter: CounterHandle = sluice.counter('page_views');
   const keys = Array.from({ length: plan.traffic.counterKeys }, (_, rank) => counterKey(rank));
   const until = performance.now() + plan.limit.ms;
-  const latencies: number[] = [];
+  const latencies = new Latencies();
   let left = plan.limit.updates;
   const caller = async () => {
     while (left > 0) {
@@ -64,12 +69,46 @@ export async function pushIncrements(
         refuse(result, (error as { code?: string }).code ?? 'UNKNOWN');
       }
       const now = performance.now();
-      latencies.push(now - started);
+      latencies.note(now - started);
       if (now >= until) left = 0;
     }
   };
   await Promise.all(Array.from({ length: plan.inFlight }, caller));
-  return Float64Array.from(latencies);
+  return latencies;
+}
+
+/** Calls of `increment` that are due at a steady rate. A latency counts from when its call was due. */
+export async function pushSteadily(
+  sluice: Producer,
+  traffic: Traffic,
+  plan: Plan,
+  result: PushResult,
+): Promise<Latencies> {
+  const { perSecond = 0, limit } = plan;
+  const counter: CounterHandle = sluice.counter('page_views');
+  const keys = Array.from({ length: plan.traffic.counterKeys }, (_, rank) => counterKey(rank));
+  const latencies = new Latencies();
+  const calls = Math.min(limit.updates, Math.ceil((perSecond * limit.ms) / 1000));
+  const pace = new Pace(perSecond, performance.now(), calls);
+  let open = 0;
+  const call = async (due: number) => {
+    const rank = traffic.rank();
+    open++;
+    try {
+      await counter.increment(keys[rank]!);
+      result.tally.counters[rank]!++;
+      result.acknowledged++;
+    } catch (error) {
+      refuse(result, (error as { code?: string }).code ?? 'UNKNOWN');
+    }
+    latencies.note(performance.now() - due);
+    open--;
+  };
+  for (let sent = 0; !pace.isOver(sent) || open > 0; ) {
+    for (const due = pace.dueBy(performance.now()); sent < due; sent++) void call(pace.dueAt(sent));
+    await delay(tickMs);
+  }
+  return latencies;
 }
 
 function note(result: PushResult, call: Call, at: number): void {

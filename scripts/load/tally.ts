@@ -80,3 +80,12 @@ export async function readJournal(database: Database) {
     rows: Number(row?.writtenRows),
   };
 }
+
+/** The journal's batches: when each was written there, ms, and its rows. */
+export async function readBatches(database: Database): Promise<{ at: number; rows: number }[]> {
+  const batches = await database.query(
+    `SELECT CAST(UNIX_TIMESTAMP(committed_at) * 1000 AS UNSIGNED) AS at,
+       COALESCE(JSON_EXTRACT(outcome, '$.rows'), 0) AS writtenRows FROM sluice_batches`,
+  );
+  return batches.map(({ at, writtenRows }) => ({ at: Number(at), rows: Number(writtenRows) }));
+}

@@ -8,6 +8,8 @@ export const definitions = { counters: { page_views: {} }, points: { loyalty: { 
 
 export interface TrafficPlan {
   counterKeys: number;
+  /** Of Zipf's law, by which keys are drawn: 1 where it is left out, 0 for all alike. */
+  exponent?: number;
   accounts: number;
   /** 0 to 1: how many of the updates are entries on accounts. */
   pointsShare: number;
@@ -37,7 +39,7 @@ export class Traffic {
   constructor(plan: TrafficPlan) {
     this.#plan = plan;
     this.#random = seededRandom(plan.seed);
-    this.#zipf = new Zipf(plan.counterKeys, 1, this.#random);
+    this.#zipf = new Zipf(plan.counterKeys, plan.exponent ?? 1, this.#random);
     this.#keys = Array.from({ length: plan.counterKeys }, (_, rank) => counterKey(rank));
     this.#accounts = Array.from({ length: plan.accounts }, (_, number) => accountName(number));
     this.#balances = new Float64Array(plan.accounts);

@@ -1,0 +1,74 @@
+// A backlog that was made while no worker ran, and the worker that drains it.
+
+import { compare, readBatches } from '../scripts/load/tally.ts';
+import { Watch } from '../scripts/load/watch.ts';
+import { drained, microBatches, refusals, uniformCounters } from './engine.ts';
+import { RedisMeter } from './redis-meter.ts';
+import type { Rig } from './rig.ts';
+import type { Measurement } from './scenario.ts';
+import { residentMb } from './usage.ts';
+
+/** The share of the rows by which a worker that has just started runs at its pace. */
+const warmUpShare = 0.25;
+
+export interface Commit {
+  /** When its transaction wrote the journal, ms. */
+  at: number;
+  rows: number;
+}
+
+/** Rows a second once the first quarter of them is written. */
+export function warmRate(commits: readonly Commit[]): number {
+  const all = commits.reduce((sum, { rows }) => sum + rows, 0);
+  const inOrder = commits.toSorted((a, b) => a.at - b.at);
+  let written = 0;
+  let first = 0;
+  while (first < inOrder.length - 1 && written < all * warmUpShare) written += inOrder[first++]!.rows;
+  const from = inOrder[first - 1]?.at ?? 0;
+  const seconds = (inOrder.at(-1)!.at - from) / 1000;
+  return seconds > 0 ? (all - written) / seconds : 0;
+}
+
+/** Increments of a million keys alike. `value` is updates a second, from the start of the worker process. */
+export function measureBacklog(rig: Rig, updates: number): Promise<Measurement> {
+  return rig.withSite(async site => {
+    const redis = await RedisMeter.open(site.place.redisUrl);
+    const watch = await Watch.open(site.place.redisUrl, site.place.namespace);
+    try {
+      await redis.start();
+      const producer = await site.producer({
+        ...microBatches,
+        traffic: uniformCounters,
+        limit: { updates, ms: Number.POSITIVE_INFINITY },
+        settings: { callTimeoutMs: 20_000 },
+      });
+      producer.push();
+      const pushed = await producer.result;
+      const redisMb = await redis.usedMemoryMb();
+      const started = performance.now();
+      const worker = await site.worker();
+      await drained(watch);
+      const drainSeconds = (performance.now() - started) / 1000;
+      const { peak } = residentMb(worker.pid);
+      const commits = await readBatches(site.database);
+      const { difference } = await compare(site.database, pushed.tally);
+      const refused = refusals(pushed);
+      const details = {
+        updates: pushed.acknowledged,
+        pushSeconds: pushed.elapsedMs / 1000,
+        drainSeconds,
+        rowsPerSecond: warmRate(commits),
+        rows: commits.reduce((sum, { rows }) => sum + rows, 0),
+        batches: commits.length,
+        redisMb,
+        workerPeakMb: peak,
+        refused,
+        ...(await redis.delays()),
+      };
+      return { value: pushed.acknowledged / drainSeconds, difference: difference + refused, details };
+    } finally {
+      redis.close();
+      await watch.stop();
+    }
+  });
+}

@@ -1,0 +1,154 @@
+// Runs the engine from end to end: producer processes, Redis, worker processes, MySQL, all on this machine.
+// The clock runs from the first call until nothing is pending; then every sum in MySQL is compared.
+
+import type { ProducerProcess } from '../scripts/load/processes.ts';
+import type { ProducerPlan, PushResult } from '../scripts/load/producer-process.ts';
+import { compare, readJournal, type Tally } from '../scripts/load/tally.ts';
+import { Watch } from '../scripts/load/watch.ts';
+import { RedisMeter } from './redis-meter.ts';
+import type { Rig, Site } from './rig.ts';
+import type { Load, Measurement } from './scenario.ts';
+import { CpuMeter } from './usage.ts';
+
+const drainLimit = 300_000;
+
+/** Zipf's law over 100,000 keys, as pages are looked at. */
+export const zipfCounters = { counterKeys: 100_000, accounts: 1, pointsShare: 0, seed: 1 };
+/** 1,000,000 keys, all alike: little is summed up. */
+export const uniformCounters = { ...zipfCounters, counterKeys: 1_000_000, exponent: 0 };
+export const entries = { counterKeys: 1, accounts: 10_000, pointsShare: 1, seed: 1 };
+/** Calls of `apply` that keep a producer busy. */
+export const microBatches = { mode: 'apply', callSize: 1000, inFlight: 4 } as const;
+
+export type Shape = Pick<ProducerPlan, 'traffic' | 'mode' | 'callSize' | 'inFlight' | 'perSecond'>;
+
+/** How many processes of each kind; one where it is left out. */
+export interface Staff {
+  workers?: number;
+  producers?: number;
+}
+
+/** `value` is the rate of updates that came to MySQL. */
+export function measureEngine(rig: Rig, load: Load, shape: Shape, staff: Staff = {}): Promise<Measurement> {
+  return rig.withSite(async site => {
+    const workers = await Promise.all(Array.from({ length: staff.workers ?? 1 }, () => site.worker()));
+    const producers = await startProducers(site, load, shape, staff.producers);
+    const watch = await Watch.open(site.place.redisUrl, site.place.namespace);
+    const redis = await RedisMeter.open(site.place.redisUrl);
+    try {
+      await drained(watch);
+      const before = await readJournal(site.database);
+      await redis.start();
+      watch.start();
+      const cpu = new CpuMeter({
+        producer: producers.map(({ pid }) => pid),
+        worker: workers.map(({ pid }) => pid),
+        redis: [rig.redisPid],
+        mysql: [rig.mysqlPid],
+      });
+      const started = performance.now();
+      for (const producer of producers) producer.push();
+      const pushed = merge(await Promise.all(producers.map(producer => producer.result)));
+      await drained(watch);
+      const seconds = (performance.now() - started) / 1000;
+      const [cores, redisCpu] = [cpu.cores(), await redis.cpuSeconds()];
+      const { difference } = await compare(site.database, pushed.tally);
+      const after = await readJournal(site.database);
+      const updates = pushed.acknowledged - pushed.warmUp;
+      const rows = after.rows - before.rows;
+      const refused = refusals(pushed);
+      const details = {
+        updates,
+        seconds,
+        acknowledgedPerSecond: updates / (pushed.elapsedMs / 1000),
+        callP50Ms: pushed.callMs.p50,
+        callP99Ms: pushed.callMs.p99,
+        flushLagP50Ms: watch.percentile(0.5) * 1000,
+        flushLagP99Ms: watch.percentile(0.99) * 1000,
+        loopDelayP99Ms: pushed.loopDelayP99Ms,
+        batches: after.batches - before.batches,
+        rows,
+        rowsPerSecond: rows / seconds,
+        refused,
+        ...cores,
+        redisCpuMicrosPerUpdate: (redisCpu / updates) * 1e6,
+        ...(await redis.delays()),
+      };
+      return { value: updates / seconds, difference: difference + refused, details };
+    } finally {
+      redis.close();
+      await watch.stop();
+    }
+  });
+}
+
+/** The same, in the figure that a detail holds. */
+export async function measureDetail(
+  rig: Rig,
+  load: Load,
+  shape: Shape,
+  detail: string,
+): Promise<Measurement> {
+  const measurement = await measureEngine(rig, load, shape);
+  return { ...measurement, value: measurement.details[detail]! };
+}
+
+export function limitOf(load: Load, seconds: number) {
+  return { updates: load.updates, ms: seconds * 1000 };
+}
+
+/** Each with a seed of its own, so that they do not draw the same keys at the same time. */
+function startProducers(site: Site, load: Load, shape: Shape, producers = 1): Promise<ProducerProcess[]> {
+  return Promise.all(
+    Array.from({ length: producers }, (_, at) =>
+      site.producer({
+        ...shape,
+        traffic: { ...shape.traffic, seed: shape.traffic.seed + at },
+        limit: limitOf(load, load.seconds),
+        warmUp: limitOf(load, load.warmUpSeconds),
+        settings: { callTimeoutMs: 20_000 },
+      }),
+    ),
+  );
+}
+
+/** As one producer would have said it; of latencies the worst. */
+export function merge(results: readonly PushResult[]): PushResult {
+  return results.reduce((one, other) => ({
+    acknowledged: one.acknowledged + other.acknowledged,
+    warmUp: one.warmUp + other.warmUp,
+    refused: mergeCounts(one.refused, other.refused),
+    tally: mergeTallies(one.tally, other.tally),
+    elapsedMs: Math.max(one.elapsedMs, other.elapsedMs),
+    callMs: {
+      p50: Math.max(one.callMs.p50, other.callMs.p50),
+      p99: Math.max(one.callMs.p99, other.callMs.p99),
+    },
+    loopDelayP99Ms: Math.max(one.loopDelayP99Ms, other.loopDelayP99Ms),
+  }));
+}
+
+function mergeCounts(one: Record<string, number>, other: Record<string, number>): Record<string, number> {
+  const sum = { ...one };
+  for (const [code, count] of Object.entries(other)) sum[code] = (sum[code] ?? 0) + count;
+  return sum;
+}
+
+function mergeTallies(one: Tally, other: Tally): Tally {
+  const add = (a: Float64Array, b: Float64Array) => a.map((value, at) => value + b[at]!);
+  return {
+    counters: add(one.counters, other.counters),
+    balances: add(one.balances, other.balances),
+    entries: add(one.entries, other.entries),
+  };
+}
+
+export function refusals({ refused }: PushResult): number {
+  return Object.values(refused).reduce((sum, count) => sum + count, 0);
+}
+
+/** @throws where the workers do not get there */
+export async function drained(watch: Watch): Promise<void> {
+  if (!(await watch.drained(drainLimit)))
+    throw new Error('the worker did not keep up: updates are still pending');
+}

@@ -1,0 +1,191 @@
+// What the project promises of its speed, as numbers made of one round's measurements, and what was promised.
+// A target that is missed is shown as missed; it is not moved.
+
+import type { Figure, Measurement, Round } from './scenario.ts';
+
+const value = (name: string) => (round: Round) => round.get(name)?.value;
+const detail = (name: string, key: string) => (round: Round) => round.get(name)?.details[key];
+
+function quotient(of: Figure['of'], to: Figure['of']): Figure['of'] {
+  return round => {
+    const [upper, lower] = [of(round), to(round)];
+    return upper === undefined || lower === undefined ? undefined : upper / lower;
+  };
+}
+
+/** Undefined unless all are there: the better of some peers is not the better of those that happened to run. */
+function best(...names: string[]): Figure['of'] {
+  return round => {
+    const values = names.map(name => round.get(name)?.value);
+    return values.includes(undefined) ? undefined : Math.max(...(values as number[]));
+  };
+}
+
+const peers = ['upsert-per-update', 'bullmq-jobs', 'bullmq-bulk'];
+const engine = ['counters', 'uniform', 'flush', 'single-calls', 'steady', 'api-loop', 'points'];
+
+function overEngine(key: string, join: (values: number[]) => number): Figure['of'] {
+  return round => {
+    const measured = engine.flatMap(name => (round.get(name) as Measurement | undefined)?.details[key] ?? []);
+    return measured.length === 0 ? undefined : join(measured);
+  };
+}
+
+const sum = (values: number[]) => values.reduce((total, one) => total + one, 0);
+
+export const mainFigures: readonly Figure[] = [
+  {
+    name: 'counters',
+    title: 'Zipf(1.0) over 100,000 keys, end to end',
+    unit: 'updates/s',
+    target: { atLeast: 200_000 },
+    of: value('counters'),
+  },
+  {
+    name: 'counters-against-peers',
+    title: 'the same against the better of peers 1 and 2',
+    unit: 'times',
+    target: { atLeast: 25 },
+    of: quotient(value('counters'), best(...peers)),
+  },
+  {
+    name: 'uniform-against-bare',
+    title: '1,000,000 uniform keys: rows against the bare upsert',
+    unit: 'times',
+    target: { atLeast: 0.8 },
+    of: quotient(detail('uniform', 'rowsPerSecond'), value('uniform-upsert')),
+  },
+  {
+    name: 'single-calls',
+    title: 'single increment() calls of one process',
+    unit: 'calls/s',
+    target: { atLeast: 60_000 },
+    of: value('single-calls'),
+  },
+  {
+    name: 'call-p99',
+    title: 'call latency p99 at 30,000 a second',
+    unit: 'ms',
+    target: { atMost: 5 },
+    of: value('steady'),
+  },
+  {
+    name: 'points',
+    title: 'points entries, end to end',
+    unit: 'entries/s',
+    target: { atLeast: 20_000 },
+    of: value('points'),
+  },
+  {
+    name: 'flush-lag-p99',
+    title: 'flush lag p99 at 30,000 updates a second',
+    unit: 'ms',
+    target: { atMost: 300 },
+    of: detail('steady', 'flushLagP99Ms'),
+  },
+  {
+    name: 'flush-against-bare',
+    title: 'flush: rows against the bare upsert',
+    unit: 'times',
+    target: { atLeast: 0.9 },
+    of: quotient(value('flush'), value('flush-upsert')),
+  },
+  {
+    name: 'redis-cpu',
+    title: "Redis' CPU for an update against pipelined HINCRBY",
+    unit: 'times',
+    target: { atMost: 3 },
+    of: quotient(detail('counters', 'redisCpuMicrosPerUpdate'), detail('hincrby', 'redisCpuMicrosPerUpdate')),
+  },
+  {
+    name: 'pending-key',
+    title: "Redis' memory for a pending counter key",
+    unit: 'bytes',
+    target: { atMost: 150 },
+    of: detail('pending-memory', 'keyBytes'),
+  },
+  {
+    name: 'pending-entry',
+    title: "Redis' memory for a pending entry",
+    unit: 'bytes',
+    target: { atMost: 400 },
+    of: detail('pending-memory', 'entryBytes'),
+  },
+  {
+    name: 'loop-delay-p99',
+    title: 'event-loop delay p99 at 10,000 calls a second',
+    unit: 'ms',
+    target: { atMost: 5 },
+    of: value('api-loop'),
+  },
+  {
+    name: 'slow-scripts',
+    title: 'scripts of more than 2 ms, in all measurements of a round',
+    unit: 'scripts',
+    target: { atMost: 0 },
+    of: overEngine('slowScripts', sum),
+  },
+  {
+    name: 'slowest-script',
+    title: 'the longest of them (0 where there is none)',
+    unit: 'ms',
+    of: overEngine('slowestScriptMs', values => Math.max(...values)),
+  },
+  ...[...peers, 'redis-list', 'process-buffer'].map(name => ({
+    name: `counters-against-${name}`,
+    title: `counters against \`${name}\``,
+    unit: 'times',
+    of: quotient(value('counters'), value(name)),
+  })),
+  {
+    name: 'counters-against-bare',
+    title: 'counters: updates against those of bare upserts',
+    unit: 'times',
+    of: quotient(value('counters'), detail('bulk-upsert', 'updatesPerSecond')),
+  },
+];
+
+export const backlogFigures: readonly Figure[] = [
+  {
+    name: 'backlog-seconds',
+    title: 'backlog drained, from the start of the worker process',
+    unit: 's',
+    target: { atMost: 30 },
+    of: value('backlog'),
+  },
+  {
+    name: 'backlog-worker-peak',
+    title: "the worker's peak of resident memory",
+    unit: 'MB',
+    target: { atMost: 300 },
+    of: detail('backlog', 'workerPeakMb'),
+  },
+];
+
+const grown = (name: string, title: string): Figure => ({
+  name: `${name}-growth`,
+  title: `${title}: last quarter against the first`,
+  unit: 'times',
+  target: { atMost: 1.1 },
+  of: quotient(detail('soak', `${name}LastMb`), detail('soak', `${name}FirstMb`)),
+});
+
+export const soakFigures: readonly Figure[] = [
+  grown('producer', "the producer's memory"),
+  grown('worker', "the worker's memory"),
+  grown('redis', "Redis' used memory"),
+  {
+    name: 'soak-call-p99',
+    title: 'call latency p99 over the whole run',
+    unit: 'ms',
+    target: { atMost: 5 },
+    of: detail('soak', 'callP99Ms'),
+  },
+  {
+    name: 'soak-lag-p99',
+    title: 'flush lag p99 over the whole run',
+    unit: 'ms',
+    target: { atMost: 300 },
+    of: detail('soak', 'flushLagP99Ms'),
+  },
+];

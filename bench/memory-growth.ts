@@ -1,0 +1,123 @@
+// How many bytes of Redis a pending counter key, a pending entry, a remembered id and a live value take: by the growth
+// of `used_memory` over many of them.
+
+import { Redis } from 'ioredis';
+import { pino } from 'pino';
+import type { Sluice } from '../src/producer/client.ts';
+import { createProducer } from '../src/producer/producer.ts';
+import { parseDefinitions } from '../src/shared/definitions.ts';
+import { Inspector } from '../src/shared/inspect.ts';
+import { Keys } from '../src/shared/keys.ts';
+import { parseSettings } from '../src/shared/settings.ts';
+import { Worker } from '../src/worker/worker.ts';
+import { sizes } from './memory-page.ts';
+
+const ACCOUNTS = sizes.count / sizes.entriesPerAccount;
+/** Updates in a call; counts are multiples of it. */
+export const CHUNK = 5000;
+const definitions = { counters: { views: {} }, points: { loyalty: {} } } as const;
+const settings = parseSettings();
+/** Text of so many bytes that ends in the number. */
+const numbered = (start: string, n: number, bytes: number) =>
+  start + String(n).padStart(bytes - start.length, '0');
+
+export interface PendingGrowth {
+  /** Bytes for each, everything included. */
+  readonly counterKey: number;
+  readonly entry: number;
+}
+
+export interface Growth extends PendingGrowth {
+  readonly counterId: number;
+  readonly entryId: number;
+  readonly liveValue: number;
+}
+
+export interface Place {
+  redisUrl: string;
+  /** With the database, migrated. */
+  mysqlUrl: string;
+  namespace: string;
+}
+
+/** Bytes in use, once the replies that a producer leaves behind for a moment have run out. */
+async function used(redis: Redis): Promise<number> {
+  while ((await redis.keys('*:request:*')).length > 0) await new Promise(resolve => setTimeout(resolve, 200));
+  return Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))![1]);
+}
+
+const chunkOf = <Item>(from: number, make: (n: number) => Item) =>
+  Array.from({ length: CHUNK }, (_, at) => make(from + at));
+
+class Measuring {
+  readonly #redis: Redis;
+  readonly #sluice: Sluice;
+  readonly #count: number;
+
+  constructor(redis: Redis, sluice: Sluice, count: number) {
+    this.#redis = redis;
+    this.#sluice = sluice;
+    this.#count = count;
+  }
+
+  async each(call: (from: number) => Promise<unknown>): Promise<void> {
+    for (let from = 0; from < this.#count; from += CHUNK) await call(from);
+  }
+
+  async grown(work: () => Promise<unknown>): Promise<number> {
+    const before = await used(this.#redis);
+    await work();
+    return ((await used(this.#redis)) - before) / this.#count;
+  }
+
+  /** Bytes for each of so many updates. */
+  sent(make: (n: number) => Parameters<Sluice['apply']>[0][number]): Promise<number> {
+    return this.grown(() =>
+      this.each(async from => {
+        const results = await this.#sluice.apply(chunkOf(from, make));
+        const refused = results.find(result => !result.ok);
+        if (refused && !refused.ok) throw new Error(`${refused.error.code}: ${refused.error.message}`);
+      }),
+    );
+  }
+}
+
+export function measureMemory(place: Place, count: number, what: 'everything'): Promise<Growth>;
+export function measureMemory(place: Place, count: number, what: 'pending only'): Promise<PendingGrowth>;
+export async function measureMemory(place: Place, count: number, what: string): Promise<PendingGrowth> {
+  const redis = new Redis(place.redisUrl);
+  const log = pino({ level: 'silent' });
+  const servers = { redis: { url: place.redisUrl }, mysql: { url: place.mysqlUrl } };
+  const parts = { ...servers, namespace: place.namespace, settings, log };
+  const sluice = (await createProducer({ ...parts, definitions })) as unknown as Sluice;
+  const measuring = new Measuring(redis, sluice, count);
+  try {
+    const account = (n: number) => numbered('account-', n % ACCOUNTS, sizes.account);
+    await Promise.all(
+      Array.from({ length: ACCOUNTS }, (_, n) => sluice.points('loyalty').balance(account(n))),
+    );
+    const pageOf = (n: number) => numbered('/some/page/', n, sizes.key);
+    const entryOf = (n: number) =>
+      ({ points: 'loyalty', account: account(n), amount: 5, id: numbered('eid-', n, sizes.id) }) as const;
+    const counterKey = await measuring.sent(n => ({ counter: 'views', key: pageOf(n) }));
+    if (what === 'pending only') return { counterKey, entry: await measuring.sent(entryOf) };
+    const counterId = await measuring.sent(n => ({ counter: 'views', key: '/', id: numbered('cid-', n, sizes.id) }));
+    const beforeEntries = await used(redis);
+    const entry = await measuring.sent(entryOf);
+    const liveValue = await measuring.grown(() =>
+      measuring.each(from => sluice.counter('views').getMany(chunkOf(from, n => numbered('/read/page/', n, sizes.key)))),
+    );
+    // What is left of entries once they are in MySQL is their ids.
+    const worker = await Worker.start({ ...parts, definitions: parseDefinitions(definitions) });
+    const inspector = new Inspector(redis, new Keys(place.namespace, settings.partitions));
+    while ((await inspector.all()).some(one => one.pendingUpdates > 0 || one.token !== ''))
+      await new Promise(resolve => setTimeout(resolve, 200));
+    await worker.stop();
+    const left = (await used(redis)) - beforeEntries + counterKey * count - liveValue * count;
+    const all: Growth = { counterKey, entry, counterId, entryId: left / count, liveValue };
+    return all;
+  } finally {
+    await sluice.close();
+    redis.disconnect();
+  }
+}

@@ -1,0 +1,118 @@
+// Runs a peer in processes of its own, as the engine's parts are, and compares what MySQL holds afterwards.
+// A peer is one program, or two with a queue of its own kind between them: a producer and a worker.
+
+import { compare } from '../scripts/load/tally.ts';
+import { Program } from './program.ts';
+import type { KeyPlan, PeerPlan, PeerResult } from './programs/updates.ts';
+import type { Rig, Site } from './rig.ts';
+import type { Load, Measurement } from './scenario.ts';
+import { CpuMeter } from './usage.ts';
+
+/** The keys of the scenario `counters`. */
+export const zipfKeys: KeyPlan = { keys: 100_000, exponent: 1 };
+/** So many, all alike, that little is summed up. */
+export const uniformKeys: KeyPlan = { keys: 1_000_000, exponent: 0 };
+
+function planFor({ place }: Site, load: Load, keys: KeyPlan): PeerPlan {
+  const { redisUrl, mysqlUrl, namespace } = place;
+  return { ...load, ...keys, redisUrl, mysqlUrl, namespace };
+}
+
+/** One program that writes to MySQL itself. The clock is its own. */
+export function measureProgram(
+  rig: Rig,
+  load: Load,
+  program: string,
+  options: KeyPlan & { connections?: number; updatesPerBatch?: number },
+): Promise<Measurement> {
+  return rig.withSite(async site => {
+    const peer = await Program.start<PeerPlan, PeerResult>(program, {
+      ...planFor(site, load, options),
+      ...options,
+    });
+    try {
+      const cpu = new CpuMeter({ peer: [peer.pid], mysql: [rig.mysqlPid] });
+      const result = await peer.go();
+      return await measured(site, result, result.seconds, cpu.cores());
+    } finally {
+      await peer.stop();
+    }
+  });
+}
+
+export interface QueuePeer {
+  producer: string;
+  producerOptions?: Record<string, unknown>;
+  worker: string;
+  workerOptions?: Record<string, unknown>;
+}
+
+/** A producer and a worker. The clock runs from the first call until everything is in MySQL. */
+export function measureQueue(rig: Rig, load: Load, peer: QueuePeer): Promise<Measurement> {
+  return rig.withSite(async site => {
+    const plan = planFor(site, load, zipfKeys);
+    const worker = await Program.start<PeerPlan, { statements: number }>(peer.worker, {
+      ...plan,
+      ...peer.workerOptions,
+    });
+    try {
+      const producer = await Program.start<PeerPlan, PeerResult>(peer.producer, {
+        ...plan,
+        ...peer.producerOptions,
+      });
+      try {
+        const cpu = new CpuMeter({
+          producer: [producer.pid],
+          worker: [worker.pid],
+          redis: [rig.redisPid],
+          mysql: [rig.mysqlPid],
+        });
+        const started = performance.now();
+        const result = await producer.go();
+        const { statements } = await worker.go();
+        const seconds = (performance.now() - started) / 1000;
+        return await measured(site, result, seconds, { statements, ...cpu.cores() });
+      } finally {
+        await producer.stop();
+      }
+    } finally {
+      await worker.stop();
+    }
+  });
+}
+
+async function measured(site: Site, result: PeerResult, seconds: number, details: Record<string, number>) {
+  const none = new Float64Array(0);
+  const { difference } = await compare(site.database, {
+    counters: result.sums,
+    balances: none,
+    entries: none,
+  });
+  const { updates } = result;
+  return {
+    value: updates / seconds,
+    difference,
+    details: { updates, seconds, ...result.details, ...details },
+  };
+}
+
+/** Tries each number for a moment, once, and keeps the best for the rest of the run. */
+export class Tuned {
+  readonly #numbers: readonly number[];
+  #best: Promise<number> | undefined;
+
+  constructor(...numbers: number[]) {
+    this.#numbers = numbers;
+  }
+
+  best(load: Load, measure: (number: number, load: Load) => Promise<Measurement>): Promise<number> {
+    this.#best ??= this.#try({ ...load, seconds: Math.min(load.seconds, 1.5) }, measure);
+    return this.#best;
+  }
+
+  async #try(load: Load, measure: (number: number, load: Load) => Promise<Measurement>): Promise<number> {
+    const rates = new Map<number, number>();
+    for (const number of this.#numbers) rates.set(number, (await measure(number, load)).value);
+    return [...rates].reduce((best, one) => (one[1] > best[1] ? one : best))[0];
+  }
+}

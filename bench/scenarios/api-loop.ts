@@ -1,0 +1,12 @@
+// What counting costs an API process that does other things as well: how late its event loop comes to them.
+
+import { measureDetail } from '../engine.ts';
+import type { Scenario } from '../scenario.ts';
+import { steadyCalls } from './steady.ts';
+
+export const apiLoop: Scenario = {
+  name: 'api-loop',
+  title: 'single increment() calls, 10,000 a second: p99 of the event-loop delay',
+  unit: 'ms',
+  run: (rig, load) => measureDetail(rig, load, steadyCalls(10_000), 'loopDelayP99Ms'),
+};

@@ -1,0 +1,11 @@
+// Counters from end to end, in micro-batches, with keys as real ones are used.
+
+import { measureEngine, microBatches, zipfCounters } from '../engine.ts';
+import type { Scenario } from '../scenario.ts';
+
+export const counters: Scenario = {
+  name: 'counters',
+  title: 'counters, Zipf over 100,000 keys, in micro-batches, until in MySQL',
+  unit: 'updates/s',
+  run: (rig, load) => measureEngine(rig, load, { ...microBatches, traffic: zipfCounters }),
+};

@@ -1,0 +1,17 @@
+// The worker alone: a backlog is prepared while none runs, then one drains it.
+
+import { measureBacklog } from '../backlog.ts';
+import type { Scenario } from '../scenario.ts';
+
+/** For each second of the load: enough to keep the worker busy for about as long. */
+const updatesPerSecond = 60_000;
+
+export const flush: Scenario = {
+  name: 'flush',
+  title: 'one worker on a prepared backlog, nobody else at work',
+  unit: 'rows/s',
+  run: async (rig, load) => {
+    const measurement = await measureBacklog(rig, Math.min(load.updates, load.seconds * updatesPerSecond));
+    return { ...measurement, value: measurement.details.rowsPerSecond! };
+  },
+};

@@ -1,0 +1,22 @@
+// Bytes of Redis for what waits, everything included: key or id, value, and what Redis adds. `npm run memory` does the
+// same on every server and writes docs/memory.md.
+
+import { CHUNK, measureMemory } from '../memory-growth.ts';
+import type { Scenario } from '../scenario.ts';
+
+export const pendingMemory: Scenario = {
+  name: 'pending-memory',
+  title: 'memory of Redis for a pending counter key of 20 bytes',
+  unit: 'bytes',
+  once: true,
+  run: (rig, load) =>
+    rig.withSite(async ({ place }) => {
+      const count = Math.max(CHUNK, Math.min(100_000, Math.floor(load.updates / CHUNK) * CHUNK));
+      const { counterKey, entry } = await measureMemory(place, count, 'pending only');
+      return {
+        value: counterKey,
+        difference: 0,
+        details: { keyBytes: counterKey, entryBytes: entry, count },
+      };
+    }),
+};

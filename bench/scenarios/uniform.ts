@@ -1,0 +1,11 @@
+// Counters from end to end where little can be summed up: what the engine writes is nearly what it is given.
+
+import { measureEngine, microBatches, uniformCounters } from '../engine.ts';
+import type { Scenario } from '../scenario.ts';
+
+export const uniform: Scenario = {
+  name: 'uniform',
+  title: 'counters, 1,000,000 keys alike, in micro-batches, until in MySQL',
+  unit: 'updates/s',
+  run: (rig, load) => measureEngine(rig, load, { ...microBatches, traffic: uniformCounters }),
+};

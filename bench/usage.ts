@@ -1,0 +1,60 @@
+// What a process has taken of the machine so far, as Linux counts it in /proc.
+// Peaks are the kernel's own, so that nothing between two looks is missed.
+
+import { readFileSync } from 'node:fs';
+
+/** Of user and kernel time; USER_HZ is 100 on every Linux that Node runs on. */
+const ticksPerSecond = 100;
+
+/** CPU seconds of all the process' threads. */
+export function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The second field is the program's name in brackets, which may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+export interface Resident {
+  now: number;
+  peak: number;
+}
+
+/** Memory that the process holds and the most that it ever held, MB (1,000,000 bytes). */
+export function residentMb(pid: number): Resident {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const field = (name: string) =>
+    (Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024) / 1e6;
+  return { now: field('VmRSS'), peak: field('VmHWM') };
+}
+
+/** CPU that each of some processes takes from now on, in cores: a share of 1 is one core kept busy. */
+export class CpuMeter {
+  readonly #pids: Record<string, readonly number[]>;
+  readonly #before: Record<string, number>;
+  readonly #started = performance.now();
+
+  constructor(pids: Record<string, readonly number[]>) {
+    this.#pids = pids;
+    this.#before = this.#sums();
+  }
+
+  #sums(): Record<string, number> {
+    return Object.fromEntries(
+      Object.entries(this.#pids).map(([name, pids]) => [
+        name,
+        pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0),
+      ]),
+    );
+  }
+
+  /** By name, as `workerCores`. */
+  cores(): Record<string, number> {
+    const seconds = (performance.now() - this.#started) / 1000;
+    return Object.fromEntries(
+      Object.entries(this.#sums()).map(([name, sum]) => [
+        `${name}Cores`,
+        (sum - this.#before[name]!) / seconds,
+      ]),
+    );
+  }
+}
