@@ -17,15 +17,17 @@ export interface Commit {
   rows: number;
 }
 
-/** Rows a second once the first quarter of them is written. */
+/** Rows a second once the first quarter of them is written; 0 where there is no time between commits. */
 export function warmRate(commits: readonly Commit[]): number {
   const all = commits.reduce((sum, { rows }) => sum + rows, 0);
-  const inOrder = commits.toSorted((a, b) => a.at - b.at);
-  let written = 0;
-  let first = 0;
-  while (first < inOrder.length - 1 && written < all * warmUpShare) written += inOrder[first++]!.rows;
-  const from = inOrder[first - 1]?.at ?? 0;
-  const seconds = (inOrder.at(-1)!.at - from) / 1000;
+  let [written, from] = [0, Number.NaN];
+  const inOrder = commits.toSorted((one, other) => one.at - other.at);
+  for (const { at, rows } of inOrder) {
+    if (written >= all * warmUpShare) break;
+    written += rows;
+    from = at;
+  }
+  const seconds = ((inOrder.at(-1)?.at ?? 0) - from) / 1000;
   return seconds > 0 ? (all - written) / seconds : 0;
 }
 
@@ -45,8 +47,9 @@ export function measureBacklog(rig: Rig, updates: number): Promise<Measurement> 
       producer.push();
       const pushed = await producer.result;
       const redisMb = await redis.usedMemoryMb();
+      const program = rig.compiled();
       const started = performance.now();
-      const worker = await site.worker();
+      const worker = await site.worker(program);
       await drained(watch);
       const drainSeconds = (performance.now() - started) / 1000;
       const { peak } = residentMb(worker.pid);

@@ -2,7 +2,7 @@
 // Each measurement gets a namespace and a database of its own, and processes of its own.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -97,6 +97,18 @@ export class Rig {
     redis.disconnect();
   }
 
+  /** The command line as users run it, compiled at the first call: its memory is without what reads TypeScript. */
+  compiled(): string {
+    const built = join(this.folder, 'package');
+    const program = join(built, 'dist', 'cli', 'main.js');
+    if (!existsSync(program)) {
+      mkdirSync(built, { recursive: true });
+      copyFileSync(join(project, 'package.json'), join(built, 'package.json'));
+      execFileSync('bash', [join(project, 'scripts', 'build.sh'), join(built, 'dist')], { stdio: 'pipe' });
+    }
+    return program;
+  }
+
   /** What the figures depend on. */
   describe() {
     const git = (...args: string[]) => {
@@ -145,11 +157,12 @@ export class Site {
     this.database = new Database({ url: place.mysqlUrl }, { ...parseSettings(), connections: 2 });
   }
 
-  async worker(): Promise<WorkerProcess> {
+  async worker(program?: string): Promise<WorkerProcess> {
     const logFile = join(this.#rig.folder, `workers-${this.place.namespace}.log`);
     const worker = await WorkerProcess.start({
       place: this.place,
       logFile,
+      ...(program === undefined ? {} : { program }),
       nodeArgs: this.#nodeArgs('worker'),
     });
     this.#stops.push(() => worker.stop());

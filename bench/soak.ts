@@ -29,7 +29,7 @@ export function quarters(series: Series): Record<string, { first: number; last: 
 /** `value` is the growth of what grew most, MySQL left out. */
 export function measureSoak(rig: Rig, load: Load, shape: Shape): Promise<Measurement> {
   return rig.withSite(async site => {
-    const worker = await site.worker();
+    const worker = await site.worker(rig.compiled());
     const producer = await site.producer({
       ...shape,
       limit: limitOf(load, load.seconds),

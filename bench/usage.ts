@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 const ticksPerSecond = 100;
 
 /** CPU seconds of all the process' threads. */
-export function cpuSeconds(pid: number): number {
+function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   // The second field is the program's name in brackets, which may hold anything.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -44,6 +44,8 @@ export function ownEnvironment(place: Place, settings: Record<string, string> = 
 export interface WorkerOptions {
   place: Place;
   logFile: string;
+  /** The compiled command line, where it is not to be the source itself: what loads that takes memory of its own. */
+  program?: string;
   /** Options of node itself, such as --cpu-prof. */
   nodeArgs?: string[];
   settings?: Record<string, string>;
@@ -63,7 +65,8 @@ export class WorkerProcess {
   /** Resolves when the worker takes jobs. */
   static async start(options: WorkerOptions): Promise<WorkerProcess> {
     const { place, logFile, nodeArgs = [], settings } = options;
-    const command = [process.execPath, ...nodeArgs, '--import', 'tsx', 'src/cli/main.ts', 'worker'];
+    const program = options.program ? [options.program] : ['--import', 'tsx', 'src/cli/main.ts'];
+    const command = [process.execPath, ...nodeArgs, ...program, 'worker'];
     // The kernel ends it with this process, even when that is killed; only Linux can do that.
     if (process.platform === 'linux') command.unshift('setpriv', '--pdeathsig', 'KILL');
     const child = spawn(command[0]!, command.slice(1), {

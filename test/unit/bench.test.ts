@@ -1,0 +1,218 @@
+// The benchmarks' own arithmetic: paces, medians, figures and verdicts, the command line, and that the page has them all.
+
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { warmRate } from '../../bench/backlog.ts';
+import { merge } from '../../bench/engine.ts';
+import { mainFigures } from '../../bench/figures.ts';
+import { parseOptions, UsageError, usage } from '../../bench/options.ts';
+import { rateOf } from '../../bench/redis-benchmark.ts';
+import { isMet, summarise, summariseFigure, tableOf, verdictOf } from '../../bench/report.ts';
+import type { Figure, Measurement, Round, Scenario, Suite } from '../../bench/scenario.ts';
+import { suites } from '../../bench/scenarios/index.ts';
+import { quarters } from '../../bench/soak.ts';
+import { residentMb } from '../../bench/usage.ts';
+import { Latencies } from '../../scripts/load/latencies.ts';
+import { Pace } from '../../scripts/load/pace.ts';
+
+const all: [string, Suite][] = Object.entries(suites);
+const measurement = (value: number, details: Record<string, number> = {}): Measurement => ({
+  value,
+  difference: 0,
+  details,
+});
+const round = (values: Record<string, Measurement>): Round => new Map(Object.entries(values));
+
+it('calls are due by the clock, whatever became of those before', () => {
+  const pace = new Pace(1000, 500, 40);
+  expect(pace.dueBy(499)).toBe(0);
+  expect(pace.dueBy(500)).toBe(1);
+  expect(pace.dueBy(509.9)).toBe(10);
+  // A process that was away for a second has all of them to make at once, and they are late.
+  expect(pace.dueBy(1500)).toBe(40);
+  expect(pace.dueAt(0)).toBe(500);
+  expect(pace.dueAt(39)).toBe(539);
+  expect(pace.isOver(39)).toBe(false);
+  expect(pace.isOver(40)).toBe(true);
+});
+
+it('a call is never due before its time', () => {
+  const pace = new Pace(30_000, 12.3, 1_000_000);
+  for (let now = 12.3; now < 40; now += 0.37) {
+    const due = pace.dueBy(now);
+    expect(pace.dueAt(due - 1)).toBeLessThanOrEqual(now + 1e-6);
+    expect(pace.dueAt(due)).toBeGreaterThan(now - 1e-6);
+  }
+});
+
+it('latencies have percentiles', () => {
+  const latencies = new Latencies();
+  expect(latencies.percentile(0.99)).toBe(0);
+  for (let ms = 1; ms <= 100; ms++) latencies.note(ms);
+  expect(latencies.percentile(0.5)).toBeCloseTo(50, 0);
+  expect(latencies.percentile(0.99)).toBeCloseTo(99, 0);
+});
+
+it('a summary is the median of each number for itself, a detail that is missing counts as 0', () => {
+  const scenario = { name: 'a', title: 'A', unit: 'x/s' } as Scenario;
+  const rounds = [measurement(3, { n: 1 }), measurement(1, { n: 5, late: 4 }), measurement(2, { n: 3 })];
+  expect(summarise(scenario, rounds)).toMatchObject({
+    ...{ median: 2, min: 1, max: 3 },
+    details: { n: 3, late: 0 },
+  });
+});
+
+it('a ratio is the median of the quotients within rounds, and a round without its parts is left out', () => {
+  const figure: Figure = {
+    name: 'r',
+    title: 'ratio',
+    unit: 'times',
+    target: { atLeast: 2 },
+    of: one => (one.has('b') ? one.get('a')!.value / one.get('b')!.value : undefined),
+  };
+  const rounds = [
+    round({ a: measurement(10), b: measurement(10) }),
+    round({ a: measurement(4), b: measurement(2) }),
+    round({ a: measurement(30), b: measurement(10) }),
+    round({ a: measurement(1) }),
+  ];
+  expect(summariseFigure(figure, rounds)).toMatchObject({ median: 2, min: 1, max: 3, met: true });
+  expect(summariseFigure(figure, [rounds[3]!])).toBeUndefined();
+});
+
+it('a target has a direction, and a verdict says what was missed', () => {
+  expect([isMet(5, { atMost: 5 }), isMet(5.1, { atMost: 5 })]).toEqual([true, false]);
+  expect([isMet(5, { atLeast: 5 }), isMet(4.9, { atLeast: 5 })]).toEqual([true, false]);
+  const figure = { name: 'f', title: 'Lag', unit: 'ms', of: (one: Round) => one.get('a')?.value };
+  const summed = (target: Figure['target']) =>
+    summariseFigure({ ...figure, ...(target ? { target } : {}) }, [round({ a: measurement(412) })])!;
+  expect(verdictOf(summed({ atMost: 300 }))).toBe('at most 300: missed: 412 of 300');
+  expect(verdictOf(summed({ atLeast: 400 }))).toBe('at least 400: met');
+  expect(verdictOf(summed(undefined))).toBe('');
+  expect(tableOf([], [summed({ atMost: 300 })])).toMatch(/Lag +412 ms +at most 300: missed: 412 of 300/);
+});
+
+it('a value just under its target is missed, even where rounding hides it', () => {
+  const figure: Figure = { name: 'f', title: '', unit: '', target: { atLeast: 0.9 }, of: () => 0.8999 };
+  expect(summariseFigure(figure, [round({})])).toMatchObject({ median: 0.9, met: false });
+});
+
+it('the peers to beat are the better of all of them, or nothing', () => {
+  const against = mainFigures.find(({ name }) => name === 'counters-against-peers')!;
+  const peers = { 'upsert-per-update': measurement(4000), 'bullmq-jobs': measurement(3000) };
+  const some = round({ ...peers, counters: measurement(100_000) });
+  expect(against.of(some)).toBeUndefined();
+  const every = round({ ...peers, counters: measurement(100_000), 'bullmq-bulk': measurement(10_000) });
+  expect(against.of(every)).toBe(10);
+});
+
+it('every figure is made of scenarios that its suite has', () => {
+  for (const [name, { scenarios, figures }] of all) {
+    const names = new Set(scenarios.map(scenario => scenario.name));
+    expect(names.size, name).toBe(scenarios.length);
+    for (const figure of figures) {
+      const asked = new Set<string>();
+      const spy = {
+        get: (key: string) => {
+          asked.add(key);
+          return undefined;
+        },
+      };
+      expect(figure.of(spy as unknown as Round), figure.name).toBeUndefined();
+      expect(asked.size, figure.name).toBeGreaterThan(0);
+      for (const key of asked) expect(names, figure.name).toContain(key);
+    }
+  }
+});
+
+it('the rate of a flush counts from the first quarter of its rows', () => {
+  const commits = [
+    { at: 1000, rows: 100 },
+    { at: 2000, rows: 100 },
+    { at: 2500, rows: 200 },
+  ];
+  // The worker started slowly: 100 rows in whatever time, then 300 in 1.5 s.
+  expect(warmRate(commits)).toBe(200);
+  expect(warmRate(commits.toReversed())).toBe(200);
+  expect(warmRate([{ at: 1000, rows: 5 }])).toBe(0);
+  expect(warmRate([])).toBe(0);
+});
+
+it('several producers are one: sums add up, latencies are the worst', () => {
+  const one = (n: number, p99: number) => ({
+    ...{ acknowledged: n, warmUp: 1, refused: { FULL: n }, elapsedMs: n, loopDelayP99Ms: p99 },
+    tally: {
+      counters: Float64Array.of(n, 0),
+      balances: Float64Array.of(0),
+      entries: Float64Array.of(n),
+    },
+    callMs: { p50: 1, p99 },
+  });
+  const both = merge([one(3, 9), one(4, 2)]);
+  expect(both).toMatchObject({ acknowledged: 7, warmUp: 2, refused: { FULL: 7 }, elapsedMs: 4 });
+  expect([...both.tally.counters, ...both.tally.entries]).toEqual([7, 0, 7]);
+  expect([both.callMs.p99, both.loopDelayP99Ms]).toEqual([9, 9]);
+});
+
+it('a soak compares its first quarter with its last', () => {
+  expect(quarters({ worker: [1, 3, 9, 9, 9, 9, 5, 7], one: [4] })).toEqual({
+    worker: { first: 2, last: 6 },
+    one: { first: 4, last: 4 },
+  });
+});
+
+it("redis-benchmark's own line is understood, and nothing else is", () => {
+  const head = '"test","rps","avg_latency_ms","min_latency_ms"';
+  expect(rateOf(`${head}\n"HINCRBY limit key:__rand_int__ 1","769230.81","4.116","0.144"\n`)).toBe(769230.81);
+  expect(() => rateOf('Could not connect to Redis')).toThrow(/something else than a rate/);
+});
+
+it.runIf(process.platform === 'linux')('a process has memory now and a peak of it', () => {
+  const { now, peak } = residentMb(process.pid);
+  expect(now).toBeGreaterThan(10);
+  expect(peak).toBeGreaterThanOrEqual(now);
+});
+
+it('the command line chooses a suite, which brings its own rounds and seconds', () => {
+  expect(parseOptions([])).toMatchObject({ suite: 'main', rounds: 5, seconds: 3, only: [], save: true });
+  expect(parseOptions(['--suite', 'soak', '--minutes', '2'])).toMatchObject({ rounds: 1, seconds: 120 });
+  expect(parseOptions(['--suite', 'soak'])).toMatchObject({ seconds: 1200 });
+  expect(parseOptions(['--only', 'flush,steady', '--rounds', '2'])).toMatchObject({
+    only: ['flush', 'steady'],
+    rounds: 2,
+  });
+});
+
+it('refuses what it does not know, with what there is', () => {
+  const refused =
+    (...args: string[]) =>
+    (reason: RegExp | typeof UsageError) =>
+      expect(() => parseOptions(args)).toThrow(reason);
+  refused('--suite', 'mian')(/no suite "mian": main, scale/);
+  refused('--only', 'soak')(/no scenario "soak" in main: upsert-per-update/);
+  refused('--rounds', '1.5')(UsageError);
+  refused('--seconds', '0')(UsageError);
+  refused('--seconds', '5', '--minutes', '1')(/say the same/);
+  refused('--sutie', 'main')(UsageError);
+  for (const [name] of all) expect(usage).toContain(name);
+});
+
+it('README.md has every scenario, every figure with its target, and no others', () => {
+  const page = readFileSync(new URL('../../bench/README.md', import.meta.url), 'utf8');
+  const section = (title: string) => new RegExp(`\\n## ${title}\\n([\\s\\S]*?)(\\n## |$)`).exec(page)![1]!;
+  const named = (text: string) => [...text.matchAll(/^\| `([\w-]+)`/gm)].map(([, name]) => name);
+  const documented = all.flatMap(([name, { scenarios }]) =>
+    // The nine of a grid are one line.
+    name === 'scale' ? 'workers-N-producers-M' : scenarios.map(scenario => scenario.name),
+  );
+  expect(named(section('What is measured')).toSorted()).toEqual(documented.toSorted());
+  const targets = all.flatMap(([, { figures }]) => figures.filter(({ target }) => target));
+  const rows = named(section('Targets'));
+  expect(rows.toSorted()).toEqual(targets.map(({ name }) => name).toSorted());
+  for (const { name, unit, target } of targets) {
+    const [bound, limit] = 'atLeast' in target! ? ['at least', target.atLeast] : ['at most', target!.atMost];
+    expect(page).toMatch(
+      new RegExp(`^\\| \`${name}\` +\\| ${bound} ${limit.toLocaleString('en-US')} ${unit} +\\|`, 'm'),
+    );
+  }
+});
