@@ -86,11 +86,23 @@ const percentiles = (details: Record<string, number>, what: string, name: string
   details[`${name}P99Ms`] &&
   `${what} p50 ${shown(details[`${name}P50Ms`] ?? 0)} ms, p99 ${shown(details[`${name}P99Ms`]!)} ms`;
 
+/** Who took the machine's cores: what stops a rate from growing. */
+function cores(details: Record<string, number>): string {
+  const parts = ['peer', 'producer', 'worker', 'redis', 'mysql'].flatMap(name => {
+    const taken = details[`${name}Cores`];
+    return taken === undefined ? [] : `${name} ${taken.toFixed(2)}`;
+  });
+  return parts.length === 0 ? '' : `cores: ${parts.join(', ')}`;
+}
+
 function scenarioLines({ title, unit, median, min, max, details }: Summary): string[] {
   const remarks = [
     percentiles(details, 'call', 'call'),
     percentiles(details, 'flush lag', 'flushLag'),
     details.rows && details.updates && `${shown(details.updates / details.rows)} updates a row`,
+    details.connections && `${details.connections} connections`,
+    details.concurrency && `concurrency ${details.concurrency}`,
+    cores(details),
   ].filter(Boolean);
   return [
     title,

@@ -89,6 +89,11 @@ it('a target has a direction, and a verdict says what was missed', () => {
   expect(verdictOf(summed({ atMost: 300 }))).toBe('at most 300: missed: 412 of 300');
   expect(verdictOf(summed({ atLeast: 400 }))).toBe('at least 400: met');
   expect(verdictOf(summed(undefined))).toBe('');
+  const scenario = { name: 'a', title: 'A', unit: 'x/s' } as Scenario;
+  const details = { workerCores: 0.5, mysqlCores: 1.234, connections: 32 };
+  expect(tableOf([summarise(scenario, [measurement(1234.5, details)])], [])).toMatch(
+    /^A\n +1,235 x\/s, 1,235 to 1,235\n +32 connections; cores: worker 0.50, mysql 1.23$/,
+  );
   expect(tableOf([], [summed({ atMost: 300 })])).toMatch(/Lag +412 ms +at most 300: missed: 412 of 300/);
 });
 
