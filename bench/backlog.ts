@@ -8,7 +8,7 @@ import type { Rig } from './rig.ts';
 import type { Measurement } from './scenario.ts';
 import { residentMb } from './usage.ts';
 
-/** The share of the rows by which a worker that has just started runs at its pace. */
+/** The share of the rows, and so of the updates, by which a worker that has just started runs at its pace. */
 const warmUpShare = 0.25;
 
 export interface Commit {
@@ -58,6 +58,8 @@ export function measureBacklog(rig: Rig, updates: number): Promise<Measurement> 
       const refused = refusals(pushed);
       const details = {
         updates: pushed.acknowledged,
+        warmUpUpdates: Math.round(pushed.acknowledged * warmUpShare),
+        measuredUpdates: Math.round(pushed.acknowledged * (1 - warmUpShare)),
         pushSeconds: pushed.elapsedMs / 1000,
         drainSeconds,
         rowsPerSecond: warmRate(commits),

@@ -59,6 +59,7 @@ export function measureEngine(rig: Rig, load: Load, shape: Shape, staff: Staff =
       const refused = refusals(pushed);
       const details = {
         updates,
+        warmUpUpdates: pushed.warmUp,
         seconds,
         acknowledgedPerSecond: updates / (pushed.elapsedMs / 1000),
         callP50Ms: pushed.callMs.p50,

@@ -3,6 +3,7 @@
 
 import { compare } from '../scripts/load/tally.ts';
 import { Program } from './program.ts';
+import type { BulkUpsertPlan } from './programs/bulk-upsert.ts';
 import type { KeyPlan, PeerPlan, PeerResult } from './programs/updates.ts';
 import type { Rig, Site } from './rig.ts';
 import type { Load, Measurement } from './scenario.ts';
@@ -23,7 +24,8 @@ export function measureProgram(
   rig: Rig,
   load: Load,
   program: string,
-  options: KeyPlan & { connections?: number; updatesPerBatch?: number },
+  options: KeyPlan &
+    Partial<Pick<BulkUpsertPlan, 'connections' | 'updatesPerBatch' | 'warmUpUpdates' | 'updates'>>,
 ): Promise<Measurement> {
   return rig.withSite(async site => {
     const peer = await Program.start<PeerPlan, PeerResult>(program, {

@@ -11,6 +11,8 @@ import { type PeerPlan, type PeerResult, Updates } from './updates.ts';
 export interface BulkUpsertPlan extends PeerPlan {
   connections: number;
   updatesPerBatch: number;
+  /** Written before the clock starts; `updates` are those behind it. */
+  warmUpUpdates: number;
 }
 
 interface Batch {
@@ -19,68 +21,79 @@ interface Batch {
 }
 
 const UPSERT = readSql(new URL('../../src/shared/sql/add-counters.sql', import.meta.url));
-/** More than MySQL takes here, so that no batch comes twice in one measurement. */
-const rowsPerSecond = 150_000;
 
-/** For each connection its batches: a partition belongs to one, so that no two wait for each other's rows. */
-function prepare(
-  { connections, updatesPerBatch, keys, ...load }: BulkUpsertPlan,
-  updates: Updates,
-): Batch[][] {
-  const { partitions } = parseSettings();
-  const partitionOf = Array.from({ length: keys }, (_, rank) => crc32(updates.name(rank)) % partitions);
-  const prepared: Batch[][] = Array.from({ length: connections }, () => []);
-  const wanted = Math.min(rowsPerSecond * (load.seconds + load.warmUpSeconds), 2 * load.updates);
-  for (let rows = 0; rows < wanted; ) {
-    const batches: Map<number, number>[] = Array.from({ length: partitions }, () => new Map());
-    for (let drawn = 0; drawn < updatesPerBatch * partitions; drawn++) {
-      const rank = updates.next();
-      const batch = batches[partitionOf[rank]!]!;
+class Batches {
+  readonly #plan: BulkUpsertPlan;
+  readonly #updates: Updates;
+  readonly #partitions = parseSettings().partitions;
+  readonly #partitionOf: number[];
+
+  constructor(plan: BulkUpsertPlan, updates: Updates) {
+    this.#plan = plan;
+    this.#updates = updates;
+    this.#partitionOf = Array.from(
+      { length: plan.keys },
+      (_, rank) => crc32(updates.name(rank)) % this.#partitions,
+    );
+  }
+
+  /** For each connection its batches: a partition belongs to one, so that no two wait for each other's rows. */
+  make(updates: number): Batch[][] {
+    const { connections, updatesPerBatch } = this.#plan;
+    const made: Batch[][] = Array.from({ length: connections }, () => []);
+    for (let left = updates; left > 0; left -= updatesPerBatch * this.#partitions) {
+      const drawn = this.#draw(Math.min(left, updatesPerBatch * this.#partitions));
+      for (const [partition, ranks] of drawn.entries()) {
+        if (ranks.size === 0) continue;
+        const rows = [...ranks].map(([rank, n]) => ['page_views', this.#updates.name(rank), n] as const);
+        rows.sort((a, b) => (a[1] < b[1] ? -1 : 1));
+        made[partition % connections]!.push({ json: JSON.stringify(rows), ranks });
+      }
+    }
+    return made;
+  }
+
+  /** One batch for each partition. */
+  #draw(updates: number): Map<number, number>[] {
+    const drawn: Map<number, number>[] = Array.from({ length: this.#partitions }, () => new Map());
+    for (let at = 0; at < updates; at++) {
+      const rank = this.#updates.next();
+      const batch = drawn[this.#partitionOf[rank]!]!;
       batch.set(rank, (batch.get(rank) ?? 0) + 1);
     }
-    for (const [partition, ranks] of batches.entries()) {
-      if (ranks.size === 0) continue;
-      const sorted = [...ranks].map(([rank, n]) => ['page_views', updates.name(rank), n] as const);
-      sorted.sort((a, b) => (a[1] < b[1] ? -1 : 1));
-      prepared[partition % connections]!.push({ json: JSON.stringify(sorted), ranks });
-      rows += ranks.size;
-    }
+    return drawn;
   }
-  return prepared;
 }
 
 serve<BulkUpsertPlan, PeerResult>(async plan => {
   const pool = createPool({ uri: plan.mysqlUrl, connectionLimit: plan.connections });
   const updates = new Updates(plan);
-  const prepared = prepare(plan, updates);
-  const next = prepared.map(() => 0);
-  const write = async (seconds: number) => {
-    const done = { updates: 0, rows: 0, statements: 0 };
-    const started = performance.now();
-    const until = started + seconds * 1000;
-    const writer = async (batches: Batch[], connection: number) => {
-      while (batches.length > 0 && done.updates < plan.updates && performance.now() < until) {
-        const batch = batches[next[connection]!++ % batches.length]!;
-        await upsert(pool, batch.json);
-        done.statements++;
-        done.rows += batch.ranks.size;
-        for (const [rank, n] of batch.ranks) {
-          updates.sums[rank]! += n;
-          done.updates += n;
-        }
-      }
-    };
-    await Promise.all(prepared.map(writer));
-    return { ...done, seconds: (performance.now() - started) / 1000 };
-  };
-  await write(plan.warmUpSeconds);
+  const batches = new Batches(plan, updates);
+  const [before, measured] = [batches.make(plan.warmUpUpdates), batches.make(plan.updates)];
+  await write(pool, before, updates);
   return async () => {
-    const { updates: written, seconds, rows, statements } = await write(plan.seconds);
+    const started = performance.now();
+    const written = await write(pool, measured, updates);
+    const seconds = (performance.now() - started) / 1000;
     await pool.end();
-    return { updates: written, seconds, sums: updates.sums, details: { rows, statements } };
+    const { rows, statements } = written;
+    return { updates: written.updates, seconds, sums: updates.sums, details: { rows, statements } };
   };
 });
 
-async function upsert(pool: Pool, json: string): Promise<void> {
-  await pool.query(UPSERT, [json]);
+async function write(pool: Pool, batches: Batch[][], { sums }: Updates) {
+  const done = { updates: 0, rows: 0, statements: 0 };
+  const writer = async (own: Batch[]) => {
+    for (const { json, ranks } of own) {
+      await pool.query(UPSERT, [json]);
+      done.statements++;
+      done.rows += ranks.size;
+      for (const [rank, n] of ranks) {
+        sums[rank]! += n;
+        done.updates += n;
+      }
+    }
+  };
+  await Promise.all(batches.map(writer));
+  return done;
 }

@@ -1,11 +1,18 @@
-// The ceiling on MySQL's side: the rows that the engine wrote in this round, as bare JSON_TABLE upserts without transaction,
-// watermark or journal, in batches of the same size. What MySQL takes when everything in front of it costs nothing.
+// The ceiling on MySQL's side: as many updates of the same keys as the engine wrote in this round, after as many as it wrote
+// before its clock started, in batches of the same size, as bare JSON_TABLE upserts without transaction, watermark or
+// journal. What MySQL takes when everything in front of it costs nothing.
 
 import { measureProgram, uniformKeys, zipfKeys } from '../peer.ts';
 import type { KeyPlan } from '../programs/updates.ts';
-import type { Scenario } from '../scenario.ts';
+import type { Load, Scenario } from '../scenario.ts';
 
 const connections = 4;
+
+/** Where the engine did not run in this round. */
+function alone({ seconds, updates }: Load): Record<string, number> {
+  const count = Math.min(updates, seconds * 100_000);
+  return { updates: count, warmUpUpdates: count / 3, batches: count / 1000 };
+}
 
 function bareUpsert(name: string, of: string, keys: KeyPlan, title: string): Scenario {
   return {
@@ -13,9 +20,10 @@ function bareUpsert(name: string, of: string, keys: KeyPlan, title: string): Sce
     title: `limit: ${title}`,
     unit: 'rows/s',
     run: async (rig, load, round) => {
-      const { updates = 16_000, batches = 16 } = round.get(of)?.details ?? {};
+      const { updates = 0, batches = 1, ...details } = round.get(of)?.details ?? alone(load);
+      const { warmUpUpdates = 0, measuredUpdates = updates } = details;
       const updatesPerBatch = Math.max(1, Math.round(updates / Math.max(1, batches)));
-      const options = { ...keys, connections, updatesPerBatch };
+      const options = { ...keys, connections, updatesPerBatch, warmUpUpdates, updates: measuredUpdates };
       const measurement = await measureProgram(rig, load, 'bulk-upsert', options);
       const { rows = 0, seconds = 0 } = measurement.details;
       return {

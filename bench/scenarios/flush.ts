@@ -4,7 +4,7 @@ import { measureBacklog } from '../backlog.ts';
 import type { Scenario } from '../scenario.ts';
 
 /** For each second of the load: enough to keep the worker busy for about as long. */
-const updatesPerSecond = 60_000;
+const updatesPerSecond = 120_000;
 
 export const flush: Scenario = {
   name: 'flush',
