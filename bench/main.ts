@@ -67,7 +67,8 @@ async function bench(options: BenchOptions): Promise<void> {
     const json = `${JSON.stringify(result, null, 2)}\n`;
     if (options.save) {
       mkdirSync(results, { recursive: true });
-      const file = join(results, `${date.slice(0, 16).replace(/[T:]/g, '-')}.json`);
+      const suffix = options.suite === 'main' ? '' : `-${options.suite}`;
+      const file = join(results, `${date.slice(0, 16).replace(/[T:]/g, '-')}${suffix}.json`);
       writeFileSync(file, json);
       say(`written to ${file}`);
     }

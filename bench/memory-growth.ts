@@ -101,11 +101,17 @@ export async function measureMemory(place: Place, count: number, what: string): 
       ({ points: 'loyalty', account: account(n), amount: 5, id: numbered('eid-', n, sizes.id) }) as const;
     const counterKey = await measuring.sent(n => ({ counter: 'views', key: pageOf(n) }));
     if (what === 'pending only') return { counterKey, entry: await measuring.sent(entryOf) };
-    const counterId = await measuring.sent(n => ({ counter: 'views', key: '/', id: numbered('cid-', n, sizes.id) }));
+    const counterId = await measuring.sent(n => ({
+      counter: 'views',
+      key: '/',
+      id: numbered('cid-', n, sizes.id),
+    }));
     const beforeEntries = await used(redis);
     const entry = await measuring.sent(entryOf);
     const liveValue = await measuring.grown(() =>
-      measuring.each(from => sluice.counter('views').getMany(chunkOf(from, n => numbered('/read/page/', n, sizes.key)))),
+      measuring.each(from =>
+        sluice.counter('views').getMany(chunkOf(from, n => numbered('/read/page/', n, sizes.key))),
+      ),
     );
     // What is left of entries once they are in MySQL is their ids.
     const worker = await Worker.start({ ...parts, definitions: parseDefinitions(definitions) });
