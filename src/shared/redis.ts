@@ -35,6 +35,8 @@ export function openRedis(
     connectTimeout: 5000,
     // A connection that fell silent without being closed is opened anew.
     socketTimeout: socketTimeoutMs,
+    // Restarted, Redis guesses how long it will load, at first wrongly, and ioredis would wait for up to ten seconds.
+    maxLoadingRetryTime: 250,
     retryStrategy: (attempt: number) =>
       Math.min(1000, 25 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random() / 2),
     // After a failover the old primary answers READONLY: connect anew, then send again (scripts recognise repeats).
