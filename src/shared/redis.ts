@@ -68,8 +68,27 @@ export function openRedis(
     connection = new Redis({ ...common, ...hosts[0]! });
   }
   connection.on('error', onError);
+  if (connection instanceof Cluster) connection.on('+node', gatherWrites);
+  else gatherWrites(connection);
   if (scheme === 'sentinel') revive(connection as Redis);
   return connection;
+}
+
+/**
+ * Lets what a turn of the event loop sends leave in one write. ioredis writes each command by itself, which costs both
+ * ends more than a small call; its own auto-pipelining would not send a script again that Redis has forgotten.
+ */
+function gatherWrites(connection: Redis): void {
+  const send = connection.sendCommand.bind(connection);
+  connection.sendCommand = (command, stream) => {
+    const socket = connection.stream;
+    if (socket?.writableCorked === 0) {
+      socket.cork();
+      // Behind the microtasks, in which the answers of this turn lead to the next calls.
+      queueMicrotask(() => process.nextTick(() => socket.uncork()));
+    }
+    return send(command, stream);
+  };
 }
 
 const REVIVE_MS = 50;
