@@ -72,22 +72,26 @@ end
 -- number, without asking them for their length: a table for each item, and `#`, would cost more than the rest. Numbers
 -- stay the text that they are in Redis until something is added to them.
 local updates = cjson.decode(ARGV[13])
-local function group(hash, prefix) return {
-  hash = base .. hash, prefix = base .. prefix .. ':' .. epoch .. ':', size = 0, numbers = {}, items = {}, liveKeys = {},
-  live = {}, sums = {}, counts = {}, last = {}, fresh = {}, changed = {},
-} end
-local groups, WIDTH = { c = group('counters', 'c'), p = group('accounts', 'p'), a = group('accounts', 'p') }, { c = 5, p = 6, a = 6 }
+local WIDTH, HASH, groups = { c = 5, p = 6, a = 6 }, { c = 'counters', p = 'accounts', a = 'accounts' }, {}
 local ids, idNames = {}, {}
 local function idName(kind, item, id) return kind .. #item .. ':' .. item .. id end
 local at = 1
 while updates[at] do
   local kind, item, id = updates[at], updates[at + 1], updates[at + 4]
   local known = groups[kind]
+  if not known then
+    known = {
+      hash = base .. HASH[kind], prefix = base .. (kind == 'c' and 'c:' or 'p:') .. epoch .. ':', size = 0, numbers = {}, items = {},
+      liveKeys = {}, sums = {}, counts = {}, last = {}, fresh = {}, changed = {},
+    }
+    groups[kind] = known
+  end
   if not known.numbers[item] then
     local number = known.size + 1
     known.size, known.numbers[item], known.items[number] = number, number, item
     known.liveKeys[number] = known.prefix .. item
-    if kind == 'a' and sub(item, 1, 1) == '!' then known.liveKeys[number] = groups.c.prefix .. sub(item, 2) end
+    -- The live value of a counter's amendment is the counter's.
+    if kind == 'a' and sub(item, 1, 1) == '!' then known.liveKeys[number] = base .. 'c:' .. epoch .. ':' .. sub(item, 2) end
   end
   if id ~= '' then
     local name = idName(kind, item, id)
@@ -99,18 +103,16 @@ while updates[at] do
   at = at + WIDTH[kind]
 end
 for _, known in pairs(groups) do
-  if known.size > 0 then
-    known.live = call('MGET', unpack(known.liveKeys))
-    local pending = call('HMGET', known.hash, unpack(known.items))
-    local sums, counts, last, fresh, changed = known.sums, known.counts, known.last, known.fresh, known.changed
-    for number = 1, known.size do
-      local value = pending[number]
-      fresh[number], changed[number] = not value, false
-      if value then
-        sums[number], counts[number], last[number] = match(value, '^(%S+) (%d+) ?(%d*)')
-      else
-        sums[number], counts[number], last[number] = 0, 0, false
-      end
+  known.live = call('MGET', unpack(known.liveKeys))
+  local pending = call('HMGET', known.hash, unpack(known.items))
+  local sums, counts, last, fresh, changed = known.sums, known.counts, known.last, known.fresh, known.changed
+  for number = 1, known.size do
+    local value = pending[number]
+    fresh[number], changed[number] = not value, false
+    if value then
+      sums[number], counts[number], last[number] = match(value, '^(%S+) (%d+) ?(%d*)')
+    else
+      sums[number], counts[number], last[number] = 0, 0, false
     end
   end
 end
@@ -135,7 +137,7 @@ local function ageOfOldest()
 end
 local function refused(limit) return 'b' .. limit .. int(math.min(5000, math.max(100, ageOfOldest()))) end
 local closed = ARGV[12] == '1' and 'm' or (tonumber(ARGV[11]) > 0 and ageOfOldest() > tonumber(ARGV[11])) and 'a'
-local keysLeft = groups.c.size > 0 and ARGV[9] - call('LLEN', base .. 'order') or 0
+local keysLeft = groups.c and ARGV[9] - call('LLEN', base .. 'order') or 0
 local entriesLeft = ARGV[10] - (state[4] - state[10])
 
 -- Decide each update against the running state.
@@ -216,7 +218,7 @@ local function storeSums(hash, fields)
 end
 
 -- Write.
-local pushed = tonumber(state[3])
+local pushed = state[3]
 local order, ordered, time = {}, 0, int(now) .. ' '
 for kind, known in pairs(groups) do
   local fields, size = {}, 0
@@ -235,7 +237,7 @@ for kind, known in pairs(groups) do
         fields[size + 2] = format('%d %d %s', sums[number], counts[number], last[number])
       end
       size = size + 2
-      if live[number] then call('SET', known.liveKeys[number], int(live[number]), 'PX', ARGV[4]) end
+      if live[number] then call('SET', known.liveKeys[number], live[number], 'PX', ARGV[4]) end
     end
   end
   if size > 0 then storeSums(known.hash, fields) end
@@ -243,7 +245,7 @@ end
 if #records > 0 then call('HSET', base .. 'entries', unpack(records)) end
 if #newIds > 0 then call('HSET', base .. 'ids', unpack(newIds)) end
 if #entryIds > 0 then call('RPUSH', base .. 'entryIds', unpack(entryIds)) end
-if ordered > 0 then pushed = call('RPUSH', base .. 'order', unpack(order)) and pushed + ordered end
+if ordered > 0 then pushed = call('RPUSH', base .. 'order', unpack(order)) and state[3] + ordered end
 if #counterIds > 0 then
   local excess = call('RPUSH', base .. 'counterIds', unpack(counterIds)) - ARGV[6]
   if excess > 0 then
@@ -259,12 +261,10 @@ if changedRun then
 end
 local armed, count = 0, state[2] + accepted
 if accepted > 0 then
-  call('HSET', KEYS[1], 'updates', int(count), 'pushed', int(pushed), 'entryNext', int(entryNext))
+  call('HSET', KEYS[1], 'updates', count, 'pushed', pushed, 'entryNext', entryNext)
   armed = call('SET', base .. 'armed', ARGV[1], 'NX', 'PX', ARGV[3]) and 1 or 0
 end
-local header = table.concat({
-  'ok', int(now), epoch, armed, int(pushed), int(entryNext), state[5], state[6], incarnation, int(count), int(lost),
-}, ' ')
-local reply = header .. ' ' .. table.concat(replies, ' ')
+local reply = format('ok %d %s %d %d %d %s %s %s %d %d ', now, epoch, armed, pushed, entryNext, state[5], state[6], incarnation,
+  count, lost) .. table.concat(replies, ' ')
 call('SET', requestKey, reply, 'PX', math.max(1, deadline - now))
 return reply

@@ -8,9 +8,18 @@ export interface Clock {
 
 export const systemClock: Clock = { now: () => performance.now() };
 
-/** A token, request id or epoch: 96 random bits. */
+const TOKEN_BYTES = 12;
+let random = Buffer.alloc(0);
+let used = 0;
+
+/** A token, request id or epoch: 96 random bits. Asking the system for each cost a producer a tenth of its time. */
 export function randomToken(): string {
-  return randomBytes(12).toString('base64url');
+  if (used === random.length) {
+    random = randomBytes(256 * TOKEN_BYTES);
+    used = 0;
+  }
+  used += TOKEN_BYTES;
+  return random.toString('base64url', used - TOKEN_BYTES, used);
 }
 
 /** What the work answers, or undefined where it fails or takes longer than `ms`. */

@@ -224,9 +224,9 @@ export interface Script<Reply> extends ScriptCall<Reply> {
 }
 
 /**
- * The keys of a partition beside its state, live values and request ids. Scripts derive them from the state's name, but they
- * are declared all the same: while a Cluster moves their slot, Redis then refuses the call (TRYAGAIN) before the script
- * starts, instead of stopping it at the first key that has moved, with half of its writes done.
+ * The keys of a partition beside its state, live values and request ids. Scripts derive them from the state's name, but in a
+ * Cluster they are declared all the same: while it moves their slot, Redis then refuses the call (TRYAGAIN) before the
+ * script starts, instead of stopping it at the first key that has moved, with half of its writes done.
  */
 const SIBLINGS = [
   'armed',
@@ -247,17 +247,19 @@ const SIBLINGS = [
 export function defineScript<Reply>(connection: RedisConnection, name: string, file: URL): Script<Reply> {
   const command = `sluice_${name}`;
   const lua = readFileSync(file, 'utf8');
+  // Elsewhere no slot moves, and a dozen names more would cost a small call a tenth of its time.
+  const declared = connection instanceof Cluster ? SIBLINGS : [];
   const siblings = new Map<string, string[]>();
   const on = (target: RedisConnection): ScriptCall<Reply> => {
     const commands = target as unknown as Record<string, (...args: (string | number)[]) => Promise<Reply>>;
-    if (!(command in commands)) target.defineCommand(command, { numberOfKeys: 1 + SIBLINGS.length, lua });
+    if (!(command in commands)) target.defineCommand(command, { numberOfKeys: 1 + declared.length, lua });
     return (stateKey, ...args) => {
-      let declared = siblings.get(stateKey);
-      if (!declared) {
-        declared = SIBLINGS.map(sibling => stateKey.slice(0, -'state'.length) + sibling);
-        siblings.set(stateKey, declared);
+      let others = siblings.get(stateKey);
+      if (!others) {
+        others = declared.map(sibling => stateKey.slice(0, -'state'.length) + sibling);
+        siblings.set(stateKey, others);
       }
-      return commands[command]!(stateKey, ...declared, ...args);
+      return commands[command]!(stateKey, ...others, ...args);
     };
   };
   return Object.assign(on(connection), { on });
