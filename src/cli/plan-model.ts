@@ -2,6 +2,7 @@
  * The capacity model behind `sluice plan` and docs/capacity.md: from a load to what Redis, MySQL and workers need for it.
  * Pure; every number that was measured stands in plan-measured.ts.
  */
+import { ENTRY_WEIGHT } from '../producer/micro-batch.ts';
 import { settingsCatalogue } from '../shared/settings.ts';
 import { instanceFor, nodesFor } from './plan-classes.ts';
 import type { Load } from './plan-load.ts';
@@ -120,10 +121,10 @@ function workersFor({ entries, headroom }: Load, counterRows: number) {
  * Each producer has one call of each partition under way; the next carries what came meanwhile. So between two calls
  * lie one call's time and the wait for an update, and no call carries more than a micro-batch.
  */
-function callsOf({ producers, latency }: Load, updates: number, partitions: number): number {
+function callsOf({ producers, latency, updates, entries }: Load, partitions: number): number {
   return Math.max(
-    updates / setting('microBatch'),
-    1 / (latency / 1000 / (producers * partitions) + 1 / updates),
+    (updates + ENTRY_WEIGHT * entries) / setting('microBatch'),
+    1 / (latency / 1000 / (producers * partitions) + 1 / (updates + entries)),
   );
 }
 
@@ -141,7 +142,7 @@ function redisCores({ ids }: Load, updates: number, entries: number, calls: numb
 function hottestOf(load: Load, spread: Zipf, flushes: number, partitions: number) {
   const updates = load.updates * (spread.hottest + (1 - spread.hottest) / partitions);
   const entries = load.entries / partitions;
-  const calls = callsOf(load, updates + entries, 1);
+  const calls = callsOf(load, 1);
   return {
     updatesPerSecond: updates + entries,
     cores: redisCores(load, updates, entries, calls, flushes / partitions),
@@ -159,7 +160,7 @@ function flushesOf({ updates, entries, flushInterval }: Load, rows: Rows, partit
 
 function redisFor(load: Load, spread: Zipf, rows: Rows, partitions: number) {
   const { updates, entries, headroom, replicas } = load;
-  const callsPerSecond = callsOf(load, updates + entries, partitions);
+  const callsPerSecond = callsOf(load, partitions);
   const cores = redisCores(load, updates, entries, callsPerSecond, flushesOf(load, rows, partitions));
   const { steady, afterOutage } = memoryOf(load, spread, partitions);
   const { primaries, node } = nodesFor(afterOutage, cores / (1 - headroom));

@@ -17,7 +17,14 @@ import type { Keys } from '../shared/keys.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
 import type { ApplyCall } from './apply-call.ts';
-import { type ApplyReply, encodeGroups, type Group, groupUpdates, refusal } from './micro-batch.ts';
+import {
+  type ApplyReply,
+  ENTRY_WEIGHT,
+  encodeGroups,
+  type Group,
+  groupUpdates,
+  refusal,
+} from './micro-batch.ts';
 import { type Caller, type Mark, type Unsettled, Waiting } from './waiting.ts';
 
 export interface ApplyParts {
@@ -129,9 +136,13 @@ export class Applier {
   /** A micro-batch from the head of the buffer, all of one durability. */
   #take(buffer: Buffer): Waiting[] {
     const { waiting } = buffer;
-    let size = Math.min(waiting.length, this.#parts.settings.microBatch);
     const { durability } = waiting[0]!;
-    for (let at = 1; at < size; at++) if (waiting[at]!.durability !== durability) size = at;
+    let size = 0;
+    for (let room = this.#parts.settings.microBatch; size < waiting.length; size++) {
+      const next = waiting[size]!;
+      room -= next.update.kind === 'p' ? ENTRY_WEIGHT : 1;
+      if ((room < 0 && size > 0) || next.durability !== durability) break;
+    }
     buffer.waiting = size === waiting.length ? [] : waiting.slice(size);
     return size === waiting.length ? waiting : waiting.slice(0, size);
   }

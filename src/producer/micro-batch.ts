@@ -10,6 +10,9 @@ import {
 import type { CheckedUpdate } from '../shared/update.ts';
 import type { Mark } from './waiting.ts';
 
+/** How many counter updates an entry counts for in a micro-batch: it takes Redis three to five times as long. */
+export const ENTRY_WEIGHT = 4;
+
 /** What a micro-batch has to know of an update. */
 export interface Member {
   readonly update: CheckedUpdate;

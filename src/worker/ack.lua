@@ -31,6 +31,6 @@ for at = 4, #ARGV, 2 do
   redis.call('UNLINK', base .. ARGV[at] .. ':' .. state[2] .. ':' .. ARGV[at + 1])
 end
 redis.call('HSET', KEYS[1], 'token', '', 'entryAcked', state[4], 'poppedAcked', state[7], 'flightUpdates', 0,
-  'flightOldest', 0, 'flightSince', 0)
+  'flightOldest', 0)
 redis.call('HINCRBY', KEYS[1], 'quarantined', ARGV[3])
 return { 1, int(state[5] - state[6]), int(redis.call('LLEN', base .. 'order') + state[8] - state[4]) }

@@ -36,21 +36,24 @@ export interface Batch {
 
 /** The reply of claim.lua; see there. */
 export type ClaimReply = [
-  string,
-  string,
-  string,
-  string,
-  string[],
-  string[],
-  string[],
-  number,
-  string,
-  string,
-  string,
+  sequence: string,
+  token: string,
+  epoch: string,
+  updates: string,
+  sums: string,
+  order: string,
+  records: string[],
+  reclaimed: number,
+  time: string,
+  claimed: string,
+  popped: string,
 ];
 
 export function parseBatch(partition: number, reply: ClaimReply): Batch {
-  const [sequence, token, epoch, updates, sums, order, records, reclaimed, time, claimed, popped] = reply;
+  const [sequence, token, epoch, updates, sumsJson, orderJson, records, reclaimed, time, claimed, popped] =
+    reply;
+  const sums: string[] = JSON.parse(sumsJson);
+  const order: string[] = JSON.parse(orderJson);
   const acceptedAt = new Map<string, number>();
   for (const element of order) {
     const space = element.indexOf(' ');

@@ -5,9 +5,10 @@
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 token for a new batch   2 most counter keys   3 most entries
 -- Reply    nil where nothing is pending or the partition has no state, else
---          { sequence, token, epoch, updates, counters { item, 'sum count', ... }, order { 'time item', ... },
+--          { sequence, token, epoch, updates, counters [item, 'sum count', ...] and order ['time item', ...] as JSON,
 --            entries { 'time previous amount balance length:item payload', ... }, reclaimed 0|1, time of this server,
 --            updates claimed so far with this batch, counter keys claimed so far with it }
+--          JSON, because a client reads one long string in a third of the time that thousands of short ones take.
 
 local base = string.sub(KEYS[1], 1, -6)
 local CHUNK = 1000
@@ -36,10 +37,11 @@ local function records(from, to)
   return found
 end
 
+local function json(list) return #list == 0 and '[]' or cjson.encode(list) end
 local function batch(entries, reclaimed, updates, claimed, popped)
   return {
-    int(sequence), token, epoch, int(updates), redis.call('HGETALL', base .. 'flight:counters'),
-    redis.call('LRANGE', base .. 'flight:order', 0, -1), entries, reclaimed, int(now),
+    int(sequence), token, epoch, int(updates), json(redis.call('HGETALL', base .. 'flight:counters')),
+    json(redis.call('LRANGE', base .. 'flight:order', 0, -1)), entries, reclaimed, int(now),
     int(claimed), int(popped),
   }
 end
@@ -62,16 +64,15 @@ elseif orderLength > 0 then
   while left > 0 do
     local order = redis.call('LPOP', base .. 'order', math.min(left, CHUNK))
     local items, moved = {}, {}
-    for i, element in ipairs(order) do items[i] = string.match(element, '^%d+ (.*)$') end
+    for i, element in ipairs(order) do items[i] = string.sub(element, string.find(element, ' ', 1, true) + 1) end
     for i, value in ipairs(redis.call('HMGET', base .. 'counters', unpack(items))) do
-      moved[#moved + 1] = items[i]
-      moved[#moved + 1] = value
-      claimedUpdates = claimedUpdates + tonumber(string.match(value, ' (%d+)$'))
+      moved[2 * i - 1], moved[2 * i] = items[i], value
+      claimedUpdates = claimedUpdates + string.sub(value, string.find(value, ' ', 1, true) + 1)
     end
     redis.call('HDEL', base .. 'counters', unpack(items))
     redis.call('HSET', base .. 'flight:counters', unpack(moved))
     redis.call('RPUSH', base .. 'flight:order', unpack(order))
-    popped, left = popped + #order, left - #order
+    popped, left = popped + #items, left - #items
   end
 end
 
@@ -134,6 +135,5 @@ if #entries > 0 then
 end
 sequence, token = sequence + 1, ARGV[1]
 redis.call('HSET', KEYS[1], 'sequence', int(sequence), 'token', token, 'claimed', int(claimed + total),
-  'popped', int(popped), 'entryClaimed', int(stop), 'flightUpdates', int(total), 'flightOldest', int(oldest),
-  'flightSince', int(now))
+  'popped', int(popped), 'entryClaimed', int(stop), 'flightUpdates', int(total), 'flightOldest', int(oldest))
 return batch(entries, 0, total, claimed + total, popped)

@@ -41,7 +41,6 @@ export interface State {
   quarantined: number;
   flightUpdates: number;
   flightOldest: number;
-  flightSince: number;
   run: number;
   incarnation: string;
   /** `incarnation kept lost` for each that has ended, newest first. */

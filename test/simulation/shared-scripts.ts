@@ -71,7 +71,6 @@ export function adopt(
       quarantined: 0,
       flightUpdates: 0,
       flightOldest: 0,
-      flightSince: 0,
       run: 0,
       incarnation: '',
       ended: `${epoch} ${updates} 0`,

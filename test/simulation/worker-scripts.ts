@@ -34,7 +34,6 @@ export function claim(world: World, newToken: string): Batch | undefined {
   state.entryClaimed = stop;
   state.flightUpdates = total;
   state.flightOldest = Math.min(order[0]?.time ?? Infinity, entries[0]?.time ?? Infinity);
-  state.flightSince = world.now;
   const batch = batchInFlight(data, false);
   for (const { uids } of batch.counters) world.checker.onTaken(data, uids);
   world.checker.onTaken(
@@ -122,7 +121,6 @@ export function ack(
   state.poppedAcked = state.popped;
   state.flightUpdates = 0;
   state.flightOldest = 0;
-  state.flightSince = 0;
   state.quarantined += quarantined;
   return {
     acknowledged: true,

@@ -93,8 +93,9 @@ describe('a plan by hand', () => {
     const calls = (some: Partial<Load>) => plan({ updates: 1000, ...some }).redis.callsPerSecond;
     expect(calls({ producers: 2, partitions: 4, latency: 8 })).toBeCloseTo(500, 6);
     expect(calls({ producers: 2, partitions: 12, latency: 8 })).toBeCloseTo(750, 6);
-    // However long a call takes, it carries 500 updates at most.
-    expect(calls({ producers: 1, partitions: 1, latency: 1000, updates: 10_000 })).toBe(20);
+    // However long a call takes, it carries 300 updates at most, of which an entry takes four places.
+    expect(calls({ producers: 1, partitions: 1, latency: 1000, updates: 12_000 })).toBe(40);
+    expect(calls({ producers: 1, partitions: 1, latency: 1000, updates: 0, entries: 3000 })).toBe(40);
   });
 
   it('for entries, with names longer than measured', () => {
