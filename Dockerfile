@@ -55,6 +55,7 @@ EXPOSE 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["node", "/app/dist/cli/main.js", "health"]
-# node itself, not npm or a shell: it gets the signals, and its exit code is the container's.
-ENTRYPOINT ["node", "/app/dist/cli/main.js"]
+# node itself, not npm or a shell: it gets the signals, and its exit code is the container's. A small young generation: with
+# V8's own, a worker that drains a long backlog lets 100 MB more of garbage lie about, and is no faster.
+ENTRYPOINT ["node", "--max-semi-space-size=4", "/app/dist/cli/main.js"]
 CMD ["worker"]

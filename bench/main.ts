@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BenchOptions, parseOptions, UsageError, usage } from './options.ts';
+import { profilePage } from './profile.ts';
 import { summarise, summariseFigure, tableOf } from './report.ts';
 import { Rig } from './rig.ts';
 import type { Load, Measurement, Round, Scenario, Suite } from './scenario.ts';
@@ -21,6 +22,7 @@ async function runRounds(rig: Rig, chosen: readonly Scenario[], load: Load, roun
     measured.push(round);
     for (const scenario of chosen) {
       if (scenario.once && number > 1) continue;
+      rig.scenario = scenario.name;
       const measurement = await scenario.run(rig, load, round).catch(cause => {
         throw new Error(`${scenario.name}: ${(cause as Error).message}`, { cause });
       });
@@ -71,6 +73,11 @@ async function bench(options: BenchOptions): Promise<void> {
       const file = join(results, `${date.slice(0, 16).replace(/[T:]/g, '-')}${suffix}.json`);
       writeFileSync(file, json);
       say(`written to ${file}`);
+    }
+    if (profile) {
+      const page = join(profile, 'profile.md');
+      writeFileSync(page, profilePage(profile));
+      say(`profiles: ${page}`);
     }
     process.stdout.write(options.json ? json : `\n${tableOf(summaries, figures)}\n`);
   } finally {

@@ -39,7 +39,8 @@ Options:
   --json           print the result as JSON
   --no-save        do not write bench/results/<date>.json
   --note TEXT      kept with the result: what else the machine was doing
-  --profile DIR    write CPU profiles of producer and worker, and Redis' command statistics, to DIR
+  --profile DIR    write CPU profiles of producer and worker, Redis' command statistics and slow log to DIR,
+                    and the top ten of each to DIR/profile.md
 
 Examples:
   npm run bench -- --rounds 3 --only counters,upsert-per-update

@@ -2,7 +2,7 @@
 // Each measurement gets a namespace and a database of its own, and processes of its own.
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,9 +18,17 @@ import { parseSettings } from '../src/shared/settings.ts';
 
 const project = fileURLToPath(new URL('../', import.meta.url));
 
+/** What the image tells node beside the program. */
+function imageFlags(): string[] {
+  const [, list] = /^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(join(project, 'Dockerfile'), 'utf8'))!;
+  return (JSON.parse(list!) as string[]).filter(argument => argument.startsWith('--'));
+}
+
 export class Rig {
   readonly folder: string;
   readonly profileFolder: string | undefined;
+  /** At work now; profiles are named by it. */
+  scenario = '';
   #redis!: RunningServer;
   #mysql!: RunningServer;
   #sites = 0;
@@ -86,11 +94,9 @@ export class Rig {
   async #clearRedis(): Promise<void> {
     const redis = new Redis(this.#redis.url);
     if (this.profileFolder) {
-      const [stats, slow] = [await redis.info('commandstats'), await redis.slowlog('GET', 20)];
-      writeFileSync(
-        join(this.profileFolder, `redis-${this.#sites}.txt`),
-        `${stats}\n${JSON.stringify(slow)}\n`,
-      );
+      const name = join(this.profileFolder, `${this.scenario}-redis`);
+      writeFileSync(`${name}.commandstats`, await redis.info('commandstats'));
+      writeFileSync(`${name}.slowlog.json`, JSON.stringify(await redis.slowlog('GET', 20), null, 2));
       await redis.config('RESETSTAT');
     }
     await redis.flushall();
@@ -157,13 +163,14 @@ export class Site {
     this.database = new Database({ url: place.mysqlUrl }, { ...parseSettings(), connections: 2 });
   }
 
+  /** @param program the compiled command line, started as the image starts it; without one, the source */
   async worker(program?: string): Promise<WorkerProcess> {
     const logFile = join(this.#rig.folder, `workers-${this.place.namespace}.log`);
     const worker = await WorkerProcess.start({
       place: this.place,
       logFile,
       ...(program === undefined ? {} : { program }),
-      nodeArgs: this.#nodeArgs('worker'),
+      nodeArgs: [...this.#nodeArgs('worker'), ...(program === undefined ? [] : imageFlags())],
     });
     this.#stops.push(() => worker.stop());
     return worker;
@@ -186,7 +193,7 @@ export class Site {
     return [
       '--cpu-prof',
       `--cpu-prof-dir=${folder}`,
-      `--cpu-prof-name=${role}-${this.place.namespace}-${++this.#processes}.cpuprofile`,
+      `--cpu-prof-name=${this.#rig.scenario}-${role}-${++this.#processes}.cpuprofile`,
     ];
   }
 

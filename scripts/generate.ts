@@ -1,9 +1,10 @@
 // Writes the files that follow from the code: config.schema.json, the tables of docs/configuration.md and docs/operating.md,
-// the examples of docs/capacity.md, Grafana's dashboards. Unit tests compare them with the code; run this again when it fails: npm run generate
+// the examples of docs/capacity.md, the results in bench/README.md, Grafana's dashboards. Unit tests compare them with the code; run this again when it fails: npm run generate
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
+import { resultsTables } from '../bench/results-page.ts';
 import { dashboardFile, dashboards, dashboardText } from '../deploy/grafana/dashboards.ts';
 import { parseLoad } from '../src/cli/plan-load.ts';
 import { measured, type Source } from '../src/cli/plan-measured.ts';
@@ -18,6 +19,7 @@ export const schemaFile = new URL('../config.schema.json', import.meta.url);
 export const pageFile = new URL('../docs/configuration.md', import.meta.url);
 export const operatingFile = new URL('../docs/operating.md', import.meta.url);
 export const capacityFile = new URL('../docs/capacity.md', import.meta.url);
+export const benchFile = new URL('../bench/README.md', import.meta.url);
 
 /** The JSON Schema of sluice.config.json, as users write it: what has a default may be left out. */
 export function configSchema(): string {
@@ -71,6 +73,11 @@ export function capacityPage(page: string): string {
   return replace(filled, 'constants', table(['Constant', 'Value', 'From'], rows));
 }
 
+/** The page with the newest results. */
+export function benchPage(page: string): string {
+  return replace(page, 'results', resultsTables());
+}
+
 function camel(option: string): string {
   return option.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
@@ -108,6 +115,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   writeFileSync(pageFile, configurationPage(readFileSync(pageFile, 'utf8')));
   writeFileSync(operatingFile, operatingPage(readFileSync(operatingFile, 'utf8')));
   writeFileSync(capacityFile, capacityPage(readFileSync(capacityFile, 'utf8')));
+  writeFileSync(benchFile, benchPage(readFileSync(benchFile, 'utf8')));
   for (const [name, dashboard] of Object.entries(dashboards))
     writeFileSync(dashboardFile(name), dashboardText(dashboard));
 }

@@ -14,15 +14,9 @@ export type Source =
       readonly per?: string;
       /**
        * `figure` is the constant itself, `rate` what was done in a second. Cores busy by a rate are the cost of one,
-       * microseconds. Of a rate that nobody took apart, the cost of one cannot be more than all of a core, or all cores,
-       * of that second.
+       * microseconds.
        */
-      readonly as:
-        | 'figure'
-        | 'rate'
-        | 'microseconds of busy cores'
-        | 'microseconds of one core'
-        | 'microseconds of all cores';
+      readonly as: 'figure' | 'rate' | 'microseconds of busy cores';
     }
   /** A column of the table in docs/memory.md. */
   | { readonly memory: string }
@@ -35,24 +29,21 @@ interface Constant {
 }
 
 export const measured = {
-  /**
-   * Redis' CPU for a counter update in large micro-batches, its share of claim and ack included, microseconds.
-   * A bound: the scenario's rate is what one thread of Redis took, at most all of a core.
-   */
+  /** Redis' CPU for a counter update in large micro-batches, its share of claim and ack included, microseconds. */
   redisMicrosPerUpdate: {
-    value: 7.5,
-    from: { scenario: 'counters', figure: 'acknowledgedPerSecond', as: 'microseconds of one core' },
+    value: 2.5,
+    from: { scenario: 'counters', figure: 'redisCpuMicrosPerUpdate', as: 'figure' },
   },
-  /** The same for a ledger entry, or a counter update with an id, which is never summed with others. A bound likewise. */
+  /** The same for a ledger entry, or a counter update with an id, which is never summed with others. */
   redisMicrosPerEntry: {
-    value: 32.5,
-    from: { scenario: 'points', figure: 'acknowledgedPerSecond', as: 'microseconds of one core' },
+    value: 16,
+    from: { scenario: 'points', figure: 'redisCpuMicrosPerUpdate', as: 'figure' },
   },
   /**
-   * Redis' CPU for an apply call beside what its updates cost, microseconds. INFO's used_cpu over 4,800 calls of one
-   * update each, sixteen under way: 40 to 50, while other programs ran on the machine. Calls one after another: 60.
+   * Redis' CPU for an apply call beside what its updates cost, microseconds: 42 for a call of two updates, by INFO's
+   * used_cpu over 24,000 of them, sixteen under way.
    */
-  redisMicrosPerCall: { value: 50, from: 'assumed' },
+  redisMicrosPerCall: { value: 40, from: 'assumed' },
   /**
    * Redis' CPU for a flush of a partition that holds next to nothing, microseconds: flush job, claim, watermark check,
    * ack. INFO's used_cpu over 500 of them: 460 to 490, while other programs ran on the machine.
@@ -72,28 +63,38 @@ export const measured = {
   /** Redis itself, BullMQ, connections, replies remembered for two seconds: bytes. Generous. */
   redisBaseBytes: { value: 64 * 1024 * 1024, from: 'assumed' },
 
-  /** Counter rows a second of one worker process that shares two cores with Redis, MySQL and a producer. */
+  /** Counter rows a second of one worker process that shares two cores with Redis and MySQL. */
   workerRowsPerSecond: {
-    value: 44_000,
-    from: { scenario: 'counters', figure: 'rows', per: 'seconds', as: 'rate' },
+    value: 150_000,
+    from: { scenario: 'flush', figure: 'rowsPerSecond', as: 'rate' },
   },
-  /** Ledger entries a second of one such worker. */
-  workerEntriesPerSecond: { value: 27_500, from: { scenario: 'points', figure: 'median', as: 'rate' } },
+  /** Ledger entries a second of one such worker, with a producer beside it. */
+  workerEntriesPerSecond: { value: 37_000, from: { scenario: 'points', figure: 'median', as: 'rate' } },
 
-  /** MySQL's CPU for an upserted counter row, microseconds. A bound: both cores of the bare upsert, its client included. */
+  /** MySQL's CPU for an upserted counter row, microseconds, its share of commits included. */
   mysqlMicrosPerRow: {
-    value: 13,
-    from: { scenario: 'bulk-upsert', figure: 'rows', per: 'seconds', as: 'microseconds of all cores' },
+    value: 11,
+    from: {
+      scenario: 'counters',
+      figure: 'mysqlCores',
+      per: 'rowsPerSecond',
+      as: 'microseconds of busy cores',
+    },
   },
-  /** The same for a ledger entry and its share of a balance. A bound: producer, Redis and worker are in it. */
+  /** The same for a ledger entry and its share of a balance. */
   mysqlMicrosPerEntry: {
-    value: 72,
-    from: { scenario: 'points', figure: 'median', as: 'microseconds of all cores' },
+    value: 20,
+    from: { scenario: 'points', figure: 'mysqlCores', per: 'median', as: 'microseconds of busy cores' },
   },
-  /** MySQL's CPU for a durable commit, microseconds. A bound: the statement and its client are in it. */
+  /** MySQL's CPU for a durable commit, microseconds. A bound: the statement is in it. */
   mysqlMicrosPerCommit: {
-    value: 310,
-    from: { scenario: 'upsert-per-update', figure: 'median', as: 'microseconds of all cores' },
+    value: 155,
+    from: {
+      scenario: 'upsert-per-update',
+      figure: 'mysqlCores',
+      per: 'median',
+      as: 'microseconds of busy cores',
+    },
   },
   /** A row of counters or accounts in InnoDB's buffer pool beside its key, bytes: columns, row header, pages two thirds full. */
   mysqlRowBytes: { value: 150, from: 'assumed' },

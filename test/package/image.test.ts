@@ -48,8 +48,10 @@ describe('the Dockerfile', () => {
     expect(stages.map(stage => stage.base)).toEqual(stages.map(() => 'node:24-bookworm-slim'));
     expect(image.last('USER')).toBe('node');
     expect(image.last('STOPSIGNAL')).toBe('SIGTERM');
-    const [node, file] = image.list('ENTRYPOINT');
+    const [node, ...more] = image.list('ENTRYPOINT');
+    const file = more.pop();
     expect(node).toBe('node');
+    expect(more.every(flag => flag.startsWith('--'))).toBe(true);
     expect(existsSync(join(project, file!.replace('/app/dist/', 'src/').replace(/\.js$/, '.ts')))).toBe(true);
     expect(image.list('CMD')).toEqual(['worker']);
     expect(image.healthCheck()).toEqual([node, file, 'health']);

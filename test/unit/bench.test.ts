@@ -6,12 +6,14 @@ import { warmRate } from '../../bench/backlog.ts';
 import { merge } from '../../bench/engine.ts';
 import { mainFigures } from '../../bench/figures.ts';
 import { parseOptions, UsageError, usage } from '../../bench/options.ts';
+import { topCommands, topFrames } from '../../bench/profile.ts';
 import { rateOf } from '../../bench/redis-benchmark.ts';
 import { isMet, summarise, summariseFigure, tableOf, verdictOf } from '../../bench/report.ts';
 import type { Figure, Measurement, Round, Scenario, Suite } from '../../bench/scenario.ts';
 import { suites } from '../../bench/scenarios/index.ts';
 import { quarters } from '../../bench/soak.ts';
 import { residentMb } from '../../bench/usage.ts';
+import { benchFile, benchPage } from '../../scripts/generate.ts';
 import { Latencies } from '../../scripts/load/latencies.ts';
 import { Pace } from '../../scripts/load/pace.ts';
 
@@ -220,4 +222,35 @@ it('README.md has every scenario, every figure with its target, and no others', 
       new RegExp(`^\\| \`${name}\` +\\| ${bound} ${limit.toLocaleString('en-US')} ${unit} +\\|`, 'm'),
     );
   }
+});
+
+it('a profile has shares of the time that was not idle, whatever machine it comes from', () => {
+  const frame = (id: number, functionName: string, url: string) => ({
+    id,
+    callFrame: { functionName, url, lineNumber: 1 },
+  });
+  const nodes = [
+    frame(1, '(idle)', ''),
+    frame(2, 'parse', 'file:///some/where/src/worker/batch.ts'),
+    frame(3, '', 'file:///else/where/node_modules/a/index.js'),
+    frame(4, 'parse', 'file:///some/where/src/worker/batch.ts'),
+  ];
+  expect(topFrames({ nodes, samples: [1, 2, 3, 4], timeDeltas: [100, 2, 1, 1] })).toEqual([
+    { name: 'parse src/worker/batch.ts', share: 0.75 },
+    { name: '(anonymous) node_modules/a/index.js', share: 0.25 },
+  ]);
+});
+
+it('the statistics of commands leave out the scripts that called them', () => {
+  const info =
+    'cmdstat_get:calls=4,usec=30,usec_per_call=7.5\r\ncmdstat_evalsha:calls=1,usec=99\r\ncmdstat_client|id:calls=1,usec=10,a=b\r\n';
+  expect(topCommands(info)).toEqual([
+    { name: 'get', share: 0.75 },
+    { name: 'client|id', share: 0.25 },
+  ]);
+});
+
+it('the page has the newest results', () => {
+  const page = readFileSync(benchFile, 'utf8');
+  expect(benchPage(page), 'npm run generate').toBe(page);
 });

@@ -6,7 +6,6 @@ import { measured, type Source } from '../../src/cli/plan-measured.ts';
 
 interface Result {
   readonly file: string;
-  readonly machine: { readonly cores: number };
   readonly scenarios: readonly {
     readonly name: string;
     readonly median: number;
@@ -25,7 +24,7 @@ const constants = Object.entries<{ value: number; from: Source }>(measured);
 
 /** What the newest result that has the figure says of it. */
 function measuredLast(from: Exclude<Source, 'assumed' | { memory: string }>) {
-  for (const { file, machine, scenarios } of results) {
+  for (const { file, scenarios } of results) {
     const found = scenarios.find(({ name }) => name === from.scenario);
     const figures: Record<string, number> = { ...found?.details, ...(found && { median: found.median }) };
     const above = figures[from.figure];
@@ -33,8 +32,6 @@ function measuredLast(from: Exclude<Source, 'assumed' | { memory: string }>) {
     if (above === undefined || below === undefined) continue;
     const figure = above / below;
     if (from.as === 'microseconds of busy cores') return { file, value: figure * 1e6 };
-    if (from.as === 'microseconds of one core') return { file, value: 1e6 / figure };
-    if (from.as === 'microseconds of all cores') return { file, value: (machine.cores * 1e6) / figure };
     return { file, value: figure };
   }
   return undefined;

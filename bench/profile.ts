@@ -1,0 +1,74 @@
+// What the CPU profiles and Redis' statistics of a run with --profile say: the top ten of each process and of Redis.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The part of V8's .cpuprofile that counts self times. */
+interface CpuProfile {
+  readonly nodes: readonly {
+    readonly id: number;
+    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
+  }[];
+  /** For each sample the node that ran, and the microseconds since the sample before. */
+  readonly samples: readonly number[];
+  readonly timeDeltas: readonly number[];
+}
+
+export interface Share {
+  readonly name: string;
+  /** Of the time that was not idle. */
+  readonly share: number;
+}
+
+const TOP = 10;
+/** Not the process's work: loading its program, waiting, and what V8 cannot name. */
+const LEFT_OUT = /^\((idle|program|root)\)$/;
+
+function topOf(times: ReadonlyMap<string, number>): Share[] {
+  const total = [...times.values()].reduce((sum, time) => sum + time, 0);
+  return [...times]
+    .map(([name, time]) => ({ name, share: time / total }))
+    .toSorted((a, b) => b.share - a.share)
+    .slice(0, TOP);
+}
+
+/** By the time that each function itself took. */
+export function topFrames({ nodes, samples, timeDeltas }: CpuProfile): Share[] {
+  const names = new Map(
+    nodes.map(({ id, callFrame: { functionName, url } }) => {
+      const place = url.replace(/^.*\/(?=(src|dist|scripts|bench|node_modules)\/)/, '');
+      return [id, `${functionName || '(anonymous)'}${place === '' ? '' : ` ${place}`}`];
+    }),
+  );
+  const times = new Map<string, number>();
+  for (const [at, id] of samples.entries()) {
+    const name = names.get(id)!;
+    if (!LEFT_OUT.test(name)) times.set(name, (times.get(name) ?? 0) + timeDeltas[at]!);
+  }
+  return topOf(times);
+}
+
+/** By the time that each command took, those that scripts call apart from the scripts. @param info what INFO commandstats answered */
+export function topCommands(info: string): Share[] {
+  const times = new Map<string, number>();
+  for (const [, name, usec] of info.matchAll(/^cmdstat_([^:]+):calls=\d+,usec=(\d+)/gm))
+    if (name !== 'evalsha' && name !== 'eval') times.set(name!, Number(usec));
+  return topOf(times);
+}
+
+/** One section for each file in the folder. */
+export function profilePage(folder: string): string {
+  const sections = readdirSync(folder)
+    .toSorted()
+    .flatMap(file => {
+      const text = readFileSync(join(folder, file), 'utf8');
+      if (file.endsWith('.cpuprofile')) return section(file, topFrames(JSON.parse(text)));
+      return file.endsWith('.commandstats') ? section(file, topCommands(text)) : [];
+    });
+  return ['# Where the time goes', '', ...sections].join('\n');
+}
+
+function section(file: string, top: readonly Share[]): string[] {
+  const rows = top.map(({ name, share }) => `| ${(share * 100).toFixed(1)} % | \`${name}\` |`);
+  return [`## ${file.replace(/\.\w+$/, '')}`, '', '| self | |', '| --: | --- |', ...rows, ''];
+}

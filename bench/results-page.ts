@@ -1,0 +1,61 @@
+// The newest results as tables: every figure with its target, and what each measurement came to.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { type FigureSummary, type Summary, verdictOf } from './report.ts';
+
+interface Result {
+  readonly file: string;
+  readonly suite?: string;
+  readonly machine: { readonly cpu: string; readonly cores: number; readonly loadAverage: readonly number[] };
+  readonly rounds: number;
+  readonly figures?: readonly FigureSummary[];
+  readonly scenarios: readonly Summary[];
+}
+
+const folder = new URL('./results/', import.meta.url);
+/** In the order of the page. */
+const SUITES = ['main', 'backlog', 'soak', 'scale'];
+
+/** The newest of each suite. Older files know no suites. */
+function newest(): Result[] {
+  const results: Result[] = readdirSync(folder)
+    .filter(file => file.endsWith('.json'))
+    .toSorted()
+    .map(file => ({ file, ...JSON.parse(readFileSync(new URL(file, folder), 'utf8')) }));
+  return SUITES.flatMap(suite => results.findLast(result => result.suite === suite) ?? []);
+}
+
+const number = (value: number) =>
+  value.toLocaleString('en-US', { maximumFractionDigits: Math.abs(value) >= 100 ? 0 : 2 });
+const spread = ({ median, min, max, unit }: FigureSummary | Summary) =>
+  `${number(median)} ${unit}${min === max ? '' : ` (${number(min)} to ${number(max)})`}`;
+const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+
+function cores({ details }: Summary): string {
+  const taken = ['peer', 'producer', 'worker', 'redis', 'mysql'].flatMap(name => {
+    const value = details[`${name}Cores`];
+    return value === undefined ? [] : `${name} ${value.toFixed(2)}`;
+  });
+  return taken.join(', ');
+}
+
+export function resultsTables(): string {
+  const results = newest();
+  const sources = results.map(({ suite, file, machine, rounds }) => {
+    const { cpu, cores, loadAverage } = machine;
+    const times = rounds === 1 ? 'one round' : `medians of ${rounds} rounds`;
+    return `- ${suite}: [${file}](results/${file}), ${times}, ${cores} cores of ${cpu}, load average at the start ${loadAverage[0]}`;
+  });
+  const figures = results.flatMap(result => result.figures ?? []);
+  const verdicts = figures.map(figure => line([figure.title, spread(figure), verdictOf(figure)]));
+  const measured = results
+    .flatMap(result => result.scenarios)
+    .map(scenario => line([`\`${scenario.name}\``, spread(scenario), cores(scenario)]));
+  return [
+    ...sources,
+    '',
+    ...[line(['figure', 'measured', 'target']), line(['---', '---', '---']), ...verdicts],
+    '',
+    ...[line(['scenario', 'measured', 'cores taken']), line(['---', '---', '---']), ...measured],
+  ].join('\n');
+}
