@@ -59,3 +59,22 @@ export function resultsTables(): string {
     ...[line(['scenario', 'measured', 'cores taken']), line(['---', '---', '---']), ...measured],
   ].join('\n');
 }
+
+/** What the README says of the newest results. */
+export function speedText(): string {
+  const results = newest();
+  const figure = (name: string) => {
+    const found = results.flatMap(result => result.figures ?? []).find(one => one.name === name);
+    if (!found) throw new Error(`no result has the figure ${name}`);
+    return found.median;
+  };
+  const rounded = (name: string) => Number(figure(name).toPrecision(2)).toLocaleString('en-US');
+  return [
+    'On two cores that producer, Redis, worker and MySQL share, MySQL durable, Redis with an append-only file synced every second:',
+    '',
+    `- ${rounded('counters')} updates a second end to end, Zipf over 100,000 keys: ${rounded('counters-against-upsert-per-update')} times one upsert for each update, ${rounded('counters-against-bullmq-jobs')} times one BullMQ job for each;`,
+    `- ${rounded('single-calls')} single \`increment()\` calls a second from one process, ${rounded('points')} ledger entries a second;`,
+    `- at 30,000 updates a second, ${rounded('flush-lag-p99')} ms until MySQL has them, for 99 of 100;`,
+    `- 5,000,000 updates over 1,000,000 keys after an outage: written in ${rounded('backlog-seconds')} seconds by one worker of about ${rounded('backlog-worker-peak')} MB.`,
+  ].join('\n');
+}

@@ -1,10 +1,10 @@
 // Writes the files that follow from the code: config.schema.json, the tables of docs/configuration.md and docs/operating.md,
-// the examples of docs/capacity.md, the results in bench/README.md, Grafana's dashboards. Unit tests compare them with the code; run this again when it fails: npm run generate
+// the examples of docs/capacity.md, the results in README.md and bench/README.md, Grafana's dashboards. Unit tests compare them with the code; run this again when it fails: npm run generate
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
-import { resultsTables } from '../bench/results-page.ts';
+import { resultsTables, speedText } from '../bench/results-page.ts';
 import { dashboardFile, dashboards, dashboardText } from '../deploy/grafana/dashboards.ts';
 import { parseLoad } from '../src/cli/plan-load.ts';
 import { measured, type Source } from '../src/cli/plan-measured.ts';
@@ -19,6 +19,7 @@ export const schemaFile = new URL('../config.schema.json', import.meta.url);
 export const pageFile = new URL('../docs/configuration.md', import.meta.url);
 export const operatingFile = new URL('../docs/operating.md', import.meta.url);
 export const capacityFile = new URL('../docs/capacity.md', import.meta.url);
+export const readmeFile = new URL('../README.md', import.meta.url);
 export const benchFile = new URL('../bench/README.md', import.meta.url);
 
 /** The JSON Schema of sluice.config.json, as users write it: what has a default may be left out. */
@@ -73,6 +74,11 @@ export function capacityPage(page: string): string {
   return replace(filled, 'constants', table(['Constant', 'Value', 'From'], rows));
 }
 
+/** README with the newest results. */
+export function readmePage(page: string): string {
+  return replace(page, 'speed', speedText());
+}
+
 /** The page with the newest results. */
 export function benchPage(page: string): string {
   return replace(page, 'results', resultsTables());
@@ -115,6 +121,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   writeFileSync(pageFile, configurationPage(readFileSync(pageFile, 'utf8')));
   writeFileSync(operatingFile, operatingPage(readFileSync(operatingFile, 'utf8')));
   writeFileSync(capacityFile, capacityPage(readFileSync(capacityFile, 'utf8')));
+  writeFileSync(readmeFile, readmePage(readFileSync(readmeFile, 'utf8')));
   writeFileSync(benchFile, benchPage(readFileSync(benchFile, 'utf8')));
   for (const [name, dashboard] of Object.entries(dashboards))
     writeFileSync(dashboardFile(name), dashboardText(dashboard));

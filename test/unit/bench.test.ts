@@ -13,7 +13,7 @@ import type { Figure, Measurement, Round, Scenario, Suite } from '../../bench/sc
 import { suites } from '../../bench/scenarios/index.ts';
 import { quarters } from '../../bench/soak.ts';
 import { residentMb } from '../../bench/usage.ts';
-import { benchFile, benchPage } from '../../scripts/generate.ts';
+import { benchFile, benchPage, readmeFile, readmePage } from '../../scripts/generate.ts';
 import { Latencies } from '../../scripts/load/latencies.ts';
 import { Pace } from '../../scripts/load/pace.ts';
 
@@ -250,7 +250,10 @@ it('the statistics of commands leave out the scripts that called them', () => {
   ]);
 });
 
-it('the page has the newest results', () => {
-  const page = readFileSync(benchFile, 'utf8');
-  expect(benchPage(page), 'npm run generate').toBe(page);
+it.each([
+  [benchFile, benchPage],
+  [readmeFile, readmePage],
+])('%s has the newest results', (file, pageOf) => {
+  const page = readFileSync(file, 'utf8');
+  expect(pageOf(page), 'npm run generate').toBe(page);
 });
