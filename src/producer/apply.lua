@@ -68,7 +68,7 @@ if seen ~= '' and seen ~= incarnation and #ended > 0 then
   end
 end
 
--- What is known of each distinct item and id, read in as few calls as there are kinds of it. Kept in arrays by the item's
+-- What is known of each distinct item and id, read in two calls for each kind of it. Kept in arrays by the item's
 -- number, without asking them for their length: a table for each item, and `#`, would cost more than the rest. Numbers
 -- stay the text that they are in Redis until something is added to them.
 local updates = cjson.decode(ARGV[13])

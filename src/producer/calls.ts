@@ -46,8 +46,8 @@ export class Calls {
       return await Promise.race([answer, late]);
     } catch (cause) {
       if (cause instanceof UnknownOutcomeError) throw cause;
-      // An error that Redis itself answered means that the script did not run: it checks before it writes, and all its
-      // keys are declared.
+      // An error that Redis itself answered means that the script did not write: it checks before, and where slots move
+      // all its keys are declared.
       throw replyCode(cause) ? redisError(cause, this.#place) : new UnknownOutcomeError({ cause });
     } finally {
       clearTimeout(timer);

@@ -166,12 +166,13 @@ export function redisError(error: unknown, place: string): SluiceError {
 }
 
 /**
- * Refuses a Redis that may evict, is too old, or holds data of a newer format or another number of partitions;
- * records format and partitions where none are recorded.
+ * Refuses a Redis that may evict, is too old, is a Cluster's and not addressed as one, or holds data of a newer format or
+ * another number of partitions; records format and partitions where none are recorded.
  * @throws RedisUnsuitableError, NewerFormatError, PartitionCountError
  */
 export async function checkRedis(connection: RedisConnection, keys: Keys, place: string): Promise<void> {
-  for (const info of await infoOfPrimaries(connection, 'everything')) checkServer(info, place);
+  for (const info of await infoOfPrimaries(connection, 'everything'))
+    checkServer(info, place, connection instanceof Cluster);
   // Writes only where nothing is recorded: a worker must be able to start, and drain, when Redis is full.
   let [format, partitions] = await connection.hmget(keys.format, 'format', 'partitions');
   if (!format || !partitions) {
@@ -199,8 +200,12 @@ export function infoField(info: string, name: string): string | undefined {
   return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
 }
 
-/** @param info what INFO answered @throws RedisUnsuitableError */
-export function checkServer(info: string, place: string): void {
+/**
+ * @param info what INFO answered
+ * @param asCluster whether it is addressed as part of a Cluster
+ * @throws RedisUnsuitableError
+ */
+export function checkServer(info: string, place: string, asCluster: boolean): void {
   const version = infoField(info, 'redis_version') ?? '0';
   if (Number.parseInt(version, 10) < 7) {
     throw new RedisUnsuitableError(
@@ -211,6 +216,15 @@ export function checkServer(info: string, place: string): void {
   if (policy !== undefined && policy !== 'noeviction') {
     throw new RedisUnsuitableError(
       `Redis at ${place} has maxmemory-policy ${policy} and may evict updates that are not in the database; set it to noeviction.`,
+    );
+  }
+  // Lua writes whole numbers with as many bits as the machine has, and sums need 53.
+  if (infoField(info, 'arch_bits') === '32')
+    throw new RedisUnsuitableError(`Redis at ${place} runs on 32 bits; Sluice needs 64.`);
+  // Scripts declare all their keys only where slots may move.
+  if (!asCluster && infoField(info, 'cluster_enabled') === '1') {
+    throw new RedisUnsuitableError(
+      `Redis at ${place} is part of a Cluster; use redis+cluster://${place}, or rediss+cluster://, also where it has one node.`,
     );
   }
 }
@@ -247,7 +261,7 @@ const SIBLINGS = [
 export function defineScript<Reply>(connection: RedisConnection, name: string, file: URL): Script<Reply> {
   const command = `sluice_${name}`;
   const lua = readFileSync(file, 'utf8');
-  // Elsewhere no slot moves, and a dozen names more would cost a small call a tenth of its time.
+  // Elsewhere no slot moves (see checkServer), and a dozen names more would cost a small call a tenth of its time.
   const declared = connection instanceof Cluster ? SIBLINGS : [];
   const siblings = new Map<string, string[]>();
   const on = (target: RedisConnection): ScriptCall<Reply> => {

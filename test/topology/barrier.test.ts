@@ -106,7 +106,7 @@ it('an update that fills Redis is not said to be refused', async () => {
     redis: redis.url,
     mysql,
     definitions,
-    settings: { ...settings, memoryLimitPercent: 100 },
+    settings: { ...settings, memoryLimitPercent: 100, microBatch: 500 },
     durability: 'replica',
   });
   cleanUp(() => sluice.close());

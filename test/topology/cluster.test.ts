@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { startMysql, startRedisCluster } from '../../scripts/servers.ts';
+import { createProducer } from '../../src/producer/index.ts';
 import { cleanUp } from '../support/cleanup.ts';
-import { openEngine } from '../support/engine.ts';
+import { definitions, openEngine } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
 it('spreads partitions over masters, counts exactly, reads and answers receipts', async () => {
@@ -58,4 +59,7 @@ it('spreads partitions over masters, counts exactly, reads and answers receipts'
     expect(await direct.dbsize()).toBeGreaterThan(0);
     direct.disconnect();
   }
+  const { mysqlUrl, name } = engine;
+  const asSingle = { redis: cluster.nodes[0]!.url, mysql: mysqlUrl, namespace: name, definitions };
+  await expect(createProducer(asSingle)).rejects.toMatchObject({ code: 'REDIS_UNSUITABLE' });
 });

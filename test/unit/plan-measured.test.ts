@@ -16,6 +16,7 @@ interface Result {
 const folder = new URL('../../bench/results/', import.meta.url);
 /** The newest first. */
 const results: Result[] = readdirSync(folder)
+  .filter(file => file.endsWith('.json'))
   .toSorted()
   .reverse()
   .map(file => ({ file, ...JSON.parse(readFileSync(new URL(file, folder), 'utf8')) }));

@@ -13,17 +13,34 @@ describe('Redis', () => {
     ['8.0.6', 'noeviction'],
     ['10.0.0', 'noeviction'],
   ])('takes %s with %s', (version, policy) => {
-    expect(() => checkServer(info(version, policy), 'here')).not.toThrow();
+    expect(() => checkServer(info(version, policy), 'here', false)).not.toThrow();
   });
   it.each([
     ['6.2.14', 'noeviction'],
     ['7.2.4', 'volatile-ttl'],
     ['8.0.0', 'allkeys-lru'],
   ])('refuses %s with %s', (version, policy) => {
-    expect(() => checkServer(info(version, policy), 'here')).toThrow(
+    expect(() => checkServer(info(version, policy), 'here', false)).toThrow(
       expect.objectContaining({ code: 'REDIS_UNSUITABLE' }),
     );
   });
+});
+
+describe('Redis in a Cluster', () => {
+  const node = `${info('8.0.6', 'noeviction')}cluster_enabled:1\r\n`;
+  it('is taken where it is addressed as one', () => {
+    expect(() => checkServer(node, 'here', true)).not.toThrow();
+  });
+  it('is refused where it is addressed as a single server, whose scripts do not declare their keys', () => {
+    expect(() => checkServer(node, 'here:1', false)).toThrow(/use redis\+cluster:\/\/here:1/);
+  });
+});
+
+it('a Redis of 32 bits is refused, whose scripts would cut sums short', () => {
+  const small = `${info('8.0.6', 'noeviction')}arch_bits:32\r\n`;
+  expect(() => checkServer(small, 'here', false)).toThrow(
+    expect.objectContaining({ code: 'REDIS_UNSUITABLE' }),
+  );
 });
 
 describe('the database', () => {
