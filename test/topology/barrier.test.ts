@@ -9,6 +9,7 @@ import { startMysql, startRedisCluster, startRedisSentinel } from '../../scripts
 import { createProducer } from '../../src/producer/producer.ts';
 import { parseDefinitions } from '../../src/shared/definitions.ts';
 import { createLog } from '../../src/shared/log.ts';
+import { Keys } from '../../src/shared/keys.ts';
 import { migrate } from '../../src/shared/migrate.ts';
 import { Database } from '../../src/shared/mysql.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
@@ -111,16 +112,20 @@ it('an update that fills Redis is not said to be refused', async () => {
   });
   cleanUp(() => sluice.close());
   const views = sluice.counter('views');
+  const keys = new Keys('sluice', settings.partitions);
   await views.increment('k');
   const [primary] = redis.nodes;
   const setLimit = (bytes: number) => redisCall(primary!, ['CONFIG', 'SET', 'maxmemory', String(bytes)]);
   const outcomes = new Set<string>();
-  for (let room = 0; room < 1_200_000; room += 40_000) {
-    // Long ids of one key go out in one call: with the right room it starts below the limit and ends above it.
-    const ids = Array.from({ length: 400 }, (_, number) => `${room}-${number}-`.padEnd(250, 'x'));
+  for (let room = 0; room < 1_200_000; room += 15_000) {
+    // Many keys of one partition, each with an id, go out in one call and take more memory than the call itself: with the
+    // right room it starts below the limit and ends above it.
+    const ids = Array.from({ length: 5000 }, (_, number) => `${room}-${number}`)
+      .filter(id => keys.partitionOf(id) === 0)
+      .slice(0, 500);
     const push = async () => {
       const calls = ids.map(id =>
-        views.increment('k', 1, { id }).then(
+        views.increment(id, 1, { id }).then(
           receipt => (receipt.duplicate ? 'duplicate' : 'accepted'),
           error => error.code as string,
         ),
