@@ -18,7 +18,7 @@ export type RedisConnection = Redis | Cluster;
 /** Above the longest time that BullMQ's worker blocks. */
 const SOCKET_TIMEOUT_MS = 15_000;
 
-/** Called with each connection error; reconnecting goes on by itself. */
+/** Called each time a connection fails or is closed by the other side; reconnecting goes on by itself. */
 export type ConnectionErrorListener = (error: Error) => void;
 
 /** @throws ConfigurationError where the URL is not of a known form. */
@@ -67,11 +67,24 @@ export function openRedis(
   } else {
     connection = new Redis({ ...common, ...hosts[0]! });
   }
-  connection.on('error', onError);
+  tellFailures(connection, onError);
   if (connection instanceof Cluster) connection.on('+node', gatherWrites);
   else gatherWrites(connection);
   if (scheme === 'sentinel') revive(connection as Redis);
   return connection;
+}
+
+/** A connection that the other side closes before anything is written ends without an error. */
+function tellFailures(connection: RedisConnection, onError: ConnectionErrorListener): void {
+  let isTold = false;
+  connection.on('error', error => {
+    isTold = true;
+    onError(error);
+  });
+  connection.on('reconnecting', () => {
+    if (!isTold) onError(new Error('the connection was closed'));
+    isTold = false;
+  });
 }
 
 /**
