@@ -61,12 +61,7 @@ export function measureEngine(rig: Rig, load: Load, shape: Shape, staff: Staff =
         updates,
         warmUpUpdates: pushed.warmUp,
         seconds,
-        acknowledgedPerSecond: updates / (pushed.elapsedMs / 1000),
-        callP50Ms: pushed.callMs.p50,
-        callP99Ms: pushed.callMs.p99,
-        flushLagP50Ms: watch.percentile(0.5) * 1000,
-        flushLagP99Ms: watch.percentile(0.99) * 1000,
-        loopDelayP99Ms: pushed.loopDelayP99Ms,
+        ...times(pushed, watch),
         batches: after.batches - before.batches,
         rows,
         rowsPerSecond: rows / seconds,
@@ -83,7 +78,19 @@ export function measureEngine(rig: Rig, load: Load, shape: Shape, staff: Staff =
   });
 }
 
-/** The same, in the figure that a detail holds. */
+/** How fast the calls were answered, and how far behind MySQL was. */
+export function times(pushed: PushResult, watch: Watch): Record<string, number> {
+  return {
+    acknowledgedPerSecond: (pushed.acknowledged - pushed.warmUp) / (pushed.elapsedMs / 1000),
+    callP50Ms: pushed.callMs.p50,
+    callP99Ms: pushed.callMs.p99,
+    flushLagP50Ms: watch.percentile(0.5) * 1000,
+    flushLagP99Ms: watch.percentile(0.99) * 1000,
+    loopDelayP99Ms: pushed.loopDelayP99Ms,
+  };
+}
+
+/** As `measureEngine`, in the figure that a detail holds. */
 export async function measureDetail(
   rig: Rig,
   load: Load,

@@ -72,7 +72,7 @@ export function summariseFigure(figure: Figure, rounds: readonly Round[]): Figur
   return { name, title, unit, ...spread(values), ...verdict };
 }
 
-const shown = (value: number) =>
+export const shown = (value: number) =>
   value.toLocaleString('en-US', { maximumFractionDigits: Math.abs(value) >= 100 ? 0 : 2 });
 
 export function verdictOf({ median, target, met }: FigureSummary): string {
@@ -87,22 +87,23 @@ const percentiles = (details: Record<string, number>, what: string, name: string
   `${what} p50 ${shown(details[`${name}P50Ms`] ?? 0)} ms, p99 ${shown(details[`${name}P99Ms`]!)} ms`;
 
 /** Who took the machine's cores: what stops a rate from growing. */
-function cores(details: Record<string, number>): string {
+export function coresTaken(details: Record<string, number>): string {
   const parts = ['peer', 'producer', 'worker', 'redis', 'mysql'].flatMap(name => {
     const taken = details[`${name}Cores`];
     return taken === undefined ? [] : `${name} ${taken.toFixed(2)}`;
   });
-  return parts.length === 0 ? '' : `cores: ${parts.join(', ')}`;
+  return parts.join(', ');
 }
 
 function scenarioLines({ title, unit, median, min, max, details }: Summary): string[] {
+  const cores = coresTaken(details);
   const remarks = [
     percentiles(details, 'call', 'call'),
     percentiles(details, 'flush lag', 'flushLag'),
     details.rows && details.updates && `${shown(details.updates / details.rows)} updates a row`,
     details.connections && `${details.connections} connections`,
     details.concurrency && `concurrency ${details.concurrency}`,
-    cores(details),
+    cores && `cores: ${cores}`,
   ].filter(Boolean);
   return [
     title,

@@ -1,7 +1,7 @@
 // The newest results as tables: every figure with its target, and what each measurement came to.
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { type FigureSummary, type Summary, verdictOf } from './report.ts';
+import { coresTaken, type FigureSummary, type Summary, shown, verdictOf } from './report.ts';
 
 interface Result {
   readonly file: string;
@@ -25,19 +25,9 @@ function newest(): Result[] {
   return SUITES.flatMap(suite => results.findLast(result => result.suite === suite) ?? []);
 }
 
-const number = (value: number) =>
-  value.toLocaleString('en-US', { maximumFractionDigits: Math.abs(value) >= 100 ? 0 : 2 });
 const spread = ({ median, min, max, unit }: FigureSummary | Summary) =>
-  `${number(median)} ${unit}${min === max ? '' : ` (${number(min)} to ${number(max)})`}`;
+  `${shown(median)} ${unit}${min === max ? '' : ` (${shown(min)} to ${shown(max)})`}`;
 const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-
-function cores({ details }: Summary): string {
-  const taken = ['peer', 'producer', 'worker', 'redis', 'mysql'].flatMap(name => {
-    const value = details[`${name}Cores`];
-    return value === undefined ? [] : `${name} ${value.toFixed(2)}`;
-  });
-  return taken.join(', ');
-}
 
 export function resultsTables(): string {
   const results = newest();
@@ -50,7 +40,7 @@ export function resultsTables(): string {
   const verdicts = figures.map(figure => line([figure.title, spread(figure), verdictOf(figure)]));
   const measured = results
     .flatMap(result => result.scenarios)
-    .map(scenario => line([`\`${scenario.name}\``, spread(scenario), cores(scenario)]));
+    .map(scenario => line([`\`${scenario.name}\``, spread(scenario), coresTaken(scenario.details)]));
   return [
     ...sources,
     '',

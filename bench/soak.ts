@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { compare } from '../scripts/load/tally.ts';
 import { Watch } from '../scripts/load/watch.ts';
-import { drained, limitOf, refusals, type Shape } from './engine.ts';
+import { drained, limitOf, refusals, type Shape, times } from './engine.ts';
 import { RedisMeter } from './redis-meter.ts';
 import type { Rig } from './rig.ts';
 import type { Load, Measurement } from './scenario.ts';
@@ -72,12 +72,7 @@ export function measureSoak(rig: Rig, load: Load, shape: Shape): Promise<Measure
       const details = {
         updates,
         seconds,
-        acknowledgedPerSecond: updates / (pushed.elapsedMs / 1000),
-        callP50Ms: pushed.callMs.p50,
-        callP99Ms: pushed.callMs.p99,
-        flushLagP50Ms: watch.percentile(0.5) * 1000,
-        flushLagP99Ms: watch.percentile(0.99) * 1000,
-        loopDelayP99Ms: pushed.loopDelayP99Ms,
+        ...times(pushed, watch),
         refused,
         ...Object.fromEntries(
           Object.entries(means).flatMap(([name, { first, last }]) => [
