@@ -37,7 +37,7 @@ local deadline = tonumber(ARGV[2])
 if now > deadline then return format('late %.0f', now) end
 
 local state = call('HMGET', KEYS[1], 'epoch', 'updates', 'pushed', 'entryNext', 'quarantined', 'sequence',
-  'run', 'incarnation', 'ended', 'entryAcked', 'entryClaimed', 'flightOldest')
+  'run', 'incarnation', 'ended', 'entryAcked', 'entryClaimed', 'flightOldest', 'popped', 'segmentStart', 'segmentEnd')
 local epoch = state[1]
 if not epoch then return format('absent %.0f', now) end
 
@@ -130,14 +130,16 @@ local function ageOfOldest()
     local time = element and tonumber(match(element, '^(%d+)'))
     if time and (oldest == 0 or time < oldest) then oldest = time end
   end
-  older(call('LINDEX', base .. 'order', 0))
+  local inSegment = tonumber(state[13]) < tonumber(state[15])
+  older(call('LINDEX', base .. (inSegment and 'segment:order' or 'order'), inSegment and int(state[13] - state[14]) or 0))
   older(call('HGET', base .. 'entries', state[11]))
   age = oldest == 0 and 0 or math.max(0, now - oldest)
   return age
 end
 local function refused(limit) return 'b' .. limit .. int(math.min(5000, math.max(100, ageOfOldest()))) end
 local closed = ARGV[12] == '1' and 'm' or (tonumber(ARGV[11]) > 0 and ageOfOldest() > tonumber(ARGV[11])) and 'a'
-local keysLeft = groups.c and ARGV[9] - call('LLEN', base .. 'order') or 0
+local pushed = tonumber(state[3])
+local keysLeft = ARGV[9] - (pushed - state[13])
 local entriesLeft = ARGV[10] - (state[4] - state[10])
 
 -- Decide each update against the running state.
@@ -184,9 +186,9 @@ while updates[at] do
       else
         local last = known.last[number]
         if not last then
-          -- Claimed entries of the account may still be in flight: the chain that `history` walks goes on there.
-          local flight = call('HGET', base .. 'flight:accounts', item)
-          last = flight and match(flight, ' (%S+)$') or '0'
+          -- Entries of a segment may still be on their way: the chain that `history` walks goes on there.
+          local older = call('HGET', base .. 'segment:accounts', item)
+          last = older and match(older, ' (%S+)$') or '0'
         end
         local entry = int(entryNext)
         records[#records + 1] = entry
@@ -218,7 +220,6 @@ local function storeSums(hash, fields)
 end
 
 -- Write.
-local pushed = state[3]
 local order, ordered, time = {}, 0, int(now) .. ' '
 for kind, known in pairs(groups) do
   local fields, size = {}, 0
@@ -228,11 +229,12 @@ for kind, known in pairs(groups) do
       local item = items[number]
       fields[size + 1] = item
       if kind == 'c' then
-        fields[size + 2] = format('%d %d', sums[number], counts[number])
         if known.fresh[number] then
+          last[number] = pushed + ordered
           ordered = ordered + 1
           order[ordered] = time .. item
         end
+        fields[size + 2] = format('%d %d %d', sums[number], counts[number], last[number])
       else
         fields[size + 2] = format('%d %d %s', sums[number], counts[number], last[number])
       end
@@ -245,7 +247,10 @@ end
 if #records > 0 then call('HSET', base .. 'entries', unpack(records)) end
 if #newIds > 0 then call('HSET', base .. 'ids', unpack(newIds)) end
 if #entryIds > 0 then call('RPUSH', base .. 'entryIds', unpack(entryIds)) end
-if ordered > 0 then pushed = call('RPUSH', base .. 'order', unpack(order)) and state[3] + ordered end
+if ordered > 0 then
+  call('RPUSH', base .. 'order', unpack(order))
+  pushed = pushed + ordered
+end
 if #counterIds > 0 then
   local excess = call('RPUSH', base .. 'counterIds', unpack(counterIds)) - ARGV[6]
   if excess > 0 then

@@ -6,7 +6,7 @@
 -- Reply    records as `claim` returns them
 
 local base = string.sub(KEYS[1], 1, -6)
-local head = redis.call('HGET', base .. 'accounts', ARGV[1]) or redis.call('HGET', base .. 'flight:accounts', ARGV[1])
+local head = redis.call('HGET', base .. 'accounts', ARGV[1]) or redis.call('HGET', base .. 'segment:accounts', ARGV[1])
 local number = head and string.match(head, ' (%S+)$') or '0'
 local acked = tonumber(redis.call('HGET', KEYS[1], 'entryAcked') or 0)
 local found = {}

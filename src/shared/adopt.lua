@@ -13,7 +13,8 @@ if (state[1] or '') ~= ARGV[1] then return 0 end
 if not state[1] then
   redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'sequence', ARGV[3], 'token', '', 'updates', ARGV[4], 'claimed', ARGV[4],
     'pushed', 0, 'popped', 0, 'poppedAcked', 0, 'entryNext', 1, 'entryClaimed', 1, 'entryAcked', 1, 'quarantined', 0,
-    'flightUpdates', 0, 'flightOldest', 0, 'ended', ARGV[2] .. ' ' .. ARGV[4] .. ' 0')
+    'flightUpdates', 0, 'flightOldest', 0, 'flightFrom', 0, 'flightTo', 0, 'segment', '', 'segmentStart', 0, 'segmentEnd', 0,
+    'entrySegmentStart', 1, 'entrySegmentEnd', 1, 'ended', ARGV[2] .. ' ' .. ARGV[4] .. ' 0')
   return 1
 end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[2])

@@ -8,7 +8,7 @@
 
 local base = string.sub(KEYS[1], 1, -6)
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token', 'updates', 'claimed', 'entryNext',
-  'entryClaimed', 'flightUpdates', 'flightOldest', 'ended')
+  'entryClaimed', 'flightUpdates', 'flightOldest', 'ended', 'pushed', 'popped', 'segmentStart', 'segmentEnd', 'entrySegmentEnd')
 if not state[1] then return false end
 local clock = redis.call('TIME')
 
@@ -18,11 +18,15 @@ local function older(record)
   local time = record and tonumber(string.match(record, '^(%d+)'))
   if time and (oldest == 0 or time < oldest) then oldest = time end
 end
-older(redis.call('LINDEX', base .. 'order', 0))
+local inSegment = tonumber(state[12]) < tonumber(state[14])
+older(redis.call('LINDEX', base .. (inSegment and 'segment:order' or 'order'), inSegment and int(state[12] - state[13]) or 0))
 older(redis.call('HGET', base .. 'entries', state[7]))
+
+local accounts = redis.call('HLEN', base .. 'accounts')
+if tonumber(state[7]) < tonumber(state[15]) then accounts = accounts + redis.call('HLEN', base .. 'segment:accounts') end
 
 return {
   int(clock[1] * 1000 + math.floor(clock[2] / 1000)), state[1], state[2], state[3], int(state[4] - state[5]),
-  int(redis.call('HLEN', base .. 'counters') + redis.call('HLEN', base .. 'accounts')), int(state[6] - state[7]),
+  int(state[11] - state[12] + accounts), int(state[6] - state[7]),
   state[8], int(oldest), state[10] or '',
 }

@@ -43,7 +43,7 @@ export async function* waitingKeys(
       ['c', 'counters'],
       ['p', 'accounts'],
     ] as const) {
-      for (const source of [hash, `flight:${hash}`]) {
+      for (const source of [hash, `segment:${hash}`]) {
         for (let cursor = '0'; ; ) {
           const [next, fields] = await redis.hscan(base + source, cursor, 'COUNT', pageSize);
           yield fields

@@ -14,7 +14,8 @@
 
 local SAFE = 9007199254740991
 local base = string.sub(KEYS[1], 1, -6)
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token')
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token', 'popped', 'flightFrom', 'flightTo', 'entryAcked',
+  'entryClaimed', 'entrySegmentStart', 'entrySegmentEnd')
 if not state[1] then return { 'absent' } end
 if state[1] ~= ARGV[3] then return { 'epoch', state[1] } end
 local sequence, watermark = tonumber(state[2]), tonumber(ARGV[4])
@@ -30,19 +31,41 @@ elseif sequence ~= watermark or state[3] ~= ARGV[5] then
 end
 
 local function int(number) return string.format('%.0f', number) end
+-- A sum, and the number of the counter or of the account's newest entry.
 local function sum(hash, item)
   local value = redis.call('HGET', base .. hash, item)
-  return value and tonumber(string.match(value, '^(%S+)')) or 0
+  if not value then return 0, -1 end
+  local amount, number = string.match(value, '^(%S+) %S+ (%d+)')
+  return tonumber(amount), tonumber(number)
 end
 
-local hashes = { c = 'counters', p = 'accounts' }
--- A counter's amendments stand in `accounts`, behind a mark.
+local popped, flightFrom, flightTo = tonumber(state[4]), tonumber(state[5]), tonumber(state[6])
+local function countersOf(item)
+  local amount, number = sum('segment:counters', item)
+  if not (number >= popped or (withFlight and number >= flightFrom and number < flightTo)) then amount = 0 end
+  return amount + sum('counters', item)
+end
+
+-- The entries of a segment that MySQL does not have: all of them, none, or those that the account's chain leads to.
+local missing = tonumber(withFlight and state[7] or state[8])
+local segmentStart, segmentEnd = tonumber(state[9]), tonumber(state[10])
+local function entriesOf(item)
+  local pending = sum('accounts', item)
+  if missing >= segmentEnd then return pending end
+  local amount, number = sum('segment:accounts', item)
+  if missing <= segmentStart then return pending + amount end
+  while number >= missing do
+    local record = redis.call('HGET', base .. 'entries', int(number))
+    local previous, one = string.match(record, '^%d+ (%d+) (%S+)')
+    pending, number = pending + one, tonumber(previous)
+  end
+  return pending
+end
+
+-- A counter's amendments stand among the accounts, behind a mark.
 local function expectedOf(kind, item, value)
-  local expected = value + sum(hashes[kind], item)
-  if kind == 'c' then expected = expected + sum('accounts', '!' .. item) end
-  if not withFlight then return expected end
-  if kind == 'c' then expected = expected + sum('flight:accounts', '!' .. item) end
-  return expected + sum('flight:' .. hashes[kind], item)
+  if kind == 'p' then return value + entriesOf(item) end
+  return value + countersOf(item) + entriesOf('!' .. item)
 end
 local reply = { 'ok' }
 for at = 6, #ARGV, 3 do

@@ -20,52 +20,91 @@
 local base = string.sub(KEYS[1], 1, -6)
 local CHUNK = 1000
 local action, cutoff, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local FIELDS = { 'epoch', 'sequence', 'token', 'updates', 'claimed', 'flightUpdates', 'entryNext', 'entryClaimed', 'entryAcked',
+  'discarded', 'pushed', 'popped', 'flightFrom', 'flightTo', 'segmentStart', 'segmentEnd' }
 local function read()
-  return redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token', 'updates', 'claimed', 'flightUpdates', 'entryNext',
-    'entryClaimed', 'entryAcked', 'popped', 'discarded')
+  local found = {}
+  for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(FIELDS))) do found[FIELDS[i]] = value end
+  return found
 end
 local state = read()
-if not state[1] then return false end
+if not state.epoch then return false end
 local function int(number) return string.format('%.0f', number) end
 
--- How many updates old counters sum up, from a place of their order on, which has the oldest first; and how many they are.
-local function old(hash, order, from, limit, remove)
-  local updates, keys = 0, 0
-  while keys < limit do
-    local at, items = remove and 0 or from + keys, {}
-    for _, element in ipairs(redis.call('LRANGE', base .. order, at, at + math.min(CHUNK, limit - keys) - 1)) do
-      local time, item = string.match(element, '^(%d+) (.*)$')
-      if tonumber(time) > cutoff then break end
-      items[#items + 1] = item
-    end
-    if #items == 0 then break end
-    for _, value in ipairs(redis.call('HMGET', base .. hash, unpack(items))) do
-      updates = updates + tonumber(string.match(value, ' (%d+)$'))
-    end
-    if remove then
-      redis.call('LPOP', base .. order, #items)
-      redis.call('HDEL', base .. hash, unpack(items))
-    end
-    keys = keys + #items
+-- How many updates the old ones of these sum up, and which they are; the oldest come first.
+local function old(hash, order)
+  local updates, items = 0, {}
+  for _, element in ipairs(order) do
+    local time, item = string.match(element, '^(%d+) (.*)$')
+    if tonumber(time) > cutoff then break end
+    items[#items + 1] = item
   end
+  if #items == 0 then return 0, items end
+  for _, value in ipairs(redis.call('HMGET', base .. hash, unpack(items))) do
+    updates = updates + string.match(value, ' (%d+) ')
+  end
+  return updates, items
+end
+
+local function between(from, to)
+  local at = from - state.segmentStart
+  return redis.call('LRANGE', base .. 'segment:order', int(at), int(at + math.min(CHUNK, to - from) - 1))
+end
+
+-- Pending counters from a number on: what no batch has claimed of the segment, behind it what is in none.
+local function pending(number, limit)
+  if number < tonumber(state.segmentEnd) then
+    return 'segment:counters', between(number, math.min(state.segmentEnd, number + limit))
+  end
+  local at = number - math.max(state.popped, state.segmentEnd)
+  return 'counters', redis.call('LRANGE', base .. 'order', int(at), int(at + math.min(CHUNK, limit) - 1))
+end
+
+local function look(from, limit)
+  local updates, keys = 0, 0
+  repeat
+    local more, items = old(pending(state.popped + from + keys, limit - keys))
+    updates, keys = updates + more, keys + #items
+  until #items == 0 or keys >= limit
   return updates, keys
 end
 
+-- Old counters of the batch in flight, which they are the first of; and where the others begin.
+local function lookInFlight()
+  local updates, from, to = 0, tonumber(state.flightFrom), tonumber(state.flightTo)
+  while state.token ~= '' and from < to do
+    local more, items = old('segment:counters', between(from, to))
+    if #items == 0 then break end
+    updates, from = updates + more, from + #items
+  end
+  return updates, from
+end
+
 -- Of an earlier run that was cut off, as long as nothing has mended the partition since.
-local epoch, count = string.match(state[11] or '', '^(%S+) (%d+)$')
-local discarded = epoch == state[1] and tonumber(count) or 0
+local epoch, count = string.match(state.discarded or '', '^(%S+) (%d+)$')
+local discarded = epoch == state.epoch and tonumber(count) or 0
 
 -- `updates - claimed` stays what is pending, and `claimed - flightUpdates` what is over and done with.
 local function discard(limit)
-  local updates, keys = old('counters', 'order', 0, limit, true)
+  local updates, keys = 0, 0
+  repeat
+    local hash, order = pending(tonumber(state.popped), limit - keys)
+    local more, items = old(hash, order)
+    -- A segment never changes: what was discarded of it is behind `popped`, as what was claimed.
+    if hash == 'counters' and #items > 0 then
+      redis.call('LPOP', base .. 'order', #items)
+      redis.call('HDEL', base .. 'counters', unpack(items))
+    end
+    updates, keys, state.popped = updates + more, keys + #items, int(state.popped + #items)
+  until #items == 0 or keys >= limit
   discarded = discarded + updates
-  redis.call('HSET', KEYS[1], 'claimed', int(state[5] + updates), 'popped', int(state[10] + keys), 'discarded',
-    state[1] .. ' ' .. int(discarded))
+  redis.call('HSET', KEYS[1], 'claimed', int(state.claimed + updates), 'popped', state.popped, 'discarded',
+    state.epoch .. ' ' .. int(discarded))
   return updates, keys
 end
 
 -- The ledger knows those of them that it has; the others may be sent again.
-local function ids() return redis.call('LLEN', base .. 'entryIds') - (state[7] - state[9]) end
+local function ids() return redis.call('LLEN', base .. 'entryIds') - (state.entryNext - state.entryAcked) end
 local function forget(limit)
   local left = math.min(ids(), limit)
   while left > 0 do
@@ -75,12 +114,12 @@ local function forget(limit)
   end
 end
 
-local matches = state[1] == ARGV[4] and state[2] == ARGV[5] and state[3] == ARGV[6]
+local matches = state.epoch == ARGV[4] and state.sequence == ARGV[5] and state.token == ARGV[6]
 local updates, keys = 0, 0
 if action == 'look' then
   matches = true
-  updates, keys = old('counters', 'order', tonumber(ARGV[4]), most)
-elseif action == 'move' and state[1] == ARGV[7] then
+  updates, keys = look(tonumber(ARGV[4]), most)
+elseif action == 'move' and state.epoch == ARGV[7] then
   matches = true
 elseif matches and action == 'discard' then
   updates, keys = discard(most)
@@ -89,8 +128,8 @@ elseif matches and action == 'forget' then
 elseif matches then
   if ARGV[10] == '1' then
     updates, keys = discard(math.huge)
-    local inFlight = old('flight:counters', 'flight:order', 0, math.huge, true)
-    redis.call('HSET', KEYS[1], 'flightUpdates', int(state[6] - inFlight))
+    local inFlight, from = lookInFlight()
+    redis.call('HSET', KEYS[1], 'flightUpdates', int(state.flightUpdates - inFlight), 'flightFrom', int(from))
     discarded = discarded + inFlight
   end
   if ARGV[11] == '1' then
@@ -103,7 +142,7 @@ end
 
 state = read()
 return {
-  matches and 1 or 0, state[1], state[2], state[3], state[4], state[5], state[6], int(redis.call('LLEN', base .. 'order')),
-  int(state[7] - state[8]), int(ids()), int(old('flight:counters', 'flight:order', 0, math.huge)), int(updates), int(keys),
-  int(discarded),
+  matches and 1 or 0, state.epoch, state.sequence, state.token, state.updates, state.claimed, state.flightUpdates,
+  int(state.pushed - state.popped), int(state.entryNext - state.entryClaimed), int(ids()), int((lookInFlight())), int(updates),
+  int(keys), int(discarded),
 }

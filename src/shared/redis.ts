@@ -265,9 +265,9 @@ const SIBLINGS = [
   'entryIds',
   'counterIds',
   'idMarks',
-  'flight:counters',
-  'flight:order',
-  'flight:accounts',
+  'segment:counters',
+  'segment:order',
+  'segment:accounts',
 ];
 
 /** Loads the Lua file beside the calling module and defines it on the connection under its own name. */

@@ -10,7 +10,7 @@
 
 local base = string.sub(KEYS[1], 1, -6)
 local state = redis.call('HMGET', KEYS[1], 'token', 'epoch', 'entryAcked', 'entryClaimed', 'updates', 'claimed',
-  'popped', 'entryNext')
+  'popped', 'entryNext', 'pushed', 'segmentEnd', 'entrySegmentEnd')
 if state[1] ~= ARGV[1] then return { 0 } end
 
 local function int(number) return string.format('%.0f', number) end
@@ -26,11 +26,13 @@ if to > from then
   local clock = redis.call('TIME')
   redis.call('RPUSH', base .. 'idMarks', int(clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[2]) .. ' ' .. int(to))
 end
-redis.call('UNLINK', base .. 'flight:counters', base .. 'flight:order', base .. 'flight:accounts')
+-- Freed in the background. Until its last batch ends, a segment stays as it is.
+if tonumber(state[7]) >= tonumber(state[10]) then redis.call('UNLINK', base .. 'segment:counters', base .. 'segment:order') end
+if to >= tonumber(state[11]) then redis.call('UNLINK', base .. 'segment:accounts') end
 for at = 4, #ARGV, 2 do
   redis.call('UNLINK', base .. ARGV[at] .. ':' .. state[2] .. ':' .. ARGV[at + 1])
 end
 redis.call('HSET', KEYS[1], 'token', '', 'entryAcked', state[4], 'poppedAcked', state[7], 'flightUpdates', 0,
   'flightOldest', 0)
 redis.call('HINCRBY', KEYS[1], 'quarantined', ARGV[3])
-return { 1, int(state[5] - state[6]), int(redis.call('LLEN', base .. 'order') + state[8] - state[4]) }
+return { 1, int(state[5] - state[6]), int(state[9] - state[7] + state[8] - state[4]) }

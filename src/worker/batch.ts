@@ -34,50 +34,36 @@ export interface Batch {
   readonly claimedAt: number;
 }
 
-/** The reply of claim.lua; see there. */
-export type ClaimReply = [
+/** The reply of claim.lua, one page of a batch; see there. */
+export type Page = [
+  isLast: number,
+  goesOn: number,
+  mark: string,
+  keys: string,
+  entries: string,
+  summedUp: string,
+  order: string,
+  sums: string,
+  records: string[],
   sequence: string,
   token: string,
   epoch: string,
   updates: string,
-  sums: string,
-  order: string,
-  records: string[],
   reclaimed: number,
   time: string,
   claimed: string,
   popped: string,
 ];
 
-export function parseBatch(partition: number, reply: ClaimReply): Batch {
-  const [sequence, token, epoch, updates, sumsJson, orderJson, records, reclaimed, time, claimed, popped] =
-    reply;
-  const sums: string[] = JSON.parse(sumsJson);
-  const order: string[] = JSON.parse(orderJson);
-  const acceptedAt = new Map<string, number>();
-  for (const element of order) {
-    const space = element.indexOf(' ');
-    acceptedAt.set(element.slice(space + 1), Number(element.slice(0, space)));
-  }
+/** @param pages all of one batch */
+export function parseBatch(partition: number, pages: readonly Page[]): Batch {
+  const last = pages.at(-1)!;
+  const [, , , , , , , , , sequence, token, epoch, updates, reclaimed, time, claimed, popped] = last;
   const counters: CounterSum[] = [];
-  for (let at = 0; at < sums.length; at += 2) {
-    const item = sums[at]!;
-    const sum = sums[at + 1]!;
-    const space = sum.indexOf(' ');
-    const { name, key } = splitItem(item);
-    // Written out: a spread in this loop cost more than all else that is done with a row.
-    counters.push({
-      name,
-      key,
-      item,
-      amount: Number(sum.slice(0, space)),
-      updates: Number(sum.slice(space + 1)),
-      acceptedAt: acceptedAt.get(item) ?? 0,
-    });
-  }
+  for (const [, , , , , , orderJson, sumsJson] of pages) parseCounters(orderJson, sumsJson, counters);
   // Rows in key order: neighbours in the index are written together, and two writers never wait for each other crosswise.
   counters.sort((a, b) => (a.item < b.item ? -1 : 1));
-  const parsed = records.map(parseRecord);
+  const parsed = pages.flatMap(page => page[8]).map(parseRecord);
   return {
     partition,
     sequence: Number(sequence),
@@ -92,4 +78,27 @@ export function parseBatch(partition: number, reply: ClaimReply): Batch {
     reclaimed: reclaimed === 1,
     claimedAt: Number(time),
   };
+}
+
+/** Adds the counters of a page to those before. */
+function parseCounters(orderJson: string, sumsJson: string, counters: CounterSum[]): void {
+  const order: string[] = JSON.parse(orderJson);
+  const sums: string[] = JSON.parse(sumsJson);
+  for (let at = 0; at < order.length; at++) {
+    const element = order[at]!;
+    const sum = sums[at]!;
+    const afterTime = element.indexOf(' ');
+    const item = element.slice(afterTime + 1);
+    const afterAmount = sum.indexOf(' ');
+    const { name, key } = splitItem(item);
+    // Written out: a spread in this loop cost more than all else that is done with a row.
+    counters.push({
+      name,
+      key,
+      item,
+      amount: Number(sum.slice(0, afterAmount)),
+      updates: Number(sum.slice(afterAmount + 1, sum.indexOf(' ', afterAmount + 1))),
+      acceptedAt: Number(element.slice(0, afterTime)),
+    });
+  }
 }

@@ -1,139 +1,116 @@
 #!lua flags=allow-oom
--- Takes the oldest pending updates of a partition into a batch, or returns the batch that is in flight already.
--- Costs O(batch). Writes in every case, because the claim barrier needs something of this connection to wait for.
+-- Takes the oldest pending updates of a partition into a batch, or returns the batch that is in flight already. Takes as
+-- many calls as the batch has pages, so that no call is long; the last one puts a new batch in flight.
+--
+-- What is pending becomes a segment by renaming, whatever its size, once the segment before it is used up. A segment
+-- never changes: a batch is a range of its counters, by the number that each got when it became pending, and of the entries.
+-- Writes in every call, because the claim barrier needs something of this connection to wait for.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 token for a new batch   2 most counter keys   3 most entries
+-- ARGV     1 token for a new batch   2 most counter keys and 3 most entries of a batch   4 most of both in a page
+--          as the reply before this one gave them: 5 mark, '' for the first call   6 counter keys and 7 entries
+--          returned so far   8 updates that those keys sum up
 -- Reply    nil where nothing is pending or the partition has no state, else
---          { sequence, token, epoch, updates, counters [item, 'sum count', ...] and order ['time item', ...] as JSON,
---            entries { 'time previous amount balance length:item payload', ... }, reclaimed 0|1, time of this server,
---            updates claimed so far with this batch, counter keys claimed so far with it }
+--          { 1 for the last page, 0 for the first, mark, counter keys and entries returned so far, updates of those keys,
+--            counters ['time item', ...] and ['sum count number', ...] as JSON,
+--            entries { 'time previous amount balance length:item payload', ... };
+--            on the last page, of the batch: sequence, token, epoch, updates, reclaimed 0|1, time of this server, updates
+--            claimed so far with this batch, counter keys claimed so far with it }
+--          Where the mark is not that of the partition any more, the page is the first again.
 --          JSON, because a client reads one long string in a third of the time that thousands of short ones take.
 
 local base = string.sub(KEYS[1], 1, -6)
-local CHUNK = 1000
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token', 'updates', 'claimed', 'popped',
-  'entryNext', 'entryClaimed', 'entryAcked', 'flightUpdates')
-local epoch, sequence, token = state[1], tonumber(state[2]), state[3]
-if not epoch then return false end
+local FIELDS = { 'epoch', 'sequence', 'token', 'claimed', 'pushed', 'popped', 'flightFrom', 'flightTo', 'flightUpdates',
+  'entryNext', 'entryClaimed', 'entryAcked', 'segment', 'segmentStart', 'segmentEnd', 'entrySegmentStart', 'entrySegmentEnd' }
+local state = {}
+for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(FIELDS))) do
+  state[FIELDS[i]] = i > 3 and FIELDS[i] ~= 'segment' and tonumber(value) or value
+end
+if not state.epoch then return false end
 
 redis.call('DEL', base .. 'armed')
 redis.call('HINCRBY', KEYS[1], 'claims', 1)
 
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function int(number) return string.format('%.0f', number) end
+local inFlight = state.token ~= ''
 
-local function records(from, to)
-  local found = {}
-  while from < to do
-    local names, stop = {}, math.min(to, from + CHUNK)
-    for number = from, stop - 1 do names[#names + 1] = int(number) end
-    for _, record in ipairs(redis.call('HMGET', base .. 'entries', unpack(names))) do
-      if record then found[#found + 1] = record end
-    end
-    from = stop
+-- A segment that is used up is not in flight either where nothing is.
+local renamed
+if not inFlight then
+  if state.popped >= state.segmentEnd and state.pushed > state.popped then
+    redis.call('UNLINK', base .. 'segment:counters', base .. 'segment:order')
+    redis.call('RENAME', base .. 'counters', base .. 'segment:counters')
+    redis.call('RENAME', base .. 'order', base .. 'segment:order')
+    state.segmentStart, state.segmentEnd, renamed = state.popped, state.pushed, true
   end
-  return found
+  if state.entryClaimed >= state.entrySegmentEnd and state.entryNext > state.entryClaimed then
+    redis.call('UNLINK', base .. 'segment:accounts')
+    redis.call('RENAME', base .. 'accounts', base .. 'segment:accounts')
+    state.entrySegmentStart, state.entrySegmentEnd, renamed = state.entryClaimed, state.entryNext, true
+  end
+  if renamed then
+    state.segment = ARGV[1]
+    redis.call('HSET', KEYS[1], 'segment', ARGV[1],
+      'segmentStart', int(state.segmentStart), 'segmentEnd', int(state.segmentEnd),
+      'entrySegmentStart', int(state.entrySegmentStart), 'entrySegmentEnd', int(state.entrySegmentEnd))
+  end
+end
+
+-- Which counters and entries the batch is made of: [from, to).
+local from, to, entryFrom, entryTo
+if inFlight then
+  from, to, entryFrom, entryTo = state.flightFrom, state.flightTo, state.entryAcked, state.entryClaimed
+else
+  from, to = state.popped, math.max(state.popped, math.min(state.segmentEnd, state.popped + ARGV[2]))
+  entryFrom, entryTo = state.entryClaimed, math.min(state.entrySegmentEnd, state.entryClaimed + ARGV[3])
+  entryTo = math.max(entryFrom, entryTo)
+  if from == to and entryFrom == entryTo then return false end
+end
+
+local mark = table.concat({ state.epoch, state.sequence, state.token, state.segment, int(from), int(entryFrom) }, ' ')
+local goesOn = ARGV[5] == mark and not renamed
+local keysBefore = goesOn and tonumber(ARGV[6]) or 0
+local entriesBefore = goesOn and tonumber(ARGV[7]) or 0
+local updates = goesOn and tonumber(ARGV[8]) or 0
+
+local room = tonumber(ARGV[4])
+local order, sums, items = {}, {}, {}
+local keys = math.min(room, to - from - keysBefore)
+if keys > 0 then
+  local at = from - state.segmentStart + keysBefore
+  order = redis.call('LRANGE', base .. 'segment:order', int(at), int(at + keys - 1))
+  for i, element in ipairs(order) do items[i] = string.sub(element, string.find(element, ' ', 1, true) + 1) end
+  sums = redis.call('HMGET', base .. 'segment:counters', unpack(items))
+  for _, value in ipairs(sums) do updates = updates + string.match(value, ' (%d+) ') end
+end
+local entries, names = {}, {}
+local firstEntry = entryFrom + entriesBefore
+for number = firstEntry, math.min(entryTo, firstEntry + room - #order) - 1 do names[#names + 1] = int(number) end
+if #names > 0 then
+  for _, record in ipairs(redis.call('HMGET', base .. 'entries', unpack(names))) do
+    if record then entries[#entries + 1] = record end
+  end
+end
+local keysNow, entriesNow = keysBefore + #order, entriesBefore + #names
+local isWhole = from + keysNow == to and entryFrom + entriesNow == entryTo
+
+local clock = redis.call('TIME')
+if isWhole and not inFlight then
+  local function acceptance(element) return element and tonumber(string.match(element, '^(%d+)')) or math.huge end
+  local oldest = math.min(
+    acceptance(to > from and redis.call('LINDEX', base .. 'segment:order', int(from - state.segmentStart))),
+    acceptance(entryTo > entryFrom and redis.call('HGET', base .. 'entries', int(entryFrom))))
+  state.sequence, state.token = int(state.sequence + 1), ARGV[1]
+  state.flightUpdates, state.flightTo = updates + entryTo - entryFrom, to
+  state.claimed = state.claimed + state.flightUpdates
+  redis.call('HSET', KEYS[1], 'sequence', state.sequence, 'token', state.token, 'claimed', int(state.claimed),
+    'popped', int(to), 'flightFrom', int(from), 'flightTo', int(to), 'entryClaimed', int(entryTo),
+    'flightUpdates', int(state.flightUpdates), 'flightOldest', oldest == math.huge and 0 or int(oldest))
 end
 
 local function json(list) return #list == 0 and '[]' or cjson.encode(list) end
-local function batch(entries, reclaimed, updates, claimed, popped)
-  return {
-    int(sequence), token, epoch, int(updates), json(redis.call('HGETALL', base .. 'flight:counters')),
-    json(redis.call('LRANGE', base .. 'flight:order', 0, -1)), entries, reclaimed, int(now),
-    int(claimed), int(popped),
-  }
-end
-
-local entryClaimed = tonumber(state[8])
-if token ~= '' then
-  return batch(records(tonumber(state[9]), entryClaimed), 1, tonumber(state[10]), tonumber(state[5]), tonumber(state[6]))
-end
-
--- Counters: all of them by renaming, where they fit.
-local popped, claimedUpdates = tonumber(state[6]), 0
-local orderLength = redis.call('LLEN', base .. 'order')
-local wholeCounters = orderLength <= tonumber(ARGV[2])
-if orderLength > 0 and wholeCounters then
-  redis.call('RENAME', base .. 'counters', base .. 'flight:counters')
-  redis.call('RENAME', base .. 'order', base .. 'flight:order')
-  popped = popped + orderLength
-elseif orderLength > 0 then
-  local left = tonumber(ARGV[2])
-  while left > 0 do
-    local order = redis.call('LPOP', base .. 'order', math.min(left, CHUNK))
-    local items, moved = {}, {}
-    for i, element in ipairs(order) do items[i] = string.sub(element, string.find(element, ' ', 1, true) + 1) end
-    for i, value in ipairs(redis.call('HMGET', base .. 'counters', unpack(items))) do
-      moved[2 * i - 1], moved[2 * i] = items[i], value
-      claimedUpdates = claimedUpdates + string.sub(value, string.find(value, ' ', 1, true) + 1)
-    end
-    redis.call('HDEL', base .. 'counters', unpack(items))
-    redis.call('HSET', base .. 'flight:counters', unpack(moved))
-    redis.call('RPUSH', base .. 'flight:order', unpack(order))
-    popped, left = popped + #items, left - #items
-  end
-end
-
--- Entries stay where they are; the range between acknowledged and claimed is what is in flight. Only the sums that
--- a cold read needs move, by renaming where everything is taken.
-local entryNext = tonumber(state[7])
-local stop = math.min(entryNext, entryClaimed + tonumber(ARGV[3]))
-local entries = records(entryClaimed, stop)
-local wholeEntries = stop == entryNext
-if #entries > 0 and wholeEntries then
-  redis.call('RENAME', base .. 'accounts', base .. 'flight:accounts')
-elseif #entries > 0 then
-  local taken, items = {}, {}
-  for _, record in ipairs(entries) do
-    local amount, length, from = string.match(record, '^%d+ %d+ (%S+) %S+ (%d+):()')
-    local item = string.sub(record, from, from + length - 1)
-    if not taken[item] then
-      taken[item] = { 0, 0 }
-      items[#items + 1] = item
-    end
-    taken[item][1], taken[item][2] = taken[item][1] + amount, taken[item][2] + 1
-  end
-  for from = 1, #items, CHUNK do
-    local chunk = { unpack(items, from, math.min(#items, from + CHUNK - 1)) }
-    local flight, rest, gone = {}, {}, {}
-    for i, value in ipairs(redis.call('HMGET', base .. 'accounts', unpack(chunk))) do
-      local item = chunk[i]
-      local sum, count, last = string.match(value, '^(%S+) (%S+) (%S+)$')
-      flight[#flight + 1] = item
-      flight[#flight + 1] = int(taken[item][1]) .. ' ' .. taken[item][2] .. ' ' .. last
-      if tonumber(count) == taken[item][2] then
-        gone[#gone + 1] = item
-      else
-        rest[#rest + 1] = item
-        rest[#rest + 1] = int(sum - taken[item][1]) .. ' ' .. (count - taken[item][2]) .. ' ' .. last
-      end
-    end
-    redis.call('HSET', base .. 'flight:accounts', unpack(flight))
-    if #rest > 0 then redis.call('HSET', base .. 'accounts', unpack(rest)) end
-    if #gone > 0 then redis.call('HDEL', base .. 'accounts', unpack(gone)) end
-  end
-end
-
-if orderLength == 0 and #entries == 0 then return false end
-
-local updates, claimed = tonumber(state[4]), tonumber(state[5])
-local total = (wholeCounters and wholeEntries) and updates - claimed or nil
-if not total and wholeCounters then
-  for i, value in ipairs(redis.call('HVALS', base .. 'flight:counters')) do
-    claimedUpdates = claimedUpdates + tonumber(string.match(value, ' (%d+)$'))
-  end
-end
-total = total or claimedUpdates + #entries
-
-local oldest = redis.call('LINDEX', base .. 'flight:order', 0)
-oldest = oldest and tonumber(string.match(oldest, '^(%d+)'))
-if #entries > 0 then
-  local first = tonumber(string.match(entries[1], '^(%d+)'))
-  oldest = oldest and math.min(oldest, first) or first
-end
-sequence, token = sequence + 1, ARGV[1]
-redis.call('HSET', KEYS[1], 'sequence', int(sequence), 'token', token, 'claimed', int(claimed + total),
-  'popped', int(popped), 'entryClaimed', int(stop), 'flightUpdates', int(total), 'flightOldest', int(oldest))
-return batch(entries, 0, total, claimed + total, popped)
+return {
+  isWhole and 1 or 0, goesOn and 1 or 0, mark, int(keysNow), int(entriesNow), int(updates), json(order), json(sums), entries,
+  state.sequence, state.token, state.epoch, int(state.flightUpdates), inFlight and 1 or 0,
+  int(clock[1] * 1000 + math.floor(clock[2] / 1000)), int(state.claimed), int(state.flightTo),
+}

@@ -2,7 +2,7 @@
 import { randomToken } from '../shared/clock.ts';
 import type { Keys } from '../shared/keys.ts';
 import { defineScript, type RedisConnection, type Script } from '../shared/redis.ts';
-import { type Batch, type ClaimReply, parseBatch } from './batch.ts';
+import { type Batch, type Page, parseBatch } from './batch.ts';
 import type { ClaimBarrier } from './claim-barrier.ts';
 import type { Outcome } from './journal.ts';
 import type { FlightCheck } from './store.ts';
@@ -23,13 +23,15 @@ export interface AckResult {
 }
 
 const TRIM_AT_ONCE = 5000;
+/** Counter keys and entries: a page takes Redis well under a millisecond. */
+const PAGE = 500;
 
 export class Flight implements FlightCheck {
   readonly #redis: RedisConnection;
   readonly #keys: Keys;
   readonly #limits: FlightLimits;
   readonly #barrier: ClaimBarrier | undefined;
-  readonly #claim: Script<ClaimReply | null>;
+  readonly #claim: Script<Page | null>;
   readonly #ack: Script<[number, string?, string?]>;
   readonly #rewind: Script<number>;
   readonly #trim: Script<number>;
@@ -51,15 +53,26 @@ export class Flight implements FlightCheck {
    * @throws ClaimNotDurableError
    */
   async claim(partition: number): Promise<Batch | undefined> {
-    const claim = (connection: RedisConnection) =>
-      this.#claim.on(connection)(
-        this.#keys.state(partition),
-        randomToken(),
-        this.#limits.batchKeys,
-        this.#limits.batchEntries,
-      );
-    const reply = await (this.#barrier ? this.#barrier.run(partition, claim) : claim(this.#redis));
-    return reply ? parseBatch(partition, reply) : undefined;
+    const claim = (connection: RedisConnection) => this.#pages(partition, connection);
+    const pages = await (this.#barrier ? this.#barrier.run(partition, claim) : claim(this.#redis));
+    return pages ? parseBatch(partition, pages) : undefined;
+  }
+
+  /** Claims page by page; where the partition changed meanwhile, the script begins anew by itself. */
+  async #pages(partition: number, connection: RedisConnection): Promise<Page[] | undefined> {
+    const claim = this.#claim.on(connection);
+    const { batchKeys, batchEntries } = this.#limits;
+    let pages: Page[] = [];
+    for (let before: (string | number)[] = ['', 0, 0, 0]; ; ) {
+      // A token for each call: the script tells a call that is sent again, as after a lost connection, by its token.
+      const token = randomToken();
+      const page = await claim(this.#keys.state(partition), token, batchKeys, batchEntries, PAGE, ...before);
+      if (!page) return undefined;
+      const [isLast, goesOn, mark, keys, entries, summedUp] = page;
+      pages = goesOn ? [...pages, page] : [page];
+      if (isLast) return pages;
+      before = [mark, keys, entries, summedUp];
+    }
   }
 
   async ack(batch: Batch, outcome: Outcome): Promise<AckResult> {

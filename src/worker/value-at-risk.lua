@@ -9,11 +9,14 @@
 local base = string.sub(KEYS[1], 1, -6)
 local limit = tonumber(ARGV[1])
 local sums = {}
-for _, hash in ipairs({ 'accounts', 'flight:accounts' }) do
+-- Of a segment, what is acknowledged is at risk no more: its share is taken off.
+local state = redis.call('HMGET', KEYS[1], 'entryAcked', 'entrySegmentStart', 'entrySegmentEnd')
+local left = state[1] and (state[3] - math.max(state[1], state[2])) / math.max(1, state[3] - state[2]) or 0
+for hash, share in pairs({ accounts = 1, ['segment:accounts'] = math.max(0, left) }) do
   local size = redis.call('HLEN', base .. hash)
-  local scale, found = 1, {}
+  local scale, found = share, {}
   if size > limit then
-    scale, found = size / limit, redis.call('HRANDFIELD', base .. hash, limit, 'WITHVALUES')
+    scale, found = share * size / limit, redis.call('HRANDFIELD', base .. hash, limit, 'WITHVALUES')
   elseif size > 0 then
     found = redis.call('HGETALL', base .. hash)
   end

@@ -37,7 +37,7 @@ describe('a claim', () => {
     // Nothing but state, ids and what live values there are is left behind.
     const left = (await engine.redis.keys(`{${engine.name}:0}:*`)).map(key => key.split(':')[2]);
     expect(
-      left.filter(name => ['counters', 'order', 'accounts', 'entries', 'flight'].includes(name!)),
+      left.filter(name => ['counters', 'order', 'accounts', 'entries', 'segment'].includes(name!)),
     ).toEqual([]);
   });
 

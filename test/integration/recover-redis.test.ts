@@ -3,18 +3,23 @@
 import { describe, expect, it } from 'vitest';
 import { Evidences } from '../../src/shared/evidence.ts';
 import { Recovery } from '../../src/shared/recover.ts';
+import type { Outcome } from '../../src/worker/journal.ts';
+import type { CommitResult } from '../../src/worker/store.ts';
 import { backUpRedis, contents, declared, openPlace, recoveryOf } from '../support/backup.ts';
 import { Crash, type Engine } from '../support/engine.ts';
 
 const request = { operator: 'test' };
 const flush = (engine: Engine) => engine.flusher.flush(0).catch(error => error);
 
+/** Where the backup has its old counters. */
+type Where =
+  | 'pending'
+  | 'in flight'
+  | 'in flight and in the rest of its segment'
+  | 'in the rest of a segment';
+
 /** A backup of Redis with a counter and an entry pending, put back when the journal has forgotten its batches. */
-async function restoreRedis(
-  engine: Engine,
-  sluice: Awaited<ReturnType<Engine['producer']>>,
-  inFlight: boolean,
-) {
+async function restoreRedis(engine: Engine, sluice: Awaited<ReturnType<Engine['producer']>>, where: Where) {
   const views = sluice.counter('views');
   await views.increment('k');
   await engine.drain();
@@ -22,7 +27,11 @@ async function restoreRedis(
   await views.increment('old', 5);
   await views.increment('both', 1);
   await sluice.points('loyalty').credit('1', 100, { id: 'old' });
-  if (inFlight) await engine.flight.claim(0);
+  if (where === 'in the rest of a segment') {
+    const batch = (await engine.flight.claim(0))!;
+    const { outcome } = (await engine.store.commit(batch)) as Extract<CommitResult, { outcome: Outcome }>;
+    await engine.flight.ack(batch, outcome);
+  } else if (where !== 'pending') await engine.flight.claim(0);
   const restore = await backUpRedis(engine);
   for (let i = 0; i < 200; i++) {
     await views.increment('k');
@@ -40,16 +49,20 @@ async function restoreRedis(
 describe('an old backup of Redis', () => {
   const settings = { journalBatches: 100 };
 
-  it.each([false, true])(
-    'its counters are discarded, what was accepted since is kept (in flight in the backup: %s)',
-    async inFlight => {
-      const { engine, sluice, command } = await openPlace(settings);
-      await restoreRedis(engine, sluice, inFlight);
+  it.each([
+    ['pending', 5000, 4, { inFlight: 2, pendingUpdates: 1 }],
+    ['in flight', 5000, 3, { inFlight: 1, pendingUpdates: 3 }],
+    ['in flight and in the rest of its segment', 1, 3, { inFlight: 1, pendingUpdates: 3 }],
+    ['in the rest of a segment', 1, 1, { inFlight: 0, pendingUpdates: 3 }],
+  ] as const)(
+    'its counters are discarded, what was accepted since is kept (in the backup: %s)',
+    async (where, batchKeys, lost, left) => {
+      const { engine, sluice, command } = await openPlace({ ...settings, batchKeys });
+      await restoreRedis(engine, sluice, where);
       const before = await contents(engine);
       const look = await command('recover');
       expect(look.code).toBe(1);
       // `both` is told by its first increment: it is lost as a whole where the backup had it pending.
-      const lost = inFlight ? 3 : 4;
       expect(look.stdout).toMatch(
         `With --yes old counters are discarded, entries are kept: ${lost} updates lost at most.`,
       );
@@ -57,9 +70,7 @@ describe('an old backup of Redis', () => {
 
       expect((await command('recover', '--yes', '--partition', '0')).code).toBe(0);
       expect(await declared(engine)).toMatchObject([{ kind: 'lost', updates: lost }]);
-      expect(await engine.inspector.partition(0)).toMatchObject(
-        inFlight ? { inFlight: 1, pendingUpdates: 3 } : { inFlight: 2, pendingUpdates: 1 },
-      );
+      expect(await engine.inspector.partition(0)).toMatchObject(left);
       await engine.drain();
       // The next batch finds nothing more to declare.
       expect(await engine.database.query("SELECT * FROM sluice_losses WHERE kind = 'doubled'")).toEqual([]);
@@ -67,7 +78,7 @@ describe('an old backup of Redis', () => {
       expect(await views.getMany(['k', 'old', 'both', 'new', 'late'])).toEqual([
         201,
         10,
-        inFlight ? 5 : 1,
+        where === 'pending' ? 1 : 5,
         3,
         2,
       ]);
@@ -87,7 +98,7 @@ describe('an old backup of Redis', () => {
 
   it('its counters are applied once more where that is asked for', async () => {
     const { engine, sluice, command } = await openPlace(settings);
-    await restoreRedis(engine, sluice, false);
+    await restoreRedis(engine, sluice, 'pending');
     const done = await command('recover', '--yes', '--counters', 'apply', '--json');
     expect(done.code).toBe(0);
     expect(JSON.parse(done.stdout)).toMatchObject([{ damage: { kind: 'doubled', updates: 4 } }]);
@@ -123,7 +134,7 @@ describe('an old backup of Redis', () => {
     ['moved', 'apply', 20],
   ] as const)('a crash when %s: the old counters are taken once (%s)', async (step, counters, old) => {
     const { engine, sluice } = await openPlace({ journalBatches: 100 });
-    await restoreRedis(engine, sluice, false);
+    await restoreRedis(engine, sluice, 'pending');
     await expect(recoveryOf(engine, step).recover(0, { ...request, counters })).rejects.toBeInstanceOf(Crash);
     const kind = counters === 'discard' ? 'lost' : 'doubled';
     expect(await declared(engine)).toMatchObject([{ kind, updates: 4 }]);

@@ -111,7 +111,8 @@ function applyOne(world: World, state: State, argument: Argument): string {
   const reply = value === undefined ? '-' : String(value);
   const before = pending ?? NO_SUM;
   const count = kind === 'c' ? detail : 1;
-  hash.set(item, { sum, count: before.count + count, uids: [...before.uids, ...uids] });
+  const number = kind === 'p' ? state.entryNext : pending ? pending.number : state.pushed;
+  hash.set(item, { sum, count: before.count + count, number, uids: [...before.uids, ...uids] });
   state.updates += count;
   if (value !== undefined) data.live.set(key, { value, expires: now + limits.liveTtlMs });
   if (kind === 'c') {
@@ -122,8 +123,9 @@ function applyOne(world: World, state: State, argument: Argument): string {
     if (idName !== undefined)
       data.counterIds.push({ expires: now + limits.idempotencyWindowMs, name: idName });
   } else {
-    const number = state.entryNext++;
-    data.entries.set(number, { number, time: now, item, amount, id, uid: uids[0]! });
+    state.entryNext++;
+    const previous = pending?.number ?? data.segmentAccounts.get(item)?.number ?? 0;
+    data.entries.set(number, { number, previous, time: now, item, amount, id, uid: uids[0]! });
     data.entryIds.push(idName!);
   }
   if (idName !== undefined) data.ids.set(idName, `${reply} ${content}`);

@@ -1,4 +1,4 @@
-/** Eleven ways to break the protocol, each a flag of the model: the checker must catch every one of them. */
+/** Thirteen ways to break the protocol, each a flag of the model: the checker must catch every one of them. */
 
 export const BUGS = {
   ackBeforeCommit: 'acknowledges a batch before MySQL has committed it',
@@ -12,6 +12,8 @@ export const BUGS = {
   lateArithmetic: 'corrects the live value of a late duplicate instead of deleting it',
   quarantineAfterCommit: 'writes to quarantine after the commit, in a statement of its own',
   noIncarnation: 'a receipt does not ask whether Redis is the one that accepted its update',
+  wholeSegment: 'a cold read counts all entries of a segment, also those that MySQL has',
+  pagesUnmarked: 'a claim goes on with its next page, whatever has happened to the partition since the last',
 } as const;
 
 export type Bug = keyof typeof BUGS;

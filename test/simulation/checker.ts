@@ -4,7 +4,7 @@
  */
 import type { Watermark } from '../../src/shared/watermark.ts';
 import type { LedgerRow } from './mysql.ts';
-import { liveKey, type RedisData } from './redis.ts';
+import { liveKey, type RedisData, type State, type Sum } from './redis.ts';
 import type { Asked, Users } from './users.ts';
 import { limits, MOST_UPDATES, type Process, type World } from './world.ts';
 
@@ -139,8 +139,8 @@ export class Checker {
     const { state } = data;
     if (state) {
       const committed = mysql.journal.has(state.token);
-      if (!committed)
-        for (const { uids } of data.flightCounters.values()) for (const uid of uids) places[uid]!++;
+      for (const sum of data.segmentCounters.values())
+        if (isWaiting(state, sum, committed)) for (const uid of sum.uids) places[uid]!++;
       for (const { number, uid } of data.entries.values())
         if (!committed || number >= state.entryClaimed) places[uid]!++;
     }
@@ -179,12 +179,19 @@ export class Checker {
   #sumOf(world: World, kind: 'c' | 'p', item: string): number {
     const { data } = world.redis;
     const { values, aside, journal } = world.mysql;
-    const pending = (kind === 'c' ? data.counters : data.accounts).get(item)?.sum ?? 0;
-    const committed = data.state !== undefined && journal.has(data.state.token);
-    const flight = committed
-      ? 0
-      : ((kind === 'c' ? data.flightCounters : data.flightAccounts).get(item)?.sum ?? 0);
-    return (values.get(item) ?? 0) + (aside.get(item) ?? 0) + flight + pending;
+    const inMysql = (values.get(item) ?? 0) + (aside.get(item) ?? 0);
+    const { state } = data;
+    if (!state) return inMysql;
+    const committed = journal.has(state.token);
+    if (kind === 'c') {
+      const segment = data.segmentCounters.get(item);
+      const waiting = segment && isWaiting(state, segment, committed) ? segment.sum : 0;
+      return inMysql + waiting + (data.counters.get(item)?.sum ?? 0);
+    }
+    let waiting = 0;
+    for (const { number, item: of, amount } of data.entries.values())
+      if (of === item && (!committed || number >= state.entryClaimed)) waiting += amount;
+    return inMysql + waiting;
   }
 
   /** When everything has drained: what is acknowledged is in MySQL or in quarantine, once. */
@@ -226,6 +233,12 @@ export class Checker {
     if (doubled && world.counted.rewinds === 0)
       fail('counters count twice after a loss, and no rewind was counted');
   }
+}
+
+/** Of a segment's counters: not claimed yet, or in flight and not committed. */
+function isWaiting(state: State, { number }: Sum, committed: boolean): boolean {
+  const inFlight = state.token !== '' && number >= state.flightFrom && number < state.flightTo;
+  return number >= state.popped || (inFlight && !committed);
 }
 
 export function fail(what: string): never {

@@ -9,11 +9,15 @@ import { MOST_UPDATES } from './world.ts';
 export interface Sum {
   readonly sum: number;
   readonly count: number;
+  /** Of a counter, the number that it got when it became pending; of an account, that of its newest entry. */
+  readonly number: number;
   readonly uids: readonly number[];
 }
 
 export interface Entry {
   readonly number: number;
+  /** The account's entry before this one; 0 where none is known. */
+  readonly previous: number;
   readonly time: number;
   readonly item: string;
   readonly amount: number;
@@ -41,6 +45,13 @@ export interface State {
   quarantined: number;
   flightUpdates: number;
   flightOldest: number;
+  flightFrom: number;
+  flightTo: number;
+  segment: string;
+  segmentStart: number;
+  segmentEnd: number;
+  entrySegmentStart: number;
+  entrySegmentEnd: number;
   run: number;
   incarnation: string;
   /** `incarnation kept lost` for each that has ended, newest first. */
@@ -66,9 +77,9 @@ export interface RedisData {
   accounts: Map<string, Sum>;
   order: Order[];
   entries: Map<number, Entry>;
-  flightCounters: Map<string, Sum>;
-  flightOrder: Order[];
-  flightAccounts: Map<string, Sum>;
+  segmentCounters: Map<string, Sum>;
+  segmentOrder: Order[];
+  segmentAccounts: Map<string, Sum>;
   ids: Map<string, string>;
   entryIds: string[];
   counterIds: { expires: number; name: string }[];
@@ -90,9 +101,9 @@ export function emptyRedis(): RedisData {
     accounts: new Map(),
     order: [],
     entries: new Map(),
-    flightCounters: new Map(),
-    flightOrder: [],
-    flightAccounts: new Map(),
+    segmentCounters: new Map(),
+    segmentOrder: [],
+    segmentAccounts: new Map(),
     ids: new Map(),
     entryIds: [],
     counterIds: [],
@@ -113,9 +124,9 @@ export function copyRedis(data: RedisData): RedisData {
     accounts: new Map(data.accounts),
     order: data.order.slice(),
     entries: new Map(data.entries),
-    flightCounters: new Map(data.flightCounters),
-    flightOrder: data.flightOrder.slice(),
-    flightAccounts: new Map(data.flightAccounts),
+    segmentCounters: new Map(data.segmentCounters),
+    segmentOrder: data.segmentOrder.slice(),
+    segmentAccounts: new Map(data.segmentAccounts),
     ids: new Map(data.ids),
     entryIds: data.entryIds.slice(),
     counterIds: data.counterIds.slice(),
@@ -129,7 +140,7 @@ export function copyRedis(data: RedisData): RedisData {
   };
 }
 
-export const NO_SUM: Sum = { sum: 0, count: 0, uids: [] };
+export const NO_SUM: Sum = { sum: 0, count: 0, number: -1, uids: [] };
 
 export function liveKey(kind: string, epoch: string, item: string): string {
   return `${kind}:${epoch}:${item}`;

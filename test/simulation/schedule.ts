@@ -64,11 +64,12 @@ function drain(world: World, users: Users, scheduler: Scheduler): void {
   for (let step = 0; step < CALM_STEPS; step++) {
     scheduler.step();
     if (step % 8 !== 0 || users.queue.length > 0) continue;
-    const { state, order } = world.redis.data;
+    const { state } = world.redis.data;
     const asked = users.asked.some(({ state: of }) => of === 'sent');
     if (
       !asked &&
-      (!state || (state.token === '' && order.length === 0 && state.entryNext === state.entryClaimed))
+      (!state ||
+        (state.token === '' && state.popped === state.pushed && state.entryNext === state.entryClaimed))
     )
       return;
   }

@@ -1,6 +1,6 @@
 /** load.lua, adopt.lua, inspect.lua, read.lua and the flush job of BullMQ as steps of the model. */
 import type { Watermark } from '../../src/shared/watermark.ts';
-import { type Job, liveKey, liveValue, NO_JOB } from './redis.ts';
+import { type Job, liveKey, liveValue, NO_JOB, NO_SUM, type State } from './redis.ts';
 import { limits, OUT_OF_MEMORY, type World } from './world.ts';
 
 export interface ColdValue {
@@ -33,16 +33,37 @@ export function load(world: World, watermark: Watermark, key: ColdValue): LoadRe
   ) {
     return { status: 'again', why: state.sequence > watermark.sequence ? 'ahead' : 'behind' };
   }
-  const counter = key.kind === 'c';
-  const pending = (counter ? data.counters : data.accounts).get(key.item)?.sum ?? 0;
-  const flight = (counter ? data.flightCounters : data.flightAccounts).get(key.item)?.sum ?? 0;
-  const expected = key.value + pending + (withFlight ? flight : 0);
+  const missing = (key.kind === 'c' ? countersOf : entriesOf)(world, state, key.item, withFlight);
+  const expected = key.value + missing;
   const name = liveKey(key.kind, watermark.epoch, key.item);
   const live = liveValue(data, world.now, name);
   if (live !== undefined) return { status: 'ok', value: live };
   data.live.set(name, { value: expected, expires: world.now + limits.liveTtlMs });
   world.checker.onLoaded(world, watermark, key.kind, key.item, expected);
   return { status: 'ok', value: expected };
+}
+
+/** What MySQL does not have of a counter. */
+function countersOf(world: World, state: State, item: string, withFlight: boolean): number {
+  const data = world.redis.data;
+  const pending = data.counters.get(item)?.sum ?? 0;
+  const { sum, number } = data.segmentCounters.get(item) ?? NO_SUM;
+  const inFlight = withFlight && number >= state.flightFrom && number < state.flightTo;
+  return pending + (number >= state.popped || inFlight ? sum : 0);
+}
+
+/** What MySQL does not have of an account: of a segment all of it, none, or what the chain of entries leads to. */
+function entriesOf(world: World, state: State, item: string, withFlight: boolean): number {
+  const data = world.redis.data;
+  const pending = data.accounts.get(item)?.sum ?? 0;
+  const missing = withFlight ? state.entryAcked : state.entryClaimed;
+  if (missing >= state.entrySegmentEnd) return pending;
+  const segment = data.segmentAccounts.get(item) ?? NO_SUM;
+  if (missing <= state.entrySegmentStart || world.bugs.wholeSegment) return pending + segment.sum;
+  let sum = pending;
+  for (let { number } = segment; number >= missing; number = data.entries.get(number)!.previous)
+    sum += data.entries.get(number)!.amount;
+  return sum;
 }
 
 export function adopt(
@@ -71,6 +92,13 @@ export function adopt(
       quarantined: 0,
       flightUpdates: 0,
       flightOldest: 0,
+      flightFrom: 0,
+      flightTo: 0,
+      segment: '',
+      segmentStart: 0,
+      segmentEnd: 0,
+      entrySegmentStart: 1,
+      entrySegmentEnd: 1,
       run: 0,
       incarnation: '',
       ended: `${epoch} ${updates} 0`,
@@ -86,9 +114,10 @@ export function adopt(
 
 /** Age of the oldest update that is not acknowledged, and what the sweep compares with the watermark. */
 export function inspect(world: World) {
-  const { state, order, entries } = world.redis.data;
+  const { state, order, segmentOrder, entries } = world.redis.data;
   if (!state) return undefined;
-  const times = [order[0]?.time, entries.get(state.entryClaimed)?.time];
+  const first = state.popped < state.segmentEnd ? segmentOrder[state.popped - state.segmentStart] : order[0];
+  const times = [first?.time, entries.get(state.entryClaimed)?.time];
   if (!world.bugs.sweepPendingOnly && state.flightOldest > 0) times.push(state.flightOldest);
   const oldest = Math.min(...times.map(time => time ?? Infinity));
   const { epoch, sequence, token } = state;

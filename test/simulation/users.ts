@@ -16,7 +16,7 @@ export interface Asked {
   sender: string;
 }
 
-const COUNTER_KEYS = ['a', 'a', 'b', 'c', 'bad'];
+const COUNTER_KEYS = ['a', 'a', 'b', 'c', 'd', 'bad'];
 const ACCOUNT_KEYS = ['1', '1', '2'];
 const MOST_REPEATS = 2;
 

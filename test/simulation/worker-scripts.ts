@@ -1,5 +1,5 @@
 /** claim.lua, ack.lua, rewind.lua and trim.lua as steps of the model: one function for each script. */
-import { type Entry, liveKey, NO_SUM, type Order, type RedisData, type Sum } from './redis.ts';
+import { type Entry, liveKey, type RedisData, type State, type Sum } from './redis.ts';
 import { limits, type World } from './world.ts';
 
 /** What `claim` answers. */
@@ -15,40 +15,92 @@ export interface Batch {
   readonly claimed: number;
 }
 
-export function claim(world: World, newToken: string): Batch | undefined {
+/** What a caller of `claim` has been given of a batch so far. */
+export interface Before {
+  readonly mark: string;
+  readonly counters: readonly (Sum & { readonly item: string })[];
+  readonly entries: readonly Entry[];
+}
+
+const NOTHING: Before = { mark: '', counters: [], entries: [] };
+
+/** A page of the oldest that is pending, or of the batch in flight; the whole batch with the last page. */
+export function claim(world: World, newToken: string, before: Before = NOTHING): Before | Batch | undefined {
   const data = world.redis.data;
   const { state } = data;
   if (!state) return undefined;
   if (!world.bugs.lostWakeUp) data.armedUntil = 0;
-  if (state.token !== '') return batchInFlight(data, true);
-  const order = data.order.slice(0, limits.batchKeys);
-  const stop = Math.min(state.entryNext, state.entryClaimed + limits.batchEntries);
-  const entries = entriesBetween(data, state.entryClaimed, stop);
-  if (order.length === 0 && entries.length === 0) return undefined;
-  const total = takeCounters(data, order) + entries.length;
-  takeAccounts(data, entries);
-  state.sequence++;
-  state.token = newToken;
-  state.claimed += total;
-  state.popped += order.length;
-  state.entryClaimed = stop;
-  state.flightUpdates = total;
-  state.flightOldest = Math.min(order[0]?.time ?? Infinity, entries[0]?.time ?? Infinity);
-  const batch = batchInFlight(data, false);
-  for (const { uids } of batch.counters) world.checker.onTaken(data, uids);
-  world.checker.onTaken(
-    data,
-    batch.entries.map(entry => entry.uid),
-  );
-  return batch;
+  const reclaimed = state.token !== '';
+  const renamed = !reclaimed && cutSegments(data, state, newToken);
+  const [from, to, entryFrom, entryTo] = reclaimed
+    ? [state.flightFrom, state.flightTo, state.entryAcked, state.entryClaimed]
+    : [
+        state.popped,
+        Math.max(state.popped, Math.min(state.segmentEnd, state.popped + limits.batchKeys)),
+        state.entryClaimed,
+        Math.max(
+          state.entryClaimed,
+          Math.min(state.entrySegmentEnd, state.entryClaimed + limits.batchEntries),
+        ),
+      ];
+  if (from === to && entryFrom === entryTo && !reclaimed) return undefined;
+  const mark = [state.epoch, state.sequence, state.token, state.segment, from, entryFrom].join(' ');
+  const goesOn = world.bugs.pagesUnmarked ? before.mark !== '' : before.mark === mark && !renamed;
+  const start = goesOn ? before : NOTHING;
+  const at = from - state.segmentStart + start.counters.length;
+  const order = data.segmentOrder.slice(at, at + Math.min(limits.page, to - from - start.counters.length));
+  const counters = [
+    ...start.counters,
+    ...order.map(({ item }) => ({ item, ...data.segmentCounters.get(item)! })),
+  ];
+  const next = entryFrom + start.entries.length;
+  const entries = [
+    ...start.entries,
+    ...entriesBetween(data, next, Math.min(entryTo, next + limits.page - order.length)),
+  ];
+  if (counters.length < to - from || entries.length < entryTo - entryFrom) return { mark, counters, entries };
+
+  if (!reclaimed) {
+    state.flightOldest = Math.min(
+      to > from ? data.segmentOrder[from - state.segmentStart]!.time : Infinity,
+      entries[0]?.time ?? Infinity,
+    );
+    state.flightUpdates = counters.reduce((sum, { count }) => sum + count, entries.length);
+    Object.assign(state, { flightFrom: from, flightTo: to, popped: to, entryClaimed: entryTo });
+    state.sequence++;
+    state.token = newToken;
+    state.claimed += state.flightUpdates;
+    for (const { uids } of counters) world.checker.onTaken(data, uids);
+    world.checker.onTaken(
+      data,
+      entries.map(entry => entry.uid),
+    );
+  }
+  counters.sort((a, b) => (a.item < b.item ? -1 : 1));
+  const { sequence, token, epoch, flightUpdates, claimed } = state;
+  return { sequence, token, epoch, counters, entries, reclaimed, updates: flightUpdates, claimed };
 }
 
-function batchInFlight(data: RedisData, reclaimed: boolean): Batch {
-  const { sequence, token, epoch, entryAcked, entryClaimed, flightUpdates, claimed } = data.state!;
-  const counters = [...data.flightCounters].map(([item, sum]) => ({ item, ...sum }));
-  counters.sort((a, b) => (a.item < b.item ? -1 : 1));
-  const entries = entriesBetween(data, entryAcked, entryClaimed);
-  return { sequence, token, epoch, counters, entries, reclaimed, updates: flightUpdates, claimed };
+/** What is pending becomes a segment, where the one before is used up; whether it did. */
+function cutSegments(data: RedisData, state: State, name: string): boolean {
+  const cutsCounters = state.popped >= state.segmentEnd && state.pushed > state.popped;
+  const cutsEntries = state.entryClaimed >= state.entrySegmentEnd && state.entryNext > state.entryClaimed;
+  if (cutsCounters) {
+    data.segmentCounters = data.counters;
+    data.segmentOrder = data.order;
+    data.counters = new Map();
+    data.order = [];
+    state.segmentStart = state.popped;
+    state.segmentEnd = state.pushed;
+  }
+  if (cutsEntries) {
+    data.segmentAccounts = data.accounts;
+    data.accounts = new Map();
+    state.entrySegmentStart = state.entryClaimed;
+    state.entrySegmentEnd = state.entryNext;
+  }
+  if (cutsCounters || cutsEntries) state.segment = name;
+  return cutsCounters || cutsEntries;
 }
 
 export function entriesBetween(data: RedisData, from: number, to: number): Entry[] {
@@ -58,34 +110,6 @@ export function entriesBetween(data: RedisData, from: number, to: number): Entry
     if (entry) found.push(entry);
   }
   return found;
-}
-
-function takeCounters(data: RedisData, order: readonly Order[]): number {
-  let updates = 0;
-  for (const { item } of order) {
-    const sum = data.counters.get(item)!;
-    data.flightCounters.set(item, sum);
-    data.counters.delete(item);
-    updates += sum.count;
-  }
-  data.flightOrder = order.slice();
-  data.order = data.order.slice(order.length);
-  return updates;
-}
-
-/** Entries stay where they are; only the sums that a cold read needs move. */
-function takeAccounts(data: RedisData, entries: readonly Entry[]): void {
-  for (const { item, amount, uid } of entries) {
-    const { sum, count, uids } = data.accounts.get(item)!;
-    const taken = data.flightAccounts.get(item) ?? NO_SUM;
-    data.flightAccounts.set(item, {
-      sum: taken.sum + amount,
-      count: taken.count + 1,
-      uids: [...taken.uids, uid],
-    });
-    if (count === 1) data.accounts.delete(item);
-    else data.accounts.set(item, { sum: sum - amount, count: count - 1, uids: uids.filter(u => u !== uid) });
-  }
 }
 
 export interface AckReply {
@@ -107,9 +131,11 @@ export function ack(
     for (let number = state.entryAcked; number < state.entryClaimed; number++) data.entries.delete(number);
     data.idMarks.push({ expires: world.now + limits.idempotencyWindowMs, upTo: state.entryClaimed });
   }
-  data.flightCounters = new Map();
-  data.flightOrder = [];
-  data.flightAccounts = new Map();
+  if (state.popped >= state.segmentEnd) {
+    data.segmentCounters = new Map();
+    data.segmentOrder = [];
+  }
+  if (state.entryClaimed >= state.entrySegmentEnd) data.segmentAccounts = new Map();
   for (const { item, amount } of late) {
     const key = liveKey('p', state.epoch, item);
     const live = data.live.get(key);
@@ -124,7 +150,7 @@ export function ack(
   state.quarantined += quarantined;
   return {
     acknowledged: true,
-    pendingItems: data.order.length + state.entryNext - state.entryClaimed,
+    pendingItems: state.pushed - state.popped + state.entryNext - state.entryClaimed,
   };
 }
 

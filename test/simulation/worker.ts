@@ -6,7 +6,7 @@ import { openSession } from './mysql.ts';
 import { copyRedis, type RedisData } from './redis.ts';
 import { addJob, endJob, inspect, takeJob } from './shared-scripts.ts';
 import { type CommitResult, commitBatch } from './store.ts';
-import { ack, type Batch, claim, trim } from './worker-scripts.ts';
+import { ack, type Batch, type Before, claim, trim } from './worker-scripts.ts';
 import {
   LOST_REDIS,
   limits,
@@ -103,9 +103,8 @@ function* claimDurably(world: World, me: Process): Steps<Batch | undefined> {
     let connection = 0;
     const batch = yield* world.bugs.clearBeforeClaim
       ? claimInTwo(world)
-      : redis('claim', () => {
+      : claimInPages(world, () => {
           connection = me.disconnections;
-          return claim(world, token(world, 'b'));
         });
     if (!batch || !world.barrier) return batch;
     const durable = yield* redis('wait for the replica', () => {
@@ -119,17 +118,31 @@ function* claimDurably(world: World, me: Process): Steps<Batch | undefined> {
   throw LOST_REDIS;
 }
 
+/** `Flight.claim`: page by page, with a token for each call. */
+function* claimInPages(world: World, onCall?: () => void): Steps<Batch | undefined> {
+  for (let page: Before | undefined; ; ) {
+    const newToken = token(world, 'b');
+    const before = page;
+    const reply: Before | Batch | undefined = yield* redis('claim', () => {
+      onCall?.();
+      return claim(world, newToken, before);
+    });
+    if (!reply || 'token' in reply) return reply;
+    page = reply;
+  }
+}
+
 /** The bug: what is pending is read and deleted first, then put in flight by a second script. */
 function* claimInTwo(world: World): Steps<Batch | undefined> {
-  const batch = yield* redis('claim, first half', () => claim(world, token(world, 'b')));
+  const batch = yield* claimInPages(world);
   if (!batch || batch.reclaimed) return batch;
   const { data } = world.redis;
   const taken: Partial<RedisData> = {
-    flightCounters: data.flightCounters,
-    flightAccounts: data.flightAccounts,
+    segmentCounters: data.segmentCounters,
+    segmentAccounts: data.segmentAccounts,
     entries: data.entries,
   };
-  Object.assign(data, { flightCounters: new Map(), flightAccounts: new Map(), entries: new Map() });
+  Object.assign(data, { segmentCounters: new Map(), segmentAccounts: new Map(), entries: new Map() });
   yield* redis('claim, second half', () => Object.assign(world.redis.data, taken));
   return batch;
 }

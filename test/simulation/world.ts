@@ -27,6 +27,7 @@ export const limits = {
   conflictRetries: 2,
   batchKeys: 2,
   batchEntries: 2,
+  page: 1,
 } as const;
 
 export const definitions = parseDefinitions({ counters: { views: {} }, points: { loyalty: { floor: 0 } } });

@@ -9,13 +9,13 @@ import { ownServers } from '../support/servers.ts';
 const PARTITIONS = 4;
 const KEYS = Array.from({ length: 40 }, (_, n) => `k${n}`);
 
-/** What the hashes of pending and claimed counters hold, over all partitions. */
+/** What the hashes of pending counters and of those in a segment hold, over all partitions. */
 async function counters({ redis, keys }: Engine) {
   const fields = { pending: 0, inFlight: 0, distinct: new Set<string>() };
   for (let partition = 0; partition < PARTITIONS; partition++) {
     const base = keys.state(partition).slice(0, -'state'.length);
     const pending = await redis.hkeys(`${base}counters`);
-    const inFlight = await redis.hkeys(`${base}flight:counters`);
+    const inFlight = await redis.hkeys(`${base}segment:counters`);
     fields.pending += pending.length;
     fields.inFlight += inFlight.length;
     for (const field of [...pending, ...inFlight]) fields.distinct.add(field);

@@ -1,0 +1,89 @@
+// Batches that take several calls to claim, and what is where while a segment is used up batch by batch.
+
+import { expect, it } from 'vitest';
+import { type Engine, openEngine } from '../support/engine.ts';
+
+async function commit({ store }: Engine, batch: NonNullable<Awaited<ReturnType<Engine['flight']['claim']>>>) {
+  const result = await store.commit(batch);
+  if (result.decision === 'stop') throw new Error('stopped');
+  return result.outcome;
+}
+
+const claims = async ({ redis, keys }: Engine) => Number(await redis.hget(keys.state(0), 'claims'));
+
+it('a batch of many pages is the same for whoever claims it, and for both who claim it at once', async () => {
+  const engine = await openEngine({ partitions: 1, batchKeys: 1100, batchEntries: 700 });
+  const sluice = await engine.producer();
+  await sluice.apply(Array.from({ length: 1800 }, (_, n) => ({ counter: 'views', key: `k${n % 1200}` })));
+  await sluice.apply(
+    Array.from({ length: 900 }, (_, n) => ({
+      points: 'loyalty',
+      account: String(n % 70),
+      amount: 1,
+      id: `${n}`,
+    })),
+  );
+  const [one, other] = await Promise.all([engine.flight.claim(0), engine.flight.claim(0)]);
+  expect([one!.reclaimed, other!.reclaimed].toSorted()).toEqual([false, true]);
+  expect({ ...other, reclaimed: false, claimedAt: 0 }).toEqual({ ...one, reclaimed: false, claimedAt: 0 });
+  expect([one!.counters.length, one!.entries.length, one!.updates]).toEqual([1100, 700, 1700 + 700]);
+  expect(await engine.flight.claim(0)).toMatchObject({ token: one!.token, reclaimed: true, updates: 2400 });
+  const before = await claims(engine);
+  await engine.flight.claim(0);
+  expect((await claims(engine)) - before).toBe(4);
+  // What comes meanwhile stands beside the segment.
+  await sluice.apply([{ counter: 'views', key: 'k0' }]);
+  expect(await engine.inspector.partition(0)).toMatchObject({
+    pendingUpdates: 100 + 200 + 1,
+    pendingKeys: 100 + 70 + 1,
+    pendingEntries: 200,
+    inFlight: 2400,
+  });
+  await engine.flight.ack(one!, await commit(engine, one!));
+  await engine.drain();
+  const [sum] = await engine.database.query(
+    'SELECT SUM(value) AS value, COUNT(*) AS `rows` FROM sluice_counters',
+  );
+  expect(sum).toMatchObject({ value: '1801', rows: '1200' });
+  expect(await engine.balanceInMysql('loyalty', '69')).toBe(12);
+});
+
+it('cold reads are exact at every step of a segment, whatever was added to it since', async () => {
+  const engine = await openEngine({ partitions: 1, batchKeys: 2, batchEntries: 2 });
+  const sluice = await engine.producer();
+  const counters = new Map<string, number>();
+  const accounts = new Map<string, number>();
+  let ids = 0;
+  const update = async (keys: string[], by: number) => {
+    for (const key of keys) {
+      await sluice.counter('views').increment(key, by);
+      counters.set(key, (counters.get(key) ?? 0) + by);
+      await sluice.points('loyalty').credit(key, by, { id: `${++ids}` });
+      accounts.set(key, (accounts.get(key) ?? 0) + by);
+    }
+  };
+  const expectExact = async () => {
+    const live = await engine.redis.keys(`{${engine.name}:0}:[cp]:*`);
+    if (live.length > 0) await engine.redis.del(live);
+    const keys = [...counters.keys()];
+    expect(await sluice.counter('views').getMany(keys)).toEqual([...counters.values()]);
+    const balances = await Promise.all(keys.map(key => sluice.points('loyalty').balance(key)));
+    expect(balances).toEqual([...accounts.values()]);
+    const newest = await sluice.points('loyalty').history('a', { limit: 100 });
+    expect(newest.reduce((sum, { amount }) => sum + amount, 0)).toBe(accounts.get('a'));
+  };
+  await update(['a', 'b', 'a', 'c', 'd', 'a', 'e', 'b'], 1);
+  let batches = 0;
+  for (let batch = await engine.flight.claim(0); batch; batch = await engine.flight.claim(0)) {
+    if (++batches < 4) await update(['a', 'f', 'd'], 10 ** batches);
+    await expectExact();
+    const outcome = await commit(engine, batch);
+    await expectExact();
+    await engine.flight.ack(batch, outcome);
+    await expectExact();
+  }
+  // Two segments: 8 entries, then the 9 that came meanwhile.
+  expect(batches).toBe(4 + 5);
+  for (const [key, value] of counters) expect(await engine.counterInMysql('views', key)).toBe(value);
+  for (const [key, value] of accounts) expect(await engine.balanceInMysql('loyalty', key)).toBe(value);
+});
