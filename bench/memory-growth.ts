@@ -40,9 +40,10 @@ export interface Place {
   namespace: string;
 }
 
-/** Bytes in use, once the replies that a producer leaves behind for a moment have run out. */
+/** Bytes in use, without the last replies to producers, which are no more than these. */
 async function used(redis: Redis): Promise<number> {
-  while ((await redis.keys('*:request:*')).length > 0) await new Promise(resolve => setTimeout(resolve, 200));
+  const replies = await redis.keys('*:last:*');
+  if (replies.length > 0) await redis.del(replies);
   return Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))![1]);
 }
 

@@ -1,5 +1,5 @@
 /**
- * One call of apply.lua with everything around it: a request id, because a lost connection makes ioredis send it again;
+ * One call of apply.lua with everything around it: its number, because a lost connection makes ioredis send it again;
  * a deadline on Redis' clock, after which Redis refuses it, so that an outcome is unknown for a bounded time only; what
  * Redis answered last, so that it can tell what it has lost; and the barrier, where the caller wants more than memory.
  */
@@ -34,6 +34,13 @@ export interface ApplyCallParts {
   readonly onLost: (partition: number, updates: number) => void;
 }
 
+/** Whose calls of a partition come one after another: Redis knows the last of them, and refuses what comes behind it. */
+interface CallerId {
+  readonly id: string;
+  /** Of the last call. */
+  number: number;
+}
+
 const MAX_TRIES = 3;
 const LANE_PAUSE_MS = 50;
 const CONFIRM_MARGIN_MS = 250;
@@ -43,6 +50,8 @@ export class ApplyCall {
   readonly #apply: Script<string>;
   /** Redis' clock less ours, ms, for each partition's primary. */
   readonly #offsets: number[];
+  /** Those without a call under way, for each partition: mostly one, but amendments come at once. */
+  readonly #idle: CallerId[][];
   /** What each partition answered last. */
   readonly #seen: { incarnation: string; updates: number }[];
   readonly #suitable = new Map<Durability, Promise<void>>();
@@ -53,6 +62,7 @@ export class ApplyCall {
     this.#parts = parts;
     this.#apply = defineScript(parts.redis, 'apply', new URL('./apply.lua', import.meta.url));
     this.#offsets = new Array(parts.keys.partitions).fill(0);
+    this.#idle = Array.from({ length: parts.keys.partitions }, () => []);
     this.#seen = Array.from({ length: parts.keys.partitions }, () => ({ incarnation: '', updates: 0 }));
     for (const event of ['close', 'reconnecting', '-node', 'node error']) {
       parts.redis.on(event as 'close', () => {
@@ -66,7 +76,8 @@ export class ApplyCall {
     await Promise.all(
       this.#offsets.map(async (_, partition) => {
         const sent = this.#parts.clock.now();
-        const text = await this.#apply(this.#parts.keys.state(partition), randomToken(), 0);
+        const args = await this.#arguments(partition, { id: randomToken(), number: 0 }, 0, '[]');
+        const text = await this.#apply(this.#parts.keys.state(partition), ...args);
         this.#learn(partition, parseReply(text).time, sent);
       }),
     );
@@ -79,49 +90,66 @@ export class ApplyCall {
    * AccessDeniedError, and what `align` throws
    */
   async run(partition: number, updates: string, durability: Durability): Promise<ApplyReply> {
+    await this.#checkSuitable(durability);
+    const idle = this.#idle[partition]!;
+    const caller = idle.pop() ?? { id: randomToken(), number: 0 };
+    caller.number++;
+    try {
+      return await this.#run(partition, caller, updates, durability);
+    } finally {
+      idle.push(caller);
+    }
+  }
+
+  async #run(
+    partition: number,
+    caller: CallerId,
+    updates: string,
+    durability: Durability,
+  ): Promise<ApplyReply> {
     const { settings, clock, calls, place, align } = this.#parts;
     const until = clock.now() + settings.callTimeoutMs;
-    const requestId = randomToken();
-    await this.#checkSuitable(durability);
     let failure: SluiceError | undefined;
+    // A second copy may arrive at any time until the deadline: no error is certain then.
+    let sentOnce = true;
+    const uncertain = (error: Error) => (sentOnce ? error : new UnknownOutcomeError({ cause: error }));
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
       await calls.ready(until);
       const before = this.#disconnections;
       const sent = clock.now();
-      const args = await this.#arguments(partition, requestId, until, updates);
+      const args = await this.#arguments(partition, caller, until, updates);
       const text = await this.#send(partition, args, durability, until).catch(error => {
-        // After a lost connection the error may answer the second sending, and the first may have been applied.
-        throw before === this.#disconnections || error instanceof NotDurableError
-          ? error
-          : new UnknownOutcomeError({ cause: error });
+        sentOnce &&= before === this.#disconnections;
+        throw error instanceof NotDurableError ? error : uncertain(error);
       });
+      sentOnce &&= before === this.#disconnections;
       const reply = parseReply(text);
       this.#learn(partition, reply.time, sent);
       if (reply.status === 'ok') return this.#note(partition, reply);
       if (reply.status === 'absent') {
         failure = new RedisUnavailableError(`${place} (partition ${partition} has no state)`);
-        await align(partition);
-      } else if (before !== this.#disconnections) {
-        throw new UnknownOutcomeError();
+        await align(partition).catch(error => {
+          throw uncertain(error);
+        });
       } else {
-        // Refused, and sent only once, so not applied. Where there is time left, Redis' clock was set: try with its time.
         failure = new RedisUnavailableError(place);
-        if (clock.now() >= until) throw failure;
+        // Where there is time left, Redis' clock was set: try with its time.
+        if (!sentOnce || clock.now() >= until) break;
       }
     }
-    throw failure!;
+    throw uncertain(failure!);
   }
 
   async #arguments(
     partition: number,
-    requestId: string,
+    { id, number }: CallerId,
     until: number,
     updates: string,
   ): Promise<(string | number)[]> {
     const { settings, memory } = this.#parts;
     const { incarnation, updates: count } = this.#seen[partition]!;
     return [
-      requestId,
+      id,
       Math.floor(until + this.#offsets[partition]!),
       settings.leaseMs,
       settings.liveTtlMs,
@@ -134,6 +162,7 @@ export class ApplyCall {
       settings.pendingAgeLimitMs,
       (await memory.isOver(partition)) ? 1 : 0,
       updates,
+      number,
     ];
   }
 

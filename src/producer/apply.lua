@@ -2,7 +2,7 @@
 -- Accepts a micro-batch of updates of one partition: checks all of them in order, then writes.
 --
 -- KEYS[1]  {namespace:partition}:state; every other key of the partition is derived from it
--- ARGV     1 request id   2 deadline, ms of this server's clock   3 wake-up lease, ms
+-- ARGV     1 caller, whose calls come one after another   2 deadline, ms of this server's clock   3 wake-up lease, ms
 --          4 live TTL, ms   5 idempotency window, ms   6 most counter ids remembered
 --          7 incarnation and 8 count of updates that the caller was answered last ('' and 0 for none)
 --          limits: 9 pending counter keys   10 entries not in the database   11 age of the oldest update, ms
@@ -11,7 +11,8 @@
 --            "c" counter    item 'name:key', amount, how many updates it sums up, id or ''
 --            "p" points     item 'program:account', amount, floor, id, payload: the entry as JSON
 --            "a" amendment  item of the quarantined update, a counter's behind '!', delta, 0, id, payload; alone in its call
--- Reply    one string: 'STATUS time' where nothing was tried (late, absent), else
+--          14 number of this call among the caller's
+-- Reply    one string: 'STATUS time' where nothing was tried (late: also behind a later call of this caller; absent), else
 --          'ok time epoch armed pushed entries quarantined sequence incarnation updates lost' and a token for each update:
 --            123 or - (cold)           new live value
 --            d123 or d-                duplicate, with the first result
@@ -30,11 +31,14 @@ local base = sub(KEYS[1], 1, -6)
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local requestKey = base .. 'request:' .. ARGV[1]
-local remembered = call('GET', requestKey)
-if remembered then return remembered end
+-- The caller's last reply, behind its number: a call that is sent again gets it, one that comes behind a later one is
+-- refused. One key for each caller: a key for each call would keep Redis busy with forgetting them.
+local DIGITS, LONGER = 16, 10000
+local lastKey, number = base .. 'last:' .. ARGV[1], tonumber(ARGV[14])
+local last = tonumber(call('GETRANGE', lastKey, 0, DIGITS - 1)) or 0
+if last == number and number > 0 then return sub(call('GET', lastKey), DIGITS + 1) end
 local deadline = tonumber(ARGV[2])
-if now > deadline then return format('late %.0f', now) end
+if last > number or now > deadline then return format('late %.0f', now) end
 
 local state = call('HMGET', KEYS[1], 'epoch', 'updates', 'pushed', 'entryNext', 'quarantined', 'sequence',
   'run', 'incarnation', 'ended', 'entryAcked', 'entryClaimed', 'flightOldest', 'popped', 'segmentStart', 'segmentEnd')
@@ -54,7 +58,7 @@ local seen, seenUpdates = ARGV[7], tonumber(ARGV[8])
 if run ~= state[7] or not incarnation or (seen == incarnation and seenUpdates > tonumber(state[2])) then
   if incarnation then table.insert(ended, 1, { incarnation, tonumber(state[2]), 0 }) end
   ended[ENDED + 1] = nil
-  incarnation, changedRun = ARGV[1], true
+  incarnation, changedRun = ARGV[1] .. '.' .. ARGV[14], true
 end
 if seen ~= '' and seen ~= incarnation and #ended > 0 then
   -- One that is not known any more was forgotten with the tail: the newest that is known was kept at most.
@@ -271,5 +275,6 @@ if accepted > 0 then
 end
 local reply = format('ok %d %s %d %d %d %s %s %s %d %d ', now, epoch, armed, pushed, entryNext, state[5], state[6], incarnation,
   count, lost) .. table.concat(replies, ' ')
-call('SET', requestKey, reply, 'PX', math.max(1, deadline - now))
+-- Longer than until the deadline: an earlier call of this caller may have a later one, by another guess at this clock.
+call('SET', lastKey, format('%016d', number) .. reply, 'PX', deadline - now + LONGER)
 return reply

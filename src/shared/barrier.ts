@@ -4,7 +4,7 @@
  *
  * A lane is a connection that lives exactly as long as its socket: it sends nothing again and never reconnects, so that
  * what it confirms was written through it. Where a lane breaks, nothing is confirmed, and the write is to be repeated on
- * another one (claims return the batch in flight; updates carry a request id).
+ * another one (claims return the batch in flight; calls of updates are numbered).
  */
 import type { Redis } from 'ioredis';
 import type { Durability } from './durability.ts';

@@ -12,7 +12,7 @@ const TOKEN_BYTES = 12;
 let random = Buffer.alloc(0);
 let used = 0;
 
-/** A token, request id or epoch: 96 random bits. Asking the system for each cost a producer a tenth of its time. */
+/** A token or epoch: 96 random bits. Asking the system for each cost a producer a tenth of its time. */
 export function randomToken(): string {
   if (used === random.length) {
     random = randomBytes(256 * TOKEN_BYTES);

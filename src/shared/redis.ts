@@ -251,7 +251,7 @@ export interface Script<Reply> extends ScriptCall<Reply> {
 }
 
 /**
- * The keys of a partition beside its state, live values and request ids. Scripts derive them from the state's name, but in a
+ * The keys of a partition beside its state, live values and last replies. Scripts derive them from the state's name, but in a
  * Cluster they are declared all the same: while it moves their slot, Redis then refuses the call (TRYAGAIN) before the
  * script starts, instead of stopping it at the first key that has moved, with half of its writes done.
  */

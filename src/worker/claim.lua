@@ -7,7 +7,7 @@
 -- Writes in every call, because the claim barrier needs something of this connection to wait for.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 token for a new batch   2 most counter keys and 3 most entries of a batch   4 most of both in a page
+-- ARGV     1 random part of a new token   2 most counter keys and 3 most entries of a batch   4 most of both in a page
 --          as the reply before this one gave them: 5 mark, '' for the first call   6 counter keys and 7 entries
 --          returned so far   8 updates that those keys sum up
 -- Reply    nil where nothing is pending or the partition has no state, else
@@ -32,6 +32,9 @@ redis.call('DEL', base .. 'armed')
 redis.call('HINCRBY', KEYS[1], 'claims', 1)
 
 local function int(number) return string.format('%.0f', number) end
+local clock = redis.call('TIME')
+-- With the time: a copy of this call that arrives once more, after its batch was acknowledged, must not name another so.
+local token = ARGV[1] .. string.format('.%x', clock[1] * 1000000 + clock[2])
 local inFlight = state.token ~= ''
 
 -- A segment that is used up is not in flight either where nothing is.
@@ -49,8 +52,8 @@ if not inFlight then
     state.entrySegmentStart, state.entrySegmentEnd, renamed = state.entryClaimed, state.entryNext, true
   end
   if renamed then
-    state.segment = ARGV[1]
-    redis.call('HSET', KEYS[1], 'segment', ARGV[1],
+    state.segment = token
+    redis.call('HSET', KEYS[1], 'segment', token,
       'segmentStart', int(state.segmentStart), 'segmentEnd', int(state.segmentEnd),
       'entrySegmentStart', int(state.entrySegmentStart), 'entrySegmentEnd', int(state.entrySegmentEnd))
   end
@@ -94,13 +97,12 @@ end
 local keysNow, entriesNow = keysBefore + #order, entriesBefore + #names
 local isWhole = from + keysNow == to and entryFrom + entriesNow == entryTo
 
-local clock = redis.call('TIME')
 if isWhole and not inFlight then
   local function acceptance(element) return element and tonumber(string.match(element, '^(%d+)')) or math.huge end
   local oldest = math.min(
     acceptance(to > from and redis.call('LINDEX', base .. 'segment:order', int(from - state.segmentStart))),
     acceptance(entryTo > entryFrom and redis.call('HGET', base .. 'entries', int(entryFrom))))
-  state.sequence, state.token = int(state.sequence + 1), ARGV[1]
+  state.sequence, state.token = int(state.sequence + 1), token
   state.flightUpdates, state.flightTo = updates + entryTo - entryFrom, to
   state.claimed = state.claimed + state.flightUpdates
   redis.call('HSET', KEYS[1], 'sequence', state.sequence, 'token', state.token, 'claimed', int(state.claimed),

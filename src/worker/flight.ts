@@ -64,9 +64,14 @@ export class Flight implements FlightCheck {
     const { batchKeys, batchEntries } = this.#limits;
     let pages: Page[] = [];
     for (let before: (string | number)[] = ['', 0, 0, 0]; ; ) {
-      // A token for each call: the script tells a call that is sent again, as after a lost connection, by its token.
-      const token = randomToken();
-      const page = await claim(this.#keys.state(partition), token, batchKeys, batchEntries, PAGE, ...before);
+      const page = await claim(
+        this.#keys.state(partition),
+        randomToken(),
+        batchKeys,
+        batchEntries,
+        PAGE,
+        ...before,
+      );
       if (!page) return undefined;
       const [isLast, goesOn, mark, keys, entries, summedUp] = page;
       pages = goesOn ? [...pages, page] : [page];

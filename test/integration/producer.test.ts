@@ -249,7 +249,7 @@ describe('receipts', () => {
 });
 
 describe('a call that is sent twice, or not answered', () => {
-  it('is recognised by its request id', async () => {
+  it("is recognised by its number among its caller's, and refused behind a later one", async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     await sluice.counter('views').increment('/');
@@ -263,18 +263,22 @@ describe('a call that is sent twice, or not answered', () => {
     const partition = engine.keys.partitionOf('/');
     const time = await engine.redis.time();
     const deadline = Number(time[0]) * 1000 + 5000;
-    const send = (until: number, id: string) =>
+    const send = (until: number, caller: string, number: number) =>
       call(
         engine.keys.state(partition),
-        ...[id, until, 1000, 1000, 1000, 100],
+        ...[caller, until, 1000, 1000, 1000, 100],
         ...['', 0, 1000, 1000, 0, 0],
         JSON.stringify(['c', 'views:/', 1, 1, '']),
+        number,
       );
-    const first = await send(deadline, 'request');
-    expect(await send(deadline, 'request')).toBe(first);
-    expect(await send(deadline - 6000, 'late')).toMatch(/^late /);
+    const first = await send(deadline, 'one', 1);
+    expect(await send(deadline, 'one', 1)).toBe(first);
+    expect(await send(deadline, 'one', 2)).toMatch(/^ok /);
+    expect(await send(deadline, 'one', 1)).toMatch(/^late /);
+    expect(await send(deadline, 'other', 1)).toMatch(/^ok /);
+    expect(await send(deadline - 6000, 'third', 1)).toMatch(/^late /);
     await engine.drain();
-    expect(await engine.counterInMysql('views', '/')).toBe(2);
+    expect(await engine.counterInMysql('views', '/')).toBe(4);
   });
 
   it('goes on after SCRIPT FLUSH', async () => {

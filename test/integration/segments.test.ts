@@ -1,6 +1,8 @@
 // Batches that take several calls to claim, and what is where while a segment is used up batch by batch.
 
 import { expect, it } from 'vitest';
+import { defineScript } from '../../src/shared/redis.ts';
+import { type Page, parseBatch } from '../../src/worker/batch.ts';
 import { type Engine, openEngine } from '../support/engine.ts';
 
 async function commit({ store }: Engine, batch: NonNullable<Awaited<ReturnType<Engine['flight']['claim']>>>) {
@@ -46,6 +48,29 @@ it('a batch of many pages is the same for whoever claims it, and for both who cl
   );
   expect(sum).toMatchObject({ value: '1801', rows: '1200' });
   expect(await engine.balanceInMysql('loyalty', '69')).toBe(12);
+});
+
+it('a claim whose copy arrives late, when its batch has ended, names the next batch otherwise', async () => {
+  const engine = await openEngine({ partitions: 1 });
+  const views = (await engine.producer()).counter('views');
+  const claim = defineScript<Page | null>(
+    engine.redis,
+    'claim',
+    new URL('../../src/worker/claim.lua', import.meta.url),
+  );
+  const copy = async () => {
+    const page = await claim(engine.keys.state(0), 'token', 10, 10, 10, '', 0, 0, 0);
+    return page && parseBatch(0, [page]);
+  };
+  await views.increment('a');
+  const first = (await copy())!;
+  await engine.flight.ack(first, await commit(engine, first));
+  await views.increment('b');
+  const second = (await copy())!;
+  expect(second).toMatchObject({ sequence: 2, reclaimed: false });
+  expect(second.token).not.toBe(first.token);
+  await engine.drain();
+  expect(await engine.counterInMysql('views', 'b')).toBe(1);
 });
 
 it('cold reads are exact at every step of a segment, whatever was added to it since', async () => {

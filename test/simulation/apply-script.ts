@@ -17,10 +17,16 @@ interface Argument {
   readonly uids: readonly number[];
 }
 
+/** Whose calls come one after another, and the number of this one. */
+export interface CallerId {
+  readonly id: string;
+  readonly number: number;
+}
+
 /** @param updates as `encodeGroups` gives them @param uids which updates each group is made of, for the checker */
 export function apply(
   world: World,
-  requestId: string,
+  caller: CallerId,
   deadline: number,
   updates: string,
   uids: readonly (readonly number[])[],
@@ -29,13 +35,16 @@ export function apply(
   const { now, redis, bugs } = world;
   if (redis.full) throw OUT_OF_MEMORY;
   const data = redis.data;
-  const remembered = data.requests.get(requestId);
-  if (remembered && remembered.expires >= now && !bugs.noRequestId) return remembered.reply;
+  const last = data.last.get(caller.id);
+  if (last && last.expires >= now && !bugs.noLastReply) {
+    if (last.number === caller.number) return last.reply;
+    if (last.number > caller.number && !bugs.noOrder) return `late ${now}`;
+  }
   if (now > deadline) return `late ${now}`;
   const { state } = data;
   if (!state) return `absent ${now}`;
 
-  const lost = account(world, state, requestId, seen);
+  const lost = account(world, state, `${caller.id}.${caller.number}`, seen);
   const replies: string[] = [];
   let accepted = 0;
   const args = JSON.parse(updates);
@@ -60,12 +69,12 @@ export function apply(
   }
   const { epoch, pushed, entryNext, quarantined } = state;
   const reply = `ok ${now} ${epoch} ${armed} ${pushed} ${entryNext} ${quarantined} ${state.sequence} ${state.incarnation} ${state.updates} ${lost} ${replies.join(' ')}`;
-  data.requests.set(requestId, { reply, expires: Math.max(now + 1, deadline) });
+  data.last.set(caller.id, { number: caller.number, reply, expires: deadline + limits.callTimeoutMs });
   return reply;
 }
 
 /** Which incarnation of Redis this is, and what its caller knows to be lost with the one before. */
-function account(world: World, state: State, requestId: string, seen: Process['seen']): number {
+function account(world: World, state: State, name: string, seen: Process['seen']): number {
   const ended = [...state.ended.matchAll(/(\S+) (\S+) (\S+)/g)].map(([, name, kept, known]) => ({
     name,
     kept: Number(kept),
@@ -74,7 +83,7 @@ function account(world: World, state: State, requestId: string, seen: Process['s
   if (state.run !== world.redis.run || state.incarnation === '') {
     if (state.incarnation !== '') ended.unshift({ name: state.incarnation, kept: state.updates, known: 0 });
     state.run = world.redis.run;
-    state.incarnation = requestId;
+    state.incarnation = name;
   }
   let lost = 0;
   const last = ended.find(({ name }) => name === seen.incarnation) ?? ended[0];

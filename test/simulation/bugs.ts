@@ -1,10 +1,11 @@
-/** Thirteen ways to break the protocol, each a flag of the model: the checker must catch every one of them. */
+/** Fifteen ways to break the protocol, each a flag of the model: the checker must catch every one of them. */
 
 export const BUGS = {
   ackBeforeCommit: 'acknowledges a batch before MySQL has committed it',
   noWatermark: 'applies every batch that it holds, without comparing it with the watermark',
   lostWakeUp: 'a lease that never ends, and no sweep',
-  noRequestId: 'a call that is sent again is applied again',
+  noLastReply: 'a call that is sent again is applied again',
+  noOrder: 'a call that arrives behind a later one of its caller is applied',
   clearBeforeClaim: 'deletes what is pending, then puts it in flight',
   sweepPendingOnly: 'the sweep looks at what is pending, not at the batch in flight',
   barrierElsewhere: 'waits for the replica on a connection that did not claim',
@@ -13,6 +14,7 @@ export const BUGS = {
   quarantineAfterCommit: 'writes to quarantine after the commit, in a statement of its own',
   noIncarnation: 'a receipt does not ask whether Redis is the one that accepted its update',
   wholeSegment: 'a cold read counts all entries of a segment, also those that MySQL has',
+  oldToken: 'a claim that arrives once more names another batch with the token of the first',
   pagesUnmarked: 'a claim goes on with its next page, whatever has happened to the partition since the last',
 } as const;
 

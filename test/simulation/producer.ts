@@ -1,4 +1,4 @@
-/** A producer process with its users: micro-batches, calls with a request id and a deadline, receipts, cold reads. */
+/** A producer process with its users: micro-batches, calls with a number and a deadline, receipts, cold reads. */
 import {
   encodeGroups,
   type Group,
@@ -15,17 +15,7 @@ import { align, loadCold } from './database.ts';
 import { openSession } from './mysql.ts';
 import { addJob, read } from './shared-scripts.ts';
 import type { Asked, Users } from './users.ts';
-import {
-  limits,
-  OUT_OF_MEMORY,
-  type Process,
-  redis,
-  type Steps,
-  sleep,
-  sql,
-  token,
-  type World,
-} from './world.ts';
+import { limits, OUT_OF_MEMORY, type Process, redis, type Steps, sleep, sql, type World } from './world.ts';
 
 /** What the model throws where the producer would give an error of the catalogue. */
 const UNKNOWN = { code: 'UNKNOWN_OUTCOME' } as const;
@@ -118,14 +108,14 @@ function settle(group: Group<Sent>, result: string, mark: Mark, again: Sent[]): 
 /** `ApplyCall`: one script call, which a lost connection may send twice. */
 function* call(world: World, me: Process, groups: readonly Group<Sent>[]) {
   const until = world.now + limits.callTimeoutMs;
-  const requestId = token(world, 'r');
+  const caller = { id: `${me.name}.${me.life}`, number: ++me.calls };
   const args = encodeGroups(groups);
   const uids = groups.map(group => group.members.map(({ asked }) => asked.uid));
+  const before = me.disconnections;
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-    const before = me.disconnections;
     let text: string;
     try {
-      text = yield* redis('apply', () => apply(world, requestId, until, args, uids, me.seen));
+      text = yield* redis('apply', () => apply(world, caller, until, args, uids, me.seen));
     } catch (error) {
       if (error !== OUT_OF_MEMORY) throw UNKNOWN;
       // After a lost connection the error may answer the second sending.
@@ -139,11 +129,15 @@ function* call(world: World, me: Process, groups: readonly Group<Sent>[]) {
         me.seen = { incarnation: reply.incarnation, updates: reply.updates };
       return reply;
     }
-    if (reply.status === 'absent') yield* align(world, me);
-    else if (before !== me.disconnections) throw UNKNOWN;
-    else throw UNAVAILABLE;
+    if (reply.status !== 'absent') break;
+    try {
+      yield* align(world, me);
+    } catch (error) {
+      if (error instanceof Error || before === me.disconnections) throw error;
+      throw UNKNOWN;
+    }
   }
-  throw UNAVAILABLE;
+  throw before === me.disconnections ? UNAVAILABLE : UNKNOWN;
 }
 
 function* readOne(world: World, me: Process, users: Users): Steps<void> {

@@ -86,7 +86,8 @@ export interface RedisData {
   idMarks: { expires: number; upTo: number }[];
   /** By `kind:epoch:item`. */
   live: Map<string, { value: number; expires: number }>;
-  requests: Map<string, { reply: string; expires: number }>;
+  /** The last reply to each caller. */
+  last: Map<string, { number: number; reply: string; expires: number }>;
   armedUntil: number;
   job: Job;
   /** The checker's: which updates this Redis has accepted, and which it has put into a batch. */
@@ -109,7 +110,7 @@ export function emptyRedis(): RedisData {
     counterIds: [],
     idMarks: [],
     live: new Map(),
-    requests: new Map(),
+    last: new Map(),
     armedUntil: 0,
     job: NO_JOB,
     accepted: new Uint8Array(MOST_UPDATES),
@@ -132,7 +133,7 @@ export function copyRedis(data: RedisData): RedisData {
     counterIds: data.counterIds.slice(),
     idMarks: data.idMarks.slice(),
     live: new Map(data.live),
-    requests: new Map(data.requests),
+    last: new Map(data.last),
     armedUntil: data.armedUntil,
     job: data.job,
     accepted: data.accepted.slice(),

@@ -29,14 +29,14 @@ export function runSchedule(seed: number, options: Options = {}): string | undef
   const world: World = {
     now: 1000,
     random,
-    redis: { data: emptyRedis(), replica: losing ? emptyRedis() : undefined, run: 1, full: false },
+    redis: { data: emptyRedis(), replica: losing ? emptyRedis() : undefined, time: 0, run: 1, full: false },
     mysql: openMysql(),
     bugs: options.bugs ?? {},
     barrier: random.chance(0.5),
     checker,
     calm: false,
     tokens: 0,
-    counted: { rewinds: 0 },
+    counted: { rewinds: 0, unheard: 0 },
   };
   const users = new Users(world, 4 + random.below(12));
   checker.users = users;

@@ -34,6 +34,7 @@ class Actor implements Process {
   readonly name: string;
   disconnections = 0;
   life = 0;
+  calls = 0;
   seen = { incarnation: '', updates: 0 };
   steps: Steps<void>;
   call: Call | undefined;
@@ -56,7 +57,7 @@ export class Scheduler {
   readonly #faults: Faults;
   readonly #trace: ((line: string) => void) | undefined;
   readonly #actors: Actor[];
-  /** Requests of killed processes that are still on their way. */
+  /** Requests of killed processes, and of lost connections, that are still on their way. */
   readonly #orphans: { call: Call; at: number }[] = [];
   #losses = 0;
 
@@ -134,6 +135,8 @@ export class Scheduler {
     if (!calm && call.to === 'redis' && random.chance(resend)) {
       actor.disconnections++;
       this.#trace?.(`        ${actor.name}: connection lost, sends it again`);
+      // What the old connection still held may arrive later, even when the new one has been answered.
+      if (random.chance(0.3)) this.#orphans.push({ call, at: this.#world.now + random.below(80) });
       return false;
     }
     if (!calm && random.chance(lost)) return this.#lose(actor, call, 'with its answer');
@@ -195,6 +198,7 @@ export class Scheduler {
   #kill(actor: Actor): void {
     const { world, delay } = { world: this.#world, delay: this.#world.random.below(80) };
     this.#trace?.(`${this.#time()} ${actor.name} is killed`);
+    if (actor.call?.name === 'rewind') world.counted.unheard++;
     if (actor.call && actor.call.to !== 'time' && !actor.answer && world.random.chance(0.5))
       this.#orphans.push({ call: actor.call, at: world.now + delay });
     else if (world.random.chance(0.7))
@@ -210,14 +214,14 @@ export class Scheduler {
     this.#users.onProducerGone(world, actor.name);
   }
 
-  /** What a dead process had sent still arrives. */
+  /** What a dead process or a lost connection had sent still arrives. */
   #runOrphans(): void {
     const at = this.#orphans.findIndex(orphan => orphan.at <= this.#world.now);
     if (at < 0) return;
     const { call } = this.#orphans.splice(at, 1)[0]!;
     const answer = this.#run(call);
     if (answer.value === BLOCKED) this.#orphans.push({ call, at: this.#world.now + 5 });
-    else this.#trace?.(`${this.#time()} a killed process' request arrives: ${call.name}`);
+    else this.#trace?.(`${this.#time()} a request of a lost connection arrives: ${call.name}`);
   }
 
   /** A failover: Redis is what its replica was, and every connection is new. */

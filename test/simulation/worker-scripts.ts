@@ -24,12 +24,16 @@ export interface Before {
 
 const NOTHING: Before = { mark: '', counters: [], entries: [] };
 
-/** A page of the oldest that is pending, or of the batch in flight; the whole batch with the last page. */
-export function claim(world: World, newToken: string, before: Before = NOTHING): Before | Batch | undefined {
+/**
+ * A page of the oldest that is pending, or of the batch in flight; the whole batch with the last page.
+ * @param random the caller's part of a new token
+ */
+export function claim(world: World, random: string, before: Before = NOTHING): Before | Batch | undefined {
   const data = world.redis.data;
   const { state } = data;
   if (!state) return undefined;
   if (!world.bugs.lostWakeUp) data.armedUntil = 0;
+  const newToken = world.bugs.oldToken ? random : `${random}.${++world.redis.time}`;
   const reclaimed = state.token !== '';
   const renamed = !reclaimed && cutSegments(data, state, newToken);
   const [from, to, entryFrom, entryTo] = reclaimed

@@ -118,7 +118,7 @@ function* claimDurably(world: World, me: Process): Steps<Batch | undefined> {
   throw LOST_REDIS;
 }
 
-/** `Flight.claim`: page by page, with a token for each call. */
+/** `Flight.claim`: page by page. */
 function* claimInPages(world: World, onCall?: () => void): Steps<Batch | undefined> {
   for (let page: Before | undefined; ; ) {
     const newToken = token(world, 'b');

@@ -42,6 +42,8 @@ export interface World {
     data: RedisData;
     /** What survives a loss of the tail; undefined in a schedule that loses nothing. */
     replica: RedisData | undefined;
+    /** Of its clock, as fine as no two calls have the same. */
+    time: number;
     /** The server process; another one after each loss. */
     run: number;
     /** Scripts that may not write over the memory limit are refused. */
@@ -56,7 +58,11 @@ export interface World {
   calm: boolean;
   tokens: number;
   /** Rewinds as the metric has them. */
-  readonly counted: { rewinds: number };
+  readonly counted: {
+    rewinds: number;
+    /** Of workers that were killed before they heard of theirs. */
+    unheard: number;
+  };
 }
 
 export function token(world: World, prefix: string): string {
@@ -69,6 +75,8 @@ export interface Process {
   disconnections: number;
   /** Grows each time it is killed and started anew. */
   life: number;
+  /** Of updates, made so far. */
+  calls: number;
   /** What a producer was answered last. */
   seen: { incarnation: string; updates: number };
 }
