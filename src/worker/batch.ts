@@ -41,7 +41,7 @@ export type Page = [
   mark: string,
   keys: string,
   entries: string,
-  summedUp: string,
+  pageUpdates: string,
   order: string,
   sums: string,
   records: string[],

@@ -4,14 +4,15 @@
 --
 -- What is pending becomes a segment by renaming, whatever its size, once the segment before it is used up. A segment
 -- never changes: a batch is a range of its counters, by the number that each got when it became pending, and of the entries.
+-- Pages but the last are only read, and may be asked for at once.
 -- Writes in every call, because the claim barrier needs something of this connection to wait for.
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 random part of a new token   2 most counter keys and 3 most entries of a batch   4 most of both in a page
---          as the reply before this one gave them: 5 mark, '' for the first call   6 counter keys and 7 entries
---          returned so far   8 updates that those keys sum up
+--          5 mark of the first page, '' for that itself   6 counter keys and 7 entries on the pages before this one
+--          8 for the last page: updates that those keys sum up
 -- Reply    nil where nothing is pending or the partition has no state, else
---          { 1 for the last page, 0 for the first, mark, counter keys and entries returned so far, updates of those keys,
+--          { 1 for the last page, 0 for the first, mark, counter keys and entries of the batch, updates of this page's keys,
 --            counters ['time item', ...] and ['sum count number', ...] as JSON,
 --            entries { 'time previous amount balance length:item payload', ... };
 --            on the last page, of the batch: sequence, token, epoch, updates, reclaimed 0|1, time of this server, updates
@@ -74,10 +75,10 @@ local mark = table.concat({ state.epoch, state.sequence, state.token, state.segm
 local goesOn = ARGV[5] == mark and not renamed
 local keysBefore = goesOn and tonumber(ARGV[6]) or 0
 local entriesBefore = goesOn and tonumber(ARGV[7]) or 0
-local updates = goesOn and tonumber(ARGV[8]) or 0
+local updatesBefore = goesOn and tonumber(ARGV[8]) or 0
 
 local room = tonumber(ARGV[4])
-local order, sums, items = {}, {}, {}
+local order, sums, items, updates = {}, {}, {}, 0
 local keys = math.min(room, to - from - keysBefore)
 if keys > 0 then
   local at = from - state.segmentStart + keysBefore
@@ -94,16 +95,15 @@ if #names > 0 then
     if record then entries[#entries + 1] = record end
   end
 end
-local keysNow, entriesNow = keysBefore + #order, entriesBefore + #names
-local isWhole = from + keysNow == to and entryFrom + entriesNow == entryTo
+local isLast = from + keysBefore + #order == to and firstEntry + #names == entryTo
 
-if isWhole and not inFlight then
+if isLast and not inFlight then
   local function acceptance(element) return element and tonumber(string.match(element, '^(%d+)')) or math.huge end
   local oldest = math.min(
     acceptance(to > from and redis.call('LINDEX', base .. 'segment:order', int(from - state.segmentStart))),
     acceptance(entryTo > entryFrom and redis.call('HGET', base .. 'entries', int(entryFrom))))
   state.sequence, state.token = int(state.sequence + 1), token
-  state.flightUpdates, state.flightTo = updates + entryTo - entryFrom, to
+  state.flightUpdates, state.flightTo = updatesBefore + updates + entryTo - entryFrom, to
   state.claimed = state.claimed + state.flightUpdates
   redis.call('HSET', KEYS[1], 'sequence', state.sequence, 'token', state.token, 'claimed', int(state.claimed),
     'popped', int(to), 'flightFrom', int(from), 'flightTo', int(to), 'entryClaimed', int(entryTo),
@@ -112,7 +112,8 @@ end
 
 local function json(list) return #list == 0 and '[]' or cjson.encode(list) end
 return {
-  isWhole and 1 or 0, goesOn and 1 or 0, mark, int(keysNow), int(entriesNow), int(updates), json(order), json(sums), entries,
+  isLast and 1 or 0, goesOn and 1 or 0, mark, int(to - from), int(entryTo - entryFrom), int(updates), json(order), json(sums),
+  entries,
   state.sequence, state.token, state.epoch, int(state.flightUpdates), inFlight and 1 or 0,
   int(clock[1] * 1000 + math.floor(clock[2] / 1000)), int(state.claimed), int(state.flightTo),
 }
