@@ -15,6 +15,7 @@ import { processBuffer } from './process-buffer.ts';
 import { evalsha, hincrby } from './redis-limits.ts';
 import { redisList } from './redis-list.ts';
 import { scale } from './scale.ts';
+import { scripts } from './scripts.ts';
 import { singleCalls } from './single-calls.ts';
 import { soak } from './soak.ts';
 import { steady } from './steady.ts';
@@ -27,7 +28,7 @@ export const suites = {
     scenarios: [
       ...[upsertPerUpdate, bullmqJobs, counters, bulkUpsert, bullmqBulk, redisList, processBuffer],
       ...[uniform, uniformUpsert, flush, flushUpsert, hincrby, evalsha],
-      ...[singleCalls, steady, apiLoop, points, pendingMemory],
+      ...[singleCalls, steady, apiLoop, points, scripts, pendingMemory],
     ],
     figures: mainFigures,
     rounds: 5,

@@ -15,7 +15,7 @@
 local SAFE = 9007199254740991
 local base = string.sub(KEYS[1], 1, -6)
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token', 'popped', 'flightFrom', 'flightTo', 'entryAcked',
-  'entryClaimed', 'entrySegmentStart', 'entrySegmentEnd')
+  'entryClaimed', 'entrySegmentStart', 'entrySegmentEnd', 'segmentEnd')
 if not state[1] then return { 'absent' } end
 if state[1] ~= ARGV[3] then return { 'epoch', state[1] } end
 local sequence, watermark = tonumber(state[2]), tonumber(ARGV[4])
@@ -31,14 +31,20 @@ elseif sequence ~= watermark or state[3] ~= ARGV[5] then
 end
 
 local function int(number) return string.format('%.0f', number) end
+-- Asked once, where most keys have nothing in most hashes.
+local isThere = {}
+for _, hash in ipairs({ 'counters', 'accounts', 'segment:counters', 'segment:accounts' }) do
+  isThere[hash] = redis.call('EXISTS', base .. hash) == 1
+end
 -- A sum, and the number of the counter or of the account's newest entry.
 local function sum(hash, item)
-  local value = redis.call('HGET', base .. hash, item)
+  local value = isThere[hash] and redis.call('HGET', base .. hash, item)
   if not value then return 0, -1 end
   local amount, number = string.match(value, '^(%S+) %S+ (%d+)')
   return tonumber(amount), tonumber(number)
 end
 
+isThere['segment:counters'] = isThere['segment:counters'] and (withFlight or tonumber(state[4]) < tonumber(state[11]))
 local popped, flightFrom, flightTo = tonumber(state[4]), tonumber(state[5]), tonumber(state[6])
 local function countersOf(item)
   local amount, number = sum('segment:counters', item)

@@ -187,9 +187,10 @@ describe('more old counters than one call may take away', () => {
   it('are taken away page by page, 50,000 of them', async () => {
     const { engine, command } = await goBack(50_000);
     const left: number[] = [];
-    const recovery = new Recovery(engine.redis, engine.database, engine.keys, async step => {
+    const lightened = async (step: string) => {
       if (step === 'lightened') left.push(await pending(engine));
-    });
+    };
+    const recovery = new Recovery(engine.redis, engine.database, engine.keys, lightened, 5000);
     const done = await recovery.recover(0, { ...request, counters: 'discard' });
     expect(done).toMatchObject({ damage: { updates: 50_000 }, burden: { oldKeys: 50_000 } });
     expect(left).toEqual([45, 40, 35, 30, 25, 20, 15, 10, 5].map(thousands => thousands * 1000));

@@ -1,0 +1,127 @@
+// How long a script holds up Redis by itself: the largest calls that the default limits allow, one at a time, while nobody
+// else is at work. What SLOWLOG counts in the other scenarios also waits for one of two cores.
+
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Redis } from 'ioredis';
+import { pino } from 'pino';
+import { definitions } from '../../scripts/load/traffic.ts';
+import { createProducer } from '../../src/producer/producer.ts';
+import { Inspector } from '../../src/shared/inspect.ts';
+import { Keys } from '../../src/shared/keys.ts';
+import { parseSettings } from '../../src/shared/settings.ts';
+import type { Batch } from '../../src/worker/batch.ts';
+import { Flight } from '../../src/worker/flight.ts';
+import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
+import type { Site } from '../rig.ts';
+import type { Scenario } from '../scenario.ts';
+
+const files = {
+  apply: 'producer/apply.lua',
+  read: 'producer/read.lua',
+  load: 'shared/load.lua',
+  inspect: 'shared/inspect.lua',
+  claim: 'worker/claim.lua',
+  ack: 'worker/ack.lua',
+  trim: 'worker/trim.lua',
+  atRisk: 'worker/value-at-risk.lua',
+} as const;
+type Script = keyof typeof files;
+
+/** By its hash, or by its text where a connection calls it for the first time; SLOWLOG cuts that off. */
+function isCallOf(script: Script, what: string): boolean {
+  const lua = readFileSync(new URL(`../../src/${files[script]}`, import.meta.url), 'utf8');
+  return (
+    what === createHash('sha1').update(lua).digest('hex') ||
+    (what.length > 100 && lua.startsWith(what.slice(0, 100)))
+  );
+}
+
+const BATCHES = 5;
+const settings = { ...parseSettings(), idempotencyWindowMs: 1000 };
+
+export const scripts: Scenario = {
+  name: 'scripts',
+  title: 'the longest script by itself, of each the median of its largest calls',
+  unit: 'ms',
+  run: rig =>
+    rig.withSite(async site => {
+      const details = await measure(site);
+      return { value: Math.max(...Object.values(details)), difference: 0, details };
+    }),
+};
+
+async function measure({ place }: Site): Promise<Record<string, number>> {
+  const redis = new Redis(place.redisUrl);
+  const keys = new Keys(place.namespace, settings.partitions);
+  const flight = new Flight(redis, keys, settings);
+  const servers = { redis: place.redisUrl, mysql: place.mysqlUrl, namespace: place.namespace };
+  const sluice = await createProducer({ ...servers, definitions, settings, log: pino({ level: 'silent' }) });
+  const found: Record<string, number> = {};
+  /** Does the work, and notes the median of the script's calls in it. */
+  const time = async <Answer>(name: string, script: Script, work: () => Promise<Answer>): Promise<Answer> => {
+    await redis.slowlog('RESET');
+    const answer = await work();
+    const entries = (await redis.slowlog('GET', 10_000)) as [number, number, number, string[]][];
+    const calls = entries.filter(
+      ([, , , [, what, , key]]) => key === keys.state(0) && isCallOf(script, what ?? ''),
+    );
+    const took = calls.map(([, , microseconds]) => microseconds / 1000).sort((a, b) => a - b);
+    if (took.length === 0) throw new Error(`${script} was not called`);
+
+    found[name] = took[took.length >> 1]!;
+    return answer;
+  };
+  const ofOnePartition = (prefix: string, count: number) => {
+    const names: string[] = [];
+    for (let n = 0; names.length < count; n++)
+      if (keys.partitionOf(`${prefix}${n}`) === 0) names.push(`${prefix}${n}`);
+    return names;
+  };
+  const [threshold, length] = (
+    await Promise.all(['slowlog-log-slower-than', 'slowlog-max-len'].map(name => redis.config('GET', name)))
+  ).map(answer => (answer as string[])[1]!);
+  // Lower, and the log is full of the commands that scripts call.
+  await redis.config('SET', 'slowlog-log-slower-than', '15');
+  await redis.config('SET', 'slowlog-max-len', '10000');
+  try {
+    const pages = ofOnePartition('/some/page/', BATCHES * settings.batchKeys);
+    const accounts = ofOnePartition('account-', settings.batchEntries);
+    const increments = pages.map(key => ({ counter: 'page_views', key }) as const);
+    const credits = Array.from({ length: BATCHES * settings.batchEntries }, (_, n) => {
+      const account = accounts[n % accounts.length]!;
+      return { points: 'loyalty', account, amount: 5, id: `order-${n}`, reason: 'purchase' } as const;
+    });
+    await Promise.all(accounts.map(account => sluice.points('loyalty').balance(account)));
+    const read = () => sluice.counter('page_views').getMany(pages.slice(0, 10_000));
+    await time('loadMs', 'load', read);
+    await time('readMs', 'read', read);
+    const live = increments.slice(0, settings.microBatch);
+    await time('applyLiveMs', 'apply', () => sluice.apply(Array(20).fill(live).flat()));
+    await time('applyMs', 'apply', () => sluice.apply(increments));
+    await time('applyEntriesMs', 'apply', () => sluice.apply(credits));
+    await time('atRiskMs', 'atRisk', valueAtRisk(redis, keys));
+    await time('inspectMs', 'inspect', () => new Inspector(redis, keys).partition(0));
+    const ended: Batch[] = [];
+    const claimed = async () => (await flight.claim(0))!;
+    const end = (batch: Batch) => flight.ack(batch, { late: [], quarantined: 0 });
+    await time('claimMs', 'claim', async () => {
+      for (let n = 0; n < BATCHES; n++) {
+        ended.push(await claimed());
+        await end(ended.at(-1)!);
+      }
+    });
+    await sluice.apply(credits.map((credit, n) => ({ ...credit, id: `later-${n}` })));
+    await time('ackMs', 'ack', async () => {
+      for (let n = 0; n < BATCHES; n++) await end(await claimed());
+    });
+    await new Promise(resolve => setTimeout(resolve, settings.idempotencyWindowMs));
+    await time('trimMs', 'trim', () => flight.trim(0));
+  } finally {
+    await sluice.close();
+    await redis.config('SET', 'slowlog-log-slower-than', threshold!);
+    await redis.config('SET', 'slowlog-max-len', length!);
+    redis.disconnect();
+  }
+  return found;
+}
