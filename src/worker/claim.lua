@@ -2,8 +2,9 @@
 -- Takes the oldest pending updates of a partition into a batch, or returns the batch that is in flight already. Takes as
 -- many calls as the batch has pages, so that no call is long; the last one puts a new batch in flight.
 --
--- What is pending becomes a segment by renaming, whatever its size, once the segment before it is used up. A segment
--- never changes: a batch is a range of its counters, by the number that each got when it became pending, and of the entries.
+-- What is pending becomes a segment by renaming, whatever its size, once the segment before it is used up. A batch is a range
+-- of its counters, by the number that each got when it became pending, and of the entries. A segment never changes, but
+-- that what was acknowledged is taken out of it, a page with each page that is read.
 -- Pages but the last are only read, and may be asked for at once.
 -- Writes in every call, because the claim barrier needs something of this connection to wait for.
 --
@@ -95,6 +96,18 @@ if #names > 0 then
     if record then entries[#entries + 1] = record end
   end
 end
+
+-- What is in front of the batch is in MySQL. Left to the end of a long segment, it would hold its memory while producers fill Redis.
+local gone = math.min(room, from - state.segmentStart)
+if gone > 0 and from < state.segmentEnd then
+  local names = redis.call('LRANGE', base .. 'segment:order', 0, int(gone - 1))
+  for i, element in ipairs(names) do names[i] = string.sub(element, string.find(element, ' ', 1, true) + 1) end
+  redis.call('HDEL', base .. 'segment:counters', unpack(names))
+  redis.call('LTRIM', base .. 'segment:order', int(gone), -1)
+  state.segmentStart = state.segmentStart + gone
+  redis.call('HSET', KEYS[1], 'segmentStart', int(state.segmentStart))
+end
+
 local isLast = from + keysBefore + #order == to and firstEntry + #names == entryTo
 
 if isLast and not inFlight then

@@ -50,6 +50,19 @@ it('a batch of many pages is the same for whoever claims it, and for both who cl
   expect(await engine.balanceInMysql('loyalty', '69')).toBe(12);
 });
 
+it('what is in MySQL leaves a segment while the rest of it waits', async () => {
+  const engine = await openEngine({ partitions: 1, batchKeys: 1 });
+  const views = (await engine.producer()).counter('views');
+  for (let n = 0; n < 5; n++) await views.increment(`k${n}`);
+  const left: number[] = [];
+  for (let batch = await engine.flight.claim(0); batch; batch = await engine.flight.claim(0)) {
+    left.push(await engine.redis.hlen(`{${engine.name}:0}:segment:counters`));
+    await engine.flight.ack(batch, await commit(engine, batch));
+  }
+  expect(left).toEqual([5, 4, 3, 2, 1]);
+  expect(await engine.redis.exists(`{${engine.name}:0}:segment:counters`)).toBe(0);
+});
+
 it('a claim whose copy arrives late, when its batch has ended, names the next batch otherwise', async () => {
   const engine = await openEngine({ partitions: 1 });
   const views = (await engine.producer()).counter('views');

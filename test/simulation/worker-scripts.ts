@@ -57,6 +57,10 @@ export function claim(world: World, random: string, before: Before = NOTHING): B
     ...start.counters,
     ...order.map(({ item }) => ({ item, ...data.segmentCounters.get(item)! })),
   ];
+  const gone = from < state.segmentEnd ? Math.min(limits.page, from - state.segmentStart) : 0;
+  for (const { item } of data.segmentOrder.slice(0, gone)) data.segmentCounters.delete(item);
+  data.segmentOrder = data.segmentOrder.slice(gone);
+  state.segmentStart += gone;
   const next = entryFrom + start.entries.length;
   const entries = [
     ...start.entries,
