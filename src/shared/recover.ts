@@ -30,7 +30,7 @@ import type { Keys } from './keys.ts';
 import { declareLoss } from './losses.ts';
 import { type Database, queryRows, readSql } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
-import { lockWatermark } from './watermark.ts';
+import { lockWatermark, moveWatermark } from './watermark.ts';
 
 export interface RecoveryRequest {
   /** Also acts on a Redis that is behind and would mend by itself. `discard` where it is left out. */
@@ -51,7 +51,6 @@ export type RecoverySeam = (step: 'declared' | 'lightened' | 'moved') => void | 
 const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
 const UNFINISHED = sql('unfinished-recovery');
 const START = sql('start-recovery');
-const ACCEPT = sql('accept-watermark');
 /** Workers claim meanwhile, which changes what was seen. */
 const ATTEMPTS = 10;
 
@@ -162,7 +161,7 @@ export class Recovery {
       const { sequence, token } = isOldDatabase ? { sequence: before(redis), token: '' } : database;
       // By Redis' count from now on: what it takes for written, and no more.
       const updates = committedCount(moved.side);
-      await connection.query(ACCEPT, [sequence, token, move.epoch, updates, partition]);
+      await moveWatermark(connection, partition, { sequence, token, epoch: move.epoch, updates });
       const { operation } = declared;
       const most = Math.max(damage.updates, moved.lost);
       await declareLoss(connection, partition, damage.kind, causeOf(operation), most);

@@ -12,12 +12,22 @@ export interface Watermark {
 }
 
 const LOCK = readSql(new URL('./sql/lock-watermark.sql', import.meta.url));
+const MOVE = readSql(new URL('./sql/move-watermark.sql', import.meta.url));
 
 /** Locks and reads the row. @throws NotMigratedError where it is absent, since an absent row locks nothing. */
 export async function lockWatermark(connection: PoolConnection, partition: number): Promise<Watermark> {
   const [row] = await queryRows(connection, LOCK, [partition]);
   if (!row) throw new NotMigratedError(`The database has no watermark row for partition ${partition}`);
   return toWatermark(row);
+}
+
+/** Only under the row's lock. */
+export async function moveWatermark(
+  connection: PoolConnection,
+  partition: number,
+  { sequence, token, epoch, updates }: Watermark,
+): Promise<void> {
+  await connection.query(MOVE, [sequence, token, epoch, updates, partition]);
 }
 
 export function toWatermark(row: Readonly<Record<string, unknown>>): Watermark {

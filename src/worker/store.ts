@@ -15,10 +15,10 @@ import { randomToken } from '../shared/clock.ts';
 import { type Decision, decide } from '../shared/decision.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
 import { declareLoss } from '../shared/losses.ts';
-import { type Database, readSql } from '../shared/mysql.ts';
+import type { Database } from '../shared/mysql.ts';
 import type { RecordedEntry } from '../shared/record.ts';
 import type { ValueTables } from '../shared/tables.ts';
-import { lockWatermark, type Watermark } from '../shared/watermark.ts';
+import { lockWatermark, moveWatermark, type Watermark } from '../shared/watermark.ts';
 import { AmendmentWriter } from './amendments.ts';
 import type { Batch, CounterSum } from './batch.ts';
 import { bisect } from './bisect.ts';
@@ -46,9 +46,6 @@ export interface FlightCheck {
 /** Called between any two steps, so that tests can end the process's part there. */
 export type Seam = (step: Step) => Promise<void> | void;
 export type Step = 'claimed' | 'locked' | 'written' | 'recorded' | 'checked' | 'committed' | 'acknowledged';
-
-const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
-const MOVE_WATERMARK = sql('move-watermark');
 
 /** A batch on its way into MySQL; a rewind changes its sequence and epoch. */
 interface Attempt {
@@ -138,7 +135,8 @@ export class Store {
       };
       const rows = counters.written + entries.written + entries.accounts;
       await this.#journal.record(connection, batch, entries.written, rows, outcome);
-      await connection.query(MOVE_WATERMARK, [sequence, batch.token, epoch, batch.claimed, batch.partition]);
+      const moved = { sequence, token: batch.token, epoch, updates: batch.claimed };
+      await moveWatermark(connection, batch.partition, moved);
       await this.#seam('recorded');
       if (!(await this.#flight.inFlight(batch))) throw new Abandon({ decision: 'stop' });
       await this.#seam('checked');

@@ -1,3 +1,0 @@
--- Puts the watermark where a recovery wants it. Parameters: sequence, token, epoch, updates, partition.
-UPDATE sluice_partitions SET sequence = ?, token = ?, epoch = ?, updates = ?, updated_at = UTC_TIMESTAMP(3)
-WHERE partition_id = ?
