@@ -110,34 +110,36 @@ export class ApplyCall {
     const { settings, clock, calls, place, align } = this.#parts;
     const until = clock.now() + settings.callTimeoutMs;
     let failure: SluiceError | undefined;
-    // A second copy may arrive at any time until the deadline: no error is certain then.
     let sentOnce = true;
-    const uncertain = (error: Error) => (sentOnce ? error : new UnknownOutcomeError({ cause: error }));
-    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-      await calls.ready(until);
-      const before = this.#disconnections;
-      const sent = clock.now();
-      const args = await this.#arguments(partition, caller, until, updates);
-      const text = await this.#send(partition, args, durability, until).catch(error => {
-        sentOnce &&= before === this.#disconnections;
-        throw error instanceof NotDurableError ? error : uncertain(error);
-      });
-      sentOnce &&= before === this.#disconnections;
-      const reply = parseReply(text);
-      this.#learn(partition, reply.time, sent);
-      if (reply.status === 'ok') return this.#note(partition, reply);
-      if (reply.status === 'absent') {
-        failure = new RedisUnavailableError(`${place} (partition ${partition} has no state)`);
-        await align(partition).catch(error => {
-          throw uncertain(error);
+    const sentAgain = () => {
+      sentOnce = false;
+    };
+    try {
+      for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+        await calls.ready(until);
+        const before = this.#disconnections;
+        const sent = clock.now();
+        const args = await this.#arguments(partition, caller, until, updates);
+        const text = await this.#send(partition, args, durability, until, sentAgain).finally(() => {
+          if (before !== this.#disconnections) sentAgain();
         });
-      } else {
-        failure = new RedisUnavailableError(place);
-        // Where there is time left, Redis' clock was set: try with its time.
-        if (!sentOnce || clock.now() >= until) break;
+        const reply = parseReply(text);
+        this.#learn(partition, reply.time, sent);
+        if (reply.status === 'ok') return this.#note(partition, reply);
+        if (reply.status === 'absent') {
+          failure = new RedisUnavailableError(`${place} (partition ${partition} has no state)`);
+          await align(partition);
+        } else {
+          failure = new RedisUnavailableError(place);
+          // Where there is time left, Redis' clock was set: try with its time.
+          if (!sentOnce || clock.now() >= until) break;
+        }
       }
+      throw failure!;
+    } catch (error) {
+      // Of two copies one may arrive at any time until the deadline: no error is certain then.
+      throw sentOnce || error instanceof NotDurableError ? error : new UnknownOutcomeError({ cause: error });
     }
-    throw uncertain(failure!);
   }
 
   async #arguments(
@@ -172,6 +174,7 @@ export class ApplyCall {
     args: readonly (string | number)[],
     durability: Durability,
     until: number,
+    sentAgain: () => void,
   ): Promise<string> {
     const { calls, keys, barrier, clock } = this.#parts;
     const state = keys.state(partition);
@@ -202,6 +205,7 @@ export class ApplyCall {
           if (!open || error instanceof NotDurableError) throw error;
           throw new UnknownOutcomeError({ cause: error });
         }
+        sentAgain();
         await pause(LANE_PAUSE_MS);
       }
     }

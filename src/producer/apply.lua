@@ -13,7 +13,8 @@
 --            "a" amendment  item of the quarantined update, a counter's behind '!', delta, 0, id, payload; alone in its call
 --          14 number of this call among the caller's
 -- Reply    one string: 'STATUS time' where nothing was tried (late: also behind a later call of this caller; absent), else
---          'ok time epoch armed pushed entries quarantined sequence incarnation updates lost' and a token for each update:
+--          'ok time epoch armed pushed entries quarantined sequence segmentEnd incarnation updates lost' and a token for each
+--          update:
 --            123 or - (cold)           new live value
 --            d123 or d-                duplicate, with the first result
 --            r reused id   x out of range   f123 below the floor, with the balance   n account not loaded
@@ -58,7 +59,8 @@ local seen, seenUpdates = ARGV[7], tonumber(ARGV[8])
 if run ~= state[7] or not incarnation or (seen == incarnation and seenUpdates > tonumber(state[2])) then
   if incarnation then table.insert(ended, 1, { incarnation, tonumber(state[2]), 0 }) end
   ended[ENDED + 1] = nil
-  incarnation, changedRun = ARGV[1] .. '.' .. ARGV[14], true
+  -- With the time: a copy of this call must not give two incarnations one name.
+  incarnation, changedRun = ARGV[1] .. '.' .. ARGV[14] .. format('.%x', clock[1] * 1000000 + clock[2]), true
 end
 if seen ~= '' and seen ~= incarnation and #ended > 0 then
   -- One that is not known any more was forgotten with the tail: the newest that is known was kept at most.
@@ -144,6 +146,11 @@ local function refused(limit) return 'b' .. limit .. int(math.min(5000, math.max
 local closed = ARGV[12] == '1' and 'm' or (tonumber(ARGV[11]) > 0 and ageOfOldest() > tonumber(ARGV[11])) and 'a'
 local pushed = tonumber(state[3])
 local keysLeft = ARGV[9] - (pushed - state[13])
+-- Whether a key waits in the segment: its updates cost no other key's room.
+local function waits(item)
+  local sum = call('HGET', base .. 'segment:counters', item)
+  return sum and tonumber(match(sum, ' (%d+)$')) >= tonumber(state[13])
+end
 local entriesLeft = ARGV[10] - (state[4] - state[10])
 
 -- Decide each update against the running state.
@@ -168,7 +175,7 @@ while updates[at] do
     local isNew = kind == 'c' and known.fresh[number] and not known.changed[number]
     if closed and kind ~= 'a' then
       reply = refused(closed)
-    elseif isNew and keysLeft <= 0 then
+    elseif isNew and keysLeft <= 0 and not waits(item) then
       reply = refused('k')
     elseif kind == 'p' and entriesLeft <= 0 then
       reply = refused('e')
@@ -273,8 +280,8 @@ if accepted > 0 then
   call('HSET', KEYS[1], 'updates', count, 'pushed', pushed, 'entryNext', entryNext)
   armed = call('SET', base .. 'armed', ARGV[1], 'NX', 'PX', ARGV[3]) and 1 or 0
 end
-local reply = format('ok %d %s %d %d %d %s %s %s %d %d ', now, epoch, armed, pushed, entryNext, state[5], state[6], incarnation,
-  count, lost) .. table.concat(replies, ' ')
+local reply = format('ok %d %s %d %d %d %s %s %s %s %d %d ', now, epoch, armed, pushed, entryNext, state[5], state[6],
+  state[15], incarnation, count, lost) .. table.concat(replies, ' ')
 -- Longer than until the deadline: an earlier call of this caller may have a later one, by another guess at this clock.
 call('SET', lastKey, format('%016d', number) .. reply, 'PX', deadline - now + LONGER)
 return reply

@@ -104,6 +104,7 @@ export interface ApplyReply {
   readonly entries: number;
   readonly quarantined: number;
   readonly sequence: number;
+  readonly segmentEnd: number;
   readonly incarnation: string;
   /** How many updates the partition has accepted in all. */
   readonly updates: number;
@@ -113,8 +114,8 @@ export interface ApplyReply {
 }
 
 export function parseReply(text: string): ApplyReply {
-  const [status, time, epoch = '', armed, pushed, entries, quarantined, sequence, ...more] = text.split(' ');
-  const [incarnation = '', updates, lost, ...results] = more;
+  const [status, time, epoch = '', armed, pushed, entries, quarantined, ...more] = text.split(' ');
+  const [sequence, segmentEnd, incarnation = '', updates, lost, ...results] = more;
   return {
     status: status as ApplyReply['status'],
     time: Number(time),
@@ -124,6 +125,7 @@ export function parseReply(text: string): ApplyReply {
     entries: Number(entries),
     quarantined: Number(quarantined),
     sequence: Number(sequence),
+    segmentEnd: Number(segmentEnd),
     incarnation,
     updates: Number(updates),
     lost: Number(lost),

@@ -85,7 +85,11 @@ export class Progress {
     if (outcome instanceof Error) throw outcome;
     // What a duplicate repeats may have gone into quarantine before this mark was made.
     if (outcome.quarantine || duplicate)
-      await this.#checkQuarantine(mark, duplicate ? 0 : mark.sequence, update, outcome.sequence);
+      await this.#checkQuarantine(
+        duplicate ? { ...mark, sequence: 0, segmentEnd: 0 } : mark,
+        update,
+        outcome.sequence,
+      );
   }
 
   close(): void {
@@ -132,8 +136,7 @@ export class Progress {
 
   /** Something of the partition is in quarantine; is it this update? A counter's sum is, if its batch came later. */
   async #checkQuarantine(
-    { partition, pushed }: Mark,
-    after: number,
+    { partition, sequence: after, pushed, segmentEnd }: Mark,
     update: CheckedUpdate,
     upTo: number,
   ): Promise<void> {
@@ -150,6 +153,8 @@ export class Progress {
         after,
         pushed,
         upTo,
+        partition,
+        segmentEnd,
       ])
       .catch(error => {
         throw databaseError(error, this.#database.place);

@@ -11,6 +11,8 @@ export interface Mark {
   readonly quarantined: number;
   /** Of the batch claimed last. */
   readonly sequence: number;
+  /** Where the segment ended that batches were taken of: the update is behind it. */
+  readonly segmentEnd: number;
   /** Ms of Redis' clock. */
   readonly time: number;
   readonly incarnation: string;

@@ -2,8 +2,8 @@
 -- What a partition holds, for the sweep, the metrics and `status`.
 --
 -- KEYS[1]  {namespace:partition}:state
--- Reply    nil where the partition has no state, else { time, epoch, sequence, token, pending updates, pending keys,
---          pending entries, updates in flight, acceptance time of the oldest update not acknowledged (0: none),
+-- Reply    nil where the partition has no state, else { time, epoch, sequence, token, pending updates, pending keys (those of
+--          a segment and those beside it), pending entries, updates in flight, acceptance time of the oldest update not acknowledged (0: none),
 --          ended incarnations 'name kept lost ...' }
 
 local base = string.sub(KEYS[1], 1, -6)

@@ -4,8 +4,10 @@ import { crc32 } from 'node:zlib';
 /** `c` is a counter (item `name:key`), `p` is points (item `program:account`). */
 export type Kind = 'c' | 'p';
 
-/** Version of the data in Redis and MySQL. A process that meets a newer one ends. */
+/** Version of the tables in MySQL. A process that meets a newer one ends. */
 export const FORMAT = 2;
+/** Version of the data in Redis, which only one that knows it may touch: below 3, batches were not ranges of segments. */
+export const REDIS_FORMAT = 3;
 
 export class Keys {
   readonly namespace: string;

@@ -6,7 +6,7 @@
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 'load', 'compare' or 'repair'   2 live TTL, ms   3 epoch   4 sequence and 5 token of the watermark
 --          then three for each key: kind c|p, item, value in MySQL plus quarantined sum
--- Reply    { 'again' } the watermark moved, read once more; { 'epoch', epoch here } the epochs differ;
+-- Reply    { 'again' } the watermark moved, or an account has too much on its way to be added up here: read once more; { 'epoch', epoch here } the epochs differ;
 --          { 'behind' } Redis is behind the watermark; { 'ahead' } MySQL went back in time; { 'absent' } no state;
 --          { 'ok', ... } then for each key: load: the live value, or 'x' (out of range);
 --          compare: 'live expected', live '-' where there is none, else '=' and its text;
@@ -54,13 +54,17 @@ end
 
 -- The entries of a segment that MySQL does not have: all of them, none, or those that the account's chain leads to.
 local missing = tonumber(withFlight and state[7] or state[8])
+local MOST_STEPS = 2000
 local segmentStart, segmentEnd = tonumber(state[9]), tonumber(state[10])
 local function entriesOf(item)
   local pending = sum('accounts', item)
   if missing >= segmentEnd then return pending end
   local amount, number = sum('segment:accounts', item)
   if missing <= segmentStart then return pending + amount end
+  local steps = 0
   while number >= missing do
+    steps = steps + 1
+    if steps > MOST_STEPS then return nil end
     local record = redis.call('HGET', base .. 'entries', int(number))
     local previous, one = string.match(record, '^%d+ (%d+) (%S+)')
     pending, number = pending + one, tonumber(previous)
@@ -68,17 +72,18 @@ local function entriesOf(item)
   return pending
 end
 
--- A counter's amendments stand among the accounts, behind a mark.
+-- A counter's amendments stand among the accounts, behind a mark. Nil where there are too many entries.
 local function expectedOf(kind, item, value)
-  if kind == 'p' then return value + entriesOf(item) end
-  return value + countersOf(item) + entriesOf('!' .. item)
+  local entries = entriesOf(kind == 'p' and item or '!' .. item)
+  return entries and value + entries + (kind == 'p' and 0 or countersOf(item))
 end
 local reply = { 'ok' }
 for at = 6, #ARGV, 3 do
   local kind, item = ARGV[at], ARGV[at + 1]
-  local expected = expectedOf(kind, item, tonumber(ARGV[at + 2]))
   local key = base .. kind .. ':' .. ARGV[3] .. ':' .. item
   local live = redis.call('GET', key)
+  local expected = (ARGV[1] ~= 'load' or not live) and expectedOf(kind, item, tonumber(ARGV[at + 2]))
+  if expected == nil then return { 'again', 'many' } end
   if ARGV[1] ~= 'load' then
     if ARGV[1] == 'repair' and live and live ~= int(expected) then
       if math.abs(expected) > SAFE then redis.call('DEL', key)

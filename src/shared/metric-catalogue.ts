@@ -89,7 +89,7 @@ export const metricCatalogue = {
     type: 'gauge',
     unit: 'keys',
     labels: PARTITION,
-    help: 'Distinct counter keys and accounts among them.',
+    help: 'Counter keys and accounts among them; one that was updated while a long backlog drained counts twice.',
   },
   sluice_in_flight_updates: {
     ...shared,

@@ -90,7 +90,7 @@ local function discard(limit)
   repeat
     local hash, order = pending(tonumber(state.popped), limit - keys)
     local more, items = old(hash, order)
-    -- A segment never changes: what was discarded of it is behind `popped`, as what was claimed.
+    -- What was discarded of a segment is behind `popped`, as what was claimed.
     if hash == 'counters' and #items > 0 then
       redis.call('LPOP', base .. 'order', #items)
       redis.call('HDEL', base .. 'counters', unpack(items))
@@ -98,6 +98,9 @@ local function discard(limit)
     updates, keys, state.popped = updates + more, keys + #items, int(state.popped + #items)
   until #items == 0 or keys >= limit
   discarded = discarded + updates
+  if state.token == '' and tonumber(state.popped) >= tonumber(state.segmentEnd) then
+    redis.call('UNLINK', base .. 'segment:counters', base .. 'segment:order')
+  end
   redis.call('HSET', KEYS[1], 'claimed', int(state.claimed + updates), 'popped', state.popped, 'discarded',
     state.epoch .. ' ' .. int(discarded))
   return updates, keys

@@ -10,7 +10,7 @@ import {
   RedisUnsuitableError,
   type SluiceError,
 } from './errors.ts';
-import { FORMAT, type Keys } from './keys.ts';
+import { type Keys, REDIS_FORMAT } from './keys.ts';
 import { parseRedisUrl, type RedisLocation } from './redis-url.ts';
 
 export type RedisConnection = Redis | Cluster;
@@ -179,7 +179,7 @@ export function redisError(error: unknown, place: string): SluiceError {
 }
 
 /**
- * Refuses a Redis that may evict, is too old, is a Cluster's and not addressed as one, or holds data of a newer format or
+ * Refuses a Redis that may evict, is too old, is a Cluster's and not addressed as one, or holds data of another format or
  * another number of partitions; records format and partitions where none are recorded.
  * @throws RedisUnsuitableError, NewerFormatError, PartitionCountError
  */
@@ -190,15 +190,15 @@ export async function checkRedis(connection: RedisConnection, keys: Keys, place:
   let [format, partitions] = await connection.hmget(keys.format, 'format', 'partitions');
   if (!format || !partitions) {
     await connection.hsetnx(keys.format, 'partitions', keys.partitions);
-    await connection.hsetnx(keys.format, 'format', FORMAT);
+    await connection.hsetnx(keys.format, 'format', REDIS_FORMAT);
     [format, partitions] = await connection.hmget(keys.format, 'format', 'partitions');
   }
-  if (Number(format) > FORMAT) throw new NewerFormatError('Redis', Number(format), FORMAT);
-  // What this version adds to the data, the one before did without; and a full Redis is raised at the next start.
-  if (Number(format) < FORMAT)
-    await connection.hset(keys.format, 'format', FORMAT).catch(error => {
-      if (replyCode(error) !== 'OOM') throw error;
-    });
+  if (Number(format) > REDIS_FORMAT) throw new NewerFormatError('Redis', Number(format), REDIS_FORMAT);
+  if (Number(format) < REDIS_FORMAT)
+    throw new RedisUnsuitableError(
+      `Redis at ${place} has data of format ${format}, this version of Sluice knows ${REDIS_FORMAT}. Let the version that wrote it ` +
+        `flush everything, stop it, and delete the keys of the namespace (${keys.format} and {${keys.namespace}:*}*).`,
+    );
   if (Number(partitions) !== keys.partitions)
     throw new PartitionCountError(keys.partitions, Number(partitions), 'Redis');
 }

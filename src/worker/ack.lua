@@ -26,7 +26,7 @@ if to > from then
   local clock = redis.call('TIME')
   redis.call('RPUSH', base .. 'idMarks', int(clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[2]) .. ' ' .. int(to))
 end
--- Freed in the background. Until its last batch ends, a segment stays as it is.
+-- Freed in the background. Of a segment that lasts longer, claims take out what is acknowledged.
 if tonumber(state[7]) >= tonumber(state[10]) then redis.call('UNLINK', base .. 'segment:counters', base .. 'segment:order') end
 if to >= tonumber(state[11]) then redis.call('UNLINK', base .. 'segment:accounts') end
 for at = 4, #ARGV, 2 do

@@ -30,6 +30,8 @@ export interface Batch {
   readonly popped: number;
   /** It was in flight already: a crash, or another worker that is still at it. */
   readonly reclaimed: boolean;
+  /** More was pending than the segment that it is of: its wake-up may have been taken for this one. */
+  readonly more: boolean;
   /** When `claim` answered, ms of Redis' clock, which is also that of `acceptedAt`. */
   readonly claimedAt: number;
 }
@@ -42,6 +44,7 @@ export type Page = [
   keys: string,
   entries: string,
   pageUpdates: string,
+  more: number,
   order: string,
   sums: string,
   records: string[],
@@ -58,12 +61,12 @@ export type Page = [
 /** @param pages all of one batch */
 export function parseBatch(partition: number, pages: readonly Page[]): Batch {
   const last = pages.at(-1)!;
-  const [, , , , , , , , , sequence, token, epoch, updates, reclaimed, time, claimed, popped] = last;
+  const [, , , , , , , , , , sequence, token, epoch, updates, reclaimed, time, claimed, popped] = last;
   const counters: CounterSum[] = [];
-  for (const [, , , , , , orderJson, sumsJson] of pages) parseCounters(orderJson, sumsJson, counters);
+  for (const [, , , , , , , orderJson, sumsJson] of pages) parseCounters(orderJson, sumsJson, counters);
   // Rows in key order: neighbours in the index are written together, and two writers never wait for each other crosswise.
   counters.sort((a, b) => (a.item < b.item ? -1 : 1));
-  const parsed = pages.flatMap(page => page[8]).map(parseRecord);
+  const parsed = pages.flatMap(page => page[9]).map(parseRecord);
   return {
     partition,
     sequence: Number(sequence),
@@ -76,6 +79,7 @@ export function parseBatch(partition: number, pages: readonly Page[]): Batch {
     claimed: Number(claimed),
     popped: Number(popped),
     reclaimed: reclaimed === 1,
+    more: pages[0]![6] === 1,
     claimedAt: Number(time),
   };
 }

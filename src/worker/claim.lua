@@ -3,9 +3,9 @@
 -- many calls as the batch has pages, so that no call is long; the last one puts a new batch in flight.
 --
 -- What is pending becomes a segment by renaming, whatever its size, once the segment before it is used up. A batch is a range
--- of its counters, by the number that each got when it became pending, and of the entries. A segment never changes, but
--- that what was acknowledged is taken out of it, a page with each page that is read.
--- Pages but the last are only read, and may be asked for at once.
+-- of its counters, by the number that each got when it became pending, and of the entries. What is not acknowledged of a
+-- segment never changes; what is, is taken out of it, a page with each page that is read.
+-- Pages but the last change nothing that another page reads, and may be asked for at once.
 -- Writes in every call, because the claim barrier needs something of this connection to wait for.
 --
 -- KEYS[1]  {namespace:partition}:state
@@ -14,7 +14,7 @@
 --          8 for the last page: updates that those keys sum up
 -- Reply    nil where nothing is pending or the partition has no state, else
 --          { 1 for the last page, 0 for the first, mark, counter keys and entries of the batch, updates of this page's keys,
---            counters ['time item', ...] and ['sum count number', ...] as JSON,
+--            1 where more is pending than the segment has, counters ['time item', ...] and ['sum count number', ...] as JSON,
 --            entries { 'time previous amount balance length:item payload', ... };
 --            on the last page, of the batch: sequence, token, epoch, updates, reclaimed 0|1, time of this server, updates
 --            claimed so far with this batch, counter keys claimed so far with it }
@@ -40,8 +40,8 @@ local token = ARGV[1] .. string.format('.%x', clock[1] * 1000000 + clock[2])
 local inFlight = state.token ~= ''
 
 -- A segment that is used up is not in flight either where nothing is.
-local renamed
 if not inFlight then
+  local renamed
   if state.popped >= state.segmentEnd and state.pushed > state.popped then
     redis.call('UNLINK', base .. 'segment:counters', base .. 'segment:order')
     redis.call('RENAME', base .. 'counters', base .. 'segment:counters')
@@ -73,7 +73,7 @@ else
 end
 
 local mark = table.concat({ state.epoch, state.sequence, state.token, state.segment, int(from), int(entryFrom) }, ' ')
-local goesOn = ARGV[5] == mark and not renamed
+local goesOn = ARGV[5] == mark
 local keysBefore = goesOn and tonumber(ARGV[6]) or 0
 local entriesBefore = goesOn and tonumber(ARGV[7]) or 0
 local updatesBefore = goesOn and tonumber(ARGV[8]) or 0
@@ -125,8 +125,8 @@ end
 
 local function json(list) return #list == 0 and '[]' or cjson.encode(list) end
 return {
-  isLast and 1 or 0, goesOn and 1 or 0, mark, int(to - from), int(entryTo - entryFrom), int(updates), json(order), json(sums),
-  entries,
+  isLast and 1 or 0, goesOn and 1 or 0, mark, int(to - from), int(entryTo - entryFrom), int(updates),
+  (state.pushed > state.segmentEnd or state.entryNext > state.entrySegmentEnd) and 1 or 0, json(order), json(sums), entries,
   state.sequence, state.token, state.epoch, int(state.flightUpdates), inFlight and 1 or 0,
   int(clock[1] * 1000 + math.floor(clock[2] / 1000)), int(state.claimed), int(state.flightTo),
 }

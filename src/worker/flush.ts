@@ -108,7 +108,7 @@ export class Flusher {
     if (result.decision === 'skip' && result.rewound && acked.acknowledged)
       await this.#parts.aligner.align(partition);
     // Less than a full batch waits for its own wake-up: a loop of tiny batches would coalesce nothing.
-    return batch.reclaimed
+    return batch.reclaimed || batch.more
       ? acked.pendingItems > 0
       : acked.pendingItems >= Math.min(settings.batchKeys, settings.batchEntries) || wasCut(batch, settings);
   }
@@ -165,7 +165,7 @@ export class Flusher {
   }
 }
 
-/** Whether the claim was cut off by a limit, so that older updates are still pending. */
+/** Whether the claim was cut off by a limit, so that more of its segment may be left. */
 function wasCut(batch: Batch, settings: Settings): boolean {
   return batch.counters.length >= settings.batchKeys || batch.entries.length >= settings.batchEntries;
 }

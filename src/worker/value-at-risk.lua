@@ -9,7 +9,7 @@
 local base = string.sub(KEYS[1], 1, -6)
 local limit = tonumber(ARGV[1])
 local sums = {}
--- Of a segment, what is acknowledged is at risk no more: its share is taken off.
+-- Of a segment, what is acknowledged is at risk no more: taken off by its share of the entries, an estimate as well.
 local state = redis.call('HMGET', KEYS[1], 'entryAcked', 'entrySegmentStart', 'entrySegmentEnd')
 local left = state[1] and (state[3] - math.max(state[1], state[2])) / math.max(1, state[3] - state[2]) or 0
 for hash, share in pairs({ accounts = 1, ['segment:accounts'] = math.max(0, left) }) do

@@ -96,6 +96,39 @@ describe('an old backup of Redis', () => {
     },
   );
 
+  it('all of it discarded, in flight, in the rest of its segment and beside it: what comes next is whole', async () => {
+    const { engine, sluice, command } = await openPlace({ ...settings, batchKeys: 1 });
+    const views = sluice.counter('views');
+    for (const key of ['a', 'b', 'c']) await views.increment(key);
+    await engine.flight.claim(0);
+    for (const key of ['c', 'd']) await views.increment(key);
+    const restore = await backUpRedis(engine);
+    await engine.drain();
+    for (let i = 0; i < 200; i++) {
+      await views.increment('k');
+      await engine.flusher.flush(0);
+    }
+    await restore();
+    expect(await flush(engine)).toMatchObject({ code: 'REDIS_BACKUP_RESTORED' });
+    expect((await command('recover', '--yes', '--partition', '0')).code).toBe(0);
+    expect(await declared(engine)).toMatchObject([{ kind: 'lost', updates: 5 }]);
+    expect(await engine.inspector.partition(0)).toMatchObject({
+      pendingUpdates: 0,
+      pendingKeys: 0,
+      inFlight: 0,
+    });
+    const keys = ['a', 'b', 'c', 'd', 'k'];
+    expect(await views.getMany(keys)).toEqual([1, 1, 2, 1, 200]);
+    for (const key of keys) await views.increment(key);
+    await engine.drain();
+    for (const key of keys) await views.increment(key);
+    await engine.drain();
+    expect(await Promise.all(keys.map(key => engine.counterInMysql('views', key)))).toEqual([
+      3, 3, 4, 3, 202,
+    ]);
+    expect((await command('verify')).code).toBe(0);
+  });
+
   it('its counters are applied once more where that is asked for', async () => {
     const { engine, sluice, command } = await openPlace(settings);
     await restoreRedis(engine, sluice, 'pending');

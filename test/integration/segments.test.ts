@@ -86,6 +86,94 @@ it('a claim whose copy arrives late, when its batch has ended, names the next ba
   expect(await engine.counterInMysql('views', 'b')).toBe(1);
 });
 
+it('a receipt is not blamed for a sum of its key that an older segment had', async () => {
+  const engine = await openEngine({ partitions: 1, batchKeys: 1 });
+  const views = (await engine.producer()).counter('views');
+  await engine.database.query(
+    "INSERT INTO sluice_counters VALUES ('views', 'full', 9007199254740991, UTC_TIMESTAMP(3))",
+  );
+  await views.increment('a');
+  const refused = await views.increment('full', 1);
+  const first = (await engine.flight.claim(0))!;
+  const fine = await views.increment('full', -5);
+  await engine.flight.ack(first, await commit(engine, first));
+  await engine.drain();
+  await fine.persisted();
+  await expect(refused.persisted()).rejects.toMatchObject({ code: 'QUARANTINED' });
+  expect(await engine.counterInMysql('views', 'full')).toBe(9007199254740986);
+});
+
+it('a flush goes on where an older segment was used up, since it took the wake-up of what came meanwhile', async () => {
+  const engine = await openEngine({ partitions: 1, batchKeys: 2 });
+  const views = (await engine.producer()).counter('views');
+  for (const key of ['a', 'b', 'c']) await views.increment(key);
+  const first = (await engine.flight.claim(0))!;
+  await engine.flight.ack(first, await commit(engine, first));
+  await views.increment('d');
+  await engine.flusher.flush(0);
+  expect(await engine.inspector.partition(0)).toMatchObject({ pendingUpdates: 0, inFlight: 0 });
+});
+
+it('a read that would have to walk through thousands of entries says so, until they are in MySQL', async () => {
+  const engine = await openEngine({ partitions: 1, batchEntries: 2000 });
+  const sluice = await engine.producer();
+  const credits = Array.from({ length: 4100 }, (_, n) => ({
+    points: 'loyalty' as const,
+    account: 'a',
+    amount: 1,
+    id: `${n}`,
+  }));
+  await sluice.apply(credits);
+  const batch = (await engine.flight.claim(0))!;
+  await engine.flight.ack(batch, await commit(engine, batch));
+  expect(await sluice.points('loyalty').balance('a')).toBe(4100);
+  await engine.redis.del(await engine.redis.keys(`{${engine.name}:0}:p:*`));
+  await expect(sluice.points('loyalty').balance('a')).rejects.toMatchObject({ code: 'READ_UNSETTLED' });
+  await engine.flusher.flush(0);
+  expect(await sluice.points('loyalty').balance('a')).toBe(4100);
+});
+
+it('keys that wait in a segment need no room, where others have none', async () => {
+  const engine = await openEngine({ partitions: 1, batchKeys: 1, pendingKeysLimit: 3 });
+  const views = (await engine.producer()).counter('views');
+  for (const key of ['a', 'b', 'c']) await views.increment(key);
+  const batch = (await engine.flight.claim(0))!;
+  for (const key of ['d', 'b', 'c']) await views.increment(key);
+  await expect(views.increment('e')).rejects.toMatchObject({ code: 'BACKPRESSURE' });
+  // Not claimed any more, it would take room of its own.
+  await expect(views.increment('a')).rejects.toMatchObject({ code: 'BACKPRESSURE' });
+  await engine.flight.ack(batch, await commit(engine, batch));
+  await engine.drain();
+  expect(await views.getMany(['a', 'b', 'c', 'd'])).toEqual([1, 2, 2, 1]);
+});
+
+it('another worker that is faster between two pages is noticed', async () => {
+  const engine = await openEngine({ partitions: 1 });
+  const sluice = await engine.producer();
+  await sluice.apply(Array.from({ length: 1200 }, (_, n) => ({ counter: 'views', key: `k${n}` })));
+  let isFirst = true;
+  // Between the first page and the others.
+  const claim = engine.redis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+  await engine.flight.inFlight((await engine.flight.claim(0))!);
+  const { sluice_claim: original } = claim;
+  claim.sluice_claim = async (...args) => {
+    const page = await original!.apply(engine.redis, args);
+    if (isFirst) {
+      isFirst = false;
+      claim.sluice_claim = original!;
+      await engine.drain();
+      await sluice.apply(Array.from({ length: 1100 }, (_, n) => ({ counter: 'views', key: `later${n}` })));
+    }
+    return page;
+  };
+  const batch = (await engine.flight.claim(0))!;
+  expect(batch.counters).toHaveLength(1100);
+  expect(batch.counters.every(({ key }) => key.startsWith('later'))).toBe(true);
+  await engine.drain();
+  const [sum] = await engine.database.query('SELECT SUM(value) AS value FROM sluice_counters');
+  expect(sum).toMatchObject({ value: '2300' });
+});
+
 it('cold reads are exact at every step of a segment, whatever was added to it since', async () => {
   const engine = await openEngine({ partitions: 1, batchKeys: 2, batchEntries: 2 });
   const sluice = await engine.producer();

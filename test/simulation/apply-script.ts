@@ -44,7 +44,7 @@ export function apply(
   const { state } = data;
   if (!state) return `absent ${now}`;
 
-  const lost = account(world, state, `${caller.id}.${caller.number}`, seen);
+  const lost = account(world, state, `${caller.id}.${caller.number}.${++world.redis.time}`, seen);
   const replies: string[] = [];
   let accepted = 0;
   const args = JSON.parse(updates);
@@ -68,7 +68,7 @@ export function apply(
     data.armedUntil = world.bugs.lostWakeUp ? Number.POSITIVE_INFINITY : now + limits.leaseMs;
   }
   const { epoch, pushed, entryNext, quarantined } = state;
-  const reply = `ok ${now} ${epoch} ${armed} ${pushed} ${entryNext} ${quarantined} ${state.sequence} ${state.incarnation} ${state.updates} ${lost} ${replies.join(' ')}`;
+  const reply = `ok ${now} ${epoch} ${armed} ${pushed} ${entryNext} ${quarantined} ${state.sequence} ${state.segmentEnd} ${state.incarnation} ${state.updates} ${lost} ${replies.join(' ')}`;
   data.last.set(caller.id, { number: caller.number, reply, expires: deadline + limits.callTimeoutMs });
   return reply;
 }

@@ -3,7 +3,7 @@
  * accepted, what MySQL has committed. A violation is thrown, and ends the schedule.
  */
 import type { Watermark } from '../../src/shared/watermark.ts';
-import type { LedgerRow } from './mysql.ts';
+import type { LedgerRow, Refused } from './mysql.ts';
 import { liveKey, type RedisData, type State, type Sum } from './redis.ts';
 import type { Asked, Users } from './users.ts';
 import { limits, MOST_UPDATES, type Process, type World } from './world.ts';
@@ -111,6 +111,12 @@ export class Checker {
     if (this.#lost && state === 'duplicate') return;
     if (this.users.asked.some(other => other.identity === identity && written[other.uid])) return;
     fail(`receipt of update ${uid} says persisted, but it is not in MySQL`);
+  }
+
+  /** `persisted()` has failed: the update is in one of these sums. */
+  onQuarantined({ uid }: Asked, sums: readonly Refused[]): void {
+    if (!this.#lost && !sums.some(({ uids }) => uids.includes(uid)))
+      fail(`receipt of update ${uid} says quarantined, but it is not`);
   }
 
   /** Each row of the ledger follows from the one before; an id has one row. */

@@ -28,6 +28,7 @@ export interface Outcome {
 }
 
 interface JournalRow {
+  readonly popped: number;
   readonly sequence: number;
   readonly outcome: Outcome;
 }

@@ -9,7 +9,6 @@ import {
 } from '../../src/producer/micro-batch.ts';
 import { STATE_FIELDS, standingOf } from '../../src/producer/receipt.ts';
 import type { Mark } from '../../src/producer/waiting.ts';
-import type { CheckedUpdate } from '../../src/shared/update.ts';
 import { apply } from './apply-script.ts';
 import { align, loadCold } from './database.ts';
 import { openSession } from './mysql.ts';
@@ -165,15 +164,27 @@ function* askReceipt(world: World, me: Process, users: Users): Steps<void> {
   const isAside =
     (standing.said === 'quarantine' || accepted.duplicate) &&
     (yield* sql(openSession(world, me.name), 'find in quarantine', () =>
-      isQuarantined(world, asked.update, accepted.duplicate ? 0 : accepted.mark.sequence, standing.sequence),
+      isQuarantined(world, asked, accepted.mark, accepted.duplicate, standing.sequence),
     ));
   if (!isAside) world.checker.onPersisted(world, asked);
 }
 
 /** `Progress.#checkQuarantine`. */
-function isQuarantined(world: World, update: CheckedUpdate, before: number, seen: number): boolean {
-  return world.mysql.refused.some(
-    ({ item, id, sequence }) =>
-      item === update.item && (id === undefined ? sequence > before && sequence <= seen : id === update.id),
-  );
+function isQuarantined(world: World, asked: Asked, mark: Mark, duplicate: boolean, seen: number): boolean {
+  const { update } = asked;
+  const { mysql } = world;
+  const before = duplicate ? 0 : mark.sequence;
+  const batches = [...mysql.journal.values()].filter(({ sequence }) => sequence > before);
+  const reaching = batches.filter(({ popped }) => popped >= mark.pushed).map(({ sequence }) => sequence);
+  const last = reaching.length === 0 ? seen : Math.min(...reaching);
+  const isEarlier = (of: number) =>
+    !duplicate && batches.some(({ sequence, popped }) => sequence === of && popped <= mark.segmentEnd);
+  const found = mysql.refused.filter(({ item, id, sequence }) => {
+    if (item !== update.item) return false;
+    return id === undefined
+      ? sequence > before && sequence <= last && !isEarlier(sequence)
+      : id === update.id;
+  });
+  if (found.length > 0 && update.kind === 'c' && !duplicate) world.checker.onQuarantined(asked, found);
+  return found.length > 0;
 }

@@ -198,7 +198,7 @@ export class Scheduler {
   #kill(actor: Actor): void {
     const { world, delay } = { world: this.#world, delay: this.#world.random.below(80) };
     this.#trace?.(`${this.#time()} ${actor.name} is killed`);
-    if (actor.call?.name === 'rewind') world.counted.unheard++;
+    if (actor.call?.name === 'rewind' && actor.answer) world.counted.unheard++;
     if (actor.call && actor.call.to !== 'time' && !actor.answer && world.random.chance(0.5))
       this.#orphans.push({ call: actor.call, at: world.now + delay });
     else if (world.random.chance(0.7))
@@ -220,6 +220,7 @@ export class Scheduler {
     if (at < 0) return;
     const { call } = this.#orphans.splice(at, 1)[0]!;
     const answer = this.#run(call);
+    if (call.name === 'rewind') this.#world.counted.unheard++;
     if (answer.value === BLOCKED) this.#orphans.push({ call, at: this.#world.now + 5 });
     else this.#trace?.(`${this.#time()} a request of a lost connection arrives: ${call.name}`);
   }

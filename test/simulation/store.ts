@@ -83,7 +83,7 @@ function* attempt(
     const outcome = { late, quarantined: aside.length };
     yield* sql(session, 'record batch, move watermark', () => {
       const draft = use(world, session);
-      draft.journal = { token: batch.token, row: { sequence, outcome } };
+      draft.journal = { token: batch.token, row: { sequence, popped: batch.popped, outcome } };
       draft.watermark = { sequence, token: batch.token, epoch, updates: batch.claimed };
       draft.doubled += Math.max(0, watermark.updates - (batch.claimed - batch.updates));
     });

@@ -13,6 +13,10 @@ export interface Batch {
   readonly updates: number;
   /** Updates claimed so far, this batch included. */
   readonly claimed: number;
+  /** Counter keys, likewise. */
+  readonly popped: number;
+  /** More is pending than the segment has. */
+  readonly more: boolean;
 }
 
 /** What a caller of `claim` has been given of a batch so far. */
@@ -20,22 +24,24 @@ export interface Before {
   readonly mark: string;
   readonly counters: readonly (Sum & { readonly item: string })[];
   readonly entries: readonly Entry[];
+  /** By the first page. */
+  readonly more: boolean;
 }
 
-const NOTHING: Before = { mark: '', counters: [], entries: [] };
+const NOTHING = { mark: '', counters: [], entries: [] };
 
 /**
  * A page of the oldest that is pending, or of the batch in flight; the whole batch with the last page.
  * @param random the caller's part of a new token
  */
-export function claim(world: World, random: string, before: Before = NOTHING): Before | Batch | undefined {
+export function claim(world: World, random: string, before?: Before): Before | Batch | undefined {
   const data = world.redis.data;
   const { state } = data;
   if (!state) return undefined;
   if (!world.bugs.lostWakeUp) data.armedUntil = 0;
   const newToken = world.bugs.oldToken ? random : `${random}.${++world.redis.time}`;
   const reclaimed = state.token !== '';
-  const renamed = !reclaimed && cutSegments(data, state, newToken);
+  if (!reclaimed) cutSegments(data, state, newToken);
   const [from, to, entryFrom, entryTo] = reclaimed
     ? [state.flightFrom, state.flightTo, state.entryAcked, state.entryClaimed]
     : [
@@ -49,8 +55,9 @@ export function claim(world: World, random: string, before: Before = NOTHING): B
       ];
   if (from === to && entryFrom === entryTo && !reclaimed) return undefined;
   const mark = [state.epoch, state.sequence, state.token, state.segment, from, entryFrom].join(' ');
-  const goesOn = world.bugs.pagesUnmarked ? before.mark !== '' : before.mark === mark && !renamed;
-  const start = goesOn ? before : NOTHING;
+  const goesOn = before && (world.bugs.pagesUnmarked || before.mark === mark);
+  const more = state.pushed > state.segmentEnd || state.entryNext > state.entrySegmentEnd;
+  const start = goesOn ? before : { ...NOTHING, more };
   const at = from - state.segmentStart + start.counters.length;
   const order = data.segmentOrder.slice(at, at + Math.min(limits.page, to - from - start.counters.length));
   const counters = [
@@ -66,7 +73,8 @@ export function claim(world: World, random: string, before: Before = NOTHING): B
     ...start.entries,
     ...entriesBetween(data, next, Math.min(entryTo, next + limits.page - order.length)),
   ];
-  if (counters.length < to - from || entries.length < entryTo - entryFrom) return { mark, counters, entries };
+  if (counters.length < to - from || entries.length < entryTo - entryFrom)
+    return { mark, counters, entries, more: start.more };
 
   if (!reclaimed) {
     state.flightOldest = Math.min(
@@ -85,12 +93,13 @@ export function claim(world: World, random: string, before: Before = NOTHING): B
     );
   }
   counters.sort((a, b) => (a.item < b.item ? -1 : 1));
-  const { sequence, token, epoch, flightUpdates, claimed } = state;
-  return { sequence, token, epoch, counters, entries, reclaimed, updates: flightUpdates, claimed };
+  const { sequence, token, epoch, flightUpdates, claimed, flightTo } = state;
+  const batch = { sequence, token, epoch, counters, entries, reclaimed, claimed };
+  return { ...batch, updates: flightUpdates, popped: flightTo, more: start.more };
 }
 
-/** What is pending becomes a segment, where the one before is used up; whether it did. */
-function cutSegments(data: RedisData, state: State, name: string): boolean {
+/** What is pending becomes a segment, where the one before is used up. */
+function cutSegments(data: RedisData, state: State, name: string): void {
   const cutsCounters = state.popped >= state.segmentEnd && state.pushed > state.popped;
   const cutsEntries = state.entryClaimed >= state.entrySegmentEnd && state.entryNext > state.entryClaimed;
   if (cutsCounters) {
@@ -108,7 +117,6 @@ function cutSegments(data: RedisData, state: State, name: string): boolean {
     state.entrySegmentEnd = state.entryNext;
   }
   if (cutsCounters || cutsEntries) state.segment = name;
-  return cutsCounters || cutsEntries;
 }
 
 export function entriesBetween(data: RedisData, from: number, to: number): Entry[] {

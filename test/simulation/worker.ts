@@ -90,7 +90,7 @@ function* flushOne(world: World, me: Process): Steps<boolean> {
   const { late, quarantined } = result.outcome;
   const acked = yield* redis('ack', () => ack(world, batch.token, quarantined, late));
   if (result.decision === 'skip' && result.rewound && acked.acknowledged) yield* align(world, me);
-  return batch.reclaimed
+  return batch.reclaimed || batch.more
     ? acked.pendingItems > 0
     : acked.pendingItems >= Math.min(limits.batchKeys, limits.batchEntries) ||
         batch.counters.length >= limits.batchKeys ||

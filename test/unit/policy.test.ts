@@ -70,7 +70,7 @@ describe('grouping', () => {
   });
 
   it('reads a reply', () => {
-    expect(parseReply('ok 1700000000000 epoch 1 12 7 0 3 incarnation 40 2 5 - d9')).toEqual({
+    expect(parseReply('ok 1700000000000 epoch 1 12 7 0 3 9 incarnation 40 2 5 - d9')).toEqual({
       status: 'ok',
       time: 1_700_000_000_000,
       epoch: 'epoch',
@@ -79,6 +79,7 @@ describe('grouping', () => {
       entries: 7,
       quarantined: 0,
       sequence: 3,
+      segmentEnd: 9,
       incarnation: 'incarnation',
       updates: 40,
       lost: 2,
