@@ -18,6 +18,8 @@ type LatencyEvent = [event: string, time: number, latestMs: number, maxMs: numbe
 export class RedisMeter {
   readonly #redis: Redis;
   #cpuBefore = 0;
+  /** Milliseconds of slow scripts that are not in the log any more. */
+  #slow: number[] = [];
 
   private constructor(redis: Redis) {
     this.#redis = redis;
@@ -35,6 +37,7 @@ export class RedisMeter {
   async start(): Promise<void> {
     await this.#redis.slowlog('RESET');
     await this.#redis.latency('RESET');
+    this.#slow = [];
     this.#cpuBefore = await redisCpuSeconds(this.#redis);
   }
 
@@ -44,17 +47,25 @@ export class RedisMeter {
 
   /** Scripts of more than 2 ms, the longest of them, and the longest of each kind of delay that LATENCY knows. */
   async delays(): Promise<Record<string, number>> {
-    const entries = (await this.#redis.slowlog('GET', slowlogLength)) as SlowlogEntry[];
-    const scripts = entries.filter(([, , , [command]]) => /^(EVAL|FCALL)/i.test(command ?? ''));
+    const scripts = [...this.#slow, ...(await this.#logged())];
     const events = (await this.#redis.latency('LATEST')) as LatencyEvent[];
     return {
       slowScripts: scripts.length,
-      slowestScriptMs: Math.max(0, ...scripts.map(([, , microseconds]) => microseconds / 1000)),
+      slowestScriptMs: Math.max(0, ...scripts),
       ...Object.fromEntries(events.map(([event, , , maxMs]) => [`redisLatencyMs ${event}`, maxMs])),
     };
   }
 
+  async #logged(): Promise<number[]> {
+    const entries = (await this.#redis.slowlog('GET', slowlogLength)) as SlowlogEntry[];
+    const scripts = entries.filter(([, , , [command]]) => /^(EVAL|FCALL)/i.test(command ?? ''));
+    return scripts.map(([, , microseconds]) => microseconds / 1000);
+  }
+
+  /** Without SLOWLOG, whose entries take a kilobyte each. */
   async usedMemoryMb(): Promise<number> {
+    this.#slow.push(...(await this.#logged()));
+    await this.#redis.slowlog('RESET');
     const info = await this.#redis.info('memory');
     return Number(/^used_memory:(\d+)/m.exec(info)?.[1]) / 1e6;
   }
