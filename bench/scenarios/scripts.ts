@@ -10,7 +10,6 @@ import { createProducer } from '../../src/producer/producer.ts';
 import { Inspector } from '../../src/shared/inspect.ts';
 import { Keys } from '../../src/shared/keys.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
-import type { Batch } from '../../src/worker/batch.ts';
 import { Flight } from '../../src/worker/flight.ts';
 import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
 import type { Site } from '../rig.ts';
@@ -28,13 +27,11 @@ const files = {
 } as const;
 type Script = keyof typeof files;
 
-/** By its hash, or by its text where a connection calls it for the first time; SLOWLOG cuts that off. */
-function isCallOf(script: Script, what: string): boolean {
+/** Tells a call by the script's hash, or by its text where a connection calls it for the first time; SLOWLOG cuts that off. */
+function callsOf(script: Script): (what: string) => boolean {
   const lua = readFileSync(new URL(`../../src/${files[script]}`, import.meta.url), 'utf8');
-  return (
-    what === createHash('sha1').update(lua).digest('hex') ||
-    (what.length > 100 && lua.startsWith(what.slice(0, 100)))
-  );
+  const hash = createHash('sha1').update(lua).digest('hex');
+  return what => what === hash || (what.length > 100 && lua.startsWith(what.slice(0, 100)));
 }
 
 const BATCHES = 5;
@@ -59,18 +56,15 @@ async function measure({ place }: Site): Promise<Record<string, number>> {
   const sluice = await createProducer({ ...servers, definitions, settings, log: pino({ level: 'silent' }) });
   const found: Record<string, number> = {};
   /** Does the work, and notes the median of the script's calls in it. */
-  const time = async <Answer>(name: string, script: Script, work: () => Promise<Answer>): Promise<Answer> => {
+  const time = async (name: string, script: Script, work: () => Promise<unknown>): Promise<void> => {
     await redis.slowlog('RESET');
-    const answer = await work();
+    await work();
+    const isCall = callsOf(script);
     const entries = (await redis.slowlog('GET', 10_000)) as [number, number, number, string[]][];
-    const calls = entries.filter(
-      ([, , , [, what, , key]]) => key === keys.state(0) && isCallOf(script, what ?? ''),
-    );
+    const calls = entries.filter(([, , , [, what, , key]]) => key === keys.state(0) && isCall(what ?? ''));
     const took = calls.map(([, , microseconds]) => microseconds / 1000).sort((a, b) => a - b);
     if (took.length === 0) throw new Error(`${script} was not called`);
-
     found[name] = took[took.length >> 1]!;
-    return answer;
   };
   const ofOnePartition = (prefix: string, count: number) => {
     const names: string[] = [];
@@ -102,19 +96,13 @@ async function measure({ place }: Site): Promise<Record<string, number>> {
     await time('applyEntriesMs', 'apply', () => sluice.apply(credits));
     await time('atRiskMs', 'atRisk', valueAtRisk(redis, keys));
     await time('inspectMs', 'inspect', () => new Inspector(redis, keys).partition(0));
-    const ended: Batch[] = [];
-    const claimed = async () => (await flight.claim(0))!;
-    const end = (batch: Batch) => flight.ack(batch, { late: [], quarantined: 0 });
-    await time('claimMs', 'claim', async () => {
-      for (let n = 0; n < BATCHES; n++) {
-        ended.push(await claimed());
-        await end(ended.at(-1)!);
-      }
-    });
-    await sluice.apply(credits.map((credit, n) => ({ ...credit, id: `later-${n}` })));
-    await time('ackMs', 'ack', async () => {
-      for (let n = 0; n < BATCHES; n++) await end(await claimed());
-    });
+    const flushed = async () => {
+      for (let n = 0; n < BATCHES; n++)
+        await flight.ack((await flight.claim(0))!, { late: [], quarantined: 0 });
+    };
+    await time('claimMs', 'claim', flushed);
+    await sluice.apply(credits.map(credit => ({ ...credit, id: `later-${credit.id}` })));
+    await time('ackMs', 'ack', flushed);
     await new Promise(resolve => setTimeout(resolve, settings.idempotencyWindowMs));
     await time('trimMs', 'trim', () => flight.trim(0));
   } finally {

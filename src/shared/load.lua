@@ -6,7 +6,8 @@
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 'load', 'compare' or 'repair'   2 live TTL, ms   3 epoch   4 sequence and 5 token of the watermark
 --          then three for each key: kind c|p, item, value in MySQL plus quarantined sum
--- Reply    { 'again' } the watermark moved, or an account has too much on its way to be added up here: read once more; { 'epoch', epoch here } the epochs differ;
+-- Reply    { 'again' } the watermark moved, or an account has too much on its way to be added up here: read once more;
+--          { 'epoch', epoch here } the epochs differ;
 --          { 'behind' } Redis is behind the watermark; { 'ahead' } MySQL went back in time; { 'absent' } no state;
 --          { 'ok', ... } then for each key: load: the live value, or 'x' (out of range);
 --          compare: 'live expected', live '-' where there is none, else '=' and its text;

@@ -48,20 +48,21 @@ export type Page = [
   order: string,
   sums: string,
   records: string[],
-  sequence: string,
-  token: string,
-  epoch: string,
-  updates: string,
-  reclaimed: number,
-  time: string,
-  claimed: string,
-  popped: string,
+  whole: [
+    sequence: string,
+    token: string,
+    epoch: string,
+    updates: string,
+    reclaimed: number,
+    time: string,
+    claimed: string,
+    popped: string,
+  ],
 ];
 
 /** @param pages all of one batch */
 export function parseBatch(partition: number, pages: readonly Page[]): Batch {
-  const last = pages.at(-1)!;
-  const [, , , , , , , , , , sequence, token, epoch, updates, reclaimed, time, claimed, popped] = last;
+  const [sequence, token, epoch, updates, reclaimed, time, claimed, popped] = pages.at(-1)![10];
   const counters: CounterSum[] = [];
   for (const [, , , , , , , orderJson, sumsJson] of pages) parseCounters(orderJson, sumsJson, counters);
   // Rows in key order: neighbours in the index are written together, and two writers never wait for each other crosswise.

@@ -15,18 +15,19 @@
 -- Reply    nil where nothing is pending or the partition has no state, else
 --          { 1 for the last page, 0 for the first, mark, counter keys and entries of the batch, updates of this page's keys,
 --            1 where more is pending than the segment has, counters ['time item', ...] and ['sum count number', ...] as JSON,
---            entries { 'time previous amount balance length:item payload', ... };
---            on the last page, of the batch: sequence, token, epoch, updates, reclaimed 0|1, time of this server, updates
---            claimed so far with this batch, counter keys claimed so far with it }
+--            entries { 'time previous amount balance length:item payload', ... },
+--            and of the whole batch, where this is the last page: { sequence, token, epoch, updates, reclaimed 0|1, time of this server, updates
+--            claimed so far with this batch, counter keys claimed so far with it } }
 --          Where the mark is not that of the partition any more, the page is the first again.
 --          JSON, because a client reads one long string in a third of the time that thousands of short ones take.
 
 local base = string.sub(KEYS[1], 1, -6)
-local FIELDS = { 'epoch', 'sequence', 'token', 'claimed', 'pushed', 'popped', 'flightFrom', 'flightTo', 'flightUpdates',
-  'entryNext', 'entryClaimed', 'entryAcked', 'segment', 'segmentStart', 'segmentEnd', 'entrySegmentStart', 'entrySegmentEnd' }
+local TEXTS = 4
+local FIELDS = { 'epoch', 'sequence', 'token', 'segment', 'claimed', 'pushed', 'popped', 'flightFrom', 'flightTo',
+  'flightUpdates', 'entryNext', 'entryClaimed', 'entryAcked', 'segmentStart', 'segmentEnd', 'entrySegmentStart', 'entrySegmentEnd' }
 local state = {}
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(FIELDS))) do
-  state[FIELDS[i]] = i > 3 and FIELDS[i] ~= 'segment' and tonumber(value) or value
+  state[FIELDS[i]] = i > TEXTS and tonumber(value) or value
 end
 if not state.epoch then return false end
 
@@ -78,13 +79,19 @@ local keysBefore = goesOn and tonumber(ARGV[6]) or 0
 local entriesBefore = goesOn and tonumber(ARGV[7]) or 0
 local updatesBefore = goesOn and tonumber(ARGV[8]) or 0
 
+-- Of counters in their order, from a place of the segment on: the elements, and the items in them.
+local function ordered(at, count)
+  local elements, items = redis.call('LRANGE', base .. 'segment:order', int(at), int(at + count - 1)), {}
+  for i, element in ipairs(elements) do items[i] = string.sub(element, string.find(element, ' ', 1, true) + 1) end
+  return elements, items
+end
+
 local room = tonumber(ARGV[4])
-local order, sums, items, updates = {}, {}, {}, 0
+local order, sums, updates = {}, {}, 0
 local keys = math.min(room, to - from - keysBefore)
 if keys > 0 then
-  local at = from - state.segmentStart + keysBefore
-  order = redis.call('LRANGE', base .. 'segment:order', int(at), int(at + keys - 1))
-  for i, element in ipairs(order) do items[i] = string.sub(element, string.find(element, ' ', 1, true) + 1) end
+  local items
+  order, items = ordered(from - state.segmentStart + keysBefore, keys)
   sums = redis.call('HMGET', base .. 'segment:counters', unpack(items))
   for _, value in ipairs(sums) do updates = updates + string.match(value, ' (%d+) ') end
 end
@@ -100,9 +107,8 @@ end
 -- What is in front of the batch is in MySQL. Left to the end of a long segment, it would hold its memory while producers fill Redis.
 local gone = math.min(room, from - state.segmentStart)
 if gone > 0 and from < state.segmentEnd then
-  local names = redis.call('LRANGE', base .. 'segment:order', 0, int(gone - 1))
-  for i, element in ipairs(names) do names[i] = string.sub(element, string.find(element, ' ', 1, true) + 1) end
-  redis.call('HDEL', base .. 'segment:counters', unpack(names))
+  local _, items = ordered(0, gone)
+  redis.call('HDEL', base .. 'segment:counters', unpack(items))
   redis.call('LTRIM', base .. 'segment:order', int(gone), -1)
   state.segmentStart = state.segmentStart + gone
   redis.call('HSET', KEYS[1], 'segmentStart', int(state.segmentStart))
@@ -127,6 +133,8 @@ local function json(list) return #list == 0 and '[]' or cjson.encode(list) end
 return {
   isLast and 1 or 0, goesOn and 1 or 0, mark, int(to - from), int(entryTo - entryFrom), int(updates),
   (state.pushed > state.segmentEnd or state.entryNext > state.entrySegmentEnd) and 1 or 0, json(order), json(sums), entries,
-  state.sequence, state.token, state.epoch, int(state.flightUpdates), inFlight and 1 or 0,
-  int(clock[1] * 1000 + math.floor(clock[2] / 1000)), int(state.claimed), int(state.flightTo),
+  {
+    state.sequence, state.token, state.epoch, int(state.flightUpdates), inFlight and 1 or 0,
+    int(clock[1] * 1000 + math.floor(clock[2] / 1000)), int(state.claimed), int(state.flightTo),
+  },
 }
