@@ -6,7 +6,8 @@ import { type DefinitionsInput, parseDefinitions } from '../shared/definitions.t
 import { explain } from '../shared/explain.ts';
 import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
-import { Database, type MysqlLocation } from '../shared/mysql.ts';
+import { Database } from '../shared/mysql.ts';
+import type { MysqlLocation } from '../shared/mysql-url.ts';
 import { checkNamespace } from '../shared/namespace.ts';
 import { openQueue } from '../shared/queue.ts';
 import { openRedis } from '../shared/redis.ts';

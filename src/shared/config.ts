@@ -9,7 +9,7 @@ import {
 } from './durability.ts';
 import { ConfigurationError } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
-import type { MysqlLocation } from './mysql.ts';
+import type { MysqlLocation } from './mysql-url.ts';
 import { checkNamespace } from './namespace.ts';
 import type { RdsLogin } from './rds-login.ts';
 import type { RedisLocation } from './redis-url.ts';
