@@ -7,7 +7,7 @@ import { systemClock } from '../shared/clock.ts';
 import { ColdReader } from '../shared/cold-read.ts';
 import { type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
 import { checkDurability, DURABILITIES, type Durability, parseDurability } from '../shared/durability.ts';
-import { ConfigurationError, type PartitionHaltedError, type SluiceError } from '../shared/errors.ts';
+import { ConfigurationError, type SluiceError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
 import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
@@ -104,7 +104,9 @@ export async function createProducer<const D extends DefinitionsInput>(
     const tables = await checkServers({ redis, place, database, keys }, definitions);
     await checkDurability(redis, durability, settings.barrierReplicas, place);
     const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
-    await aligner.alignAll((error: PartitionHaltedError) => log.error({ err: error }, 'partition is halted'));
+    await aligner.alignAll((partition, error) =>
+      log.error({ partition, err: error }, 'partition could not be aligned'),
+    );
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
     const queue = openQueue(redis, keys);
     const calls = new Calls(redis, place, systemClock);

@@ -257,7 +257,7 @@ export const metricCatalogue = {
     type: 'counter',
     unit: 'retries',
     labels: { class: ['unavailable', 'conflict', 'not_durable', 'other'] },
-    help: 'Flushes to be tried again, by why: MySQL is away, a conflict (at once), a claim that was not confirmed, something else (with backoff).',
+    help: 'Flushes to be tried again, by why: MySQL is away, a conflict (a deadlock at once, a lock wait by the sweep), a claim that was not confirmed, something else (with backoff).',
   },
   sluice_batches_skipped_total: {
     ...worker,

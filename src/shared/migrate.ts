@@ -118,11 +118,14 @@ export async function checkSchema(database: Database, partitions: number, namesp
  */
 async function checkNamespaceOf(database: Database, namespace: string): Promise<void> {
   try {
-    await database.query("INSERT IGNORE INTO sluice_meta (name, value) VALUES ('namespace', ?)", [
-      Buffer.from(namespace),
-    ]);
-    const [row] = await database.query("SELECT value FROM sluice_meta WHERE name = 'namespace'");
-    const recorded = String(row?.value);
+    // Written once only: a database that is read-only for a while, or locked by a backup, keeps nobody from starting.
+    const recorded =
+      (await readNamespace(database)) ??
+      (await database
+        .query("INSERT IGNORE INTO sluice_meta (name, value) VALUES ('namespace', ?)", [
+          Buffer.from(namespace),
+        ])
+        .then(() => readNamespace(database)));
     if (recorded === namespace) return;
     throw new ConfigurationError(
       `The database at ${database.place} is used under the namespace ${recorded}, not ${namespace}; set SLUICE_NAMESPACE=${recorded} or use another database.`,
@@ -130,6 +133,11 @@ async function checkNamespaceOf(database: Database, namespace: string): Promise<
   } catch (error) {
     throw databaseError(error, database.place);
   }
+}
+
+async function readNamespace(database: Database): Promise<string | undefined> {
+  const [row] = await database.query("SELECT value FROM sluice_meta WHERE name = 'namespace'");
+  return row && String(row.value);
 }
 
 /**

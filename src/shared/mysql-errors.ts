@@ -74,6 +74,12 @@ export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
     : 'other';
 }
 
+/** Whether somebody else held a row's or a table's lock for longer than we wait: unlike a deadlock, he may hold it still. */
+export function isLockWait(error: unknown): boolean {
+  const { errno } = (error ?? {}) as { errno?: number };
+  return errno === 1205 || errno === 3572;
+}
+
 const DENIED = new Set([1044, 1045, 1142, 1143, 1227, 1370, 1698]);
 function isDeniedByDatabase(error: unknown): boolean {
   return DENIED.has((error as { errno?: number }).errno ?? 0);

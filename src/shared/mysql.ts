@@ -72,7 +72,7 @@ export class Database {
     try {
       if (!this.#prepared.has(connection.connection)) {
         await connection.query(
-          `SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', wait_timeout = ${this.#limits.idleTransactionSeconds}, innodb_lock_wait_timeout = ${this.#limits.lockWaitSeconds}`,
+          `SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', wait_timeout = ${this.#limits.idleTransactionSeconds}, innodb_lock_wait_timeout = ${this.#limits.lockWaitSeconds}, lock_wait_timeout = ${this.#limits.lockWaitSeconds}`,
         );
         await connection.query('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
         this.#prepared.add(connection.connection);

@@ -71,7 +71,7 @@ export const settingsCatalogue = {
     default: 5,
     min: 0,
     max: 100,
-    why: 'Immediate retries after a deadlock or lock wait: the other side is gone by then.',
+    why: 'Immediate retries after a deadlock: the other side is gone by then. After a lock wait the sweep tries again, so that the partition holds up no other.',
   },
   breakerFailures: {
     default: 3,

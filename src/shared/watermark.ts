@@ -12,13 +12,34 @@ export interface Watermark {
 }
 
 const LOCK = readSql(new URL('./sql/lock-watermark.sql', import.meta.url));
+const READ = 'SELECT partition_id FROM sluice_partitions WHERE partition_id = ?';
 const MOVE = readSql(new URL('./sql/move-watermark.sql', import.meta.url));
 
 /** Locks and reads the row. @throws NotMigratedError where it is absent, since an absent row locks nothing. */
 export async function lockWatermark(connection: PoolConnection, partition: number): Promise<Watermark> {
   const [row] = await queryRows(connection, LOCK, [partition]);
-  if (!row) throw new NotMigratedError(`The database has no watermark row for partition ${partition}`);
+  if (!row) throw absent(partition);
   return toWatermark(row);
+}
+
+function absent(partition: number): NotMigratedError {
+  return new NotMigratedError(`The database has no watermark row for partition ${partition}`);
+}
+
+/**
+ * The same, but undefined at once if somebody else holds the row. SKIP LOCKED alone cannot tell an absent row from a locked
+ * one, so an absent one is looked for without a lock.
+ * @throws NotMigratedError
+ */
+export async function tryLockWatermark(
+  connection: PoolConnection,
+  partition: number,
+): Promise<Watermark | undefined> {
+  const [row] = await queryRows(connection, `${LOCK} SKIP LOCKED`, [partition]);
+  if (row) return toWatermark(row);
+  const [seen] = await queryRows(connection, READ, [partition]);
+  if (!seen) throw absent(partition);
+  return undefined;
 }
 
 /** Only under the row's lock. */

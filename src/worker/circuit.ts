@@ -11,7 +11,7 @@ import {
   handleWhen,
 } from 'cockatiel';
 import { ClaimNotDurableError } from '../shared/errors.ts';
-import { classifyDatabaseError } from '../shared/mysql-errors.ts';
+import { classifyDatabaseError, isLockWait } from '../shared/mysql-errors.ts';
 
 export interface CircuitLimits {
   breakerFailures: number;
@@ -60,8 +60,9 @@ export function isOutage(error: unknown): boolean {
 }
 
 /** Why a failed flush is tried again; all but `other` leave the job its attempts. */
-export function retryClass(error: unknown): 'unavailable' | 'not_durable' | 'other' {
+export function retryClass(error: unknown): 'unavailable' | 'not_durable' | 'conflict' | 'other' {
   if (isOutage(error)) return 'unavailable';
+  if (isLockWait(error)) return 'conflict';
   return error instanceof ClaimNotDurableError ? 'not_durable' : 'other';
 }
 

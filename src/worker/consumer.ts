@@ -114,14 +114,23 @@ export class Consumer {
 
   async #process(job: FlushJob, token: string | undefined): Promise<void> {
     const { partition } = job.data;
-    const { settings, circuit, flusher, queue, metrics, random } = this.#parts;
+    const { settings, circuit, flusher, queue, metrics, random, log } = this.#parts;
     if (this.#stopping) await postpone(job, token, settings.flushIntervalMs);
+    // The sweep looks after it; a job that waited for the lock too would keep a slot from other partitions.
+    if (flusher.isBlocked(partition)) return;
     try {
       const end = await circuit.run(() => flusher.flush(partition));
       if (end === 'more') await wake(queue, partition, 0, settings.attempts);
     } catch (error) {
       const why = retryClass(error);
       metrics.flushRetries.inc({ class: why });
+      if (why === 'conflict') {
+        log.warn(
+          { partition, err: error },
+          'the flush waited for a lock in the database; the sweep tries again',
+        );
+        return;
+      }
       if (why !== 'other') await postpone(job, token, circuit.retryDelay(random));
       // Trying again at once cannot help: the sweep keeps looking, at the cap of the backoff.
       if (error instanceof PartitionHaltedError) throw new UnrecoverableError(error.message);

@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import type { Aligner } from '../shared/align.ts';
 import type { Clock } from '../shared/clock.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
-import { classifyDatabaseError } from '../shared/mysql-errors.ts';
+import { classifyDatabaseError, isLockWait } from '../shared/mysql-errors.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { Batch } from './batch.ts';
 import type { Flight } from './flight.ts';
@@ -20,7 +20,9 @@ export type FlushEnd =
   /** Nothing is left that should not wait for the next interval. */
   | 'drained'
   /** The budget is spent or the worker is stopping; more is pending. */
-  | 'more';
+  | 'more'
+  /** Another flush of the partition, which was waited for, met a lock; the sweep looks after it. */
+  | 'blocked';
 
 export interface FlushParts {
   readonly flight: Flight;
@@ -37,6 +39,7 @@ export interface FlushParts {
 export class Flusher {
   readonly #parts: FlushParts;
   readonly #running = new Map<number, Promise<FlushEnd>>();
+  readonly #blocked = new Set<number>();
   #stopping = false;
   #lastProgress: number;
 
@@ -59,6 +62,19 @@ export class Flusher {
     return this.#running.has(partition);
   }
 
+  /**
+   * Whether the partition's last flush waited for somebody's lock in vain. Each further one may take `lockWaitSeconds`, so
+   * only the sweep tries, a few partitions at a time, and the others keep the slots and connections.
+   */
+  isBlocked(partition: number): boolean {
+    return this.#blocked.has(partition);
+  }
+
+  /** Somebody flushed the partition, perhaps in another process: whatever it waited for is over. */
+  unblock(partition: number): void {
+    this.#blocked.delete(partition);
+  }
+
   /** When a flush last ended well, on the injected clock. */
   get lastProgress(): number {
     return this.#lastProgress;
@@ -68,8 +84,20 @@ export class Flusher {
   async flush(partition: number): Promise<FlushEnd> {
     for (let running = this.#running.get(partition); running; running = this.#running.get(partition)) {
       await running.catch(() => {});
+      if (this.#blocked.has(partition)) return 'blocked';
     }
-    const run = this.#run(partition).finally(() => this.#running.delete(partition));
+    const run = this.#run(partition)
+      .then(
+        end => {
+          this.#blocked.delete(partition);
+          return end;
+        },
+        error => {
+          if (isLockWait(error)) this.#blocked.add(partition);
+          throw error;
+        },
+      )
+      .finally(() => this.#running.delete(partition));
     this.#running.set(partition, run);
     return run;
   }
@@ -121,7 +149,7 @@ export class Flusher {
       } catch (error) {
         const kind = error instanceof PartitionHaltedError ? 'halted' : classifyDatabaseError(error);
         metrics.flushErrors.inc({ class: kind });
-        if (kind !== 'conflict' || attempt >= settings.conflictRetries) throw error;
+        if (kind !== 'conflict' || isLockWait(error) || attempt >= settings.conflictRetries) throw error;
         metrics.flushRetries.inc({ class: 'conflict' });
         log.debug(
           { partition: batch.partition, sequence: batch.sequence, err: error },

@@ -8,7 +8,7 @@ import type { Clock } from '../shared/clock.ts';
 import { ClaimNotDurableError } from '../shared/errors.ts';
 import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
 import { declareLost } from '../shared/losses.ts';
-import { type Database, queryRows } from '../shared/mysql.ts';
+import type { Database } from '../shared/mysql.ts';
 import type { Settings } from '../shared/settings.ts';
 import { backoff, type Circuit, isOutage } from './circuit.ts';
 import type { Flight } from './flight.ts';
@@ -32,12 +32,15 @@ export interface SweepParts {
 
 interface Trouble {
   failures: number;
+  triedAt: number;
   notBefore: number;
 }
 
 export class Sweep {
   readonly #parts: SweepParts;
   readonly #troubles = new Map<number, Trouble>();
+  /** Partitions that wait for a lock and are being tried. */
+  readonly #probes = new Set<number>();
   readonly #declared = new Map<number, string>();
   readonly #rounds: Rounds;
   #alignedAt: number;
@@ -64,22 +67,42 @@ export class Sweep {
 
   /** One round over all partitions. */
   async once(): Promise<void> {
-    const { inspector, clock, settings, circuit } = this.#parts;
+    const { inspector, clock, settings, circuit, aligner, flusher, log } = this.#parts;
     const partitions = await inspector.all();
     if (!circuit.isOpen)
       for (const status of partitions) if (status.lost.length > 0) await this.#declare(status);
+    for (const status of partitions) if (status.lagSeconds === 0) flusher.unblock(status.partition);
     const old = partitions
       .filter(status => this.#isStuck(status))
       .sort((a, b) => b.lagSeconds - a.lagSeconds);
-    const next = old.values();
+    this.#probe(old.filter(({ partition }) => flusher.isBlocked(partition)));
+    const next = old.filter(({ partition }) => !flusher.isBlocked(partition)).values();
     const flushSome = async () => {
       for (const status of next) await this.#flush(status.partition);
     };
     await Promise.all(Array.from({ length: Math.min(settings.concurrency, old.length) }, flushSome));
     if (clock.now() - this.#alignedAt >= settings.alignIntervalMs && !circuit.isOpen) {
       this.#alignedAt = clock.now();
-      await this.#alignIdle(partitions);
+      await aligner.alignAll((partition, error) =>
+        log.error({ partition, err: error }, 'partition could not be aligned'),
+      );
       for (const { partition } of partitions) await this.#parts.flight.trim(partition);
+    }
+  }
+
+  /**
+   * Tries partitions that wait for somebody's lock, beside the round: each may wait for `lockWaitSeconds`, and only that
+   * one. Few at a time, those first that were not tried for longest.
+   */
+  #probe(blocked: readonly PartitionStatus[]): void {
+    const { settings } = this.#parts;
+    const triedAt = ({ partition }: PartitionStatus) => this.#troubles.get(partition)?.triedAt ?? 0;
+    const room = Math.max(1, Math.floor(settings.concurrency / 2)) - this.#probes.size;
+    for (const { partition } of blocked
+      .toSorted((a, b) => triedAt(a) - triedAt(b))
+      .slice(0, Math.max(0, room))) {
+      this.#probes.add(partition);
+      void this.#flush(partition).finally(() => this.#probes.delete(partition));
     }
   }
 
@@ -95,28 +118,28 @@ export class Sweep {
   }
 
   #isStuck(status: PartitionStatus): boolean {
-    const { settings, clock, flusher } = this.#parts;
+    const { clock, flusher, settings } = this.#parts;
     if (flusher.isBusy(status.partition)) return false;
     if ((this.#troubles.get(status.partition)?.notBefore ?? 0) > clock.now()) return false;
-    return status.lagSeconds * 1000 > settings.stuckAfterMs;
+    // One that waited for a lock has no job any more: nobody else looks after it.
+    const old = flusher.isBlocked(status.partition) ? 0 : settings.stuckAfterMs;
+    return status.lagSeconds * 1000 > old;
   }
 
   async #flush(partition: number): Promise<void> {
-    const { circuit, flusher, clock, settings, random, log } = this.#parts;
+    const { circuit, flusher, log } = this.#parts;
     if (this.#rounds.stopped) return;
     // Also while the breaker is open: it closes only when somebody tries, and there may be no job left to do so.
     try {
       await circuit.run(() => flusher.flush(partition));
-      if (this.#troubles.delete(partition)) log.info({ partition }, 'partition flushes again');
     } catch (error) {
-      if (isOutage(error) || error instanceof ClaimNotDurableError) return;
-      const failures = (this.#troubles.get(partition)?.failures ?? 0) + 1;
-      this.#troubles.set(partition, {
-        failures,
-        notBefore: clock.now() + backoff(failures, settings.backoffBaseMs, settings.backoffCapMs, random),
-      });
-      log.error({ partition, failures, err: error }, 'sweep could not flush the partition');
+      this.#failed(partition, error);
       return;
+    }
+    if (this.#troubles.delete(partition)) {
+      log.info({ partition }, 'partition flushes again');
+      // The lock that it waited for may be what the others wait for.
+      for (const [other, trouble] of this.#troubles) if (flusher.isBlocked(other)) trouble.notBefore = 0;
     }
     await this.#parts.onRecovered(partition).catch(error => {
       log.debug(
@@ -126,25 +149,21 @@ export class Sweep {
     });
   }
 
-  /** Compares without locks first; only what differs is looked at under the watermark's lock. */
-  async #alignIdle(partitions: readonly PartitionStatus[]): Promise<void> {
-    const { database, aligner, log } = this.#parts;
-    const rows = await database.session(connection =>
-      queryRows(connection, 'SELECT partition_id, sequence, epoch FROM sluice_partitions'),
+  /** Leaves the partition alone for a while, unless the cause is not its own. */
+  #failed(partition: number, error: unknown): void {
+    if (isOutage(error) || error instanceof ClaimNotDurableError) return;
+    const { flusher, clock, settings, random, log } = this.#parts;
+    const failures = (this.#troubles.get(partition)?.failures ?? 0) + 1;
+    const now = clock.now();
+    // A lock ends by itself, so that its end should be noticed as soon as that of an outage.
+    const isBlocked = flusher.isBlocked(partition);
+    const wait = isBlocked
+      ? backoff(failures, settings.breakerBaseMs, settings.breakerCapMs, random)
+      : backoff(failures, settings.backoffBaseMs, settings.backoffCapMs, random);
+    this.#troubles.set(partition, { failures, triedAt: now, notBefore: now + wait });
+    log[isBlocked ? 'warn' : 'error'](
+      { partition, failures, err: error },
+      isBlocked ? 'the partition waits for a lock in the database' : 'sweep could not flush the partition',
     );
-    const watermarks = new Map(rows.map(row => [Number(row.partition_id), row]));
-    for (const { partition, sequence, epoch, token } of partitions) {
-      const watermark = watermarks.get(partition);
-      if (
-        token !== '' ||
-        (watermark && Number(watermark.sequence) === sequence && String(watermark.epoch) === epoch)
-      )
-        continue;
-      try {
-        await aligner.align(partition);
-      } catch (error) {
-        log.error({ partition, err: error }, 'partition could not be aligned');
-      }
-    }
   }
 }

@@ -199,7 +199,9 @@ export class Worker {
         tracing,
       );
       await worker.#claimBarrier.check();
-      await worker.#aligner.alignAll(error => log.error({ err: error }, 'partition is halted'));
+      await worker.#aligner.alignAll((partition, error) =>
+        log.error({ partition, err: error }, 'partition could not be aligned'),
+      );
       worker.#consumer.start();
       worker.#sweep.start();
       worker.#verify(tables, place);

@@ -38,11 +38,11 @@ it('a consumer with nothing to do, or whose slots are full of long jobs, is not 
     const first = await views.increment(locked);
     await until(async () => (await engine.inspector.partition(0))!.inFlight > 0, 'the long job');
     const second = await views.increment(other);
+    expect((await engine.inspector.partition(1))!.pendingUpdates).toBe(1);
     await until(
       async () => (await worker.metrics.flushErrors.get()).values.some(({ value }) => value > 0),
-      'the long job to end its first wait for the lock',
+      'the long job to end its wait for the lock',
     );
-    expect((await engine.inspector.partition(1))!.pendingUpdates).toBe(1);
     return [first, second];
   });
   for (const receipt of waiting) await receipt.persisted();

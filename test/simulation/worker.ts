@@ -1,5 +1,5 @@
 /** A worker process: takes the flush job, sweeps, and runs claim -> commit -> ack, as `Worker`, `Sweep` and `Flusher` do. */
-import { classifyDatabaseError } from '../../src/shared/mysql-errors.ts';
+import { classifyDatabaseError, isLockWait } from '../../src/shared/mysql-errors.ts';
 import { backoff } from '../../src/worker/circuit.ts';
 import { align } from './database.ts';
 import { openSession } from './mysql.ts';
@@ -147,14 +147,15 @@ function* claimInTwo(world: World): Steps<Batch | undefined> {
   return batch;
 }
 
-/** `Flusher.#commit`: conflicts are tried again at once. */
+/** `Flusher.#commit`: conflicts are tried again at once, unless the lock may be held still. */
 function* commitPatiently(world: World, me: Process, batch: Batch): Steps<CommitResult> {
   for (let attempt = 0; ; attempt++) {
     try {
       return yield* commitBatch(world, me, batch);
     } catch (error) {
       if (error instanceof Error) throw error;
-      if (classifyDatabaseError(error) !== 'conflict' || attempt >= limits.conflictRetries) throw error;
+      if (classifyDatabaseError(error) !== 'conflict' || isLockWait(error)) throw error;
+      if (attempt >= limits.conflictRetries) throw error;
     }
   }
 }
