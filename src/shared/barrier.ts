@@ -25,15 +25,15 @@ export class Barrier {
   readonly #primaries: Primaries;
   readonly #replicas: number;
   readonly #free = new Map<string, Redis[]>();
-  /** Lanes of an earlier one are not used again. */
-  #generation = 0;
+  /** Lanes at work; ended with the others, since a server that stands still would keep them waiting. */
+  readonly #used = new Map<Redis, string>();
   #closed = false;
 
   /** @param replicas how many must confirm a durability of `replica` */
   constructor(primaries: Primaries, replicas = 1) {
     this.#primaries = primaries;
     this.#replicas = replicas;
-    primaries.onDisconnect(() => this.#discardAll());
+    primaries.onDisconnect(server => (server === undefined ? this.#discardAll() : this.#discard(server)));
   }
 
   /**
@@ -49,15 +49,14 @@ export class Barrier {
     replicas = this.#replicas,
   ): Promise<Confirmed<Answer>> {
     const server = await this.#primaries.serverOf(partition);
-    const generation = this.#generation;
     const lane = await this.#take(server, partition);
     try {
       const answer = await write(lane);
       const confirmed = await confirm(lane, durability, replicas, Math.max(1, Math.floor(timeoutMs)));
-      if (generation === this.#generation) this.#giveBack(server, lane);
-      else lane.disconnect();
+      this.#giveBack(server, lane);
       return { answer, confirmed };
     } catch (error) {
+      this.#used.delete(lane);
       lane.disconnect();
       // A stale lane led to a server that is not the partition's primary any more, and so do the others.
       if (MOVED.has(replyCode(error) ?? '')) {
@@ -74,18 +73,25 @@ export class Barrier {
   }
 
   #discardAll(): void {
-    this.#generation++;
-    for (const server of [...this.#free.keys()]) this.#discard(server);
+    for (const server of new Set([...this.#free.keys(), ...this.#used.values()])) this.#discard(server);
   }
 
   #discard(server: string): void {
     for (const lane of this.#free.get(server) ?? []) lane.disconnect();
     this.#free.delete(server);
+    for (const [lane, of] of this.#used) {
+      if (of !== server) continue;
+      this.#used.delete(lane);
+      lane.disconnect();
+    }
   }
 
   async #take(server: string, partition: number): Promise<Redis> {
     const free = this.#free.get(server)?.pop();
-    if (free?.status === 'ready') return free;
+    if (free?.status === 'ready') {
+      this.#used.set(free, server);
+      return free;
+    }
     free?.disconnect();
     const node = this.#primaries.all().get(server);
     if (!node) {
@@ -104,11 +110,17 @@ export class Barrier {
     });
     // Told by the calls that fail.
     lane.on('error', () => {});
-    await lane.connect();
+    this.#used.set(lane, server);
+    await lane.connect().catch(error => {
+      this.#used.delete(lane);
+      throw error;
+    });
     return lane;
   }
 
   #giveBack(server: string, lane: Redis): void {
+    // Discarded meanwhile, it is not used again.
+    if (!this.#used.delete(lane)) return;
     const free = this.#free.get(server) ?? [];
     this.#free.set(server, free);
     if (this.#closed || free.length >= KEPT || lane.status !== 'ready') lane.disconnect();

@@ -28,16 +28,24 @@ export class Primaries {
   all(): Map<string, Redis> {
     if (!(this.#redis instanceof Cluster)) return new Map([['', this.#redis]]);
     const nodes = this.#redis.nodes('master');
-    return new Map(nodes.map(node => [`${node.options.host}:${node.options.port}`, node]));
+    return new Map(nodes.map(node => [nameOf(node), node]));
   }
 
-  /** Told when the connection ended, and whatever leads to its server may lead to one that is replaced. */
-  onDisconnect(listener: () => void): void {
-    this.#redis.on('close', listener);
+  /**
+   * Told when whatever leads to a server may lead to one that was replaced, as the client's own connection to it ended:
+   * which server, as `serverOf` calls it, or all of them.
+   */
+  onDisconnect(listener: (server?: string) => void): void {
+    this.#redis.on('close', () => listener());
+    if (this.#redis instanceof Cluster) this.#redis.on('-node', (node: Redis) => listener(nameOf(node)));
   }
 
   /** Has the layout of a Cluster read anew, after a server answered that it is another. */
   refresh(): void {
     if (this.#redis instanceof Cluster) this.#redis.refreshSlotsCache();
   }
+}
+
+function nameOf({ options }: Redis): string {
+  return `${options.host}:${options.port}`;
 }

@@ -10,6 +10,7 @@ import {
   RedisUnsuitableError,
   type SluiceError,
 } from './errors.ts';
+import { mend } from './ioredis.ts';
 import { type Keys, REDIS_FORMAT } from './keys.ts';
 import { parseRedisUrl, type RedisLocation } from './redis-url.ts';
 
@@ -35,6 +36,8 @@ export function openRedis(
     connectTimeout: 5000,
     // A connection that fell silent without being closed is opened anew.
     socketTimeout: socketTimeoutMs,
+    // Who leaves a server that stands still waits no longer for it to close its side.
+    disconnectTimeout: 500,
     // Restarted, Redis guesses how long it will load, at first wrongly, and ioredis would wait for up to ten seconds.
     maxLoadingRetryTime: 250,
     retryStrategy: (attempt: number) =>
@@ -68,9 +71,7 @@ export function openRedis(
     connection = new Redis({ ...common, ...hosts[0]! });
   }
   tellFailures(connection, onError);
-  if (connection instanceof Cluster) connection.on('+node', gatherWrites);
-  else gatherWrites(connection);
-  if (scheme === 'sentinel') revive(connection as Redis);
+  mend(connection, scheme === 'sentinel');
   return connection;
 }
 
@@ -84,43 +85,6 @@ function tellFailures(connection: RedisConnection, onError: ConnectionErrorListe
   connection.on('reconnecting', () => {
     if (!isTold) onError(new Error('the connection was closed'));
     isTold = false;
-  });
-}
-
-/**
- * Lets what a turn of the event loop sends leave in one write. ioredis writes each command by itself, which costs both
- * ends more than a small call; its own auto-pipelining would not send a script again that Redis has forgotten.
- */
-function gatherWrites(connection: Redis): void {
-  const send = connection.sendCommand.bind(connection);
-  connection.sendCommand = (command, stream) => {
-    const socket = connection.stream;
-    if (socket?.writableCorked === 0) {
-      socket.cork();
-      // Behind the microtasks, in which the answers of this turn lead to the next calls.
-      queueMicrotask(() => process.nextTick(() => socket.uncork()));
-    }
-    return send(command, stream);
-  };
-}
-
-const REVIVE_MS = 50;
-
-/**
- * Connects anew where ioredis gives up by itself: told of a failover while it is just connecting, its detector takes the
- * attempt for one that was ended on purpose, and the connection would stay dead.
- */
-function revive(connection: Redis): void {
-  const disconnect = connection.disconnect.bind(connection);
-  let isClosed = false;
-  connection.disconnect = (reconnect = false) => {
-    if (!reconnect) isClosed = true;
-    disconnect(reconnect);
-  };
-  connection.on('end', () => {
-    setTimeout(() => {
-      if (!isClosed) connection.connect().catch(() => {});
-    }, REVIVE_MS);
   });
 }
 
