@@ -5,7 +5,7 @@ export type { MysqlFlavour, MysqlOptions } from './servers/mysql.ts';
 export { startMysql } from './servers/mysql.ts';
 export type { RunningServer } from './servers/process.ts';
 export { freePort, waitFor } from './servers/process.ts';
-export type { ClusterOptions, RedisCluster, RedisFlavour, RedisOptions } from './servers/redis.ts';
+export type { Announce, ClusterOptions, RedisCluster, RedisFlavour, RedisOptions } from './servers/redis.ts';
 export { isCopying, startRedis, startRedisCluster, startRedisTls } from './servers/redis.ts';
 export type { RedisSentinel } from './servers/sentinel.ts';
 export { startRedisSentinel } from './servers/sentinel.ts';

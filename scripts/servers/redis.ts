@@ -15,12 +15,15 @@ export interface RedisOptions {
   /** For its data and its log; made if need be. One server each. */
   directory: string;
   /** Added last, so that they override the defaults: ['--appendfsync', 'always']. */
-  args?: string[] | (() => Promise<string[]>);
+  args?: string[] | ((port: number) => Promise<string[]>);
   password?: string;
 }
 
+/** Port that a node tells others in place of its own, for a proxy before it. Asked at every start, with the same answer. */
+export type Announce = (port: number) => Promise<number>;
+
 export interface RedisCluster {
-  /** redis+cluster://127.0.0.1:7000,127.0.0.1:7001,... */
+  /** redis+cluster://127.0.0.1:7000,127.0.0.1:7001,..., by the announced ports */
   url: string;
   /** The masters first, as they were at the start, then their replicas. */
   nodes: RunningServer[];
@@ -77,7 +80,7 @@ async function start(options: RedisOptions, listening: Listening): Promise<Runni
       ...['--bind', '127.0.0.1', '--dir', directory, '--save', ''],
       ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction'],
       ...(password ? ['--requirepass', password] : []),
-      ...(typeof args === 'function' ? await args() : args),
+      ...(typeof args === 'function' ? await args(port) : args),
     ],
     answers: ({ port, pid }) => redisAnswers({ port, password, ca: listening.ca }, pid),
   });
@@ -91,13 +94,14 @@ export interface ClusterOptions {
   replicas?: number;
   /** After how long a silent node counts as failed, ms; a failover takes about twice that. */
   nodeTimeoutMs?: number;
+  announce?: Announce;
 }
 
 export async function startRedisCluster(options: ClusterOptions): Promise<RedisCluster> {
-  const { flavour, directory, masters = 3, replicas = 0, nodeTimeoutMs = 5000 } = options;
+  const { directory, masters = 3, replicas = 0 } = options;
   const members = await Promise.all(
     Array.from({ length: masters * (1 + replicas) }, (_, index) =>
-      startMember(flavour, join(directory, `node${index}`), nodeTimeoutMs),
+      startMember(options, join(directory, `node${index}`)),
     ),
   );
   const nodes = members.map(member => member.node);
@@ -109,15 +113,20 @@ export async function startRedisCluster(options: ClusterOptions): Promise<RedisC
     await stop();
     throw error;
   }
-  return { url: `redis+cluster://${nodes.map(node => `127.0.0.1:${node.port}`).join(',')}`, nodes, stop };
+  return { url: `redis+cluster://${members.map(({ told }) => `127.0.0.1:${told}`).join(',')}`, nodes, stop };
 }
 
 interface Member {
   node: RunningServer;
   busPort: number;
+  /** The port that it announces. */
+  told: number;
 }
 
-async function startMember(flavour: RedisFlavour, directory: string, nodeTimeoutMs: number): Promise<Member> {
+async function startMember(
+  { flavour, nodeTimeoutMs = 5000, announce = async port => port }: ClusterOptions,
+  directory: string,
+): Promise<Member> {
   // The usual bus port is the port + 10,000, which may be taken or too high. Kept for a restart, whose port is the same.
   const busPorts = new Map<number, number>();
   const node = await start(
@@ -130,11 +139,18 @@ async function startMember(flavour: RedisFlavour, directory: string, nodeTimeout
         const bus = ['--cluster-port', String(busPort), '--cluster-node-timeout', String(nodeTimeoutMs)];
         // However long a replica was without its master, it may take over: there is no other.
         const takeover = ['--cluster-replica-validity-factor', '0', ...quickReplication];
-        return ['--port', String(port), '--cluster-enabled', 'yes', ...bus, ...takeover];
+        const told = [
+          '--cluster-announce-ip',
+          '127.0.0.1',
+          '--cluster-announce-port',
+          String(await announce(port)),
+        ];
+        const announced = [...told, '--cluster-announce-bus-port', String(busPort)];
+        return ['--port', String(port), '--cluster-enabled', 'yes', ...bus, ...announced, ...takeover];
       },
     },
   );
-  return { node, busPort: busPorts.get(node.port) as number };
+  return { node, busPort: busPorts.get(node.port) as number, told: await announce(node.port) };
 }
 
 /** Replicas copy at once and say often how far they are; a primary that is stopped does not wait for them. */
@@ -153,8 +169,8 @@ async function joinMembers(members: Member[], masters: number): Promise<void> {
     }),
   );
   const [first, ...others] = members as [Member, ...Member[]];
-  for (const { node, busPort } of others) {
-    await redisCall(first.node, ['CLUSTER', 'MEET', '127.0.0.1', String(node.port), String(busPort)]);
+  for (const { told, busPort } of others) {
+    await redisCall(first.node, ['CLUSTER', 'MEET', '127.0.0.1', String(told), String(busPort)]);
   }
   await Promise.all(
     members.map(({ node }) =>

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { versionOf } from './binaries.ts';
 import { type RunningServer, startServer, waitFor } from './process.ts';
 import {
+  type Announce,
   isCopying,
   quickReplication,
   type RedisFlavour,
@@ -23,7 +24,7 @@ export interface RedisSentinel {
   /** The primary first, as it was at the start. */
   nodes: RunningServer[];
   sentinels: RunningServer[];
-  /** Port of the node that the Sentinels call the primary. */
+  /** The port that the node announces which the Sentinels call the primary. */
   primaryPort(): Promise<number>;
   stop(): Promise<void>;
 }
@@ -34,6 +35,7 @@ export interface SentinelOptions {
   replicas?: number;
   /** After how long a silent primary counts as gone, ms. */
   downAfterMs?: number;
+  announce?: Announce;
 }
 
 const sentinelCount = 3;
@@ -42,7 +44,7 @@ const formingLimit = 60_000;
 const primaryName = 'primary';
 
 export async function startRedisSentinel(options: SentinelOptions): Promise<RedisSentinel> {
-  const { flavour, directory, replicas = 2, downAfterMs = 1000 } = options;
+  const { flavour, directory, replicas = 2, downAfterMs = 1000, announce = async port => port } = options;
   const nodes: RunningServer[] = [];
   const sentinels: RunningServer[] = [];
   const stop = async () => {
@@ -52,10 +54,12 @@ export async function startRedisSentinel(options: SentinelOptions): Promise<Redi
   };
   const primaryPort = () => askSentinels(sentinels);
   const start = async (index: number) => {
-    const args = async () => {
-      const own = nodes[index]?.port;
-      const primary = index === 0 && !own ? undefined : await primaryPort().catch(() => nodes[0]?.port);
-      return [...quickReplication, ...(primary && primary !== own ? replicaOf(primary) : [])];
+    const args = async (port: number) => {
+      const own = await announce(port);
+      const isFirst = index === 0 && nodes.length === 0;
+      const primary = isFirst ? own : await primaryPort().catch(() => announce(nodes[0]!.port));
+      const told = ['--replica-announce-ip', '127.0.0.1', '--replica-announce-port', String(own)];
+      return [...quickReplication, ...told, ...(primary !== own ? replicaOf(primary) : [])];
     };
     return startRedis({ flavour, directory: join(directory, `node${index}`), args });
   };
@@ -63,8 +67,9 @@ export async function startRedisSentinel(options: SentinelOptions): Promise<Redi
     nodes.push(await start(0));
     nodes.push(...(await Promise.all(Array.from({ length: replicas }, (_, index) => start(index + 1)))));
     await Promise.all(nodes.slice(1).map(node => waitFor('first copy', formingLimit, () => isCopying(node))));
+    const primary = await announce(nodes[0]!.port);
     const starting = Array.from({ length: sentinelCount }, (_, index) =>
-      startSentinel(flavour, join(directory, `sentinel${index}`), nodes[0]!.port, downAfterMs),
+      startSentinel(flavour, join(directory, `sentinel${index}`), primary, downAfterMs),
     );
     sentinels.push(...(await Promise.all(starting)));
     const complete = `slaves=${replicas},sentinels=${sentinelCount}`;

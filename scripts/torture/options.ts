@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { defaultDurability, type TortureDurability } from './durability.ts';
+import { faultsOf } from './faults/catalogue.ts';
 
 const topologies = ['standalone', 'sentinel', 'cluster'] as const;
 export type TopologyName = (typeof topologies)[number];
@@ -16,6 +17,8 @@ export interface TortureOptions {
   faults: number;
   topology: TopologyName;
   database: DatabaseName;
+  /** Of faults, where not all of these servers are wanted. */
+  kinds: readonly string[] | undefined;
   /** Of every call and every claim. */
   durability: TortureDurability;
   /** Markdown file whose section for these servers is written. */
@@ -36,6 +39,7 @@ Options:
   --faults N       at least so many faults, even if they take longer (default 0)
   --topology NAME  ${topologies.join(', ')}    } what is not given
   --database NAME  ${databases.join(', ')}                  } the seed chooses
+  --kinds K,K      only these kinds of faults
   --durability D   memory or replica (default: replica with sentinel and cluster, else memory)
   --report FILE    write the result into this Markdown file, beside those for other servers
   --help           show this
@@ -50,6 +54,8 @@ export function parseOptions(args: string[]): TortureOptions {
   const seed = number('--seed', values.seed ?? '1', /^\d+$/);
   const servers = chosen(seed, values.topology, values.database);
   const durability = oneOf('--durability', ['memory', 'replica'], values.durability);
+  const known = faultsOf(servers.topology).map(({ kind }) => kind);
+  for (const kind of values.kinds?.split(',') ?? []) oneOf('--kinds', known, kind);
   if (durability === 'replica' && servers.topology === 'standalone') {
     throw new UsageError('--durability replica needs replicas: --topology sentinel or cluster');
   }
@@ -58,6 +64,7 @@ export function parseOptions(args: string[]): TortureOptions {
     seed,
     faults: number('--faults', values.faults ?? '0', /^\d+$/),
     ...servers,
+    kinds: values.kinds?.split(','),
     durability: durability ?? defaultDurability(servers.topology),
     report: values.report,
     help: values.help ?? false,
@@ -100,6 +107,7 @@ function parse(args: string[]) {
         topology: { type: 'string' },
         database: { type: 'string' },
         durability: { type: 'string' },
+        kinds: { type: 'string' },
         report: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },

@@ -1,6 +1,7 @@
 /** The Redis of a torture: which servers there are, who is primary now, and whether all replicas follow. */
 import { redisCall } from '../servers/redis-protocol.ts';
 import {
+  type Announce,
   isCopying,
   type RedisFlavour,
   type RunningServer,
@@ -10,10 +11,14 @@ import {
   waitFor,
 } from '../servers.ts';
 import type { DatabaseName, TopologyName } from './options.ts';
+import { RedisProxies } from './redis-proxies.ts';
 
 export interface RedisSide {
   readonly topology: TopologyName;
+  /** Through the proxies. */
   readonly url: string;
+  /** Before every node: what happens to connections of workers and of producers. */
+  readonly proxies: RedisProxies;
   readonly flavour: RedisFlavour;
   /** All that hold data. */
   readonly nodes: readonly RunningServer[];
@@ -32,35 +37,63 @@ const flavours: Record<TopologyName, Record<DatabaseName, RedisFlavour>> = {
   cluster: { mariadb: 'valkey9', mysql97: 'redis8' },
 };
 const settleLimit = 60_000;
+/** After so long without an answer, Sentinels and a Cluster take a primary for gone. */
+export const silenceMs = 1000;
 
 export async function startRedisSide(
   topology: TopologyName,
   database: DatabaseName,
   directory: string,
 ): Promise<RedisSide> {
+  const proxies = new RedisProxies();
   const flavour = flavours[topology][database];
-  if (topology === 'standalone') {
-    const args = ['--appendfsync', 'always'];
-    const server = await startRedis({ flavour, directory, args });
-    const settled = async () => {};
-    const stop = () => server.stop();
-    return { topology, url: server.url, flavour, nodes: [server], sentinels: [], primaries, settled, stop };
-    async function primaries() {
-      return [server];
-    }
-  }
-  if (topology === 'sentinel') {
-    const sentinel = await startRedisSentinel({ flavour, directory });
-    const { nodes, sentinels, url } = sentinel;
-    const primaries = async () => {
-      const port = await sentinel.primaryPort();
-      return nodes.filter(node => node.port === port);
+  const start = { standalone: startAlone, sentinel: startSentinels, cluster: startCluster }[topology];
+  try {
+    const side = await start(flavour, directory, proxies.announce);
+    const stop = async () => {
+      await side.stop();
+      await proxies.close();
     };
-    const settled = () => followed(nodes, async () => (await primaries()).map(node => node.port));
-    return { topology, url, flavour, nodes, sentinels, primaries, settled, stop: () => sentinel.stop() };
+    return { ...side, topology, flavour, proxies, stop };
+  } catch (error) {
+    await proxies.close();
+    throw error;
   }
-  const cluster = await startRedisCluster({ flavour, directory, replicas: 1, nodeTimeoutMs: 1000 });
-  const { nodes, url } = cluster;
+}
+
+type Servers = Omit<RedisSide, 'topology' | 'flavour' | 'proxies'>;
+
+async function startAlone(flavour: RedisFlavour, directory: string, announce: Announce): Promise<Servers> {
+  const server = await startRedis({ flavour, directory, args: ['--appendfsync', 'always'] });
+  return {
+    url: `redis://127.0.0.1:${await announce(server.port)}`,
+    nodes: [server],
+    sentinels: [],
+    primaries: async () => [server],
+    settled: async () => {},
+    stop: () => server.stop(),
+  };
+}
+
+async function startSentinels(
+  flavour: RedisFlavour,
+  directory: string,
+  announce: Announce,
+): Promise<Servers> {
+  const sentinel = await startRedisSentinel({ flavour, directory, downAfterMs: silenceMs, announce });
+  const { nodes, sentinels, url } = sentinel;
+  const told = await Promise.all(nodes.map(node => announce(node.port)));
+  const primaries = async () => {
+    const port = await sentinel.primaryPort();
+    return nodes.filter((_, index) => told[index] === port);
+  };
+  const settled = () => followed(nodes, async () => (await primaries()).map(node => node.port));
+  return { url, nodes, sentinels, primaries, settled, stop: () => sentinel.stop() };
+}
+
+async function startCluster(flavour: RedisFlavour, directory: string, announce: Announce): Promise<Servers> {
+  const options = { flavour, directory, replicas: 1, nodeTimeoutMs: silenceMs, announce };
+  const { nodes, url, stop } = await startRedisCluster(options);
   const primaries = async () => {
     const roles = await Promise.allSettled(nodes.map(isPrimary));
     return nodes.filter((_, index) => {
@@ -74,7 +107,7 @@ export async function startRedisSide(
       nodes.map(node => waitFor('agreement of the cluster', settleLimit, () => agrees(node))),
     );
   };
-  return { topology, url, flavour, nodes, sentinels: [], primaries, settled, stop: () => cluster.stop() };
+  return { url, nodes, sentinels: [], primaries, settled, stop };
 }
 
 export async function isPrimary(node: RunningServer): Promise<boolean> {

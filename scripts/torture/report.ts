@@ -24,6 +24,7 @@ export const promised: ReadonlySet<string> = new Set([
   'workerStop',
   'sentinelFailover',
   'clusterFailover',
+  'redisStop',
   'databaseRestart',
 ]);
 export const promisedSeconds = 5;

@@ -73,12 +73,13 @@ export class Torture {
   }
 
   async #breakThings(probe: Probe): Promise<void> {
-    const { minutes, faults, seed, topology } = this.#options;
+    const { minutes, faults, seed, topology, kinds, durability } = this.#options;
     const random = seededRandom(seed);
-    const scene: Scene = { stack: this.#stack, processes: this.#processes, random };
+    const scene: Scene = { stack: this.#stack, processes: this.#processes, random, durability };
     const until = this.#started + minutes * 60_000;
     let count = 0;
-    for (const fault of schedule(faultsOf(topology), random)) {
+    const wanted = faultsOf(topology).filter(({ kind }) => kinds?.includes(kind) ?? true);
+    for (const fault of schedule(wanted, random)) {
       if (performance.now() >= until && count >= faults) return;
       count++;
       if (!(await this.#suffer(fault, scene, probe, count))) return;

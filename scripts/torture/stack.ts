@@ -12,7 +12,7 @@ import { readRights } from '../../test/support/rights.ts';
 import type { Place } from '../load/processes.ts';
 import { type RunningServer, startMysql } from '../servers.ts';
 import type { DatabaseName, TopologyName } from './options.ts';
-import { TcpProxy } from './proxy.ts';
+import { Line, TcpProxy } from './proxy.ts';
 import { type RedisSide, startRedisSide } from './redis-side.ts';
 import { definitions, partitions } from './traffic.ts';
 
@@ -21,10 +21,10 @@ const databaseName = 'torture';
 const user = 'sluice';
 const password = 'torture';
 
-/** One proxy for the workers' connections, one for the producers'. */
-export interface Proxies {
-  workers: TcpProxy;
-  producers: TcpProxy;
+/** The workers' connections to a server, and the producers'. */
+export interface Lines {
+  readonly workers: Line;
+  readonly producers: Line;
 }
 
 export interface Stack {
@@ -34,12 +34,10 @@ export interface Stack {
   readonly mysql: RunningServer;
   /** As root, beside every proxy. */
   readonly root: Pool;
-  readonly mysqlProxies: Proxies;
-  /** Only before a single Redis: Sentinels and Cluster nodes tell clients their own addresses. */
-  readonly redisProxies: Proxies | undefined;
+  readonly mysqlLines: Lines;
   readonly workers: Place;
   readonly producers: Place;
-  /** Without proxies, for whoever looks. */
+  /** Without proxies before the database, for whoever looks. */
   readonly direct: Place;
   stop(): Promise<void>;
 }
@@ -73,17 +71,18 @@ export async function openStack(
     await prepareDatabase(mysql);
     const root = createPool({ uri: `${mysql.url}/${databaseName}`, connectionLimit: 4 });
     undo.push(() => root.end().catch(() => {}));
-    const open = async (port: number): Promise<Proxies> => {
-      const [workers, producers] = [await TcpProxy.open(port), await TcpProxy.open(port)];
-      undo.push(() => Promise.all([workers.close(), producers.close()]));
-      return { workers, producers };
-    };
-    const mysqlProxies = await open(mysql.port);
-    const redisProxies = topology === 'standalone' ? await open(redis.nodes[0]!.port) : undefined;
+    const mysqlLines: Lines = { workers: new Line(), producers: new Line() };
+    const ports = await Promise.all(
+      [mysqlLines.workers, mysqlLines.producers].map(async line => {
+        const proxy = await TcpProxy.open(mysql.port, line);
+        undo.push(() => proxy.close());
+        return proxy.port;
+      }),
+    );
     const config = join(folder, 'sluice.config.json');
     writeFileSync(config, JSON.stringify(definitions));
-    const place = (redisPort: number | undefined, mysqlPort: number): Place => ({
-      redisUrl: redisPort ? `redis://127.0.0.1:${redisPort}` : redis.url,
+    const place = (mysqlPort: number): Place => ({
+      redisUrl: redis.url,
       mysqlUrl: `mysql://${user}:${password}@127.0.0.1:${mysqlPort}/${databaseName}`,
       namespace,
       config,
@@ -94,11 +93,10 @@ export async function openStack(
       redis,
       mysql,
       root,
-      mysqlProxies,
-      redisProxies,
-      workers: place(redisProxies?.workers.port, mysqlProxies.workers.port),
-      producers: place(redisProxies?.producers.port, mysqlProxies.producers.port),
-      direct: place(undefined, mysql.port),
+      mysqlLines,
+      workers: place(ports[0]!),
+      producers: place(ports[1]!),
+      direct: place(mysql.port),
       stop,
     };
   } catch (error) {

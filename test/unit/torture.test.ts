@@ -1,16 +1,22 @@
 // The torture's own eyes: what a journal says of an update, which differences the checker sees and which of them are
 // declared, and what the command line and the report make of it.
 
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { appendFileSync, readFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { check } from '../../scripts/torture/checker.ts';
+import { faultsOf } from '../../scripts/torture/faults/catalogue.ts';
 import type { Holdings } from '../../scripts/torture/holdings.ts';
 import { Journal, knownOf, readJournal } from '../../scripts/torture/journal.ts';
 import { parseOptions } from '../../scripts/torture/options.ts';
+import { RedisProxies } from '../../scripts/torture/redis-proxies.ts';
 import { isFailure, jsonOf, type Outcome, writeReport } from '../../scripts/torture/report.ts';
 import { Keys } from '../../src/shared/keys.ts';
 import type { Update } from '../../src/shared/update.ts';
+import { until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
 const keys = new Keys('torture', 8);
@@ -176,15 +182,59 @@ it('six seeds in a row are the six combinations', () => {
     database: 'mariadb',
     seed: 1,
   });
+  const only = parseOptions(['--topology', 'cluster', '--kinds', 'redisStop,clusterFailover']);
+  expect(only.kinds).toEqual(['redisStop', 'clusterFailover']);
   for (const wrong of [
     ['--topology', 'ring'],
     ['--minutes', 'x'],
     ['--seed', '-1'],
     ['--fault', '3'],
+    ['--kinds', 'redisRestart,earthquake'],
+    ['--topology', 'cluster', '--kinds', 'redisRestart'],
     ['5'],
   ]) {
     expect(() => parseOptions(wrong), wrong.join(' ')).toThrow();
   }
+});
+
+it('breaks Redis in the same ways on all topologies, but for what only one of them has', () => {
+  const special = [['redisRestart'], ['sentinelFailover'], ['clusterFailover', 'clusterMigration']];
+  const topologies = ['standalone', 'sentinel', 'cluster'] as const;
+  const kinds = topologies.map(topology => faultsOf(topology).map(({ kind }) => kind));
+  const common = kinds.map((list, index) => list.filter(kind => !special[index]!.includes(kind)));
+  expect(common[1]).toEqual(common[0]);
+  expect(common[2]).toEqual(common[0]);
+  for (const kind of ['redisStop', 'cutBeforeEvalsha', 'cutAfterEvalsha', 'redisDelay'])
+    expect(common[0]).toContain(kind);
+});
+
+it('tells at a proxy whose connection it is by the scripts that it runs', async () => {
+  const received: string[] = [];
+  const server = createServer(socket => socket.on('data', data => received.push(String(data))));
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  const proxies = new RedisProxies();
+  const port = await proxies.announce((server.address() as AddressInfo).port);
+  expect(await proxies.announce((server.address() as AddressInfo).port)).toBe(port);
+  const lua = readFileSync(new URL('../../src/producer/apply.lua', import.meta.url));
+  const apply = createHash('sha1').update(lua).digest('hex');
+  const [producer, worker, replica] = await Promise.all(
+    [`evalsha ${apply}`, 'evalsha other', 'REPLCONF'].map(async first => {
+      const socket = connect(port, '127.0.0.1');
+      await once(socket, 'connect');
+      socket.write(first);
+      await until(() => received.includes(first), first);
+      return socket;
+    }),
+  );
+  const cut = proxies.producers.cutNext('evalsha', 'before', 0, 5000);
+  for (const socket of [replica!, worker!, producer!]) socket.write('evalsha again');
+  const closed = once(producer!, 'close');
+  expect(await cut).toBe(true);
+  await closed;
+  expect([worker!.destroyed, replica!.destroyed]).toEqual([false, false]);
+  for (const socket of [worker!, replica!]) socket.destroy();
+  await proxies.close();
+  server.close();
 });
 
 it('reports as JSON and as one section for each pair of servers', async () => {

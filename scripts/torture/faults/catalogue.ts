@@ -14,6 +14,7 @@ import { clusterFailover, clusterMigration, sentinelFailover } from './failover.
 import type { Fault } from './fault.ts';
 import { allWorkersKill, producerKill, producerStop, workerKill, workerStop } from './processes.ts';
 import { redisCut, redisFull, redisRestart, scriptFlush } from './redis.ts';
+import { redisStop } from './redis-stop.ts';
 
 const all: readonly Fault[] = [
   workerKill,
@@ -22,6 +23,7 @@ const all: readonly Fault[] = [
   producerKill,
   producerStop,
   redisRestart,
+  redisStop,
   databaseRestart,
   cutBeforeCommit,
   cutAfterCommit,

@@ -1,23 +1,23 @@
 /** Connections cut around COMMIT and EVALSHA, delayed, or silent for a while, at the proxies. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { TcpProxy } from '../proxy.ts';
-import type { Proxies, Stack } from '../stack.ts';
+import type { Line } from '../proxy.ts';
+import type { Lines, Stack } from '../stack.ts';
 import { between, type Fault, now, oneOf, type Scene } from './fault.ts';
 
 const cutLimit = 10_000;
 
-type Side = keyof Proxies;
+type Side = keyof Lines;
 const sides: readonly Side[] = ['workers', 'producers'];
 
 interface CutPlan {
   kind: string;
   request: string;
   when: 'before' | 'after';
-  proxies(stack: Stack): Proxies;
+  lines(stack: Stack): Lines;
   sides: readonly Side[];
 }
 
-function cut({ kind, request, when, proxies, sides }: CutPlan): Omit<Fault, 'topologies'> {
+function cut({ kind, request, when, lines, sides }: CutPlan): Fault {
   return {
     kind,
     async run({ stack, random }: Scene) {
@@ -26,7 +26,7 @@ function cut({ kind, request, when, proxies, sides }: CutPlan): Omit<Fault, 'top
       let happened = 0;
       let since = now();
       for (let at = 0; at < cuts; at++) {
-        if (await proxies(stack)[side].cutNext(request, when, between(random, 0, 8), cutLimit)) happened++;
+        if (await lines(stack)[side].cutNext(request, when, between(random, 0, 8), cutLimit)) happened++;
         since = now();
       }
       if (happened === 0)
@@ -40,48 +40,41 @@ function cut({ kind, request, when, proxies, sides }: CutPlan): Omit<Fault, 'top
 /** Also what a producer commits: it aligns partitions, but seldom. */
 const commits = {
   request: 'COMMIT',
-  proxies: (stack: Stack) => stack.mysqlProxies,
+  lines: (stack: Stack) => stack.mysqlLines,
   sides: ['workers'] as const,
 };
-const scripts = { request: 'evalsha', proxies: (stack: Stack) => stack.redisProxies!, sides };
-const proxied = { topologies: ['standalone'] as const };
+const scripts = { request: 'evalsha', lines: (stack: Stack) => stack.redis.proxies, sides };
 
-export const cutBeforeCommit: Fault = cut({ kind: 'cutBeforeCommit', when: 'before', ...commits });
-export const cutAfterCommit: Fault = cut({ kind: 'cutAfterCommit', when: 'after', ...commits });
-export const cutBeforeEvalsha: Fault = {
-  ...cut({ kind: 'cutBeforeEvalsha', when: 'before', ...scripts }),
-  ...proxied,
-};
-export const cutAfterEvalsha: Fault = {
-  ...cut({ kind: 'cutAfterEvalsha', when: 'after', ...scripts }),
-  ...proxied,
-};
+export const cutBeforeCommit = cut({ kind: 'cutBeforeCommit', when: 'before', ...commits });
+export const cutAfterCommit = cut({ kind: 'cutAfterCommit', when: 'after', ...commits });
+export const cutBeforeEvalsha = cut({ kind: 'cutBeforeEvalsha', when: 'before', ...scripts });
+export const cutAfterEvalsha = cut({ kind: 'cutAfterEvalsha', when: 'after', ...scripts });
 
 /** Slow for a while, or silent for a while: then what was held back arrives late. */
-async function slowDown(proxy: TcpProxy, { random }: Scene): Promise<string> {
+async function slowDown(line: Line, { random }: Scene): Promise<string> {
   const ms = between(random, 500, 2500);
   if (random() < 0.5) {
-    proxy.hold(ms);
+    line.hold(ms);
     await delay(ms);
     return `held back for ${ms} ms`;
   }
   const delayMs = between(random, 20, 300);
-  proxy.delayMs = delayMs;
+  line.delayMs = delayMs;
   await delay(ms);
-  proxy.delayMs = 0;
+  line.delayMs = 0;
   return `delayed by ${delayMs} ms for ${ms} ms`;
 }
 
-function slow(kind: string, proxies: (stack: Stack) => Proxies): Fault {
+function slow(kind: string, lines: (stack: Stack) => Lines): Fault {
   return {
     kind,
     async run(scene) {
       const side = oneOf(scene.random, sides);
-      const what = await slowDown(proxies(scene.stack)[side], scene);
+      const what = await slowDown(lines(scene.stack)[side], scene);
       return { what: `connections of ${side} ${what}`, since: now() };
     },
   };
 }
 
-export const databaseDelay = slow('databaseDelay', stack => stack.mysqlProxies);
-export const redisDelay: Fault = { ...slow('redisDelay', stack => stack.redisProxies!), ...proxied };
+export const databaseDelay = slow('databaseDelay', stack => stack.mysqlLines);
+export const redisDelay = slow('redisDelay', stack => stack.redis.proxies);

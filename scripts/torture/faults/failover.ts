@@ -10,7 +10,7 @@ import { namespace } from '../stack.ts';
 import { partitions } from '../traffic.ts';
 import { between, type Fault, now, oneOf } from './fault.ts';
 
-const promotionLimit = 30_000;
+export const promotionLimit = 30_000;
 const pageOfKeys = 100;
 
 const promotion = (condition: () => Promise<boolean>) => waitFor('promotion', promotionLimit, condition);
@@ -98,7 +98,7 @@ export const clusterFailover: Fault = {
   },
 };
 
-async function replicaOf(master: RunningServer, redis: RedisSide): Promise<RunningServer> {
+export async function replicaOf(master: RunningServer, redis: RedisSide): Promise<RunningServer> {
   const [info = ''] = await redisCall(master, ['INFO', 'replication']);
   const port = Number(/^slave0:ip=[^,]*,port=(\d+)/m.exec(info)?.[1]);
   const replica = redis.nodes.find(node => node.port === port);

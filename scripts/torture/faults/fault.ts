@@ -1,5 +1,6 @@
 /** What a fault is: it breaks something, says from when on flushing should work again, and mends what is left. */
 import type { Random } from '../../load/zipf.ts';
+import type { TortureDurability } from '../durability.ts';
 import type { TopologyName } from '../options.ts';
 import type { Processes } from '../processes.ts';
 import type { Stack } from '../stack.ts';
@@ -8,6 +9,8 @@ export interface Scene {
   readonly stack: Stack;
   readonly processes: Processes;
   readonly random: Random;
+  /** Of calls and claims. */
+  readonly durability: TortureDurability;
 }
 
 interface Injury {

@@ -1,0 +1,68 @@
+/**
+ * A primary that stands still, with its connections open, and goes on. Longer than Sentinels or a Cluster wait, a replica is
+ * promoted meanwhile; then it comes back as a zombie that takes itself for the primary until somebody tells it, and
+ * finds in its sockets what clients had sent.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type RunningServer, waitFor } from '../../servers.ts';
+import { agrees, isPrimary, type RedisSide, silenceMs } from '../redis-side.ts';
+import { promotionLimit, replicaOf } from './failover.ts';
+import { between, type Fault, now, oneOf, type Scene } from './fault.ts';
+
+export const redisStop: Fault = {
+  kind: 'redisStop',
+  async run(scene) {
+    const {
+      random,
+      stack: { redis },
+    } = scene;
+    const victim = oneOf(random, await redis.primaries());
+    const isLong = redis.topology !== 'standalone' && random() < 0.6;
+    return isLong ? stopUntilReplaced(victim, scene) : stopForAWhile(victim, scene);
+  },
+};
+
+async function stopForAWhile(victim: RunningServer, { stack: { redis }, random }: Scene) {
+  const ms =
+    redis.topology === 'standalone' ? between(random, 200, 3000) : between(random, 100, 0.7 * silenceMs);
+  victim.kill('SIGSTOP');
+  try {
+    await delay(ms);
+  } finally {
+    victim.kill('SIGCONT');
+  }
+  return { what: `a primary stopped for ${ms} ms`, since: now(), meanwhile: redis.settled() };
+}
+
+async function stopUntilReplaced(victim: RunningServer, { stack: { redis }, durability, random }: Scene) {
+  const isReplaced = await watcherOf(victim, redis);
+  victim.kill('SIGSTOP');
+  try {
+    await waitFor('promotion', promotionLimit, isReplaced);
+  } catch (error) {
+    victim.kill('SIGCONT');
+    throw error;
+  }
+  const since = now();
+  // Soon, while clients are still connected to it; or when all have left. In a Cluster, the new master has nobody until then
+  // who keeps a copy, and whoever asks for one has to wait.
+  const isSoon = random() < 0.5 || (redis.topology === 'cluster' && durability === 'replica');
+  const ms = isSoon ? between(random, 0, 300) : between(random, 300, 8000);
+  const meanwhile = delay(ms).then(() => {
+    victim.kill('SIGCONT');
+    return redis.settled();
+  });
+  return { what: `a primary stopped until ${ms} ms after the promotion`, since, meanwhile };
+}
+
+/** What tells whether another node is primary in its place. */
+async function watcherOf(victim: RunningServer, redis: RedisSide): Promise<() => Promise<boolean>> {
+  if (redis.topology === 'cluster') {
+    const replica = await replicaOf(victim, redis);
+    return async () => (await isPrimary(replica)) && (await agrees(replica));
+  }
+  return async () => {
+    const [primary] = await redis.primaries();
+    return primary !== undefined && primary !== victim && (await isPrimary(primary));
+  };
+}

@@ -1,0 +1,37 @@
+/**
+ * A proxy before every Redis node. The nodes announce the proxies' ports in place of their own, so that clients of Sentinels
+ * and of a Cluster come through them as well. One port serves everybody: whose a connection is shows in what it sends.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { type Classify, Line, TcpProxy } from './proxy.ts';
+
+const lua = readFileSync(new URL('../../src/producer/apply.lua', import.meta.url), 'utf8');
+const apply = createHash('sha1').update(lua).digest('hex');
+const scripts = [Buffer.from('evalsha'), Buffer.from('EVALSHA')];
+
+export class RedisProxies {
+  readonly workers = new Line();
+  readonly producers = new Line();
+  readonly #proxies = new Map<number, Promise<TcpProxy>>();
+
+  /** Port of the proxy before the node with this port. */
+  announce = async (port: number): Promise<number> => {
+    let proxy = this.#proxies.get(port);
+    if (!proxy) {
+      proxy = TcpProxy.open(port, this.#classify);
+      this.#proxies.set(port, proxy);
+    }
+    return (await proxy).port;
+  };
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#proxies.values()].map(async proxy => (await proxy).close()));
+  }
+
+  /** Only producers apply; of workers and BullMQ is what runs other scripts. Replicas and Sentinels run none, and are left alone. */
+  readonly #classify: Classify = (request, before) => {
+    if (before === this.producers || request.includes(apply)) return this.producers;
+    return before ?? (scripts.some(script => request.includes(script)) ? this.workers : undefined);
+  };
+}
