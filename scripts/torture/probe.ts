@@ -12,7 +12,7 @@ import { definitions, partitions } from './traffic.ts';
 
 const pollEvery = 20;
 /** An increment that was acknowledged and does not arrive may be lost, and is asked for again. */
-const sendAgainAfter = 3000;
+const sendAgainAfter = 1000;
 
 export class Probe {
   readonly journalFile: string;

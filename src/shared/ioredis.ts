@@ -7,6 +7,8 @@ import type { RedisConnection } from './redis.ts';
 
 /** Whoever owes an answer for so long, and sends nothing else, may have been replaced. */
 const SILENT_MS = 1000;
+/** How long until it is asked again, as the promotion may still be to come. */
+const AGAIN_MS = 500;
 const LOOK_MS = 250;
 /** Their answers may take as long as they like. */
 const BLOCKING: ReadonlySet<string> = new Set(['bzpopmin', 'brpoplpush', 'blmove', 'xread']);
@@ -82,7 +84,7 @@ function leaveSilentNodes(cluster: Cluster): void {
       const bytes = node.stream?.bytesRead ?? 0;
       if (!last || last.bytes !== bytes || !owes(node)) heard.set(node, { bytes, at: now });
       else if (now - last.at >= SILENT_MS) {
-        last.at = now;
+        last.at += AGAIN_MS;
         cluster.refreshSlotsCache();
       }
     }
