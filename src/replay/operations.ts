@@ -1,10 +1,12 @@
 /** The audit record: who ran what, when, on which updates, and what became of each. */
 import type { ResultSetHeader } from 'mysql2/promise';
-import { OperationError } from '../shared/errors.ts';
+import { ConfigurationError, OperationError } from '../shared/errors.ts';
 import { type FailedUpdate, recordItem } from '../shared/failed-update.ts';
 import { type Database, type Rows, readSql } from '../shared/mysql.ts';
+import { literalBytes, roomFor } from '../shared/statement-size.ts';
 import type { Change } from './amendment.ts';
 import type { FailedFilter } from './filter.ts';
+import { numberLists } from './updates.ts';
 
 export type Action = 'replay' | 'edit' | 'drop';
 
@@ -59,6 +61,7 @@ export class Operations {
     this.#database = database;
   }
 
+  /** @throws ConfigurationError for a filter that is too long to be recorded */
   async start(
     action: Action,
     { operator, reason }: Author,
@@ -66,6 +69,10 @@ export class Operations {
   ): Promise<Operation> {
     const recorded: Recorded = { filter, jobs, change };
     const id = await this.#database.session(async connection => {
+      if (literalBytes(JSON.stringify(recorded)) > roomFor(connection))
+        throw new ConfigurationError(
+          "The filter names so much that the database's max_allowed_packet does not take its record; name fewer updates or jobs at a time.",
+        );
       const [result] = await connection.query<ResultSetHeader>(START, [
         action,
         operator,
@@ -93,13 +100,15 @@ export class Operations {
 
   /** What was done to these updates, by any operation; the oldest first. */
   async items(ids: readonly number[]): Promise<OperationItem[]> {
-    if (ids.length === 0) return [];
-    return toItems(
-      await this.#database.query(
-        'SELECT * FROM sluice_operation_items WHERE quarantine_id IN (?) ORDER BY operation_id, quarantine_id',
-        [ids],
-      ),
-    );
+    const found: OperationItem[] = [];
+    for (const some of numberLists(ids)) {
+      const rows = await this.#database.query(
+        'SELECT * FROM sluice_operation_items WHERE quarantine_id IN (?)',
+        [some],
+      );
+      found.push(...toItems(rows));
+    }
+    return found.sort((a, b) => a.operation - b.operation || a.id - b.id);
   }
 
   /** What an operation did, by number of the update. */

@@ -21,6 +21,24 @@ function parameters(filter: FailedFilter, { after = 0, last, notDoneBy = 0 }: Sp
   return [after, last ?? Number.MAX_SAFE_INTEGER, notDoneBy, ...filterParameters(filter)];
 }
 
+/** Numbers in one statement. */
+const NUMBERS = 1000;
+
+/** The filter in parts whose numbers one statement takes, in the order of the numbers. */
+function* byNumbers(filter: FailedFilter): Generator<FailedFilter> {
+  if (filter.ids === undefined || filter.ids.length <= NUMBERS) {
+    yield filter;
+    return;
+  }
+  for (const ids of numberLists(filter.ids)) yield { ...filter, ids };
+}
+
+/** Each number once, in order, as many at a time as one statement takes. */
+export function* numberLists(numbers: readonly number[]): Generator<number[]> {
+  const sorted = [...new Set(numbers)].sort((a, b) => a - b);
+  for (let from = 0; from < sorted.length; from += NUMBERS) yield sorted.slice(from, from + NUMBERS);
+}
+
 /** At most `limit` updates, by number. @throws what mysql2 throws */
 export async function readUpdates(
   database: Database,
@@ -29,13 +47,23 @@ export async function readUpdates(
   limit: number,
 ): Promise<FailedUpdate[]> {
   if (!meansUpdates(filter)) return [];
-  return (await database.query(PAGE, [...parameters(filter, span), limit])).map(toFailedUpdate);
+  const found: FailedUpdate[] = [];
+  for (const part of byNumbers(filter)) {
+    if (found.length >= limit) break;
+    const rows = await database.query(PAGE, [...parameters(part, span), limit - found.length]);
+    found.push(...rows.map(toFailedUpdate));
+  }
+  return found;
 }
 
 export async function countUpdates(database: Database, filter: FailedFilter, span: Span): Promise<number> {
   if (!meansUpdates(filter)) return 0;
-  const [row] = await database.query(COUNT, parameters(filter, span));
-  return Number(row!.found);
+  let found = 0;
+  for (const part of byNumbers(filter)) {
+    const [row] = await database.query(COUNT, parameters(part, span));
+    found += Number(row!.found);
+  }
+  return found;
 }
 
 /** All updates, a page at a time. */

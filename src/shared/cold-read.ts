@@ -11,6 +11,7 @@ import { explain } from './explain.ts';
 import { itemOf, type Keys, type Kind } from './keys.ts';
 import { type Database, queryRows } from './mysql.ts';
 import { defineScript, type RedisConnection, redisError, type Script } from './redis.ts';
+import { cut, LARGEST_ITEM, literalBytes } from './statement-size.ts';
 import type { ValueTables } from './tables.ts';
 import { toWatermark } from './watermark.ts';
 
@@ -57,6 +58,12 @@ function wholeNumber(text: string): number {
   return /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
 }
 
+/** Keys that one statement of any server takes, and one call of the script. Mostly that is all of them. */
+function* inParts(keys: readonly ColdKey[]): Generator<readonly ColdKey[]> {
+  const bytesAt = (at: number) => literalBytes(JSON.stringify([keys[at]!.name, keys[at]!.key]));
+  for (const [from, to] of cut(keys.length, LARGEST_ITEM, bytesAt)) yield keys.slice(from, to);
+}
+
 type Mode = 'load' | 'compare' | 'repair';
 const PLAIN_TRIES = 2;
 const TRIES = 8;
@@ -95,13 +102,13 @@ export class ColdReader {
    * @throws DatabaseUnavailableError, RedisUnavailableError, ReadUnsettledError, PartitionHaltedError
    */
   async load(partition: number, keys: readonly ColdKey[]): Promise<(number | OutOfRangeError)[]> {
-    const found = await this.#read('load', partition, keys);
+    const found = await this.#readAll('load', partition, keys);
     return found.map((value, at) => (value === 'x' ? new OutOfRangeError(keys[at]!.name) : Number(value)));
   }
 
   /** Compares without changing anything. Throws as `load` does. */
   async compare(partition: number, keys: readonly ColdKey[]): Promise<Comparison[]> {
-    return comparisons(keys, await this.#read('compare', partition, keys));
+    return comparisons(keys, await this.#readAll('compare', partition, keys));
   }
 
   /**
@@ -110,6 +117,16 @@ export class ColdReader {
    * @throws DatabaseUnavailableError, RedisUnavailableError
    */
   async glance(partition: number, keys: readonly ColdKey[]): Promise<Comparison[] | undefined> {
+    const all: Comparison[] = [];
+    for (const some of inParts(keys)) {
+      const found = await this.#glance(partition, some);
+      if (!found) return undefined;
+      all.push(...found);
+    }
+    return all;
+  }
+
+  async #glance(partition: number, keys: readonly ColdKey[]): Promise<Comparison[] | undefined> {
     for (let attempt = 0; attempt < PLAIN_TRIES; attempt++) {
       const [status, ...found] = await this.#try('compare', partition, keys, false);
       if (status === 'ok') return comparisons(keys, found);
@@ -122,7 +139,13 @@ export class ColdReader {
    * range is deleted, as a cold read would refuse it. Gives what was found. Throws as `load` does.
    */
   async repair(partition: number, keys: readonly ColdKey[]): Promise<Comparison[]> {
-    return comparisons(keys, await this.#read('repair', partition, keys));
+    return comparisons(keys, await this.#readAll('repair', partition, keys));
+  }
+
+  async #readAll(mode: Mode, partition: number, keys: readonly ColdKey[]): Promise<string[]> {
+    const found: string[] = [];
+    for (const some of inParts(keys)) found.push(...(await this.#read(mode, partition, some)));
+    return found;
   }
 
   async #read(mode: Mode, partition: number, keys: readonly ColdKey[]): Promise<string[]> {

@@ -6,6 +6,7 @@ import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { itemOf, type Kind } from './keys.ts';
 import { type Database, queryRows, quoteIdentifier, readSql } from './mysql.ts';
 import { RefusedValueError } from './refusal.ts';
+import { jsonParts, keyLists } from './statement-size.ts';
 import { type Addition, pages, type ValueTable } from './tables.ts';
 import type { CheckedTarget } from './target-check.ts';
 import { LIMITS } from './update.ts';
@@ -54,27 +55,26 @@ export class MappedTable implements ValueTable {
     connection: PoolConnection,
     rows: readonly Pick<Addition, 'name' | 'key'>[],
   ): Promise<Map<string, number>> {
-    const found = await queryRows(connection, this.#sql.values, [
-      JSON.stringify(rows.map(row => [row.name, row.key])),
-    ]);
-    return new Map(
-      found.map(row => {
+    const values = new Map<string, number>();
+    for (const { json } of jsonParts(connection, rows, row => [row.name, row.key]))
+      for (const row of await queryRows(connection, this.#sql.values, [json])) {
         const value = Number(row.value);
         // The user's column may hold more than a number can carry exactly.
         if (!Number.isSafeInteger(value)) throw new RefusedValueError('OUT_OF_RANGE');
-        return [itemOf(String(row.name), String(row.item_key)), value];
-      }),
-    );
+        values.set(itemOf(String(row.name), String(row.item_key)), value);
+      }
+    return values;
   }
 
   async add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
     if (!rows.every(row => this.#target.keyType.fits(row.key)))
       throw new RefusedValueError('TARGET_KEY_NOT_CANONICAL');
     const existing = this.#target.missing === 'insert' ? await this.#insertMissing(connection, rows) : rows;
-    if (existing.length === 0) return;
-    // The server counts matched rows, changed or not.
-    if ((await this.#write(connection, this.#sql.add, existing)) !== existing.length)
-      throw new RefusedValueError('TARGET_ROW_MISSING');
+    for (const { json, rows: part } of jsonParts(connection, existing, keyAndAmount)) {
+      const [result] = await connection.query<ResultSetHeader>(this.#sql.add, [json]);
+      // The server counts matched rows, changed or not.
+      if (result.affectedRows !== part.length) throw new RefusedValueError('TARGET_ROW_MISSING');
+    }
   }
 
   async refusals<Row extends Addition>(
@@ -119,30 +119,31 @@ export class MappedTable implements ValueTable {
       const locked = await this.#lockExisting(connection, missing);
       existing.push(...missing.filter(row => locked.has(row.key)));
       missing = missing.filter(row => !locked.has(row.key));
-      if (missing.length === 0) return existing;
+      const inserted = new Set<Addition>();
       try {
-        await this.#write(connection, this.#sql.insert, missing);
+        for (const { json, rows: part } of jsonParts(connection, missing, keyAndAmount)) {
+          await connection.query(this.#sql.insert, [json]);
+          for (const row of part) inserted.add(row);
+        }
         return existing;
       } catch (error) {
-        // Somebody else inserted one since we looked; the statement left nothing behind. Look again.
+        // Somebody else inserted one since we looked; the statement left nothing behind. Look again, but not at what the
+        // statements before it inserted: these rows hold their amounts.
         if ((error as { errno?: number }).errno !== DUPLICATE_KEY || attempt === INSERT_TRIES) throw error;
+        missing = missing.filter(row => !inserted.has(row));
       }
     }
   }
 
   async #lockExisting(connection: PoolConnection, rows: readonly Addition[]): Promise<Set<string>> {
     const found = new Set<string>();
-    for (let from = 0; from < rows.length; from += LOCKED_AT_ONCE) {
-      const keys = rows.slice(from, from + LOCKED_AT_ONCE).map(row => this.#target.keyType.literal(row.key));
+    const literals = rows.map(row => this.#target.keyType.literal(row.key));
+    for (const keys of keyLists(connection, literals, LOCKED_AT_ONCE))
       for (const row of await queryRows(connection, this.#sql.lock, [keys])) found.add(String(row.item_key));
-    }
     return found;
   }
+}
 
-  async #write(connection: PoolConnection, text: string, rows: readonly Addition[]): Promise<number> {
-    const [result] = await connection.query<ResultSetHeader>(text, [
-      JSON.stringify(rows.map(row => [row.key, row.amount])),
-    ]);
-    return result.affectedRows;
-  }
+function keyAndAmount({ key, amount }: Addition): unknown[] {
+  return [key, amount];
 }

@@ -9,9 +9,11 @@ import {
   type RowDataPacket,
 } from 'mysql2/promise';
 import { within } from './clock.ts';
+import { DatabaseUnsuitableError } from './errors.ts';
 import { classifyDatabaseError } from './mysql-errors.ts';
 import { type MysqlLocation, parseMysqlUrl } from './mysql-url.ts';
 import { rdsAuthorities, rdsAuthPlugins } from './rds-login.ts';
+import { LEAST_PACKET, notePacket } from './statement-size.ts';
 
 export interface SessionLimits {
   /** Connections at most. */
@@ -75,6 +77,7 @@ export class Database {
           `SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', wait_timeout = ${this.#limits.idleTransactionSeconds}, innodb_lock_wait_timeout = ${this.#limits.lockWaitSeconds}, lock_wait_timeout = ${this.#limits.lockWaitSeconds}`,
         );
         await connection.query('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
+        await checkPacket(connection, this.place);
         this.#prepared.add(connection.connection);
       }
       const result = await use(connection);
@@ -134,6 +137,17 @@ export class Database {
   }
 }
 
+/** @throws DatabaseUnsuitableError where the server takes no statement of the length that one item needs */
+async function checkPacket(connection: PoolConnection, place: string): Promise<void> {
+  const [row] = await queryRows(connection, 'SELECT @@max_allowed_packet AS packet');
+  const packet = Number(row!.packet);
+  if (packet < LEAST_PACKET)
+    throw new DatabaseUnsuitableError(
+      `The database at ${place} has max_allowed_packet = ${packet}, but the longest single update takes a statement of up to ${LEAST_PACKET} bytes; set max_allowed_packet to at least that (the default is 16 MB or more).`,
+    );
+  notePacket(connection, packet);
+}
+
 /**
  * Gives every statement a limit on the client's side: a server that fell silent without closing its connections would
  * hold a flush, and its partition, until TCP gives up. The session is destroyed then, its outcome unknown.
@@ -158,26 +172,6 @@ function encryption({ caFile, tls, rdsLogin }: MysqlLocation, host: string): Pic
   if (caFile) return { ssl: { ca: readFileSync(caFile), verifyIdentity } };
   if (tls === 'rds' || rdsLogin) return { ssl: { ca: rdsAuthorities(), verifyIdentity: true } };
   return tls ? { ssl: { verifyIdentity } } : {};
-}
-
-/** Escaping can quadruple a statement; MariaDB takes 16 MB by default. */
-const CHUNK_CHARACTERS = 1_000_000;
-
-/** The rows as JSON arrays, each short enough for a statement of its own. */
-export function* jsonChunks(rows: readonly unknown[]): Generator<string> {
-  let chunk: string[] = [];
-  let length = 0;
-  for (const row of rows) {
-    const json = JSON.stringify(row);
-    if (length + json.length > CHUNK_CHARACTERS && chunk.length > 0) {
-      yield `[${chunk.join(',')}]`;
-      chunk = [];
-      length = 0;
-    }
-    chunk.push(json);
-    length += json.length + 1;
-  }
-  if (chunk.length > 0) yield `[${chunk.join(',')}]`;
 }
 
 /** Reads the SQL file beside the calling module, without its comment header. */

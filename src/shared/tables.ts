@@ -5,8 +5,9 @@
 import type { PoolConnection } from 'mysql2/promise';
 import type { Target } from './definitions.ts';
 import { itemOf, type Kind } from './keys.ts';
-import { type Database, jsonChunks, queryRows, readSql } from './mysql.ts';
+import { type Database, queryRows, readSql } from './mysql.ts';
 import type { RefusedValueError } from './refusal.ts';
+import { jsonParts } from './statement-size.ts';
 
 /** A sum to add to one value. */
 export interface Addition {
@@ -22,8 +23,8 @@ export interface ValueTable {
     rows: readonly Pick<Addition, 'name' | 'key'>[],
   ): Promise<Map<string, number>>;
   /**
-   * Adds the sums. Leaves nothing behind when it throws, as MySQL undoes a statement that failed; the caller wraps
-   * a table that takes several statements in a savepoint.
+   * Adds the sums, by as many statements as their bytes need. When it throws, the first of them may have been carried
+   * out: the caller undoes them by a savepoint, or with its transaction.
    * @throws RefusedValueError, or what MySQL threw
    */
   add(connection: PoolConnection, rows: readonly Addition[]): Promise<void>;
@@ -85,15 +86,16 @@ export class OwnTable implements ValueTable {
     connection: PoolConnection,
     rows: readonly Pick<Addition, 'name' | 'key'>[],
   ): Promise<Map<string, number>> {
-    const found = await queryRows(connection, BALANCES, [
-      JSON.stringify(rows.map(row => [row.name, row.key])),
-    ]);
-    return new Map(found.map(row => [itemOf(String(row.name), String(row.item_key)), Number(row.value)]));
+    const values = new Map<string, number>();
+    for (const { json } of jsonParts(connection, rows, row => [row.name, row.key]))
+      for (const row of await queryRows(connection, BALANCES, [json]))
+        values.set(itemOf(String(row.name), String(row.item_key)), Number(row.value));
+    return values;
   }
 
   async add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
-    const sums = rows.map(row => [row.name, row.key, row.amount]);
-    for (const json of jsonChunks(sums)) await connection.query(ADD[this.#kind], [json]);
+    for (const { json } of jsonParts(connection, rows, row => [row.name, row.key, row.amount]))
+      await connection.query(ADD[this.#kind], [json]);
   }
 
   /** None: the tables take every key, and what else they refuse only trying shows. */

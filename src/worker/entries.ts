@@ -1,9 +1,10 @@
 /** Writes ledger entries and the balances that they lead to, inside the store's transaction. */
 import type { PoolConnection } from 'mysql2/promise';
 import { itemOf } from '../shared/keys.ts';
-import { jsonChunks, queryRows, readSql } from '../shared/mysql.ts';
+import { queryRows, readSql } from '../shared/mysql.ts';
 import type { RecordedEntry } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
+import { jsonParts } from '../shared/statement-size.ts';
 import type { Addition, ValueTable, ValueTables } from '../shared/tables.ts';
 
 export interface EntryOutcome {
@@ -98,7 +99,8 @@ export class EntryWriter {
         acceptedAt,
       ];
     });
-    for (const json of jsonChunks(rows)) await connection.query(INSERT, [partition, json]);
+    for (const { json } of jsonParts(connection, rows, row => row))
+      await connection.query(INSERT, [partition, json]);
     return { written: entries.length, accounts, refused: 0, late: [] };
   }
 
@@ -130,12 +132,11 @@ export class EntryWriter {
 
   /** Parts entries that the ledger or the quarantine has already (their id outlived Redis' memory) from fresh ones. */
   async splitLate(connection: PoolConnection, entries: readonly RecordedEntry[]) {
-    const ids = JSON.stringify(entries.map(entry => [entry.program, entry.account, entry.id]));
-    const known = new Set(
-      (await queryRows(connection, FIND, [ids, ids])).map(row =>
-        JSON.stringify([itemOf(String(row.program), String(row.account)), String(row.entry_id)]),
-      ),
-    );
+    const known = new Set<string>();
+    const idOf = ({ program, account, id }: RecordedEntry) => [program, account, id];
+    for (const { json } of jsonParts(connection, entries, idOf, 2))
+      for (const row of await queryRows(connection, FIND, [json, json]))
+        known.add(JSON.stringify([itemOf(String(row.program), String(row.account)), String(row.entry_id)]));
     const late: RecordedEntry[] = [];
     const fresh: RecordedEntry[] = [];
     for (const entry of entries)

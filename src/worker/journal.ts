@@ -4,6 +4,7 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { queryRows, readSql } from '../shared/mysql.ts';
+import { literalBytes, roomFor } from '../shared/statement-size.ts';
 import type { Batch } from './batch.ts';
 
 /** What became of a batch's rows; recorded in the journal, so that whoever acknowledges knows it. */
@@ -19,6 +20,13 @@ export interface Outcome {
 
 const RECORD = readSql(new URL('./sql/record-batch.sql', import.meta.url));
 const PRUNE_EVERY = 64;
+/** Longest list of live values in an outcome, bytes: it is one row in MySQL, and one call of `ack` in Redis. */
+const LONGEST_OUTCOME = 256 * 1024;
+
+/** Whether a row of the journal can hold the outcome, on this connection. */
+export function fitsJournal(connection: PoolConnection, outcome: Outcome): boolean {
+  return literalBytes(JSON.stringify(outcome)) <= Math.min(LONGEST_OUTCOME, roomFor(connection));
+}
 
 export class Journal {
   readonly #keep: number;

@@ -23,7 +23,7 @@ import { AmendmentWriter } from './amendments.ts';
 import type { Batch, CounterSum } from './batch.ts';
 import { bisect } from './bisect.ts';
 import { type EntryOutcome, EntryWriter } from './entries.ts';
-import { Journal, type Outcome } from './journal.ts';
+import { fitsJournal, Journal, type Outcome } from './journal.ts';
 import { isRefusal, quarantine, withSavepoint } from './quarantine.ts';
 
 export type CommitResult =
@@ -117,7 +117,6 @@ export class Store {
       if (decision === 'stop') throw new Abandon({ decision });
       await this.#settle(attempt, watermark, decision);
       const { batch } = attempt;
-      const { sequence, epoch } = batch;
       // What MySQL took beyond what Redis had claimed before this batch: Redis forgot it, and may bring it once more.
       const forgotten = watermark.updates - (batch.claimed - batch.updates);
       await declareLoss(connection, batch.partition, 'doubled', batch.token, forgotten);
@@ -127,16 +126,16 @@ export class Store {
       const reload = await this.#amendments.write(connection, batch, careful);
       await this.#seam('written');
 
-      const outcome: Outcome = {
+      const outcome = await this.#forget(connection, attempt, {
         late: entries.late.map(entry => entry.item),
         reload,
         quarantined: counters.refused + entries.refused,
         popped: batch.popped,
-      };
+      });
       const rows = counters.written + entries.written + entries.accounts;
       await this.#journal.record(connection, batch, entries.written, rows, outcome);
-      const moved = { sequence, token: batch.token, epoch, updates: batch.claimed };
-      await moveWatermark(connection, batch.partition, moved);
+      const { sequence, token, epoch, claimed: updates } = attempt.batch;
+      await moveWatermark(connection, batch.partition, { sequence, token, epoch, updates });
       await this.#seam('recorded');
       if (!(await this.#flight.inFlight(batch))) throw new Abandon({ decision: 'stop' });
       await this.#seam('checked');
@@ -180,18 +179,33 @@ export class Store {
     return { decision: 'skip', outcome: outcome ?? { late: [], quarantined: 0 }, rewound };
   }
 
-  /** Gives the batch a new sequence and epoch where it needs them; Redis is told first. */
+  /** Gives the batch a new sequence and epoch if it needs them. */
   async #settle(attempt: Attempt, watermark: Watermark, decision: 'apply' | 'rewind'): Promise<void> {
     const { batch } = attempt;
     if (decision === 'apply' && batch.epoch === watermark.epoch) return;
-    const sequence = watermark.sequence + 1;
-    const epoch = randomToken();
-    if (!(await this.#flight.rewind(batch, sequence, epoch))) throw new Abandon({ decision: 'stop' });
-    attempt.batch = { ...batch, sequence, epoch };
+    await this.#renumber(attempt, watermark.sequence + 1);
     if (decision !== 'rewind') return;
     // Told at once: should the transaction fail, the next one finds nothing unusual any more.
     attempt.rewound = true;
     attempt.onRewind();
+  }
+
+  /**
+   * The outcome as the journal takes it. If its list of wrong live values is too long, a new epoch makes all of the
+   * partition's be read anew, and the list is empty.
+   */
+  async #forget(connection: PoolConnection, attempt: Attempt, outcome: Outcome): Promise<Outcome> {
+    if (fitsJournal(connection, outcome)) return outcome;
+    await this.#renumber(attempt, attempt.batch.sequence);
+    return { ...outcome, late: [], reload: [] };
+  }
+
+  /** Gives the batch a sequence and a new epoch; Redis is told first. */
+  async #renumber(attempt: Attempt, sequence: number): Promise<void> {
+    const { batch } = attempt;
+    const epoch = randomToken();
+    if (!(await this.#flight.rewind(batch, sequence, epoch))) throw new Abandon({ decision: 'stop' });
+    attempt.batch = { ...batch, sequence, epoch };
   }
 
   async #writeCounters(connection: PoolConnection, batch: Batch, careful: boolean) {
