@@ -54,6 +54,7 @@ async function measure({ place }: Site): Promise<Record<string, number>> {
   const flight = new Flight(redis, keys, settings);
   const servers = { redis: place.redisUrl, mysql: place.mysqlUrl, namespace: place.namespace };
   const sluice = await createProducer({ ...servers, definitions, settings, log: pino({ level: 'silent' }) });
+  keys.deployment = (await redis.hget(keys.format, 'deployment'))!;
   const found: Record<string, number> = {};
   /** Does the work, and notes the median of the script's calls in it. */
   const time = async (name: string, script: Script, work: () => Promise<unknown>): Promise<void> => {

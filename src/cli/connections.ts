@@ -5,14 +5,14 @@ import { pause } from '../shared/clock.ts';
 import { ColdReader } from '../shared/cold-read.ts';
 import { type Config, readConfig } from '../shared/config.ts';
 import { type Definitions, readDefinitions } from '../shared/definitions.ts';
-import { DatabaseUnavailableError, RedisUnavailableError, type SluiceError } from '../shared/errors.ts';
+import { DatabaseUnavailableError, type SluiceError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
 import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
 import { Database } from '../shared/mysql.ts';
 import { type FlushQueue, openQueue } from '../shared/queue.ts';
-import { openRedis } from '../shared/redis.ts';
+import { openRedis, unavailable } from '../shared/redis.ts';
 import { redisPlace } from '../shared/redis-url.ts';
 import { checkServers, type Servers } from '../shared/servers.ts';
 import type { ValueTables } from '../shared/tables.ts';
@@ -32,8 +32,15 @@ const ASK_EVERY_MS = 1000;
 const SILENCE_MS = 10_000;
 const CLOSE_MS = 1000;
 
-/** Opens and checks both servers, lends them, and closes them. @throws any of our errors */
-export async function withConnections<Result>(use: (open: Connections) => Promise<Result>): Promise<Result> {
+/**
+ * Opens and checks both servers, lends them, and closes them.
+ * @param options `looks` for a command that changes nothing, and so must work with a Redis that takes no writes
+ * @throws any of our errors
+ */
+export async function withConnections<Result>(
+  use: (open: Connections) => Promise<Result>,
+  { looks = false } = {},
+): Promise<Result> {
   const config = readConfig(process.env);
   const definitions = readDefinitions(config.definitionsPath);
   const log = createLog(config.logLevel ?? 'error', 'stderr');
@@ -44,7 +51,7 @@ export async function withConnections<Result>(use: (open: Connections) => Promis
   let queue: FlushQueue | undefined;
   const ended = new AbortController();
   try {
-    const tables = await checkServers({ redis, place, database, keys }, definitions);
+    const tables = await checkServers({ redis, place, database, keys }, definitions, undefined, looks);
     const aligner = new Aligner(redis, database, keys, log);
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, config.settings.liveTtlMs);
     queue = openQueue(redis, keys);
@@ -53,8 +60,16 @@ export async function withConnections<Result>(use: (open: Connections) => Promis
     const open = { ...parts, aligner, inspector, tables, cold };
     return await Promise.race([
       use(open),
-      silence(() => redis.ping(), new RedisUnavailableError(place), ended.signal),
-      silence(() => database.query('SELECT 1'), new DatabaseUnavailableError(database.place), ended.signal),
+      silence(
+        () => redis.ping(),
+        () => unavailable(redis, place),
+        ended.signal,
+      ),
+      silence(
+        () => database.query('SELECT 1'),
+        () => new DatabaseUnavailableError(database.place),
+        ended.signal,
+      ),
     ]);
   } catch (error) {
     throw explain(error, place, database.place);
@@ -70,7 +85,11 @@ export async function withConnections<Result>(use: (open: Connections) => Promis
  * Rejects once the server has not answered for a while: what the command itself has sent would wait for ever, since
  * the connections of a worker are meant to outlast any outage.
  */
-async function silence(ask: () => Promise<unknown>, error: SluiceError, ended: AbortSignal): Promise<never> {
+async function silence(
+  ask: () => Promise<unknown>,
+  error: () => SluiceError,
+  ended: AbortSignal,
+): Promise<never> {
   while (!ended.aborted) {
     await pause(ASK_EVERY_MS, ended);
     const answer = ask().then(
@@ -78,7 +97,7 @@ async function silence(ask: () => Promise<unknown>, error: SluiceError, ended: A
       () => false,
     );
     const answered = await Promise.race([answer, pause(SILENCE_MS, ended).then(() => false)]);
-    if (!answered && !ended.aborted) throw error;
+    if (!answered && !ended.aborted) throw error();
   }
   return new Promise(() => {});
 }

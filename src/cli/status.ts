@@ -1,7 +1,7 @@
 /** `sluice status`: what each partition holds, the flush jobs, and what is in quarantine. */
 import type { PartitionStatus } from '../shared/inspect.ts';
 import { type LossKind, readLosses } from '../shared/losses.ts';
-import { withConnections } from './connections.ts';
+import { type Connections, withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { table } from './table.ts';
 
@@ -22,7 +22,7 @@ export interface Status {
 }
 
 export async function runStatus(options: { json?: boolean }): Promise<ExitCode> {
-  const status = await withConnections(async ({ inspector, queue, database }): Promise<Status> => {
+  const look = async ({ inspector, queue, database }: Connections): Promise<Status> => {
     const partitions = await inspector.all();
     const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
     const [row] = await database.query('SELECT COUNT(*) AS waiting FROM sluice_quarantine');
@@ -49,7 +49,8 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
       quarantined: Number(row!.waiting),
       declared: { lost: declared('lost'), doubled: declared('doubled') },
     };
-  });
+  };
+  const status = await withConnections(look, { looks: true });
   console.log(options.json ? JSON.stringify(status) : print(status));
   return EXIT.ok;
 }

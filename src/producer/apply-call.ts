@@ -13,7 +13,8 @@ import {
   UnknownOutcomeError,
 } from '../shared/errors.ts';
 import type { Keys } from '../shared/keys.ts';
-import { defineScript, type RedisConnection, type Script } from '../shared/redis.ts';
+import type { RedisConnection } from '../shared/redis.ts';
+import { defineScript, type Script } from '../shared/script.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { Calls } from './calls.ts';
 import type { MemoryWatch } from './memory-watch.ts';
@@ -165,6 +166,7 @@ export class ApplyCall {
       (await memory.isOver(partition)) ? 1 : 0,
       updates,
       number,
+      this.#parts.keys.deployment,
     ];
   }
 

@@ -11,8 +11,8 @@
 --            "c" counter    item 'name:key', amount, how many updates it sums up, id or ''
 --            "p" points     item 'program:account', amount, floor, id, payload: the entry as JSON
 --            "a" amendment  item of the quarantined update, a counter's behind '!', delta, 0, id, payload; alone in its call
---          14 number of this call among the caller's
--- Reply    one string: 'STATUS time' where nothing was tried (late: also behind a later call of this caller; absent), else
+--          14 number of this call among the caller's   15 deployment
+-- Reply    error FOREIGN where the state is another deployment's; else one string: 'STATUS time' where nothing was tried (late: also behind a later call of this caller; absent), else
 --          'ok time epoch armed pushed entries quarantined sequence segmentEnd incarnation updates lost' and a token for each
 --          update:
 --            123 or - (cold)           new live value
@@ -42,9 +42,11 @@ local deadline = tonumber(ARGV[2])
 if last > number or now > deadline then return format('late %.0f', now) end
 
 local state = call('HMGET', KEYS[1], 'epoch', 'updates', 'pushed', 'entryNext', 'quarantined', 'sequence',
-  'run', 'incarnation', 'ended', 'entryAcked', 'entryClaimed', 'flightOldest', 'popped', 'segmentStart', 'segmentEnd')
+  'run', 'incarnation', 'ended', 'entryAcked', 'entryClaimed', 'flightOldest', 'popped', 'segmentStart', 'segmentEnd',
+  'deployment')
 local epoch = state[1]
 if not epoch then return format('absent %.0f', now) end
+if state[16] ~= ARGV[15] then return redis.error_reply('FOREIGN the partition belongs to another deployment') end
 
 local function int(number) return format('%d', number) end
 

@@ -1,7 +1,8 @@
 /** Calls to Redis that end in time: ioredis alone would wait for a lost server for ever. */
 import type { Clock } from '../shared/clock.ts';
 import { RedisUnavailableError, UnknownOutcomeError } from '../shared/errors.ts';
-import { type RedisConnection, redisError, replyCode } from '../shared/redis.ts';
+import { type RedisConnection, unavailable } from '../shared/redis.ts';
+import { redisError, replyCode } from '../shared/redis-errors.ts';
 
 /** For an answer that is on its way when the deadline strikes; Redis refuses the call itself from the deadline on. */
 const MARGIN_MS = 100;
@@ -17,7 +18,10 @@ export class Calls {
     this.#clock = clock;
   }
 
-  /** Waits for a usable connection. Nothing was sent yet, so a failure is certain. @throws RedisUnavailableError */
+  /**
+   * Waits for a usable connection. Nothing was sent yet, so a failure is certain.
+   * @throws RedisUnavailableError, or what keeps the connection from being made: AccessDeniedError, RedisUnsuitableError
+   */
   async ready(until: number): Promise<void> {
     if (this.#redis.status === 'ready') return;
     await new Promise<void>((resolve, reject) => {
@@ -27,7 +31,7 @@ export class Calls {
         if (error) reject(error);
         else resolve();
       };
-      const late = () => done(new RedisUnavailableError(this.#place));
+      const late = () => done(unavailable(this.#redis, this.#place));
       const timer = setTimeout(late, Math.max(1, until - this.#clock.now()));
       this.#redis.on('ready', done);
     });

@@ -2,13 +2,15 @@
 -- An account's entries that are not acknowledged yet, newest first, by the chain that each record points along.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 item 'program:account'   2 most entries
--- Reply    records as `claim` returns them
+-- ARGV     1 item 'program:account'   2 most entries   3 deployment
+-- Reply    error FOREIGN where the state is another deployment's, else records as `claim` returns them
 
 local base = string.sub(KEYS[1], 1, -6)
 local head = redis.call('HGET', base .. 'accounts', ARGV[1]) or redis.call('HGET', base .. 'segment:accounts', ARGV[1])
 local number = head and string.match(head, ' (%S+)$') or '0'
-local acked = tonumber(redis.call('HGET', KEYS[1], 'entryAcked') or 0)
+local state = redis.call('HMGET', KEYS[1], 'entryAcked', 'deployment')
+if state[1] and state[2] ~= ARGV[3] then return redis.error_reply('FOREIGN the partition belongs to another deployment') end
+local acked = tonumber(state[1] or 0)
 local found = {}
 while tonumber(number) >= acked and #found < tonumber(ARGV[2]) do
   local record = redis.call('HGET', base .. 'entries', number)

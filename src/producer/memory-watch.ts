@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { pause, within } from '../shared/clock.ts';
 import type { Primaries } from '../shared/primaries.ts';
-import { infoField } from '../shared/redis.ts';
+import { infoField } from '../shared/redis-check.ts';
 
 const EVERY_MS = 1000;
 

@@ -20,6 +20,7 @@ import { Primaries } from '../shared/primaries.ts';
 import { openQueue, wake } from '../shared/queue.ts';
 import { openRedis } from '../shared/redis.ts';
 import { type RedisLocation, redisPlace } from '../shared/redis-url.ts';
+import { RepeatedLines } from '../shared/repeated.ts';
 import { checkServers } from '../shared/servers.ts';
 import { parseSettings, type Settings } from '../shared/settings.ts';
 import { loadOpenTelemetry } from '../shared/tracing.ts';
@@ -92,9 +93,10 @@ export async function createProducer<const D extends DefinitionsInput>(
   const mysqlLocation = typeof options.mysql === 'string' ? { url: options.mysql } : options.mysql;
 
   const place = redisPlace(redisLocation);
+  const lines = new RepeatedLines(log);
   const redis = openRedis(
     redisLocation,
-    error => log.warn({ err: error }, 'Redis connection failed, reconnecting'),
+    error => lines.warn({ err: error }, 'Redis connection failed, reconnecting'),
     Math.max(LEAST_SOCKET_TIMEOUT_MS, 2 * settings.callTimeoutMs),
   );
   const metrics = new ProducerMetrics(options.registry);
@@ -146,7 +148,7 @@ export async function createProducer<const D extends DefinitionsInput>(
         void inspector
           .partition(partition)
           .then(status => status && declareLost(opened, status))
-          .catch(error => log.warn({ partition, err: error }, 'the loss could not be written down yet'));
+          .catch(error => lines.warn({ partition, err: error }, 'the loss could not be written down yet'));
       },
     });
     const applier = new Applier({

@@ -5,7 +5,8 @@ import { itemOf, type Keys } from '../shared/keys.ts';
 import { type Database, readSql } from '../shared/mysql.ts';
 import { databaseError } from '../shared/mysql-errors.ts';
 import { isEntry, parseRecord } from '../shared/record.ts';
-import { defineScript, type RedisConnection, type Script } from '../shared/redis.ts';
+import type { RedisConnection } from '../shared/redis.ts';
+import { defineScript, type Script } from '../shared/script.ts';
 import type { Settings } from '../shared/settings.ts';
 import { checkText, LIMITS } from '../shared/update.ts';
 import type { Calls } from './calls.ts';
@@ -91,7 +92,7 @@ export class Reads {
     const args = places.flatMap(at => [wanted[at]!.kind, itemOf(wanted[at]!.name, wanted[at]!.key)]);
     const { calls, keys, settings } = this.#parts;
     const [status, ...live] = await calls.read(settings.callTimeoutMs, () =>
-      this.#read(keys.state(partition), settings.liveTtlMs, ...args),
+      this.#read(keys.state(partition), settings.liveTtlMs, keys.deployment, ...args),
     );
     const cold: number[] = [];
     for (const [index, at] of places.entries()) {
@@ -170,7 +171,7 @@ export class Reads {
     const partition = this.#parts.keys.partitionOf(account);
     const { calls, keys, settings } = this.#parts;
     const records = await calls.read(settings.callTimeoutMs, () =>
-      this.#history(keys.state(partition), itemOf(program, account), most),
+      this.#history(keys.state(partition), itemOf(program, account), most, keys.deployment),
     );
     const entries = records.map(parseRecord).filter(isEntry);
     return entries.map(entry => {

@@ -12,6 +12,7 @@ import { checkNamespace } from '../shared/namespace.ts';
 import { openQueue } from '../shared/queue.ts';
 import { openRedis } from '../shared/redis.ts';
 import { type RedisLocation, redisPlace } from '../shared/redis-url.ts';
+import { RepeatedLines } from '../shared/repeated.ts';
 import { checkServers } from '../shared/servers.ts';
 import { parseSettings, type Settings } from '../shared/settings.ts';
 import { FailedUpdates } from './failed.ts';
@@ -47,7 +48,8 @@ export async function openFailed(options: FailedOptions): Promise<OpenFailedUpda
   const mysql = typeof options.mysql === 'string' ? { url: options.mysql } : options.mysql;
   const place = redisPlace(at);
   const database = new Database(mysql, { ...settings, connections: CONNECTIONS });
-  const redis = openRedis(at, error => log.warn({ err: error }, 'Redis connection failed, reconnecting'));
+  const lines = new RepeatedLines(log);
+  const redis = openRedis(at, error => lines.warn({ err: error }, 'Redis connection failed, reconnecting'));
   try {
     const tables = await checkServers({ redis, place, database, keys }, definitions);
     const aligner = new Aligner(redis, database, keys, log);

@@ -8,12 +8,14 @@
 import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
 import { randomToken } from './clock.ts';
-import { NotMigratedError, PartitionHaltedError } from './errors.ts';
+import { anotherDeployment } from './deployment.ts';
+import { NotMigratedError, PartitionHaltedError, RedisUnsuitableError } from './errors.ts';
 import type { Keys } from './keys.ts';
 import { declareLoss } from './losses.ts';
 import { type Database, queryRows } from './mysql.ts';
 import { classifyDatabaseError } from './mysql-errors.ts';
-import { defineScript, type RedisConnection, type Script } from './redis.ts';
+import type { RedisConnection } from './redis.ts';
+import { defineScript, type Script } from './script.ts';
 import { lockWatermark, toWatermark, tryLockWatermark, type Watermark } from './watermark.ts';
 
 export type Alignment =
@@ -62,7 +64,8 @@ export class Aligner {
 
   /**
    * Waits for whoever holds the watermark, as long as a lock wait may take.
-   * @throws PartitionHaltedError where the database went back in time, or Redis is an old backup; NotMigratedError
+   * @throws PartitionHaltedError where the database went back in time, or Redis is an old backup; NotMigratedError;
+   * RedisUnsuitableError where it is another deployment's
    */
   async align(partition: number): Promise<Alignment> {
     return this.#align(partition, lockWatermark);
@@ -73,7 +76,7 @@ export class Aligner {
    * commit compares the two sides itself, or will be gone when the sweep looks next. So a partition whose flush waits for
    * a locked table of the user holds up that partition only.
    * @param onFailure told of each partition that could not be aligned, such as a halted one
-   * @throws NotMigratedError, or what a client throws if a server is away
+   * @throws NotMigratedError, RedisUnsuitableError, or what a client throws if a server is away
    */
   async alignAll(onFailure: (partition: number, error: unknown) => void): Promise<void> {
     for (const partition of await this.#unaligned()) {
@@ -82,7 +85,8 @@ export class Aligner {
         await this.#align(partition, tryLockWatermark);
       } catch (error) {
         const kind = classifyDatabaseError(error);
-        if (error instanceof NotMigratedError || kind === 'unavailable') throw error;
+        const isGeneral = error instanceof NotMigratedError || error instanceof RedisUnsuitableError;
+        if (isGeneral || kind === 'unavailable') throw error;
         onFailure(partition, error);
         // A table of Sluice is locked, by a backup perhaps: each of the others would wait as long.
         if (kind === 'conflict') return;
@@ -106,14 +110,17 @@ export class Aligner {
   }
 
   async #state(partition: number): Promise<PartitionState> {
-    const [epoch, sequence, token, claimed, updates] = await this.#redis.hmget(
+    const [epoch, sequence, token, claimed, updates, deployment] = await this.#redis.hmget(
       this.#keys.state(partition),
       'epoch',
       'sequence',
       'token',
       'claimed',
       'updates',
+      'deployment',
     );
+    if (epoch && deployment !== this.#keys.deployment)
+      throw anotherDeployment(`Partition ${partition}`, this.#keys, deployment ?? 'unknown');
     return {
       epoch: epoch ?? '',
       sequence: Number(sequence ?? 0),
@@ -171,6 +178,7 @@ export class Aligner {
       fresh,
       watermark.sequence,
       updates,
+      this.#keys.deployment,
     );
     if (adopted !== 1) throw new Contested();
     const story = { partition, sequence, watermark: watermark.sequence, hadState: epoch !== '' };

@@ -9,7 +9,7 @@
 import type { Redis } from 'ioredis';
 import type { Durability } from './durability.ts';
 import type { Primaries } from './primaries.ts';
-import { replyCode } from './redis.ts';
+import { replyCode } from './redis-errors.ts';
 
 interface Confirmed<Answer> {
   readonly answer: Answer;

@@ -10,7 +10,9 @@ import { OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from './er
 import { explain } from './explain.ts';
 import { itemOf, type Keys, type Kind } from './keys.ts';
 import { type Database, queryRows } from './mysql.ts';
-import { defineScript, type RedisConnection, redisError, type Script } from './redis.ts';
+import type { RedisConnection } from './redis.ts';
+import { redisError } from './redis-errors.ts';
+import { defineScript, type Script } from './script.ts';
 import { cut, LARGEST_ITEM, literalBytes } from './statement-size.ts';
 import type { ValueTables } from './tables.ts';
 import { toWatermark } from './watermark.ts';

@@ -47,12 +47,23 @@ export const variables: readonly Variable[] = [
   {
     name: 'REDIS_URL',
     default: 'required',
-    what: '`redis[s]://HOST:PORT`, `redis[s]+cluster://HOST,HOST` or `redis[s]+sentinel://HOST,HOST/NAME`',
+    what: '`redis[s]://HOST:PORT`, `redis[s]+cluster://HOST,HOST` or `redis[s]+sentinel://HOST,HOST/NAME`; `/NUMBER` behind the first or the third is the database',
   },
   { name: 'REDIS_USERNAME', default: '', what: "Overrides the URL's user" },
   { name: 'REDIS_PASSWORD', default: '', what: "Overrides the URL's password" },
   {
     name: 'REDIS_PASSWORD_FILE',
+    default: '',
+    what: 'File that holds it instead, such as a container secret',
+  },
+  {
+    name: 'REDIS_SENTINEL_USERNAME',
+    default: '',
+    what: "User of the Sentinels, if they ask for one; the URL's user is that of the primary",
+  },
+  { name: 'REDIS_SENTINEL_PASSWORD', default: '', what: 'Password of the Sentinels, if they ask for one' },
+  {
+    name: 'REDIS_SENTINEL_PASSWORD_FILE',
     default: '',
     what: 'File that holds it instead, such as a container secret',
   },
@@ -152,6 +163,8 @@ export function readConfig(environment: Environment): Config {
         url: required('REDIS_URL'),
         username: text('REDIS_USERNAME'),
         password: password('REDIS_PASSWORD', environment),
+        sentinelUsername: text('REDIS_SENTINEL_USERNAME'),
+        sentinelPassword: password('REDIS_SENTINEL_PASSWORD', environment),
         caFile: file('REDIS_CA', text('REDIS_CA')),
       };
     },

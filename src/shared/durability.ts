@@ -1,6 +1,7 @@
 /** How much a process waits for before it takes an answer of Redis for granted, and whether the servers can give it. */
 import { ConfigurationError, RedisUnsuitableError } from './errors.ts';
-import { infoField, infoOfPrimaries, type RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis.ts';
+import { infoField, infoOfPrimaries } from './redis-check.ts';
 
 /** What an answer stands for: this server's memory, a replica's memory too, or the append-only file on disk. */
 export const DURABILITIES = ['memory', 'replica', 'fsync'] as const;

@@ -7,6 +7,15 @@ interface Details {
   cause?: unknown;
 }
 
+interface Reasoned extends Details {
+  /** What the server said, or why it could not be asked. */
+  reason?: string | undefined;
+}
+
+function because({ reason }: Reasoned): string {
+  return reason ? ` (${reason})` : '';
+}
+
 /** A name that somebody gave, in quotes and not too long; of anything else only what it is, as it may not be printable. */
 export function shown(name: unknown): string {
   if (typeof name !== 'string') return `of type ${name === null ? 'null' : typeof name}`;
@@ -103,9 +112,9 @@ export class UnknownOutcomeError extends SluiceError {
 export class RedisUnavailableError extends SluiceError {
   readonly code = 'REDIS_UNAVAILABLE';
   override readonly retryable = true;
-  constructor(where: string, details: Details = {}) {
+  constructor(where: string, details: Reasoned = {}) {
     super(
-      `Redis at ${where} cannot be used now; check that it runs and can be reached, then repeat the call.`,
+      `Redis at ${where} cannot be used now${because(details)}; check that it runs and can be reached, then repeat the call.`,
       details,
     );
   }
@@ -208,9 +217,14 @@ export class DatabaseFailedError extends SluiceError {
 /** Redis or MySQL refused the credentials, or does not allow this user a command that Sluice needs. */
 export class AccessDeniedError extends SluiceError {
   readonly code = 'ACCESS_DENIED';
-  constructor(server: 'Redis' | 'The database', where: string, details: Details = {}) {
+  constructor(
+    server: 'Redis' | 'The Sentinel' | 'The database',
+    where: string,
+    details: Reasoned = {},
+    check = 'user, password and grants',
+  ) {
     super(
-      `${server} at ${where} refused these credentials or this user's rights; check user, password and grants.`,
+      `${server} at ${where} refused these credentials or this user's rights${because(details)}; check ${check}.`,
       details,
     );
   }
@@ -221,7 +235,10 @@ export class ConfigurationError extends SluiceError {
   readonly code = 'INVALID_CONFIGURATION';
 }
 
-/** This Redis cannot keep Sluice's promises: it may evict, or it is too old. */
+/**
+ * This Redis cannot keep Sluice's promises, or it is not the one that is meant: it may evict, is too old, is a replica,
+ * refuses the database number, or holds what another deployment wrote.
+ */
 export class RedisUnsuitableError extends SluiceError {
   readonly code = 'REDIS_UNSUITABLE';
 }

@@ -6,7 +6,8 @@ import type { PoolConnection } from 'mysql2/promise';
 import { decide } from './decision.ts';
 import type { Keys } from './keys.ts';
 import { queryRows, readSql } from './mysql.ts';
-import { defineScript, type RedisConnection, type Script } from './redis.ts';
+import type { RedisConnection } from './redis.ts';
+import { defineScript, type Script } from './script.ts';
 import { lockWatermark, type Watermark } from './watermark.ts';
 
 /** What the counters of an old backup of Redis become; entries are written again in any case, which changes nothing. */

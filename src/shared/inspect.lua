@@ -2,14 +2,17 @@
 -- What a partition holds, for the sweep, the metrics and `status`.
 --
 -- KEYS[1]  {namespace:partition}:state
--- Reply    nil where the partition has no state, else { time, epoch, sequence, token, pending updates, pending keys (those of
+-- ARGV     1 deployment, '' for a tool that looks at any
+-- Reply    error FOREIGN where the state is another deployment's; nil where the partition has no state, else { time, epoch, sequence, token, pending updates, pending keys (those of
 --          a segment and those beside it), pending entries, updates in flight, acceptance time of the oldest update not acknowledged (0: none),
 --          ended incarnations 'name kept lost ...' }
 
 local base = string.sub(KEYS[1], 1, -6)
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token', 'updates', 'claimed', 'entryNext',
-  'entryClaimed', 'flightUpdates', 'flightOldest', 'ended', 'pushed', 'popped', 'segmentStart', 'segmentEnd', 'entrySegmentEnd')
+  'entryClaimed', 'flightUpdates', 'flightOldest', 'ended', 'pushed', 'popped', 'segmentStart', 'segmentEnd', 'entrySegmentEnd',
+  'deployment')
 if not state[1] then return false end
+if ARGV[1] ~= '' and state[16] ~= ARGV[1] then return redis.error_reply('FOREIGN the partition belongs to another deployment') end
 local clock = redis.call('TIME')
 
 local function int(number) return string.format('%.0f', number) end

@@ -1,6 +1,7 @@
 /** What the partitions hold, as Redis says it: for the sweep, the metrics, `status` and `drain`. */
 import type { Keys } from './keys.ts';
-import { defineScript, type RedisConnection, type Script } from './redis.ts';
+import type { RedisConnection } from './redis.ts';
+import { defineScript, type Script } from './script.ts';
 
 export interface PartitionStatus {
   readonly partition: number;
@@ -32,7 +33,7 @@ export class Inspector {
 
   /** Undefined where the partition has no state yet. */
   async partition(partition: number): Promise<PartitionStatus | undefined> {
-    const reply = await this.#inspect(this.#keys.state(partition));
+    const reply = await this.#inspect(this.#keys.state(partition), this.#keys.deployment);
     if (!reply) return undefined;
     const [time, epoch, sequence, token, updates, keys, entries, inFlight, oldest, ended] = reply;
     return {

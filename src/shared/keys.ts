@@ -6,12 +6,17 @@ export type Kind = 'c' | 'p';
 
 /** Version of the tables in MySQL. A process that meets a newer one ends. */
 export const FORMAT = 2;
-/** Version of the data in Redis, which only one that knows it may touch: below 3, batches were not ranges of segments. */
-export const REDIS_FORMAT = 3;
+/**
+ * Version of the data in Redis, which only one that knows it may touch: below 3, batches were not ranges of segments;
+ * below 4, states did not say whose they are.
+ */
+export const REDIS_FORMAT = 4;
 
 export class Keys {
   readonly namespace: string;
   readonly partitions: number;
+  /** What the database calls this deployment; '' until `checkServers` has asked, and for tools that only look. */
+  deployment = '';
   readonly #states: string[];
 
   constructor(namespace: string, partitions: number) {
@@ -35,7 +40,7 @@ export class Keys {
     return `{${this.namespace}:${partition}}:${kind}:${epoch}:`;
   }
 
-  /** Format version and number of partitions. */
+  /** Format version, number of partitions, and whose they are. */
   get format(): string {
     return `{${this.namespace}}:format`;
   }

@@ -2,8 +2,8 @@
 import { readdirSync } from 'node:fs';
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from './clock.ts';
+import { deploymentOf, nameDeployment } from './deployment.ts';
 import {
-  ConfigurationError,
   DatabaseUnavailableError,
   DatabaseUnsuitableError,
   NewerFormatError,
@@ -69,6 +69,7 @@ async function migrateLocked(connection: PoolConnection, partitions: number): Pr
     applied.push(file);
   }
   await writeMeta(connection, 'partitions', partitions);
+  await nameDeployment(connection);
   for (let partition = 0; partition < partitions; partition++) {
     await connection.query(
       "INSERT IGNORE INTO sluice_partitions (partition_id, sequence, token, epoch, updated_at) VALUES (?, 0, '', ?, UTC_TIMESTAMP(3))",
@@ -88,11 +89,15 @@ async function run(connection: PoolConnection, statement: string): Promise<void>
 }
 
 /**
- * The check at start of every process other than `migrate`.
+ * The check at start of every process other than `migrate`. Gives the deployment's name.
  * @throws NotMigratedError, NewerFormatError, PartitionCountError, ConfigurationError, DatabaseUnavailableError,
  * AccessDeniedError
  */
-export async function checkSchema(database: Database, partitions: number, namespace: string): Promise<void> {
+export async function checkSchema(
+  database: Database,
+  partitions: number,
+  namespace: string,
+): Promise<string> {
   let recorded: Recorded;
   try {
     recorded = await database.session(async connection => {
@@ -108,36 +113,7 @@ export async function checkSchema(database: Database, partitions: number, namesp
       `The schema at ${database.place} has format ${recorded.format ?? 'none'}, this version needs ${FORMAT}`,
     );
   }
-  await checkNamespaceOf(database, namespace);
-}
-
-/**
- * A database belongs to the namespace that used it first: two namespaces would each keep live values that know nothing
- * of the other's updates.
- * @throws ConfigurationError
- */
-async function checkNamespaceOf(database: Database, namespace: string): Promise<void> {
-  try {
-    // Written once only: a database that is read-only for a while, or locked by a backup, keeps nobody from starting.
-    const recorded =
-      (await readNamespace(database)) ??
-      (await database
-        .query("INSERT IGNORE INTO sluice_meta (name, value) VALUES ('namespace', ?)", [
-          Buffer.from(namespace),
-        ])
-        .then(() => readNamespace(database)));
-    if (recorded === namespace) return;
-    throw new ConfigurationError(
-      `The database at ${database.place} is used under the namespace ${recorded}, not ${namespace}; set SLUICE_NAMESPACE=${recorded} or use another database.`,
-    );
-  } catch (error) {
-    throw databaseError(error, database.place);
-  }
-}
-
-async function readNamespace(database: Database): Promise<string | undefined> {
-  const [row] = await database.query("SELECT value FROM sluice_meta WHERE name = 'namespace'");
-  return row && String(row.value);
+  return deploymentOf(database, namespace);
 }
 
 /**

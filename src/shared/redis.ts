@@ -1,17 +1,10 @@
-/** Connections to Redis or Valkey (standalone, TLS, Sentinel, Cluster), the scripts, and the check at start. */
+/** Connections to Redis or Valkey: standalone, TLS, Sentinel, Cluster. */
 import { readFileSync } from 'node:fs';
-import { Cluster, Redis } from 'ioredis';
-import {
-  AccessDeniedError,
-  NewerFormatError,
-  PartitionCountError,
-  RedisOutOfMemoryError,
-  RedisUnavailableError,
-  RedisUnsuitableError,
-  type SluiceError,
-} from './errors.ts';
+import { Cluster, type Redis } from 'ioredis';
+import type { SluiceError } from './errors.ts';
+import { GuardedRedis } from './guarded-redis.ts';
 import { mend } from './ioredis.ts';
-import { type Keys, REDIS_FORMAT } from './keys.ts';
+import { redisError, replyCode } from './redis-errors.ts';
 import { parseRedisUrl, type RedisLocation } from './redis-url.ts';
 
 export type RedisConnection = Redis | Cluster;
@@ -28,7 +21,7 @@ export function openRedis(
   onError: ConnectionErrorListener,
   socketTimeoutMs = SOCKET_TIMEOUT_MS,
 ): RedisConnection {
-  const { scheme, secure, hosts, options, path } = parseRedisUrl(location);
+  const { scheme, secure, hosts, options, name } = parseRedisUrl(location);
   const common = {
     ...options,
     lazyConnect: true,
@@ -40,10 +33,7 @@ export function openRedis(
     disconnectTimeout: 500,
     // Restarted, Redis guesses how long it will load, at first wrongly, and ioredis would wait for up to ten seconds.
     maxLoadingRetryTime: 250,
-    retryStrategy: (attempt: number) =>
-      Math.min(1000, 25 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random() / 2),
-    // After a failover the old primary answers READONLY: connect anew, then send again (scripts recognise repeats).
-    reconnectOnError: (error: Error) => (replyCode(error) === 'READONLY' ? (2 as const) : false),
+    ...reconnection(),
     ...(secure ? { tls: location.caFile ? { ca: readFileSync(location.caFile) } : {} } : {}),
   };
   let connection: RedisConnection;
@@ -52,15 +42,18 @@ export function openRedis(
     connection = new Cluster(hosts, {
       lazyConnect,
       redisOptions,
-      clusterRetryStrategy: attempt => Math.min(1000, 25 * 2 ** Math.min(attempt, 6)),
+      clusterRetryStrategy: backoff,
       // Certificates name hosts, so the addresses that CLUSTER SLOTS gives must not be resolved first.
       ...(secure ? { dnsLookup: (address, callback) => callback(null, address) } : {}),
     });
   } else if (scheme === 'sentinel') {
-    connection = new Redis({
+    const { sentinelUsername, sentinelPassword } = location;
+    connection = new GuardedRedis({
       ...common,
       sentinels: hosts,
-      name: path,
+      name,
+      sentinelUsername,
+      sentinelPassword,
       // A primary that Sentinels have replaced while it was alive goes on taking writes, which are lost, for about ten
       // seconds: whoever is connected to it leaves as soon as the Sentinels say so.
       failoverDetector: true,
@@ -68,53 +61,97 @@ export function openRedis(
       ...(common.tls ? { enableTLSForSentinelMode: true, sentinelTLS: common.tls } : {}),
     });
   } else {
-    connection = new Redis({ ...common, ...hosts[0]! });
+    connection = new GuardedRedis({ ...common, ...hosts[0]! });
   }
   tellFailures(connection, onError);
   mend(connection, scheme === 'sentinel');
   return connection;
 }
 
+const BACKOFF_CAP_MS = 1000;
+const backoff = (attempt: number) => Math.min(BACKOFF_CAP_MS, 25 * 2 ** Math.min(attempt, 6));
+
+/** Within so many ms, errors come from commands that were sent together. */
+const TOGETHER_MS = 20;
+const READONLY_MEMORY_MS = 5000;
+
+/**
+ * After a failover the old primary answers READONLY: connect anew, then send again (scripts recognise repeats). A server
+ * that does so again and again, as behind a proxy that mixes up its servers, is asked ever more slowly.
+ */
+function reconnection() {
+  let strikes = 0;
+  let struckAt = Number.NEGATIVE_INFINITY;
+  return {
+    reconnectOnError: (error: Error) => {
+      if (replyCode(error) !== 'READONLY') return false;
+      const sinceMs = performance.now() - struckAt;
+      if (sinceMs > READONLY_MEMORY_MS) strikes = 0;
+      if (sinceMs > TOGETHER_MS) strikes++;
+      struckAt = performance.now();
+      return 2 as const;
+    },
+    retryStrategy: (attempt: number) => {
+      const again = performance.now() - struckAt > READONLY_MEMORY_MS ? 0 : strikes;
+      return backoff(Math.max(attempt, again)) * (0.5 + Math.random() / 2);
+    },
+  };
+}
+
+const failures = new WeakMap<RedisConnection, Error>();
+
+/** What an unanswered call means: why the connection cannot be made, if that is known. */
+export function unavailable(connection: RedisConnection, place: string, details: { cause?: unknown } = {}) {
+  return redisError(failures.get(connection) ?? details.cause, place);
+}
+
 /** A connection that the other side closes before anything is written ends without an error. */
 function tellFailures(connection: RedisConnection, onError: ConnectionErrorListener): void {
   let isTold = false;
+  const tell = (error: Error) => {
+    failures.set(connection, error);
+    onError(error);
+  };
+  connection.on('ready', () => failures.delete(connection));
   connection.on('error', error => {
     isTold = true;
-    onError(error);
+    tell(error);
   });
   connection.on('reconnecting', () => {
-    if (!isTold) onError(new Error('the connection was closed'));
+    if (!isTold) tell(new Error('the connection was closed'));
     isTold = false;
   });
 }
 
-/** Connects, at most `timeoutMs`. @throws RedisUnavailableError, AccessDeniedError */
+/**
+ * Connects, at most `timeoutMs`.
+ * @throws RedisUnavailableError, which waiting may cure; RedisUnsuitableError, AccessDeniedError, which it does not
+ */
 export async function connectRedis(
   connection: RedisConnection,
   place: string,
   timeoutMs = 5000,
 ): Promise<void> {
-  let lastError: Error | undefined;
+  let lastError: SluiceError | undefined;
+  let refuse: (error: SluiceError) => void = () => {};
   const note = (error: Error) => {
-    lastError = error;
+    lastError = redisError(error, place);
+    // Those of a Sentinel come again and again, and end no attempt.
+    if (!lastError.retryable) refuse(lastError);
   };
   connection.on('error', note);
   let timer: NodeJS.Timeout | undefined;
   try {
     const late = new Promise<never>((_, reject) => {
+      refuse = reject;
       timer = setTimeout(() => reject(lastError ?? new Error('no connection in time')), timeoutMs);
     });
-    const refused = new Promise<never>((_, reject) => {
-      connection.on('error', error => {
-        if (isDenied(error)) reject(error);
-      });
-    });
-    refused.catch(() => {});
+    late.catch(() => {});
     const connected =
       connection.status === 'wait'
         ? connection.connect().catch(error => Promise.reject(lastError ?? error))
         : Promise.resolve();
-    await Promise.race([connected.then(() => connection.ping()), late, refused]);
+    await Promise.race([connected.then(() => connection.ping()), late]);
   } catch (error) {
     connection.disconnect();
     throw redisError(error, place);
@@ -122,136 +159,4 @@ export async function connectRedis(
     clearTimeout(timer);
     connection.off('error', note);
   }
-}
-
-/** The code that opens every error reply of Redis (`OOM`, `NOAUTH`, `READONLY`, ...), which is its protocol's stable part. */
-export function replyCode(error: unknown): string | undefined {
-  const cause = error instanceof Error ? error : undefined;
-  if (cause?.name !== 'ReplyError' && cause?.constructor?.name !== 'ReplyError') return undefined;
-  return /^[A-Z]+/.exec(cause.message)?.[0];
-}
-
-function isDenied(error: unknown): boolean {
-  return ['NOAUTH', 'WRONGPASS', 'NOPERM'].includes(replyCode(error) ?? '');
-}
-
-/** Turns an error of ioredis into one of ours; anything not recognised counts as Redis being unavailable. */
-export function redisError(error: unknown, place: string): SluiceError {
-  if (isDenied(error)) return new AccessDeniedError('Redis', place, { cause: error });
-  if (replyCode(error) === 'OOM') return new RedisOutOfMemoryError({ cause: error });
-  return new RedisUnavailableError(place, { cause: error });
-}
-
-/**
- * Refuses a Redis that may evict, is too old, is a Cluster's and not addressed as one, or holds data of another format or
- * another number of partitions; records format and partitions where none are recorded.
- * @throws RedisUnsuitableError, NewerFormatError, PartitionCountError
- */
-export async function checkRedis(connection: RedisConnection, keys: Keys, place: string): Promise<void> {
-  for (const info of await infoOfPrimaries(connection, 'everything'))
-    checkServer(info, place, connection instanceof Cluster);
-  // Writes only where nothing is recorded: a worker must be able to start, and drain, when Redis is full.
-  let [format, partitions] = await connection.hmget(keys.format, 'format', 'partitions');
-  if (!format || !partitions) {
-    await connection.hsetnx(keys.format, 'partitions', keys.partitions);
-    await connection.hsetnx(keys.format, 'format', REDIS_FORMAT);
-    [format, partitions] = await connection.hmget(keys.format, 'format', 'partitions');
-  }
-  if (Number(format) > REDIS_FORMAT) throw new NewerFormatError('Redis', Number(format), REDIS_FORMAT);
-  if (Number(format) < REDIS_FORMAT)
-    throw new RedisUnsuitableError(
-      `Redis at ${place} has data of format ${format}, this version of Sluice knows ${REDIS_FORMAT}. Let the version that wrote it ` +
-        `flush everything, stop it, and delete the keys of the namespace (${keys.format} and {${keys.namespace}:*}*).`,
-    );
-  if (Number(partitions) !== keys.partitions)
-    throw new PartitionCountError(keys.partitions, Number(partitions), 'Redis');
-}
-
-/** What INFO answers on every primary. */
-export async function infoOfPrimaries(connection: RedisConnection, section: string): Promise<string[]> {
-  const nodes = connection instanceof Cluster ? connection.nodes('master') : [connection];
-  return Promise.all(nodes.map(node => node.info(section)));
-}
-
-export function infoField(info: string, name: string): string | undefined {
-  return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
-}
-
-/**
- * @param info what INFO answered
- * @param asCluster whether it is addressed as part of a Cluster
- * @throws RedisUnsuitableError
- */
-export function checkServer(info: string, place: string, asCluster: boolean): void {
-  const version = infoField(info, 'redis_version') ?? '0';
-  if (Number.parseInt(version, 10) < 7) {
-    throw new RedisUnsuitableError(
-      `Redis at ${place} is version ${version}; Sluice needs Redis 7 or newer, or Valkey.`,
-    );
-  }
-  const policy = infoField(info, 'maxmemory_policy');
-  if (policy !== undefined && policy !== 'noeviction') {
-    throw new RedisUnsuitableError(
-      `Redis at ${place} has maxmemory-policy ${policy} and may evict updates that are not in the database; set it to noeviction.`,
-    );
-  }
-  // Lua writes whole numbers with as many bits as the machine has, and sums need 53.
-  if (infoField(info, 'arch_bits') === '32')
-    throw new RedisUnsuitableError(`Redis at ${place} runs on 32 bits; Sluice needs 64.`);
-  // Scripts declare all their keys only where slots may move.
-  if (!asCluster && infoField(info, 'cluster_enabled') === '1') {
-    throw new RedisUnsuitableError(
-      `Redis at ${place} is part of a Cluster; use redis+cluster://${place}, or rediss+cluster://, also where it has one node.`,
-    );
-  }
-}
-
-type ScriptCall<Reply> = (stateKey: string, ...args: (string | number)[]) => Promise<Reply>;
-
-/** A script: called with the partition's state key and its arguments. */
-export interface Script<Reply> extends ScriptCall<Reply> {
-  /** The same on another connection. */
-  on(connection: RedisConnection): ScriptCall<Reply>;
-}
-
-/**
- * The keys of a partition beside its state, live values and last replies. Scripts derive them from the state's name, but in a
- * Cluster they are declared all the same: while it moves their slot, Redis then refuses the call (TRYAGAIN) before the
- * script starts, instead of stopping it at the first key that has moved, with half of its writes done.
- */
-const SIBLINGS = [
-  'armed',
-  'counters',
-  'order',
-  'accounts',
-  'entries',
-  'ids',
-  'entryIds',
-  'counterIds',
-  'idMarks',
-  'segment:counters',
-  'segment:order',
-  'segment:accounts',
-];
-
-/** Loads the Lua file beside the calling module and defines it on the connection under its own name. */
-export function defineScript<Reply>(connection: RedisConnection, name: string, file: URL): Script<Reply> {
-  const command = `sluice_${name}`;
-  const lua = readFileSync(file, 'utf8');
-  // Elsewhere no slot moves (see checkServer), and a dozen names more would cost a small call a tenth of its time.
-  const declared = connection instanceof Cluster ? SIBLINGS : [];
-  const siblings = new Map<string, string[]>();
-  const on = (target: RedisConnection): ScriptCall<Reply> => {
-    const commands = target as unknown as Record<string, (...args: (string | number)[]) => Promise<Reply>>;
-    if (!(command in commands)) target.defineCommand(command, { numberOfKeys: 1 + declared.length, lua });
-    return (stateKey, ...args) => {
-      let others = siblings.get(stateKey);
-      if (!others) {
-        others = declared.map(sibling => stateKey.slice(0, -'state'.length) + sibling);
-        siblings.set(stateKey, others);
-      }
-      return commands[command]!(stateKey, ...others, ...args);
-    };
-  };
-  return Object.assign(on(connection), { on });
 }

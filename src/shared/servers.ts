@@ -4,7 +4,8 @@ import type { Keys } from './keys.ts';
 import { openTables } from './mapping.ts';
 import { checkSchema } from './migrate.ts';
 import type { Database } from './mysql.ts';
-import { checkRedis, connectRedis, type RedisConnection } from './redis.ts';
+import { connectRedis, type RedisConnection } from './redis.ts';
+import { checkRedis } from './redis-check.ts';
 import type { ValueTables } from './tables.ts';
 
 export interface Servers {
@@ -16,7 +17,8 @@ export interface Servers {
 }
 
 /**
- * Connects to both, and checks them and the tables that the definitions name.
+ * Connects to both, checks them and the tables that the definitions name, and tells `keys` the deployment's name.
+ * @param looks for commands that only look: nothing is recorded in Redis, which may be full
  * @throws RedisUnavailableError, RedisUnsuitableError, DatabaseUnavailableError, DatabaseUnsuitableError,
  * NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError, ConfigurationError, or what the clients throw
  */
@@ -24,9 +26,10 @@ export async function checkServers(
   { redis, place, database, keys }: Servers,
   definitions: Definitions,
   onUndefined?: Parameters<typeof openTables>[2],
+  looks = false,
 ): Promise<ValueTables> {
   await connectRedis(redis, place);
-  await checkSchema(database, keys.partitions, keys.namespace);
-  await checkRedis(redis, keys, place);
+  keys.deployment = await checkSchema(database, keys.partitions, keys.namespace);
+  await checkRedis(redis, keys, place, looks);
   return openTables(database, definitions, onUndefined);
 }

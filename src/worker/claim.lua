@@ -11,8 +11,8 @@
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 random part of a new token   2 most counter keys and 3 most entries of a batch   4 most of both in a page
 --          5 mark of the first page, '' for that itself   6 counter keys and 7 entries on the pages before this one
---          8 for the last page: updates that those keys sum up
--- Reply    nil where nothing is pending or the partition has no state, else
+--          8 for the last page: updates that those keys sum up   9 deployment
+-- Reply    error FOREIGN where the state is another deployment's; nil where nothing is pending or there is no state; else
 --          { 1 for the last page, 0 for the first, mark, counter keys and entries of the batch, updates of this page's keys,
 --            1 where more is pending than the segment has, counters ['time item', ...] and ['sum count number', ...] as JSON,
 --            entries { 'time previous amount balance length:item payload', ... },
@@ -22,14 +22,15 @@
 --          JSON, because a client reads one long string in a third of the time that thousands of short ones take.
 
 local base = string.sub(KEYS[1], 1, -6)
-local TEXTS = 4
-local FIELDS = { 'epoch', 'sequence', 'token', 'segment', 'claimed', 'pushed', 'popped', 'flightFrom', 'flightTo',
+local TEXTS = 5
+local FIELDS = { 'epoch', 'sequence', 'token', 'segment', 'deployment', 'claimed', 'pushed', 'popped', 'flightFrom', 'flightTo',
   'flightUpdates', 'entryNext', 'entryClaimed', 'entryAcked', 'segmentStart', 'segmentEnd', 'entrySegmentStart', 'entrySegmentEnd' }
 local state = {}
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(FIELDS))) do
   state[FIELDS[i]] = i > TEXTS and tonumber(value) or value
 end
 if not state.epoch then return false end
+if state.deployment ~= ARGV[9] then return redis.error_reply('FOREIGN the partition belongs to another deployment') end
 
 redis.call('DEL', base .. 'armed')
 redis.call('HINCRBY', KEYS[1], 'claims', 1)

@@ -9,6 +9,7 @@ import { PartitionHaltedError } from '../shared/errors.ts';
 import type { Keys } from '../shared/keys.ts';
 import { type FlushJobData, type FlushQueue, QUEUE_NAME, wake } from '../shared/queue.ts';
 import type { RedisConnection } from '../shared/redis.ts';
+import { RepeatedLines } from '../shared/repeated.ts';
 import type { Settings } from '../shared/settings.ts';
 import { backoff, type Circuit, retryClass } from './circuit.ts';
 import type { Flusher } from './flush.ts';
@@ -37,12 +38,14 @@ const RESTART_MS = 3000;
 export class Consumer {
   readonly #parts: ConsumerParts;
   readonly #watchdog: Watchdog;
+  readonly #lines: RepeatedLines;
   #worker: BullWorker<FlushJobData, void, 'flush'> | undefined;
   #stopping = false;
 
   constructor(parts: ConsumerParts) {
     this.#parts = parts;
     const { queue, circuit, settings, metrics, clock, log } = parts;
+    this.#lines = new RepeatedLines(log, clock);
     this.#watchdog = new Watchdog({
       queue,
       circuit,
@@ -82,7 +85,7 @@ export class Consumer {
   }
 
   #open(): void {
-    const { redis, keys, settings, random, log } = this.#parts;
+    const { redis, keys, settings, random } = this.#parts;
     this.#worker = new BullWorker<FlushJobData, void, 'flush'>(
       QUEUE_NAME,
       (job, token) => this.#watchdog.during(() => this.#process(job, token)),
@@ -100,11 +103,11 @@ export class Consumer {
         },
       },
     );
-    this.#worker.on('error', error => log.warn({ err: error }, 'BullMQ worker reports an error'));
+    this.#worker.on('error', error => this.#lines.warn({ err: error }, 'BullMQ worker reports an error'));
     this.#worker.on('failed', (job, error) => {
       if (!job) return;
       const final = job.finishedOn !== undefined;
-      log[final ? 'error' : 'warn'](
+      this.#lines[final ? 'error' : 'warn'](
         { partition: job.data.partition, attempt: job.attemptsMade, err: error },
         final ? 'flush job failed; its batch is safe in flight' : 'flush job will be tried again',
       );

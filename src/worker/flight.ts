@@ -1,7 +1,8 @@
 /** The batch in flight as Redis knows it: claim, ack, rewind. */
 import { randomToken } from '../shared/clock.ts';
 import type { Keys } from '../shared/keys.ts';
-import { defineScript, type RedisConnection, type Script } from '../shared/redis.ts';
+import type { RedisConnection } from '../shared/redis.ts';
+import { defineScript, type Script } from '../shared/script.ts';
 import { type Batch, type Page, parseBatch } from './batch.ts';
 import type { ClaimBarrier } from './claim-barrier.ts';
 import type { Outcome } from './journal.ts';
@@ -67,7 +68,7 @@ export class Flight implements FlightCheck {
     const ask = (mark: string, keys: number, entries: number, updates: number) =>
       claim(
         ...([this.#keys.state(partition), randomToken(), batchKeys, batchEntries] as const),
-        ...[PAGE, mark, keys, entries, updates],
+        ...[PAGE, mark, keys, entries, updates, this.#keys.deployment],
       );
     for (;;) {
       const first = await ask('', 0, 0, 0);

@@ -9,6 +9,7 @@ import { ClaimNotDurableError } from '../shared/errors.ts';
 import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
 import { declareLost } from '../shared/losses.ts';
 import type { Database } from '../shared/mysql.ts';
+import { RepeatedLines } from '../shared/repeated.ts';
 import type { Settings } from '../shared/settings.ts';
 import { backoff, type Circuit, isOutage } from './circuit.ts';
 import type { Flight } from './flight.ts';
@@ -43,16 +44,18 @@ export class Sweep {
   readonly #probes = new Set<number>();
   readonly #declared = new Map<number, string>();
   readonly #rounds: Rounds;
+  readonly #lines: RepeatedLines;
   #alignedAt: number;
 
   constructor(parts: SweepParts) {
     const { settings, random, log, clock } = parts;
     this.#parts = parts;
     this.#alignedAt = clock.now();
+    this.#lines = new RepeatedLines(log, clock);
     this.#rounds = new Rounds({
       every: () => spread(settings.sweepIntervalMs, random),
       round: () => this.once(),
-      onError: error => log.warn({ err: error }, 'sweep failed, will try again'),
+      onError: error => this.#lines.warn({ err: error }, 'sweep failed, will try again'),
     });
   }
 
@@ -67,7 +70,7 @@ export class Sweep {
 
   /** One round over all partitions. */
   async once(): Promise<void> {
-    const { inspector, clock, settings, circuit, aligner, flusher, log } = this.#parts;
+    const { inspector, clock, settings, circuit, aligner, flusher } = this.#parts;
     const partitions = await inspector.all();
     if (!circuit.isOpen)
       for (const status of partitions) if (status.lost.length > 0) await this.#declare(status);
@@ -84,7 +87,7 @@ export class Sweep {
     if (clock.now() - this.#alignedAt >= settings.alignIntervalMs && !circuit.isOpen) {
       this.#alignedAt = clock.now();
       await aligner.alignAll((partition, error) =>
-        log.error({ partition, err: error }, 'partition could not be aligned'),
+        this.#lines.error({ partition, err: error }, 'partition could not be aligned'),
       );
       for (const { partition } of partitions) await this.#parts.flight.trim(partition);
     }
@@ -152,7 +155,7 @@ export class Sweep {
   /** Leaves the partition alone for a while, unless the cause is not its own. */
   #failed(partition: number, error: unknown): void {
     if (isOutage(error) || error instanceof ClaimNotDurableError) return;
-    const { flusher, clock, settings, random, log } = this.#parts;
+    const { flusher, clock, settings, random } = this.#parts;
     const failures = (this.#troubles.get(partition)?.failures ?? 0) + 1;
     const now = clock.now();
     // A lock ends by itself, so that its end should be noticed as soon as that of an outage.
@@ -161,7 +164,7 @@ export class Sweep {
       ? backoff(failures, settings.breakerBaseMs, settings.breakerCapMs, random)
       : backoff(failures, settings.backoffBaseMs, settings.backoffCapMs, random);
     this.#troubles.set(partition, { failures, triedAt: now, notBefore: now + wait });
-    log[isBlocked ? 'warn' : 'error'](
+    this.#lines[isBlocked ? 'warn' : 'error'](
       { partition, failures, err: error },
       isBlocked ? 'the partition waits for a lock in the database' : 'sweep could not flush the partition',
     );

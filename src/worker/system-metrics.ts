@@ -12,7 +12,8 @@ import { counter, gauge } from '../shared/metrics.ts';
 import { type Database, queryRows, readSql } from '../shared/mysql.ts';
 import type { Primaries } from '../shared/primaries.ts';
 import type { FlushQueue } from '../shared/queue.ts';
-import { infoField, type RedisConnection } from '../shared/redis.ts';
+import type { RedisConnection } from '../shared/redis.ts';
+import { infoField } from '../shared/redis-check.ts';
 import { valueAtRisk } from './value-at-risk.ts';
 
 export interface SystemSources {

@@ -1,6 +1,7 @@
 /** The points that are nowhere but in Redis, for each program, at a cost that a scrape may have whatever is pending. */
 import type { Keys } from '../shared/keys.ts';
-import { defineScript, type RedisConnection } from '../shared/redis.ts';
+import type { RedisConnection } from '../shared/redis.ts';
+import { defineScript } from '../shared/script.ts';
 
 /** Of each partition; what is more is estimated. */
 const MOST_ACCOUNTS = 1000;

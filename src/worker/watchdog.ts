@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import type { Counter } from 'prom-client';
 import { type Clock, within } from '../shared/clock.ts';
 import type { FlushQueue } from '../shared/queue.ts';
+import { RepeatedLines } from '../shared/repeated.ts';
 import type { Settings } from '../shared/settings.ts';
 import { Rounds } from './rounds.ts';
 
@@ -36,12 +37,13 @@ export class Watchdog {
   #idleSince: number | undefined;
 
   constructor(parts: WatchdogParts) {
-    const { settings, log } = parts;
+    const { settings, log, clock } = parts;
+    const lines = new RepeatedLines(log, clock);
     this.#parts = parts;
     this.#rounds = new Rounds({
       every: () => settings.watchdogMs / LOOKS,
       round: () => this.look(),
-      onError: error => log.warn({ err: error }, 'the consumer could not be restarted'),
+      onError: error => lines.warn({ err: error }, 'the consumer could not be restarted'),
     });
   }
 

@@ -21,6 +21,7 @@ import { Primaries } from '../shared/primaries.ts';
 import { type FlushQueue, openQueue } from '../shared/queue.ts';
 import { openRedis, type RedisConnection } from '../shared/redis.ts';
 import { type RedisLocation, redisPlace } from '../shared/redis-url.ts';
+import { RepeatedLines } from '../shared/repeated.ts';
 import { checkServers } from '../shared/servers.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { ValueTables } from '../shared/tables.ts';
@@ -80,6 +81,7 @@ export class Worker {
 
   private constructor(
     parts: WorkerParts,
+    keys: Keys,
     redis: RedisConnection,
     database: Database,
     store: (flight: Flight) => Store,
@@ -89,7 +91,7 @@ export class Worker {
     this.#parts = parts;
     this.#clock = parts.clock ?? systemClock;
     this.#random = parts.random ?? Math.random;
-    this.#keys = new Keys(parts.namespace, settings.partitions);
+    this.#keys = keys;
     this.#redis = redis;
     this.#database = database;
     this.#queue = openQueue(redis, this.#keys);
@@ -174,8 +176,9 @@ export class Worker {
    */
   static async start(parts: WorkerParts): Promise<Worker> {
     const { settings, log } = parts;
+    const lines = new RepeatedLines(log, parts.clock);
     const redis = openRedis(parts.redis, error =>
-      log.warn({ err: error }, 'Redis connection failed, reconnecting'),
+      lines.warn({ err: error }, 'Redis connection failed, reconnecting'),
     );
     const place = redisPlace(parts.redis);
     let database: Database | undefined;
@@ -193,6 +196,7 @@ export class Worker {
       const opened = database;
       worker = new Worker(
         parts,
+        keys,
         redis,
         opened,
         flight => new Store(opened, tables, flight, settings.journalBatches, parts.seam),

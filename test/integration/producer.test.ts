@@ -4,7 +4,7 @@ import { Registry, register } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
 import { openQueue } from '../../src/shared/queue.ts';
-import { defineScript } from '../../src/shared/redis.ts';
+import { defineScript } from '../../src/shared/script.ts';
 import type { Update } from '../../src/shared/update.ts';
 import { definitions, openEngine, until } from '../support/engine.ts';
 
@@ -270,6 +270,7 @@ describe('a call that is sent twice, or not answered', () => {
         ...['', 0, 1000, 1000, 0, 0],
         JSON.stringify(['c', 'views:/', 1, 1, '']),
         number,
+        engine.keys.deployment,
       );
     const first = await send(deadline, 'one', 1);
     expect(await send(deadline, 'one', 1)).toBe(first);

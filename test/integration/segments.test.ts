@@ -1,7 +1,7 @@
 // Batches that take several calls to claim, and what is where while a segment is used up batch by batch.
 
 import { expect, it } from 'vitest';
-import { defineScript } from '../../src/shared/redis.ts';
+import { defineScript } from '../../src/shared/script.ts';
 import { type Page, parseBatch } from '../../src/worker/batch.ts';
 import { type Engine, openEngine } from '../support/engine.ts';
 
@@ -72,7 +72,7 @@ it('a claim whose copy arrives late, when its batch has ended, names the next ba
     new URL('../../src/worker/claim.lua', import.meta.url),
   );
   const copy = async () => {
-    const page = await claim(engine.keys.state(0), 'token', 10, 10, 10, '', 0, 0, 0);
+    const page = await claim(engine.keys.state(0), 'token', 10, 10, 10, '', 0, 0, 0, engine.keys.deployment);
     return page && parseBatch(0, [page]);
   };
   await views.increment('a');

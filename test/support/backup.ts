@@ -91,7 +91,7 @@ export async function contents(engine: Engine): Promise<unknown> {
     tables[table] = JSON.stringify(await engine.database.query(`SELECT * FROM sluice_${table}`));
   const redis = (await dump(engine))
     // What expires by itself within seconds would look like a change.
-    .filter(({ name }) => !/:(request|armed)/.test(name))
+    .filter(({ name }) => !/:(last|armed)/.test(name))
     .map(({ name, value }) => [name, value.toString('base64')]);
   return { tables, redis: Object.fromEntries(redis) };
 }

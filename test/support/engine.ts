@@ -7,6 +7,7 @@ import { Aligner } from '../../src/shared/align.ts';
 import { systemClock } from '../../src/shared/clock.ts';
 import { type ColdKey, ColdReader } from '../../src/shared/cold-read.ts';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
+import { deploymentOf } from '../../src/shared/deployment.ts';
 import { Inspector } from '../../src/shared/inspect.ts';
 import { Keys } from '../../src/shared/keys.ts';
 import { createLog } from '../../src/shared/log.ts';
@@ -55,6 +56,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
 
   const log = createLog((process.env.TEST_LOG as 'debug' | undefined) ?? 'silent', 'stderr');
   const keys = new Keys(name, settings.partitions);
+  keys.deployment = await deploymentOf(database, name);
   const redis = openRedis({ url: redisUrl }, () => {}) as Redis;
   await connectRedis(redis, 'test');
   const tables = await openTables(database, parseDefinitions(definitions));

@@ -8,6 +8,7 @@ import { createProducer } from '../../src/producer/producer.ts';
 import { Aligner } from '../../src/shared/align.ts';
 import { ColdReader, type Comparison } from '../../src/shared/cold-read.ts';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
+import { deploymentOf } from '../../src/shared/deployment.ts';
 import { Inspector } from '../../src/shared/inspect.ts';
 import { Keys, type Kind } from '../../src/shared/keys.ts';
 import { createLog } from '../../src/shared/log.ts';
@@ -75,6 +76,7 @@ export async function openShop<const D extends DefinitionsInput>(
   const settings = parseSettings({ partitions: 1, flushIntervalMs: 10 });
   const log = createLog('silent', 'stderr');
   const keys = new Keys(name, 1);
+  keys.deployment = await deploymentOf(database, name);
   const parsed = parseDefinitions(definitions);
   const sluice = await createProducer({
     redis: redisUrl,

@@ -14,3 +14,10 @@ export function readRights(namespace: string, database: string): { redis: string
     .map(text => text.trim());
   return { redis: rules, mysql: mysql.filter(statement => statement.startsWith('GRANT')) };
 }
+
+/** Of the user of the Sentinels. */
+export function readSentinelRights(): string[] {
+  const text = readFileSync(new URL('../../docs/rights.md', import.meta.url), 'utf8');
+  const [, block] = /```sentinel\n(.*?)```/s.exec(text)!;
+  return block!.split(/\s+/).filter(word => /^[~&+-]|^resetchannels$/.test(word));
+}

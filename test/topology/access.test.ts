@@ -153,12 +153,12 @@ describe('a server that cannot keep the promises', () => {
     });
     await admin.hset('{sluice}:format', 'format', 99);
     await expect(start()).rejects.toMatchObject({ code: 'NEWER_FORMAT' });
-    await admin.hset('{sluice}:format', 'format', 2);
+    await admin.hset('{sluice}:format', 'format', 3);
     await expect(start()).rejects.toMatchObject({
       code: 'REDIS_UNSUITABLE',
-      message: expect.stringMatching(/format 2/),
+      message: expect.stringMatching(/format 3/),
     });
-    await admin.hset('{sluice}:format', 'format', 3);
+    await admin.hset('{sluice}:format', 'format', 4);
     await expect(start({ mysql: url.replace(/app$/, 'mysql') })).rejects.toMatchObject({
       code: 'NOT_MIGRATED',
     });

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { checkVersion } from '../../src/shared/migrate.ts';
-import { checkServer } from '../../src/shared/redis.ts';
+import { checkServer } from '../../src/shared/redis-check.ts';
 
 const info = (version: string, policy: string) =>
   `# Server\r\nredis_version:${version}\r\nmaxmemory_policy:${policy}\r\n`;

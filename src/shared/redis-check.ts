@@ -1,0 +1,136 @@
+/** Whether a Redis is fit to keep what Sluice promises, and is the one that is meant: asked at each start. */
+import { Cluster } from 'ioredis';
+import { pause } from './clock.ts';
+import { anotherDeployment } from './deployment.ts';
+import { NewerFormatError, PartitionCountError, RedisUnsuitableError } from './errors.ts';
+import { type Keys, REDIS_FORMAT } from './keys.ts';
+import { type RedisConnection, unavailable } from './redis.ts';
+import { redisError, replyCode } from './redis-errors.ts';
+
+const ANSWER_MS = 5000;
+
+/**
+ * Refuses a Redis that may evict, is too old, hides commands, is a Cluster's and not addressed as one, or holds data of another
+ * deployment, another format or another number of partitions; records these where none are recorded.
+ * @param looks whether the process only looks: then nothing is recorded
+ * @throws RedisUnsuitableError, NewerFormatError, PartitionCountError, RedisUnavailableError, AccessDeniedError
+ */
+export async function checkRedis(
+  connection: RedisConnection,
+  keys: Keys,
+  place: string,
+  looks = false,
+): Promise<void> {
+  const fits = async () => {
+    for (const info of await infoOfPrimaries(connection, 'everything'))
+      checkServer(info, place, connection instanceof Cluster);
+    await checkScripts(connection);
+    await checkRecord(connection, keys, place, looks);
+  };
+  const answered = new AbortController();
+  // By themselves, commands wait for a lost server for ever.
+  const late = pause(ANSWER_MS, answered.signal).then(() => {
+    throw unavailable(connection, place);
+  });
+  late.catch(() => {});
+  try {
+    await Promise.race([fits(), late]);
+  } catch (error) {
+    throw redisError(error, place);
+  } finally {
+    answered.abort();
+  }
+}
+
+/** Scripts are called by EVALSHA, and by EVAL where Redis has forgotten them. */
+async function checkScripts(connection: RedisConnection): Promise<void> {
+  const nodes = connection instanceof Cluster ? connection.nodes('master') : [connection];
+  const known = (error: unknown) => {
+    if (replyCode(error) !== 'NOSCRIPT') throw error;
+  };
+  await Promise.all(
+    nodes.flatMap(node => [node.evalsha('0'.repeat(40), 0).catch(known), node.eval('return 1', 0)]),
+  );
+}
+
+/** Writes only if something is not recorded: a worker must be able to start, and drain, when Redis is full. */
+async function checkRecord(
+  connection: RedisConnection,
+  keys: Keys,
+  place: string,
+  looks: boolean,
+): Promise<void> {
+  if (check(await read(connection, keys), keys, place) || looks) return;
+  // Of two first starts with two databases one is the first, and the other finds its name.
+  await connection.hsetnx(keys.format, 'deployment', keys.deployment);
+  check(await read(connection, keys), keys, place);
+  await connection.hsetnx(keys.format, 'partitions', keys.partitions);
+  await connection.hsetnx(keys.format, 'format', REDIS_FORMAT);
+  check(await read(connection, keys), keys, place);
+}
+
+interface Recorded {
+  readonly deployment: string | null;
+  readonly format: string | null;
+  readonly partitions: string | null;
+}
+
+async function read(connection: RedisConnection, keys: Keys): Promise<Recorded> {
+  const found = await connection.hmget(keys.format, 'deployment', 'format', 'partitions');
+  const [deployment = null, format = null, partitions = null] = found;
+  return { deployment, format, partitions };
+}
+
+/** Whether all is recorded. Throws where something is that does not fit. */
+function check({ deployment, format, partitions }: Recorded, keys: Keys, place: string): boolean {
+  if (Number(format) > REDIS_FORMAT) throw new NewerFormatError('Redis', Number(format), REDIS_FORMAT);
+  if (deployment && deployment !== keys.deployment)
+    throw anotherDeployment(`The data in Redis at ${place}`, keys, deployment);
+  if (format && Number(format) < REDIS_FORMAT)
+    throw new RedisUnsuitableError(
+      `Redis at ${place} has data of format ${format}, this version of Sluice knows ${REDIS_FORMAT}. Let the version that wrote it ` +
+        `flush everything, stop it, and delete the keys of the namespace (${keys.format} and {${keys.namespace}:*}*).`,
+    );
+  if (partitions && Number(partitions) !== keys.partitions)
+    throw new PartitionCountError(keys.partitions, Number(partitions), 'Redis');
+  return Boolean(deployment && format && partitions);
+}
+
+/** What INFO answers on every primary. */
+export async function infoOfPrimaries(connection: RedisConnection, section: string): Promise<string[]> {
+  const nodes = connection instanceof Cluster ? connection.nodes('master') : [connection];
+  return Promise.all(nodes.map(node => node.info(section)));
+}
+
+export function infoField(info: string, name: string): string | undefined {
+  return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
+}
+
+/**
+ * @param info what INFO answered
+ * @param asCluster whether it is addressed as part of a Cluster
+ * @throws RedisUnsuitableError
+ */
+export function checkServer(info: string, place: string, asCluster: boolean): void {
+  const version = infoField(info, 'redis_version') ?? '0';
+  if (Number.parseInt(version, 10) < 7) {
+    throw new RedisUnsuitableError(
+      `Redis at ${place} is version ${version}; Sluice needs Redis 7 or newer, or Valkey.`,
+    );
+  }
+  const policy = infoField(info, 'maxmemory_policy');
+  if (policy !== undefined && policy !== 'noeviction') {
+    throw new RedisUnsuitableError(
+      `Redis at ${place} has maxmemory-policy ${policy} and may evict updates that are not in the database; set it to noeviction.`,
+    );
+  }
+  // Lua writes whole numbers with as many bits as the machine has, and sums need 53.
+  if (infoField(info, 'arch_bits') === '32')
+    throw new RedisUnsuitableError(`Redis at ${place} runs on 32 bits; Sluice needs 64.`);
+  // Scripts declare all their keys only where slots may move.
+  if (!asCluster && infoField(info, 'cluster_enabled') === '1') {
+    throw new RedisUnsuitableError(
+      `Redis at ${place} is part of a Cluster; use redis+cluster://${place}, or rediss+cluster://, also where it has one node.`,
+    );
+  }
+}
