@@ -11,6 +11,7 @@ import type {
   RunOptions,
 } from '../replay/index.ts';
 import { ConfigurationError } from '../shared/errors.ts';
+import { DuplicateKeyError, parseExact } from '../shared/exact-json.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import type { RunFlags } from './failed.ts';
 import { withFailed } from './failed-connections.ts';
@@ -49,9 +50,10 @@ function changeOf({ edit, resume }: RunFlags): Change | undefined {
     throw new ConfigurationError('--resume goes on with its own change; leave --edit out.');
   let change: Change;
   try {
-    change = JSON.parse(edit);
+    change = parseExact(edit) as Change;
   } catch (cause) {
-    throw new ConfigurationError('--edit must be JSON, such as {"amount":5}.', { cause });
+    const why = cause instanceof DuplicateKeyError ? `: ${cause.message}` : ', such as {"amount":5}';
+    throw new ConfigurationError(`--edit must be JSON${why}.`, { cause });
   }
   return checkChange(change);
 }

@@ -11,7 +11,7 @@ import { readConfig } from '../shared/config.ts';
 import { readDefinitions } from '../shared/definitions.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
-import type { Update } from '../shared/update.ts';
+import { LIMITS, type Update } from '../shared/update.ts';
 import { EXIT, type ExitCode, exitCodeFor } from './exit.ts';
 import { LINE_LIMIT, type Line, readLines } from './lines.ts';
 import { type Sent, settle } from './settle.ts';
@@ -40,6 +40,8 @@ const SHOWN_REJECTIONS = 100;
 const PROBLEMS = {
   NOT_UTF8: 'The line is not UTF-8; convert the file.',
   NOT_JSON: 'The line is not JSON; write one JSON object a line.',
+  DUPLICATE_KEY: 'An object in the line has one key twice with different values; leave one out.',
+  TOO_DEEP: `The line is nested thousands of levels deep; metadata may have ${LIMITS.depth}.`,
   TOO_LONG: `The line is longer than ${LINE_LIMIT} bytes, more than any valid update needs.`,
 } as const;
 
@@ -47,7 +49,7 @@ export async function runIngest(file: string, options: IngestOptions): Promise<E
   if (options.run !== undefined && !/^[^\s:]{1,200}$/.test(options.run)) {
     throw new ConfigurationError('--run must be a name of 1 to 200 characters without blanks and colons.');
   }
-  if (!/^\d+$/.test(options.patience))
+  if (!/^\d{1,9}$/.test(options.patience))
     throw new ConfigurationError('--patience must be a whole number of seconds.');
   const config = readConfig(process.env);
   const definitions = readDefinitions(config.definitionsPath);

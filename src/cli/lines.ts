@@ -1,13 +1,15 @@
 /** NDJSON input, line by line in bounded memory: what is not UTF-8 or not JSON is said of its own line only. */
+import { DuplicateKeyError, parseExact } from '../shared/exact-json.ts';
 
 export interface Line {
   /** From 1. */
   readonly number: number;
   /** Bytes read so far, for a progress bar. */
   readonly bytes: number;
+  /** As `parseExact` gives it. */
   readonly value?: unknown;
   /** Why there is no value. */
-  readonly problem?: 'NOT_UTF8' | 'NOT_JSON' | 'TOO_LONG';
+  readonly problem?: 'NOT_UTF8' | 'NOT_JSON' | 'TOO_LONG' | 'TOO_DEEP' | 'DUPLICATE_KEY';
   readonly blank?: boolean;
 }
 
@@ -57,10 +59,15 @@ function parse(raw: Buffer, number: number, bytes: number, decoder: InstanceType
   } catch {
     return { number, bytes, problem: 'NOT_UTF8' };
   }
-  if (text.trim() === '') return { number, bytes, blank: true };
+  if (!/[^ \t\r]/.test(text)) return { number, bytes, blank: true };
   try {
-    return { number, bytes, value: JSON.parse(text) };
-  } catch {
-    return { number, bytes, problem: 'NOT_JSON' };
+    return { number, bytes, value: parseExact(text) };
+  } catch (error) {
+    return { number, bytes, problem: problemOf(error) };
   }
+}
+
+function problemOf(error: unknown): NonNullable<Line['problem']> {
+  if (error instanceof DuplicateKeyError) return 'DUPLICATE_KEY';
+  return error instanceof RangeError ? 'TOO_DEEP' : 'NOT_JSON';
 }

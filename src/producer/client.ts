@@ -2,9 +2,10 @@
 
 import type { Definitions, DefinitionsInput } from '../shared/definitions.ts';
 import { DURABILITIES, type Durability, parseDurability } from '../shared/durability.ts';
-import { ProducerClosedError } from '../shared/errors.ts';
+import { InvalidUpdateError, ProducerClosedError } from '../shared/errors.ts';
 import {
   type CheckedUpdate,
+  checkAmount,
   checkCounter,
   checkName,
   checkPoints,
@@ -40,7 +41,11 @@ export interface PointsOptions extends CallOptions {
   /** Idempotency key, 1 to 255 bytes, unique in its account for ever. */
   id: string;
   reason?: string;
-  /** A JSON object, up to 8 KiB. */
+  /**
+   * A JSON object, up to 8 KiB, that MySQL holds as text. A bigint is kept as a number, and so is what `JSON.rawJSON` makes;
+   * an object with a `toJSON`, such as a Date, becomes what that returns. Other values that JSON would change or leave out
+   * are refused: undefined, NaN, functions, symbols, class instances.
+   */
   metadata?: Record<string, unknown>;
 }
 
@@ -223,12 +228,15 @@ export class PointsHandle {
   }
 
   #entry(account: string, amount: number, options: PointsOptions | undefined, sign: 1 | -1): CheckedUpdate {
-    // The sign is given by the method; an amount that is not a positive number is left for the check to refuse.
-    const signed =
-      typeof amount === 'number' && amount > 0 ? sign * amount : amount > 0 ? amount : Number.NaN;
+    const positive = checkAmount(amount);
+    if (positive < 0)
+      throw new InvalidUpdateError(
+        'INVALID_AMOUNT',
+        `The amount of a credit or a debit must be above 0; it is ${amount}.`,
+      );
     const { id, reason, metadata } = options ?? ({} as PointsOptions);
     return checkPoints(
-      { points: this.program, account, amount: signed, id, reason, metadata },
+      { points: this.program, account, amount: sign * positive, id, reason, metadata },
       this.#parts.definitions,
     );
   }

@@ -18,7 +18,10 @@ export interface HistoryEntry {
   /** Balance right after; what Redis answered while the entry is pending, what the ledger holds afterwards. */
   readonly balanceAfter: number;
   readonly reason: string | null;
+  /** As `JSON.parse` gives it, which rounds a number that JavaScript cannot hold. */
   readonly metadata: Record<string, unknown> | null;
+  /** The metadata as JSON, each number as it was written. */
+  readonly metadataText: string | null;
   readonly createdAt: Date;
   /** Whether it is in MySQL. */
   readonly persisted: boolean;
@@ -181,7 +184,7 @@ export class Reads {
         amount,
         balanceAfter: balance,
         reason,
-        metadata,
+        ...bothMetadata(metadata),
         createdAt: new Date(acceptedAt),
         persisted: false,
       };
@@ -209,9 +212,13 @@ export class Reads {
       amount: Number(row.amount),
       balanceAfter: Number(row.balance_after),
       reason: row.reason as string | null,
-      metadata: typeof row.metadata === 'string' ? JSON.parse(row.metadata) : row.metadata,
+      ...bothMetadata(row.metadata as string | null),
       createdAt: row.created_at as Date,
       persisted: true,
     }));
   }
+}
+
+function bothMetadata(text: string | null): Pick<HistoryEntry, 'metadata' | 'metadataText'> {
+  return { metadata: text === null ? null : JSON.parse(text), metadataText: text };
 }

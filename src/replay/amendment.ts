@@ -5,9 +5,10 @@
 import type { AmendRequest } from '../producer/amend.ts';
 import type { Definitions } from '../shared/definitions.ts';
 import { ConfigurationError, InvalidUpdateError } from '../shared/errors.ts';
+import { parseExact } from '../shared/exact-json.ts';
 import type { FailedUpdate } from '../shared/failed-update.ts';
-import type { EntryPayload } from '../shared/record.ts';
-import { checkCounter, checkPoints } from '../shared/update.ts';
+import { metadataText } from '../shared/metadata.ts';
+import { checkAmount, checkCounter, checkPoints, checkText, LIMITS } from '../shared/update.ts';
 
 /** What an edit changes. Null takes reason or metadata away; account, key and id stay what they are. */
 export interface Change {
@@ -19,7 +20,10 @@ export interface Change {
 
 const CHANGES = ['amount', 'reason', 'metadata'];
 
-/** @throws ConfigurationError */
+/**
+ * The change as it is recorded and carried out: as text it is the same, so that nothing is lost on its way.
+ * @throws ConfigurationError, InvalidUpdateError
+ */
 export function checkChange(change: Change): Change {
   const fields = typeof change === 'object' && change !== null ? Object.keys(change) : [];
   const unknown = fields.filter(field => !CHANGES.includes(field));
@@ -27,7 +31,17 @@ export function checkChange(change: Change): Change {
     throw new ConfigurationError(
       `A change is an object with ${CHANGES.join(', ')} or some of them${unknown.length > 0 ? `; it has ${unknown.map(field => JSON.stringify(field)).join(', ')}` : ''}. Account, key and id cannot be changed: drop the update and send another.`,
     );
-  return change;
+  const { amount, reason, metadata } = change;
+  if (reason !== undefined && reason !== null) checkText(reason, 'INVALID_REASON', 'reason', LIMITS.reason);
+  return {
+    ...(amount === undefined ? {} : { amount: checkAmount(amount) }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(metadata === undefined ? {} : { metadata: metadata === null ? null : parsedMetadata(metadata) }),
+  };
+}
+
+function parsedMetadata(metadata: unknown): Record<string, unknown> {
+  return parseExact(metadataText(metadata)) as Record<string, unknown>;
 }
 
 export function dropOf(update: FailedUpdate, operation: number): AmendRequest {
@@ -65,12 +79,7 @@ function editedCounter(
   return { amount: checkCounter(name, key, amount, undefined, definitions).amount };
 }
 
-function editedEntry(
-  update: FailedUpdate,
-  change: Change,
-  amount: number,
-  definitions: Definitions,
-): EntryPayload {
+function editedEntry(update: FailedUpdate, change: Change, amount: number, definitions: Definitions) {
   const reason = change.reason === undefined ? update.reason : change.reason;
   const metadata = change.metadata === undefined ? update.metadata : change.metadata;
   const { payload } = checkPoints(
@@ -84,7 +93,7 @@ function editedEntry(
     },
     definitions,
   );
-  return JSON.parse(payload);
+  return { amount, payload };
 }
 
 function target({ kind, name, key, partition }: FailedUpdate) {

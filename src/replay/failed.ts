@@ -123,10 +123,10 @@ export class FailedUpdates {
   ): Promise<Plan> {
     const checked = checkFilter(filter);
     checkRate(options.rate);
-    if (action === 'edit') checkChange(options.change ?? {});
+    const change = action === 'edit' ? checkChange(options.change ?? {}) : undefined;
     const groups = new Map<string, PlannedGroup>();
     for await (const update of paced(eachUpdate(this.#parts.database, checked, {}), options)) {
-      const outcome = await this.#expected(action, update, options.change);
+      const outcome = await this.#expected(action, update, change);
       const { kind, name, code } = update;
       const group = JSON.stringify([kind, name, code, outcome]);
       const updates = (groups.get(group)?.updates ?? 0) + 1;
@@ -224,8 +224,10 @@ export class FailedUpdates {
     const checked = checkFilter(filter);
     checkRate(options.rate);
     for (const [what, value] of Object.entries(author))
-      if (typeof value === 'string' && (value === '' || value.length > LONGEST_TEXT))
-        throw new ConfigurationError(`The ${what} must have 1 to ${LONGEST_TEXT} characters.`);
+      if (typeof value === 'string' && (value === '' || value.length > LONGEST_TEXT || !value.isWellFormed()))
+        throw new ConfigurationError(
+          `The ${what} must have 1 to ${LONGEST_TEXT} characters, and no lone surrogate.`,
+        );
     const jobs = action === 'edit' ? [] : (await this.#matchingJobs(checked)).map(({ job }) => job);
     return this.#run.run(
       await this.#operations.start(action, author, { filter: checked, jobs, change }),

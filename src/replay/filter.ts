@@ -7,11 +7,16 @@ const instant = z.iso.datetime({
   offset: true,
   error: 'must be a time with a zone, as 2026-03-01T12:00:00Z',
 });
-const text = z.string().min(1).max(512);
+/** A lone surrogate would be sent as another character, and select what it does not name. */
+const text = z
+  .string()
+  .min(1)
+  .max(512)
+  .refine(given => given.isWellFormed(), 'holds a lone surrogate, which UTF-8 cannot carry');
 
 const filterSchema = z.strictObject({
   ids: z.array(z.int().min(1)).max(10_000).optional(),
-  jobs: z.array(z.string().min(1)).max(10_000).optional(),
+  jobs: z.array(text).max(10_000).optional(),
   kind: z.enum(['counter', 'entry']).optional(),
   name: text.optional(),
   key: text.optional(),

@@ -1,6 +1,7 @@
 /** The audit record: who ran what, when, on which updates, and what became of each. */
 import type { ResultSetHeader } from 'mysql2/promise';
 import { ConfigurationError, OperationError } from '../shared/errors.ts';
+import { parseExact } from '../shared/exact-json.ts';
 import { type FailedUpdate, recordItem } from '../shared/failed-update.ts';
 import { type Database, type Rows, readSql } from '../shared/mysql.ts';
 import { literalBytes, roomFor } from '../shared/statement-size.ts';
@@ -142,7 +143,7 @@ export class Operations {
     return rows.map(row => {
       const mine = counts.filter(count => String(count.operation_id) === String(row.id));
       const outcomes = Object.fromEntries(mine.map(count => [String(count.outcome), Number(count.items)]));
-      const recorded = JSON.parse(String(row.filter)) as Partial<Recorded>;
+      const recorded = parseExact(String(row.filter)) as Partial<Recorded>;
       return {
         operation: Number(row.id),
         action: row.action,
@@ -166,6 +167,6 @@ function toItems(rows: Rows): OperationItem[] {
     id: Number(row.quarantine_id),
     outcome: String(row.outcome),
     doneAt: (row.done_at as Date).toISOString(),
-    original: JSON.parse(String(row.original)),
+    original: parseExact(String(row.original)) as FailedUpdate,
   }));
 }

@@ -110,7 +110,7 @@ export class ReplayOne {
       id: entryId!,
       amount,
       reason,
-      metadata,
+      metadata: metadata && JSON.stringify(metadata),
       // The time of its acceptance is not kept in quarantine; it was a flush interval before this.
       acceptedAt: Date.parse(quarantinedAt),
     };

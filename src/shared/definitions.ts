@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { ConfigurationError } from './errors.ts';
+import { byValue, DuplicateKeyError, parseExact } from './exact-json.ts';
 import { closest } from './suggestion.ts';
 
 const name = z
@@ -24,7 +25,10 @@ const targetSchema = z
   })
   .describe('A column of a table of yours that holds the value, in place of the table of Sluice');
 
-const safeInteger = z.int().min(Number.MIN_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER);
+const safeInteger = z
+  .int({ error: 'must be a whole number from -(2^53-1) to 2^53-1' })
+  .min(Number.MIN_SAFE_INTEGER)
+  .max(Number.MAX_SAFE_INTEGER);
 const backpressure = z
   .enum(['reject', 'wait'])
   .default('reject')
@@ -101,9 +105,10 @@ export function readDefinitions(path: string): Definitions {
   }
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseExact(text, byValue);
   } catch (cause) {
-    throw new ConfigurationError(`${path} is not JSON: ${(cause as Error).message}.`, { cause });
+    const problem = cause instanceof DuplicateKeyError ? 'not valid' : 'not JSON';
+    throw new ConfigurationError(`${path} is ${problem}: ${(cause as Error).message}.`, { cause });
   }
   return parseDefinitions(json, path);
 }

@@ -1,5 +1,6 @@
 /** An update in quarantine: what a row of `sluice_quarantine` means, and the record of what an operation did to it. */
 import type { PoolConnection } from 'mysql2/promise';
+import { parseExact } from './exact-json.ts';
 import { queryRows, readSql } from './mysql.ts';
 
 /** An update that MySQL refused for its own sake. */
@@ -18,6 +19,7 @@ export interface FailedUpdate {
   /** The entry's idempotency key; null for a counter, as reason and metadata are. */
   readonly entryId: string | null;
   readonly reason: string | null;
+  /** `JSON.stringify` writes it as it was given: a number that JavaScript would write in another way is a `JSON.rawJSON`. */
   readonly metadata: Record<string, unknown> | null;
   /** Why: one of docs/replay.md. */
   readonly code: string;
@@ -78,7 +80,7 @@ export function toFailedUpdate(row: Readonly<Record<string, unknown>>): FailedUp
 /** Undefined where it is no JSON: an operator wants to see such a row all the same. */
 function parsePayload(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseExact(text);
   } catch {
     return undefined;
   }

@@ -2,19 +2,25 @@
  * A pending entry's record in Redis: `time previous amount balance length:item payload`, as apply.lua writes it. Where an
  * operator drops or edits a quarantined update, that is a record too: an amendment, which the flush carries out.
  */
+import { parseExact } from './exact-json.ts';
 import { splitItem } from './keys.ts';
 
-export interface RecordedEntry {
+/** What a caller says of an entry. */
+export interface EntryContent {
   readonly program: string;
   readonly account: string;
-  /** `program:account` */
-  readonly item: string;
   readonly id: string;
   readonly amount: number;
+  readonly reason: string | null;
+  /** As `metadataText` writes it: never parsed on its way, since that would round numbers. */
+  readonly metadata: string | null;
+}
+
+export interface RecordedEntry extends EntryContent {
+  /** `program:account` */
+  readonly item: string;
   /** Balance that Redis answered; MySQL's may differ after corrections. */
   readonly balance: number;
-  readonly reason: string | null;
-  readonly metadata: Record<string, unknown> | null;
   /** Ms of Redis' clock. */
   readonly acceptedAt: number;
   /** The entry as JSON, as the producer sent it. */
@@ -29,19 +35,9 @@ export type AmendmentContent = {
   readonly operation: number;
 } & (
   | { readonly amendment: 'drop' }
-  /** `to` is the entry's new payload, or the counter's new amount. */
-  | { readonly amendment: 'edit'; readonly to: EntryPayload | { readonly amount: number } }
+  /** `payload` is that of an entry, with the new amount in it. */
+  | { readonly amendment: 'edit'; readonly to: { readonly amount: number; readonly payload?: string } }
 );
-
-/** [program, account, id, amount, reason, metadata] */
-export type EntryPayload = [
-  program: string,
-  account: string,
-  id: string,
-  amount: number,
-  reason: string | null,
-  metadata: Record<string, unknown> | null,
-];
 
 export interface Amendment {
   readonly kind: 'c' | 'p';
@@ -72,19 +68,40 @@ export function parseRecord(record: string): RecordedEntry | Amendment {
     const kind = isCounter ? 'c' : 'p';
     return { kind, item, ...splitItem(item), delta: Number(amount), content: JSON.parse(payload) };
   }
-  const [program, account, id, , reason, metadata] = JSON.parse(payload) as EntryPayload;
+  const { program, account, id, reason, metadata } = readPayload(payload);
   return {
     program,
     account,
     item: `${program}:${account}`,
     id,
     amount: Number(amount),
-    balance: Number(balance),
     reason,
     metadata,
+    balance: Number(balance),
     acceptedAt: Number(time),
     payload,
   };
+}
+
+/** An entry as JSON: `[program, account, id, amount, reason, metadata]`. */
+export function writePayload({ metadata, ...content }: EntryContent): string {
+  return `${headOf(content)}${metadata}]`;
+}
+
+/** @throws SyntaxError if it is not JSON */
+export function readPayload(payload: string): EntryContent {
+  const [program, account, id, amount, reason, metadata] = JSON.parse(payload);
+  const content = { program, account, id, amount, reason };
+  if (metadata === null || metadata === undefined) return { ...content, metadata: null };
+  const head = headOf(content);
+  if (payload.startsWith(head)) return { ...content, metadata: payload.slice(head.length, -1) };
+  // Somebody wrote it by hand, into the quarantine.
+  return { ...content, metadata: JSON.stringify((parseExact(payload) as unknown[])[5]) };
+}
+
+/** All that stands before the metadata, which is found again by it. */
+function headOf({ program, account, id, amount, reason }: Omit<EntryContent, 'metadata'>): string {
+  return `${JSON.stringify([program, account, id, amount, reason]).slice(0, -1)},`;
 }
 
 export function isAmendment(record: RecordedEntry | Amendment): record is Amendment {

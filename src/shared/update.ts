@@ -1,10 +1,20 @@
 /** What a producer may ask for, and the check of everything that needs no server. */
 import type { Definitions } from './definitions.ts';
 import { InvalidUpdateError, shown, UnknownNameError } from './errors.ts';
+import { exactNumber, kindOf } from './exact-json.ts';
 import { itemOf, type Kind } from './keys.ts';
+import { METADATA_LIMITS, metadataText } from './metadata.ts';
+import { writePayload } from './record.ts';
 
 /** Longest key, account, id and reason in UTF-8 bytes; longest metadata as JSON in bytes, and its deepest nesting. */
-export const LIMITS = { key: 512, account: 255, id: 255, reason: 255, metadata: 8192, depth: 20 } as const;
+export const LIMITS = {
+  key: 512,
+  account: 255,
+  id: 255,
+  reason: 255,
+  metadata: METADATA_LIMITS.bytes,
+  depth: METADATA_LIMITS.depth,
+} as const;
 
 export interface CounterUpdate {
   counter: string;
@@ -21,7 +31,7 @@ export interface PointsUpdate {
   amount: number;
   id: string;
   reason?: string | undefined;
-  /** A JSON object, up to 8 KiB. */
+  /** A JSON object, up to 8 KiB; see `PointsOptions`. */
   metadata?: Record<string, unknown> | undefined;
 }
 
@@ -111,7 +121,14 @@ export function checkPoints(update: PointsUpdate, definitions: Definitions): Che
   }
   checkText(id, 'INVALID_ID', 'id', LIMITS.id);
   if (reason !== undefined) checkText(reason, 'INVALID_REASON', 'reason', LIMITS.reason);
-  const payload = JSON.stringify([name, account, id, amount, reason ?? null, checkMetadata(metadata)]);
+  const payload = writePayload({
+    program: name,
+    account,
+    id,
+    amount,
+    reason: reason ?? null,
+    metadata: metadata === undefined ? null : metadataText(metadata),
+  });
   return {
     kind: 'p',
     name,
@@ -138,7 +155,7 @@ export function checkName(kind: 'counter' | 'program', name: string, definitions
  */
 export function checkText(text: string, code: InvalidUpdateError['code'], what: string, limit: number): void {
   if (typeof text !== 'string')
-    throw new InvalidUpdateError(code, `The ${what} must be a string, not ${typeof text}.`);
+    throw new InvalidUpdateError(code, `The ${what} must be a string; it is ${kindOf(text)}.`);
   if (text.length === 0) throw new InvalidUpdateError(code, `The ${what} must not be empty.`);
   // Only a string longer than a third of the limit in UTF-16 can be over it in UTF-8.
   if (text.length * 3 > limit && Buffer.byteLength(text) > limit) {
@@ -148,64 +165,16 @@ export function checkText(text: string, code: InvalidUpdateError['code'], what: 
     throw new InvalidUpdateError(code, `The ${what} holds a lone surrogate, which UTF-8 cannot carry.`);
 }
 
-function checkAmount(amount: number): number {
-  if (typeof amount !== 'number' || !Number.isSafeInteger(amount) || amount === 0) {
-    const shown = typeof amount === 'number' ? String(amount) : typeof amount;
-    throw new InvalidUpdateError(
-      'INVALID_AMOUNT',
-      `The amount must be a safe integer other than 0, not ${shown}.`,
-    );
-  }
-  return amount;
-}
-
-function checkMetadata(metadata: Record<string, unknown> | undefined): unknown {
-  if (metadata === undefined) return null;
-  let text: string | undefined;
-  try {
-    if (typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata))
-      text = JSON.stringify(metadata);
-  } catch {
-    // A cycle or a bigint: said below.
-  }
-  if (text === undefined)
-    throw new InvalidUpdateError('INVALID_METADATA', 'The metadata must be an object that JSON can carry.');
-  if (!text.isWellFormed() || /(?<!\\)(?:\\\\)*\\ud[89a-f]/i.test(text)) {
-    throw new InvalidUpdateError(
-      'INVALID_METADATA',
-      'The metadata holds a lone surrogate, which UTF-8 cannot carry.',
-    );
-  }
-  if (Buffer.byteLength(text) > LIMITS.metadata) {
-    throw new InvalidUpdateError(
-      'INVALID_METADATA',
-      `The metadata is longer than ${LIMITS.metadata} bytes as JSON; shorten it.`,
-    );
-  }
-  const parsed = JSON.parse(text);
-  if (isDeeper(parsed, LIMITS.depth)) {
-    throw new InvalidUpdateError(
-      'INVALID_METADATA',
-      `The metadata is nested deeper than ${LIMITS.depth} levels, which not every database takes; flatten it.`,
-    );
-  }
-  return parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)
-    ? { value: parsed }
-    : sorted(parsed);
-}
-
-/** Stops below the deepest level that is allowed: what a caller nests without end must not exhaust the stack. */
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some(inner => isDeeper(inner, levels - 1));
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([k, v]) => [k, sorted(v)]),
+/**
+ * A whole number other than 0 that every reader can hold; one from a line may be written as 5.0 or 1e3.
+ * @throws InvalidUpdateError
+ */
+export function checkAmount(given: unknown): number {
+  const amount = exactNumber(given);
+  if (typeof amount === 'number' && Number.isSafeInteger(amount) && amount !== 0) return amount;
+  const found = typeof given === 'number' ? String(given) : kindOf(given);
+  throw new InvalidUpdateError(
+    'INVALID_AMOUNT',
+    `The amount must be a whole number other than 0, from -(2^53-1) to 2^53-1; it is ${found}${typeof given === 'bigint' ? '; pass Number(amount)' : ''}.`,
   );
 }

@@ -7,7 +7,7 @@ import type { PoolConnection } from 'mysql2/promise';
 import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/failed-update.ts';
 import { itemOf } from '../shared/keys.ts';
 import { queryRows } from '../shared/mysql.ts';
-import type { Amendment, AmendmentContent, EntryPayload, RecordedEntry } from '../shared/record.ts';
+import { type Amendment, type AmendmentContent, type RecordedEntry, readPayload } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import type { Batch } from './batch.ts';
@@ -59,11 +59,11 @@ export class AmendmentWriter {
       await remove();
       return 'dropped';
     }
-    const { to } = content;
+    const { amount, payload } = content.to;
     const write = async () => {
       await remove();
-      if (Array.isArray(to)) await this.#writeEntry(connection, batch, at, to, update);
-      else await this.#writeCounter(connection, update, to.amount);
+      if (payload !== undefined) await this.#writeEntry(connection, batch, at, payload, update);
+      else await this.#writeCounter(connection, update, amount);
     };
     if (!careful) {
       await write();
@@ -75,12 +75,9 @@ export class AmendmentWriter {
     } catch (error) {
       if (!isRefusal(error)) throw error;
       const code = refusalCode(error);
-      const [amount, payload] = Array.isArray(to)
-        ? [to[3], JSON.stringify(to)]
-        : [to.amount, JSON.stringify({ updates: update.updates })];
       await connection.query(
         'UPDATE sluice_quarantine SET amount = ?, payload = ?, error_code = ? WHERE id = ?',
-        [amount, payload, code, update.id],
+        [amount, payload ?? JSON.stringify({ updates: update.updates }), code, update.id],
       );
       return `refused:${code}`;
     }
@@ -94,10 +91,11 @@ export class AmendmentWriter {
     connection: PoolConnection,
     batch: Batch,
     at: number,
-    to: EntryPayload,
+    payload: string,
     update: FailedUpdate,
   ): Promise<void> {
-    const [program, account, id, amount, reason, metadata] = to;
+    const content = readPayload(payload);
+    const { program, account, id } = content;
     const [row] = await queryRows(
       connection,
       'SELECT 1 FROM sluice_entries WHERE program = ? AND account = ? AND entry_id = ?',
@@ -105,17 +103,12 @@ export class AmendmentWriter {
     );
     if (row) throw new RefusedValueError('ID_IN_LEDGER');
     const entry: RecordedEntry = {
-      program,
-      account,
+      ...content,
       item: itemOf(program, account),
-      id,
-      amount,
       balance: 0,
-      reason,
-      metadata,
       // When it was accepted is not kept in quarantine; it was a flush interval before this.
       acceptedAt: Date.parse(update.quarantinedAt),
-      payload: JSON.stringify(to),
+      payload,
     };
     // Behind the places of the batch's own entries.
     const places = [...batch.entries, ...batch.amendments.slice(0, at), entry] as RecordedEntry[];
@@ -125,6 +118,5 @@ export class AmendmentWriter {
 
 /** What the update adds once the amendment is carried out. */
 function amountAfter(content: AmendmentContent): number {
-  if (content.amendment === 'drop') return 0;
-  return Array.isArray(content.to) ? content.to[3] : content.to.amount;
+  return content.amendment === 'drop' ? 0 : content.to.amount;
 }

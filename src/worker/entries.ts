@@ -95,7 +95,7 @@ export class EntryWriter {
         amount,
         balance,
         reason,
-        metadata && JSON.stringify(metadata),
+        metadata,
         acceptedAt,
       ];
     });

@@ -115,7 +115,7 @@ describe('an edited entry', () => {
       amendment: 'edit',
       quarantine: row!.id,
       operation: 3,
-      to: ['loyalty', 'a', 'y', 6, 'bonus, mended', { by: 'op' }],
+      to: { amount: 6, payload: '["loyalty","a","y",6,"bonus, mended",{"by":"op"}]' },
     };
     await send('a', -1, to);
     await expectNoDrift(engine, 'a', 6);
@@ -145,7 +145,7 @@ describe('an edited entry', () => {
         amendment: 'edit',
         quarantine,
         operation: 4,
-        to: ['loyalty', 'a', id, amount, 'again', null],
+        to: { amount, payload: JSON.stringify(['loyalty', 'a', id, amount, 'again', null]) },
       });
     await edit(first!.id, 'x', 5);
     await edit(second!.id, 'y', 7);
@@ -163,7 +163,7 @@ describe('an edited entry', () => {
       amendment: 'edit',
       quarantine: second!.id,
       operation: 5,
-      to: ['loyalty', 'a', 'y', 7, 'again', null],
+      to: { amount: 7, payload: '["loyalty","a","y",7,"again",null]' },
     });
     await engine.drain();
     await expectNoDrift(engine, 'a', 13);

@@ -22,7 +22,7 @@ it('migrate runs once, however often and by however many it is called', async ()
   const reports = both.map(({ stdout }) => JSON.parse(stdout));
   expect(reports.map(report => report.applied).toSorted()).toEqual([
     [],
-    ['0001-tables.sql', '0002-losses-and-operations.sql'],
+    ['0001-tables.sql', '0002-losses-and-operations.sql', '0003-metadata-as-text.sql'],
   ]);
   for (const report of reports) expect(report).toMatchObject({ format: 2, partitions: 4 });
   await place.database.query(
@@ -32,7 +32,7 @@ it('migrate runs once, however often and by however many it is called', async ()
   expect(watermarks).toHaveLength(4);
   expect(await place.sluice(['migrate'])).toEqual({
     code: 0,
-    stdout: 'nothing to do; format 2, 4 partitions\n',
+    stdout: 'nothing to do; format 3, 4 partitions\n',
     stderr: '',
   });
   expect(await place.database.query('SELECT * FROM sluice_partitions ORDER BY partition_id')).toEqual(
@@ -46,12 +46,12 @@ it('migrate refuses another number of partitions and a newer database, and chang
   expect({ code: more.code, stdout: more.stdout }).toEqual({ code: 2, stdout: '' });
   expect(more.stderr).toMatch(/^sluice: PARTITION_COUNT_MISMATCH: .*Set SLUICE_PARTITIONS=4;/);
   expect(await place.database.query('SELECT partition_id FROM sluice_partitions')).toHaveLength(4);
-  await place.database.query("UPDATE sluice_meta SET value = '3' WHERE name = 'format'");
+  await place.database.query("UPDATE sluice_meta SET value = '4' WHERE name = 'format'");
   for (const command of ['migrate', 'status', 'worker']) {
     const newer = await place.sluice([command]);
     expect(newer.code).toBe(2);
     expect(newer.stderr + newer.stdout).toMatch(
-      /NEWER_FORMAT: The database has format 3, this version .* knows 2/,
+      /NEWER_FORMAT: The database has format 4, this version .* knows 3/,
     );
   }
 });
@@ -167,8 +167,8 @@ it('migrate goes on where it was cut off, and brings the data of the format befo
   await place.database.query("UPDATE sluice_meta SET value = '1' WHERE name = 'format'");
   const report = await place.sluice(['migrate', '--json']);
   expect(JSON.parse(report.stdout)).toMatchObject({
-    applied: ['0002-losses-and-operations.sql'],
-    format: 2,
+    applied: ['0002-losses-and-operations.sql', '0003-metadata-as-text.sql'],
+    format: 3,
   });
   expect(await place.database.query('SELECT updates FROM sluice_partitions')).toHaveLength(4);
 });
