@@ -1,6 +1,10 @@
 // Real servers for the tests, the demo and the benchmarks: on free ports, in a folder of the caller's.
 // They end with stop(), with the process that started them, and (on Linux) even when that is killed.
 
+export type { DatabaseCluster } from './servers/database-cluster.ts';
+export { asRoot, hostList } from './servers/database-cluster.ts';
+export { startGalera } from './servers/galera.ts';
+export { startGroupReplication } from './servers/group-replication.ts';
 export type { MysqlFlavour, MysqlOptions } from './servers/mysql.ts';
 export { startMysql } from './servers/mysql.ts';
 export type { RunningServer } from './servers/process.ts';

@@ -69,6 +69,6 @@ case $purpose in
   demo) install_demo_servers ;;
   test)
     command -v openssl >/dev/null || apt_install openssl
-    "$BASH" "$project/scripts/unpack-server.sh" "$cache/servers" redis7 mariadb redis8 valkey9 mysql97 prometheus compose
+    "$BASH" "$project/scripts/unpack-server.sh" "$cache/servers" redis7 mariadb galera redis8 valkey9 mysql97 prometheus compose
     ;;
 esac

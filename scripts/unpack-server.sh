@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Unpacks servers of exact versions beside the system: unpack-server.sh FOLDER redis7|redis8|valkey9|mariadb|mysql97|prometheus|compose ...
+# Unpacks servers of exact versions beside the system: unpack-server.sh FOLDER redis7|redis8|valkey9|mariadb|galera|mysql97|prometheus|compose ...
 # Each gets FOLDER/NAME with Debian's packages and all their libraries; FOLDER/NAME/bin holds the commands to run.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -15,6 +15,9 @@ describe() {
     valkey9) release=sid packages=(valkey-server valkey-tools) version='v=9.'
       binaries=(usr/bin/valkey-server usr/bin/valkey-cli usr/bin/valkey-benchmark) ;;
     mariadb) release=bookworm packages=(mariadb-server-core) version='10.11.'
+      binaries=(usr/sbin/mariadbd) ;;
+    # MariaDB once more, with the library that makes a cluster of it, so that both run with the same libraries.
+    galera) release=bookworm packages=(mariadb-server-core galera-4) version='10.11.'
       binaries=(usr/sbin/mariadbd) ;;
     mysql97) release=sid packages=(mysql-server-core) version='Ver 9.7.'
       binaries=(usr/sbin/mysqld) ;;
@@ -114,7 +117,8 @@ build_server() {
   for binary in "${binaries[@]}"; do
     write_wrapper "$built/bin/$(basename "$binary")" "$loader" "$libraries" "root/$binary"
   done
-  [ "$name" != mariadb ] || write_mariadb_initialiser "$built/bin/mariadb-install-db"
+  case $name in mariadb | galera) write_mariadb_initialiser "$built/bin/mariadb-install-db" ;; esac
+  [ "$name" != galera ] || write_state_transfer "$built/root/usr/bin/wsrep_sst_ist"
   said=$("$built/bin/$(basename "${binaries[0]}")" --version) || fail "$name was unpacked but does not run"
   case $said in
     *"$version"*) ;;
@@ -163,6 +167,44 @@ mkdir -p "$datadir/mysql"
 } | "$here/bin/mariadbd" --bootstrap "--datadir=$datadir" ${user:+"$user"} --log-warnings=0 \
   --enforce-storage-engine= --max-allowed-packet=8M --net-buffer-length=16K --skip-log-bin
 INITIALISER
+  chmod 755 "$1"
+}
+
+# Galera runs a script for every member that joins. This one needs neither rsync nor MariaDB's own scripts.
+write_state_transfer() {
+  cat >"$1" <<'TRANSFER'
+#!/bin/sh
+# State transfer "ist" of a Galera cluster on one machine: no copy of the data is ever made. A member that comes back gets
+# what it missed from another's cache; one that is too far behind for that is refused.
+set -eu
+role='' address='' gtid='' bypass='' data=''
+while [ $# -gt 0 ]; do
+  case $1 in
+    --role) role=$2 && shift ;;
+    --address) address=$2 && shift ;;
+    --gtid) gtid=$2 && shift ;;
+    --datadir) data=$2 && shift ;;
+    --bypass) bypass=1 ;;
+  esac
+  shift
+done
+case $role in
+  joiner)
+    answer=$data/ist-position
+    rm -f "$answer"
+    echo "ready $address/$answer"
+    while [ ! -f "$answer" ]; do sleep 0.05; kill -0 "$PPID"; done
+    cat "$answer"
+    ;;
+  donor)
+    [ -n "$bypass" ] || { echo 'the member is too far behind' >&2; exit 1; }
+    answer=${address#*/}
+    echo "$gtid" >"$answer.new"
+    mv "$answer.new" "$answer"
+    echo "done $gtid"
+    ;;
+esac
+TRANSFER
   chmod 755 "$1"
 }
 

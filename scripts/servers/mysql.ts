@@ -11,14 +11,14 @@ import { cacheFolder, findBinary, versionOf } from './binaries.ts';
 import { makeCertificates } from './certificates.ts';
 import { type RunningServer, startServer } from './process.ts';
 
-export type MysqlFlavour = 'mariadb' | 'mysql97' | 'path';
+export type MysqlFlavour = 'mariadb' | 'galera' | 'mysql97' | 'path';
 
 export interface MysqlOptions {
   flavour: MysqlFlavour;
   /** For its data and its log; made if need be. One server each. Data found there is used again. */
   directory: string;
-  /** Added last, so that they override the defaults: ['--max-connections=500']. */
-  args?: string[];
+  /** Added last, so that they override the defaults: ['--max-connections=500']. A function is asked at every start. */
+  args?: string[] | (() => string[] | Promise<string[]>);
   /** Issue a certificate (see caFile) and refuse connections without TLS. */
   tls?: boolean;
 }
@@ -36,7 +36,7 @@ const run = promisify(execFile);
 const probeLimit = 2_000;
 
 export async function startMysql(options: MysqlOptions): Promise<RunningServer & { caFile?: string }> {
-  const { directory, args = [] } = options;
+  const { directory, args: added = [] } = options;
   const program = await findProgram(options.flavour);
   await mkdir(directory, { recursive: true });
   const data = join(directory, 'data');
@@ -56,7 +56,10 @@ export async function startMysql(options: MysqlOptions): Promise<RunningServer &
     directory,
     file: program.file,
     url: port => `mysql://root@127.0.0.1:${port}`,
-    args: port => [...program.common, ...settings(program, data, port), ...tlsArgs, ...args],
+    args: async port => {
+      const last = typeof added === 'function' ? await added() : added;
+      return [...program.common, ...settings(program, data, port), ...tlsArgs, ...last];
+    },
     // The log is this process's own: the port alone may belong to another run's server.
     answers: async ({ port, log }) =>
       /ready for connections/.test(log) && new RegExp(`port: ${port}\\b`).test(log) && (await greets(port)),

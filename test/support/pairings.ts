@@ -5,7 +5,7 @@ import type { MysqlFlavour, RedisFlavour } from '../../scripts/servers.ts';
 
 interface Pairing {
   redis: Exclude<RedisFlavour, 'path'>;
-  mysql: Exclude<MysqlFlavour, 'path'>;
+  mysql: Exclude<MysqlFlavour, 'path' | 'galera'>;
 }
 
 export const pairings: Record<string, Pairing> = {

@@ -1,0 +1,122 @@
+// The network between the members of a MySQL group: one proxy before each, so that a member can be cut off from the others
+// while clients still reach it. Which member calls, Linux tells: by the process that holds the other end of the connection.
+
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { RunningServer } from './process.ts';
+
+interface Link {
+  readonly client: Socket;
+  readonly server: Socket;
+  readonly to: number;
+  /** Undefined if no member has made it. */
+  readonly from: number | undefined;
+}
+
+export class MemberLinks {
+  readonly ports: readonly number[];
+  readonly #members: readonly RunningServer[];
+  readonly #listeners: Server[];
+  readonly #links = new Set<Link>();
+  readonly #cutOff = new Set<number>();
+
+  private constructor(listeners: Server[], members: readonly RunningServer[]) {
+    this.#members = members;
+    this.#listeners = listeners;
+    this.ports = listeners.map(listener => (listener.address() as AddressInfo).port);
+    for (const [to, listener] of listeners.entries())
+      listener.on('connection', client => this.#join(client, to));
+  }
+
+  static async open(members: readonly RunningServer[]): Promise<MemberLinks> {
+    const listeners = await Promise.all(
+      members.map(async () => {
+        const listener = createServer();
+        await new Promise<void>(resolve => listener.listen(0, '127.0.0.1', resolve));
+        return listener;
+      }),
+    );
+    return new MemberLinks(listeners, members);
+  }
+
+  /** From now on nothing passes between this member and the others, and no connection ends: a cut cable. */
+  cut(member: number): void {
+    this.#cutOff.add(member);
+    for (const link of this.#links) if (this.#isCut(link)) hold(link);
+  }
+
+  /** What hung in the cut connections is lost with them. */
+  heal(member: number): void {
+    const broken = [...this.#links].filter(link => this.#isCut(link));
+    this.#cutOff.delete(member);
+    for (const link of broken) end(link);
+  }
+
+  async close(): Promise<void> {
+    for (const link of this.#links) end(link);
+    await Promise.all(this.#listeners.map(listener => new Promise(resolve => listener.close(resolve))));
+  }
+
+  #isCut({ from, to }: Link): boolean {
+    return from !== to && (this.#cutOff.has(to) || (from !== undefined && this.#cutOff.has(from)));
+  }
+
+  #join(client: Socket, to: number): void {
+    const { port } = this.#members[to]!;
+    const from = callerOf(client, this.#members);
+    const link: Link = { client, server: connect({ host: '127.0.0.1', port }), to, from };
+    this.#links.add(link);
+    client.on('data', data => link.server.write(data));
+    link.server.on('data', data => client.write(data));
+    for (const [socket, other] of [
+      [client, link.server],
+      [link.server, client],
+    ] as const) {
+      socket.setNoDelay(true);
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        this.#links.delete(link);
+        other.destroy();
+      });
+    }
+    if (this.#isCut(link)) hold(link);
+  }
+}
+
+function hold({ client, server }: Link): void {
+  client.pause();
+  server.pause();
+}
+
+function end({ client, server }: Link): void {
+  client.destroy();
+  server.destroy();
+}
+
+/** Which of the members holds the other end. */
+function callerOf(socket: Socket, members: readonly RunningServer[]): number | undefined {
+  const hex = (port = 0) => port.toString(16).toUpperCase().padStart(4, '0');
+  const ends = `:${hex(socket.remotePort)} [0-9A-F]+:${hex(socket.localPort)} `;
+  // The columns behind the two ends: state, queues, timer, retransmits, user, timeout, inode.
+  const row = new RegExp(`${ends}(?:\\S+ +){6}(\\d+)`);
+  const inode = row.exec(readFileSync('/proc/net/tcp', 'utf8'))?.[1];
+  const index = members.findIndex(({ pid }) => inode !== undefined && holds(pid, `socket:[${inode}]`));
+  return index < 0 ? undefined : index;
+}
+
+function holds(pid: number, socket: string): boolean {
+  const folder = `/proc/${pid}/fd`;
+  try {
+    return readdirSync(folder).some(fd => linkOf(`${folder}/${fd}`) === socket);
+  } catch {
+    return false;
+  }
+}
+
+function linkOf(file: string): string | undefined {
+  try {
+    return readlinkSync(file);
+  } catch {
+    return undefined;
+  }
+}
