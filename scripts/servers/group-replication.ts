@@ -99,8 +99,9 @@ class Group implements DatabaseCluster {
       // A dead member is expelled five seconds after its last word, rather than ten.
       member_expel_timeout: '0',
     };
+    // Kept over a restart: a member that does not know of its group would take writes by itself.
     const all = Object.entries(settings).map(
-      ([name, value]) => `GLOBAL group_replication_${name} = ${value}`,
+      ([name, value]) => `PERSIST group_replication_${name} = ${value}`,
     );
     await asRoot(member, ask => ask(`SET ${all.join(', ')}`));
   }
@@ -129,9 +130,8 @@ class Group implements DatabaseCluster {
     this.#links.heal(this.members.indexOf(member));
   }
 
-  async restart(member: RunningServer): Promise<void> {
-    await member.restart();
-    await this.#configure(member, this.members.indexOf(member));
+  restart(member: RunningServer): Promise<void> {
+    return member.restart();
   }
 
   async settled(): Promise<void> {

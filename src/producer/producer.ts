@@ -102,7 +102,9 @@ export async function createProducer<const D extends DefinitionsInput>(
   const metrics = new ProducerMetrics(options.registry);
   let database: Database | undefined;
   try {
-    database = new Database(mysqlLocation, { ...settings, connections: CONNECTIONS });
+    database = new Database(mysqlLocation, { ...settings, connections: CONNECTIONS }, (from, to) =>
+      log.warn({ from, to }, 'another host of MYSQL_URL takes writes now'),
+    );
     const tables = await checkServers({ redis, place, database, keys }, definitions);
     await checkDurability(redis, durability, settings.barrierReplicas, place);
     const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
@@ -124,7 +126,6 @@ export async function createProducer<const D extends DefinitionsInput>(
       settings,
       onRead: (values, missing) => metrics.read(values, missing),
     });
-    const { place: databasePlace } = database;
     const opened = database;
     const inspector = new Inspector(redis, keys);
     const call = new ApplyCall({
@@ -138,7 +139,7 @@ export async function createProducer<const D extends DefinitionsInput>(
       memory,
       align: async partition => {
         await aligner.align(partition).catch(error => {
-          throw explain(error, place, databasePlace);
+          throw explain(error, place, opened.place);
         });
       },
       onLost: (partition, updates) => {

@@ -14,6 +14,7 @@ import type { Keys } from './keys.ts';
 import { declareLoss } from './losses.ts';
 import { type Database, queryRows } from './mysql.ts';
 import { classifyDatabaseError } from './mysql-errors.ts';
+import { refuseOutdated } from './mysql-writable.ts';
 import type { RedisConnection } from './redis.ts';
 import { defineScript, type Script } from './script.ts';
 import { lockWatermark, toWatermark, tryLockWatermark, type Watermark } from './watermark.ts';
@@ -140,8 +141,10 @@ export class Aligner {
         const watermark = await lock(connection, partition);
         if (!watermark) return 'busy';
         const state = await this.#state(partition);
-        if (state.epoch && state.sequence > reachable(state, watermark))
+        if (state.epoch && state.sequence > reachable(state, watermark)) {
+          await refuseOutdated(connection);
           throw new PartitionHaltedError('DATABASE_WENT_BACK', partition, state.sequence, watermark.sequence);
+        }
         if (isAligned(state, watermark)) return 'aligned';
         await this.#adopt(connection, partition, state, watermark);
         return 'adopted';

@@ -17,6 +17,7 @@ const ERROR_CLASSES: readonly [DatabaseErrorClass, ReadonlySet<number | string>]
     'unavailable',
     new Set<number | string>([
       1040,
+      1047,
       1053,
       1077,
       1079,
@@ -24,6 +25,7 @@ const ERROR_CLASSES: readonly [DatabaseErrorClass, ReadonlySet<number | string>]
       1159,
       1160,
       1161,
+      1180,
       1203,
       1226,
       1290,
@@ -35,7 +37,12 @@ const ERROR_CLASSES: readonly [DatabaseErrorClass, ReadonlySet<number | string>]
       2006,
       2013,
       3032,
+      3100,
       3168,
+      3169,
+      3796,
+      3797,
+      3798,
       4031,
       'PROTOCOL_CONNECTION_LOST',
       'PROTOCOL_SEQUENCE_TIMEOUT',
@@ -48,9 +55,11 @@ const ERROR_CLASSES: readonly [DatabaseErrorClass, ReadonlySet<number | string>]
       'ENOTFOUND',
       'EAI_AGAIN',
       'POOL_CLOSED',
+      'NO_WRITABLE_HOST',
+      'NOT_WRITABLE',
     ]),
   ],
-  ['conflict', new Set<number | string>([1205, 1213, 3572, 1020])],
+  ['conflict', new Set<number | string>([1205, 1213, 3572, 1020, 3101])],
   [
     'refused',
     new Set<number | string>([
@@ -93,9 +102,18 @@ export function databaseErrorCode(error: unknown): string {
   return code && /^[A-Z][A-Z0-9_]*$/.test(code) ? code : `ERRNO_${errno ?? 0}`;
 }
 
+const places = new WeakMap<object, string>();
+
+/** Notes which host an error came from, for its message. Returns the error. */
+export function blame<Thrown>(error: Thrown, place: string): Thrown {
+  if (typeof error === 'object' && error !== null && !places.has(error)) places.set(error, place);
+  return error;
+}
+
 /** Turns an error of mysql2 into one of ours where it has a meaning of its own; others come back as they are. */
-export function databaseError(error: unknown, place: string): unknown {
+export function databaseError(error: unknown, knownPlace: string): unknown {
   if (error instanceof SluiceError) return error;
+  const place = places.get(Object(error)) ?? knownPlace;
   // Raised inside a login, and wrapped by it.
   const { cause } = (error ?? {}) as { cause?: unknown };
   if (cause instanceof SluiceError) return cause;

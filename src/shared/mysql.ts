@@ -1,18 +1,11 @@
 /** Connections to MySQL or MariaDB: sessions set up strictly, statements limited in time. */
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
-import {
-  createPool,
-  type Pool,
-  type PoolConnection,
-  type PoolOptions,
-  type RowDataPacket,
-} from 'mysql2/promise';
-import { within } from './clock.ts';
+import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { DatabaseUnsuitableError } from './errors.ts';
 import { classifyDatabaseError } from './mysql-errors.ts';
-import { type MysqlLocation, parseMysqlUrl } from './mysql-url.ts';
-import { rdsAuthorities, rdsAuthPlugins } from './rds-login.ts';
+import { Hosts } from './mysql-hosts.ts';
+import { connectionOptions } from './mysql-options.ts';
+import { type Address, type MysqlLocation, parseMysqlUrl } from './mysql-url.ts';
 import { LEAST_PACKET, notePacket } from './statement-size.ts';
 
 export interface SessionLimits {
@@ -29,38 +22,30 @@ export interface SessionLimits {
 export type Rows = RowDataPacket[];
 
 const STATEMENT_TIMEOUT_MS = 15_000;
-const ACQUIRE_TIMEOUT_MS = 10_000;
-const CLOSE_TIMEOUT_MS = 2000;
 
 export class Database {
-  readonly place: string;
-  readonly #pool: Pool;
+  readonly #hosts: Hosts;
   readonly #limits: SessionLimits;
   readonly #prepared = new WeakSet<object>();
 
-  /** @throws ConfigurationError where the URL is malformed or names no database. */
-  constructor(location: MysqlLocation, limits: SessionLimits) {
-    const { host, port, user, password, database } = parseMysqlUrl(location);
-    this.place = `${host}:${port}`;
+  /**
+   * @param onMove called with two places when another host of the URL takes over
+   * @throws ConfigurationError where the URL is malformed or names no database.
+   */
+  constructor(
+    location: MysqlLocation,
+    limits: SessionLimits,
+    onMove: (from: string, to: string) => void = () => {},
+  ) {
+    const parsed = parseMysqlUrl(location);
     this.#limits = limits;
-    this.#pool = createPool({
-      host,
-      port,
-      user,
-      password,
-      database,
-      charset: 'utf8mb4',
-      timezone: 'Z',
-      supportBigNumbers: true,
-      bigNumberStrings: true,
-      connectionLimit: limits.connections,
-      maxIdle: limits.connections,
-      // Below the session's wait_timeout, so that the server never closes a connection that the pool hands out.
-      idleTimeout: Math.max(500, (limits.idleTransactionSeconds * 1000) / 2 - 500),
-      connectTimeout: 5000,
-      ...encryption(location, host),
-      ...(location.rdsLogin ? { authPlugins: rdsAuthPlugins(location.rdsLogin, { host, port, user }) } : {}),
-    });
+    const optionsOf = (address: Address) => connectionOptions(location, parsed, address);
+    this.#hosts = new Hosts(parsed.hosts, optionsOf, limits, onMove);
+  }
+
+  /** HOST:PORT of the host in use, or all hosts of the URL while none is. */
+  get place(): string {
+    return this.#hosts.place;
   }
 
   /** Runs one statement in a session of its own. @throws what mysql2 throws */
@@ -70,14 +55,15 @@ export class Database {
 
   /** Lends a session; one that failed is closed rather than reused, since its state is not known. */
   async session<Result>(use: (connection: PoolConnection) => Promise<Result>): Promise<Result> {
-    const connection = timed(await this.#acquire(), this.#limits.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS);
+    const { connection: acquired, pool } = await this.#hosts.connection();
+    const connection = timed(acquired, this.#limits.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS);
     try {
       if (!this.#prepared.has(connection.connection)) {
         await connection.query(
           `SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', wait_timeout = ${this.#limits.idleTransactionSeconds}, innodb_lock_wait_timeout = ${this.#limits.lockWaitSeconds}, lock_wait_timeout = ${this.#limits.lockWaitSeconds}`,
         );
         await connection.query('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
-        await checkPacket(connection, this.place);
+        await checkPacket(connection, pool.place);
         this.#prepared.add(connection.connection);
       }
       const result = await use(connection);
@@ -85,6 +71,7 @@ export class Database {
       return result;
     } catch (error) {
       connection.destroy();
+      this.#hosts.failed(pool, error);
       throw error;
     }
   }
@@ -114,26 +101,9 @@ export class Database {
     return ended.result;
   }
 
-  /** A pool whose connections hang in their handshake would let callers wait for ever. */
-  async #acquire(): Promise<PoolConnection> {
-    const acquired = this.#pool.getConnection();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        acquired.then(connection => connection.release()).catch(() => {});
-        reject(Object.assign(new Error('no database connection in time'), { code: 'ETIMEDOUT' }));
-      }, ACQUIRE_TIMEOUT_MS);
-    });
-    try {
-      return await Promise.race([acquired, late]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
   /** Never rejects: a connection that is lost on its farewell is closed as well. */
   async close(): Promise<void> {
-    await within(this.#pool.end(), CLOSE_TIMEOUT_MS);
+    await this.#hosts.close();
   }
 }
 
@@ -164,14 +134,6 @@ export async function queryRows(
 ): Promise<Rows> {
   const [rows] = await connection.query<Rows>(sql, values);
   return rows;
-}
-
-/** Without `verifyIdentity` mysql2 takes any certificate that the authority signed, whoever's it is. It cannot check an address. */
-function encryption({ caFile, tls, rdsLogin }: MysqlLocation, host: string): Pick<PoolOptions, 'ssl'> {
-  const verifyIdentity = isIP(host) === 0;
-  if (caFile) return { ssl: { ca: readFileSync(caFile), verifyIdentity } };
-  if (tls === 'rds' || rdsLogin) return { ssl: { ca: rdsAuthorities(), verifyIdentity: true } };
-  return tls ? { ssl: { verifyIdentity } } : {};
 }
 
 /** Reads the SQL file beside the calling module, without its comment header. */

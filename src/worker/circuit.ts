@@ -44,6 +44,11 @@ export class Circuit {
     return this.#policy.execute(flush);
   }
 
+  /** MySQL is known to be back: nobody waits any longer. */
+  close(): void {
+    if (this.isOpen) this.#policy.isolate().dispose();
+  }
+
   get isOpen(): boolean {
     return this.#policy.state === CircuitState.Open;
   }

@@ -16,6 +16,7 @@ import { type Decision, decide } from '../shared/decision.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
 import { declareLoss } from '../shared/losses.ts';
 import type { Database } from '../shared/mysql.ts';
+import { refuseOutdated } from '../shared/mysql-writable.ts';
 import type { RecordedEntry } from '../shared/record.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { lockWatermark, moveWatermark, type Watermark } from '../shared/watermark.ts';
@@ -156,13 +157,15 @@ export class Store {
       inFlight: () => this.#flight.inFlight(batch),
       oldestInJournal: () => this.#journal.oldest(connection, batch.partition),
     });
-    if (decision === 'halt-database')
+    if (decision === 'halt-database') {
+      await refuseOutdated(connection);
       throw new PartitionHaltedError(
         'DATABASE_WENT_BACK',
         batch.partition,
         batch.sequence,
         watermark.sequence,
       );
+    }
     if (decision === 'halt-redis')
       throw new PartitionHaltedError(
         'REDIS_BACKUP_RESTORED',

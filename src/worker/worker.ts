@@ -184,7 +184,11 @@ export class Worker {
     let database: Database | undefined;
     let worker: Worker | undefined;
     try {
-      database = new Database(parts.mysql, { ...settings, connections: settings.concurrency * 2 + 3 });
+      const limits = { ...settings, connections: settings.concurrency * 2 + 3 };
+      database = new Database(parts.mysql, limits, (from, to) => {
+        log.warn({ from, to }, 'another host of MYSQL_URL takes writes now');
+        worker?.#circuit.close();
+      });
       const keys = new Keys(parts.namespace, settings.partitions);
       const tables = await checkServers({ redis, place, database, keys }, parts.definitions, (kind, name) =>
         log.warn(

@@ -1,0 +1,80 @@
+/** The connections to one MySQL host. They can be given up at once, with what runs on them, when another host takes over. */
+import type { Socket } from 'node:net';
+import type { PoolConnection as CoreConnection } from 'mysql2';
+import { type ConnectionOptions, createPool, type Pool, type PoolConnection } from 'mysql2/promise';
+import { orTimeout, within } from './clock.ts';
+
+export interface PoolLimits {
+  connections: number;
+  idleTransactionSeconds: number;
+}
+
+const ACQUIRE_TIMEOUT_MS = 10_000;
+const CLOSE_TIMEOUT_MS = 2000;
+
+export class HostPool {
+  /** HOST:PORT */
+  readonly place: string;
+  readonly #pool: Pool;
+  readonly #open = new Set<CoreConnection>();
+  readonly #givenUp: Promise<never>;
+  #giveUp!: (error: Error) => void;
+  #isGivenUp = false;
+
+  constructor(place: string, options: ConnectionOptions, limits: PoolLimits) {
+    this.place = place;
+    this.#pool = createPool({
+      ...options,
+      connectionLimit: limits.connections,
+      maxIdle: limits.connections,
+      // Below the session's wait_timeout, so that the server never closes a connection that the pool hands out.
+      idleTimeout: Math.max(500, (limits.idleTransactionSeconds * 1000) / 2 - 500),
+    });
+    this.#givenUp = new Promise((_, reject) => {
+      this.#giveUp = reject;
+    });
+    this.#givenUp.catch(() => {});
+    // As events the core's own connections come, whatever the interface for promises declares.
+    this.#pool.on('connection', connection => this.#watch(connection as unknown as CoreConnection));
+  }
+
+  /** A connection that hangs in its handshake would let callers wait for ever. */
+  async connection(): Promise<PoolConnection> {
+    const acquired = this.#pool.getConnection();
+    try {
+      const inTime = orTimeout(acquired, ACQUIRE_TIMEOUT_MS, 'no database connection in time');
+      return await Promise.race([inTime, this.#givenUp]);
+    } catch (error) {
+      acquired
+        .then(connection => (this.#isGivenUp ? connection.destroy() : connection.release()))
+        .catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Ends every connection; what waits on one of them fails with the error. The pool cannot be used any more. */
+  giveUp(error: Error): void {
+    this.#isGivenUp = true;
+    this.#giveUp(error);
+    for (const connection of this.#open) endNow(connection, error);
+  }
+
+  /** Never rejects: a connection that is lost on its farewell is closed as well. */
+  async close(): Promise<void> {
+    await within(this.#pool.end(), CLOSE_TIMEOUT_MS);
+  }
+
+  #watch(connection: CoreConnection): void {
+    if (this.#isGivenUp) {
+      connection.destroy();
+      return;
+    }
+    this.#open.add(connection);
+    for (const event of ['end', 'error']) connection.once(event, () => this.#open.delete(connection));
+  }
+}
+
+/** mysql2's own `destroy` leaves a statement that is under way without an answer for ever. */
+function endNow(connection: CoreConnection, error: Error): void {
+  (connection as unknown as { stream: Socket }).stream.destroy(error);
+}
