@@ -72,7 +72,11 @@ export const variables: readonly Variable[] = [
     default: '',
     what: 'PEM file of the authority behind the certificate of Redis, where the system does not know it',
   },
-  { name: 'MYSQL_URL', default: 'required', what: '`mysql://USER:PASSWORD@HOST:PORT/DATABASE`' },
+  {
+    name: 'MYSQL_URL',
+    default: 'required',
+    what: '`mysql://USER:PASSWORD@HOST:PORT/DATABASE`; for a cluster that fails over, the hosts of its members: `HOST:PORT,HOST:PORT,HOST:PORT`',
+  },
   { name: 'MYSQL_USER', default: '', what: "Overrides the URL's user" },
   { name: 'MYSQL_PASSWORD', default: '', what: "Overrides the URL's password" },
   {

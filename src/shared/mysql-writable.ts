@@ -6,6 +6,7 @@ import {
   type Connection,
   type ConnectionOptions,
   createConnection,
+  type PoolConnection,
   type RowDataPacket,
 } from 'mysql2/promise';
 import { orTimeout } from './clock.ts';

@@ -187,7 +187,7 @@ export class Worker {
       const limits = { ...settings, connections: settings.concurrency * 2 + 3 };
       database = new Database(parts.mysql, limits, (from, to) => {
         log.warn({ from, to }, 'another host of MYSQL_URL takes writes now');
-        worker?.#circuit.close();
+        if (worker) worker.#circuit.close();
       });
       const keys = new Keys(parts.namespace, settings.partitions);
       const tables = await checkServers({ redis, place, database, keys }, parts.definitions, (kind, name) =>

@@ -1,0 +1,155 @@
+// A list of hosts in MYSQL_URL, with the rights that the documents name: the one that takes writes is used, and the next one
+// within five seconds once it takes writes.
+
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { DatabaseCluster, RunningServer } from '../../scripts/servers.ts';
+import {
+  asRoot,
+  hostList,
+  startGalera,
+  startGroupReplication,
+  startRedis,
+  waitFor,
+} from '../../scripts/servers.ts';
+import { createProducer } from '../../src/producer/producer.ts';
+import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { createLog } from '../../src/shared/log.ts';
+import { migrate } from '../../src/shared/migrate.ts';
+import { Database } from '../../src/shared/mysql.ts';
+import { parseSettings } from '../../src/shared/settings.ts';
+import { Worker } from '../../src/worker/worker.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { readRights } from '../support/rights.ts';
+import { temporaryFolder } from '../support/servers.ts';
+
+const partitions = 4;
+const settings = parseSettings({ partitions, flushIntervalMs: 50 });
+const definitions = { counters: { views: {} } } as const;
+const limits = { ...settings, connections: 2 };
+/** From when another host takes writes. */
+const promised = { timeoutMs: 5000 };
+const namespace = 'sluice';
+const start = { 'Group Replication': startGroupReplication, Galera: startGalera };
+
+async function open(kind: keyof typeof start) {
+  const folder = await temporaryFolder();
+  const [redis, cluster] = await Promise.all([
+    startRedis({ flavour: 'redis8', directory: join(folder, 'redis') }),
+    start[kind]({ directory: join(folder, 'mysql') }),
+  ]);
+  cleanUp(() => redis.stop());
+  cleanUp(() => cluster.stop());
+  const urlOf = (hosts: string) => `mysql://sluice:secret@${hosts}/app`;
+  await asRoot(await cluster.primary(), async ask => {
+    await ask('CREATE DATABASE app');
+    await ask("CREATE USER 'sluice'@'%' IDENTIFIED BY 'secret'");
+    for (const grant of readRights(namespace, 'app').mysql) await ask(grant);
+  });
+  const root = new Database({ url: `mysql://root@${hostList(cluster)}/app` }, limits);
+  await migrate(root, partitions);
+  await root.close();
+  return { redis: redis.url, cluster, urlOf, url: urlOf(hostList(cluster)) };
+}
+
+async function startWorker(redis: string, mysql: string): Promise<string[]> {
+  const said: string[] = [];
+  const log = createLog('warn', 'stderr');
+  const note = (...words: unknown[]) => void said.push(JSON.stringify(words));
+  log.warn = note;
+  log.error = note;
+  const worker = await Worker.start({
+    redis: { url: redis },
+    mysql: { url: mysql },
+    definitions: parseDefinitions(definitions),
+    namespace,
+    settings,
+    claimDurability: 'memory',
+    log,
+  });
+  cleanUp(() => worker.stop());
+  return said;
+}
+
+async function startProducer(redis: string, mysql: string) {
+  const sluice = await createProducer({ redis, mysql, definitions, settings, namespace });
+  cleanUp(() => sluice.close());
+  let acknowledged = 0;
+  /** Updates of every partition, and what kept them from the database. */
+  const push = async (): Promise<string[]> => {
+    const updates = Array.from({ length: 32 }, (_, i) => ({ counter: 'views' as const, key: `k${i}` }));
+    const results = await sluice.apply(updates);
+    acknowledged += results.filter(result => result.ok).length;
+    const outcomes = results.map(result =>
+      result.ok
+        ? result.persisted(promised).then(
+            () => [],
+            error => [error.code],
+          )
+        : [result.error.code],
+    );
+    return (await Promise.all(outcomes)).flat();
+  };
+  return { push, acknowledged: () => acknowledged };
+}
+
+async function sum(member: RunningServer): Promise<number> {
+  const [row] = await asRoot(member, ask => ask('SELECT SUM(value) AS total FROM app.sluice_counters'));
+  return Number(row!.total);
+}
+
+/** Resolves when another member than this one takes writes. */
+async function takenOver(cluster: DatabaseCluster, from: RunningServer): Promise<RunningServer> {
+  let next = from;
+  await waitFor('failover', 60_000, async () => {
+    next = await cluster.primary();
+    if (next === from) return false;
+    await asRoot(next, ask =>
+      ask('UPDATE app.sluice_partitions SET updates = updates WHERE partition_id = 0'),
+    );
+    return true;
+  });
+  return next;
+}
+
+describe('Group Replication', () => {
+  it('whose primary is cut off from the others', { timeout: 240_000 }, async () => {
+    const { redis, cluster, url } = await open('Group Replication');
+    const said = await startWorker(redis, url);
+    const { push, acknowledged } = await startProducer(redis, url);
+    expect(await push()).toEqual([]);
+    const old = await cluster.primary();
+    await cluster.cut(old);
+    const next = await takenOver(cluster, old);
+    // The old one still answers reads, and says that it is not read-only.
+    const [row] = await asRoot(old, ask => ask('SELECT @@GLOBAL.super_read_only AS ro'));
+    expect(Number(row!.ro)).toBe(0);
+    expect(await push()).toEqual([]);
+    expect(await sum(next)).toBe(acknowledged());
+    expect(said.join()).toContain(`"to":"127.0.0.1:${next.port}"`);
+    expect(said.join()).not.toContain('DATABASE_WENT_BACK');
+    await cluster.heal(old);
+  });
+});
+
+describe('Galera', () => {
+  it('with two workers on two members, and one that falls silent', { timeout: 240_000 }, async () => {
+    const { redis, cluster, url, urlOf } = await open('Galera');
+    const [first, second, third] = cluster.members;
+    const said = [
+      await startWorker(redis, urlOf(`127.0.0.1:${first!.port}`)),
+      await startWorker(redis, urlOf(`127.0.0.1:${second!.port}`)),
+      await startWorker(redis, url),
+    ];
+    const { push, acknowledged } = await startProducer(redis, url);
+    for (let round = 0; round < 30; round++) expect(await push()).toEqual([]);
+    expect(await sum(third!)).toBe(acknowledged());
+    expect(said.join()).not.toContain('DATABASE_WENT_BACK');
+    first!.kill('SIGSTOP');
+    const next = await takenOver(cluster, first!);
+    expect(await push()).toEqual([]);
+    expect(await sum(next)).toBe(acknowledged());
+    expect(said.join()).not.toContain('DATABASE_WENT_BACK');
+    first!.kill('SIGCONT');
+  });
+});
