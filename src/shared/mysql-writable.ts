@@ -30,7 +30,7 @@ const NO_SUCH_FUNCTION = 1305;
 const [DONOR, JOINED, SYNCED] = ['2', '3', '4'];
 
 /** @throws what mysql2 throws */
-export async function conditionOf(ask: Ask): Promise<Condition> {
+async function conditionOf(ask: Ask): Promise<Condition> {
   const variables = named(await ask(VARIABLES));
   for (const name of ['offline_mode', 'super_read_only', 'read_only', 'innodb_read_only']) {
     // MariaDB 12 knows several ways to be read-only.
