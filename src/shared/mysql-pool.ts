@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { PoolConnection as CoreConnection } from 'mysql2';
 import { type ConnectionOptions, createPool, type Pool, type PoolConnection } from 'mysql2/promise';
 import { orTimeout, within } from './clock.ts';
+import { SessionSetUp } from './session.ts';
 
 export interface PoolLimits {
   connections: number;
@@ -15,6 +16,7 @@ const CLOSE_TIMEOUT_MS = 2000;
 export class HostPool {
   /** HOST:PORT */
   readonly place: string;
+  readonly setUp: SessionSetUp;
   readonly #pool: Pool;
   readonly #open = new Set<CoreConnection>();
   readonly #givenUp: Promise<never>;
@@ -23,6 +25,7 @@ export class HostPool {
 
   constructor(place: string, options: ConnectionOptions, limits: PoolLimits) {
     this.place = place;
+    this.setUp = new SessionSetUp(place);
     this.#pool = createPool({
       ...options,
       connectionLimit: limits.connections,

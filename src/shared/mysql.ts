@@ -1,19 +1,15 @@
 /** Connections to MySQL or MariaDB: sessions set up strictly, statements limited in time. */
 import { readFileSync } from 'node:fs';
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
-import { DatabaseUnsuitableError } from './errors.ts';
 import { classifyDatabaseError } from './mysql-errors.ts';
 import { Hosts } from './mysql-hosts.ts';
 import { connectionOptions } from './mysql-options.ts';
 import { type Address, type MysqlLocation, parseMysqlUrl } from './mysql-url.ts';
-import { LEAST_PACKET, notePacket } from './statement-size.ts';
+import type { SessionTimes } from './session-variables.ts';
 
-export interface SessionLimits {
+export interface SessionLimits extends SessionTimes {
   /** Connections at most. */
   connections: number;
-  /** Session wait_timeout: how long a silent session may keep its locks, seconds. */
-  idleTransactionSeconds: number;
-  lockWaitSeconds: number;
   /** Longest wait for the answer to a statement, ms; 15,000 by default. */
   statementTimeoutMs?: number;
 }
@@ -26,7 +22,6 @@ const STATEMENT_TIMEOUT_MS = 15_000;
 export class Database {
   readonly #hosts: Hosts;
   readonly #limits: SessionLimits;
-  readonly #prepared = new WeakSet<object>();
 
   /**
    * @param onMove called with two places when another host of the URL takes over
@@ -58,14 +53,7 @@ export class Database {
     const { connection: acquired, pool } = await this.#hosts.connection();
     const connection = timed(acquired, this.#limits.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS);
     try {
-      if (!this.#prepared.has(connection.connection)) {
-        await connection.query(
-          `SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', wait_timeout = ${this.#limits.idleTransactionSeconds}, innodb_lock_wait_timeout = ${this.#limits.lockWaitSeconds}, lock_wait_timeout = ${this.#limits.lockWaitSeconds}`,
-        );
-        await connection.query('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
-        await checkPacket(connection, pool.place);
-        this.#prepared.add(connection.connection);
-      }
+      await pool.setUp.prepare(connection, this.#limits);
       const result = await use(connection);
       connection.release();
       return result;
@@ -105,17 +93,6 @@ export class Database {
   async close(): Promise<void> {
     await this.#hosts.close();
   }
-}
-
-/** @throws DatabaseUnsuitableError where the server takes no statement of the length that one item needs */
-async function checkPacket(connection: PoolConnection, place: string): Promise<void> {
-  const [row] = await queryRows(connection, 'SELECT @@max_allowed_packet AS packet');
-  const packet = Number(row!.packet);
-  if (packet < LEAST_PACKET)
-    throw new DatabaseUnsuitableError(
-      `The database at ${place} has max_allowed_packet = ${packet}, but the longest single update takes a statement of up to ${LEAST_PACKET} bytes; set max_allowed_packet to at least that (the default is 16 MB or more).`,
-    );
-  notePacket(connection, packet);
 }
 
 /**

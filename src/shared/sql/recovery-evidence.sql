@@ -1,7 +1,7 @@
 -- What the database knows of a partition beyond its watermark: its journal, and when its last batch was committed (ms).
--- Parameters: partition, twice.
+-- UNIX_TIMESTAMP would take it for a time of the session's zone, which is the user's. Parameters: partition, twice.
 SELECT j.oldest, j.newest, COALESCE(j.batches, 0) AS batches,
-  FLOOR(1000 * UNIX_TIMESTAMP(COALESCE(l.committed_at, p.updated_at))) AS committed_ms
+  TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', COALESCE(l.committed_at, p.updated_at)) DIV 1000 AS committed_ms
 FROM sluice_partitions p
 LEFT JOIN (SELECT partition_id, MIN(sequence) AS oldest, MAX(sequence) AS newest, COUNT(*) AS batches
   FROM sluice_batches WHERE partition_id = ? GROUP BY partition_id) j ON j.partition_id = p.partition_id

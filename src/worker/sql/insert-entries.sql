@@ -1,9 +1,10 @@
 -- Writes ledger rows. Parameters: partition, then JSON rows
 -- [ledger_no, program, account, entry_id, amount, balance_after, reason, metadata as text, acceptance time in ms].
+-- FROM_UNIXTIME would give the time of the session's zone, which is the user's; `/` would round by the session's setting.
 INSERT INTO sluice_entries
   (partition_id, ledger_no, program, account, entry_id, amount, balance_after, reason, metadata, created_at)
 SELECT ?, j.ledger_no, j.program, j.account, j.entry_id, j.amount, j.balance_after, j.reason, j.metadata,
-  FROM_UNIXTIME(j.accepted_ms / 1000)
+  TIMESTAMPADD(MICROSECOND, j.accepted_ms * 1000, TIMESTAMP'1970-01-01 00:00:00')
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
   ledger_no BIGINT UNSIGNED PATH '$[0]', program VARBINARY(64) PATH '$[1]', account VARBINARY(255) PATH '$[2]',
   entry_id VARBINARY(255) PATH '$[3]', amount BIGINT PATH '$[4]', balance_after BIGINT PATH '$[5]',
