@@ -13,8 +13,9 @@ import { type Database, queryRows, readSql } from '../shared/mysql.ts';
 import { classifyDatabaseError, databaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { lockWatermark } from '../shared/watermark.ts';
+import { blame, RowFailure, withSavepoint } from '../worker/blame.ts';
 import { EntryWriter, PLACES } from '../worker/entries.ts';
-import { isRefusal, refusalCode } from '../worker/quarantine.ts';
+import { refusalCode } from '../worker/quarantine.ts';
 
 /** Called between any two steps, so that tests can end the process's part there. */
 export type ReplaySeam = (step: ReplayStep) => Promise<void> | void;
@@ -56,18 +57,18 @@ export class ReplayOne {
     for (let conflicts = 0; ; conflicts++) {
       try {
         const outcome = await this.#database.transaction(connection =>
-          this.#write(connection, update, operation),
+          this.#write(connection, update, operation, conflicts === CONFLICT_RETRIES),
         );
         await this.#seam('committed');
         return outcome;
       } catch (error) {
         if (error instanceof Trial) return 'replayed';
-        if (isRefusal(error)) return `refused:${refusalCode(error)}`;
+        // One update that meets something odd, such as a trigger that is broken, must not keep the others.
+        if (error instanceof RowFailure) return `refused:${refusalCode(error.cause)}`;
         if (classifyDatabaseError(error) === 'conflict' && conflicts < CONFLICT_RETRIES) {
           await pause(CONFLICT_PAUSE_MS * (1 + Math.random()));
           continue;
         }
-        // One update that meets something odd, such as a trigger that is broken, must not keep the others.
         const known = databaseError(error, this.#database.place);
         if (known instanceof DatabaseFailedError) return `refused:${databaseErrorCode(error)}`;
         throw known;
@@ -79,22 +80,34 @@ export class ReplayOne {
     connection: PoolConnection,
     { id, partition }: FailedUpdate,
     operation: number | undefined,
+    doubtConflicts: boolean,
   ): Promise<ReplayOutcome> {
     const { sequence } = await lockWatermark(connection, partition);
     await this.#seam('locked');
     const update = await lockFailedUpdate(connection, id);
     if (!update) return 'already';
     await this.#seam('found');
-    if (update.kind === 'counter') {
-      const { name, key, amount } = update;
-      await this.#tables.of('c', name).add(connection, [{ name, key, amount }]);
-    } else if (!(await this.#writeEntry(connection, update, sequence))) return 'waiting';
+    const write = () => this.#writeValue(connection, update, sequence);
+    const written = doubtConflicts
+      ? await withSavepoint(connection, partition, true, write)
+      : await write().catch(async error => {
+          throw await blame(connection, partition, error);
+        });
+    if (!written) return 'waiting';
     await connection.query('DELETE FROM sluice_quarantine WHERE id = ?', [id]);
     await this.#seam('written');
     if (operation === undefined) throw new Trial();
     await recordItem(connection, operation, update, 'replayed');
     await this.#seam('recorded');
     return 'replayed';
+  }
+
+  /** False if there is no ledger number left. */
+  async #writeValue(connection: PoolConnection, update: FailedUpdate, sequence: number): Promise<boolean> {
+    if (update.kind === 'entry') return this.#writeEntry(connection, update, sequence);
+    const { name, key, amount } = update;
+    await this.#tables.of('c', name).add(connection, [{ name, key, amount }]);
+    return true;
   }
 
   async #writeEntry(connection: PoolConnection, update: FailedUpdate, sequence: number): Promise<boolean> {

@@ -11,8 +11,9 @@ import { type Amendment, type AmendmentContent, type RecordedEntry, readPayload 
 import { RefusedValueError } from '../shared/refusal.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import type { Batch } from './batch.ts';
+import { RowFailure, withSavepoint } from './blame.ts';
 import type { EntryWriter } from './entries.ts';
-import { isRefusal, refusalCode, withSavepoint } from './quarantine.ts';
+import { refusalCode } from './quarantine.ts';
 
 export class AmendmentWriter {
   readonly #tables: ValueTables;
@@ -24,11 +25,18 @@ export class AmendmentWriter {
   }
 
   /**
-   * @param careful whether what MySQL refuses goes back into quarantine, as it was edited, rather than being thrown
+   * @param careful whether an edit that fails goes back into quarantine, as it was edited, rather than being thrown. It
+   * needs no other row that passes: it is in quarantine already
+   * @param doubtConflicts as of withSavepoint
    * @returns kind and item of the live values that an amendment changed wrongly, as its update had left quarantine or
    * become another since
    */
-  async write(connection: PoolConnection, batch: Batch, careful: boolean): Promise<string[]> {
+  async write(
+    connection: PoolConnection,
+    batch: Batch,
+    careful: boolean,
+    doubtConflicts: boolean,
+  ): Promise<string[]> {
     const reload: string[] = [];
     for (const [at, amendment] of batch.amendments.entries()) {
       const { quarantine, operation } = amendment.content;
@@ -40,7 +48,8 @@ export class AmendmentWriter {
       // An edit that was refused changed the update after this was decided, so that the live value is off by the difference.
       if (amendment.delta !== amountAfter(amendment.content) - update.amount)
         reload.push(amendment.kind + amendment.item);
-      const outcome = await this.#carryOut(connection, batch, at, amendment, update, careful);
+      const care = { careful, doubtConflicts };
+      const outcome = await this.#carryOut(connection, batch, at, amendment, update, care);
       await recordItem(connection, operation, update, outcome);
     }
     return reload;
@@ -52,7 +61,7 @@ export class AmendmentWriter {
     at: number,
     { content }: Amendment,
     update: FailedUpdate,
-    careful: boolean,
+    { careful, doubtConflicts }: { careful: boolean; doubtConflicts: boolean },
   ): Promise<string> {
     const remove = () => connection.query('DELETE FROM sluice_quarantine WHERE id = ?', [update.id]);
     if (content.amendment === 'drop') {
@@ -70,11 +79,11 @@ export class AmendmentWriter {
       return 'edited';
     }
     try {
-      await withSavepoint(connection, write);
+      await withSavepoint(connection, batch.partition, doubtConflicts, write);
       return 'edited';
     } catch (error) {
-      if (!isRefusal(error)) throw error;
-      const code = refusalCode(error);
+      if (!(error instanceof RowFailure)) throw error;
+      const code = refusalCode(error.cause);
       await connection.query(
         'UPDATE sluice_quarantine SET amount = ?, payload = ?, error_code = ? WHERE id = ?',
         [amount, payload ?? JSON.stringify({ updates: update.updates }), code, update.id],

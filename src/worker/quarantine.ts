@@ -46,14 +46,3 @@ export async function quarantine(
     payload,
   ]);
 }
-
-/** Undoes what `use` wrote where it is refused; after any other error the whole transaction is undone. */
-export async function withSavepoint(connection: PoolConnection, use: () => Promise<void>): Promise<void> {
-  await connection.query('SAVEPOINT attempt');
-  try {
-    await use();
-  } catch (error) {
-    if (isRefusal(error)) await connection.query('ROLLBACK TO SAVEPOINT attempt');
-    throw error;
-  }
-}

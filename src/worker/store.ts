@@ -6,26 +6,26 @@
  * 3. record the batch and its outcome in the journal, move the watermark
  * 4. ask Redis once more that the batch is still in flight; commit
  *
- * The first attempt writes everything at once. Only where MySQL refuses data is the transaction rolled back and
- * run again carefully: rows that a table knows it refuses are put aside first, the others are found by bisecting,
- * with savepoints.
+ * The first attempt writes everything at once. Only if it fails, and rows may be to blame, is the transaction rolled back
+ * and run again carefully (careful.ts), so that one bad row blocks no other.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from '../shared/clock.ts';
 import { type Decision, decide } from '../shared/decision.ts';
-import { PartitionHaltedError } from '../shared/errors.ts';
+import { DatabaseFailedError, PartitionHaltedError } from '../shared/errors.ts';
 import { declareLoss } from '../shared/losses.ts';
 import type { Database } from '../shared/mysql.ts';
+import { classifyDatabaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
 import { refuseOutdated } from '../shared/mysql-writable.ts';
-import type { RecordedEntry } from '../shared/record.ts';
-import type { ValueTables } from '../shared/tables.ts';
+import type { ValueTable, ValueTables } from '../shared/tables.ts';
 import { lockWatermark, moveWatermark, type Watermark } from '../shared/watermark.ts';
 import { AmendmentWriter } from './amendments.ts';
-import type { Batch, CounterSum } from './batch.ts';
-import { bisect } from './bisect.ts';
-import { type EntryOutcome, EntryWriter } from './entries.ts';
+import type { Batch } from './batch.ts';
+import { blame, RowFailure } from './blame.ts';
+import { type CarefulOutcome, CarefulWriter } from './careful.ts';
+import { EntryWriter } from './entries.ts';
+import { Failures } from './failures.ts';
 import { fitsJournal, Journal, type Outcome } from './journal.ts';
-import { isRefusal, quarantine, withSavepoint } from './quarantine.ts';
 
 export type CommitResult =
   | {
@@ -55,6 +55,24 @@ interface Attempt {
   readonly onRewind: () => void;
 }
 
+/** What an attempt wrote. */
+interface Written {
+  /** Ledger rows. */
+  entries: number;
+  /** All rows that hold values or entries. */
+  rows: number;
+  refused: number;
+  /** Items of entries that the ledger had already. */
+  late: string[];
+  /** Kind and item of live values to read anew. */
+  reload: string[];
+  /** Tables that took rows. */
+  took: Set<ValueTable>;
+}
+
+/** Real conflicts end sooner: longer transactions than this on the same rows are a trouble of their own. */
+const CONFLICT_PATIENCE_MS = 60_000;
+
 /** Ends the transaction without a commit, with an answer. */
 class Abandon extends Error {
   readonly result: CommitResult;
@@ -70,6 +88,8 @@ export class Store {
   readonly #flight: FlightCheck;
   readonly #entries: EntryWriter;
   readonly #amendments: AmendmentWriter;
+  readonly #careful: CarefulWriter;
+  readonly #failures: Failures;
   readonly #journal: Journal;
   readonly #seam: Seam;
 
@@ -79,12 +99,15 @@ export class Store {
     flight: FlightCheck,
     journalBatches: number,
     seam: Seam = () => {},
+    conflictPatienceMs = CONFLICT_PATIENCE_MS,
   ) {
     this.#database = database;
     this.#tables = tables;
     this.#flight = flight;
     this.#entries = new EntryWriter(tables);
     this.#amendments = new AmendmentWriter(tables, this.#entries);
+    this.#failures = new Failures(conflictPatienceMs);
+    this.#careful = new CarefulWriter(tables, this.#entries, this.#failures);
     this.#journal = new Journal(journalBatches);
     this.#seam = seam;
   }
@@ -98,19 +121,38 @@ export class Store {
     try {
       return await this.#attempt(attempt, false);
     } catch (error) {
-      if (error instanceof Abandon) return error.result;
-      if (!isRefusal(error)) throw error;
+      if (error instanceof Abandon) return this.#abandoned(batch, error);
+      if (!this.#deservesCare(batch, error)) throw error;
     }
     try {
       return await this.#attempt(attempt, true);
     } catch (error) {
-      if (error instanceof Abandon) return error.result;
-      throw error;
+      if (error instanceof Abandon) return this.#abandoned(batch, error);
+      this.#failures.failed(batch);
+      if (!(error instanceof RowFailure)) throw error;
+      // Its number would open the circuit breaker, or be tried again at once.
+      const code = databaseErrorCode(error.cause);
+      throw error.isForged
+        ? new DatabaseFailedError(this.#database.place, code, { cause: error.cause })
+        : error.cause;
     }
   }
 
+  #abandoned(batch: Batch, { result }: Abandon): CommitResult {
+    this.#failures.ended(batch);
+    return result;
+  }
+
+  #deservesCare(batch: Batch, error: unknown): boolean {
+    if (error instanceof RowFailure) return true;
+    if (classifyDatabaseError(error) !== 'conflict') return false;
+    this.#failures.conflicted(batch);
+    return this.#failures.doubtsConflicts(batch);
+  }
+
   async #attempt(attempt: Attempt, careful: boolean): Promise<CommitResult> {
-    const result = await this.#database.transaction(async connection => {
+    const moment = this.#failures.moment();
+    const { result, took } = await this.#database.transaction(async connection => {
       const watermark = await lockWatermark(connection, attempt.batch.partition);
       await this.#seam('locked');
       const decision = await this.#decide(connection, attempt.batch, watermark);
@@ -122,27 +164,27 @@ export class Store {
       const forgotten = watermark.updates - (batch.claimed - batch.updates);
       await declareLoss(connection, batch.partition, 'doubled', batch.token, forgotten);
 
-      const counters = await this.#writeCounters(connection, batch, careful);
-      const entries = await this.#writeEntries(connection, batch, careful);
-      const reload = await this.#amendments.write(connection, batch, careful);
+      const written = await this.#write(connection, batch, careful);
       await this.#seam('written');
 
+      const { late, reload, refused: quarantined, rows, took } = written;
       const outcome = await this.#forget(connection, attempt, {
-        late: entries.late.map(entry => entry.item),
+        late,
         reload,
-        quarantined: counters.refused + entries.refused,
+        quarantined,
         popped: batch.popped,
       });
-      const rows = counters.written + entries.written + entries.accounts;
-      await this.#journal.record(connection, batch, entries.written, rows, outcome);
+      await this.#journal.record(connection, batch, written.entries, rows, outcome);
       const { sequence, token, epoch, claimed: updates } = attempt.batch;
       await moveWatermark(connection, batch.partition, { sequence, token, epoch, updates });
       await this.#seam('recorded');
       if (!(await this.#flight.inFlight(batch))) throw new Abandon({ decision: 'stop' });
       await this.#seam('checked');
-      const done = attempt.rewound ? 'rewind' : 'apply';
-      return { decision: done, outcome, rows, late: entries.late.length } as const;
+      const done = attempt.rewound ? ('rewind' as const) : ('apply' as const);
+      return { result: { decision: done, outcome, rows, late: late.length }, took };
     });
+    this.#failures.took(took, moment);
+    this.#failures.ended(attempt.batch);
     await this.#seam('committed');
     return result;
   }
@@ -211,66 +253,49 @@ export class Store {
     attempt.batch = { ...batch, sequence, epoch };
   }
 
-  async #writeCounters(connection: PoolConnection, batch: Batch, careful: boolean) {
-    let refused = 0;
-    for (const [table, sums] of Map.groupBy(batch.counters, sum => this.#tables.of('c', sum.name))) {
-      const add = (rows: readonly CounterSum[]) => table.add(connection, rows);
-      if (!careful) await add(sums);
-      else {
-        const refuse = async (sum: CounterSum, error: unknown) => {
-          refused++;
-          const payload = JSON.stringify({ updates: sum.updates });
-          await quarantine(
-            connection,
-            batch.partition,
-            batch.sequence,
-            { kind: 'counter', ...sum, id: null, payload },
-            error,
-          );
-        };
-        const known = await table.refusals(connection, sums);
-        for (const [sum, error] of known) await refuse(sum, error);
-        await bisect(
-          sums.filter(sum => !known.has(sum)),
-          rows => withSavepoint(connection, () => add(rows)),
-          isRefusal,
-          refuse,
-        );
-      }
+  /** @throws RowFailure if rows may be to blame, or what the server threw */
+  async #write(connection: PoolConnection, batch: Batch, careful: boolean): Promise<Written> {
+    const written: Written = { entries: 0, rows: 0, refused: 0, late: [], reload: [], took: new Set() };
+    try {
+      await this.#writeCounters(connection, batch, careful, written);
+      await this.#writeEntries(connection, batch, careful, written);
+      const doubtConflicts = careful && this.#failures.doubtsConflicts(batch);
+      written.reload = await this.#amendments.write(connection, batch, careful, doubtConflicts);
+    } catch (error) {
+      // The careful attempt knows already.
+      throw careful ? error : await blame(connection, batch.partition, error);
     }
-    return { written: batch.counters.length - refused, refused };
+    return written;
   }
 
-  async #writeEntries(connection: PoolConnection, batch: Batch, careful: boolean): Promise<EntryOutcome> {
+  async #writeCounters(connection: PoolConnection, batch: Batch, careful: boolean, written: Written) {
+    if (careful) return addTo(written, await this.#careful.counters(connection, batch, written.took));
+    for (const [table, sums] of Map.groupBy(batch.counters, sum => this.#tables.of('c', sum.name))) {
+      await table.add(connection, sums);
+      written.took.add(table);
+    }
+    written.rows += batch.counters.length;
+  }
+
+  async #writeEntries(connection: PoolConnection, batch: Batch, careful: boolean, written: Written) {
     const { partition, sequence, entries } = batch;
-    if (entries.length === 0) return { written: 0, accounts: 0, refused: 0, late: [] };
+    if (entries.length === 0) return;
     // The ledger's unique key finds what is in the ledger; what waits in quarantine has to be looked for.
     const isWary = careful || (await this.#entries.hasQuarantined(connection, partition));
     const { late, fresh } = isWary
       ? await this.#entries.splitLate(connection, entries)
       : { late: [], fresh: entries };
-    if (!careful)
-      return { ...(await this.#entries.write(connection, partition, sequence, fresh, entries)), late };
-    const done = { written: 0, accounts: 0, refused: 0, late };
-    const refuse = async (entry: RecordedEntry, error: unknown) => {
-      done.refused++;
-      const { program, account, amount, id, payload } = entry;
-      const row = { kind: 'entry', name: program, key: account, amount, id, payload } as const;
-      await quarantine(connection, batch.partition, batch.sequence, row, error);
-    };
-    const known = await this.#entries.refusals(connection, fresh);
-    for (const [entry, error] of known) await refuse(entry, error);
-    await bisect(
-      fresh.filter(entry => !known.has(entry)),
-      rows =>
-        withSavepoint(connection, async () => {
-          const part = await this.#entries.write(connection, partition, sequence, rows, entries);
-          done.written += part.written;
-          done.accounts += part.accounts;
-        }),
-      isRefusal,
-      refuse,
-    );
-    return done;
+    written.late = late.map(entry => entry.item);
+    if (careful) return addTo(written, await this.#careful.entries(connection, batch, written.took, fresh));
+    const { accounts } = await this.#entries.write(connection, partition, sequence, fresh, entries);
+    written.entries += fresh.length;
+    written.rows += fresh.length + accounts;
+    for (const { program } of fresh) written.took.add(this.#tables.of('p', program));
   }
+}
+
+function addTo(written: Written, part: CarefulOutcome): void {
+  written.entries += part.entries;
+  written.rows += part.rows;
+  written.refused += part.refused;
 }

@@ -5,6 +5,7 @@ import type { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/producer.ts';
+import { openFailed } from '../../src/replay/index.ts';
 import { Aligner } from '../../src/shared/align.ts';
 import { ColdReader, type Comparison } from '../../src/shared/cold-read.ts';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
@@ -18,6 +19,7 @@ import { Database } from '../../src/shared/mysql.ts';
 import { connectRedis, openRedis } from '../../src/shared/redis.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
 import type { ValueTables } from '../../src/shared/tables.ts';
+import { type Verification, verify } from '../../src/shared/verify.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { cleanUp } from './cleanup.ts';
 import { until } from './engine.ts';
@@ -64,6 +66,12 @@ export interface Shop<D extends DefinitionsInput> {
   compare(kind: Kind, name: string, key: string): Promise<Comparison>;
   /** `key amount code` of each row, by key. */
   quarantined(): Promise<string[]>;
+  /** What `sluice verify` finds. */
+  verify(): Promise<Pick<Verification, 'drift' | 'ledger'>>;
+  /** Replays all that is in quarantine; updates by outcome. */
+  replay(): Promise<Readonly<Record<string, number>>>;
+  /** How many transactions of the worker failed so far. */
+  failedFlushes(): Promise<number>;
 }
 
 /** One partition, so that what is applied before the first drain is one batch. */
@@ -126,6 +134,27 @@ export async function openShop<const D extends DefinitionsInput>(
         'SELECT item_key, amount, error_code FROM sluice_quarantine ORDER BY item_key, id',
       );
       return rows.map(row => `${row.item_key} ${row.amount} ${row.error_code}`);
+    },
+    async verify() {
+      const { drift, ledger } = await verify({ redis, database, keys, definitions: parsed, tables, cold });
+      return { drift, ledger };
+    },
+    async replay() {
+      const failed = await openFailed({
+        redis: redisUrl,
+        mysql: url,
+        definitions,
+        namespace: name,
+        settings,
+        log,
+      });
+      const { updates } = await failed.replay({}, { operator: 'olga' });
+      await failed.close();
+      return updates;
+    },
+    async failedFlushes() {
+      const { values } = (await worker?.metrics.flushErrors.get()) ?? { values: [] };
+      return values.reduce((sum, { value }) => sum + value, 0);
     },
   };
 }

@@ -1,4 +1,4 @@
-// The pure policies: grouping of updates, bisecting, backoff, error classes, settings, records.
+// The pure policies: grouping of updates, backoff, settings, records. Those of rows that fail are in blame.test.ts.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -6,11 +6,9 @@ import { groupUpdates, type Member, parseReply } from '../../src/producer/micro-
 import type { Mark } from '../../src/producer/waiting.ts';
 import { parseDefinitions } from '../../src/shared/definitions.ts';
 import { quoteIdentifier } from '../../src/shared/mysql.ts';
-import { classifyDatabaseError } from '../../src/shared/mysql-errors.ts';
 import { parseRecord } from '../../src/shared/record.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
 import { checkUpdate } from '../../src/shared/update.ts';
-import { bisect } from '../../src/worker/bisect.ts';
 import { backoff } from '../../src/worker/circuit.ts';
 
 const definitions = parseDefinitions({ counters: { views: {} }, points: { loyalty: {} } });
@@ -88,71 +86,9 @@ describe('grouping', () => {
   });
 });
 
-it('bisecting finds exactly the culprits, in order, in O(k log n) attempts', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.integer({ min: 1, max: 300 }),
-      fc.uniqueArray(fc.nat(299), { maxLength: 5 }),
-      async (size, candidates) => {
-        const bad = new Set(candidates.filter(n => n < size));
-        const refused: number[] = [];
-        const done: number[] = [];
-        let attempts = 0;
-        await bisect(
-          Array.from({ length: size }, (_, i) => i),
-          async items => {
-            attempts++;
-            if (items.some(item => bad.has(item))) throw new Error('refused');
-            done.push(...items);
-          },
-          () => true,
-          async item => {
-            refused.push(item);
-          },
-        );
-        expect(refused).toEqual([...bad].sort((a, b) => a - b));
-        expect(done).toEqual(Array.from({ length: size }, (_, i) => i).filter(n => !bad.has(n)));
-        expect(attempts).toBeLessThanOrEqual(
-          1 + 2 * Math.max(1, bad.size) * (Math.ceil(Math.log2(size)) + 1),
-        );
-      },
-    ),
-  );
-});
-
-it('bisecting ends at an error that does not blame the data', async () => {
-  const away = new Error('away');
-  const attempt = bisect(
-    [1, 2],
-    async () => Promise.reject(away),
-    () => false,
-    async () => {},
-  );
-  await expect(attempt).rejects.toBe(away);
-});
-
 it('backs off with full jitter, doubling up to the cap', () => {
   expect([1, 2, 3, 10, 100].map(n => backoff(n, 100, 1000, () => 1))).toEqual([100, 200, 400, 1000, 1000]);
   expect(backoff(5, 100, 1000, () => 0)).toBe(0);
-});
-
-it.each([
-  [{ errno: 1213 }, 'conflict'],
-  [{ errno: 1205 }, 'conflict'],
-  [{ errno: 1040 }, 'unavailable'],
-  [{ errno: 1290 }, 'unavailable'],
-  [{ code: 'ECONNREFUSED', errno: -111 }, 'unavailable'],
-  [{ code: 'PROTOCOL_CONNECTION_LOST', fatal: true }, 'unavailable'],
-  [{ code: 'SOMETHING_NEW', fatal: true }, 'unavailable'],
-  [{ errno: 1264 }, 'refused'],
-  [{ errno: 1644 }, 'refused'],
-  [{ errno: 4025 }, 'refused'],
-  [{ errno: 1045, fatal: true }, 'other'],
-  [{ errno: 1146 }, 'other'],
-  [new Error('deadlock'), 'other'],
-  [undefined, 'other'],
-])('classes %j as %s', (error, expected) => {
-  expect(classifyDatabaseError(error)).toBe(expected);
 });
 
 it('quotes identifiers so that no name leaves its quotes', () => {
