@@ -72,6 +72,8 @@ export interface Shop<D extends DefinitionsInput> {
   replay(): Promise<Readonly<Record<string, number>>>;
   /** How many transactions of the worker failed so far. */
   failedFlushes(): Promise<number>;
+  /** Whether the worker takes MySQL to be away. */
+  breakerIsOpen(): Promise<boolean>;
 }
 
 /** One partition, so that what is applied before the first drain is one batch. */
@@ -156,5 +158,6 @@ export async function openShop<const D extends DefinitionsInput>(
       const { values } = (await worker?.metrics.flushErrors.get()) ?? { values: [] };
       return values.reduce((sum, { value }) => sum + value, 0);
     },
+    breakerIsOpen: async () => (await worker?.metrics.breakerOpen.get())?.values[0]?.value === 1,
   };
 }
