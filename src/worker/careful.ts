@@ -12,12 +12,19 @@ import type { EntryWriter } from './entries.ts';
 import type { Failures } from './failures.ts';
 import { quarantine } from './quarantine.ts';
 
-export interface CarefulOutcome {
-  /** Rows of values. */
-  rows: number;
+/** What an attempt wrote. */
+export interface Written {
   /** Ledger rows. */
   entries: number;
+  /** All rows that hold values or entries. */
+  rows: number;
   refused: number;
+  /** Items of entries that the ledger had already. */
+  late: string[];
+  /** Kind and item of live values to read anew. */
+  reload: string[];
+  /** Tables that took rows. */
+  took: Set<ValueTable>;
 }
 
 export class CarefulWriter {
@@ -32,10 +39,9 @@ export class CarefulWriter {
   }
 
   /** @throws RowFailure if all rows of a table fail alike, or what the server threw */
-  async counters(connection: PoolConnection, batch: Batch, took: Set<ValueTable>): Promise<CarefulOutcome> {
-    const done = { rows: 0, entries: 0, refused: 0 };
+  async counters(connection: PoolConnection, batch: Batch, written: Written): Promise<void> {
     const refuse = async (sum: CounterSum, error: unknown) => {
-      done.refused++;
+      written.refused++;
       const payload = JSON.stringify({ updates: sum.updates });
       const row = { kind: 'counter', ...sum, id: null, payload } as const;
       await quarantine(connection, batch.partition, batch.sequence, row, error);
@@ -46,24 +52,22 @@ export class CarefulWriter {
       const rest = sums.filter(sum => !known.has(sum));
       const add = (rows: readonly CounterSum[]) => table.add(connection, rows);
       const count = (rows: readonly CounterSum[]) => {
-        done.rows += rows.length;
+        written.rows += rows.length;
       };
-      await this.#search(connection, batch, table, took, rest, add, count, refuse);
+      await this.#search(connection, batch, table, written.took, rest, add, count, refuse);
     }
-    return done;
   }
 
   /** @param fresh entries of the batch that the ledger does not have */
   async entries(
     connection: PoolConnection,
     batch: Batch,
-    took: Set<ValueTable>,
+    written: Written,
     fresh: readonly RecordedEntry[],
-  ): Promise<CarefulOutcome> {
-    const done = { rows: 0, entries: 0, refused: 0 };
+  ): Promise<void> {
     const { partition, sequence } = batch;
     const refuse = async (entry: RecordedEntry, error: unknown) => {
-      done.refused++;
+      written.refused++;
       const { program, account, amount, id, payload } = entry;
       const row = { kind: 'entry', name: program, key: account, amount, id, payload } as const;
       await quarantine(connection, partition, sequence, row, error);
@@ -75,12 +79,11 @@ export class CarefulWriter {
       const write = (rows: readonly RecordedEntry[]) =>
         this.#entries.write(connection, partition, sequence, rows, batch.entries);
       const count = (rows: readonly RecordedEntry[], { accounts }: { accounts: number }) => {
-        done.entries += rows.length;
-        done.rows += rows.length + accounts;
+        written.entries += rows.length;
+        written.rows += rows.length + accounts;
       };
-      await this.#search(connection, batch, table, took, group, write, count, refuse);
+      await this.#search(connection, batch, table, written.took, group, write, count, refuse);
     }
-    return done;
   }
 
   async #search<Item, Written>(

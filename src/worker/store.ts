@@ -17,12 +17,12 @@ import { declareLoss } from '../shared/losses.ts';
 import type { Database } from '../shared/mysql.ts';
 import { classifyDatabaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
 import { refuseOutdated } from '../shared/mysql-writable.ts';
-import type { ValueTable, ValueTables } from '../shared/tables.ts';
+import type { ValueTables } from '../shared/tables.ts';
 import { lockWatermark, moveWatermark, type Watermark } from '../shared/watermark.ts';
 import { AmendmentWriter } from './amendments.ts';
 import type { Batch } from './batch.ts';
 import { blame, RowFailure } from './blame.ts';
-import { type CarefulOutcome, CarefulWriter } from './careful.ts';
+import { CarefulWriter, type Written } from './careful.ts';
 import { EntryWriter } from './entries.ts';
 import { Failures } from './failures.ts';
 import { fitsJournal, Journal, type Outcome } from './journal.ts';
@@ -53,21 +53,6 @@ interface Attempt {
   batch: Batch;
   rewound: boolean;
   readonly onRewind: () => void;
-}
-
-/** What an attempt wrote. */
-interface Written {
-  /** Ledger rows. */
-  entries: number;
-  /** All rows that hold values or entries. */
-  rows: number;
-  refused: number;
-  /** Items of entries that the ledger had already. */
-  late: string[];
-  /** Kind and item of live values to read anew. */
-  reload: string[];
-  /** Tables that took rows. */
-  took: Set<ValueTable>;
 }
 
 /** Real conflicts end sooner: longer transactions than this on the same rows are a trouble of their own. */
@@ -269,7 +254,7 @@ export class Store {
   }
 
   async #writeCounters(connection: PoolConnection, batch: Batch, careful: boolean, written: Written) {
-    if (careful) return addTo(written, await this.#careful.counters(connection, batch, written.took));
+    if (careful) return this.#careful.counters(connection, batch, written);
     for (const [table, sums] of Map.groupBy(batch.counters, sum => this.#tables.of('c', sum.name))) {
       await table.add(connection, sums);
       written.took.add(table);
@@ -286,16 +271,10 @@ export class Store {
       ? await this.#entries.splitLate(connection, entries)
       : { late: [], fresh: entries };
     written.late = late.map(entry => entry.item);
-    if (careful) return addTo(written, await this.#careful.entries(connection, batch, written.took, fresh));
+    if (careful) return this.#careful.entries(connection, batch, written, fresh);
     const { accounts } = await this.#entries.write(connection, partition, sequence, fresh, entries);
     written.entries += fresh.length;
     written.rows += fresh.length + accounts;
     for (const { program } of fresh) written.took.add(this.#tables.of('p', program));
   }
-}
-
-function addTo(written: Written, part: CarefulOutcome): void {
-  written.entries += part.entries;
-  written.rows += part.rows;
-  written.refused += part.refused;
 }
