@@ -14,6 +14,7 @@ import {
   UnknownOutcomeError,
 } from '../shared/errors.ts';
 import type { Keys } from '../shared/keys.ts';
+import { REQUEST_BYTES } from '../shared/redis-size.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
 import type { ApplyCall } from './apply-call.ts';
@@ -24,6 +25,7 @@ import {
   type Group,
   groupUpdates,
   refusal,
+  requestBytes,
 } from './micro-batch.ts';
 import { type Caller, type Mark, type Unsettled, Waiting } from './waiting.ts';
 
@@ -133,15 +135,17 @@ export class Applier {
     buffer.sending = false;
   }
 
-  /** A micro-batch from the head of the buffer, all of one durability. */
+  /** A micro-batch from the head of the buffer, all of one durability, and short enough for one request. */
   #take(buffer: Buffer): Waiting[] {
     const { waiting } = buffer;
     const { durability } = waiting[0]!;
     let size = 0;
+    let bytes = REQUEST_BYTES;
     for (let room = this.#parts.settings.microBatch; size < waiting.length; size++) {
       const next = waiting[size]!;
       room -= next.update.kind === 'p' ? ENTRY_WEIGHT : 1;
-      if ((room < 0 && size > 0) || next.durability !== durability) break;
+      bytes -= requestBytes(next.update);
+      if (((room < 0 || bytes < 0) && size > 0) || next.durability !== durability) break;
     }
     buffer.waiting = size === waiting.length ? [] : waiting.slice(size);
     return size === waiting.length ? waiting : waiting.slice(0, size);

@@ -95,6 +95,20 @@ export function encodeGroups(groups: readonly Group<Member>[]): string {
   return JSON.stringify(values);
 }
 
+/** What a number, a kind and commas take beside the texts of an update. */
+const BESIDE = 64;
+/** The worst byte of a text in JSON: a control character is `\u0001`. */
+const WORST = 6;
+/** Characters of an update up to which it is not worth counting: a whole call of such ones is short enough. */
+const SHORT = { c: 256, p: 1024 };
+
+/** Bytes that an update takes in a call, or a bound of it if that is small. */
+export function requestBytes({ kind, item, id, payload }: CheckedUpdate): number {
+  const length = item.length + id.length + payload.length;
+  if (length <= SHORT[kind]) return WORST * length + BESIDE;
+  return Buffer.byteLength(JSON.stringify([item, id, payload])) + BESIDE;
+}
+
 export interface ApplyReply {
   readonly status: 'ok' | 'late' | 'absent';
   readonly time: number;

@@ -6,8 +6,10 @@ import { type Database, readSql } from '../shared/mysql.ts';
 import { databaseError } from '../shared/mysql-errors.ts';
 import { isEntry, parseRecord } from '../shared/record.ts';
 import type { RedisConnection } from '../shared/redis.ts';
+import { abreast, REQUEST_BYTES } from '../shared/redis-size.ts';
 import { defineScript, type Script } from '../shared/script.ts';
 import type { Settings } from '../shared/settings.ts';
+import { cut } from '../shared/statement-size.ts';
 import { checkText, LIMITS } from '../shared/update.ts';
 import type { Calls } from './calls.ts';
 
@@ -50,6 +52,10 @@ const HISTORY = readSql(new URL('./sql/history.sql', import.meta.url));
 const ABOVE_ALL = '18446744073709551615';
 /** Keys in one script call or one statement: to make them live takes Redis about a millisecond. */
 const CHUNK = 250;
+/** Partitions that are asked for values at a time: each answers a few kilobytes. */
+const ABREAST = 64;
+/** Bytes of a page of pending entries. */
+const HISTORY_BYTES = 256 * 1024;
 /** Pending entries of one account that `history` walks through at most. */
 const PENDING_LIMIT = 10_000;
 
@@ -76,13 +82,12 @@ export class Reads {
       if (list) list.push(at);
       else places.set(partition, [at]);
     }
-    await Promise.all(
-      [...places].map(async ([partition, list]) => {
-        for (let from = 0; from < list.length; from += CHUNK) {
-          await this.#chunk(partition, list.slice(from, from + CHUNK), wanted, values);
-        }
-      }),
-    );
+    await abreast([...places], ABREAST, async ([partition, list]) => {
+      // An item that is longer by a byte counts for as much more of the call.
+      const share = (at: number) => Math.max(REQUEST_BYTES / CHUNK, 3 * wanted[list[at]!]!.key.length);
+      for (const [from, to] of cut(list.length, REQUEST_BYTES, share))
+        await this.#chunk(partition, list.slice(from, to), wanted, values);
+    });
     return values;
   }
 
@@ -149,46 +154,53 @@ export class Reads {
     }
     if (options.before !== undefined) checkText(options.before, 'INVALID_ID', 'id', LIMITS.id);
     // Redis first: an entry that a flush moves between the two reads is then seen twice, never missed.
-    const pending = await this.#pending(
-      program,
-      account,
-      options.before === undefined ? limit : PENDING_LIMIT,
-    );
-    const place = options.before === undefined ? -1 : pending.findIndex(entry => entry.id === options.before);
-    const page =
-      options.before === undefined || place >= 0 ? pending.slice(place + 1, place + 1 + limit) : [];
+    const { before } = options;
+    let isPast = before === undefined;
+    const page: HistoryEntry[] = [];
+    for await (const entry of this.#pending(program, account, before === undefined ? limit : PENDING_LIMIT)) {
+      if (isPast) page.push(entry);
+      else isPast = entry.id === before;
+      if (page.length === limit) break;
+    }
+    const wasPending = before !== undefined && isPast;
     // Entries that were pending a moment ago may have been flushed meanwhile, so MySQL is asked for a whole page; where
     // the cursor itself was pending, everything in MySQL is older unless it has got there too.
     const persisted = await this.#persisted(
       program,
       account,
-      options.before ?? null,
-      place >= 0,
+      before ?? null,
+      wasPending,
       limit + page.length,
     );
     const known = new Set(persisted.map(entry => entry.id));
     return [...page.filter(entry => !known.has(entry.id)), ...persisted].slice(0, limit);
   }
 
-  async #pending(program: string, account: string, most: number): Promise<HistoryEntry[]> {
+  /** Newest first, at most so many. */
+  async *#pending(program: string, account: string, most: number): AsyncGenerator<HistoryEntry> {
     const partition = this.#parts.keys.partitionOf(account);
     const { calls, keys, settings } = this.#parts;
-    const records = await calls.read(settings.callTimeoutMs, () =>
-      this.#history(keys.state(partition), itemOf(program, account), most, keys.deployment),
-    );
-    const entries = records.map(parseRecord).filter(isEntry);
-    return entries.map(entry => {
-      const { id, amount, balance, reason, metadata, acceptedAt } = entry;
-      return {
-        id,
-        amount,
-        balanceAfter: balance,
-        reason,
-        ...bothMetadata(metadata),
-        createdAt: new Date(acceptedAt),
-        persisted: false,
-      };
-    });
+    const item = itemOf(program, account);
+    for (let next = '', left = most; left > 0; ) {
+      const [further, ...records] = await calls.read(settings.callTimeoutMs, () =>
+        this.#history(keys.state(partition), item, left, HISTORY_BYTES, next, keys.deployment),
+      );
+      left -= records.length;
+      for (const entry of records.map(parseRecord).filter(isEntry)) {
+        const { id, amount, balance, reason, metadata, acceptedAt } = entry;
+        yield {
+          id,
+          amount,
+          balanceAfter: balance,
+          reason,
+          ...bothMetadata(metadata),
+          createdAt: new Date(acceptedAt),
+          persisted: false,
+        };
+      }
+      if (!further) return;
+      next = further;
+    }
   }
 
   async #persisted(

@@ -2,7 +2,7 @@
  * Failed flush jobs: wake-ups that used up their attempts. Their data is safe, in flight or pending, and the sweep goes on
  * trying; so a job can be dropped without loss, and replaying one is to wake its partition anew.
  */
-import { type FlushQueue, wake } from '../shared/queue.ts';
+import { type FlushQueue, failedJobs, wake } from '../shared/queue.ts';
 
 export interface FailedJob {
   /** BullMQ's id. */
@@ -17,17 +17,17 @@ export interface FailedJob {
 
 /** In the order in which they failed. @throws what BullMQ throws */
 export async function readJobs(queue: FlushQueue): Promise<FailedJob[]> {
-  const jobs = await queue.getFailed();
-  return jobs
-    .filter(job => job?.id !== undefined)
-    .map(job => ({
+  const found: FailedJob[] = [];
+  for await (const job of failedJobs(queue)) {
+    found.push({
       job: job.id!,
       partition: job.data.partition,
       attempts: job.attemptsMade,
       reason: job.failedReason ?? '',
       failedAt: new Date(job.finishedOn ?? job.timestamp).toISOString(),
-    }))
-    .sort((a, b) => (a.failedAt < b.failedAt ? -1 : 1));
+    });
+  }
+  return found.sort((a, b) => (a.failedAt < b.failedAt ? -1 : 1));
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What the partitions hold, as Redis says it: for the sweep, the metrics, `status` and `drain`. */
 import type { Keys } from './keys.ts';
 import type { RedisConnection } from './redis.ts';
+import { abreast } from './redis-size.ts';
 import { defineScript, type Script } from './script.ts';
 
 export interface PartitionStatus {
@@ -21,6 +22,9 @@ export interface PartitionStatus {
   /** What is known to be lost with ended incarnations of Redis. */
   readonly lost: readonly { readonly incarnation: string; readonly updates: number }[];
 }
+
+/** Partitions asked at a time; each answers up to a kilobyte. */
+const ABREAST = 128;
 
 export class Inspector {
   readonly #keys: Keys;
@@ -52,9 +56,8 @@ export class Inspector {
 
   /** All partitions in order; one without state yet counts as empty. */
   async all(): Promise<PartitionStatus[]> {
-    const found = await Promise.all(
-      Array.from({ length: this.#keys.partitions }, (_, p) => this.partition(p)),
-    );
+    const partitions = Array.from({ length: this.#keys.partitions }, (_, p) => p);
+    const found = await abreast(partitions, ABREAST, partition => this.partition(partition));
     return found.map((status, partition) => status ?? { ...EMPTY, partition });
   }
 }

@@ -4,10 +4,13 @@ import type { ColdKey } from './cold-read.ts';
 import { type Keys, type Kind, splitItem } from './keys.ts';
 import type { RedisConnection } from './redis.ts';
 
+/** Names in the first page of a walk. */
+const FIRST = 50;
+
 /**
  * Everything that is live, on every master. What is there all the time is given at least once; a key may be given
  * twice, and keys of an old epoch are given too.
- * @param pageSize about how many keys Redis looks at for a page; a page may be empty
+ * @param pageSize about how many keys Redis looks at for a page, fewer if they are long; a page may be empty
  */
 export async function* liveKeys(
   redis: RedisConnection,
@@ -18,9 +21,11 @@ export async function* liveKeys(
   // "{namespace:partition}:kind:epoch:item"
   const live = new RegExp(`^\\{${keys.namespace.replace(/\./g, '\\.')}:\\d+\\}:([cp]):[^:]+:(?=.*:)`, 's');
   for (const node of nodes) {
+    const count = new Count(pageSize);
     for (let cursor = '0'; ; ) {
       const pattern = `{${keys.namespace}:*}:[cp]:*`;
-      const [next, names] = await node.scan(cursor, 'MATCH', pattern, 'COUNT', pageSize, 'TYPE', 'string');
+      const [next, names] = await node.scan(cursor, 'MATCH', pattern, 'COUNT', count.next, 'TYPE', 'string');
+      count.seen(names);
       yield names.flatMap(name => {
         const match = live.exec(name);
         return match ? [{ kind: match[1] as Kind, ...splitItem(name.slice(match[0].length)) }] : [];
@@ -44,8 +49,10 @@ export async function* waitingKeys(
       ['p', 'accounts'],
     ] as const) {
       for (const source of [hash, `segment:${hash}`]) {
+        const count = new Count(pageSize);
         for (let cursor = '0'; ; ) {
-          const [next, fields] = await redis.hscan(base + source, cursor, 'COUNT', pageSize);
+          const [next, fields] = await redis.hscan(base + source, cursor, 'COUNT', count.next);
+          count.seen(fields);
           yield fields
             // Fields alternate with values; what is no item begins with a mark, as names begin with a letter.
             .filter((field, at) => at % 2 === 0 && /^[A-Za-z][^:]*:/.test(field))
@@ -55,5 +62,30 @@ export async function* waitingKeys(
         }
       }
     }
+  }
+}
+
+/** Bytes of names that a page should have at most. */
+const LONGEST_PAGE = 128 * 1024;
+
+/**
+ * How many names to ask for, so that a page of them is not too long. Redis walks in the order of hashes, so that the next
+ * names are about as long as those before.
+ */
+class Count {
+  next: number;
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+    this.next = Math.min(FIRST, most);
+  }
+
+  /** @param names of the page, all that was answered */
+  seen(names: readonly string[]): void {
+    const bytes = names.reduce((sum, name) => sum + Buffer.byteLength(name), 0);
+    // At most twice as many: a page without a name tells nothing about the next.
+    const fitting = bytes === 0 ? this.#most : Math.floor((this.next * LONGEST_PAGE) / bytes);
+    this.next = Math.max(1, Math.min(this.#most, this.next * 2, fitting));
   }
 }

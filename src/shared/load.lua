@@ -90,7 +90,8 @@ for at = 6, #ARGV, 3 do
       if math.abs(expected) > SAFE then redis.call('DEL', key)
       else redis.call('SET', key, int(expected), 'PX', ARGV[2]) end
     end
-    reply[#reply + 1] = (live and '=' .. live or '-') .. ' ' .. int(expected)
+    -- A stranger's value may be of any length, and is no number then.
+    reply[#reply + 1] = (live and '=' .. string.sub(live, 1, 64) or '-') .. ' ' .. int(expected)
   elseif live then
     reply[#reply + 1] = live
   elseif math.abs(expected) > SAFE then

@@ -1,5 +1,5 @@
 /** The one BullMQ queue, `flush`. A job is only a wake-up: what has to be flushed stands in the partition's keys. */
-import { Queue } from 'bullmq';
+import { type Job, Queue } from 'bullmq';
 import type { Keys } from './keys.ts';
 import type { RedisConnection } from './redis.ts';
 
@@ -15,7 +15,11 @@ export function openQueue(connection: RedisConnection, keys: Keys): FlushQueue {
   const queue: FlushQueue = new Queue(QUEUE_NAME, {
     connection,
     prefix: keys.queuePrefix,
-    defaultJobOptions: { removeOnComplete: true, removeOnFail: { count: keys.partitions * 2 } },
+    defaultJobOptions: {
+      removeOnComplete: true,
+      removeOnFail: { count: keys.partitions * 2 },
+      stackTraceLimit: 3,
+    },
     streams: { events: { maxLen: 1000 } },
   });
   queue.on('error', () => {
@@ -44,4 +48,16 @@ export async function wake(
       deduplication: { id: `partition-${partition}`, keepLastIfActive: true },
     },
   );
+}
+
+/** Jobs in one reply: each carries its stack traces. */
+const JOBS = 10;
+
+/** Failed jobs, read a few at a time, so that no reply is long. */
+export async function* failedJobs(queue: FlushQueue): AsyncGenerator<Job<FlushJobData, void, 'flush'>> {
+  const ids = await queue.getRanges(['failed'], 0, -1);
+  for (let from = 0; from < ids.length; from += JOBS) {
+    const jobs = await Promise.all(ids.slice(from, from + JOBS).map(id => queue.getJob(id)));
+    for (const job of jobs) if (job) yield job;
+  }
 }

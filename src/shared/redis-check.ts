@@ -6,6 +6,7 @@ import { NewerFormatError, PartitionCountError, RedisUnsuitableError } from './e
 import { type Keys, REDIS_FORMAT } from './keys.ts';
 import { type RedisConnection, unavailable } from './redis.ts';
 import { redisError, replyCode } from './redis-errors.ts';
+import { checkReplyLimit } from './redis-size.ts';
 
 const ANSWER_MS = 5000;
 
@@ -25,6 +26,7 @@ export async function checkRedis(
     for (const info of await infoOfPrimaries(connection, 'everything'))
       checkServer(info, place, connection instanceof Cluster);
     await checkScripts(connection);
+    await checkReplyLimit(connection instanceof Cluster ? connection.nodes('master') : [connection], place);
     await checkRecord(connection, keys, place, looks);
   };
   const answered = new AbortController();

@@ -43,6 +43,9 @@ export type Page = [
   mark: string,
   keys: string,
   entries: string,
+  pageKeys: number,
+  pageEntries: number,
+  pageBytes: number,
   pageUpdates: string,
   more: number,
   order: string,
@@ -62,12 +65,12 @@ export type Page = [
 
 /** @param pages all of one batch */
 export function parseBatch(partition: number, pages: readonly Page[]): Batch {
-  const [sequence, token, epoch, updates, reclaimed, time, claimed, popped] = pages.at(-1)![10];
+  const [sequence, token, epoch, updates, reclaimed, time, claimed, popped] = pages.at(-1)![13];
   const counters: CounterSum[] = [];
-  for (const [, , , , , , , orderJson, sumsJson] of pages) parseCounters(orderJson, sumsJson, counters);
+  for (const page of pages) parseCounters(page[10], page[11], counters);
   // Rows in key order: neighbours in the index are written together, and two writers never wait for each other crosswise.
   counters.sort((a, b) => (a.item < b.item ? -1 : 1));
-  const parsed = pages.flatMap(page => page[9]).map(parseRecord);
+  const parsed = pages.flatMap(page => page[12]).map(parseRecord);
   return {
     partition,
     sequence: Number(sequence),
@@ -80,7 +83,7 @@ export function parseBatch(partition: number, pages: readonly Page[]): Batch {
     claimed: Number(claimed),
     popped: Number(popped),
     reclaimed: reclaimed === 1,
-    more: pages[0]![6] === 1,
+    more: pages[0]![9] === 1,
     claimedAt: Number(time),
   };
 }

@@ -11,10 +11,11 @@
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 random part of a new token   2 most counter keys and 3 most entries of a batch   4 most of both in a page
 --          5 mark of the first page, '' for that itself   6 counter keys and 7 entries on the pages before this one
---          8 for the last page: updates that those keys sum up   9 deployment
+--          8 for the last page: updates that those keys sum up   9 deployment   10 most bytes in a page; one item may have more
 -- Reply    error FOREIGN where the state is another deployment's; nil where nothing is pending or there is no state; else
---          { 1 for the last page, 0 for the first, mark, counter keys and entries of the batch, updates of this page's keys,
---            1 where more is pending than the segment has, counters ['time item', ...] and ['sum count number', ...] as JSON,
+--          { 1 for the last page, 0 for the first, mark, counter keys and entries of the batch, counter keys, entries and bytes of
+--            this page, which may end early, updates of its keys, 1 where more is pending than the segment has,
+--            counters ['time item', ...] and ['sum count number', ...] as JSON,
 --            entries { 'time previous amount balance length:item payload', ... },
 --            and of the whole batch, where this is the last page: { sequence, token, epoch, updates, reclaimed 0|1, time of this server, updates
 --            claimed so far with this batch, counter keys claimed so far with it } }
@@ -87,22 +88,48 @@ local function ordered(at, count)
   return elements, items
 end
 
-local room = tonumber(ARGV[4])
+local function json(list) return #list == 0 and '[]' or cjson.encode(list) end
+
+local room, most = tonumber(ARGV[4]), tonumber(ARGV[10])
 local order, sums, updates = {}, {}, 0
 local keys = math.min(room, to - from - keysBefore)
 if keys > 0 then
   local items
   order, items = ordered(from - state.segmentStart + keysBefore, keys)
   sums = redis.call('HMGET', base .. 'segment:counters', unpack(items))
-  for _, value in ipairs(sums) do updates = updates + string.match(value, ' (%d+) ') end
 end
-local entries, names = {}, {}
-local firstEntry = entryFrom + entriesBefore
-for number = firstEntry, math.min(entryTo, firstEntry + room - #order) - 1 do names[#names + 1] = int(number) end
-if #names > 0 then
+local orderJson, sumsJson = json(order), json(sums)
+local bytes = #orderJson + #sumsJson
+-- Escapes make JSON longer than its items, so the text itself is measured.
+while bytes > most and #order > 1 do
+  local fit = math.max(1, math.floor(#order * 0.9 * most / bytes))
+  for at = #order, fit + 1, -1 do order[at], sums[at] = nil, nil end
+  orderJson, sumsJson = json(order), json(sums)
+  bytes = #orderJson + #sumsJson
+end
+for _, value in ipairs(sums) do updates = updates + string.match(value, ' (%d+) ') end
+
+-- Entries come behind the last counter. Read a few first: how long they are tells how many fit.
+local FEW = 32
+local entries, read, firstEntry = {}, 0, entryFrom + entriesBefore
+local wanted = keysBefore + #order < to - from and 0 or math.max(0, math.min(entryTo - firstEntry, room - #order))
+local function readEntries(count)
+  local names = {}
+  for number = firstEntry + read, firstEntry + read + count - 1 do names[#names + 1] = int(number) end
   for _, record in ipairs(redis.call('HMGET', base .. 'entries', unpack(names))) do
-    if record then entries[#entries + 1] = record end
+    if record then
+      if bytes + #record > most and #order + read > 0 then return false end
+      bytes = bytes + #record
+      entries[#entries + 1] = record
+    end
+    read = read + 1
   end
+  return true
+end
+local fits = wanted == 0 or readEntries(math.min(FEW, wanted))
+while fits and read < wanted do
+  local each = math.max(1, (bytes - #orderJson - #sumsJson) / read)
+  fits = readEntries(math.max(1, math.min(wanted - read, math.floor((most - bytes) / each) + 1)))
 end
 
 -- What is in front of the batch is in MySQL. Left to the end of a long segment, it would hold its memory while producers fill Redis.
@@ -115,7 +142,7 @@ if gone > 0 and from < state.segmentEnd then
   redis.call('HSET', KEYS[1], 'segmentStart', int(state.segmentStart))
 end
 
-local isLast = from + keysBefore + #order == to and firstEntry + #names == entryTo
+local isLast = from + keysBefore + #order == to and firstEntry + read == entryTo
 
 if isLast and not inFlight then
   local function acceptance(element) return element and tonumber(string.match(element, '^(%d+)')) or math.huge end
@@ -130,10 +157,9 @@ if isLast and not inFlight then
     'flightUpdates', int(state.flightUpdates), 'flightOldest', oldest == math.huge and 0 or int(oldest))
 end
 
-local function json(list) return #list == 0 and '[]' or cjson.encode(list) end
 return {
-  isLast and 1 or 0, goesOn and 1 or 0, mark, int(to - from), int(entryTo - entryFrom), int(updates),
-  (state.pushed > state.segmentEnd or state.entryNext > state.entrySegmentEnd) and 1 or 0, json(order), json(sums), entries,
+  isLast and 1 or 0, goesOn and 1 or 0, mark, int(to - from), int(entryTo - entryFrom), #order, read, bytes, int(updates),
+  (state.pushed > state.segmentEnd or state.entryNext > state.entrySegmentEnd) and 1 or 0, orderJson, sumsJson, entries,
   {
     state.sequence, state.token, state.epoch, int(state.flightUpdates), inFlight and 1 or 0,
     int(clock[1] * 1000 + math.floor(clock[2] / 1000)), int(state.claimed), int(state.flightTo),

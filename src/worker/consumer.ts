@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import { type Clock, within } from '../shared/clock.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
 import type { Keys } from '../shared/keys.ts';
-import { type FlushJobData, type FlushQueue, QUEUE_NAME, wake } from '../shared/queue.ts';
+import { type FlushJobData, type FlushQueue, failedJobs, QUEUE_NAME, wake } from '../shared/queue.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
 import type { Settings } from '../shared/settings.ts';
@@ -79,7 +79,7 @@ export class Consumer {
 
   /** A partition has at most one failed job, and none once it flushes again. */
   async forgetFailed(partition: number, except?: string): Promise<void> {
-    for (const job of await this.#parts.queue.getFailed()) {
+    for await (const job of failedJobs(this.#parts.queue)) {
       if (job.data.partition === partition && job.id !== except) await job.remove();
     }
   }

@@ -1,10 +1,13 @@
 /** The batch in flight as Redis knows it: claim, ack, rewind. */
+import { Budget } from '../shared/budget.ts';
 import { randomToken } from '../shared/clock.ts';
 import type { Keys } from '../shared/keys.ts';
 import type { RedisConnection } from '../shared/redis.ts';
+import { REPLY_BYTES } from '../shared/redis-size.ts';
 import { defineScript, type Script } from '../shared/script.ts';
 import { type Batch, type Page, parseBatch } from './batch.ts';
 import type { ClaimBarrier } from './claim-barrier.ts';
+import { claimPages } from './claim-pages.ts';
 import type { Outcome } from './journal.ts';
 import type { FlightCheck } from './store.ts';
 
@@ -25,10 +28,6 @@ export interface AckResult {
 
 /** Ids: a call takes Redis about a millisecond. */
 const TRIM_AT_ONCE = 1000;
-/** Counter keys and entries: a page takes Redis about half a millisecond. */
-const PAGE = 500;
-/** Pages asked for at once: Redis may serve them without a pause. */
-const ABREAST = 4;
 
 export class Flight implements FlightCheck {
   readonly #redis: RedisConnection;
@@ -39,6 +38,8 @@ export class Flight implements FlightCheck {
   readonly #ack: Script<[number, string?, string?]>;
   readonly #rewind: Script<number>;
   readonly #trim: Script<number>;
+  /** Of all partitions together, since they share a connection. */
+  readonly #replies = new Budget(REPLY_BYTES);
 
   /** @param barrier behind each claim; without one, claims are as durable as the primary's memory */
   constructor(redis: RedisConnection, keys: Keys, limits: FlightLimits, barrier?: ClaimBarrier) {
@@ -62,32 +63,17 @@ export class Flight implements FlightCheck {
     return pages ? parseBatch(partition, pages) : undefined;
   }
 
-  async #claimOn(connection: RedisConnection, partition: number): Promise<Page[] | undefined> {
+  #claimOn(connection: RedisConnection, partition: number): Promise<Page[] | undefined> {
     const claim = this.#claim.on(connection);
     const { batchKeys, batchEntries } = this.#limits;
-    const ask = (mark: string, keys: number, entries: number, updates: number) =>
-      claim(
-        ...([this.#keys.state(partition), randomToken(), batchKeys, batchEntries] as const),
-        ...[PAGE, mark, keys, entries, updates, this.#keys.deployment],
-      );
-    for (;;) {
-      const first = await ask('', 0, 0, 0);
-      if (!first || first[0]) return first ? [first] : undefined;
-      const pages = [first];
-      const [, , mark, keys, entries] = first;
-      const starts = pageStarts(Number(keys), Number(entries));
-      while (pages.length < starts.length) {
-        // The last one by itself: it puts in flight what all of them add up to.
-        const end = Math.max(pages.length + 1, Math.min(pages.length + ABREAST, starts.length - 1));
-        const updates = pages.reduce((sum, page) => sum + Number(page[5]), 0);
-        const some = starts.slice(pages.length, end).map(start => ask(mark, ...start, updates));
-        const next = await Promise.all(some);
-        // Where another worker was faster, or the partition was mended, a page is the first again.
-        if (!next.every((page): page is Page => page?.[1] === 1)) break;
-        pages.push(...next);
-      }
-      if (pages.length === starts.length) return pages;
-    }
+    return claimPages(({ mark, keys, entries, updates, items, bytes }) =>
+      this.#replies.run(bytes, () =>
+        claim(
+          ...([this.#keys.state(partition), randomToken(), batchKeys, batchEntries] as const),
+          ...[items, mark, keys, entries, updates, this.#keys.deployment, bytes],
+        ),
+      ),
+    );
   }
 
   async ack(batch: Batch, outcome: Outcome): Promise<AckResult> {
@@ -129,11 +115,4 @@ export class Flight implements FlightCheck {
       forgotten = await this.#trim(this.#keys.state(partition), this.#limits.idempotencyLimit, TRIM_AT_ONCE);
     } while (forgotten >= TRIM_AT_ONCE);
   }
-}
-
-/** How many counter keys and entries come before each page. */
-function pageStarts(keys: number, entries: number): [keys: number, entries: number][] {
-  const starts: [number, number][] = [];
-  for (let at = 0; at < keys + entries; at += PAGE) starts.push([Math.min(at, keys), Math.max(0, at - keys)]);
-  return starts;
 }

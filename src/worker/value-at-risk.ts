@@ -1,10 +1,14 @@
 /** The points that are nowhere but in Redis, for each program, at a cost that a scrape may have whatever is pending. */
 import type { Keys } from '../shared/keys.ts';
 import type { RedisConnection } from '../shared/redis.ts';
+import { abreast } from '../shared/redis-size.ts';
 import { defineScript } from '../shared/script.ts';
 
 /** Of each partition; what is more is estimated. */
 const MOST_ACCOUNTS = 1000;
+
+/** Partitions asked at a time; each answers a line for each program, of a thousand accounts at most. */
+const ABREAST = 4;
 
 /** @returns a function that gives the points by program; programs without any are absent */
 export function valueAtRisk(redis: RedisConnection, keys: Keys): () => Promise<Map<string, number>> {
@@ -15,8 +19,9 @@ export function valueAtRisk(redis: RedisConnection, keys: Keys): () => Promise<M
   );
   return async () => {
     const points = new Map<string, number>();
-    const replies = await Promise.all(
-      Array.from({ length: keys.partitions }, (_, partition) => read(keys.state(partition), MOST_ACCOUNTS)),
+    const partitions = Array.from({ length: keys.partitions }, (_, partition) => partition);
+    const replies = await abreast(partitions, ABREAST, partition =>
+      read(keys.state(partition), MOST_ACCOUNTS),
     );
     for (const reply of replies)
       for (let at = 0; at < reply.length; at += 2)

@@ -72,7 +72,19 @@ it('a claim whose copy arrives late, when its batch has ended, names the next ba
     new URL('../../src/worker/claim.lua', import.meta.url),
   );
   const copy = async () => {
-    const page = await claim(engine.keys.state(0), 'token', 10, 10, 10, '', 0, 0, 0, engine.keys.deployment);
+    const page = await claim(
+      engine.keys.state(0),
+      'token',
+      10,
+      10,
+      10,
+      '',
+      0,
+      0,
+      0,
+      engine.keys.deployment,
+      100_000,
+    );
     return page && parseBatch(0, [page]);
   };
   await views.increment('a');

@@ -1,4 +1,4 @@
-/** Fifteen ways to break the protocol, each a flag of the model: the checker must catch every one of them. */
+/** Sixteen ways to break the protocol, each a flag of the model: the checker must catch every one of them. */
 
 export const BUGS = {
   ackBeforeCommit: 'acknowledges a batch before MySQL has committed it',
@@ -15,6 +15,7 @@ export const BUGS = {
   noIncarnation: 'a receipt does not ask whether Redis is the one that accepted its update',
   wholeSegment: 'a cold read counts all entries of a segment, also those that MySQL has',
   oldToken: 'a claim that arrives once more names another batch with the token of the first',
+  cutPages: 'a claim goes on behind what it asked for, not behind what a page that ended early had',
   pagesUnmarked: 'a claim goes on with its next page, whatever has happened to the partition since the last',
 } as const;
 

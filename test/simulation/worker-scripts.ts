@@ -24,11 +24,14 @@ export interface Before {
   readonly mark: string;
   readonly counters: readonly (Sum & { readonly item: string })[];
   readonly entries: readonly Entry[];
+  /** Where the next page begins: counters and entries before it. */
+  readonly keysBefore: number;
+  readonly entriesBefore: number;
   /** By the first page. */
   readonly more: boolean;
 }
 
-const NOTHING = { mark: '', counters: [], entries: [] };
+const NOTHING = { mark: '', counters: [], entries: [], keysBefore: 0, entriesBefore: 0 };
 
 /**
  * A page of the oldest that is pending, or of the batch in flight; the whole batch with the last page.
@@ -58,8 +61,11 @@ export function claim(world: World, random: string, before?: Before): Before | B
   const goesOn = before && (world.bugs.pagesUnmarked || before.mark === mark);
   const more = state.pushed > state.segmentEnd || state.entryNext > state.entrySegmentEnd;
   const start = goesOn ? before : { ...NOTHING, more };
-  const at = from - state.segmentStart + start.counters.length;
-  const order = data.segmentOrder.slice(at, at + Math.min(limits.page, to - from - start.counters.length));
+  const at = from - state.segmentStart + start.keysBefore;
+  // A page ends after so many items, or before that, after so many bytes.
+  const fits = 1 + world.random.below(limits.page);
+  const room = Math.max(0, Math.min(limits.page, to - from - start.keysBefore));
+  const order = data.segmentOrder.slice(at, at + Math.min(fits, room));
   const counters = [
     ...start.counters,
     ...order.map(({ item }) => ({ item, ...data.segmentCounters.get(item)! })),
@@ -68,13 +74,17 @@ export function claim(world: World, random: string, before?: Before): Before | B
   for (const { item } of data.segmentOrder.slice(0, gone)) data.segmentCounters.delete(item);
   data.segmentOrder = data.segmentOrder.slice(gone);
   state.segmentStart += gone;
-  const next = entryFrom + start.entries.length;
-  const entries = [
-    ...start.entries,
-    ...entriesBetween(data, next, Math.min(entryTo, next + limits.page - order.length)),
-  ];
-  if (counters.length < to - from || entries.length < entryTo - entryFrom)
-    return { mark, counters, entries, more: start.more };
+  const next = entryFrom + start.entriesBefore;
+  const isBehindKeys = start.keysBefore + order.length >= to - from;
+  const stop = isBehindKeys ? Math.max(next, Math.min(entryTo, next + fits - order.length)) : next;
+  const entries = [...start.entries, ...entriesBetween(data, next, stop)];
+  const [keysAsked, entriesAsked] = world.bugs.cutPages
+    ? [room, Math.max(0, Math.min(entryTo - next, limits.page - room))]
+    : [order.length, stop - next];
+  const keysBefore = start.keysBefore + keysAsked;
+  const entriesBefore = start.entriesBefore + entriesAsked;
+  if (keysBefore < to - from || entriesBefore < entryTo - entryFrom)
+    return { mark, counters, entries, keysBefore, entriesBefore, more: start.more };
 
   if (!reclaimed) {
     state.flightOldest = Math.min(

@@ -27,7 +27,7 @@ export const limits = {
   conflictRetries: 2,
   batchKeys: 2,
   batchEntries: 2,
-  page: 1,
+  page: 2,
 } as const;
 
 export const definitions = parseDefinitions({ counters: { views: {} }, points: { loyalty: { floor: 0 } } });

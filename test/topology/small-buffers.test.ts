@@ -1,0 +1,135 @@
+// Redis with the smallest limits on requests and replies: nothing is asked for, or answered, that is longer.
+
+import { join } from 'node:path';
+import { beforeAll, expect, it } from 'vitest';
+import { startMysql, startRedis } from '../../scripts/servers.ts';
+import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { openTables } from '../../src/shared/mapping.ts';
+import { failedJobs, openQueue } from '../../src/shared/queue.ts';
+import { LEAST_REPLIES } from '../../src/shared/redis-size.ts';
+import { verify } from '../../src/shared/verify.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { definitions, type Engine, openEngine, until } from '../support/engine.ts';
+import { temporaryFolder } from '../support/servers.ts';
+
+const place = { redisUrl: '', mysqlUrl: '' };
+beforeAll(async () => {
+  const folder = await temporaryFolder();
+  const args = [
+    ...['--client-output-buffer-limit', 'normal 1mb 0 0'],
+    ...['--client-query-buffer-limit', '1mb', '--proto-max-bulk-len', '1mb'],
+  ];
+  const [redis, mysql] = await Promise.all([
+    startRedis({ flavour: 'redis8', directory: join(folder, 'redis'), args }),
+    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
+  ]);
+  cleanUp(() => Promise.all([redis.stop(), mysql.stop()]));
+  Object.assign(place, { redisUrl: redis.url, mysqlUrl: mysql.url });
+}, 60_000);
+
+const settings = { batchKeys: 50_000, batchEntries: 50_000, callTimeoutMs: 20_000 };
+const longKey = (number: number, bytes: number) => `${number}`.padEnd(bytes, '\u0001');
+/** Each of its bytes takes two in a request. */
+const metadata = { q: '"'.repeat(4088) };
+
+async function drained(engine: Engine) {
+  await until(
+    async () =>
+      (await engine.inspector.all()).every(
+        ({ pendingUpdates, token }) => pendingUpdates === 0 && token === '',
+      ),
+    'drained',
+  );
+}
+
+it('claims, reads and verifies long keys and entries of 8 KB, of all partitions at once', async () => {
+  const engine = await openEngine({ ...settings, partitions: 4 }, place);
+  const { redis, database, keys, cold } = engine;
+  const parsed = parseDefinitions(definitions);
+  let closed = 0;
+  redis.on('close', () => closed++);
+  const sluice = await engine.producer();
+  const names = Array.from({ length: 1600 }, (_, number) => longKey(number, 512));
+  await Promise.all([
+    ...names.map(name => sluice.counter('views').increment(name)),
+    ...Array.from({ length: 600 }, (_, number) =>
+      sluice
+        .points('loyalty')
+        .credit(`a${number % 8}`, 1, { id: `${number}`, reason: longKey(1, 255), metadata }),
+    ),
+  ]);
+  const all = {
+    redis,
+    database,
+    keys,
+    definitions: parsed,
+    tables: await openTables(database, parsed),
+    cold,
+  };
+  expect(await verify(all)).toMatchObject({ drift: [], ledger: [] });
+  const pages = async () => {
+    const ids: string[] = [];
+    for (let before: string | undefined; ; before = ids.at(-1)) {
+      const page = await sluice
+        .points('loyalty')
+        .history('a3', { limit: 40, ...(before === undefined ? {} : { before }) });
+      ids.push(...page.map(entry => entry.id));
+      if (page.length < 40) return ids;
+    }
+  };
+  const pending = await pages();
+  expect(pending).toHaveLength(75);
+  const batch = await engine.flight.claim(0);
+  const again = await engine.flight.claim(0);
+  expect(batch!.counters.length).toBeGreaterThan(300);
+  expect(again).toMatchObject({ token: batch!.token, counters: batch!.counters, entries: batch!.entries });
+  const worker = await engine.worker();
+  await drained(engine);
+  await worker.stop();
+  const [row] = await database.query('SELECT COUNT(*) AS items, SUM(value) AS total FROM sluice_counters');
+  expect(`${row!.items} ${row!.total}`).toBe('1600 1600');
+  expect(await sluice.points('loyalty').balance('a3')).toBe(75);
+  expect(await pages()).toEqual(pending);
+  expect(await sluice.counter('views').getMany(names)).toEqual(names.map(() => 1));
+  expect(await verify(all)).toMatchObject({ drift: [], ledger: [] });
+  expect(closed).toBe(0);
+});
+
+it('reads failed jobs a few at a time', async () => {
+  const engine = await openEngine({ ...settings, partitions: 1 }, place);
+  const queue = openQueue(engine.redis, {
+    ...engine.keys,
+    partitions: 500,
+    queuePrefix: engine.keys.queuePrefix,
+  } as never);
+  const ids: string[] = [];
+  for (let number = 0; number < 100; number++) {
+    const job = await queue.add('flush', { partition: 0 });
+    ids.push(job.id!);
+    await engine.redis.hset(
+      `${engine.keys.queuePrefix}:flush:${job.id}`,
+      'stacktrace',
+      JSON.stringify(['s'.repeat(20_000)]),
+    );
+    await engine.redis.lrem(`${engine.keys.queuePrefix}:flush:wait`, 0, job.id!);
+    await engine.redis.zadd(`${engine.keys.queuePrefix}:flush:failed`, number, job.id!);
+  }
+  const found: string[] = [];
+  for await (const job of failedJobs(queue)) found.push(job.id!);
+  expect(found.sort()).toEqual(ids.sort());
+  await queue.close();
+});
+
+it('a limit on replies that is too small is refused at start, and none is none', async () => {
+  const engine = await openEngine({ ...settings, partitions: 1 }, place);
+  await engine.redis.config('SET', 'client-output-buffer-limit', `normal ${LEAST_REPLIES - 1} 0 0`);
+  const error = await engine.producer().then(
+    () => undefined,
+    caught => caught,
+  );
+  expect(error).toMatchObject({ code: 'REDIS_UNSUITABLE' });
+  expect(error.message).toContain(`client-output-buffer-limit normal ${LEAST_REPLIES - 1}`);
+  await engine.redis.config('SET', 'client-output-buffer-limit', 'normal 0 0 0');
+  await engine.producer();
+  await engine.redis.config('SET', 'client-output-buffer-limit', `normal ${LEAST_REPLIES} 0 0`);
+});
