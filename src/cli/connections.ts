@@ -15,6 +15,7 @@ import { type FlushQueue, openQueue } from '../shared/queue.ts';
 import { openRedis, unavailable } from '../shared/redis.ts';
 import { redisPlace } from '../shared/redis-url.ts';
 import { checkServers, type Servers } from '../shared/servers.ts';
+import { whenReachable } from '../shared/start-wait.ts';
 import type { ValueTables } from '../shared/tables.ts';
 
 export interface Connections extends Servers {
@@ -33,7 +34,7 @@ const SILENCE_MS = 10_000;
 const CLOSE_MS = 1000;
 
 /**
- * Opens and checks both servers, lends them, and closes them.
+ * Opens and checks both servers, waiting for them at most `startWaitMs`, lends them, and closes them.
  * @param options `looks` for a command that changes nothing, and so must work with a Redis that takes no writes
  * @throws any of our errors
  */
@@ -44,20 +45,13 @@ export async function withConnections<Result>(
   const config = readConfig(process.env);
   const definitions = readDefinitions(config.definitionsPath);
   const log = createLog(config.logLevel ?? 'error', 'stderr');
-  const place = redisPlace(config.redis);
-  const keys = new Keys(config.namespace, config.settings.partitions);
-  const redis = openRedis(config.redis, error => log.debug({ err: error }, 'Redis connection failed'));
-  const database = new Database(config.mysql, { ...config.settings, connections: 4 });
-  let queue: FlushQueue | undefined;
+  const { open, close } = await whenReachable(() => connect(config, definitions, log, looks), {
+    waitMs: config.settings.startWaitMs,
+    log,
+  });
+  const { redis, database, place } = open;
   const ended = new AbortController();
   try {
-    const tables = await checkServers({ redis, place, database, keys }, definitions, undefined, looks);
-    const aligner = new Aligner(redis, database, keys, log);
-    const cold = new ColdReader(redis, place, database, keys, tables, aligner, config.settings.liveTtlMs);
-    queue = openQueue(redis, keys);
-    const inspector = new Inspector(redis, keys);
-    const parts = { config, definitions, keys, redis, place, database, queue, log };
-    const open = { ...parts, aligner, inspector, tables, cold };
     return await Promise.race([
       use(open),
       silence(
@@ -75,9 +69,34 @@ export async function withConnections<Result>(
     throw explain(error, place, database.place);
   } finally {
     ended.abort();
+    await close();
+  }
+}
+
+/** One attempt, which closes what it opened if it fails. */
+async function connect(config: Config, definitions: Definitions, log: Logger, looks: boolean) {
+  const place = redisPlace(config.redis);
+  const keys = new Keys(config.namespace, config.settings.partitions);
+  const redis = openRedis(config.redis, error => log.debug({ err: error }, 'Redis connection failed'));
+  const database = new Database(config.mysql, { ...config.settings, connections: 4 });
+  let queue: FlushQueue | undefined;
+  const close = async () => {
     await Promise.race([queue?.close().catch(() => {}), pause(CLOSE_MS)]);
     redis.disconnect();
     await Promise.race([database.close().catch(() => {}), pause(CLOSE_MS)]);
+  };
+  try {
+    const tables = await checkServers({ redis, place, database, keys }, definitions, undefined, looks);
+    const aligner = new Aligner(redis, database, keys, log);
+    const cold = new ColdReader(redis, place, database, keys, tables, aligner, config.settings.liveTtlMs);
+    queue = openQueue(redis, keys);
+    const inspector = new Inspector(redis, keys);
+    const parts = { config, definitions, keys, redis, place, database, queue, log };
+    const open: Connections = { ...parts, aligner, inspector, tables, cold };
+    return { open, close };
+  } catch (error) {
+    await close();
+    throw explain(error, place, database.place);
   }
 }
 

@@ -18,6 +18,7 @@ import { withFailed } from './failed-connections.ts';
 import { explicitFilterOf, wholeNumber } from './failed-filter.ts';
 import { counts } from './failed-look.ts';
 import { operatorName } from './operator.ts';
+import { onStopSignal } from './signals.ts';
 import { table } from './table.ts';
 
 /** What is to be done with each update. */
@@ -90,8 +91,6 @@ async function runOperation(deed: Deed, which: readonly string[], flags: RunFlag
     );
   const author = { operator: operatorName(flags.operator) };
   const stopping = new AbortController();
-  const stop = () => stopping.abort();
-  process.once('SIGTERM', stop).once('SIGINT', stop);
   const bar = new Bar();
   let started: number | undefined;
   const options: RunOptions = {
@@ -103,6 +102,11 @@ async function runOperation(deed: Deed, which: readonly string[], flags: RunFlag
     onProgress: progress => bar.show(progress),
   };
   const start = (failed: FailedUpdates): Promise<OperationReport> => {
+    const giveBack = onStopSignal(() => {
+      // The next one ends the process.
+      giveBack();
+      stopping.abort();
+    });
     if (filter === undefined)
       return failed.resume(action === 'drop' ? ['drop'] : ['replay', 'edit'], resumed!, options);
     if (deed.change) return failed.edit(filter, deed.change, author, options);

@@ -15,6 +15,7 @@ import { LIMITS, type Update } from '../shared/update.ts';
 import { EXIT, type ExitCode, exitCodeFor } from './exit.ts';
 import { LINE_LIMIT, type Line, readLines } from './lines.ts';
 import { type Sent, settle } from './settle.ts';
+import { onStopSignal, type StopSignal } from './signals.ts';
 
 export interface IngestOptions {
   readonly run?: string;
@@ -94,7 +95,7 @@ export class Ingest {
   readonly #sluice: Sluice;
   readonly #options: IngestOptions;
   readonly #bar: SingleBar | undefined;
-  #stopped: NodeJS.Signals | undefined;
+  #stopped: StopSignal | undefined;
   readonly #report: IngestReport = { lines: 0, accepted: 0, duplicates: 0, rejected: 0, nextLine: 1 };
 
   constructor(sluice: Sluice, options: IngestOptions, size: number) {
@@ -108,11 +109,12 @@ export class Ingest {
   }
 
   async run(input: Readable): Promise<ExitCode> {
-    const stop = (signal: NodeJS.Signals) => {
+    const giveBack = onStopSignal(signal => {
+      // The next one ends the process.
+      giveBack();
       this.#stopped = signal;
       input.destroy();
-    };
-    process.once('SIGTERM', stop).once('SIGINT', stop);
+    });
     try {
       for await (const lines of readLines(input)) {
         const code = await this.#take(lines);
@@ -122,7 +124,7 @@ export class Ingest {
       // Reading ends with an error where the input is closed under it.
       if (!this.#stopped) throw error;
     } finally {
-      process.off('SIGTERM', stop).off('SIGINT', stop);
+      giveBack();
     }
     if (!this.#stopped) return EXIT.ok;
     console.error(`sluice: stopped by ${this.#stopped} before line ${this.#report.nextLine}`);

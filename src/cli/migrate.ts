@@ -1,14 +1,18 @@
 /** `sluice migrate`: brings the database's schema to this version's format. */
 import { readConfig } from '../shared/config.ts';
+import { createLog } from '../shared/log.ts';
 import { migrate } from '../shared/migrate.ts';
 import { Database } from '../shared/mysql.ts';
+import { whenReachable } from '../shared/start-wait.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 
 export async function runMigrate(options: { json?: boolean }): Promise<ExitCode> {
-  const { mysql, settings } = readConfig(process.env);
+  const { mysql, settings, logLevel } = readConfig(process.env);
+  const log = createLog(logLevel ?? 'error', 'stderr');
   const database = new Database(mysql, { ...settings, connections: 1 });
   try {
-    const report = await migrate(database, settings.partitions);
+    const wait = { waitMs: settings.startWaitMs, log };
+    const report = await whenReachable(() => migrate(database, settings.partitions), wait);
     if (options.json) console.log(JSON.stringify(report));
     else {
       const done = report.applied.length > 0 ? `applied ${report.applied.join(', ')}` : 'nothing to do';

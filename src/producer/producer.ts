@@ -5,7 +5,7 @@ import { Aligner } from '../shared/align.ts';
 import { Barrier } from '../shared/barrier.ts';
 import { systemClock } from '../shared/clock.ts';
 import { ColdReader } from '../shared/cold-read.ts';
-import { type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
+import { type Definitions, type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
 import { checkDurability, DURABILITIES, type Durability, parseDurability } from '../shared/durability.ts';
 import { ConfigurationError, type SluiceError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
@@ -23,6 +23,7 @@ import { type RedisLocation, redisPlace } from '../shared/redis-url.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
 import { checkServers } from '../shared/servers.ts';
 import { parseSettings, type Settings } from '../shared/settings.ts';
+import { whenReachable } from '../shared/start-wait.ts';
 import { loadOpenTelemetry } from '../shared/tracing.ts';
 import { Applier } from './apply.ts';
 import { ApplyCall } from './apply-call.ts';
@@ -67,7 +68,7 @@ const CONNECTIONS = 4;
 const LEAST_SOCKET_TIMEOUT_MS = 3000;
 
 /**
- * Connects and checks both servers.
+ * Connects and checks both servers, and waits for them at most `startWaitMs`.
  * @throws ConfigurationError, RedisUnavailableError, RedisUnsuitableError, DatabaseUnavailableError,
  * DatabaseUnsuitableError, NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError
  */
@@ -92,14 +93,40 @@ export async function createProducer<const D extends DefinitionsInput>(
   const redisLocation = typeof options.redis === 'string' ? { url: options.redis } : options.redis;
   const mysqlLocation = typeof options.mysql === 'string' ? { url: options.mysql } : options.mysql;
 
+  const metrics = new ProducerMetrics(options.registry);
+  const place = { redis: redisLocation, mysql: mysqlLocation };
+  const parts = { ...place, definitions, settings, keys, durability, log, telemetry, metrics };
+  return whenReachable(() => connect<D>(parts), { waitMs: settings.startWaitMs, log });
+}
+
+interface ProducerParts {
+  readonly redis: RedisLocation;
+  readonly mysql: MysqlLocation;
+  readonly definitions: Definitions;
+  readonly settings: Settings;
+  readonly keys: Keys;
+  readonly durability: Durability;
+  readonly log: Logger;
+  readonly telemetry: Awaited<ReturnType<typeof loadOpenTelemetry>> | undefined;
+  readonly metrics: ProducerMetrics;
+}
+
+/** One attempt, which closes what it opened if it fails. */
+async function connect<const D extends DefinitionsInput>(parts: ProducerParts): Promise<Sluice<D>> {
+  const { redis: redisLocation, mysql: mysqlLocation, definitions, settings, keys } = parts;
+  const { durability, log, telemetry, metrics } = parts;
   const place = redisPlace(redisLocation);
   const lines = new RepeatedLines(log);
+  // Until then the start itself says what it waits for.
+  let isConnected = false;
   const redis = openRedis(
     redisLocation,
-    error => lines.warn({ err: error }, 'Redis connection failed, reconnecting'),
+    error => {
+      if (isConnected) lines.warn({ err: error }, 'Redis connection failed, reconnecting');
+      else log.debug({ err: error }, 'Redis connection failed');
+    },
     Math.max(LEAST_SOCKET_TIMEOUT_MS, 2 * settings.callTimeoutMs),
   );
-  const metrics = new ProducerMetrics(options.registry);
   let database: Database | undefined;
   try {
     database = new Database(mysqlLocation, { ...settings, connections: CONNECTIONS }, (from, to) =>
@@ -173,6 +200,7 @@ export async function createProducer<const D extends DefinitionsInput>(
       wake: partition => wake(queue, partition, settings.flushIntervalMs, settings.attempts),
     });
     await call.synchronize();
+    isConnected = true;
     memory.start();
     const endWatch = metrics.watchBuffer(() => applier.buffered);
     return new Sluice<D>({

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import { Aligner } from '../shared/align.ts';
 import { within } from '../shared/clock.ts';
-import { type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
+import { type Definitions, type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
 import { explain } from '../shared/explain.ts';
 import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
@@ -15,6 +15,7 @@ import { type RedisLocation, redisPlace } from '../shared/redis-url.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
 import { checkServers } from '../shared/servers.ts';
 import { parseSettings, type Settings } from '../shared/settings.ts';
+import { whenReachable } from '../shared/start-wait.ts';
 import { FailedUpdates } from './failed.ts';
 
 export interface FailedOptions {
@@ -36,6 +37,7 @@ const CONNECTIONS = 2;
 const FAREWELL_MS = 1000;
 
 /**
+ * Connects to both servers, and waits for them at most `startWaitMs`.
  * @throws ConfigurationError, RedisUnavailableError, RedisUnsuitableError, DatabaseUnavailableError,
  * DatabaseUnsuitableError, NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError
  */
@@ -46,6 +48,21 @@ export async function openFailed(options: FailedOptions): Promise<OpenFailedUpda
   const log = options.log ?? createLog('silent', 'stderr');
   const at = typeof options.redis === 'string' ? { url: options.redis } : options.redis;
   const mysql = typeof options.mysql === 'string' ? { url: options.mysql } : options.mysql;
+  return whenReachable(() => connect(at, mysql, definitions, settings, keys, log), {
+    waitMs: settings.startWaitMs,
+    log,
+  });
+}
+
+/** One attempt, which closes what it opened if it fails. */
+async function connect(
+  at: RedisLocation,
+  mysql: MysqlLocation,
+  definitions: Definitions,
+  settings: Settings,
+  keys: Keys,
+  log: Logger,
+): Promise<OpenFailedUpdates> {
   const place = redisPlace(at);
   const database = new Database(mysql, { ...settings, connections: CONNECTIONS });
   const lines = new RepeatedLines(log);

@@ -1,5 +1,5 @@
 /** The only file that reads the environment. Credentials never appear in its errors. */
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import {
   CLAIM_DURABILITIES,
   type ClaimDurability,
@@ -13,14 +13,18 @@ import type { MysqlLocation } from './mysql-url.ts';
 import { checkNamespace } from './namespace.ts';
 import type { RdsLogin } from './rds-login.ts';
 import type { RedisLocation } from './redis-url.ts';
+import { withoutServiceLinks } from './service-links.ts';
 import { environmentName, parseSettings, type Settings, settingNames } from './settings.ts';
 import { closest } from './suggestion.ts';
+import { NotUtf8, readTextFile } from './text-file.ts';
 
 export interface Config {
   readonly redis: RedisLocation;
   readonly mysql: MysqlLocation;
   readonly namespace: string;
   readonly settings: Settings;
+  /** The same for `sluice worker`, which waits longer than a command for servers that are away. */
+  readonly workerSettings: Settings;
   /** What an answer to a producer's call stands for. */
   readonly durability: Durability;
   /** What a worker's claim waits for. */
@@ -126,7 +130,11 @@ export const variables: readonly Variable[] = [
     default: '0',
     what: '`1` gives batches with sampled calls in them an OpenTelemetry span; needs `@opentelemetry/api` and an SDK that is set up before, as by `node --import`',
   },
-  { name: 'SLUICE_HTTP_PORT', default: '9464', what: "The worker's port; `0` takes a free one and logs it" },
+  {
+    name: 'SLUICE_HTTP_PORT',
+    default: '9464',
+    what: "The worker's port; `0` takes a free one and logs it. `tcp://...`, which Kubernetes sets for a Service named `sluice-http`, counts as not set",
+  },
   {
     name: 'SLUICE_EMF',
     default: '0',
@@ -145,11 +153,16 @@ const FOREIGN = /^SLUICE_(CACHE$|SETUP_)/;
 /** The address at which ECS answers a task, the same in every network. */
 const ECS_CREDENTIALS = 'http://169.254.170.2';
 
+/** Longer than most failovers and restarts, and than the grace that orchestrators give a start. */
+const WORKER_START_WAIT_MS = 300_000;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** @throws ConfigurationError naming what is missing, malformed or misspelt. */
-export function readConfig(environment: Environment): Config {
+export function readConfig(given: Environment): Config {
+  const environment = withoutServiceLinks(given);
   refuseUnknown(environment);
+  const settings = readSettings(environment);
   const text = (name: string) => environment[name] || undefined;
   const required = (name: string) => {
     const value = text(name);
@@ -183,7 +196,10 @@ export function readConfig(environment: Environment): Config {
       };
     },
     namespace: checkNamespace(withDefault('SLUICE_NAMESPACE')),
-    settings: readSettings(environment),
+    settings,
+    workerSettings: text(environmentName('startWaitMs'))
+      ? settings
+      : { ...settings, startWaitMs: WORKER_START_WAIT_MS },
     durability: parseDurability(withDefault('SLUICE_DURABILITY'), 'SLUICE_DURABILITY', DURABILITIES),
     claimDurability: parseDurability(
       withDefault('SLUICE_CLAIM_DURABILITY'),
@@ -275,8 +291,10 @@ function password(name: string, environment: Environment): string | undefined {
   if (given !== undefined)
     throw new ConfigurationError(`${name} and ${name}_FILE are both set; leave one out.`);
   try {
-    return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+    return readTextFile(path).replace(/\r?\n$/, '');
   } catch (cause) {
+    if (cause instanceof NotUtf8)
+      throw new ConfigurationError(`${name}_FILE: ${path} ${cause.message}.`, { cause });
     throw new ConfigurationError(`${name}_FILE names something that cannot be read: ${path}.`, { cause });
   }
 }

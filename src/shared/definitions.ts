@@ -1,9 +1,9 @@
 /** What counters and programs there are, where their values go, and what is allowed to be said about them. */
-import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { ConfigurationError } from './errors.ts';
 import { byValue, DuplicateKeyError, parseExact } from './exact-json.ts';
 import { closest } from './suggestion.ts';
+import { NotUtf8, readTextFile } from './text-file.ts';
 
 const name = z
   .string()
@@ -96,8 +96,10 @@ function unknownKeys(keys: readonly string[], path: readonly PropertyKey[]): str
 export function readDefinitions(path: string): Definitions {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readTextFile(path);
   } catch (cause) {
+    if (cause instanceof NotUtf8)
+      throw new ConfigurationError(`The definitions file ${path} ${cause.message}.`, { cause });
     throw new ConfigurationError(
       `The definitions file ${path} cannot be read; create it or name another with SLUICE_CONFIG.`,
       { cause },

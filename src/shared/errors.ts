@@ -3,6 +3,8 @@
  * message that says what happened, to what, and what to do next. Callers match on `code` or class, never on text.
  */
 
+import { failureReason } from './connection-failure.ts';
+
 interface Details {
   cause?: unknown;
 }
@@ -186,9 +188,21 @@ export class DatabaseUnavailableError extends SluiceError {
   override readonly retryable = true;
   constructor(where: string, details: Details = {}) {
     super(
-      `The database at ${where} cannot be used now; check that it runs and can be reached, then repeat the call.`,
+      `The database at ${where} cannot be used now${because({ reason: failureReason(details.cause) })}; check that it runs and can be reached, then repeat the call.`,
       details,
     );
+  }
+}
+
+/** Encryption with the server cannot be set up: its certificate is not trusted, or only one side speaks TLS. */
+export class TlsFailedError extends SluiceError {
+  readonly code = 'TLS_FAILED';
+  constructor(server: 'Redis' | 'The database', where: string, problem: string, details: Details = {}) {
+    const check =
+      server === 'Redis'
+        ? 'write rediss:// for TLS and redis:// without, and name the PEM file of its authority with REDIS_CA'
+        : 'set MYSQL_TLS to 1 for TLS, to rds for Amazon RDS or to 0 without, and name the PEM file of its authority with MYSQL_CA';
+    super(`${server} at ${where} cannot be used with this TLS: ${problem}; ${check}.`, details);
   }
 }
 

@@ -1,4 +1,5 @@
 /** Errors from MySQL or MariaDB sorted by code into what to do about them, and turned into errors of Sluice. */
+import { tlsProblem } from './connection-failure.ts';
 import {
   AccessDeniedError,
   DatabaseFailedError,
@@ -6,6 +7,7 @@ import {
   DatabaseUnsuitableError,
   NotMigratedError,
   SluiceError,
+  TlsFailedError,
 } from './errors.ts';
 
 /** What an error from MySQL means for a flush. */
@@ -169,6 +171,8 @@ export function databaseError(error: unknown, knownPlace: string): unknown {
   const { cause } = (error ?? {}) as { cause?: unknown };
   if (cause instanceof SluiceError) return cause;
   const { errno = 0, code } = (error ?? {}) as { errno?: number; code?: string };
+  const problem = tlsProblem(error);
+  if (problem) return new TlsFailedError('The database', place, problem, { cause: error });
   if (isDeniedByDatabase(error)) return new AccessDeniedError('The database', place, { cause: error });
   if (errno === 1049)
     return new DatabaseUnsuitableError(

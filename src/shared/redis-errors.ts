@@ -1,10 +1,12 @@
 /** Errors of Redis sorted by the code of its reply into what they mean, and turned into errors of Sluice. */
+import { failureReason, tlsProblem } from './connection-failure.ts';
 import {
   AccessDeniedError,
   RedisOutOfMemoryError,
   RedisUnavailableError,
   RedisUnsuitableError,
   SluiceError,
+  TlsFailedError,
 } from './errors.ts';
 
 type Meaning =
@@ -86,7 +88,10 @@ export function redisError(error: unknown, place: string): SluiceError {
       `Redis at ${place} cannot be used (${named(error)}): ${story}; see docs/operating.md.`,
       details,
     );
+  const problem = tlsProblem(error);
+  if (problem) return new TlsFailedError('Redis', place, problem, details);
   const code = named(error) ?? systemCode(error);
-  const reason = code && (story ? `${code}: ${story}` : code);
+  const told = story ?? failureReason(error);
+  const reason = code && (told ? `${code}: ${told}` : code);
   return new RedisUnavailableError(place, { ...details, reason });
 }

@@ -1,11 +1,13 @@
 /** Both servers as every process meets them at its start: connected, and fit to keep what Sluice promises. */
 import type { Definitions } from './definitions.ts';
+import { SluiceError } from './errors.ts';
 import type { Keys } from './keys.ts';
 import { openTables } from './mapping.ts';
 import { checkSchema } from './migrate.ts';
 import type { Database } from './mysql.ts';
 import { connectRedis, type RedisConnection } from './redis.ts';
 import { checkRedis } from './redis-check.ts';
+import { isPassing } from './start-wait.ts';
 import type { ValueTables } from './tables.ts';
 
 export interface Servers {
@@ -28,8 +30,32 @@ export async function checkServers(
   onUndefined?: Parameters<typeof openTables>[2],
   looks = false,
 ): Promise<ValueTables> {
-  await connectRedis(redis, place);
-  keys.deployment = await checkSchema(database, keys.partitions, keys.namespace);
+  const [, deployment] = await reachBoth(
+    () => connectRedis(redis, place),
+    () => checkSchema(database, keys.partitions, keys.namespace),
+  );
+  keys.deployment = deployment;
   await checkRedis(redis, keys, place, looks);
   return openTables(database, definitions, onUndefined);
+}
+
+/**
+ * Asks both at once: what waiting cannot cure, such as a wrong password of MySQL, is told at once although Redis is away
+ * as well.
+ */
+async function reachBoth<First, Second>(
+  first: () => Promise<First>,
+  second: () => Promise<Second>,
+): Promise<[First, Second]> {
+  const passing = (error: unknown): SluiceError => {
+    if (!isPassing(error)) throw error;
+    return error;
+  };
+  const [one, two] = await Promise.all([
+    first().then(answer => ({ answer }), passing),
+    second().then(answer => ({ answer }), passing),
+  ]);
+  if (one instanceof SluiceError) throw one;
+  if (two instanceof SluiceError) throw two;
+  return [one.answer, two.answer];
 }

@@ -235,6 +235,12 @@ export const settingsCatalogue = {
     max: 60_000,
     why: 'Longest wait for a replica or the disk to confirm a claim; under appendfsync everysec the disk takes up to a second.',
   },
+  startWaitMs: {
+    default: 5000,
+    min: 0,
+    max: 3_600_000,
+    why: 'How long a start waits for a server that is away, before it fails. `sluice worker` waits 300,000 unless this is set: an outage must not count as a failed deployment. Errors that waiting cannot cure fail at once.',
+  },
   bufferLimit: {
     default: 50_000,
     min: 100,

@@ -8,8 +8,10 @@ export interface Readiness {
   redis: 'connected' | 'disconnected';
   database: 'connected' | 'disconnected';
   /** Whether flushes make progress while work is waiting. */
-  flushing: 'idle' | 'progressing' | 'stalled' | 'stopping';
+  flushing: 'starting' | 'idle' | 'progressing' | 'stalled' | 'stopping';
   lagSeconds: number;
+  /** Why a worker that starts has not started yet, if it had to wait. */
+  reason?: string;
 }
 
 export interface HttpParts {

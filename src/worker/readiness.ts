@@ -1,5 +1,6 @@
 /** Whether a worker is ready: judged by what works now, not by what a connection believes of itself. */
 import { type Clock, within } from '../shared/clock.ts';
+import type { SluiceError } from '../shared/errors.ts';
 import type { Inspector } from '../shared/inspect.ts';
 import type { Database } from '../shared/mysql.ts';
 import type { Settings } from '../shared/settings.ts';
@@ -16,6 +17,13 @@ export interface ReadinessParts {
 }
 
 const ANSWER_MS = 1500;
+
+/** The answer of a worker that is still connecting. */
+export function notStarted(error?: SluiceError): Readiness {
+  const reason = error && { reason: `${error.code}: ${error.message}` };
+  const away = { redis: 'disconnected', database: 'disconnected' } as const;
+  return { ready: false, ...away, flushing: 'starting', lagSeconds: 0, ...reason };
+}
 
 /** Never rejects, and answers in bounded time. */
 export async function judge(parts: ReadinessParts): Promise<Readiness> {

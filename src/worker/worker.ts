@@ -1,7 +1,7 @@
 /**
  * A worker process's part: one BullMQ worker on the queue `flush`, the sweep, and what an operator sees.
  *
- * Boot: connect -> check both servers -> align partitions -> consume jobs and sweep.
+ * Boot: wait for both servers -> check them -> align partitions -> consume jobs and sweep.
  * Stop: take no new job -> finish the batch at hand -> close, all inside a deadline.
  */
 import type { Logger } from 'pino';
@@ -24,6 +24,7 @@ import { type RedisLocation, redisPlace } from '../shared/redis-url.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
 import { checkServers } from '../shared/servers.ts';
 import type { Settings } from '../shared/settings.ts';
+import { type StartWait, whenReachable } from '../shared/start-wait.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { loadOpenTelemetry } from '../shared/tracing.ts';
 import { Circuit } from './circuit.ts';
@@ -66,6 +67,7 @@ export class Worker {
   readonly #redis: RedisConnection;
   readonly #database: Database;
   readonly #queue: FlushQueue;
+  readonly #primaries: Primaries;
   readonly #barrier: Barrier;
   readonly #claimBarrier: ClaimBarrier;
   readonly #inspector: Inspector;
@@ -104,17 +106,8 @@ export class Worker {
       else log.info('the database is back: flushing goes on');
     });
     const place = redisPlace(parts.redis);
-    const primaries = new Primaries(redis, this.#keys);
-    this.#barrier = new Barrier(primaries, settings.barrierReplicas);
-    watchSystem(this.metrics.registry, {
-      redis,
-      primaries,
-      keys: this.#keys,
-      programs: Object.keys(parts.definitions.points),
-      inspector: this.#inspector,
-      queue: this.#queue,
-      database,
-    });
+    this.#primaries = new Primaries(redis, this.#keys);
+    this.#barrier = new Barrier(this.#primaries, settings.barrierReplicas);
     this.#claimBarrier = new ClaimBarrier({
       redis,
       place,
@@ -170,16 +163,34 @@ export class Worker {
   }
 
   /**
-   * Connects, checks both servers and starts to flush.
+   * Waits for both servers, at most `startWaitMs`, checks them and starts to flush.
    * @throws RedisUnavailableError, RedisUnsuitableError, DatabaseUnavailableError, DatabaseUnsuitableError,
-   * NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError, ConfigurationError
+   * NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError, TlsFailedError, ConfigurationError
    */
-  static async start(parts: WorkerParts): Promise<Worker> {
+  static async start(parts: WorkerParts, onWait?: StartWait['onWait']): Promise<Worker> {
+    const { settings, log, random } = parts;
+    const { worker, tables, place } = await whenReachable(() => Worker.#connect(parts), {
+      waitMs: settings.startWaitMs,
+      log,
+      ...(random ? { random } : {}),
+      ...(onWait ? { onWait } : {}),
+    });
+    worker.#watch();
+    worker.#consumer.start();
+    worker.#sweep.start();
+    worker.#verify(tables, place);
+    return worker;
+  }
+
+  static async #connect(parts: WorkerParts) {
     const { settings, log } = parts;
     const lines = new RepeatedLines(log, parts.clock);
-    const redis = openRedis(parts.redis, error =>
-      lines.warn({ err: error }, 'Redis connection failed, reconnecting'),
-    );
+    // Until then the start itself says what it waits for.
+    let isConnected = false;
+    const redis = openRedis(parts.redis, error => {
+      if (isConnected) lines.warn({ err: error }, 'Redis connection failed, reconnecting');
+      else log.debug({ err: error }, 'Redis connection failed');
+    });
     const place = redisPlace(parts.redis);
     let database: Database | undefined;
     let worker: Worker | undefined;
@@ -198,28 +209,34 @@ export class Worker {
       );
       const tracing = parts.tracing ? flushTracing(redis, keys, await loadOpenTelemetry()) : undefined;
       const opened = database;
-      worker = new Worker(
-        parts,
-        keys,
-        redis,
-        opened,
-        flight => new Store(opened, tables, flight, settings.journalBatches, parts.seam),
-        tracing,
-      );
+      const store = (flight: Flight) =>
+        new Store(opened, tables, flight, settings.journalBatches, parts.seam);
+      worker = new Worker(parts, keys, redis, opened, store, tracing);
       await worker.#claimBarrier.check();
       await worker.#aligner.alignAll((partition, error) =>
         log.error({ partition, err: error }, 'partition could not be aligned'),
       );
-      worker.#consumer.start();
-      worker.#sweep.start();
-      worker.#verify(tables, place);
-      return worker;
+      isConnected = true;
+      return { worker, tables, place };
     } catch (error) {
       redis.disconnect();
       if (worker) await worker.#queue.close().catch(() => {});
       await database?.close().catch(() => {});
       throw explain(error, place, database?.place ?? 'MySQL');
     }
+  }
+
+  /** Only once connected: a registry keeps what reads the servers for its gauges. */
+  #watch(): void {
+    watchSystem(this.metrics.registry, {
+      redis: this.#redis,
+      primaries: this.#primaries,
+      keys: this.#keys,
+      programs: Object.keys(this.#parts.definitions.points),
+      inspector: this.#inspector,
+      queue: this.#queue,
+      database: this.#database,
+    });
   }
 
   #verify(tables: ValueTables, place: string): void {

@@ -1,0 +1,85 @@
+/** Why a server could not be reached, in words, by the code of the socket or the server, never by message text. */
+
+interface Failure {
+  readonly code?: string;
+  readonly errno?: number;
+  readonly message?: string;
+  readonly cause?: unknown;
+  /** Of ioredis' Cluster. */
+  readonly lastNodeError?: unknown;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'it refused the connection',
+  ECONNRESET: 'it closed the connection',
+  EPIPE: 'it closed the connection',
+  PROTOCOL_CONNECTION_LOST: 'it closed the connection',
+  ENOTFOUND: 'its name is not known here',
+  EAI_AGAIN: 'its name could not be looked up',
+  ETIMEDOUT: 'it did not answer in time',
+  PROTOCOL_SEQUENCE_TIMEOUT: 'it did not answer in time',
+  EHOSTUNREACH: 'there is no way to its host',
+  ENETUNREACH: 'there is no way to its network',
+  ER_CON_COUNT_ERROR: 'it has too many connections',
+  ER_TOO_MANY_USER_CONNECTIONS: 'this user has too many connections',
+  ER_USER_LIMIT_REACHED: 'this user has too many connections',
+  ER_LOCK_WAIT_TIMEOUT: 'somebody holds a lock',
+  ER_OPTION_PREVENTS_STATEMENT: 'it is read-only',
+  ER_READ_ONLY_MODE: 'it is read-only',
+};
+
+/** Undefined if the error says nothing that is known. */
+export function failureReason(error: unknown): string | undefined {
+  for (
+    let at = error as Failure | undefined;
+    at;
+    at = (at.lastNodeError ?? at.cause) as Failure | undefined
+  ) {
+    const reason = REASONS[at.code ?? ''];
+    if (reason) return reason;
+  }
+  return undefined;
+}
+
+const UNKNOWN_AUTHORITY = 'the authority that signed its certificate is not known here';
+const PLAIN = 'it does not speak TLS on this port';
+const TLS_PROBLEMS: Readonly<Record<string, string>> = {
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_AUTHORITY,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
+  CERT_UNTRUSTED: UNKNOWN_AUTHORITY,
+  CERT_SIGNATURE_FAILURE: 'its certificate is not signed by the authority that is named',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet, or the clock here is wrong',
+  CERT_REVOKED: 'its certificate is revoked',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name than the URL has',
+  HOSTNAME_MISMATCH: 'its certificate is for another name than the URL has',
+  HANDSHAKE_NO_SSL_SUPPORT: PLAIN,
+  ERR_SSL_WRONG_VERSION_NUMBER: PLAIN,
+  EPROTO: PLAIN,
+  ER_SECURE_TRANSPORT_REQUIRED: 'it takes encrypted connections only',
+};
+
+/** What is wrong with TLS, so that no waiting helps; undefined if that is not what failed. */
+export function tlsProblem(error: unknown): string | undefined {
+  for (
+    let at = error as Failure | undefined;
+    at;
+    at = (at.lastNodeError ?? at.cause) as Failure | undefined
+  ) {
+    const { code = '', message = '' } = at;
+    const known = TLS_PROBLEMS[code];
+    if (known) return known;
+    // mysql2 puts one code in the place of all that Node gives; an alert has one of many. Their texts name no secret.
+    if (code === 'HANDSHAKE_SSL_ERROR') return isNetwork(at) ? undefined : `the handshake failed: ${message}`;
+    if (/^ERR_SSL_/.test(code)) return `the handshake failed: ${code}`;
+  }
+  return undefined;
+}
+
+/** The connection ended in the middle of the handshake, which a restart does too. */
+function isNetwork({ errno }: Failure): boolean {
+  return errno !== undefined;
+}

@@ -1,0 +1,101 @@
+// What is said of a server whose encryption cannot be set up: which server, what is wrong, and what to set.
+
+import { beforeAll, describe, expect, it } from 'vitest';
+import { makeCertificates } from '../../scripts/servers/certificates.ts';
+import { startMysql, startRedis, startRedisTls } from '../../scripts/servers.ts';
+import { createProducer } from '../../src/producer/producer.ts';
+import { migrate } from '../../src/shared/migrate.ts';
+import { Database } from '../../src/shared/mysql.ts';
+import type { MysqlLocation } from '../../src/shared/mysql-url.ts';
+import type { RedisLocation } from '../../src/shared/redis-url.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { temporaryFolder } from '../support/servers.ts';
+
+const limits = { connections: 2, idleTransactionSeconds: 60, lockWaitSeconds: 5 };
+/** Longer than the test may take: an error that is waited for makes it fail. */
+const settings = { partitions: 2, startWaitMs: 600_000 };
+
+let place: { redis: RedisLocation; mysql: MysqlLocation };
+let stranger: string;
+let plainRedis: string;
+let plainMysql: string;
+
+beforeAll(async () => {
+  const folder = await temporaryFolder();
+  const [redis, mysql, other, redisWithout, mysqlWithout] = await Promise.all([
+    startRedisTls({ flavour: 'redis8', directory: `${folder}/redis` }),
+    startMysql({ flavour: 'mysql97', directory: `${folder}/mysql`, tls: true }),
+    makeCertificates(`${folder}/stranger`),
+    startRedis({ flavour: 'redis8', directory: `${folder}/plain-redis` }),
+    startMysql({ flavour: 'mysql97', directory: `${folder}/plain-mysql`, args: ['--tls-version='] }),
+  ]);
+  cleanUp(async () => {
+    await Promise.all([redis, mysql, redisWithout, mysqlWithout].map(server => server.stop()));
+  });
+  place = {
+    redis: { url: redis.url, caFile: redis.caFile },
+    mysql: { url: `${mysql.url}/app`, caFile: mysql.caFile! },
+  };
+  stranger = other.caFile;
+  [plainRedis, plainMysql] = [redisWithout.url, `${mysqlWithout.url}/app`];
+  const admin = new Database({ ...place.mysql, url: `${mysql.url}/information_schema` }, limits);
+  await admin.query('CREATE DATABASE app');
+  await admin.close();
+  const database = new Database(place.mysql, limits);
+  await migrate(database, settings.partitions);
+  await database.close();
+});
+
+const create = (redis: RedisLocation, mysql: MysqlLocation) =>
+  createProducer({ redis, mysql, definitions: {}, namespace: 'tls', settings });
+
+it('starts with the authorities of both', async () => {
+  await (await create(place.redis, place.mysql)).close();
+});
+
+describe('Redis', () => {
+  it.each([
+    ['of an authority that is not known', () => ({ url: place.redis.url }), /authority.*is not known/],
+    ['of another authority', () => ({ url: place.redis.url, caFile: stranger }), /authority|certificate/],
+  ])('%s', async (_, location, said) => {
+    const error = await create(location(), place.mysql).catch(thrown => thrown);
+    expect(error).toMatchObject({ code: 'TLS_FAILED', retryable: false });
+    expect(error.message).toMatch(/^Redis at 127\.0\.0\.1:\d+ /);
+    expect(error.message).toMatch(said);
+    expect(error.message).toMatch(/REDIS_CA/);
+  });
+});
+
+it.each([
+  // It waits for the end of what it takes for a command.
+  ['Redis that speaks no TLS, asked for it', () => plainRedis.replace('redis:', 'rediss:'), /answer in time/],
+  [
+    'Redis that speaks TLS only, asked without',
+    () => place.redis.url.replace('rediss:', 'redis:'),
+    /Redis at/,
+  ],
+])('%s does not say so, and is waited for', async (_, url, said) => {
+  const error = await createProducer({
+    redis: { url: url() },
+    mysql: place.mysql,
+    definitions: {},
+    namespace: 'tls',
+    settings: { ...settings, startWaitMs: 1 },
+  }).catch(thrown => thrown);
+  expect(error).toMatchObject({ code: 'REDIS_UNAVAILABLE', message: expect.stringMatching(said) });
+});
+
+describe('MySQL', () => {
+  it.each([
+    ['of an authority that is not known', () => ({ url: place.mysql.url, tls: true }), /certificate/],
+    ['of another authority', () => ({ url: place.mysql.url, caFile: stranger }), /certificate/],
+    ['that takes encrypted connections only', () => ({ url: place.mysql.url }), /encrypted connections only/],
+    ['that speaks no TLS', () => ({ url: plainMysql, tls: true }), /does not speak TLS/],
+  ])('%s', async (_, location, said) => {
+    const error = await create(place.redis, location()).catch(thrown => thrown);
+    expect(error).toMatchObject({ code: 'TLS_FAILED', retryable: false });
+    expect(error.message).toMatch(/^The database at 127\.0\.0\.1:\d+ /);
+    expect(error.message).toMatch(said);
+    expect(error.message).toMatch(/MYSQL_TLS.*MYSQL_CA/);
+  });
+});

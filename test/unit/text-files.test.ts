@@ -1,0 +1,48 @@
+// Files as editors write them: a byte order mark is taken away, and what is not UTF-8 is refused by name.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { readConfig } from '../../src/shared/config.ts';
+import { readDefinitions } from '../../src/shared/definitions.ts';
+
+const servers = { REDIS_URL: 'redis://r', MYSQL_URL: 'mysql://m/app' };
+const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
+const text = '{ "counters": { "views": {} } }\n';
+
+function written(content: Buffer | string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'file');
+  writeFileSync(path, content);
+  return path;
+}
+
+it('definitions with a byte order mark are those without', () => {
+  const plain = readDefinitions(written(text));
+  expect(readDefinitions(written(Buffer.concat([BOM, Buffer.from(text)])))).toEqual(plain);
+});
+
+const utf16 = Buffer.from(`\uFEFF${text}`, 'utf16le');
+it.each([
+  ['UTF-16, little end first', utf16, 'UTF-16'],
+  ['UTF-16, big end first', Buffer.from(utf16).swap16(), 'UTF-16'],
+  ['Latin-1', Buffer.from('{ "counters": { "é": {} } }', 'latin1'), 'not in UTF-8'],
+])('definitions in %s are refused by name', (_, content, said) => {
+  const path = written(content);
+  expect(() => readDefinitions(path)).toThrow(
+    expect.objectContaining({ code: 'INVALID_CONFIGURATION', message: expect.stringContaining(said) }),
+  );
+  expect(() => readDefinitions(path)).toThrow(path);
+});
+
+it('a password in a file is what was typed, without the mark and the line end', () => {
+  const path = written(Buffer.concat([BOM, Buffer.from('pä ss\r\n')]));
+  expect(readConfig({ ...servers, REDIS_PASSWORD_FILE: path }).redis.password).toBe('pä ss');
+  expect(readConfig({ ...servers, MYSQL_PASSWORD_FILE: path }).mysql.password).toBe('pä ss');
+  const wide = written(Buffer.from('\uFEFFpass', 'utf16le'));
+  expect(() => readConfig({ ...servers, MYSQL_PASSWORD_FILE: wide }).mysql).toThrow(
+    /MYSQL_PASSWORD_FILE.*UTF-16/,
+  );
+});
