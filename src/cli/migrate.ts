@@ -9,7 +9,7 @@ import { EXIT, type ExitCode } from './exit.ts';
 export async function runMigrate(options: { json?: boolean }): Promise<ExitCode> {
   const { mysql, settings, logLevel } = readConfig(process.env);
   const log = createLog(logLevel ?? 'error', 'stderr');
-  const database = new Database(mysql, { ...settings, connections: 1 });
+  const database = new Database(mysql, { ...settings, connections: 2 });
   try {
     const wait = { waitMs: settings.startWaitMs, log };
     const report = await whenReachable(() => migrate(database, settings.partitions), wait);

@@ -1,6 +1,8 @@
 /** `sluice status`: what each partition holds, the flush jobs, and what is in quarantine. */
+
 import type { PartitionStatus } from '../shared/inspect.ts';
 import { type LossKind, readLosses } from '../shared/losses.ts';
+import { queryRow } from '../shared/mysql.ts';
 import { type Connections, withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { table } from './table.ts';
@@ -25,7 +27,9 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
   const look = async ({ inspector, queue, database }: Connections): Promise<Status> => {
     const partitions = await inspector.all();
     const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
-    const [row] = await database.query('SELECT COUNT(*) AS waiting FROM sluice_quarantine');
+    const quarantined = await database.session(connection =>
+      queryRow(connection, 'SELECT COUNT(*) AS waiting FROM sluice_quarantine'),
+    );
     const losses = await readLosses(database);
     const declared = (kind: LossKind) =>
       losses.filter(loss => loss.kind === kind).reduce((sum, { updates }) => sum + updates, 0);
@@ -46,7 +50,7 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
         delayed: counts.delayed ?? 0,
         failed: counts.failed ?? 0,
       },
-      quarantined: Number(row!.waiting),
+      quarantined: Number(quarantined.waiting),
       declared: { lost: declared('lost'), doubled: declared('doubled') },
     };
   };

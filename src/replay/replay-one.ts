@@ -9,7 +9,7 @@ import { pause } from '../shared/clock.ts';
 import { DatabaseFailedError } from '../shared/errors.ts';
 import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/failed-update.ts';
 import { itemOf } from '../shared/keys.ts';
-import { type Database, queryRows, readSql } from '../shared/mysql.ts';
+import { type Database, queryRow, readSql } from '../shared/mysql.ts';
 import { classifyDatabaseError, databaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { lockWatermark } from '../shared/watermark.ts';
@@ -113,8 +113,8 @@ export class ReplayOne {
   async #writeEntry(connection: PoolConnection, update: FailedUpdate, sequence: number): Promise<boolean> {
     const first = BigInt(sequence) * BigInt(PLACES);
     const behind = first + BigInt(PLACES);
-    const [row] = await queryRows(connection, NEXT, [String(first), update.partition, String(behind)]);
-    if (row!.ledger_no === null) return false;
+    const row = await queryRow(connection, NEXT, [String(first), update.partition, String(behind)]);
+    if (row.ledger_no === null) return false;
     const { name: program, key: account, entryId, amount, reason, metadata, quarantinedAt } = update;
     const entry = {
       program,
@@ -127,7 +127,7 @@ export class ReplayOne {
       // The time of its acceptance is not kept in quarantine; it was a flush interval before this.
       acceptedAt: Date.parse(quarantinedAt),
     };
-    await this.#entries.writeAt(connection, update.partition, [entry], () => BigInt(String(row!.ledger_no)));
+    await this.#entries.writeAt(connection, update.partition, [entry], () => BigInt(String(row.ledger_no)));
     return true;
   }
 }

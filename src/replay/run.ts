@@ -171,4 +171,11 @@ export function refusal(error: unknown): string {
 }
 
 /** Not about the update: the next one would meet them too. */
-const FATAL = new Set(['ACCESS_DENIED', 'PRODUCER_CLOSED', 'NOT_MIGRATED', 'NEWER_FORMAT']);
+const FATAL = new Set([
+  'DATABASE_UNSUITABLE',
+  'DATABASE_ANSWER_MISSING',
+  'ACCESS_DENIED',
+  'PRODUCER_CLOSED',
+  'NOT_MIGRATED',
+  'NEWER_FORMAT',
+]);

@@ -1,6 +1,6 @@
 /** Reads quarantined updates by filter, a page at a time. */
 import { type FailedUpdate, toFailedUpdate } from '../shared/failed-update.ts';
-import { type Database, readSql } from '../shared/mysql.ts';
+import { type Database, queryRow, readSql } from '../shared/mysql.ts';
 import { type FailedFilter, filterParameters, meansUpdates } from './filter.ts';
 
 export interface Span {
@@ -60,8 +60,8 @@ export async function countUpdates(database: Database, filter: FailedFilter, spa
   if (!meansUpdates(filter)) return 0;
   let found = 0;
   for (const part of byNumbers(filter)) {
-    const [row] = await database.query(COUNT, parameters(part, span));
-    found += Number(row!.found);
+    const row = await database.session(connection => queryRow(connection, COUNT, parameters(part, span)));
+    found += Number(row.found);
   }
   return found;
 }

@@ -12,7 +12,7 @@ import { anotherDeployment } from './deployment.ts';
 import { NotMigratedError, PartitionHaltedError, RedisUnsuitableError } from './errors.ts';
 import type { Keys } from './keys.ts';
 import { declareLoss } from './losses.ts';
-import { type Database, queryRows } from './mysql.ts';
+import { type Database, queryRow } from './mysql.ts';
 import { classifyDatabaseError } from './mysql-errors.ts';
 import { refuseOutdated } from './mysql-writable.ts';
 import type { RedisConnection } from './redis.ts';
@@ -206,12 +206,12 @@ function isAligned(state: PartitionState, watermark: Watermark): boolean {
 
 /** Whether the journal does not know any more what came after the batch. */
 async function isOutdated(connection: PoolConnection, partition: number, sequence: number): Promise<boolean> {
-  const [row] = await queryRows(
+  const row = await queryRow(
     connection,
     'SELECT MIN(sequence) AS oldest FROM sluice_batches WHERE partition_id = ?',
     [partition],
   );
-  return Number(row?.oldest ?? 0) > sequence + 1;
+  return row.oldest !== null && Number(row.oldest) > sequence + 1;
 }
 
 /** Rolls the transaction back where the script refused. */

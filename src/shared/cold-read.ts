@@ -6,7 +6,7 @@
 import type { PoolConnection } from 'mysql2/promise';
 import type { Aligner } from './align.ts';
 import { within } from './clock.ts';
-import { OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from './errors.ts';
+import { AnswerMissingError, OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from './errors.ts';
 import { explain } from './explain.ts';
 import { itemOf, type Keys, type Kind } from './keys.ts';
 import { type Database, queryRows } from './mysql.ts';
@@ -15,7 +15,7 @@ import { redisError } from './redis-errors.ts';
 import { defineScript, type Script } from './script.ts';
 import { cut, LARGEST_ITEM, literalBytes } from './statement-size.ts';
 import type { ValueTables } from './tables.ts';
-import { toWatermark } from './watermark.ts';
+import { toPosition } from './watermark.ts';
 
 export interface ColdKey {
   readonly kind: Kind;
@@ -199,14 +199,14 @@ export class ColdReader {
         exactSum(String(row.value), String(row.quarantined)),
       ]),
     );
-    const watermark = toWatermark(rows[0]!);
-    const args = keys.flatMap(({ kind, name, key }) => [
-      kind,
-      itemOf(name, key),
-      values.get(itemOf(name, key)) ?? 0,
-    ]);
+    const { epoch, sequence, token } = toPosition(rows[0]!);
+    const args = keys.flatMap(({ kind, name, key }) => {
+      const value = values.get(itemOf(name, key));
+      // Every key has a row, also one that the table does not hold: a missing one came back under another name.
+      if (value === undefined) throw new AnswerMissingError(`the value of a key of ${name}`);
+      return [kind, itemOf(name, key), value];
+    });
     const state = this.#keys.state(partition);
-    const { epoch, sequence, token } = watermark;
     // Bounded, because the watermark may be locked meanwhile and ioredis would wait for a lost Redis for ever.
     const reply = await within(
       this.#load(state, mode, this.#liveTtlMs, epoch, sequence, token, ...args).catch(error =>

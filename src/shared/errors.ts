@@ -262,6 +262,17 @@ export class DatabaseUnsuitableError extends SluiceError {
   readonly code = 'DATABASE_UNSUITABLE';
 }
 
+/** A row or value that has to exist was not in the answer of the database: a zero in its place would be a wrong value. */
+export class AnswerMissingError extends SluiceError {
+  readonly code = 'DATABASE_ANSWER_MISSING';
+  /** @param what that was asked for */
+  constructor(what: string) {
+    super(
+      `The database did not return what has to exist: ${what}. Nothing was changed; look for a proxy in between that changes statements or answers, and report this.`,
+    );
+  }
+}
+
 /** The configured number of partitions is not the recorded one. */
 export class PartitionCountError extends SluiceError {
   readonly code = 'PARTITION_COUNT_MISMATCH';

@@ -5,7 +5,7 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { decide } from './decision.ts';
 import type { Keys } from './keys.ts';
-import { queryRows, readSql } from './mysql.ts';
+import { queryRow, queryRows, readSql } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
 import { defineScript, type Script } from './script.ts';
 import { lockWatermark, type Watermark } from './watermark.ts';
@@ -110,14 +110,14 @@ export class Evidences {
    */
   async look(connection: PoolConnection, partition: number, counters?: OldCounters): Promise<Evidence> {
     const watermark = await lockWatermark(connection, partition);
-    const [row] = await queryRows(connection, EVIDENCE, [partition, partition]);
-    const batches = Number(row!.batches);
+    const row = await queryRow(connection, EVIDENCE, [partition, partition]);
+    const batches = Number(row.batches);
     const database: DatabaseSide = {
       ...watermark,
       // Rows of the format before say 0, and so do partitions that never had a batch.
       updates: watermark.updates || (watermark.sequence === 0 ? 0 : null),
-      journal: batches > 0 ? { oldest: Number(row!.oldest), newest: Number(row!.newest), batches } : null,
-      committedAt: Number(row!.committed_ms),
+      journal: batches > 0 ? { oldest: Number(row.oldest), newest: Number(row.newest), batches } : null,
+      committedAt: Number(row.committed_ms),
     };
     const seen = await this.#redisSide(partition, NEVER);
     if (!seen) return { verdict: 'NO_STATE', database };

@@ -4,20 +4,21 @@ import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from './clock.ts';
 import { deploymentOf, nameDeployment } from './deployment.ts';
 import {
-  DatabaseUnavailableError,
   DatabaseUnsuitableError,
   NewerFormatError,
   NotMigratedError,
   PartitionCountError,
 } from './errors.ts';
 import { FORMAT } from './keys.ts';
-import { type Database, queryRows, readSql } from './mysql.ts';
+import { MigrationLease } from './migration-lease.ts';
+import { type Database, queryRow, queryRows, readSql } from './mysql.ts';
 import { databaseError } from './mysql-errors.ts';
 
 const FOLDER = new URL('./migrations/', import.meta.url);
-const LOCK_SECONDS = 60;
-/** Hashed, since a lock's name may have 64 characters, and so may a database's. MySQL 9.7 has no SHA1 and no MD5. */
-const LOCK = "CONCAT('sluice.', SHA2(DATABASE(), 224))";
+/** Waits for tables that others use, and lets a large one be altered. */
+const PATIENT = { metadataLockWaitSeconds: 60, statementTimeoutMs: 24 * 60 * 60 * 1000 };
+const META =
+  'CREATE TABLE IF NOT EXISTS sluice_meta (name VARBINARY(64) NOT NULL PRIMARY KEY, value VARBINARY(255) NOT NULL) ENGINE = InnoDB';
 
 export interface MigrationReport {
   applied: string[];
@@ -26,33 +27,34 @@ export interface MigrationReport {
 }
 
 /**
- * Applies the migrations that are missing and creates the watermark rows.
- * @throws NewerFormatError, PartitionCountError, DatabaseUnavailableError, AccessDeniedError
+ * Applies the migrations that are missing and creates the watermark rows, in two sessions at a time.
+ * @throws NewerFormatError, PartitionCountError, DatabaseUnavailableError, DatabaseUnsuitableError, AccessDeniedError
  */
 export async function migrate(database: Database, partitions: number): Promise<MigrationReport> {
   try {
-    return await database.session(async connection => {
+    await database.session(async connection => {
       await checkServerVersion(connection, database.place);
-      await connection.query('SET SESSION wait_timeout = 600');
-      const [lock] = await queryRows(connection, `SELECT GET_LOCK(${LOCK}, ?) AS taken`, [LOCK_SECONDS]);
-      if (Number(lock?.taken) !== 1) {
-        throw new DatabaseUnavailableError(`${database.place} (another migration holds the lock)`);
-      }
-      try {
-        return await migrateLocked(connection, partitions);
-      } finally {
-        await connection.query(`DO RELEASE_LOCK(${LOCK})`);
-      }
-    });
+      await connection.query(META);
+    }, PATIENT);
+    const lease = await MigrationLease.take(database);
+    let applied: string[];
+    try {
+      applied = await database.session(connection => migrateLocked(connection, lease, partitions), PATIENT);
+    } finally {
+      await lease.release();
+    }
+    await checkWritten(database, partitions);
+    return { applied, format: FORMAT, partitions };
   } catch (error) {
     throw databaseError(error, database.place);
   }
 }
 
-async function migrateLocked(connection: PoolConnection, partitions: number): Promise<MigrationReport> {
-  await connection.query(
-    'CREATE TABLE IF NOT EXISTS sluice_meta (name VARBINARY(64) NOT NULL PRIMARY KEY, value VARBINARY(255) NOT NULL) ENGINE = InnoDB',
-  );
+async function migrateLocked(
+  connection: PoolConnection,
+  lease: MigrationLease,
+  partitions: number,
+): Promise<string[]> {
   const recorded = await readMeta(connection);
   checkRecorded(recorded, partitions);
   const from = recorded.format ?? 0;
@@ -63,11 +65,14 @@ async function migrateLocked(connection: PoolConnection, partitions: number): Pr
     const version = Number.parseInt(file, 10);
     if (version <= from) continue;
     for (const statement of readSql(new URL(file, FOLDER)).split(/;\s*$/m)) {
+      lease.check();
       if (statement.trim() !== '') await run(connection, statement);
     }
+    lease.check();
     await writeMeta(connection, 'format', version);
     applied.push(file);
   }
+  lease.check();
   await writeMeta(connection, 'partitions', partitions);
   await nameDeployment(connection);
   for (let partition = 0; partition < partitions; partition++) {
@@ -76,7 +81,24 @@ async function migrateLocked(connection: PoolConnection, partitions: number): Pr
       [partition, randomToken()],
     );
   }
-  return { applied, format: FORMAT, partitions };
+  return applied;
+}
+
+/** Reads as any other process will what is about to be reported. @throws DatabaseUnsuitableError */
+async function checkWritten(database: Database, partitions: number): Promise<void> {
+  const { meta, found } = await database.session(async connection => ({
+    meta: await readMeta(connection),
+    found: await queryRow(
+      connection,
+      'SELECT COUNT(*) AS written FROM sluice_partitions WHERE partition_id < ?',
+      [partitions],
+    ),
+  }));
+  if (meta.format === FORMAT && meta.partitions === partitions && Number(found.written) === partitions)
+    return;
+  throw new DatabaseUnsuitableError(
+    `The database at ${database.place} took the migration and does not show it: format ${meta.format ?? 'none'} of ${FORMAT}, ${found.written} partitions of ${partitions}. Look for a proxy in between that sends reads to another server, or undoes what is written.`,
+  );
 }
 
 const DUPLICATE_COLUMN = 1060;
@@ -133,8 +155,8 @@ export function checkVersion(version: string, place: string): void {
 }
 
 async function checkServerVersion(connection: PoolConnection, place: string): Promise<void> {
-  const [row] = await queryRows(connection, 'SELECT VERSION() AS version');
-  checkVersion(String(row?.version), place);
+  const row = await queryRow(connection, 'SELECT VERSION() AS version');
+  checkVersion(String(row.version), place);
 }
 
 interface Recorded {

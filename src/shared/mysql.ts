@@ -1,6 +1,7 @@
 /** Connections to MySQL or MariaDB: sessions set up strictly, statements limited in time. */
 import { readFileSync } from 'node:fs';
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
+import { AnswerMissingError } from './errors.ts';
 import { classifyDatabaseError } from './mysql-errors.ts';
 import { Hosts } from './mysql-hosts.ts';
 import { connectionOptions } from './mysql-options.ts';
@@ -48,14 +49,22 @@ export class Database {
     return this.session(connection => queryRows(connection, sql, values));
   }
 
-  /** Lends a session; one that failed is closed rather than reused, since its state is not known. */
-  async session<Result>(use: (connection: PoolConnection) => Promise<Result>): Promise<Result> {
+  /**
+   * Lends a session; one that failed is closed rather than reused, since its state is not known.
+   * @param own limits of this session only, which is closed afterwards
+   */
+  async session<Result>(
+    use: (connection: PoolConnection) => Promise<Result>,
+    own?: Partial<SessionTimes & Pick<SessionLimits, 'statementTimeoutMs'>>,
+  ): Promise<Result> {
     const { connection: acquired, pool } = await this.#hosts.connection();
-    const connection = timed(acquired, this.#limits.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS);
+    const limits = { ...this.#limits, ...own };
+    const connection = timed(acquired, limits.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS);
     try {
-      await pool.setUp.prepare(connection, this.#limits);
+      await pool.setUp.prepare(connection, limits, own !== undefined);
       const result = await use(connection);
-      connection.release();
+      if (own) connection.destroy();
+      else connection.release();
       return result;
     } catch (error) {
       connection.destroy();
@@ -111,6 +120,17 @@ export async function queryRows(
 ): Promise<Rows> {
   const [rows] = await connection.query<Rows>(sql, values);
   return rows;
+}
+
+/** The row of a statement that always has one. @throws AnswerMissingError, or what mysql2 throws */
+export async function queryRow(
+  connection: PoolConnection,
+  sql: string,
+  values: unknown[] = [],
+): Promise<RowDataPacket> {
+  const [row] = await queryRows(connection, sql, values);
+  if (!row) throw new AnswerMissingError(sql.slice(0, 100));
+  return row;
 }
 
 /** Reads the SQL file beside the calling module, without its comment header. */

@@ -15,6 +15,7 @@
  * The script that moves a partition discards counters and forgets ids itself, but no more than a page of those that are
  * pending: what is beyond goes before it, page by page, while the partition is halted as before.
  */
+import { checkAudit } from './audit.ts';
 import { randomToken } from './clock.ts';
 import { NotMigratedError, ReadUnsettledError } from './errors.ts';
 import {
@@ -28,7 +29,7 @@ import {
 } from './evidence.ts';
 import type { Keys } from './keys.ts';
 import { declareLoss } from './losses.ts';
-import { type Database, queryRows, readSql } from './mysql.ts';
+import { type Database, queryRow, queryRows, readSql } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
 import { lockWatermark, moveWatermark } from './watermark.ts';
 
@@ -95,6 +96,7 @@ export class Recovery {
       try {
         await this.#lighten(partition, request, declared);
         await this.#carryOut(partition, request, declared);
+        await checkAudit(this.#database, declared.operation, { finished: true });
         return declared;
       } catch (error) {
         if (!(error instanceof Contested)) throw error;
@@ -119,9 +121,9 @@ export class Recovery {
       let [row] = await queryRows(connection, UNFINISHED, [filter]);
       if (!row) {
         await connection.query(START, [request.operator, request.reason ?? null, filter]);
-        [row] = await queryRows(connection, 'SELECT LAST_INSERT_ID() AS id');
+        row = await queryRow(connection, 'SELECT LAST_INSERT_ID() AS id');
       }
-      const operation = Number(row!.id);
+      const operation = Number(row.id);
       await declareLoss(connection, partition, damage.kind, causeOf(operation), damage.updates);
       return { ...found, operation };
     });

@@ -44,9 +44,12 @@ export class SessionSetUp {
     this.#place = place;
   }
 
-  /** Only the first time does anything. @throws DatabaseUnsuitableError, or what mysql2 throws */
-  async prepare(connection: PoolConnection, times: SessionTimes): Promise<void> {
-    if (this.#prepared.has(connection.connection)) return;
+  /**
+   * Does nothing for a session that was prepared before, unless the times are others.
+   * @throws DatabaseUnsuitableError, or what mysql2 throws
+   */
+  async prepare(connection: PoolConnection, times: SessionTimes, areOthers = false): Promise<void> {
+    if (this.#prepared.has(connection.connection) && !areOthers) return;
     for (;;) {
       const before = this.#learnt;
       const learnt = before ?? (await learn(connection));

@@ -3,7 +3,9 @@
  * flight and pending; balances against the sums of their ledgers. On request it mends live values in the same step.
  * Keys are walked page by page, in MySQL and in Redis, so that memory does not grow with their number.
  */
+
 import type { ResultSetHeader } from 'mysql2/promise';
+import { checkAudit } from './audit.ts';
 import { type ColdKey, type ColdReader, drifts } from './cold-read.ts';
 import type { Definitions } from './definitions.ts';
 import type { Keys, Kind } from './keys.ts';
@@ -85,7 +87,10 @@ export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verif
     for await (const page of walk(parts.redis, parts.keys, PAGE)) await check.add(page);
   await check.finish();
   const ledger = await ledgerDifferences(parts, names);
-  if (operation !== undefined) await parts.database.query(FINISH, [operation]);
+  if (operation !== undefined) {
+    await parts.database.query(FINISH, [operation]);
+    await checkAudit(parts.database, operation, { finished: true });
+  }
   const unlisted = { drift: check.unlisted, ledger: ledger.unlisted };
   return {
     checked: check.checked,
@@ -98,10 +103,12 @@ export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verif
 async function startRepair(database: Database, { operator, reason }: Repair): Promise<number> {
   // In the form of the other operations, with which it is listed.
   const filter = JSON.stringify({ filter: {}, jobs: [] });
-  return database.session(async connection => {
+  const operation = await database.session(async connection => {
     const [result] = await connection.query<ResultSetHeader>(START, [operator, reason ?? null, filter]);
     return result.insertId;
   });
+  await checkAudit(database, operation, { finished: false });
+  return operation;
 }
 
 interface Named {

@@ -1,6 +1,6 @@
 /** The watermark row of a partition: which batch MySQL applied last, and under which epoch. */
-import type { PoolConnection } from 'mysql2/promise';
-import { NotMigratedError } from './errors.ts';
+import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
+import { AnswerMissingError, NotMigratedError } from './errors.ts';
 import { queryRows, readSql } from './mysql.ts';
 
 export interface Watermark {
@@ -48,14 +48,28 @@ export async function moveWatermark(
   partition: number,
   { sequence, token, epoch, updates }: Watermark,
 ): Promise<void> {
-  await connection.query(MOVE, [sequence, token, epoch, updates, partition]);
+  const [moved] = await connection.query<ResultSetHeader>(MOVE, [sequence, token, epoch, updates, partition]);
+  if (moved.affectedRows !== 1) throw new AnswerMissingError(`the watermark row of partition ${partition}`);
 }
 
+/** @throws AnswerMissingError */
 export function toWatermark(row: Readonly<Record<string, unknown>>): Watermark {
-  return {
-    sequence: Number(row.sequence),
-    token: String(row.token),
-    epoch: String(row.epoch),
-    updates: Number(row.updates ?? 0),
-  };
+  return { ...toPosition(row), updates: wholeNumber(row, 'updates') };
+}
+
+/** @throws AnswerMissingError */
+export function toPosition(row: Readonly<Record<string, unknown>>): Omit<Watermark, 'updates'> {
+  return { sequence: wholeNumber(row, 'sequence'), token: text(row, 'token'), epoch: text(row, 'epoch') };
+}
+
+function wholeNumber(row: Readonly<Record<string, unknown>>, column: string): number {
+  const value = Number(row[column] ?? Number.NaN);
+  if (!Number.isSafeInteger(value)) throw new AnswerMissingError(`${column} of a watermark`);
+  return value;
+}
+
+function text(row: Readonly<Record<string, unknown>>, column: string): string {
+  const value = row[column];
+  if (value === undefined || value === null) throw new AnswerMissingError(`${column} of a watermark`);
+  return String(value);
 }

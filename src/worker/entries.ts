@@ -1,5 +1,7 @@
 /** Writes ledger entries and the balances that they lead to, inside the store's transaction. */
+
 import type { PoolConnection } from 'mysql2/promise';
+import { AnswerMissingError } from '../shared/errors.ts';
 import { itemOf } from '../shared/keys.ts';
 import { queryRows, readSql } from '../shared/mysql.ts';
 import type { RecordedEntry } from '../shared/record.ts';
@@ -83,7 +85,9 @@ export class EntryWriter {
       accounts += rows.length;
     }
     const rows = entries.map((entry, place) => {
-      const balance = (balances.get(entry.item) ?? 0) + entry.amount;
+      const before = balances.get(entry.item);
+      if (before === undefined) throw new AnswerMissingError(`the balance of an account of ${entry.program}`);
+      const balance = before + entry.amount;
       if (!Number.isSafeInteger(balance)) throw new RefusedValueError('OUT_OF_RANGE');
       balances.set(entry.item, balance);
       const { program, account, id, amount, reason, metadata, acceptedAt } = entry;

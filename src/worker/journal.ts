@@ -3,7 +3,7 @@
  * from the past are recognised. Written in the transaction of each batch.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { queryRows, readSql } from '../shared/mysql.ts';
+import { queryRow, queryRows, readSql } from '../shared/mysql.ts';
 import { literalBytes, roomFor } from '../shared/statement-size.ts';
 import type { Batch } from './batch.ts';
 
@@ -69,11 +69,11 @@ export class Journal {
 
   /** The oldest sequence number; undefined where nothing is written down. */
   async oldest(connection: PoolConnection, partition: number): Promise<number | undefined> {
-    const [row] = await queryRows(
+    const row = await queryRow(
       connection,
       'SELECT MIN(sequence) AS oldest FROM sluice_batches WHERE partition_id = ?',
       [partition],
     );
-    return row?.oldest == null ? undefined : Number(row.oldest);
+    return row.oldest === null ? undefined : Number(row.oldest);
   }
 }

@@ -9,7 +9,7 @@ import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
 import type { Keys } from '../shared/keys.ts';
 import type { MetricNameOf } from '../shared/metric-catalogue.ts';
 import { counter, gauge } from '../shared/metrics.ts';
-import { type Database, queryRows, readSql } from '../shared/mysql.ts';
+import { type Database, queryRow, queryRows, readSql } from '../shared/mysql.ts';
 import type { Primaries } from '../shared/primaries.ts';
 import type { FlushQueue } from '../shared/queue.ts';
 import type { RedisConnection } from '../shared/redis.ts';
@@ -90,8 +90,8 @@ function watchServers(registry: Registry, { primaries, database }: SystemSources
   const redis = look(() => Promise.all([...primaries.all()].map(([server, node]) => ask(server, node))));
   const mysql = look(() =>
     database.session(async connection => ({
-      system: (await queryRows(connection, SYSTEM))[0]!,
-      threads: (await queryRows(connection, CONNECTIONS))[0]!,
+      system: await queryRow(connection, SYSTEM),
+      threads: await queryRow(connection, CONNECTIONS),
       losses: await queryRows(connection, LOSSES),
     })),
   );

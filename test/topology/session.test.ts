@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningServer, startMysql } from '../../scripts/servers.ts';
+import { migrate } from '../../src/shared/migrate.ts';
+import { MigrationLease } from '../../src/shared/migration-lease.ts';
 import { Database } from '../../src/shared/mysql.ts';
 import { readRights } from '../support/rights.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
-const limits = { connections: 2, idleTransactionSeconds: 30, lockWaitSeconds: 5 };
+const limits = { connections: 4, idleTransactionSeconds: 30, lockWaitSeconds: 5 };
 
 describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
   let mysql: RunningServer;
@@ -64,6 +66,39 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     await database.query('CREATE TABLE IF NOT EXISTS written (id INT AUTO_INCREMENT PRIMARY KEY)');
     await database.transaction(connection => connection.query('INSERT INTO written VALUES (), (), ()'));
     expect((await database.query('SELECT id FROM written')).length).toBeGreaterThanOrEqual(3);
+    await database.close();
+  });
+
+  it('migrates and reports a repair where autocommit is off', async () => {
+    await begin('SET autocommit = 0');
+    await asAdmin('SET GLOBAL autocommit = 0');
+    const database = new Database({ url }, limits);
+    expect(await migrate(database, 4)).toMatchObject({ partitions: 4 });
+    const seen = await createConnection(mysql.url);
+    const [rows] = await seen.query('SELECT COUNT(*) AS n FROM app.sluice_partitions');
+    expect(rows).toMatchObject([{ n: 4 }]);
+    await seen.end();
+    await asAdmin('SET GLOBAL autocommit = 1');
+    await database.close();
+  });
+
+  it('keeps two migrations apart, and takes over from one that died', async () => {
+    await begin();
+    const database = new Database({ url }, limits);
+    await migrate(database, 4);
+    const first = await MigrationLease.take(database);
+    await expect(MigrationLease.take(database, 0)).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+    const second = MigrationLease.take(database);
+    await first.release();
+    const held = await second;
+    held.check();
+    await held.release();
+    // Nobody renews the lease of a dead process, and the database's clock passes its end.
+    await database.query("UPDATE sluice_meta SET value = '1000 dead' WHERE name = 'migration_lease'");
+    const third = await MigrationLease.take(database, 0);
+    third.check();
+    await third.release();
+    await Promise.all([migrate(database, 4), migrate(database, 4)]);
     await database.close();
   });
 });
