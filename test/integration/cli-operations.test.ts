@@ -24,7 +24,7 @@ it('migrate runs once, however often and by however many it is called', async ()
     [],
     ['0001-tables.sql', '0002-losses-and-operations.sql', '0003-metadata-as-text.sql'],
   ]);
-  for (const report of reports) expect(report).toMatchObject({ format: 2, partitions: 4 });
+  for (const report of reports) expect(report).toMatchObject({ format: 3, partitions: 4 });
   await place.database.query(
     "UPDATE sluice_partitions SET sequence = 7, token = 'mine' WHERE partition_id = 2",
   );
