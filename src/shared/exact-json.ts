@@ -31,12 +31,24 @@ export class DuplicateKeyError extends Error {
  * @throws DuplicateKeyError, SyntaxError if the text is not JSON, RangeError if it is nested thousands of levels deep
  */
 export function parseExact(text: string, number = asWritten): unknown {
-  return parse(text, null, {
-    parseNumber: number,
-    onDuplicateKey: ({ key }) => {
-      throw new DuplicateKeyError(key);
-    },
-  });
+  return parsePlain(text) ?? parse(text, null, { parseNumber: number, onDuplicateKey: refuseKey });
+}
+
+function refuseKey({ key }: { key: string }): never {
+  throw new DuplicateKeyError(key);
+}
+
+/** A flat object of strings without escapes and whole numbers that JavaScript writes as they are: nearly every line. */
+const PLAIN = /^\s*\{(?:\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*"|0|-?[1-9]\d{0,14})\s*[,}])+\s*$/;
+
+/** Node's own parser takes a third of the time. Undefined if the text is not plain, or a key stands twice. */
+function parsePlain(text: string): unknown {
+  if (!PLAIN.test(text)) return undefined;
+  const value = JSON.parse(text) as Record<string, string | number>;
+  let quotes = 0;
+  for (const key in value) quotes += typeof value[key] === 'string' ? 4 : 2;
+  for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at + 1)) quotes--;
+  return quotes === 0 ? value : undefined;
 }
 
 function asWritten(literal: string): number | RawJson {
