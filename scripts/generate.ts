@@ -13,7 +13,9 @@ import { planText } from '../src/cli/plan-report.ts';
 import { variables } from '../src/shared/config.ts';
 import { definitionsSchema } from '../src/shared/definitions.ts';
 import { type MetricDefinition, metricCatalogue } from '../src/shared/metric-catalogue.ts';
-import { environmentName, settingNames, settingsCatalogue } from '../src/shared/settings.ts';
+import { leftAlone } from '../src/shared/session-left-alone.ts';
+import { sessionVariables, sqlOf } from '../src/shared/session-variables.ts';
+import { environmentName, parseSettings, settingNames, settingsCatalogue } from '../src/shared/settings.ts';
 
 export const schemaFile = new URL('../config.schema.json', import.meta.url);
 export const pageFile = new URL('../docs/configuration.md', import.meta.url);
@@ -29,7 +31,7 @@ export function configSchema(): string {
   return `${JSON.stringify({ title, ...schema }, null, 2)}\n`;
 }
 
-/** The page with both of its tables as the code has them now. */
+/** The page with its tables as the code has them now. */
 export function configurationPage(page: string): string {
   const environment = table(
     ['Variable', 'Default', 'What it is'],
@@ -42,7 +44,23 @@ export function configurationPage(page: string): string {
       return [code(environmentName(name)), code(name), ...[preset, min, max].map(String), why];
     }),
   );
-  return replace(replace(page, 'environment', environment), 'settings', settings);
+  const session = table(
+    ['Variable', 'Value', 'Refused if another', 'Why'],
+    sessionVariables.map(variable => [
+      variable.names.map(code).join(' or '),
+      variable.set === undefined ? 'as it is' : code(sqlOf(variable, parseSettings())),
+      variable.must === undefined ? 'no' : 'yes',
+      variable.why,
+    ]),
+  );
+  const others = table(
+    ['Left alone', 'Why it does no harm'],
+    leftAlone.map(({ names, why }) => [names.map(code).join(', '), why]),
+  );
+  return Object.entries({ environment, settings, session, 'left-alone': others }).reduce(
+    (text, [name, content]) => replace(text, name, content),
+    page,
+  );
 }
 
 /** The page with its table of metrics as the code has them now. */

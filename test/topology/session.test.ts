@@ -1,12 +1,14 @@
 // Servers whose sessions begin as others have set them up: what Sluice stores, reads and reports stays the same.
 
 import { join } from 'node:path';
-import { createConnection } from 'mysql2/promise';
+import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningServer, startMysql } from '../../scripts/servers.ts';
 import { migrate } from '../../src/shared/migrate.ts';
 import { MigrationLease } from '../../src/shared/migration-lease.ts';
 import { Database } from '../../src/shared/mysql.ts';
+import { leftAlone } from '../../src/shared/session-left-alone.ts';
+import { sessionVariables } from '../../src/shared/session-variables.ts';
 import { readRights } from '../support/rights.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
@@ -99,6 +101,41 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     third.check();
     await third.release();
     await Promise.all([migrate(database, 4), migrate(database, 4)]);
+    await database.close();
+  });
+
+  it('has no variable that nobody has thought of', async () => {
+    await begin();
+    const known = new Set([
+      ...sessionVariables.flatMap(variable => variable.names),
+      ...leftAlone.flatMap(({ names }) => names),
+    ]);
+    const admin = await createConnection(mysql.url);
+    const [rows] = await admin.query<RowDataPacket[]>('SHOW SESSION VARIABLES');
+    const unknown: string[] = [];
+    for (const name of rows.map(row => String(row.Variable_name).toLowerCase())) {
+      if (known.has(name)) continue;
+      try {
+        await admin.query(`SET SESSION ${name} = @@SESSION.${name}`);
+        unknown.push(name);
+      } catch (error) {
+        // Read-only, or of the whole server.
+        if (![1229, 1238].includes((error as { errno: number }).errno)) unknown.push(name);
+      }
+    }
+    await admin.end();
+    expect(unknown).toEqual([]);
+  });
+
+  it("keeps the user's time zone, and its own times in UTC", async () => {
+    await begin("SET time_zone = '+09:00'", 'SET div_precision_increment = 0');
+    const database = new Database({ url }, limits);
+    const [row] = await database.query(
+      "SELECT TIMESTAMPDIFF(HOUR, UTC_TIMESTAMP(), NOW()) AS hours, TIMESTAMPADD(MICROSECOND, ? * 1000, TIMESTAMP'1970-01-01 00:00:00') AS at",
+      [1_784_000_123_456],
+    );
+    expect(Number(row!.hours)).toBe(9);
+    expect((row!.at as Date).getTime()).toBe(1_784_000_123_456);
     await database.close();
   });
 });
