@@ -144,7 +144,7 @@ export async function connectRedis(
   try {
     const late = new Promise<never>((_, reject) => {
       refuse = reject;
-      timer = setTimeout(() => reject(lastError ?? new Error('no connection in time')), timeoutMs);
+      timer = setTimeout(() => reject(lastError ?? notInTime()), timeoutMs);
     });
     late.catch(() => {});
     const connected =
@@ -159,4 +159,8 @@ export async function connectRedis(
     clearTimeout(timer);
     connection.off('error', note);
   }
+}
+
+function notInTime(): Error {
+  return Object.assign(new Error('no connection in time'), { code: 'ETIMEDOUT' });
 }

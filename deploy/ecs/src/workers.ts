@@ -15,8 +15,8 @@ import type { Network } from './network.ts';
 
 /**
  * Whether the process answers (/healthz), not whether it can flush (/readyz): ECS kills what is unhealthy, and a MySQL that
- * is away is no reason to kill every worker, which waits for it with its breaker open. A worker that cannot start at all
- * exits; one that stops flushing restarts its consumer itself, and shows in the alarm on flush lag.
+ * is away is no reason to kill every worker, which waits for it, at its start too (SLUICE_START_WAIT_MS). A worker that
+ * cannot start at all exits; one that stops flushing restarts its consumer itself, and shows in the alarm on flush lag.
  * (ECS does not look at the health check of the image.)
  */
 const healthCheck: HealthCheck = {
@@ -24,7 +24,7 @@ const healthCheck: HealthCheck = {
   interval: Duration.seconds(10),
   timeout: Duration.seconds(5),
   retries: 3,
-  // It waits for its servers before it listens.
+  // It listens at once, and waits for its servers then.
   startPeriod: Duration.seconds(60),
 };
 
