@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningServer, startMysql } from '../../scripts/servers.ts';
+import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { openTables } from '../../src/shared/mapping.ts';
 import { migrate } from '../../src/shared/migrate.ts';
 import { MigrationLease } from '../../src/shared/migration-lease.ts';
 import { Database } from '../../src/shared/mysql.ts';
@@ -136,6 +138,25 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     );
     expect(Number(row!.hours)).toBe(9);
     expect((row!.at as Date).getTime()).toBe(1_784_000_123_456);
+    await database.close();
+  });
+
+  it("updates a mapped table under safe updates, and leaves its times in the user's zone", async () => {
+    await begin("SET time_zone = '+09:00'", 'SET sql_safe_updates = 1', 'SET foreign_key_checks = 0');
+    const database = new Database({ url }, limits);
+    await database.query(
+      'CREATE TABLE items (id INT PRIMARY KEY, n INT NOT NULL, updated_at DATETIME DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP)',
+    );
+    await database.query("INSERT INTO items VALUES (1, 0, '2020-01-01')");
+    const target = { table: 'items', key: 'id', column: 'n' };
+    const tables = await openTables(database, parseDefinitions({ counters: { hits: { target } } }));
+    const rows = [{ name: 'hits', key: '1', amount: 5 }];
+    await database.transaction(connection => tables.of('c', 'hits').add(connection, rows));
+    const [row] = await database.query(
+      'SELECT n, TIMESTAMPDIFF(MINUTE, UTC_TIMESTAMP(), updated_at) AS minutes FROM items',
+    );
+    expect(row!.n).toBe(5);
+    expect(Math.abs(Number(row!.minutes) - 540)).toBeLessThanOrEqual(1);
     await database.close();
   });
 });
