@@ -2,7 +2,7 @@
 // one waits in quarantine with the server's code, nothing drifts, and once the cause is mended a replay writes it.
 
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { openShop, type Shop } from '../support/mapped.ts';
+import { DATABASE_CODES, openShop, type Shop } from '../support/mapped.ts';
 
 interface Case {
   /** The bad row, 2 by default; 1 and 3 are good. */
@@ -30,27 +30,27 @@ const audit = (columns: string, ...rows: string[]) => [
 ];
 const procedure = (body: string) => `CREATE PROCEDURE {t}_check(v BIGINT) BEGIN ${body} END`;
 const texts = Array.from({ length: 20 }, (_, i) => `c${i}`);
-const signal = 'ER_SIGNAL_EXCEPTION';
+const { signal } = DATABASE_CODES;
 
 const CASES: Record<string, Case> = {
   'RANGE without a partition': {
     insert: true,
     bad: '20',
     options: 'PARTITION BY RANGE (id) (PARTITION p VALUES LESS THAN (10))',
-    code: 'ER_NO_PARTITION_FOR_GIVEN_VALUE',
+    code: DATABASE_CODES.partition,
     mend: 'ALTER TABLE {t} ADD PARTITION (PARTITION q VALUES LESS THAN MAXVALUE)',
   },
   'LIST without a partition': {
     insert: true,
     options: 'PARTITION BY LIST (id) (PARTITION p VALUES IN (1, 3))',
-    code: 'ER_NO_PARTITION_FOR_GIVEN_VALUE',
+    code: DATABASE_CODES.partition,
     mend: 'ALTER TABLE {t} ADD PARTITION (PARTITION q VALUES IN (2))',
   },
-  'division by zero': { trigger: 'SET NEW.n = NEW.n / 0', code: 'ER_DIVISION_BY_ZERO' },
+  'division by zero': { trigger: 'SET NEW.n = NEW.n / 0', code: DATABASE_CODES.zero },
   'a subquery of two rows': {
     besides: audit('a INT', '(1)', '(1)'),
     trigger: 'SET NEW.n = (SELECT a FROM {t}_audit)',
-    code: 'ER_SUBQUERY_NO_1_ROW',
+    code: DATABASE_CODES.rows,
     mend: 'DELETE FROM {t}_audit LIMIT 1',
   },
   'SELECT INTO of two rows': {
@@ -62,7 +62,7 @@ const CASES: Record<string, Case> = {
   'a wrong date': {
     besides: audit('a DATE'),
     trigger: "INSERT INTO {t}_audit VALUES (CONCAT('2026-13-', NEW.n))",
-    code: 'ER_TRUNCATED_WRONG_VALUE',
+    code: DATABASE_CODES.value,
   },
   'a CASE without a match': {
     trigger: 'CASE NEW.n WHEN 1 THEN SET NEW.n = 1; END CASE',
@@ -90,7 +90,7 @@ const CASES: Record<string, Case> = {
   'a generated column that divides by zero': {
     columns: ', g INT AS (100 DIV (n - 50)) STORED',
     by: 50,
-    code: 'ER_DIVISION_BY_ZERO',
+    code: DATABASE_CODES.zero,
     mend: 'ALTER TABLE {t} DROP COLUMN g',
   },
   'a row too long': {
@@ -140,18 +140,18 @@ const CASES: Record<string, Case> = {
   },
   'a table that only one branch misses': {
     trigger: 'UPDATE {t}_missing SET a = 1',
-    code: 'ER_NO_SUCH_TABLE',
+    code: DATABASE_CODES.table,
     mend: 'CREATE TABLE {t}_missing (a INT)',
   },
   'a column that only one branch misses': {
     besides: audit('a INT'),
     trigger: 'UPDATE {t}_audit SET b = 1',
-    code: 'ER_BAD_FIELD_ERROR',
+    code: DATABASE_CODES.column,
     mend: 'ALTER TABLE {t}_audit ADD COLUMN b INT',
   },
   'a procedure that only one branch misses': {
     trigger: 'CALL {t}_missing()',
-    code: 'ER_SP_DOES_NOT_EXIST',
+    code: DATABASE_CODES.routine,
     mend: 'CREATE PROCEDURE {t}_missing() DO 1',
   },
   'a procedure whose handler gives another error': {

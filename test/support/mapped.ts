@@ -30,6 +30,13 @@ export const DATABASE_CODES = {
   checkMysql: 'ER_CHECK_CONSTRAINT_VIOLATED',
   checkMariadb: 'ER_CONSTRAINT_FAILED',
   signal: 'ER_SIGNAL_EXCEPTION',
+  partition: 'ER_NO_PARTITION_FOR_GIVEN_VALUE',
+  zero: 'ER_DIVISION_BY_ZERO',
+  rows: 'ER_SUBQUERY_NO_1_ROW',
+  value: 'ER_TRUNCATED_WRONG_VALUE',
+  table: 'ER_NO_SUCH_TABLE',
+  column: 'ER_BAD_FIELD_ERROR',
+  routine: 'ER_SP_DOES_NOT_EXIST',
 } as const;
 
 /** The collation of a VARCHAR key that tells keys apart, which is another one on each server. */
