@@ -16,7 +16,7 @@ const LEASE_MS = 15_000;
 const RENEW_MS = 3000;
 const ASK_MS = 300;
 /** Longer than any lease, so that whoever waits gets it after the death of its holder. */
-export const LEASE_WAIT_MS = 60_000;
+const LEASE_WAIT_MS = 60_000;
 
 const NAME = "name = 'migration_lease'";
 const NOW = "TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(3)) DIV 1000";

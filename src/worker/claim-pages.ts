@@ -8,7 +8,7 @@
  */
 import type { Page } from './batch.ts';
 
-export interface PageRequest {
+interface PageRequest {
   /** Of the first page; '' asks for that. */
   readonly mark: string;
   /** Counter keys, entries, and updates of the keys, on the pages before. */
@@ -25,7 +25,7 @@ export type AskPage = (request: PageRequest) => Promise<Page | null>;
 /** Counter keys and entries: a page takes Redis about half a millisecond. */
 const PAGE = 500;
 /** Bytes of a page at most; one of 500 short keys has 35,000. */
-export const LONGEST_PAGE = 128 * 1024;
+const LONGEST_PAGE = 128 * 1024;
 /** Pages asked for at once: Redis may serve them without a pause. */
 const ABREAST = 4;
 /** How much longer than the pages before it a page may be without ending early. */
