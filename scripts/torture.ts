@@ -40,7 +40,7 @@ async function main(options: TortureOptions): Promise<number> {
     return 1;
   } finally {
     await stack?.stop();
-    for (const name of ['redis', 'mysql'])
+    for (const name of ['redis', 'mysql', ...[0, 1, 2].map(index => `mysql/member${index}`)])
       rmSync(join(folder, name, 'data'), { recursive: true, force: true });
   }
   const failed = isFailure(outcome);

@@ -7,7 +7,7 @@ const connectLimit = 2000;
 
 export interface DatabaseCluster {
   readonly members: readonly RunningServer[];
-  /** The member that takes writes; of Galera, where every one does, the first that is in the cluster. */
+  /** The member that takes writes; of Galera, where all do, the quickest. Rejects if there is none. */
   primary(): Promise<RunningServer>;
   /** Cuts the member off from the others; clients still reach it. */
   cut(member: RunningServer): Promise<void>;

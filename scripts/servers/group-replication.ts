@@ -16,23 +16,40 @@ const settleLimit = 90_000;
 const nudgeEvery = 3000;
 
 export async function startGroupReplication({ directory }: { directory: string }): Promise<DatabaseCluster> {
-  const starting = Array.from({ length: size }, (_, index) => startMember(directory, index));
-  const stopAll = () => Promise.allSettled(starting.map(async member => (await member).stop()));
-  let links: MemberLinks | undefined;
+  const links = await MemberLinks.open(size);
+  const name = randomUUID();
+  const starting = links.ports.map((_, index) => startMember(directory, index, name, links.ports));
   try {
     const members = await Promise.all(starting);
-    links = await MemberLinks.open(members);
-    const group = new Group(members, links, randomUUID());
+    links.lead(members);
+    const group = new Group(members, links);
     await group.form();
     return group;
   } catch (error) {
-    await stopAll();
-    await links?.close();
+    await Promise.allSettled(starting.map(async member => (await member).stop()));
+    await links.close();
     throw error;
   }
 }
 
-function startMember(directory: string, index: number): Promise<RunningServer> {
+function startMember(
+  directory: string,
+  index: number,
+  group: string,
+  ports: readonly number[],
+): Promise<RunningServer> {
+  const address = (port: number) => `127.0.0.1:${port}`;
+  // On the command line: a member that comes back without knowing of its group would take writes by itself.
+  const settings = {
+    communication_stack: 'MYSQL',
+    group_name: group,
+    local_address: address(ports[index]!),
+    group_seeds: ports.map(address).join(),
+    recovery_get_public_key: 'ON',
+    start_on_boot: 'OFF',
+    // A dead member is expelled five seconds after its last word, rather than ten.
+    member_expel_timeout: '0',
+  };
   return startMysql({
     flavour: 'mysql97',
     directory: join(directory, `member${index}`),
@@ -42,7 +59,7 @@ function startMember(directory: string, index: number): Promise<RunningServer> {
       '--enforce-gtid-consistency=ON',
       '--report-host=127.0.0.1',
       '--plugin-load-add=group_replication.so',
-      '--loose-group_replication_start_on_boot=OFF',
+      ...Object.entries(settings).map(([name, value]) => `--loose-group_replication_${name}=${value}`),
       // Where the state of members is read.
       '--performance-schema=ON',
       '--innodb-buffer-pool-size=96M',
@@ -53,13 +70,11 @@ function startMember(directory: string, index: number): Promise<RunningServer> {
 class Group implements DatabaseCluster {
   readonly members: readonly RunningServer[];
   readonly #links: MemberLinks;
-  readonly #name: string;
   readonly #nudged = new Map<RunningServer, number>();
 
-  constructor(members: readonly RunningServer[], links: MemberLinks, name: string) {
+  constructor(members: readonly RunningServer[], links: MemberLinks) {
     this.members = members;
     this.#links = links;
-    this.#name = name;
   }
 
   async form(): Promise<void> {
@@ -85,41 +100,19 @@ class Group implements DatabaseCluster {
       const login = `SOURCE_USER = '${user}', SOURCE_PASSWORD = '${password}'`;
       await ask(`CHANGE REPLICATION SOURCE TO ${login} FOR CHANNEL 'group_replication_recovery'`);
     });
-    await this.#configure(member, index);
   }
 
-  async #configure(member: RunningServer, index: number): Promise<void> {
-    const address = (port: number) => `127.0.0.1:${port}`;
-    const settings = {
-      communication_stack: `'MYSQL'`,
-      group_name: `'${this.#name}'`,
-      local_address: `'${address(this.#links.ports[index]!)}'`,
-      group_seeds: `'${this.#links.ports.map(address).join()}'`,
-      recovery_get_public_key: 'ON',
-      // A dead member is expelled five seconds after its last word, rather than ten.
-      member_expel_timeout: '0',
-    };
-    // Kept over a restart: a member that does not know of its group would take writes by itself.
-    const all = Object.entries(settings).map(
-      ([name, value]) => `PERSIST group_replication_${name} = ${value}`,
-    );
-    await asRoot(member, ask => ask(`SET ${all.join(', ')}`));
-  }
-
-  /** Asks every member: a cut one still believes in the group that it had. Where two say so, the one with more company. */
-  async primary(): Promise<RunningServer> {
-    const claims = await Promise.all(
-      this.members.map(async member => {
-        const rows = await states(member).catch(() => []);
-        const own = rows.find(row => row.port === member.port);
-        const company = rows.filter(row => row.state === 'ONLINE').length;
-        const isPrimary = own?.state === 'ONLINE' && own.role === 'PRIMARY';
-        return { member, company: isPrimary && company > rows.length / 2 ? company : 0 };
-      }),
-    );
-    const best = claims.toSorted((a, b) => b.company - a.company)[0]!;
-    if (best.company === 0) throw new Error('the group has no primary');
-    return best.member;
+  /** Not before the others have noticed: a member that was cut off a moment ago still believes in its group. */
+  primary(): Promise<RunningServer> {
+    const claims = this.members.map(async member => {
+      const rows = await states(member);
+      const own = rows.find(row => row.port === member.port);
+      const online = rows.filter(row => row.state === 'ONLINE').length;
+      if (own?.state !== 'ONLINE' || own.role !== 'PRIMARY' || online <= rows.length / 2)
+        throw new Error('not the primary');
+      return member;
+    });
+    return Promise.any(claims);
   }
 
   async cut(member: RunningServer): Promise<void> {

@@ -15,28 +15,33 @@ interface Link {
 
 export class MemberLinks {
   readonly ports: readonly number[];
-  readonly #members: readonly RunningServer[];
+  #members: readonly RunningServer[] = [];
   readonly #listeners: Server[];
   readonly #links = new Set<Link>();
   readonly #cutOff = new Set<number>();
 
-  private constructor(listeners: Server[], members: readonly RunningServer[]) {
-    this.#members = members;
+  private constructor(listeners: Server[]) {
     this.#listeners = listeners;
     this.ports = listeners.map(listener => (listener.address() as AddressInfo).port);
     for (const [to, listener] of listeners.entries())
       listener.on('connection', client => this.#join(client, to));
   }
 
-  static async open(members: readonly RunningServer[]): Promise<MemberLinks> {
+  /** Before the members start, since they are told these ports. */
+  static async open(count: number): Promise<MemberLinks> {
     const listeners = await Promise.all(
-      members.map(async () => {
+      Array.from({ length: count }, async () => {
         const listener = createServer();
         await new Promise<void>(resolve => listener.listen(0, '127.0.0.1', resolve));
         return listener;
       }),
     );
-    return new MemberLinks(listeners, members);
+    return new MemberLinks(listeners);
+  }
+
+  /** Until then nobody is let through. */
+  lead(members: readonly RunningServer[]): void {
+    this.#members = members;
   }
 
   /** From now on nothing passes between this member and the others, and no connection ends: a cut cable. */
@@ -62,7 +67,12 @@ export class MemberLinks {
   }
 
   #join(client: Socket, to: number): void {
-    const { port } = this.#members[to]!;
+    const member = this.#members[to];
+    if (!member) {
+      client.destroy();
+      return;
+    }
+    const { port } = member;
     const from = callerOf(client, this.#members);
     const link: Link = { client, server: connect({ host: '127.0.0.1', port }), to, from };
     this.#links.add(link);

@@ -1,5 +1,6 @@
 /** Everything that the database holds of a torture's updates: values, ledger, quarantine, and the losses declared. */
-import type { Pool, RowDataPacket } from 'mysql2/promise';
+import type { RowDataPacket } from 'mysql2/promise';
+import type { Root } from './cluster-root.ts';
 
 interface HeldEntry {
   readonly program: string;
@@ -25,7 +26,7 @@ export interface Holdings {
   readonly losses: Loss[];
 }
 
-export async function readHoldings(root: Pool): Promise<Holdings> {
+export async function readHoldings(root: Root): Promise<Holdings> {
   const rows = async (sql: string) => (await root.query<RowDataPacket[]>(sql))[0];
   const sums = (found: RowDataPacket[]) => {
     const map = new Map<string, number>();

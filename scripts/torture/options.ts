@@ -6,8 +6,16 @@ import { faultsOf } from './faults/catalogue.ts';
 
 const topologies = ['standalone', 'sentinel', 'cluster'] as const;
 export type TopologyName = (typeof topologies)[number];
-const databases = ['mariadb', 'mysql97'] as const;
-export type DatabaseName = (typeof databases)[number];
+const singleDatabases = ['mariadb', 'mysql97'] as const;
+const clusteredDatabases = ['group-replication', 'galera'] as const;
+const databases = [...singleDatabases, ...clusteredDatabases] as const;
+export type SingleDatabase = (typeof singleDatabases)[number];
+export type ClusteredDatabase = (typeof clusteredDatabases)[number];
+export type DatabaseName = SingleDatabase | ClusteredDatabase;
+
+export function isClustered(database: DatabaseName): database is ClusteredDatabase {
+  return clusteredDatabases.some(name => name === database);
+}
 
 export interface TortureOptions {
   /** How long faults go on. */
@@ -38,7 +46,8 @@ Options:
   --seed S         what is broken when, and on which servers (default 1)
   --faults N       at least so many faults, even if they take longer (default 0)
   --topology NAME  ${topologies.join(', ')}    } what is not given
-  --database NAME  ${databases.join(', ')}                  } the seed chooses
+  --database NAME  ${singleDatabases.join(', ')}                  } the seed chooses
+                   ${clusteredDatabases.join(', ')}: three members, beside a standalone Redis
   --kinds K,K      only these kinds of faults
   --durability D   memory or replica (default: replica with sentinel and cluster, else memory)
   --report FILE    write the result into this Markdown file, beside those for other servers
@@ -54,7 +63,7 @@ export function parseOptions(args: string[]): TortureOptions {
   const seed = number('--seed', values.seed ?? '1', /^\d+$/);
   const servers = chosen(seed, values.topology, values.database);
   const durability = oneOf('--durability', ['memory', 'replica'], values.durability);
-  const known = faultsOf(servers.topology).map(({ kind }) => kind);
+  const known = faultsOf(servers.topology, servers.database).map(({ kind }) => kind);
   for (const kind of values.kinds?.split(',') ?? []) oneOf('--kinds', known, kind);
   if (durability === 'replica' && servers.topology === 'standalone') {
     throw new UsageError('--durability replica needs replicas: --topology sentinel or cluster');
@@ -73,11 +82,17 @@ export function parseOptions(args: string[]): TortureOptions {
 
 /** Six seeds in a row are the six combinations; where one half is given, the seed walks over the other. */
 function chosen(seed: number, topology: string | undefined, database: string | undefined) {
+  const given = oneOf('--database', databases, database);
+  if (given && isClustered(given)) {
+    if ((topology ?? 'standalone') !== 'standalone')
+      throw new UsageError(`--database ${given} goes with --topology standalone`);
+    return { topology: 'standalone' as const, database: given };
+  }
   const free = topology === undefined && database === undefined;
-  const step = free ? Math.floor(seed / databases.length) : seed;
+  const step = free ? Math.floor(seed / singleDatabases.length) : seed;
   return {
     topology: oneOf('--topology', topologies, topology) ?? topologies[step % topologies.length]!,
-    database: oneOf('--database', databases, database) ?? databases[seed % databases.length]!,
+    database: given ?? singleDatabases[seed % singleDatabases.length]!,
   };
 }
 

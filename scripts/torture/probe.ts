@@ -1,10 +1,11 @@
 /** Measures when flushing works again: one new counter key in every partition is incremented until MySQL has it. */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Pool, RowDataPacket } from 'mysql2/promise';
+import type { RowDataPacket } from 'mysql2/promise';
 import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/index.ts';
 import { Keys } from '../../src/shared/keys.ts';
+import type { Root } from './cluster-root.ts';
 import type { TortureDurability } from './durability.ts';
 import { Journal } from './journal.ts';
 import type { Stack } from './stack.ts';
@@ -18,7 +19,7 @@ export class Probe {
   readonly journalFile: string;
   readonly #sluice: Sluice<typeof definitions>;
   readonly #journal: Journal;
-  readonly #root: Pool;
+  readonly #root: Root;
   readonly #keys: Keys;
   #rounds = 0;
 

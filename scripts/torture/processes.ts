@@ -130,10 +130,10 @@ export class Processes {
   constructor(stack: Stack, seed: number, durability: TortureDurability) {
     const settings = { SLUICE_PARTITIONS: String(partitions), ...workerDurability(durability) };
     this.workers = ['worker 1', 'worker 2'].map(
-      name =>
+      (name, index) =>
         new Slot(name, () => {
           const logFile = join(stack.folder, `${name.replace(' ', '-')}.log`);
-          return WorkerProcess.start({ place: stack.workers, logFile, settings });
+          return WorkerProcess.start({ place: stack.workers[index]!, logFile, settings });
         }),
     );
     this.producers = ['producer 1', 'producer 2'].map(

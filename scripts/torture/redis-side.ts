@@ -31,8 +31,8 @@ export interface RedisSide {
 }
 
 /** Together the six combinations run every flavour twice. */
-const flavours: Record<TopologyName, Record<DatabaseName, RedisFlavour>> = {
-  standalone: { mariadb: 'redis7', mysql97: 'valkey9' },
+const flavours: Record<TopologyName, Partial<Record<DatabaseName, RedisFlavour>>> = {
+  standalone: { mariadb: 'redis7', mysql97: 'valkey9', 'group-replication': 'redis8', galera: 'redis8' },
   sentinel: { mariadb: 'redis8', mysql97: 'redis7' },
   cluster: { mariadb: 'valkey9', mysql97: 'redis8' },
 };
@@ -47,6 +47,7 @@ export async function startRedisSide(
 ): Promise<RedisSide> {
   const proxies = new RedisProxies();
   const flavour = flavours[topology][database];
+  if (!flavour) throw new Error(`${database} does not go with ${topology}`);
   const start = { standalone: startAlone, sentinel: startSentinels, cluster: startCluster }[topology];
   try {
     const side = await start(flavour, directory, proxies.announce);

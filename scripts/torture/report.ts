@@ -26,6 +26,9 @@ export const promised: ReadonlySet<string> = new Set([
   'clusterFailover',
   'redisStop',
   'databaseRestart',
+  'primaryKill',
+  'primaryStop',
+  'primaryCut',
 ]);
 export const promisedSeconds = 5;
 

@@ -5,6 +5,7 @@ import { Keys } from '../../src/shared/keys.ts';
 import { connectRedis, openRedis } from '../../src/shared/redis.ts';
 import { seededRandom } from '../load/zipf.ts';
 import { check, type Verdict } from './checker.ts';
+import { differenceOfMembers } from './cluster-root.ts';
 import { verifyDrift } from './drift.ts';
 import { faultsOf, schedule } from './faults/catalogue.ts';
 import type { Fault, Scene } from './faults/fault.ts';
@@ -73,12 +74,12 @@ export class Torture {
   }
 
   async #breakThings(probe: Probe): Promise<void> {
-    const { minutes, faults, seed, topology, kinds, durability } = this.#options;
+    const { minutes, faults, seed, topology, database, kinds, durability } = this.#options;
     const random = seededRandom(seed);
     const scene: Scene = { stack: this.#stack, processes: this.#processes, random, durability };
     const until = this.#started + minutes * 60_000;
     let count = 0;
-    const wanted = faultsOf(topology).filter(({ kind }) => kinds?.includes(kind) ?? true);
+    const wanted = faultsOf(topology, database).filter(({ kind }) => kinds?.includes(kind) ?? true);
     for (const fault of schedule(wanted, random)) {
       if (performance.now() >= until && count >= faults) return;
       count++;
@@ -102,6 +103,7 @@ export class Torture {
       );
       await this.#processes.ensure();
       await this.#stack.redis.settled();
+      await this.#stack.cluster?.settled();
       return true;
     } catch (error) {
       this.#fail(`fault ${count}, ${kind}: ${(error as Error).message}`);
@@ -118,7 +120,7 @@ export class Torture {
   }
 
   async #compare(journals: string[]): Promise<Verdict> {
-    const { direct, root } = this.#stack;
+    const { direct, root, cluster } = this.#stack;
     const keys = new Keys(direct.namespace, partitions);
     await Promise.allSettled(this.#processes.producers.map(producer => producer.stop()));
     this.#say('the faults are over; waiting until nothing is pending');
@@ -133,6 +135,8 @@ export class Torture {
       await delay(1000);
       verdict = check(updates, await readHoldings(root), keys);
     }
+    const unequal = cluster && (await differenceOfMembers(cluster, direct.namespace));
+    if (unequal) this.#fail(unequal);
     const drift = await verifyDrift(direct);
     if (drift) this.#fail(drift);
     const codes = Map.groupBy(

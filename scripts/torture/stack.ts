@@ -1,25 +1,20 @@
 /**
- * What a torture runs on: Redis in one of three topologies, a database, a migrated schema with a user that has the
+ * What a torture runs on: Redis in one of three topologies, a database of one server or three, a migrated schema with a user that has the
  * documented rights only, and proxies between the processes and the servers.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createPool, type Pool } from 'mysql2/promise';
-import { migrate } from '../../src/shared/migrate.ts';
-import { Database } from '../../src/shared/mysql.ts';
-import { parseSettings } from '../../src/shared/settings.ts';
-import { readRights } from '../../test/support/rights.ts';
 import type { Place } from '../load/processes.ts';
-import { type RunningServer, startMysql } from '../servers.ts';
+import type { DatabaseCluster, RunningServer } from '../servers.ts';
+import type { Root } from './cluster-root.ts';
+import { startDatabaseSide } from './database-side.ts';
 import type { DatabaseName, TopologyName } from './options.ts';
 import { Line, TcpProxy } from './proxy.ts';
 import { type RedisSide, startRedisSide } from './redis-side.ts';
-import { definitions, partitions } from './traffic.ts';
+import { definitions } from './traffic.ts';
 
 export const namespace = 'torture';
-const databaseName = 'torture';
-const user = 'sluice';
-const password = 'torture';
+const [databaseName, user, password] = ['torture', 'sluice', 'torture'];
 
 /** The workers' connections to a server, and the producers'. */
 export interface Lines {
@@ -31,11 +26,14 @@ export interface Stack {
   readonly folder: string;
   readonly database: DatabaseName;
   readonly redis: RedisSide;
+  /** The only one, or the first member. */
   readonly mysql: RunningServer;
+  readonly cluster: DatabaseCluster | undefined;
   /** As root, beside every proxy. */
-  readonly root: Pool;
+  readonly root: Root;
   readonly mysqlLines: Lines;
-  readonly workers: Place;
+  /** One for each worker: with several hosts, each prefers another one. */
+  readonly workers: readonly Place[];
   readonly producers: Place;
   /** Without proxies before the database, for whoever looks. */
   readonly direct: Place;
@@ -55,7 +53,12 @@ export async function openStack(
   try {
     const starting = [
       startRedisSide(topology, database, join(folder, 'redis')),
-      startMysql({ flavour: database, directory: join(folder, 'mysql') }),
+      startDatabaseSide(database, join(folder, 'mysql'), {
+        namespace,
+        database: databaseName,
+        user,
+        password,
+      }),
     ] as const;
     undo.push(() =>
       Promise.all(
@@ -67,23 +70,22 @@ export async function openStack(
         ),
       ),
     );
-    const [redis, mysql] = await Promise.all(starting);
-    await prepareDatabase(mysql);
-    const root = createPool({ uri: `${mysql.url}/${databaseName}`, connectionLimit: 4 });
-    undo.push(() => root.end().catch(() => {}));
+    const [redis, { members, cluster, root }] = await Promise.all(starting);
     const mysqlLines: Lines = { workers: new Line(), producers: new Line() };
-    const ports = await Promise.all(
-      [mysqlLines.workers, mysqlLines.producers].map(async line => {
-        const proxy = await TcpProxy.open(mysql.port, line);
-        undo.push(() => proxy.close());
-        return proxy.port;
-      }),
-    );
+    const proxied = (line: Line) =>
+      Promise.all(
+        members.map(async member => {
+          const proxy = await TcpProxy.open(member.port, line);
+          undo.push(() => proxy.close());
+          return proxy.port;
+        }),
+      );
+    const [workers, producers] = [await proxied(mysqlLines.workers), await proxied(mysqlLines.producers)];
     const config = join(folder, 'sluice.config.json');
     writeFileSync(config, JSON.stringify(definitions));
-    const place = (mysqlPort: number): Place => ({
+    const place = (ports: readonly number[]): Place => ({
       redisUrl: redis.url,
-      mysqlUrl: `mysql://${user}:${password}@127.0.0.1:${mysqlPort}/${databaseName}`,
+      mysqlUrl: `mysql://${user}:${password}@${ports.map(port => `127.0.0.1:${port}`).join()}/${databaseName}`,
       namespace,
       config,
     });
@@ -91,31 +93,17 @@ export async function openStack(
       folder,
       database,
       redis,
-      mysql,
+      mysql: members[0]!,
+      cluster,
       root,
       mysqlLines,
-      workers: place(ports[0]!),
-      producers: place(ports[1]!),
-      direct: place(mysql.port),
+      workers: [place(workers), place([...workers.slice(1), workers[0]!])],
+      producers: place(producers),
+      direct: place(members.map(({ port }) => port)),
       stop,
     };
   } catch (error) {
     await stop().catch(() => {});
     throw error;
   }
-}
-
-async function prepareDatabase(mysql: RunningServer): Promise<void> {
-  const limits = { ...parseSettings(), connections: 1 };
-  const server = new Database({ url: `${mysql.url}/mysql` }, limits);
-  await server.query(`CREATE DATABASE ${databaseName}`);
-  // Of the torture's own: rows that make its transactions heavy.
-  await server.query('CREATE DATABASE scratch');
-  await server.query('CREATE TABLE scratch.ballast (n BIGINT NOT NULL) ENGINE = InnoDB');
-  await server.query(`CREATE USER '${user}'@'%' IDENTIFIED BY '${password}'`);
-  for (const grant of readRights(namespace, databaseName).mysql) await server.query(grant);
-  await server.close();
-  const own = new Database({ url: `${mysql.url}/${databaseName}` }, limits);
-  await migrate(own, partitions);
-  await own.close();
 }

@@ -7,7 +7,7 @@
  * as it is: nothing is asked.
  */
 import type { ConnectionOptions, PoolConnection } from 'mysql2/promise';
-import { pause } from './clock.ts';
+import { pause, within } from './clock.ts';
 import { blame, classifyDatabaseError } from './mysql-errors.ts';
 import { HostPool, type PoolLimits } from './mysql-pool.ts';
 import { type Address, nameOf } from './mysql-url.ts';
@@ -15,16 +15,25 @@ import { type Condition, WritableProbe } from './mysql-writable.ts';
 
 /** How often the host in use is asked whether it still takes writes, ms. */
 const WATCH_EVERY_MS = 1000;
-/** How long one question may take, ms. A host that is silent for longer is passed over if another one takes writes. */
-const PROBE_TIMEOUT_MS = 1500;
+/** A host that is silent for longer is passed over if another one takes writes, ms. */
+const SILENCE_MS = 1500;
+/** How long one question may take if no other host takes writes, ms: connections are slow to open on a busy server. */
+const PROBE_TIMEOUT_MS = 5000;
 
 type OptionsOf = (address: Address) => ConnectionOptions;
 type Answer = Condition | { readonly writes: 'no'; readonly why: string; readonly error: unknown };
+
+const SILENT: Answer = { writes: 'no', why: 'no answer' };
 
 interface Host {
   readonly place: string;
   readonly options: ConnectionOptions;
   readonly probe: WritableProbe;
+}
+
+interface Asked {
+  readonly host: Host;
+  readonly answer: Promise<Answer>;
 }
 
 export class Hosts {
@@ -101,11 +110,11 @@ export class Hosts {
   async #askAll(known: Answer | undefined): Promise<HostPool> {
     const inUse = this.#current?.place;
     const preferred = [...this.#hosts].sort((a, b) => Number(b.place === inUse) - Number(a.place === inUse));
-    const asked = preferred.map(host => ({
+    const asked: Asked[] = preferred.map(host => ({
       host,
       answer: known && host.place === inUse ? Promise.resolve(known) : ask(host),
     }));
-    const found = (await firstThat(asked, 'yes')) ?? (await firstThat(asked, 'last-resort'));
+    const found = await choose(asked);
     if (!found) throw await this.#noneOf(asked);
     if (found.place !== inUse) this.#moveTo(found);
     this.#isDoubted = false;
@@ -123,7 +132,7 @@ export class Hosts {
     this.#onMove(old.place, host.place);
   }
 
-  async #noneOf(asked: readonly { host: Host; answer: Promise<Answer> }[]): Promise<unknown> {
+  async #noneOf(asked: readonly Asked[]): Promise<unknown> {
     const answers = await Promise.all(asked.map(({ answer }) => answer));
     // A wrong password, an unknown database or an untrusted certificate are not an outage, whatever the others say.
     for (const [index, answer] of answers.entries()) {
@@ -139,7 +148,7 @@ export class Hosts {
       await pause(WATCH_EVERY_MS, this.#closed.signal);
       if (this.#closed.signal.aborted) return;
       const inUse = this.#hosts.find(host => host.place === this.#current?.place)!;
-      const answer = await ask(inUse);
+      const answer = (await within(ask(inUse), SILENCE_MS)) ?? SILENT;
       if (answer.writes === 'yes' || this.#closed.signal.aborted) continue;
       this.#isDoubted = true;
       await this.#elect(answer).catch(() => {});
@@ -171,11 +180,25 @@ async function ask(host: Host): Promise<Answer> {
   }
 }
 
-/** In order: a later host has to wait for what the earlier ones say, at most as long as one question takes. */
-async function firstThat(
-  asked: readonly { host: Host; answer: Promise<Answer> }[],
-  writes: Condition['writes'],
-): Promise<Host | undefined> {
-  for (const { host, answer } of asked) if ((await answer).writes === writes) return host;
-  return undefined;
+/** The first in order that takes writes; once the hosts have been silent for long enough, the first to answer. */
+async function choose(asked: readonly Asked[]): Promise<Host | undefined> {
+  const chosen = new AbortController();
+  const silence = pause(SILENCE_MS, chosen.signal).then(() => undefined);
+  try {
+    for (const { host, answer } of asked) {
+      const said = await Promise.race([answer, silence]);
+      if (said?.writes === 'yes') return host;
+    }
+    return (await firstThat(asked, 'yes')) ?? (await firstThat(asked, 'last-resort'));
+  } finally {
+    chosen.abort();
+  }
+}
+
+function firstThat(asked: readonly Asked[], writes: Condition['writes']): Promise<Host | undefined> {
+  const fitting = asked.map(async ({ host, answer }) => {
+    if ((await answer).writes !== writes) throw new Error('not this one');
+    return host;
+  });
+  return Promise.any(fitting).catch(() => undefined);
 }

@@ -83,6 +83,7 @@ export class WritableProbe {
   readonly #options: ConnectionOptions;
   readonly #timeoutMs: number;
   #connection: Connection | undefined;
+  #asking: Promise<Condition> | undefined;
 
   /** @param timeoutMs for a whole question, with the connection that it may need */
   constructor(options: ConnectionOptions, timeoutMs: number) {
@@ -90,8 +91,15 @@ export class WritableProbe {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** @throws what mysql2 throws, or an error with the code ETIMEDOUT */
-  async ask(): Promise<Condition> {
+  /** One question at a time: who asks meanwhile gets the same answer. @throws what mysql2 throws, or code ETIMEDOUT */
+  ask(): Promise<Condition> {
+    this.#asking ??= this.#askInTime().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  async #askInTime(): Promise<Condition> {
     const question = { isOver: false };
     try {
       return await orTimeout(this.#ask(question), this.#timeoutMs, 'no answer');

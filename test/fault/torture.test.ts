@@ -26,13 +26,13 @@ function torture(args: string[]) {
 
 it(`loses nothing and counts nothing twice, seed ${seed}`, { timeout: 10 * 60_000 }, async () => {
   const args = ['--minutes', String(MINUTES), '--faults', String(FAULTS), '--seed', seed];
-  const { topology } = parseOptions(args);
+  const { topology, database } = parseOptions(args);
   const { code, stdout, stderr } = await torture(args).ended;
   console.log(stdout);
   expect(code, stdout + stderr).toBe(0);
   const result = JSON.parse(stdout.trimEnd().split('\n').at(-1)!);
   const recovery = { p50: expect.any(Number), max: expect.any(Number) };
-  const kinds = faultsOf(topology)
+  const kinds = faultsOf(topology, database)
     .map(fault => fault.kind)
     .sort();
   expect(result).toEqual({

@@ -10,8 +10,15 @@ const page = readFileSync(new URL('docs/guarantees.md', root), 'utf8');
 const rows = [...page.matchAll(/^\| `(\w+)` \| .* \| (.*) \| `(test\/.*)` \|$/gm)];
 
 it('has a row for each kind of fault', () => {
-  const kinds = (['standalone', 'sentinel', 'cluster'] as const).flatMap(topology =>
-    faultsOf(topology).map(({ kind }) => kind),
+  const servers = [
+    ['standalone', 'mariadb'],
+    ['sentinel', 'mariadb'],
+    ['cluster', 'mariadb'],
+    ['standalone', 'group-replication'],
+    ['standalone', 'galera'],
+  ] as const;
+  const kinds = servers.flatMap(([topology, database]) =>
+    faultsOf(topology, database).map(({ kind }) => kind),
   );
   expect(rows.map(([, kind]) => kind).toSorted()).toEqual([...new Set(kinds)].toSorted());
 });

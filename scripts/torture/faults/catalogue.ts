@@ -1,6 +1,6 @@
 /** All faults, and the order in which a seed lets them happen. */
 import type { Random } from '../../load/zipf.ts';
-import type { TopologyName } from '../options.ts';
+import type { DatabaseName, TopologyName } from '../options.ts';
 import {
   cutAfterCommit,
   cutAfterEvalsha,
@@ -10,6 +10,13 @@ import {
   redisDelay,
 } from './connections.ts';
 import { databaseReadOnly, databaseRestart, deadlock } from './database.ts';
+import {
+  certificationConflict,
+  memberKill,
+  primaryCut,
+  primaryKill,
+  primaryStop,
+} from './database-cluster.ts';
 import { clusterFailover, clusterMigration, sentinelFailover } from './failover.ts';
 import type { Fault } from './fault.ts';
 import { allWorkersKill, producerKill, producerStop, workerKill, workerStop } from './processes.ts';
@@ -39,10 +46,17 @@ const all: readonly Fault[] = [
   sentinelFailover,
   clusterFailover,
   clusterMigration,
+  primaryKill,
+  primaryStop,
+  primaryCut,
+  memberKill,
+  certificationConflict,
 ];
 
-export function faultsOf(topology: TopologyName): Fault[] {
-  return all.filter(fault => fault.topologies?.includes(topology) ?? true);
+export function faultsOf(topology: TopologyName, database: DatabaseName): Fault[] {
+  return all
+    .filter(fault => fault.topologies?.includes(topology) ?? true)
+    .filter(fault => fault.databases?.includes(database) ?? true);
 }
 
 /** Without end. Each kind occurs in every round as often as its weight says, in a new order. */

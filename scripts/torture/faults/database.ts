@@ -2,12 +2,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { Keys } from '../../../src/shared/keys.ts';
+import type { SingleDatabase } from '../options.ts';
 import { namespace } from '../stack.ts';
 import { partitions } from '../traffic.ts';
 import { between, type Fault, now, type Scene } from './fault.ts';
 
+const single: readonly SingleDatabase[] = ['mariadb', 'mysql97'];
+
 export const databaseRestart: Fault = {
   kind: 'databaseRestart',
+  databases: single,
   weight: 1,
   async run({ stack, random }) {
     const ms = between(random, 0, 2000);
@@ -20,6 +24,7 @@ export const databaseRestart: Fault = {
 
 export const databaseReadOnly: Fault = {
   kind: 'databaseReadOnly',
+  databases: single,
   weight: 1,
   async run({ stack, random }) {
     const ms = between(random, 500, 2500);
@@ -42,6 +47,7 @@ const deadlockCode = 1213;
 /** Locks hot rows of one partition, the last first, while workers lock them from the first to the last. */
 export const deadlock: Fault = {
   kind: 'deadlock',
+  databases: single,
   async run(scene) {
     const keys = await hotKeysOfOnePartition(scene);
     const connection = await scene.stack.root.getConnection();

@@ -1,7 +1,7 @@
 /** What a fault is: it breaks something, says from when on flushing should work again, and mends what is left. */
 import type { Random } from '../../load/zipf.ts';
 import type { TortureDurability } from '../durability.ts';
-import type { TopologyName } from '../options.ts';
+import type { DatabaseName, TopologyName } from '../options.ts';
 import type { Processes } from '../processes.ts';
 import type { Stack } from '../stack.ts';
 
@@ -28,6 +28,8 @@ export interface Fault {
   readonly weight?: number;
   /** All, where nothing is said. */
   readonly topologies?: readonly TopologyName[];
+  /** All, if nothing is said. */
+  readonly databases?: readonly DatabaseName[];
   run(scene: Scene): Promise<Injury>;
 }
 

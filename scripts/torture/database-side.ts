@@ -1,0 +1,76 @@
+/** The database of a torture: one server, or a cluster of three, and the rights and tables that Sluice needs in it. */
+import { createPool } from 'mysql2/promise';
+import { migrate } from '../../src/shared/migrate.ts';
+import { Database } from '../../src/shared/mysql.ts';
+import { parseSettings } from '../../src/shared/settings.ts';
+import { readRights } from '../../test/support/rights.ts';
+import {
+  type DatabaseCluster,
+  type RunningServer,
+  startGalera,
+  startGroupReplication,
+  startMysql,
+} from '../servers.ts';
+import { ClusterRoot, type Root } from './cluster-root.ts';
+import { type DatabaseName, isClustered } from './options.ts';
+import { partitions } from './traffic.ts';
+
+export interface DatabaseSide {
+  /** The only server, or one for each member. */
+  readonly members: readonly RunningServer[];
+  readonly cluster: DatabaseCluster | undefined;
+  /** As root, beside every proxy. */
+  readonly root: Root;
+  stop(): Promise<void>;
+}
+
+export interface Schema {
+  readonly namespace: string;
+  readonly database: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+export async function startDatabaseSide(
+  name: DatabaseName,
+  directory: string,
+  schema: Schema,
+): Promise<DatabaseSide> {
+  if (!isClustered(name)) {
+    const server = await startMysql({ flavour: name, directory });
+    await prepare(server, schema);
+    const root = createPool({ uri: `${server.url}/${schema.database}`, connectionLimit: 4 });
+    const stop = async () => {
+      await root.end().catch(() => {});
+      await server.stop();
+    };
+    return { members: [server], cluster: undefined, root, stop };
+  }
+  const cluster = await (name === 'galera' ? startGalera : startGroupReplication)({ directory });
+  await prepare(await cluster.primary(), schema);
+  const root = new ClusterRoot(cluster, schema.database);
+  const stop = async () => {
+    await root.close();
+    await cluster.stop();
+  };
+  return { members: cluster.members, cluster, root, stop };
+}
+
+async function prepare(
+  server: RunningServer,
+  { namespace, database, user, password }: Schema,
+): Promise<void> {
+  const limits = { ...parseSettings(), connections: 1 };
+  const admin = new Database({ url: `${server.url}/mysql` }, limits);
+  await admin.query(`CREATE DATABASE ${database}`);
+  // Of the torture's own: rows that make its transactions heavy, and a row that shows who takes writes.
+  await admin.query('CREATE DATABASE scratch');
+  await admin.query('CREATE TABLE scratch.ballast (n BIGINT NOT NULL) ENGINE = InnoDB');
+  await admin.query('CREATE TABLE scratch.beat (id INT PRIMARY KEY, word CHAR(36)) ENGINE = InnoDB');
+  await admin.query(`CREATE USER '${user}'@'%' IDENTIFIED BY '${password}'`);
+  for (const grant of readRights(namespace, database).mysql) await admin.query(grant);
+  await admin.close();
+  const own = new Database({ url: `${server.url}/${database}` }, limits);
+  await migrate(own, partitions);
+  await own.close();
+}
