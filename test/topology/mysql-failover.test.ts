@@ -2,6 +2,7 @@
 // within five seconds once it takes writes.
 
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import type { DatabaseCluster, RunningServer } from '../../scripts/servers.ts';
 import {
@@ -13,10 +14,13 @@ import {
   waitFor,
 } from '../../scripts/servers.ts';
 import { createProducer } from '../../src/producer/producer.ts';
+import { Aligner } from '../../src/shared/align.ts';
 import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { Keys } from '../../src/shared/keys.ts';
 import { createLog } from '../../src/shared/log.ts';
-import { migrate } from '../../src/shared/migrate.ts';
+import { checkSchema, migrate } from '../../src/shared/migrate.ts';
 import { Database } from '../../src/shared/mysql.ts';
+import { connectRedis, openRedis } from '../../src/shared/redis.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { cleanUp } from '../support/cleanup.ts';
@@ -112,9 +116,24 @@ async function takenOver(cluster: DatabaseCluster, from: RunningServer): Promise
   return next;
 }
 
+/** The code with which partition 0 is refused there. */
+async function alignmentAt(redisUrl: string, mysqlUrl: string): Promise<string> {
+  const [redis, database] = [openRedis({ url: redisUrl }, () => {}), new Database({ url: mysqlUrl }, limits)];
+  try {
+    await connectRedis(redis, redisUrl);
+    const keys = new Keys(namespace, partitions);
+    keys.deployment = await checkSchema(database, partitions, namespace);
+    const aligner = new Aligner(redis, database, keys, createLog('silent', 'stderr'));
+    return await aligner.align(0).catch(error => error.code);
+  } finally {
+    redis.disconnect();
+    await database.close();
+  }
+}
+
 describe('Group Replication', () => {
   it('whose primary is cut off from the others', { timeout: 240_000 }, async () => {
-    const { redis, cluster, url } = await open('Group Replication');
+    const { redis, cluster, url, urlOf } = await open('Group Replication');
     const said = await startWorker(redis, url);
     const { push, acknowledged } = await startProducer(redis, url);
     expect(await push()).toEqual([]);
@@ -128,6 +147,15 @@ describe('Group Replication', () => {
     expect(await sum(next)).toBe(acknowledged());
     expect(said.join()).toContain(`"to":"127.0.0.1:${next.port}"`);
     expect(said.join()).not.toContain('DATABASE_WENT_BACK');
+    // Redis is ahead: the new primary says that the data went back, the old one and a replica only that they may be behind.
+    const states = new Redis(redis);
+    cleanUp(() => states.disconnect());
+    await states.hset(new Keys(namespace, partitions).state(0), 'sequence', 1_000_000);
+    const replica = cluster.members.find(member => member !== old && member !== next)!;
+    const seenBy = (member: RunningServer) => alignmentAt(redis, urlOf(`127.0.0.1:${member.port}`));
+    expect(await seenBy(next)).toBe('DATABASE_WENT_BACK');
+    expect(await seenBy(old)).toBe('NOT_WRITABLE');
+    expect(await seenBy(replica)).toBe('ER_OPTION_PREVENTS_STATEMENT');
     await cluster.heal(old);
   });
 });
