@@ -230,7 +230,7 @@ describe('a conflict', () => {
   });
 
   it('that is real blames nobody, however long it lasts', async () => {
-    const engine = await openEngine({ partitions: 1, lockWaitSeconds: 1 });
+    const engine = await openEngine({ partitions: 1, lockWaitSeconds: 1, idleTransactionSeconds: 60 });
     const sluice = await engine.producer();
     await sluice.apply(['ann', 'ben', 'cid'].map(key => ({ counter: 'views' as const, key, by: 3 })));
     await engine.flusher.flush(0);

@@ -155,7 +155,13 @@ describe('data that MySQL refuses for its own sake', () => {
 });
 
 it('a lock held by somebody else costs a wait, not an attempt, and leaves the slot to other partitions', async () => {
-  const engine = await openEngine({ lockWaitSeconds: 1, concurrency: 1, partitions: 2 });
+  const engine = await openEngine({
+    lockWaitSeconds: 1,
+    // The lock is held by a session of this engine, too.
+    idleTransactionSeconds: 60,
+    concurrency: 1,
+    partitions: 2,
+  });
   const sluice = await engine.producer();
   const views = sluice.counter('views');
   const [key, other] = [0, 1].map(partition =>
