@@ -135,7 +135,7 @@ async function connect<const D extends DefinitionsInput>(parts: ProducerParts): 
     const tables = await checkServers({ redis, place, database, keys }, definitions);
     await checkDurability(redis, durability, settings.barrierReplicas, place);
     const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
-    await aligner.alignAll((partition, error) =>
+    await aligner.alignAtStart((partition, error) =>
       log.error({ partition, err: error }, 'partition could not be aligned'),
     );
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);

@@ -76,8 +76,8 @@ export class Aligner {
    * Aligns every partition that needs it, and waits for none of them: whoever holds a watermark is writing a batch, and its
    * commit compares the two sides itself, or will be gone when the sweep looks next. So a partition whose flush waits for
    * a locked table of the user holds up that partition only.
-   * @param onFailure told of each partition that could not be aligned, such as a halted one
-   * @throws NotMigratedError, RedisUnsuitableError, or what a client throws if a server is away
+   * @param onFailure called for each partition that could not be aligned, such as a halted one
+   * @throws RedisUnsuitableError, or what a client throws if a server is away
    */
   async alignAll(onFailure: (partition: number, error: unknown) => void): Promise<void> {
     for (const partition of await this.#unaligned()) {
@@ -86,13 +86,20 @@ export class Aligner {
         await this.#align(partition, tryLockWatermark);
       } catch (error) {
         const kind = classifyDatabaseError(error);
-        const isGeneral = error instanceof NotMigratedError || error instanceof RedisUnsuitableError;
-        if (isGeneral || kind === 'unavailable') throw error;
+        if (error instanceof RedisUnsuitableError || kind === 'unavailable') throw error;
         onFailure(partition, error);
         // A table of Sluice is locked, by a backup perhaps: each of the others would wait as long.
         if (kind === 'conflict') return;
       }
     }
+  }
+
+  /** As `alignAll`, but a partition without a watermark row ends the start. @throws NotMigratedError as well */
+  async alignAtStart(onFailure: (partition: number, error: unknown) => void): Promise<void> {
+    await this.alignAll((partition, error) => {
+      if (error instanceof NotMigratedError) throw error;
+      onFailure(partition, error);
+    });
   }
 
   /** Partitions that differ as far as can be seen without a lock. A flush under way makes one differ for a moment. */

@@ -213,7 +213,7 @@ export class Worker {
         new Store(opened, tables, flight, settings.journalBatches, parts.seam);
       worker = new Worker(parts, keys, redis, opened, store, tracing);
       await worker.#claimBarrier.check();
-      await worker.#aligner.alignAll((partition, error) =>
+      await worker.#aligner.alignAtStart((partition, error) =>
         log.error({ partition, err: error }, 'partition could not be aligned'),
       );
       isConnected = true;
