@@ -19,6 +19,8 @@ export interface MysqlOptions {
   directory: string;
   /** Added last, so that they override the defaults: ['--max-connections=500']. A function is asked at every start. */
   args?: string[] | (() => string[] | Promise<string[]>);
+  /** Arguments that count when the data folder is filled too: ['--lower-case-table-names=1']. */
+  initialArgs?: string[];
   /** Issue a certificate (see caFile) and refuse connections without TLS. */
   tls?: boolean;
 }
@@ -36,11 +38,11 @@ const run = promisify(execFile);
 const probeLimit = 2_000;
 
 export async function startMysql(options: MysqlOptions): Promise<RunningServer & { caFile?: string }> {
-  const { directory, args: added = [] } = options;
+  const { directory, args: added = [], initialArgs = [] } = options;
   const program = await findProgram(options.flavour);
   await mkdir(directory, { recursive: true });
   const data = join(directory, 'data');
-  if (!existsSync(data)) await copyWhole(await dataTemplate(program), data);
+  if (!existsSync(data)) await copyWhole(await dataTemplate(program, initialArgs), data);
   const certificates = options.tls ? await makeCertificates(join(directory, 'tls')) : undefined;
   const tlsArgs = certificates
     ? [
@@ -58,7 +60,7 @@ export async function startMysql(options: MysqlOptions): Promise<RunningServer &
     url: port => `mysql://root@127.0.0.1:${port}`,
     args: async port => {
       const last = typeof added === 'function' ? await added() : added;
-      return [...program.common, ...settings(program, data, port), ...tlsArgs, ...last];
+      return [...program.common, ...settings(program, data, port), ...tlsArgs, ...initialArgs, ...last];
     },
     // The log is this process's own: the port alone may belong to another run's server.
     answers: async ({ port, log }) =>
@@ -95,16 +97,17 @@ function settings(program: Program, data: string, port: number): string[] {
   ];
 }
 
-/** The filled data folder to copy for this version, made if it is not there yet. */
-async function dataTemplate(program: Program): Promise<string> {
+/** The filled data folder to copy for this version and these arguments, made if it is not there yet. */
+async function dataTemplate(program: Program, args: string[]): Promise<string> {
   const templates = join(cacheFolder(), 'templates');
-  const template = join(templates, `${program.flavour}-${program.version.replace(/[^\w.-]/g, '_')}`);
+  const called = [program.flavour, program.version, ...args].join('-').replace(/[^\w.-]/g, '_');
+  const template = join(templates, called);
   if (existsSync(template)) return template;
   await mkdir(templates, { recursive: true });
   const work = await mkdtemp(join(templates, '.filling-'));
   try {
     const data = join(work, 'data');
-    await fillDataFolder(program, data);
+    await fillDataFolder(program, data, args);
     // Each server must make up an identity of its own.
     await rm(join(data, 'auto.cnf'), { force: true });
     await renameUnlessThere(data, template);
@@ -114,15 +117,15 @@ async function dataTemplate(program: Program): Promise<string> {
   return template;
 }
 
-async function fillDataFolder(program: Program, data: string): Promise<void> {
+async function fillDataFolder(program: Program, data: string, args: string[]): Promise<void> {
   const asRoot = process.getuid?.() === 0 ? ['--user=root'] : [];
   try {
     if (program.isMariadb) {
       const initialiser = findBinary(program.flavour, ['mariadb-install-db', 'mysql_install_db']);
       const login = ['--auth-root-authentication-method=normal', '--skip-test-db'];
-      await run(initialiser, ['--no-defaults', ...asRoot, ...login, `--datadir=${data}`]);
+      await run(initialiser, ['--no-defaults', ...asRoot, ...login, `--datadir=${data}`, ...args]);
     } else {
-      await run(program.file, [...program.common, '--initialize-insecure', `--datadir=${data}`]);
+      await run(program.file, [...program.common, '--initialize-insecure', `--datadir=${data}`, ...args]);
     }
   } catch (cause) {
     const said = (cause as { stderr?: string }).stderr?.slice(-3_000);

@@ -10,7 +10,7 @@ import {
   type RowDataPacket,
 } from 'mysql2/promise';
 import { orTimeout } from './clock.ts';
-import { SHOW_ALL } from './session.ts';
+import { liftLimitsOnShow } from './session.ts';
 
 /** Only `yes` takes writes; `last-resort` would, but is catching up or serves as a donor. */
 export interface Condition {
@@ -127,7 +127,7 @@ export class WritableProbe {
     connection.on('error', () => {
       if (this.#connection === connection) this.close();
     });
-    await connection.query(SHOW_ALL);
+    await liftLimitsOnShow(connection);
     return connection;
   }
 

@@ -3,7 +3,7 @@
  * statement means. One statement sets every variable of session-variables.ts that the server has, a second reads back
  * what took.
  */
-import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
+import type { Connection, PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { DatabaseUnsuitableError } from './errors.ts';
 import { classifyDatabaseError } from './mysql-errors.ts';
 import {
@@ -106,12 +106,31 @@ export class SessionSetUp {
   }
 }
 
-/** SHOW is a SELECT to these limits, which every server has. */
-export const SHOW_ALL =
-  'SET @@SESSION.sql_select_limit = 18446744073709551615, @@SESSION.max_join_size = 18446744073709551615, @@SESSION.sql_big_selects = 1';
+/**
+ * Lifts what cuts SHOW short or refuses it, before anything is known of the server. The first line is for every server, the
+ * others for one or the other.
+ */
+const LIMITS_ON_SHOW = [
+  'sql_select_limit = 18446744073709551615, @@SESSION.max_join_size = 18446744073709551615, @@SESSION.sql_big_selects = 1',
+  'max_execution_time = 0',
+  'max_statement_time = 0',
+  'tmp_disk_table_size = 18446744073709551615',
+  'max_session_mem_used = 9223372036854775807',
+];
+
+export async function liftLimitsOnShow(connection: Pick<Connection, 'query'>): Promise<void> {
+  for (const limit of LIMITS_ON_SHOW) {
+    try {
+      await connection.query(`SET @@SESSION.${limit}`);
+    } catch (error) {
+      // What is refused stays as it is; reading back tells whether it matters.
+      if (!isRefusal(error)) throw error;
+    }
+  }
+}
 
 async function learn(connection: PoolConnection): Promise<Learnt> {
-  await connection.query(SHOW_ALL);
+  await liftLimitsOnShow(connection);
   const [rows] = await connection.query<RowDataPacket[]>('SHOW SESSION VARIABLES');
   const values = new Map(rows.map(row => [String(row.Variable_name).toLowerCase(), String(row.Value)]));
   const known = sessionVariables.flatMap(variable => {

@@ -13,10 +13,10 @@ async function openPoisoned() {
   await engine.database.query(
     "CREATE TRIGGER refuse_sevens BEFORE INSERT ON sluice_entries FOR EACH ROW IF NEW.amount = 7 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no sevens'; END IF",
   );
-  const queue = openQueue(engine.redis, engine.keys);
+  const queue = openQueue(engine.own.redis, engine.keys);
   engine.onClose(() => queue.close());
-  const { redis, keys, settings, aligner, log } = engine;
-  const amend = await openAmender({ redis, place: 'test', keys, settings, aligner, queue, log });
+  const { own, keys, settings, aligner, log } = engine;
+  const amend = await openAmender({ redis: own.redis, place: 'test', keys, settings, aligner, queue, log });
   const sluice = await engine.producer();
   const send = (account: string, delta: number, content: AmendmentContent) =>
     amend({
@@ -173,15 +173,15 @@ describe('an edited entry', () => {
 
 it('amends counters in the same way', async () => {
   const { engine, sluice } = await openPoisoned();
-  const { redis, keys, settings, aligner, log } = engine;
-  const queue = openQueue(redis, keys);
+  const { own, keys, settings, aligner, log } = engine;
+  const queue = openQueue(own.redis, keys);
   engine.onClose(() => queue.close());
-  const amend = await openAmender({ redis, place: 'test', keys, settings, aligner, queue, log });
+  const amend = await openAmender({ redis: own.redis, place: 'test', keys, settings, aligner, queue, log });
   const limit = Number.MAX_SAFE_INTEGER;
   await sluice.counter('views').increment('k', limit - 5);
   await engine.drain();
   // Cold, so that only the table's check can refuse it.
-  await redis.del(
+  await engine.redis.del(
     `${keys.livePattern(keys.partitionOf('k'), 'c', (await engine.watermark(keys.partitionOf('k'))).epoch)}views:k`,
   );
   await sluice.counter('views').increment('k', 100);
@@ -198,7 +198,7 @@ it('amends counters in the same way', async () => {
   expect(await engine.counterInMysql('views', 'k')).toBe(limit - 2);
   expect(await sluice.counter('views').get('k')).toBe(limit - 2);
 
-  await redis.del(
+  await engine.redis.del(
     `${keys.livePattern(keys.partitionOf('k'), 'c', (await engine.watermark(keys.partitionOf('k'))).epoch)}views:k`,
   );
   await sluice.counter('views').increment('k', 50);

@@ -191,9 +191,9 @@ describe('entries', () => {
 describe('a conflict', () => {
   /** Commits with no patience for conflicts. */
   async function impatient(engine: Engine) {
-    const tables = await openTables(engine.database, parseDefinitions(definitions));
+    const tables = await openTables(engine.own.database, parseDefinitions(definitions));
     const store = new Store(
-      engine.database,
+      engine.own.database,
       tables,
       engine.flight,
       engine.settings.journalBatches,

@@ -60,7 +60,7 @@ it('migrate works in a database with the longest of names', async () => {
   const place = await openCommandPlace(definitions);
   const long = place.name.padEnd(64, 'x');
   await place.database.query(`CREATE DATABASE ${long}`);
-  const url = place.env.MYSQL_URL!.replace(place.name, long);
+  const url = place.access.admin.mysqlUrl.replace(place.name, long);
   expect((await place.sluice(['migrate'], { MYSQL_URL: url })).stderr).toBe('');
   const database = new Database({ url }, { connections: 1, idleTransactionSeconds: 60, lockWaitSeconds: 5 });
   expect(await database.query('SELECT partition_id FROM sluice_partitions')).toHaveLength(4);

@@ -88,20 +88,20 @@ const refused: Record<string, [columns: string | (() => string), given: object, 
 for (const [what, [columns, given, says]] of Object.entries(refused)) {
   it(`refuses ${what}`, async () => {
     const list = typeof columns === 'string' ? columns : columns();
-    const { database } = await openDatabase(`CREATE TABLE things (${list})`);
-    const refusal = await openTables(database, map(given)).catch(error => error);
+    const { own } = await openDatabase(`CREATE TABLE things (${list})`);
+    const refusal = await openTables(own, map(given)).catch(error => error);
     expect(refusal).toMatchObject({ code: 'DATABASE_UNSUITABLE', message: expect.stringMatching(says) });
     expect(refusal.message).toMatch(/^counter "counter0" cannot be mapped to .*\.$/);
   });
 }
 
 it('refuses a view, and an engine without transactions', async () => {
-  const { database } = await openDatabase(
+  const { own } = await openDatabase(
     'CREATE TABLE things (id INT PRIMARY KEY, n INT)',
     'CREATE VIEW seen AS SELECT * FROM things',
     'CREATE TABLE loose (id INT PRIMARY KEY, n INT) ENGINE = MyISAM',
   );
-  const refusal = (given: object) => openTables(database, map(given)).catch(error => error);
+  const refusal = (given: object) => openTables(own, map(given)).catch(error => error);
   expect(await refusal({ table: 'seen' })).toMatchObject({ message: expect.stringMatching(/it is a view/) });
   expect(await refusal({ table: 'loose' })).toMatchObject({
     message: expect.stringMatching(/engine is MyISAM/),
@@ -109,14 +109,12 @@ it('refuses a view, and an engine without transactions', async () => {
 });
 
 it('refuses two names on one column, however they spell it, and takes two on two columns', async () => {
-  const { name, database } = await openDatabase('CREATE TABLE things (id INT PRIMARY KEY, n INT, m INT)');
-  await expect(openTables(database, map({}, { table: `${name}.things`, column: 'N' }))).rejects.toMatchObject(
-    {
-      code: 'DATABASE_UNSUITABLE',
-      message: expect.stringMatching(/"counter1" and counter "counter0" are both mapped/),
-    },
-  );
-  const tables = await openTables(database, map({}, { column: 'm' }));
+  const { name, own } = await openDatabase('CREATE TABLE things (id INT PRIMARY KEY, n INT, m INT)');
+  await expect(openTables(own, map({}, { table: `${name}.things`, column: 'N' }))).rejects.toMatchObject({
+    code: 'DATABASE_UNSUITABLE',
+    message: expect.stringMatching(/"counter1" and counter "counter0" are both mapped/),
+  });
+  const tables = await openTables(own, map({}, { column: 'm' }));
   expect(tables.of('c', 'counter0')).not.toBe(tables.of('c', 'counter1'));
   expect(tables.mapped('c', 'counter1')).toMatchObject({ column: 'm' });
   expect(tables.mapped('p', 'counter1')).toBeUndefined();
@@ -134,10 +132,8 @@ it('takes every integer type and exact string as key, and every integer type as 
   ];
   for (const key of [...keys, `VARCHAR(255) CHARACTER SET utf8mb4 COLLATE ${exactCollation()}`]) {
     const value = key.startsWith('VAR') || key === 'SERIAL' ? 'BIGINT UNSIGNED' : key;
-    const { database } = await openDatabase(
-      `CREATE TABLE things (id ${key}, n ${value} NULL, PRIMARY KEY (id))`,
-    );
-    await expect(openTables(database, map({}))).resolves.toBeDefined();
+    const { own } = await openDatabase(`CREATE TABLE things (id ${key}, n ${value} NULL, PRIMARY KEY (id))`);
+    await expect(openTables(own, map({}))).resolves.toBeDefined();
   }
 });
 
@@ -168,7 +164,7 @@ it('lets no name leave its quotes, nor stand for a placeholder', async () => {
 });
 
 it('refuses names that would be taken for a parameter, or that no table can have', async () => {
-  const { database } = await openDatabase('CREATE TABLE things (id INT PRIMARY KEY, n INT)');
+  const { own } = await openDatabase('CREATE TABLE things (id INT PRIMARY KEY, n INT)');
   for (const given of [
     { table: 'th?ngs' },
     { key: '?' },
@@ -179,7 +175,7 @@ it('refuses names that would be taken for a parameter, or that no table can have
     { key: 'id` OR 1=1 -- ' },
     { column: 'things.n' },
   ]) {
-    const refusal = await openTables(database, map(given)).catch(error => error);
+    const refusal = await openTables(own, map(given)).catch(error => error);
     expect(refusal).toMatchObject({ code: 'DATABASE_UNSUITABLE' });
   }
 });

@@ -225,8 +225,8 @@ describe('a counter in a column of the user', () => {
   });
 
   it.each([
-    ['in the first attempt', 'UPDATE JSON%', []],
-    ['in the careful one', 'SELECT t.%FOR UPDATE', ['09']],
+    ['in the first attempt', /^UPDATE JSON/, []],
+    ['in the careful one', /^SELECT t\.[\s\S]*FOR UPDATE$/, ['09']],
   ])(
     'waits %s for a row that is being inserted, rather than call it missing',
     async (_, statement, wrong) => {
@@ -237,10 +237,9 @@ describe('a counter in a column of the user', () => {
         await connection.query('INSERT INTO products (id, view_count) VALUES (5, 100)');
         const drained = shop.drain();
         const waiting = async () => {
-          const running = await shop.database.query(
-            'SELECT 1 FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND INFO LIKE ?',
-            [statement],
-          );
+          // Not the table of that name, whose column is utf8mb3: MySQL refuses to show an emoji of anybody's statement.
+          const processes = await shop.database.query('SHOW FULL PROCESSLIST');
+          const running = processes.filter(({ db, Info }) => db === shop.name && statement.test(Info ?? ''));
           const [waits] = await shop.database.query("SHOW STATUS LIKE 'Innodb_row_lock_current_waits'");
           return running.length > 0 && Number(waits!.Value) > 0;
         };

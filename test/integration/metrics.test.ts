@@ -133,7 +133,7 @@ it('shows what all producers of a registry have taken and not answered', async (
 it('adds up the points that are nowhere but in Redis, and estimates them where there are many', async () => {
   const engine = await openEngine({ partitions: 1 });
   const producer = await engine.producer();
-  const read = valueAtRisk(engine.redis, engine.keys);
+  const read = valueAtRisk(engine.own.redis, engine.keys);
   expect(await read()).toEqual(new Map());
   await producer.points('loyalty').credit('a', 100, { id: '1' });
   await producer.points('loyalty').debit('a', 30, { id: '2' });

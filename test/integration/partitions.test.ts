@@ -29,6 +29,7 @@ it.each([
   await old.close();
 
   const namespace = `${engine.name}b`;
+  await engine.access.reachNamespace(namespace);
   const run = async (block: string) => {
     const text = block.replaceAll('32', String(after)).replaceAll('sluice2', namespace);
     for (const statement of text.split(/;\s*$/m).filter(one => one.trim() !== ''))

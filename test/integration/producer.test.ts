@@ -300,7 +300,7 @@ describe('wake-ups', () => {
     const sluice = await engine.producer();
     for (let round = 0; round < 20; round++)
       await sluice.apply(Array.from({ length: 200 }, (_, i) => ({ counter: 'views', key: `${round}-${i}` })));
-    const queue = openQueue(engine.redis, engine.keys);
+    const queue = openQueue(engine.own.redis, engine.keys);
     await until(
       async () =>
         (await queue.getDelayedCount()) + (await queue.getWaitingCount()) === engine.settings.partitions,

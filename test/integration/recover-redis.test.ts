@@ -223,7 +223,7 @@ describe('more old counters than one call may take away', () => {
     const lightened = async (step: string) => {
       if (step === 'lightened') left.push(await pending(engine));
     };
-    const recovery = new Recovery(engine.redis, engine.database, engine.keys, lightened, 5000);
+    const recovery = new Recovery(engine.own.redis, engine.own.database, engine.keys, lightened, 5000);
     const done = await recovery.recover(0, { ...request, counters: 'discard' });
     expect(done).toMatchObject({ damage: { updates: 50_000 }, burden: { oldKeys: 50_000 } });
     expect(left).toEqual([45, 40, 35, 30, 25, 20, 15, 10, 5].map(thousands => thousands * 1000));
@@ -240,8 +240,8 @@ describe('more old counters than one call may take away', () => {
     const views = sluice.counter('views');
     let pages = 0;
     const crashing = new Recovery(
-      engine.redis,
-      engine.database,
+      engine.own.redis,
+      engine.own.database,
       engine.keys,
       async step => {
         // k9 is taken away by a later page than k0, which is a new counter by now.
@@ -265,7 +265,7 @@ describe('more old counters than one call may take away', () => {
   it('a move that is sent again, as after a lost connection, gives the same count', async () => {
     const { engine } = await goBack(10);
     const { redis } = await recoveryOf(engine).look(0);
-    const evidences = new Evidences(engine.redis, engine.keys);
+    const evidences = new Evidences(engine.own.redis, engine.keys);
     const move = { epoch: 'fresh', sequence: 9, token: '', discards: true, forgetsIds: false };
     const first = await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move);
     expect(first).toMatchObject({ side: { claimed: 10, inFlight: 0 }, lost: 10 });

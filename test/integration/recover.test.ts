@@ -160,7 +160,7 @@ it('a claim in the middle of a recovery is not overrun', async () => {
   await sluice.counter('views').increment('new', 3);
   let claims = 0;
   const claim = engine.flight.claim.bind(engine.flight);
-  const recovery = new Recovery(engine.redis, engine.database, engine.keys, step => {
+  const recovery = new Recovery(engine.own.redis, engine.own.database, engine.keys, step => {
     if (step === 'declared' && claims++ === 0) void claim(0);
   });
   await recovery.recover(0, request);
@@ -203,7 +203,7 @@ it('a Redis that is not what was seen is left alone', async () => {
   await engine.flight.claim(0);
   const before = await contents(engine);
   const move = { epoch: 'fresh', sequence: 7, token: '', discards: true, forgetsIds: true };
-  const evidences = new Evidences(engine.redis, engine.keys);
+  const evidences = new Evidences(engine.own.redis, engine.keys);
   expect(await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move)).toBeUndefined();
   for (const action of ['discard', 'forget'] as const)
     expect(await evidences.lighten(0, action, Number.MAX_SAFE_INTEGER, redis!)).toBeUndefined();

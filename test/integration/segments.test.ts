@@ -67,7 +67,7 @@ it('a claim whose copy arrives late, when its batch has ended, names the next ba
   const engine = await openEngine({ partitions: 1 });
   const views = (await engine.producer()).counter('views');
   const claim = defineScript<Page | null>(
-    engine.redis,
+    engine.own.redis,
     'claim',
     new URL('../../src/worker/claim.lua', import.meta.url),
   );
@@ -165,11 +165,11 @@ it('another worker that is faster between two pages is noticed', async () => {
   await sluice.apply(Array.from({ length: 1200 }, (_, n) => ({ counter: 'views', key: `k${n}` })));
   let isFirst = true;
   // Between the first page and the others.
-  const claim = engine.redis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+  const claim = engine.own.redis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
   await engine.flight.inFlight((await engine.flight.claim(0))!);
   const { sluice_claim: original } = claim;
   claim.sluice_claim = async (...args) => {
-    const page = await original!.apply(engine.redis, args);
+    const page = await original!.apply(engine.own.redis, args);
     if (isFirst) {
       isFirst = false;
       claim.sluice_claim = original!;

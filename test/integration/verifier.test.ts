@@ -12,9 +12,9 @@ import { type Engine, openEngine, until } from '../support/engine.ts';
 function openVerifier(engine: Engine, settings: Partial<Settings> = {}, isOpen = false) {
   const lines: string[] = [];
   const metrics = new WorkerMetrics();
-  const { redis, keys, cold } = engine;
+  const { own, keys, cold } = engine;
   const verifier = new Verifier({
-    redis,
+    redis: own.redis,
     keys,
     cold,
     tables: { mapped: () => undefined },

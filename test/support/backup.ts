@@ -31,7 +31,7 @@ export function recoveryOf(
   const seam: RecoverySeam = step => {
     if (step === crashAt) throw new Crash(step);
   };
-  return new Recovery(engine.redis, engine.database, engine.keys, seam, pageSize);
+  return new Recovery(engine.own.redis, engine.own.database, engine.keys, seam, pageSize);
 }
 
 export async function declared({ database }: Engine) {

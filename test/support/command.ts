@@ -5,13 +5,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
-import { inject } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
 import type { DefinitionsInput } from '../../src/shared/definitions.ts';
 import { Keys } from '../../src/shared/keys.ts';
 import { migrate } from '../../src/shared/migrate.ts';
 import { Database } from '../../src/shared/mysql.ts';
 import { openRedis } from '../../src/shared/redis.ts';
+import { openAccess } from './access.ts';
 import { cleanUp } from './cleanup.ts';
 import type { Place } from './engine.ts';
 import { temporaryFolder } from './servers.ts';
@@ -115,25 +115,28 @@ export async function openCommandPlace(
   definitions: DefinitionsInput,
   { migrated = true, servers }: PlaceOptions = {},
 ) {
-  const server = servers?.mysqlUrl ?? inject('mysqlUrl');
-  const redisUrl = servers?.redisUrl ?? inject('redisUrl');
   const name = `c${randomBytes(6).toString('hex')}`;
   const limits = { connections: 2, idleTransactionSeconds: 60, lockWaitSeconds: 10 };
-  const admin = new Database({ url: `${server}/information_schema` }, limits);
-  await admin.query(`CREATE DATABASE ${name}`);
-  await admin.close();
-  const mysqlUrl = `${server}/${name}`;
-  const database = new Database({ url: mysqlUrl }, limits);
-  if (migrated) await migrate(database, PARTITIONS);
+  const access = await openAccess(name, servers);
+  const { redisUrl, mysqlUrl } = access.user;
+  const database = new Database({ url: access.admin.mysqlUrl }, limits);
+  if (migrated) {
+    const migrator = new Database({ url: access.migratorUrl }, limits);
+    await migrate(migrator, PARTITIONS);
+    await migrator.close();
+  }
   const folder = await temporaryFolder();
   const config = join(folder, 'sluice.config.json');
   writeFileSync(config, JSON.stringify(definitions));
-  const redis = openRedis({ url: redisUrl }, () => {}) as Redis;
+  const redis = openRedis({ url: access.admin.redisUrl }, () => {}) as Redis;
   cleanUp(async () => {
     redis.disconnect();
-    await database.query(`DROP DATABASE ${name}`);
     await database.close();
+    await access.drop();
   });
+  /** `migrate` is run by a user of its own. */
+  const migrating = ([command]: string[]): Environment =>
+    command === 'migrate' ? { MYSQL_URL: access.migratorUrl } : {};
   const env: Environment = {
     REDIS_URL: redisUrl,
     MYSQL_URL: mysqlUrl,
@@ -146,8 +149,10 @@ export async function openCommandPlace(
     name,
     env,
     folder,
+    /** The administrator's connections, for what a test does by itself. */
     database,
     redis,
+    access,
     keys: new Keys(name, PARTITIONS),
     file(fileName: string, content: string | Buffer): string {
       const path = join(folder, fileName);
@@ -171,7 +176,7 @@ export async function openCommandPlace(
       }
     },
     sluice: (args: string[], more: Environment = {}, input: string | Buffer = '') =>
-      sluice(args, { ...env, ...more }, input),
+      sluice(args, { ...env, ...migrating(args), ...more }, input),
     start: (args: string[], more: Environment = {}) => endWithTest(startSluice(args, { ...env, ...more })),
     /** A worker process that is up. */
     async worker(more: Environment = {}) {

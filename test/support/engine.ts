@@ -1,7 +1,6 @@
 /** An engine in this process, on the project's real servers, with a namespace and a database of its own. */
 import { randomBytes } from 'node:crypto';
-import type { Redis } from 'ioredis';
-import { inject } from 'vitest';
+import { Redis } from 'ioredis';
 import { createProducer, type ProducerOptions } from '../../src/producer/producer.ts';
 import { Aligner } from '../../src/shared/align.ts';
 import { systemClock } from '../../src/shared/clock.ts';
@@ -21,7 +20,10 @@ import { Flusher } from '../../src/worker/flush.ts';
 import { WorkerMetrics } from '../../src/worker/metrics.ts';
 import { type Seam, type Step, Store } from '../../src/worker/store.ts';
 import { Worker, type WorkerParts } from '../../src/worker/worker.ts';
+import { openAccess, type Place } from './access.ts';
 import { cleanUp } from './cleanup.ts';
+
+export type { Place };
 
 export const definitions = {
   counters: { views: {}, clicks: {} },
@@ -31,34 +33,28 @@ export const definitions = {
 /** Thrown by a seam: the process's part ends here, as if it were killed. */
 export class Crash extends Error {}
 
-export interface Place {
-  redisUrl: string;
-  mysqlUrl: string;
-}
-
 export type Engine = Awaited<ReturnType<typeof openEngine>>;
 
 /** Everything is closed after the test, or after the file where it was opened outside one. */
 export async function openEngine(overrides: Partial<Settings> = {}, place: Partial<Place> = {}) {
-  const redisUrl = place.redisUrl ?? inject('redisUrl');
-  const server = place.mysqlUrl ?? inject('mysqlUrl');
   const name = `t${randomBytes(6).toString('hex')}`;
   const settings = parseSettings({ partitions: 4, ...overrides });
-  const admin = new Database(
-    { url: `${server}/information_schema` },
-    { connections: 1, idleTransactionSeconds: 60, lockWaitSeconds: 5 },
-  );
-  await admin.query(`CREATE DATABASE ${name}`);
-  await admin.close();
-  const mysqlUrl = `${server}/${name}`;
-  const database = new Database({ url: mysqlUrl }, { ...settings, connections: 10 });
-  await migrate(database, settings.partitions);
+  const access = await openAccess(name, place);
+  const { redisUrl, mysqlUrl } = access.user;
+  const openMysql = (url: string, idleTransactionSeconds = settings.idleTransactionSeconds) =>
+    new Database({ url }, { ...settings, idleTransactionSeconds, connections: 10 });
+  const migrator = openMysql(access.migratorUrl);
+  await migrate(migrator, settings.partitions);
+  await migrator.close();
+  const database = openMysql(mysqlUrl);
+  const adminDatabase = access.separate.mysql ? openMysql(access.admin.mysqlUrl, 60) : database;
 
   const log = createLog((process.env.TEST_LOG as 'debug' | undefined) ?? 'silent', 'stderr');
   const keys = new Keys(name, settings.partitions);
   keys.deployment = await deploymentOf(database, name);
   const redis = openRedis({ url: redisUrl }, () => {}) as Redis;
   await connectRedis(redis, 'test');
+  const adminRedis = access.separate.redis ? new Redis(access.admin.redisUrl) : redis;
   const tables = await openTables(database, parseDefinitions(definitions));
   const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
   const flight = new Flight(redis, keys, settings);
@@ -74,9 +70,9 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
   const closers: (() => Promise<unknown>)[] = [];
   cleanUp(async () => {
     for (const close of closers.reverse()) await close();
-    redis.disconnect();
-    await database.query(`DROP DATABASE ${name}`);
-    await database.close();
+    for (const connection of [redis, adminRedis]) connection.disconnect();
+    for (const connection of [database, adminDatabase]) await connection.close();
+    await access.drop();
   });
 
   return {
@@ -84,8 +80,12 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
     redisUrl,
     mysqlUrl,
     settings,
-    database,
-    redis,
+    /** The administrator's connections, for what a test does by itself. */
+    database: adminDatabase,
+    redis: adminRedis,
+    /** Those of the engine's own user, for parts of the engine that a test opens. */
+    own: { database, redis },
+    access,
     keys,
     aligner,
     flight,
@@ -147,21 +147,21 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
       return (await cold.compare(keys.partitionOf(key), [wanted]))[0]!;
     },
     async counterInMysql(counter: string, key: string): Promise<number> {
-      const [row] = await database.query(
+      const [row] = await adminDatabase.query(
         'SELECT value FROM sluice_counters WHERE counter = ? AND counter_key = ?',
         [Buffer.from(counter), Buffer.from(key)],
       );
       return Number(row?.value ?? 0);
     },
     async balanceInMysql(program: string, account: string): Promise<number> {
-      const [row] = await database.query(
+      const [row] = await adminDatabase.query(
         'SELECT balance FROM sluice_accounts WHERE program = ? AND account = ?',
         [Buffer.from(program), Buffer.from(account)],
       );
       return Number(row?.balance ?? 0);
     },
     async watermark(partition: number) {
-      const [row] = await database.query(
+      const [row] = await adminDatabase.query(
         'SELECT sequence, token, epoch FROM sluice_partitions WHERE partition_id = ?',
         [partition],
       );

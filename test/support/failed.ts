@@ -54,7 +54,8 @@ export async function openFailed(
   engine: Engine,
   { seam }: { seam?: ReplaySeam } = {},
 ): Promise<FailedUpdates> {
-  const { redis, keys, settings, aligner, log, database } = engine;
+  const { keys, settings, aligner, log } = engine;
+  const { redis, database } = engine.own;
   const queue = openQueue(redis, keys);
   engine.onClose(() => queue.close());
   const parsed = parseDefinitions(definitions);

@@ -1,7 +1,7 @@
 // A database with tables of a user's own in it, and a Sluice whose definitions map into them.
 
 import { randomBytes } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/producer.ts';
@@ -21,6 +21,7 @@ import { parseSettings } from '../../src/shared/settings.ts';
 import type { ValueTables } from '../../src/shared/tables.ts';
 import { type Verification, verify } from '../../src/shared/verify.ts';
 import { Worker } from '../../src/worker/worker.ts';
+import { openAccess } from './access.ts';
 import { cleanUp } from './cleanup.ts';
 import { until } from './engine.ts';
 
@@ -45,24 +46,28 @@ export const exactCollation = () =>
 
 /** An empty database with Sluice's schema and these tables; dropped after the test that opened it. */
 export async function openDatabase(...tables: string[]) {
-  const server = inject('mysqlUrl');
   const name = `m${randomBytes(6).toString('hex')}`;
   const limits = { connections: 10, idleTransactionSeconds: 30, lockWaitSeconds: 10 };
-  const admin = new Database({ url: `${server}/information_schema` }, limits);
-  await admin.query(`CREATE DATABASE ${name}`);
-  await admin.close();
-  const url = `${server}/${name}`;
-  const database = new Database({ url }, limits);
-  await migrate(database, 1);
+  const access = await openAccess(name);
+  const { redisUrl, mysqlUrl: url } = access.user;
+  const migrator = new Database({ url: access.migratorUrl }, limits);
+  await migrate(migrator, 1);
+  await migrator.close();
+  /** The administrator's. */
+  const database = new Database({ url: access.admin.mysqlUrl }, limits);
+  /** The engine's own user's. */
+  const own = new Database({ url }, limits);
   for (const table of tables) await database.query(table);
   cleanUp(async () => {
-    await database.query(`DROP DATABASE ${name}`);
-    await database.close();
+    for (const connection of [database, own]) await connection.close();
+    await access.drop();
   });
-  return { name, url, database };
+  return { name, url, redisUrl, database, own, access };
 }
 
 export interface Shop<D extends DefinitionsInput> {
+  /** Of the database, the namespace and the user. */
+  readonly name: string;
   readonly database: Database;
   readonly sluice: Sluice<D>;
   readonly tables: ValueTables;
@@ -88,12 +93,16 @@ export async function openShop<const D extends DefinitionsInput>(
   definitions: D,
   ...statements: string[]
 ): Promise<Shop<D>> {
-  const { name, url, database } = await openDatabase(...statements);
-  const redisUrl = inject('redisUrl');
+  const { name, url, redisUrl, database, own, access } = await openDatabase(...statements);
+  const { counters = {}, points = {} } = definitions;
+  for (const { target } of [...Object.values(counters), ...Object.values(points)]) {
+    const [schema, table] = target?.table.split('.') ?? [];
+    if (schema && table) await access.reach(schema);
+  }
   const settings = parseSettings({ partitions: 1, flushIntervalMs: 10 });
   const log = createLog('silent', 'stderr');
   const keys = new Keys(name, 1);
-  keys.deployment = await deploymentOf(database, name);
+  keys.deployment = await deploymentOf(own, name);
   const parsed = parseDefinitions(definitions);
   const sluice = await createProducer({
     redis: redisUrl,
@@ -105,9 +114,9 @@ export async function openShop<const D extends DefinitionsInput>(
   });
   const redis = openRedis({ url: redisUrl }, () => {}) as Redis;
   await connectRedis(redis, 'test');
-  const tables = await openTables(database, parsed);
-  const aligner = new Aligner(redis, database, keys, log);
-  const cold = new ColdReader(redis, 'test', database, keys, tables, aligner, settings.liveTtlMs);
+  const tables = await openTables(own, parsed);
+  const aligner = new Aligner(redis, own, keys, log);
+  const cold = new ColdReader(redis, 'test', own, keys, tables, aligner, settings.liveTtlMs);
   const inspector = new Inspector(redis, keys);
   let worker: Worker | undefined;
   cleanUp(async () => {
@@ -116,6 +125,7 @@ export async function openShop<const D extends DefinitionsInput>(
     redis.disconnect();
   });
   return {
+    name,
     database,
     sluice,
     tables,
@@ -134,8 +144,10 @@ export async function openShop<const D extends DefinitionsInput>(
       }, 'drained');
     },
     async forget() {
-      const live = await redis.keys(`{${name}:0}:[cp]:*`);
-      if (live.length > 0) await redis.del(...live);
+      const admin = new Redis(access.admin.redisUrl);
+      const live = await admin.keys(`{${name}:0}:[cp]:*`);
+      if (live.length > 0) await admin.del(...live);
+      admin.disconnect();
     },
     compare: async (kind, counter, key) => (await cold.compare(0, [{ kind, name: counter, key }]))[0]!,
     async quarantined() {
@@ -145,7 +157,14 @@ export async function openShop<const D extends DefinitionsInput>(
       return rows.map(row => `${row.item_key} ${row.amount} ${row.error_code}`);
     },
     async verify() {
-      const { drift, ledger } = await verify({ redis, database, keys, definitions: parsed, tables, cold });
+      const { drift, ledger } = await verify({
+        redis,
+        database: own,
+        keys,
+        definitions: parsed,
+        tables,
+        cold,
+      });
       return { drift, ledger };
     },
     async replay() {

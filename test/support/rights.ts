@@ -15,6 +15,13 @@ export function readRights(namespace: string, database: string): { redis: string
   return { redis: rules, mysql: mysql.filter(statement => statement.startsWith('GRANT')) };
 }
 
+/** What the user of `sluice migrate` needs besides, as a statement. */
+export function readMigrationRights(database: string): string {
+  const text = readFileSync(new URL('../../docs/rights.md', import.meta.url), 'utf8');
+  const [, rights] = /`sluice migrate` also needs `([A-Z, ]+)`/.exec(text)!;
+  return `GRANT ${rights} ON \`${database}\`.* TO 'sluice'@'%'`;
+}
+
 /** Of the user of the Sentinels. */
 export function readSentinelRights(): string[] {
   const text = readFileSync(new URL('../../docs/rights.md', import.meta.url), 'utf8');

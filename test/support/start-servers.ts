@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { startMysql, startRedis } from '../../scripts/servers.ts';
+import { hostileMysql, hostileRedis, makeHostile } from './hostile.ts';
 import { pairings } from './pairings.ts';
 
 declare module 'vitest' {
@@ -14,21 +15,34 @@ declare module 'vitest' {
     mysqlUrl: string;
     redisFlavour: 'redis7' | 'redis8' | 'valkey9';
     mysqlFlavour: 'mariadb' | 'mysql97';
+    /** Both URLs are the administrator's, and Sluice is somebody else (access.ts). */
+    hostile: boolean;
   }
 }
 
 export default async function startServers(project: TestProject): Promise<() => Promise<void>> {
   const pairing = pairings[project.name];
   if (!pairing) throw new Error(`no servers are declared for the test project ${project.name}`);
+  const { hostile = false } = pairing;
   const directory = await mkdtemp(join(tmpdir(), 'sluice-test-'));
   const [redis, mysql] = await Promise.all([
-    startRedis({ flavour: pairing.redis, directory: join(directory, 'redis') }),
-    startMysql({ flavour: pairing.mysql, directory: join(directory, 'mysql') }),
+    startRedis({
+      flavour: pairing.redis,
+      directory: join(directory, 'redis'),
+      ...(hostile && { args: hostileRedis }),
+    }),
+    startMysql({
+      flavour: pairing.mysql,
+      directory: join(directory, 'mysql'),
+      ...(hostile && hostileMysql(pairing.mysql)),
+    }),
   ]);
+  if (hostile) await makeHostile(mysql.url);
   project.provide('redisUrl', redis.url);
   project.provide('mysqlUrl', mysql.url);
   project.provide('redisFlavour', pairing.redis);
   project.provide('mysqlFlavour', pairing.mysql);
+  project.provide('hostile', hostile);
   return async () => {
     await Promise.all([redis.stop(), mysql.stop()]);
     await rm(directory, { recursive: true, force: true });
