@@ -15,7 +15,7 @@ const ATTEMPTS = 1 + 2 * CULPRITS.length * (Math.ceil(Math.log2(UPDATES)) + 1);
 const BESIDES = 40;
 
 /** The statements of the engine's transactions from now on. */
-function statements({ database }: Engine): string[] {
+function statements({ own: { database } }: Engine): string[] {
   const seen: string[] = [];
   const transaction = database.transaction.bind(database);
   database.transaction = use =>
