@@ -53,7 +53,8 @@ describe('an entry in quarantine whose id is used again after Redis forgot it', 
 });
 
 it('a batch that is too long for one statement is split and written', async () => {
-  const engine = await openEngine({ partitions: 1, batchEntries: 2000 });
+  // Five hundred of these are some twenty calls, more than a busy machine makes in the usual two seconds.
+  const engine = await openEngine({ partitions: 1, batchEntries: 2000, callTimeoutMs: 20_000 });
   const sluice = await engine.producer();
   // Quotes, since each becomes eight characters in the statement: beyond what either server takes at once by default.
   const quotes = '"'.repeat(240);
