@@ -68,14 +68,15 @@ async function place(names?: string) {
 
 it('logs in with a token for each connection and one set of credentials for all', async () => {
   const { endpoint, front, open } = await place();
+  await migrate(open(), 4);
+  const [logins, asked] = [front.tokens.length, endpoint.asked];
   const database = open();
-  await migrate(database, 4);
   const users = await Promise.all(
     [1, 2, 3, 4].map(() => database.query('SELECT CURRENT_USER() AS name, SLEEP(0.2)')),
   );
   expect(users.map(rows => rows[0]!.name)).toEqual(Array(4).fill('sluice@127.0.0.1'));
-  expect(front.tokens).toHaveLength(4);
-  expect(endpoint.asked).toBe(1);
+  expect(front.tokens.length - logins).toBe(4);
+  expect(endpoint.asked - asked).toBe(1);
 });
 
 it('says that credentials are missing, and logs in once they are there', async () => {
