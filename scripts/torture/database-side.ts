@@ -63,7 +63,7 @@ async function prepare(
   const limits = { ...parseSettings(), connections: 1 };
   const admin = new Database({ url: `${server.url}/mysql` }, limits);
   await admin.query(`CREATE DATABASE ${database}`);
-  // Of the torture's own: rows that make its transactions heavy, and a row that shows who takes writes.
+  // The torture's own tables: rows that make its transactions heavy, and a row that shows who takes writes.
   await admin.query('CREATE DATABASE scratch');
   await admin.query('CREATE TABLE scratch.ballast (n BIGINT NOT NULL) ENGINE = InnoDB');
   await admin.query('CREATE TABLE scratch.beat (id INT PRIMARY KEY, word CHAR(36)) ENGINE = InnoDB');

@@ -25,7 +25,7 @@ export interface TortureOptions {
   faults: number;
   topology: TopologyName;
   database: DatabaseName;
-  /** Of faults, where not all of these servers are wanted. */
+  /** Kinds of faults, if not all kinds of these servers are wanted. */
   kinds: readonly string[] | undefined;
   /** Of every call and every claim. */
   durability: TortureDurability;

@@ -85,7 +85,7 @@ export class Line {
   }
 }
 
-/** Whose connection it is, by what it sends; asked with each request, as a later one may tell more. */
+/** Tells whose connection it is by what it sends. Asked with each request, since a later one may tell more. */
 export type Classify = (request: Buffer, before: Line | undefined) => Line | undefined;
 
 export class TcpProxy {

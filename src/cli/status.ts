@@ -1,5 +1,4 @@
 /** `sluice status`: what each partition holds, the flush jobs, and what is in quarantine. */
-
 import type { PartitionStatus } from '../shared/inspect.ts';
 import { type LossKind, readLosses } from '../shared/losses.ts';
 import { queryRow } from '../shared/mysql.ts';

@@ -31,7 +31,7 @@ export type Alignment =
 interface PartitionState {
   readonly epoch: string;
   readonly sequence: number;
-  /** Of the batch in flight, '' for none. */
+  /** Token of the batch in flight, '' if none is. */
   readonly token: string;
   readonly claimed: number;
   readonly updates: number;

@@ -5,7 +5,7 @@ interface Failure {
   readonly errno?: number;
   readonly message?: string;
   readonly cause?: unknown;
-  /** Of ioredis' Cluster. */
+  /** ioredis' Cluster sets it. */
   readonly lastNodeError?: unknown;
 }
 

@@ -32,8 +32,8 @@ export class Primaries {
   }
 
   /**
-   * Told when whatever leads to a server may lead to one that was replaced, as the client's own connection to it ended:
-   * which server, as `serverOf` calls it, or all of them.
+   * Calls the listener when the client's own connection to a server ended: other connections may lead to a server that was
+   * replaced. The argument is that server, as `serverOf` calls it; without one, all servers are concerned.
    */
   onDisconnect(listener: (server?: string) => void): void {
     this.#redis.on('close', () => listener());

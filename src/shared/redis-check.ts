@@ -1,5 +1,5 @@
 /** Whether a Redis is fit to keep what Sluice promises, and is the one that is meant: asked at each start. */
-import { Cluster } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
 import { pause } from './clock.ts';
 import { anotherDeployment } from './deployment.ts';
 import { NewerFormatError, PartitionCountError, RedisUnsuitableError } from './errors.ts';
@@ -26,7 +26,7 @@ export async function checkRedis(
     for (const info of await infoOfPrimaries(connection, 'everything'))
       checkServer(info, place, connection instanceof Cluster);
     await checkScripts(connection);
-    await checkReplyLimit(connection instanceof Cluster ? connection.nodes('master') : [connection], place);
+    await checkReplyLimit(primariesOf(connection), place);
     await checkRecord(connection, keys, place, looks);
   };
   const answered = new AbortController();
@@ -46,12 +46,14 @@ export async function checkRedis(
 
 /** Scripts are called by EVALSHA, and by EVAL where Redis has forgotten them. */
 async function checkScripts(connection: RedisConnection): Promise<void> {
-  const nodes = connection instanceof Cluster ? connection.nodes('master') : [connection];
   const known = (error: unknown) => {
     if (replyCode(error) !== 'NOSCRIPT') throw error;
   };
   await Promise.all(
-    nodes.flatMap(node => [node.evalsha('0'.repeat(40), 0).catch(known), node.eval('return 1', 0)]),
+    primariesOf(connection).flatMap(node => [
+      node.evalsha('0'.repeat(40), 0).catch(known),
+      node.eval('return 1', 0),
+    ]),
   );
 }
 
@@ -100,8 +102,11 @@ function check({ deployment, format, partitions }: Recorded, keys: Keys, place: 
 
 /** What INFO answers on every primary. */
 export async function infoOfPrimaries(connection: RedisConnection, section: string): Promise<string[]> {
-  const nodes = connection instanceof Cluster ? connection.nodes('master') : [connection];
-  return Promise.all(nodes.map(node => node.info(section)));
+  return Promise.all(primariesOf(connection).map(node => node.info(section)));
+}
+
+function primariesOf(connection: RedisConnection): Redis[] {
+  return connection instanceof Cluster ? connection.nodes('master') : [connection];
 }
 
 export function infoField(info: string, name: string): string | undefined {

@@ -9,7 +9,7 @@ export interface Scene {
   readonly stack: Stack;
   readonly processes: Processes;
   readonly random: Random;
-  /** Of calls and claims. */
+  /** The durability of calls and claims. */
   readonly durability: TortureDurability;
 }
 
