@@ -78,7 +78,7 @@ class Group implements DatabaseCluster {
   }
 
   async form(): Promise<void> {
-    await Promise.all(this.members.map((member, index) => this.#introduce(member, index)));
+    await Promise.all(this.members.map(member => this.#introduce(member)));
     for (const [index, member] of this.members.entries()) {
       await asRoot(member, async ask => {
         if (index === 0) await ask('SET GLOBAL group_replication_bootstrap_group = ON');
@@ -90,7 +90,7 @@ class Group implements DatabaseCluster {
   }
 
   /** Users that each member knows by itself, and the group's settings. */
-  async #introduce(member: RunningServer, index: number): Promise<void> {
+  async #introduce(member: RunningServer): Promise<void> {
     await asRoot(member, async ask => {
       await ask('SET SESSION sql_log_bin = 0');
       await ask(`CREATE USER '${user}'@'%' IDENTIFIED BY '${password}'`);

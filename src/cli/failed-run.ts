@@ -18,7 +18,7 @@ import { withFailed } from './failed-connections.ts';
 import { explicitFilterOf, wholeNumber } from './failed-filter.ts';
 import { counts } from './failed-look.ts';
 import { operatorName } from './operator.ts';
-import { onStopSignal } from './signals.ts';
+import { onFirstStopSignal } from './signals.ts';
 import { table } from './table.ts';
 
 /** What is to be done with each update. */
@@ -102,11 +102,7 @@ async function runOperation(deed: Deed, which: readonly string[], flags: RunFlag
     onProgress: progress => bar.show(progress),
   };
   const start = (failed: FailedUpdates): Promise<OperationReport> => {
-    const giveBack = onStopSignal(() => {
-      // The next one ends the process.
-      giveBack();
-      stopping.abort();
-    });
+    onFirstStopSignal(() => stopping.abort());
     if (filter === undefined)
       return failed.resume(action === 'drop' ? ['drop'] : ['replay', 'edit'], resumed!, options);
     if (deed.change) return failed.edit(filter, deed.change, author, options);

@@ -15,7 +15,7 @@ import { LIMITS, type Update } from '../shared/update.ts';
 import { EXIT, type ExitCode, exitCodeFor } from './exit.ts';
 import { LINE_LIMIT, type Line, readLines } from './lines.ts';
 import { type Sent, settle } from './settle.ts';
-import { onStopSignal, type StopSignal } from './signals.ts';
+import { onFirstStopSignal, type StopSignal } from './signals.ts';
 
 export interface IngestOptions {
   readonly run?: string;
@@ -109,9 +109,7 @@ export class Ingest {
   }
 
   async run(input: Readable): Promise<ExitCode> {
-    const giveBack = onStopSignal(signal => {
-      // The next one ends the process.
-      giveBack();
+    const giveBack = onFirstStopSignal(signal => {
       this.#stopped = signal;
       input.destroy();
     });

@@ -27,3 +27,12 @@ export function onStopSignal(taken: Handler): () => void {
     handler = end;
   };
 }
+
+/** The same for one signal: the next one ends the process. */
+export function onFirstStopSignal(taken: Handler): () => void {
+  const giveBack = onStopSignal(signal => {
+    giveBack();
+    taken(signal);
+  });
+  return giveBack;
+}

@@ -158,7 +158,7 @@ export function databaseErrorCode(error: unknown): string {
 const places = new WeakMap<object, string>();
 
 /** Notes which host an error came from, for its message. Returns the error. */
-export function blame<Thrown>(error: Thrown, place: string): Thrown {
+export function cameFrom<Thrown>(error: Thrown, place: string): Thrown {
   if (typeof error === 'object' && error !== null && !places.has(error)) places.set(error, place);
   return error;
 }

@@ -8,7 +8,7 @@
  */
 import type { ConnectionOptions, PoolConnection } from 'mysql2/promise';
 import { pause, within } from './clock.ts';
-import { blame, classifyDatabaseError } from './mysql-errors.ts';
+import { cameFrom, classifyDatabaseError } from './mysql-errors.ts';
 import { HostPool, type PoolLimits } from './mysql-pool.ts';
 import { type Address, nameOf } from './mysql-url.ts';
 import { type Condition, WritableProbe } from './mysql-writable.ts';
@@ -84,7 +84,7 @@ export class Hosts {
 
   /** Takes note of an error that came from this host. */
   failed(pool: HostPool, error: unknown): void {
-    blame(error, pool.place);
+    cameFrom(error, pool.place);
     if (this.#isList && pool === this.#current && isOutage(error)) this.#isDoubted = true;
   }
 
@@ -128,7 +128,7 @@ export class Hosts {
     this.#current = this.#poolOf(host);
     if (!old) return;
     const moved = `${host.place} takes writes in place of ${old.place}`;
-    old.giveUp(blame(Object.assign(new Error(moved), { code: 'ECONNRESET' }), old.place));
+    old.giveUp(cameFrom(Object.assign(new Error(moved), { code: 'ECONNRESET' }), old.place));
     this.#onMove(old.place, host.place);
   }
 
@@ -136,10 +136,11 @@ export class Hosts {
     const answers = await Promise.all(asked.map(({ answer }) => answer));
     // A wrong password, an unknown database or an untrusted certificate are not an outage, whatever the others say.
     for (const [index, answer] of answers.entries()) {
-      if ('error' in answer && !isOutage(answer.error)) return blame(answer.error, asked[index]!.host.place);
+      if ('error' in answer && !isOutage(answer.error))
+        return cameFrom(answer.error, asked[index]!.host.place);
     }
     const reasons = asked.map(({ host }, index) => `${host.place} (${answers[index]!.why})`).sort();
-    return blame(new NoWritableHostError(reasons), reasons.join(', '));
+    return cameFrom(new NoWritableHostError(reasons), reasons.join(', '));
   }
 
   /** Notices a host that fell silent, or lost its place, while statements wait for it or nobody asks it anything. */
