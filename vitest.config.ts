@@ -18,6 +18,7 @@ function project(
 
 export default defineConfig({
   test: {
+    globalSetup: ['test/support/build.ts'],
     projects: [
       project('unit', 'test/unit/**/*.test.ts', 0),
       ...Object.keys(pairings).map((name, index) =>

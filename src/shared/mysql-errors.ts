@@ -173,7 +173,11 @@ export function databaseError(error: unknown, knownPlace: string): unknown {
   const { errno = 0, code } = (error ?? {}) as { errno?: number; code?: string };
   const problem = tlsProblem(error);
   if (problem) return new TlsFailedError('The database', place, problem, { cause: error });
-  if (isDeniedByDatabase(error)) return new AccessDeniedError('The database', place, { cause: error });
+  if (isDeniedByDatabase(error)) {
+    // To a user without rights to it, MySQL does not tell whether a database exists.
+    const reason = errno === 1044 ? 'there is no such database, or not for this user' : undefined;
+    return new AccessDeniedError('The database', place, { cause: error, reason });
+  }
   if (errno === 1049)
     return new DatabaseUnsuitableError(
       `There is no database of the name in MYSQL_URL at ${place}; create it (CREATE DATABASE), then run sluice migrate.`,

@@ -12,6 +12,8 @@ export interface PoolLimits {
 
 const ACQUIRE_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2000;
+/** So long before a session's wait_timeout ends the server may be closing it already. */
+const CLOSING_MS = 1000;
 
 export class HostPool {
   /** HOST:PORT */
@@ -19,6 +21,9 @@ export class HostPool {
   readonly setUp: SessionSetUp;
   readonly #pool: Pool;
   readonly #open = new Set<CoreConnection>();
+  readonly #staleAfterMs: number;
+  /** When each connection came back to the pool. */
+  readonly #idleSince = new WeakMap<object, number>();
   readonly #givenUp: Promise<never>;
   #giveUp!: (error: Error) => void;
   #isGivenUp = false;
@@ -29,20 +34,32 @@ export class HostPool {
     this.#pool = createPool({
       ...options,
       connectionLimit: limits.connections,
-      maxIdle: limits.connections,
-      // Below the session's wait_timeout, so that the server never closes a connection that the pool hands out.
-      idleTimeout: Math.max(500, (limits.idleTransactionSeconds * 1000) / 2 - 500),
     });
+    this.#staleAfterMs = limits.idleTransactionSeconds * 1000 - CLOSING_MS;
     this.#givenUp = new Promise((_, reject) => {
       this.#giveUp = reject;
     });
     this.#givenUp.catch(() => {});
     // As events the core's own connections come, whatever the interface for promises declares.
     this.#pool.on('connection', connection => this.#watch(connection as unknown as CoreConnection));
+    this.#pool.on('release', connection => this.#idleSince.set(connection, performance.now()));
+  }
+
+  /**
+   * A connection that was idle for almost the session's wait_timeout is replaced: the server closes it, and a process that
+   * was busy meanwhile has not heard of that. (mysql2 checks its `idleTimeout` only if `maxIdle` is below the limit.)
+   */
+  async connection(): Promise<PoolConnection> {
+    for (;;) {
+      const connection = await this.#acquire();
+      const since = this.#idleSince.get(connection.connection) ?? performance.now();
+      if (performance.now() - since < this.#staleAfterMs) return connection;
+      connection.destroy();
+    }
   }
 
   /** A connection that hangs in its handshake would let callers wait for ever. */
-  async connection(): Promise<PoolConnection> {
+  async #acquire(): Promise<PoolConnection> {
     const acquired = this.#pool.getConnection();
     try {
       const inTime = orTimeout(acquired, ACQUIRE_TIMEOUT_MS, 'no database connection in time');

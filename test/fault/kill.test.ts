@@ -20,7 +20,7 @@ it('keeps exact counts and flushes again within 5 s', { timeout: 120_000 }, asyn
   writeFileSync(config, JSON.stringify(definitions));
   const workers = new Set<ChildProcess>();
   const startWorker = () => {
-    const worker = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', 'worker'], {
+    const worker = spawn(process.execPath, ['dist-test/cli/main.js', 'worker'], {
       env: {
         PATH: process.env.PATH,
         REDIS_URL: engine.redisUrl,

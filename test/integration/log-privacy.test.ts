@@ -20,15 +20,17 @@ const WORDS = { reason: `reason ${MARK}`, metadata: { [`${MARK}-name`]: `${MARK}
 it('logs none of what users have given, whatever fails', async () => {
   const engine = await openEngine({ partitions: 1 });
   const { name, redis, database } = engine;
-  await redis.call('ACL', 'SETUSER', name, 'on', `>${MARK}`, '~*', '&*', '+@all');
-  await database.query(`CREATE USER ${name}@'%' IDENTIFIED BY '${MARK}'`);
-  await database.query(`GRANT ALL ON ${name}.* TO ${name}@'%'`);
+  // On hostile servers Sluice's own user has the name of the engine.
+  const user = `${name}_s`;
+  await redis.call('ACL', 'SETUSER', user, 'on', `>${MARK}`, '~*', '&*', '+@all');
+  await database.query(`CREATE USER ${user}@'%' IDENTIFIED BY '${MARK}'`);
+  await database.query(`GRANT ALL ON ${name}.* TO ${user}@'%'`);
   cleanUp(async () => {
-    await redis.call('ACL', 'DELUSER', name);
-    await database.query(`DROP USER ${name}@'%'`);
+    await redis.call('ACL', 'DELUSER', user);
+    await database.query(`DROP USER ${user}@'%'`);
   });
   const proxies = { redis: await openProxy(engine.redisUrl), mysql: await openProxy(engine.mysqlUrl) };
-  const withUser = (url: string) => url.replace(/\/\/(?:[^@]*@)?/, `//${name}:${MARK}@`);
+  const withUser = (url: string) => url.replace(/\/\/(?:[^@]*@)?/, `//${user}:${MARK}@`);
 
   const lines: string[] = [];
   const log = createLog('info', { write: (line: string) => lines.push(line) });

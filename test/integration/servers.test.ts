@@ -3,6 +3,7 @@
 import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { expect, inject, test } from 'vitest';
+import { openEngine } from '../support/engine.ts';
 
 test('the Redis server is of the promised flavour and keeps what it is told', async () => {
   const redis = new Redis(inject('redisUrl'));
@@ -33,4 +34,15 @@ test('the MySQL server is of the promised flavour and durable', async () => {
   } finally {
     await mysql.end();
   }
+});
+
+test('a process that was busy while the server closed its idle connection takes another one', async () => {
+  const engine = await openEngine({ idleTransactionSeconds: 2 });
+  const { database } = engine.own;
+  const id = async () => Number((await database.query('SELECT CONNECTION_ID() AS id'))[0]!.id);
+  const first = await id();
+  expect(await id()).toBe(first);
+  // Longer than the session's wait_timeout, and without a turn of the event loop.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500);
+  expect(await id()).not.toBe(first);
 });

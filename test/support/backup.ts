@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Recovery, type RecoverySeam } from '../../src/shared/recover.ts';
 import type { Settings } from '../../src/shared/settings.ts';
+import { cleanUp } from './cleanup.ts';
 import { sluice as run } from './command.ts';
 import { Crash, definitions, type Engine, openEngine } from './engine.ts';
 import { temporaryFolder } from './servers.ts';
@@ -76,11 +77,17 @@ export async function backUpMysql({ database }: Engine): Promise<() => Promise<v
 /** Copies the namespace's keys; the function puts them back as they were. */
 export async function backUpRedis(engine: Engine): Promise<() => Promise<void>> {
   const { redis } = engine;
-  const saved = await dump(engine);
+  // Copied within the server: what is large must not pass a server with small limits.
+  const saved = await keysOf(engine);
+  const copyOf = (name: string) => `backup:${name}`;
+  for (const name of saved) await redis.copy(name, copyOf(name), 'REPLACE');
+  cleanUp(async () => {
+    if (saved.length > 0) await redis.del(saved.map(copyOf));
+  });
   return async () => {
     const names = await keysOf(engine);
     if (names.length > 0) await redis.del(names);
-    for (const { name, ttl, value } of saved) await redis.restore(name, Math.max(0, ttl), value);
+    for (const name of saved) await redis.copy(copyOf(name), name);
   };
 }
 

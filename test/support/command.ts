@@ -65,9 +65,9 @@ function endWithTest(running: Running): Running {
   return running;
 }
 
-/** `sluice ARGS`, without a shell and without npm between. */
+/** `sluice ARGS`, without a shell and without npm between, as build.ts compiled it. */
 export function startSluice(args: string[], env: Environment): Running {
-  return start(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], env);
+  return start(process.execPath, ['dist-test/cli/main.js', ...args], env);
 }
 
 /** Runs `sluice ARGS` to its end. */
