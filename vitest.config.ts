@@ -21,8 +21,8 @@ export default defineConfig({
     globalSetup: ['test/support/build.ts'],
     projects: [
       project('unit', 'test/unit/**/*.test.ts', 0),
-      ...Object.keys(pairings).map((name, index) =>
-        project(name, 'test/integration/**/*.test.ts', index + 1, {
+      ...Object.entries(pairings).map(([name, { only = '*' }], index) =>
+        project(name, `test/integration/${only}.test.ts`, index + 1, {
           globalSetup: ['test/support/start-servers.ts'],
         }),
       ),

@@ -1,4 +1,4 @@
-/** A TCP proxy before a server of the tests, for what a network does and a server does not: fall silent. */
+/** A TCP proxy before a server of the tests, for what a network does and a server does not: fall silent, change a command. */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { cleanUp } from './cleanup.ts';
 
@@ -11,8 +11,11 @@ interface Pair {
 
 export type Proxy = Awaited<ReturnType<typeof openProxy>>;
 
-/** Closed after the test. */
-export async function openProxy(serverUrl: string) {
+/**
+ * Closed after the test.
+ * @param change what a client sends, to as many bytes
+ */
+export async function openProxy(serverUrl: string, change = (data: Buffer) => data) {
   const url = new URL(serverUrl);
   const server = { host: url.hostname, port: Number(url.port) };
   const pairs = new Set<Pair>();
@@ -35,7 +38,7 @@ export async function openProxy(serverUrl: string) {
     const join = (from: Socket, to: Socket) => {
       from.on('data', data => {
         if (pair.silent) swallowed += data.length;
-        else to.write(data);
+        else to.write(from === client ? change(data) : data);
       });
       from.on('error', () => {});
       // Who goes silent does not tell the other side that its peer is gone.

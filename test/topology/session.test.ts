@@ -11,6 +11,7 @@ import { MigrationLease } from '../../src/shared/migration-lease.ts';
 import { Database } from '../../src/shared/mysql.ts';
 import { leftAlone } from '../../src/shared/session-left-alone.ts';
 import { sessionVariables } from '../../src/shared/session-variables.ts';
+import { openProxy } from '../support/proxy.ts';
 import { readRights } from '../support/rights.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
@@ -70,6 +71,20 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     await database.query('CREATE TABLE IF NOT EXISTS written (id INT AUTO_INCREMENT PRIMARY KEY)');
     await database.transaction(connection => connection.query('INSERT INTO written VALUES (), (), ()'));
     expect((await database.query('SELECT id FROM written')).length).toBeGreaterThanOrEqual(3);
+    await database.close();
+  });
+
+  it('is refused behind a proxy that leaves out what a client sets', async () => {
+    await begin();
+    const proxy = await openProxy(url, data =>
+      // Of the same length, and without an effect.
+      Buffer.from(data.toString('latin1').replaceAll('SET @@', 'DO 0 #'), 'latin1'),
+    );
+    const database = new Database({ url: proxy.url }, limits);
+    await expect(database.query('SELECT 1')).rejects.toMatchObject({
+      code: 'DATABASE_UNSUITABLE',
+      message: expect.stringMatching(/has \w+ = .*, although it was set to .*a proxy .* leaves out SET/),
+    });
     await database.close();
   });
 
