@@ -3,7 +3,7 @@
 -- values that the commit proved wrong (deleting is safe, arithmetic is not).
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 token   2 idempotency window, ms   3 entries quarantined
+-- ARGV     1 token   2 idempotency window, ms   3 counters and entries of the batch that are in quarantine
 --          then two for each live value to delete: kind c|p, item
 -- Reply    { 0 } where the token is not in flight (somebody else was faster), else
 --          { 1, updates still pending, counter keys and entries still pending }

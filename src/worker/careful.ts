@@ -19,8 +19,10 @@ export interface Written {
   /** All rows that hold values or entries. */
   rows: number;
   refused: number;
-  /** Items of entries that the ledger had already. */
+  /** Items of entries that the ledger or the quarantine had already. */
   late: string[];
+  /** How many of them the quarantine had. */
+  quarantinedBefore: number;
   /** Kind and item of live values to read anew. */
   reload: string[];
   /** Tables that took rows. */

@@ -134,17 +134,30 @@ export class EntryWriter {
     return rows.length > 0;
   }
 
-  /** Parts entries that the ledger or the quarantine has already (their id outlived Redis' memory) from fresh ones. */
+  /**
+   * Parts entries that the ledger or the quarantine has already (their id outlived Redis' memory) from fresh ones, and
+   * counts those that are in quarantine.
+   */
   async splitLate(connection: PoolConnection, entries: readonly RecordedEntry[]) {
-    const known = new Set<string>();
+    const known = new Map<string, boolean>();
     const idOf = ({ program, account, id }: RecordedEntry) => [program, account, id];
     for (const { json } of jsonParts(connection, entries, idOf, 2))
-      for (const row of await queryRows(connection, FIND, [json, json]))
-        known.add(JSON.stringify([itemOf(String(row.program), String(row.account)), String(row.entry_id)]));
+      for (const { program, account, entry_id: id, is_quarantined: isQuarantined } of await queryRows(
+        connection,
+        FIND,
+        [json, json],
+      )) {
+        const name = JSON.stringify([itemOf(String(program), String(account)), String(id)]);
+        known.set(name, Number(isQuarantined) === 1 || known.get(name) === true);
+      }
     const late: RecordedEntry[] = [];
     const fresh: RecordedEntry[] = [];
-    for (const entry of entries)
-      (known.has(JSON.stringify([entry.item, entry.id])) ? late : fresh).push(entry);
-    return { late, fresh };
+    let quarantinedBefore = 0;
+    for (const entry of entries) {
+      const isQuarantined = known.get(JSON.stringify([entry.item, entry.id]));
+      (isQuarantined === undefined ? fresh : late).push(entry);
+      if (isQuarantined) quarantinedBefore++;
+    }
+    return { late, fresh, quarantinedBefore };
   }
 }

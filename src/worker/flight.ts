@@ -81,7 +81,8 @@ export class Flight implements FlightCheck {
       this.#keys.state(batch.partition),
       batch.token,
       this.#limits.idempotencyWindowMs,
-      outcome.quarantined,
+      // Redis may have forgotten those that were quarantined before. Their receipts have to look as well.
+      outcome.quarantined + (outcome.quarantinedBefore ?? 0),
       ...outcome.late.flatMap(item => ['p', item]),
       ...(outcome.reload ?? []).flatMap(item => [item[0]!, item.slice(1)]),
     );

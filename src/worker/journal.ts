@@ -14,6 +14,8 @@ export interface Outcome {
   /** Kind and item of live values that an amendment changed for nothing; absent in what older versions recorded. */
   readonly reload?: string[];
   readonly quarantined: number;
+  /** Entries that were left out because the first with their id is in quarantine; absent in what older versions recorded. */
+  readonly quarantinedBefore?: number;
   /** How many counter keys were claimed up to this batch, by which receipts find the batch of a sum. */
   readonly popped?: number;
 }

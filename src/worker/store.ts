@@ -152,11 +152,12 @@ export class Store {
       const written = await this.#write(connection, batch, careful);
       await this.#seam('written');
 
-      const { late, reload, refused: quarantined, rows, took } = written;
+      const { late, quarantinedBefore, reload, refused: quarantined, rows, took } = written;
       const outcome = await this.#forget(connection, attempt, {
         late,
         reload,
         quarantined,
+        quarantinedBefore,
         popped: batch.popped,
       });
       await this.#journal.record(connection, batch, written.entries, rows, outcome);
@@ -240,7 +241,15 @@ export class Store {
 
   /** @throws RowFailure if rows may be to blame, or what the server threw */
   async #write(connection: PoolConnection, batch: Batch, careful: boolean): Promise<Written> {
-    const written: Written = { entries: 0, rows: 0, refused: 0, late: [], reload: [], took: new Set() };
+    const written: Written = {
+      entries: 0,
+      rows: 0,
+      refused: 0,
+      late: [],
+      quarantinedBefore: 0,
+      reload: [],
+      took: new Set(),
+    };
     try {
       await this.#writeCounters(connection, batch, careful, written);
       await this.#writeEntries(connection, batch, careful, written);
@@ -267,10 +276,11 @@ export class Store {
     if (entries.length === 0) return;
     // The ledger's unique key finds what is in the ledger; what waits in quarantine has to be looked for.
     const isWary = careful || (await this.#entries.hasQuarantined(connection, partition));
-    const { late, fresh } = isWary
+    const { late, fresh, quarantinedBefore } = isWary
       ? await this.#entries.splitLate(connection, entries)
-      : { late: [], fresh: entries };
+      : { late: [], fresh: entries, quarantinedBefore: 0 };
     written.late = late.map(entry => entry.item);
+    written.quarantinedBefore = quarantinedBefore;
     if (careful) return this.#careful.entries(connection, batch, written, fresh);
     const { accounts } = await this.#entries.write(connection, partition, sequence, fresh, entries);
     written.entries += fresh.length;

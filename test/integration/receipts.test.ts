@@ -37,6 +37,27 @@ describe('quarantine', () => {
     expect(await outcome(otherAgain.persisted(soon))).toBe('persisted');
   });
 
+  it('is told to whoever sends the entry again when Redis has forgotten that the first is there', async () => {
+    const { engine, loyalty } = await open();
+    await engine.database.query(REFUSE_13);
+    await loyalty.credit('a', 13, { id: 'refused' });
+    await loyalty.credit('a', 14, { id: 'written' });
+    await engine.drain();
+    await engine.redis.del(await engine.redis.keys(`{${engine.name}:0}:*`));
+    const again = (await engine.producer()).points('loyalty');
+    const [refused, written] = await Promise.all([
+      again.credit('a', 13, { id: 'refused' }),
+      again.credit('a', 14, { id: 'written' }),
+    ]);
+    expect([refused.duplicate, written.duplicate]).toEqual([false, false]);
+    await engine.drain();
+    expect(await outcome(refused.persisted(soon))).toBe('QUARANTINED');
+    expect(await outcome(written.persisted(soon))).toBe('persisted');
+    expect(await engine.balanceInMysql('loyalty', 'a')).toBe(14);
+    // What is left out because the ledger has it makes no receipt look into quarantine.
+    expect(await engine.redis.hget(engine.keys.state(0), 'quarantined')).toBe('1');
+  });
+
   it.each([-1, 1])('is told whichever clock is ahead (%i hour)', async hours => {
     const { engine, views, loyalty } = await open();
     await engine.database.query(REFUSE_13);
