@@ -1,7 +1,13 @@
 /** `sluice recover`: what a restored backup did to each partition, and with --yes the end of its halt. */
 import { readConfig } from '../shared/config.ts';
 import { ConfigurationError } from '../shared/errors.ts';
-import type { Damage, Evidence, OldCounters, Verdict } from '../shared/evidence.ts';
+import {
+  committedCount,
+  type Damage,
+  type Evidence,
+  type OldCounters,
+  type Verdict,
+} from '../shared/evidence.ts';
 import { wake } from '../shared/queue.ts';
 import { Recovery } from '../shared/recover.ts';
 import { withConnections } from './connections.ts';
@@ -84,7 +90,7 @@ function print(reports: readonly PartitionReport[], counters: OldCounters): stri
     redis?.token || '-',
     redis ? redis.inFlight : '-',
     redis ? redis.updates - redis.claimed : '-',
-    redis ? redis.claimed - redis.inFlight : '-',
+    redis ? committedCount(redis) : '-',
     database?.sequence ?? '-',
     database?.updates ?? '?',
     database?.journal ? `${database.journal.oldest} to ${database.journal.newest}` : 'empty',

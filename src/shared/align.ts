@@ -35,6 +35,8 @@ interface PartitionState {
   readonly token: string;
   readonly claimed: number;
   readonly updates: number;
+  /** How many of those claimed recoveries discarded. */
+  readonly dropped: number;
 }
 
 export class Aligner {
@@ -118,13 +120,14 @@ export class Aligner {
   }
 
   async #state(partition: number): Promise<PartitionState> {
-    const [epoch, sequence, token, claimed, updates, deployment] = await this.#redis.hmget(
+    const [epoch, sequence, token, claimed, updates, dropped, deployment] = await this.#redis.hmget(
       this.#keys.state(partition),
       'epoch',
       'sequence',
       'token',
       'claimed',
       'updates',
+      'dropped',
       'deployment',
     );
     if (epoch && deployment !== this.#keys.deployment)
@@ -135,6 +138,7 @@ export class Aligner {
       token: token ?? '',
       claimed: Number(claimed ?? 0),
       updates: Number(updates ?? 0),
+      dropped: Number(dropped ?? 0),
     };
   }
 
@@ -166,7 +170,7 @@ export class Aligner {
   async #adopt(
     connection: PoolConnection,
     partition: number,
-    { epoch, sequence, token, claimed, updates: accepted }: PartitionState,
+    { epoch, sequence, token, claimed, updates: accepted, dropped }: PartitionState,
     watermark: Watermark,
   ): Promise<void> {
     // What an old backup of Redis had pending is in MySQL mostly: who claims it is refused, so it must not be renumbered.
@@ -174,8 +178,9 @@ export class Aligner {
     if (behind && epoch && accepted > claimed && (await isOutdated(connection, partition, sequence)))
       throw new PartitionHaltedError('REDIS_BACKUP_RESTORED', partition, sequence, watermark.sequence);
     const fresh = randomToken();
-    // With a batch in flight, its commit compares; without one, all that Redis claimed is in MySQL, and no more.
-    const updates = !epoch || token ? watermark.updates : claimed;
+    // With a batch in flight, its commit compares. Without one, all that Redis claimed is in MySQL, and no more, but for
+    // what recoveries discarded.
+    const updates = !epoch || token ? watermark.updates : claimed - dropped;
     await connection.query(
       'UPDATE sluice_partitions SET epoch = ?, updates = ?, updated_at = UTC_TIMESTAMP(3) WHERE partition_id = ?',
       [fresh, updates, partition],

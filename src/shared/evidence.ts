@@ -3,7 +3,7 @@
  * asks it. Changes nothing.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { decide } from './decision.ts';
+import { decideStepwise } from './decision.ts';
 import type { Keys } from './keys.ts';
 import { queryRow, queryRows, readSql } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
@@ -36,6 +36,8 @@ export interface RedisSide {
   /** Updates ever accepted, and how many of them were ever claimed, by Redis' own count. */
   readonly updates: number;
   readonly claimed: number;
+  /** How many of those claimed recoveries discarded. */
+  readonly dropped: number;
   readonly inFlight: number;
   readonly pendingKeys: number;
   readonly pendingEntries: number;
@@ -134,21 +136,26 @@ export class Evidences {
     return { ...sides, damage: { kind, updates: found.oldUpdates, isExact: true }, burden: found };
   }
 
-  /** Handles one page of the burden. Gives all updates that are or will be discarded; undefined where Redis is not as it was seen. */
+  /**
+   * Handles one page of the burden.
+   * @param declared updates that may be discarded in all
+   * @returns false if Redis is not as it was seen, or more would be discarded
+   */
   async lighten(
     partition: number,
     action: 'discard' | 'forget',
     cutoff: number,
     seen: RedisSide,
-  ): Promise<number | undefined> {
+    declared: number,
+  ): Promise<boolean> {
     const { epoch, sequence, token } = seen;
     const state = this.#keys.state(partition);
-    const reply = await this.#recover(state, action, cutoff, this.pageSize, epoch, sequence, token);
-    return reply?.[0] === 1 ? Number(reply[10]) + Number(reply[13]) : undefined;
+    const reply = await this.#recover(state, action, cutoff, this.pageSize, epoch, sequence, token, declared);
+    return reply?.[0] === 1;
   }
 
-  /** Redis as it is then, and all updates that were discarded; undefined where it is not as it was seen. */
-  async move(partition: number, cutoff: number, seen: RedisSide, move: Move) {
+  /** Redis as it is then; undefined if it is not as it was seen, or more would be discarded than is declared. */
+  async move(partition: number, cutoff: number, seen: RedisSide, move: Move, declared: number) {
     const reply = await this.#recover(
       this.#keys.state(partition),
       'move',
@@ -162,8 +169,9 @@ export class Evidences {
       move.token,
       move.discards ? 1 : 0,
       move.forgetsIds ? 1 : 0,
+      declared,
     );
-    return reply?.[0] === 1 ? { side: toSide(reply), lost: Number(reply[13]) } : undefined;
+    return reply?.[0] === 1 ? toSide(reply) : undefined;
   }
 
   async #redisSide(partition: number, cutoff: number, from = 0) {
@@ -197,30 +205,39 @@ export class Evidences {
     redis: RedisSide,
     database: DatabaseSide,
   ): Promise<Verdict> {
-    const ordered = redis.epoch === database.epoch ? 'IN_ORDER' : 'EPOCHS_DIFFER';
-    if (redis.token === '') {
-      if (redis.sequence === database.sequence) return ordered;
-      if (redis.sequence > database.sequence) return 'DATABASE_WENT_BACK';
-      // As the aligner has it.
-      const isOutdated = (database.journal?.oldest ?? 0) > redis.sequence + 1;
-      return isOutdated && redis.updates > redis.claimed ? 'REDIS_BACKUP_RESTORED' : 'REDIS_BEHIND';
+    const steps = verdictStepwise(redis, database);
+    let step = steps.next();
+    while (!step.done) {
+      const sql = 'SELECT 1 FROM sluice_batches WHERE partition_id = ? AND token = ? LIMIT 1';
+      const rows = await queryRows(connection, sql, [partition, redis.token]);
+      step = steps.next(rows.length > 0);
     }
-    const decision = await decide(redis, database, {
-      recorded: async () => {
-        const rows = await queryRows(
-          connection,
-          'SELECT 1 FROM sluice_batches WHERE partition_id = ? AND token = ? LIMIT 1',
-          [partition, redis.token],
-        );
-        return rows.length > 0;
-      },
-      inFlight: async () => true,
-      oldestInJournal: async () => database.journal?.oldest,
-    });
-    if (decision === 'halt-database') return 'DATABASE_WENT_BACK';
-    if (decision === 'halt-redis') return 'REDIS_BACKUP_RESTORED';
-    return decision === 'rewind' ? 'REDIS_BEHIND' : ordered;
+    return step.value;
   }
+}
+
+/** The table; asks whether the token in flight stands in the journal if that decides. */
+export function* verdictStepwise(
+  redis: Pick<RedisSide, 'epoch' | 'sequence' | 'token' | 'updates' | 'claimed'>,
+  database: Pick<DatabaseSide, 'epoch' | 'sequence' | 'token'> & { journal: { oldest: number } | null },
+): Generator<'recorded', Verdict, boolean> {
+  const ordered = redis.epoch === database.epoch ? 'IN_ORDER' : 'EPOCHS_DIFFER';
+  if (redis.token === '') {
+    if (redis.sequence === database.sequence) return ordered;
+    if (redis.sequence > database.sequence) return 'DATABASE_WENT_BACK';
+    // As the aligner has it.
+    const isOutdated = (database.journal?.oldest ?? 0) > redis.sequence + 1;
+    return isOutdated && redis.updates > redis.claimed ? 'REDIS_BACKUP_RESTORED' : 'REDIS_BEHIND';
+  }
+  const steps = decideStepwise(redis, database);
+  let step = steps.next();
+  while (!step.done) {
+    if (step.value === 'recorded') step = steps.next(yield 'recorded');
+    else step = steps.next(step.value === 'inFlight' ? true : database.journal?.oldest);
+  }
+  if (step.value === 'halt-database') return 'DATABASE_WENT_BACK';
+  if (step.value === 'halt-redis') return 'REDIS_BACKUP_RESTORED';
+  return step.value === 'rewind' ? 'REDIS_BEHIND' : ordered;
 }
 
 function toSide(reply: RecoverReply): RedisSide {
@@ -231,6 +248,7 @@ function toSide(reply: RecoverReply): RedisSide {
     token,
     updates: Number(updates),
     claimed: Number(claimed),
+    dropped: Number(reply[14]),
     inFlight: Number(inFlight),
     pendingKeys: Number(pendingKeys),
     pendingEntries: Number(pendingEntries),
@@ -238,12 +256,19 @@ function toSide(reply: RecoverReply): RedisSide {
 }
 
 /** How many updates Redis had seen committed by its own count. */
-export function committedCount({ claimed, inFlight }: RedisSide): number {
-  return claimed - inFlight;
+export function committedCount({
+  claimed,
+  dropped,
+  inFlight,
+}: Pick<RedisSide, 'claimed' | 'dropped' | 'inFlight'>): number {
+  return claimed - dropped - inFlight;
 }
 
 /** What the database had committed and has no more. */
-function goneWith(redis: RedisSide, database: DatabaseSide): Damage {
+export function goneWith(
+  redis: Pick<RedisSide, 'claimed' | 'dropped' | 'inFlight'>,
+  database: Pick<DatabaseSide, 'updates'>,
+): Damage {
   const committed = committedCount(redis);
   const isExact = database.updates !== null && database.updates <= committed;
   return { kind: 'lost', updates: isExact ? committed - database.updates! : committed, isExact };

@@ -7,21 +7,23 @@
 -- ARGV     1 action   2 the last acceptance that counts as old, ms   3 most pending counters or ids handled in this call
 --          look     4 old pending counters that earlier calls have looked at
 --          others   4 epoch, 5 sequence and 6 token that the caller saw
---          discard  takes old pending counters away, the oldest first
+--          discard  7 updates that were declared to be lost: takes old pending counters away, the oldest first
 --          forget   forgets the ids of entries that were acknowledged, the oldest first
 --          move     7 new epoch   8 new sequence   9 new token, '' where nothing is in flight
 --                   10 1 to take old counters away, out of the batch in flight as well   11 1 to forget ids
+--                   12 updates that were declared to be lost
 -- Reply    nil where the partition has no state, else
 --          { 1, epoch, sequence, token, updates, claimed, updates in flight, pending counter keys, pending entries,
 --            ids that `forget` would take, old updates in flight, updates and number of the pending counters handled in this
---            call, updates discarded so far } as they are after the call; the first is 0 where the state is not the one that
---          the caller saw, and 1 also where this very move was made before
+--            call, updates discarded so far, updates ever discarded } as they are after the call; the first is 0 where the state
+--          is not the one that the caller saw, or more would be discarded than is declared; and 1 also where this very move
+--          was made before
 
 local base = string.sub(KEYS[1], 1, -6)
 local CHUNK = 1000
 local action, cutoff, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local FIELDS = { 'epoch', 'sequence', 'token', 'updates', 'claimed', 'flightUpdates', 'entryNext', 'entryClaimed', 'entryAcked',
-  'discarded', 'pushed', 'popped', 'flightFrom', 'flightTo', 'segmentStart', 'segmentEnd' }
+  'discarded', 'dropped', 'pushed', 'popped', 'flightFrom', 'flightTo', 'segmentStart', 'segmentEnd' }
 local function read()
   local found = {}
   for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(FIELDS))) do found[FIELDS[i]] = value end
@@ -84,7 +86,9 @@ end
 local epoch, count = string.match(state.discarded or '', '^(%S+) (%d+)$')
 local discarded = epoch == state.epoch and tonumber(count) or 0
 
--- `updates - claimed` stays what is pending, and `claimed - flightUpdates` what is over and done with.
+-- `updates - claimed` stays what is pending, `claimed - flightUpdates` what is over and done with, and `dropped`, for good, how
+-- much of that never went to the database.
+local function drop(count) redis.call('HSET', KEYS[1], 'dropped', int((tonumber(state.dropped) or 0) + count)) end
 local function discard(limit)
   local updates, keys = 0, 0
   repeat
@@ -103,6 +107,7 @@ local function discard(limit)
   end
   redis.call('HSET', KEYS[1], 'claimed', int(state.claimed + updates), 'popped', state.popped, 'discarded',
     state.epoch .. ' ' .. int(discarded))
+  drop(updates)
   return updates, keys
 end
 
@@ -125,13 +130,18 @@ if action == 'look' then
 elseif action == 'move' and state.epoch == ARGV[7] then
   matches = true
 elseif matches and action == 'discard' then
-  updates, keys = discard(most)
+  matches = discarded + look(0, most) + lookInFlight() <= tonumber(ARGV[7])
+  if matches then updates, keys = discard(most) end
 elseif matches and action == 'forget' then
   forget(most)
+elseif matches and ARGV[10] == '1' and discarded + look(0, math.huge) + lookInFlight() > tonumber(ARGV[12]) then
+  matches = false
 elseif matches then
   if ARGV[10] == '1' then
     updates, keys = discard(math.huge)
     local inFlight, from = lookInFlight()
+    state = read()
+    drop(inFlight)
     redis.call('HSET', KEYS[1], 'flightUpdates', int(state.flightUpdates - inFlight), 'flightFrom', int(from))
     discarded = discarded + inFlight
   end
@@ -147,5 +157,5 @@ state = read()
 return {
   matches and 1 or 0, state.epoch, state.sequence, state.token, state.updates, state.claimed, state.flightUpdates,
   int(state.pushed - state.popped), int(state.entryNext - state.entryClaimed), int(ids()), int((lookInFlight())), int(updates),
-  int(keys), int(discarded),
+  int(keys), int(discarded), int(tonumber(state.dropped) or 0),
 }

@@ -2,7 +2,8 @@
  * Ends the halt of a partition whose MySQL or Redis was restored from a backup.
  *
  * Two transactions under the watermark's lock. The first declares, in the audit record and in `sluice_losses`, what may
- * be lost or doubled. The second changes Redis by one script, then commits the watermark. Invariant: nothing changes
+ * be lost or doubled. The second changes Redis by one script, then commits the watermark. Old counters may be incremented
+ * between the two: the script discards no more than is declared, else more is declared first. Invariant: nothing changes
  * that is not declared, and after a crash at any point the partition is either halted as before, so that the command
  * finds the same and goes on with the same declaration, or it is whole but for epochs that differ, which the next flush
  * or alignment mends. Never are both sequences moved:
@@ -89,9 +90,11 @@ export class Recovery {
    * @throws ReadUnsettledError, NotMigratedError
    */
   async recover(partition: number, request: RecoveryRequest): Promise<Recovered | undefined> {
+    let before: Recovered | undefined;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const declared = await this.#declare(partition, request);
+      const declared = await this.#declare(partition, request, before);
       if (!declared) return undefined;
+      before = declared;
       await this.#seam('declared');
       try {
         await this.#lighten(partition, request, declared);
@@ -105,7 +108,12 @@ export class Recovery {
     throw new ReadUnsettledError(partition, 'workers change it all the time');
   }
 
-  async #declare(partition: number, request: RecoveryRequest): Promise<Recovered | undefined> {
+  /** @param before what the attempt before declared, which may have been too little */
+  async #declare(
+    partition: number,
+    request: RecoveryRequest,
+    before: Recovered | undefined,
+  ): Promise<Recovered | undefined> {
     return this.#database.transaction(async connection => {
       const found = await this.#evidences.look(connection, partition, request.counters);
       if (!found.damage) return undefined;
@@ -124,14 +132,15 @@ export class Recovery {
         row = await queryRow(connection, 'SELECT LAST_INSERT_ID() AS id');
       }
       const operation = Number(row.id);
-      await declareLoss(connection, partition, damage.kind, causeOf(operation), damage.updates);
-      return { ...found, operation };
+      const updates = withRoom(damage.updates, before?.damage?.updates);
+      await declareLoss(connection, partition, damage.kind, causeOf(operation), updates);
+      return { ...found, damage: { ...damage, updates }, operation };
     });
   }
 
   /** Brings what the move has to take away down to a page, each page in a transaction of its own. */
   async #lighten(partition: number, { counters }: RecoveryRequest, declared: Recovered): Promise<void> {
-    const { verdict, redis, database, burden, operation } = declared;
+    const { verdict, redis, database, burden, damage } = declared;
     const { pageSize } = this.#evidences;
     const forgets = verdict === 'DATABASE_WENT_BACK';
     if (!forgets && counters === 'apply') return;
@@ -140,10 +149,9 @@ export class Recovery {
       await this.#database.transaction(async connection => {
         const { sequence } = await lockWatermark(connection, partition);
         if (sequence !== database!.sequence) throw new Contested();
-        const lost = await this.#evidences.lighten(partition, action, database!.committedAt, redis!);
-        if (lost === undefined) throw new Contested();
-        // More than was declared where old counters were incremented meanwhile.
-        if (!forgets) await declareLoss(connection, partition, 'lost', causeOf(operation), lost);
+        const cutoff = database!.committedAt;
+        const done = await this.#evidences.lighten(partition, action, cutoff, redis!, damage!.updates);
+        if (!done) throw new Contested();
       });
       await this.#seam('lightened');
     }
@@ -157,16 +165,16 @@ export class Recovery {
       if (verdict !== declared.verdict || !redis || !database || !damage) throw new Contested();
       const isOldDatabase = verdict === 'DATABASE_WENT_BACK';
       const move = isOldDatabase ? stay(redis) : moveTo(database, redis, request.counters ?? 'discard');
-      const moved = await this.#evidences.move(partition, database.committedAt, redis, move);
+      const most = declared.damage!.updates;
+      const moved = await this.#evidences.move(partition, database.committedAt, redis, move, most);
       if (!moved) throw new Contested();
       await this.#seam('moved');
       const { sequence, token } = isOldDatabase ? { sequence: before(redis), token: '' } : database;
       // By Redis' count from now on: what it takes for written, and no more.
-      const updates = committedCount(moved.side);
+      const updates = committedCount(moved);
       await moveWatermark(connection, partition, { sequence, token, epoch: move.epoch, updates });
       const { operation } = declared;
-      const most = Math.max(damage.updates, moved.lost);
-      await declareLoss(connection, partition, damage.kind, causeOf(operation), most);
+      await declareLoss(connection, partition, damage.kind, causeOf(operation), damage.updates);
       await connection.query('UPDATE sluice_operations SET finished_at = UTC_TIMESTAMP(3) WHERE id = ?', [
         operation,
       ]);
@@ -174,12 +182,17 @@ export class Recovery {
   }
 }
 
-function causeOf(operation: number): string {
+export function causeOf(operation: number): string {
   return `recover-${operation}`;
 }
 
+/** What has grown since it was declared is growing. It gets room for twice as much, so that some attempt is quick enough. */
+export function withRoom(updates: number, before = updates): number {
+  return updates + 2 * Math.max(0, updates - before);
+}
+
 /** The batch before the one in flight, or the last one. */
-function before({ sequence, token }: RedisSide): number {
+export function before({ sequence, token }: Pick<RedisSide, 'sequence' | 'token'>): number {
   return token === '' ? sequence : sequence - 1;
 }
 

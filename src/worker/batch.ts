@@ -26,7 +26,9 @@ export interface Batch {
   readonly amendments: readonly Amendment[];
   /** How many updates of the partition were claimed so far, this batch included. */
   readonly claimed: number;
-  /** How many counter keys, likewise. */
+  /** How many of those claimed recoveries discarded, so that MySQL never gets them. */
+  readonly dropped: number;
+  /** How many counter keys were claimed so far. */
   readonly popped: number;
   /** It was in flight already: a crash, or another worker that is still at it. */
   readonly reclaimed: boolean;
@@ -60,12 +62,13 @@ export type Page = [
     time: string,
     claimed: string,
     popped: string,
+    dropped: string,
   ],
 ];
 
 /** @param pages all of one batch */
 export function parseBatch(partition: number, pages: readonly Page[]): Batch {
-  const [sequence, token, epoch, updates, reclaimed, time, claimed, popped] = pages.at(-1)![13];
+  const [sequence, token, epoch, updates, reclaimed, time, claimed, popped, dropped] = pages.at(-1)![13];
   const counters: CounterSum[] = [];
   for (const page of pages) parseCounters(page[10], page[11], counters);
   // Rows in key order: neighbours in the index are written together, and two writers never wait for each other crosswise.
@@ -81,6 +84,7 @@ export function parseBatch(partition: number, pages: readonly Page[]): Batch {
     entries: parsed.filter(isEntry),
     amendments: parsed.filter(isAmendment),
     claimed: Number(claimed),
+    dropped: Number(dropped),
     popped: Number(popped),
     reclaimed: reclaimed === 1,
     more: pages[0]![9] === 1,

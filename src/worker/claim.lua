@@ -18,14 +18,15 @@
 --            counters ['time item', ...] and ['sum count number', ...] as JSON,
 --            entries { 'time previous amount balance length:item payload', ... },
 --            and of the whole batch, where this is the last page: { sequence, token, epoch, updates, reclaimed 0|1, time of this server, updates
---            claimed so far with this batch, counter keys claimed so far with it } }
+--            claimed so far with this batch, counter keys claimed so far with it, updates of those claimed that recoveries discarded } }
 --          Where the mark is not that of the partition any more, the page is the first again.
 --          JSON, because a client reads one long string in a third of the time that thousands of short ones take.
 
 local base = string.sub(KEYS[1], 1, -6)
 local TEXTS = 5
 local FIELDS = { 'epoch', 'sequence', 'token', 'segment', 'deployment', 'claimed', 'pushed', 'popped', 'flightFrom', 'flightTo',
-  'flightUpdates', 'entryNext', 'entryClaimed', 'entryAcked', 'segmentStart', 'segmentEnd', 'entrySegmentStart', 'entrySegmentEnd' }
+  'flightUpdates', 'entryNext', 'entryClaimed', 'entryAcked', 'segmentStart', 'segmentEnd', 'entrySegmentStart', 'entrySegmentEnd',
+  'dropped' }
 local state = {}
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(FIELDS))) do
   state[FIELDS[i]] = i > TEXTS and tonumber(value) or value
@@ -163,5 +164,6 @@ return {
   {
     state.sequence, state.token, state.epoch, int(state.flightUpdates), inFlight and 1 or 0,
     int(clock[1] * 1000 + math.floor(clock[2] / 1000)), int(state.claimed), int(state.flightTo),
+    int(state.dropped or 0),
   },
 }

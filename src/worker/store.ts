@@ -146,7 +146,8 @@ export class Store {
       await this.#settle(attempt, watermark, decision);
       const { batch } = attempt;
       // What MySQL took beyond what Redis had claimed before this batch: Redis forgot it, and may bring it once more.
-      const forgotten = watermark.updates - (batch.claimed - batch.updates);
+      const updates = batch.claimed - batch.dropped;
+      const forgotten = watermark.updates - (updates - batch.updates);
       await declareLoss(connection, batch.partition, 'doubled', batch.token, forgotten);
 
       const written = await this.#write(connection, batch, careful);
@@ -161,7 +162,7 @@ export class Store {
         popped: batch.popped,
       });
       await this.#journal.record(connection, batch, written.entries, rows, outcome);
-      const { sequence, token, epoch, claimed: updates } = attempt.batch;
+      const { sequence, token, epoch } = attempt.batch;
       await moveWatermark(connection, batch.partition, { sequence, token, epoch, updates });
       await this.#seam('recorded');
       if (!(await this.#flight.inFlight(batch))) throw new Abandon({ decision: 'stop' });

@@ -204,9 +204,9 @@ it('a Redis that is not what was seen is left alone', async () => {
   const before = await contents(engine);
   const move = { epoch: 'fresh', sequence: 7, token: '', discards: true, forgetsIds: true };
   const evidences = new Evidences(engine.own.redis, engine.keys);
-  expect(await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move)).toBeUndefined();
+  expect(await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move, 1)).toBeUndefined();
   for (const action of ['discard', 'forget'] as const)
-    expect(await evidences.lighten(0, action, Number.MAX_SAFE_INTEGER, redis!)).toBeUndefined();
+    expect(await evidences.lighten(0, action, Number.MAX_SAFE_INTEGER, redis!, 1)).toBe(false);
   expect(await contents(engine)).toEqual(before);
 });
 
