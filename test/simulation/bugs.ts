@@ -1,4 +1,4 @@
-/** Sixteen ways to break the protocol, each a flag of the model: the checker must catch every one of them. */
+/** Twenty-four ways to break the protocol, each a flag of the model: the checker must catch every one of them. */
 
 export const BUGS = {
   ackBeforeCommit: 'acknowledges a batch before MySQL has committed it',
@@ -17,7 +17,27 @@ export const BUGS = {
   oldToken: 'a claim that arrives once more names another batch with the token of the first',
   cutPages: 'a claim goes on behind what it asked for, not behind what a page that ended early had',
   pagesUnmarked: 'a claim goes on with its next page, whatever has happened to the partition since the last',
+  leftOutUnseen: 'an acknowledgement does not say that it left an entry out, whose first is in quarantine',
+  oldEpoch: 'a recovery keeps the epoch, and with it the live values from before the restore',
+  recoveryUndeclared: 'a recovery declares nothing',
+  discardUndeclared: 'a recovery discards whatever is old by then, however much of it was declared',
+  discardedAsWritten: 'what a recovery discarded counts as written',
+  recoveryBlind: 'recover.lua does not compare sequence and token with what its caller saw',
+  flightKept: 'a recovery discards what is pending, and not the batch in flight',
+  watermarkAhead:
+    'a recovery accepts the database without counting the batch in flight, which is then taken for written',
 } as const;
+
+/** Those that only a recovery shows. */
+export const RECOVERY_BUGS: ReadonlySet<Bug> = new Set<Bug>([
+  'oldEpoch',
+  'recoveryUndeclared',
+  'discardUndeclared',
+  'discardedAsWritten',
+  'recoveryBlind',
+  'flightKept',
+  'watermarkAhead',
+]);
 
 export type Bug = keyof typeof BUGS;
 export type Bugs = Readonly<Partial<Record<Bug, boolean>>>;

@@ -3,8 +3,9 @@
  * accepted, what MySQL has committed. A violation is thrown, and ends the schedule.
  */
 import type { Watermark } from '../../src/shared/watermark.ts';
-import type { LedgerRow, Refused } from './mysql.ts';
+import type { LedgerRow, Mysql, Refused } from './mysql.ts';
 import { liveKey, type RedisData, type State, type Sum } from './redis.ts';
+import { Restores } from './restores.ts';
 import type { Asked, Users } from './users.ts';
 import { limits, MOST_UPDATES, type Process, type World } from './world.ts';
 
@@ -12,6 +13,7 @@ export class Violation extends Error {}
 
 export class Checker {
   users!: Users;
+  readonly restores = new Restores();
   readonly #places = new Uint8Array(MOST_UPDATES);
   readonly #accepted = new Uint8Array(MOST_UPDATES);
   readonly #acceptedAt: number[] = new Array(MOST_UPDATES).fill(0);
@@ -42,7 +44,10 @@ export class Checker {
   #checkRepeat(world: World, uid: number, identity: number): void {
     for (const other of this.users.asked) {
       if (other.identity !== identity || other.uid === uid || !world.redis.data.accepted[other.uid]) continue;
-      if (world.now - this.#acceptedAt[other.uid]! < limits.idempotencyWindowMs)
+      if (
+        world.now - this.#acceptedAt[other.uid]! < limits.idempotencyWindowMs &&
+        !this.restores.gone[other.uid]
+      )
         fail(`update ${uid} is applied under the id of update ${other.uid}, inside the window`);
       this.#late.add(other.update.item);
     }
@@ -65,8 +70,9 @@ export class Checker {
   }
 
   /** Redis is another one now: what it does not know any more is lost, and only that. */
-  onLoss(world: World, processes: readonly Process[]): void {
+  onLoss(world: World, processes: readonly Process[], isRestore = false): void {
     const { data } = world.redis;
+    if (isRestore) this.restores.onRedisRestored(world);
     this.#lost = true;
     // Where nothing is left, the count goes on from what MySQL has by then.
     const kept = data.state?.updates ?? Infinity;
@@ -78,7 +84,25 @@ export class Checker {
     }));
     this.#lossEpoch = data.state?.epoch ?? '';
     for (let uid = 0; uid < MOST_UPDATES; uid++)
-      if (this.#taken[uid] && !data.taken[uid]) this.#exposed[uid] = 1;
+      if (this.#taken[uid] && (isRestore || !data.taken[uid])) this.#exposed[uid] = 1;
+  }
+
+  onMysqlRestored(world: World, before: Mysql): void {
+    this.#lost = true;
+    this.#lossEpoch = world.redis.data.state?.epoch ?? '';
+    this.restores.onMysqlRestored(world, before);
+  }
+
+  /** From here on live values are those of the new epoch. */
+  onRecovered(): void {
+    this.restores.recovered = true;
+    this.#lossEpoch = '';
+  }
+
+  /** A batch is committed. */
+  onBatch(sequence: number): void {
+    const { halted } = this.restores;
+    if (halted) fail(`batch ${sequence} is written although the partition is halted (${halted})`);
   }
 
   onAcknowledged({ uid, identity, state }: Asked): void {
@@ -106,10 +130,14 @@ export class Checker {
 
   /** `persisted()` has resolved. */
   onPersisted(world: World, { uid, identity, state }: Asked): void {
-    const { written } = world.mysql;
     // A duplicate repeats an update whose own mark is gone.
     if (this.#lost && state === 'duplicate') return;
-    if (this.users.asked.some(other => other.identity === identity && written[other.uid])) return;
+    if (
+      this.users.asked.some(
+        other => other.identity === identity && this.restores.wasWritten(world, other.uid),
+      )
+    )
+      return;
     fail(`receipt of update ${uid} says persisted, but it is not in MySQL`);
   }
 
@@ -130,6 +158,7 @@ export class Checker {
 
   /** After every step that a server took. */
   check(world: World): void {
+    if (this.restores.happened) this.restores.judge(world);
     this.#checkPlaces(world);
     this.#checkLive(world);
   }
@@ -144,7 +173,7 @@ export class Checker {
     for (const { uids } of data.counters.values()) for (const uid of uids) places[uid]!++;
     const { state } = data;
     if (state) {
-      const committed = mysql.journal.has(state.token);
+      const committed = isCommitted(world, state);
       for (const sum of data.segmentCounters.values())
         if (isWaiting(state, sum, committed)) for (const uid of sum.uids) places[uid]!++;
       for (const { number, uid } of data.entries.values())
@@ -153,11 +182,20 @@ export class Checker {
     for (let uid = 0; uid < this.users.asked.length; uid++) {
       const found = places[uid]!;
       if (found === data.accepted[uid] && !this.#lost) continue;
-      const least = data.accepted[uid]!;
-      const most = this.#exposed[uid] && least && !barrier ? 2 : this.#accepted[uid]!;
+      const { gone, discarded, happened } = this.restores;
+      const isTaken = gone[uid] || discarded[uid];
+      const least = isTaken ? 0 : data.accepted[uid]!;
+      const isExposed = this.#exposed[uid] && data.accepted[uid] && (!barrier || happened);
+      const most = isExposed ? 2 : this.#accepted[uid]!;
       if (found < least) fail(`update ${uid} is nowhere`);
       if (found > most) fail(`update ${uid} is in ${found} places`);
     }
+    if (this.restores.discardedAny) this.#checkDeclared(world, this.restores.taken);
+  }
+
+  #checkDeclared(world: World, lost: number): void {
+    const declared = this.restores.declared(world, 'lost');
+    if (lost > declared) fail(`a restore or its recovery took ${lost} updates, ${declared} are declared`);
   }
 
   #checkLive(world: World): void {
@@ -165,7 +203,8 @@ export class Checker {
     const { state, live } = data;
     if (!state || live.size === 0) return;
     // After a loss the live values are as old as what is left, until the epoch discards them.
-    if (this.#lost && !world.barrier && state.epoch === this.#lossEpoch) return;
+    const isStale = this.#lost && state.epoch === this.#lossEpoch;
+    if (isStale && (!world.barrier || this.restores.happened)) return;
     for (const { kind, item } of this.users.keys) {
       const found = live.get(liveKey(kind, state.epoch, item));
       if (!found || found.expires < world.now || this.#isToBeDeleted(world, item)) continue;
@@ -184,11 +223,11 @@ export class Checker {
   /** MySQL + quarantine + in flight and not committed + pending. */
   #sumOf(world: World, kind: 'c' | 'p', item: string): number {
     const { data } = world.redis;
-    const { values, aside, journal } = world.mysql;
+    const { values, aside } = world.mysql;
     const inMysql = (values.get(item) ?? 0) + (aside.get(item) ?? 0);
     const { state } = data;
     if (!state) return inMysql;
-    const committed = journal.has(state.token);
+    const committed = isCommitted(world, state);
     if (kind === 'c') {
       const segment = data.segmentCounters.get(item);
       const waiting = segment && isWaiting(state, segment, committed) ? segment.sum : 0;
@@ -234,11 +273,19 @@ export class Checker {
       if (told && updates > declared)
         fail(`${process.name} knew of ${updates} lost updates, ${declared} are declared`);
     }
-    if (doubles > world.mysql.doubled)
-      fail(`${doubles} updates count twice, ${world.mysql.doubled} are declared`);
-    if (doubled && world.counted.rewinds + world.counted.unheard === 0)
+    this.#checkPlaces(world);
+    this.#checkDeclared(world, this.restores.lost(this.#places));
+    const declaredTwice = this.restores.declared(world, 'doubled');
+    if (doubles > declaredTwice) fail(`${doubles} updates count twice, ${declaredTwice} are declared`);
+    if (doubled && !this.restores.recovered && world.counted.rewinds + world.counted.unheard === 0)
       fail('counters count twice after a loss, and no rewind was counted');
   }
+}
+
+/** Whether MySQL has the batch in flight. Only one that a recovery has renumbered is written again under its token. */
+function isCommitted({ mysql, checker }: World, { token, sequence }: State): boolean {
+  if (!mysql.committed.has(token)) return false;
+  return !checker.restores.recovered || sequence <= mysql.watermark.sequence;
 }
 
 /** Of a segment's counters: not claimed yet, or in flight and not committed. */

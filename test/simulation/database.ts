@@ -4,6 +4,7 @@ import {
   BLOCKED,
   closeSession,
   commit,
+  declareLoss,
   lockWatermark,
   openSession,
   rollback,
@@ -63,6 +64,8 @@ export function* align(world: World, me: Process): Steps<'aligned' | 'adopted' |
             sequence: state.sequence,
             token: state.token,
             claimed: state.claimed,
+            dropped: state.dropped,
+            updates: state.updates,
           }
         );
       });
@@ -70,12 +73,16 @@ export function* align(world: World, me: Process): Steps<'aligned' | 'adopted' |
       if (seen && sequence > watermark.sequence + (seen.token ? 1 : 0)) throw HALTED;
       const behind = !seen?.token && sequence < watermark.sequence;
       if (seen && seen.epoch === watermark.epoch && !behind) return 'aligned';
+      if (behind && seen && seen.updates > seen.claimed) {
+        const oldest = yield* sql(session, 'oldest in the journal', () => oldestOf(world, session));
+        if (oldest > sequence + 1) throw HALTED;
+      }
       const epoch = token(world, 'e');
-      const updates = !seen || seen.token ? watermark.updates : seen.claimed;
+      const updates = !seen || seen.token ? watermark.updates : seen.claimed - seen.dropped;
       yield* sql(session, 'update epoch', () => {
         const draft = use(world, session);
         draft.watermark = { ...watermark, epoch, updates };
-        draft.doubled += Math.max(0, watermark.updates - updates);
+        declareLoss(world, session, 'doubled', epoch, watermark.updates - updates);
       });
       const done = yield* redis('adopt', () =>
         adopt(world, seen?.epoch ?? '', epoch, watermark.sequence, updates),
@@ -90,7 +97,14 @@ export function* align(world: World, me: Process): Steps<'aligned' | 'adopted' |
   }
 }
 
-/** `PartitionHaltedError`: nothing in these schedules may lead there. */
+/** 0 where nothing is in it. */
+export function oldestOf(world: World, session: Session): number {
+  use(world, session);
+  const sequences = [...world.mysql.journal.values()].map(({ sequence }) => sequence);
+  return sequences.length === 0 ? 0 : Math.min(...sequences);
+}
+
+/** `PartitionHaltedError`. */
 export const HALTED = { code: 'DATABASE_WENT_BACK' } as const;
 export const UNSETTLED = { code: 'READ_UNSETTLED' } as const;
 
@@ -118,11 +132,13 @@ export function* loadCold(world: World, me: Process, kind: 'c' | 'p', item: stri
 }
 
 function* loadOnce(world: World, session: Session, kind: 'c' | 'p', item: string): Steps<LoadReply> {
-  const { mysql } = world;
-  const row = yield* sql(session, 'read value and watermark', () => ({
-    watermark: mysql.watermark,
-    value: (mysql.values.get(item) ?? 0) + (mysql.aside.get(item) ?? 0),
-  }));
+  const row = yield* sql(session, 'read value and watermark', () => {
+    const { mysql } = world;
+    return {
+      watermark: mysql.watermark,
+      value: (mysql.values.get(item) ?? 0) + (mysql.aside.get(item) ?? 0),
+    };
+  });
   const cold: ColdValue = { kind, item, value: row.value };
   return yield* redis('load', () => load(world, row.watermark, cold));
 }

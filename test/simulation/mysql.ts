@@ -25,12 +25,22 @@ export interface Refused {
 export interface Outcome {
   readonly late: readonly { item: string; amount: number }[];
   readonly quarantined: number;
+  /** Entries that were left out because the first with their id is in quarantine. */
+  readonly quarantinedBefore: number;
 }
 
 interface JournalRow {
   readonly popped: number;
   readonly sequence: number;
+  readonly committedAt: number;
   readonly outcome: Outcome;
+}
+
+/** A row of `sluice_operations`, of a recovery. */
+interface Operation {
+  readonly id: number;
+  readonly filter: string;
+  readonly finished: boolean;
 }
 
 export interface Mysql {
@@ -42,9 +52,15 @@ export interface Mysql {
   readonly refused: Refused[];
   readonly aside: Map<string, number>;
   watermark: Watermark;
-  /** Updates declared to count twice, perhaps. */
-  doubled: number;
+  updatedAt: number;
+  /** `sluice_losses`: updates by kind and cause. */
+  readonly losses: Map<string, number>;
+  readonly operations: Map<number, Operation>;
   readonly journal: Map<string, JournalRow>;
+  /** The checker's: tokens of all batches that are in it, also those that the journal has forgotten. */
+  readonly committed: Set<string>;
+  /** The server's data: another one after a restore, which ends every session. */
+  run: number;
   /** Who holds the watermark's row for writing, and who for reading. */
   holder: Session | undefined;
   readonly sharers: Set<Session>;
@@ -62,10 +78,12 @@ interface Draft {
   written: number[];
   journal: { token: string; row: JournalRow } | undefined;
   watermark: Watermark | undefined;
-  doubled: number;
+  losses: Map<string, number>;
+  operation: Operation | undefined;
 }
 
 export interface Session {
+  readonly run: number;
   readonly owner: string;
   open: boolean;
   draft: Draft | undefined;
@@ -83,8 +101,12 @@ export function openMysql(): Mysql {
     refused: [],
     aside: new Map(),
     watermark: { sequence: 0, token: '', epoch: 'migrated', updates: 0 },
-    doubled: 0,
+    updatedAt: 0,
+    losses: new Map(),
+    operations: new Map(),
     journal: new Map(),
+    committed: new Set(),
+    run: 1,
     holder: undefined,
     sharers: new Set(),
     written: new Uint8Array(MOST_UPDATES),
@@ -94,7 +116,14 @@ export function openMysql(): Mysql {
 }
 
 export function openSession(world: World, owner: string): Session {
-  return { owner, open: true, draft: undefined, lastUsed: world.now, waitingSince: undefined };
+  return {
+    owner,
+    run: world.mysql.run,
+    open: true,
+    draft: undefined,
+    lastUsed: world.now,
+    waitingSince: undefined,
+  };
 }
 
 /** The server's view of a lost connection: rolled back, locks free. */
@@ -118,6 +147,7 @@ function expire(world: World, session: Session | undefined): void {
 /** Every statement begins here. */
 export function use(world: World, session: Session): Draft {
   expire(world, session);
+  if (session.run !== world.mysql.run) closeSession(world.mysql, session);
   if (!session.open) throw LOST_MYSQL;
   session.lastUsed = world.now;
   session.draft ??= {
@@ -128,9 +158,31 @@ export function use(world: World, session: Session): Draft {
     written: [],
     journal: undefined,
     watermark: undefined,
-    doubled: 0,
+    losses: new Map(),
+    operation: undefined,
   };
   return session.draft;
+}
+
+/** `declareLoss`: found again for the same cause, the larger figure stays. */
+export function declareLoss(
+  world: World,
+  session: Session,
+  kind: 'lost' | 'doubled',
+  cause: string,
+  updates: number,
+): void {
+  if (updates <= 0) return;
+  const { losses } = use(world, session);
+  const name = `${kind} ${cause}`;
+  losses.set(name, Math.max(updates, losses.get(name) ?? world.mysql.losses.get(name) ?? 0));
+}
+
+/** All that is declared of a kind. */
+export function declaredOf({ losses }: Mysql, kind: 'lost' | 'doubled'): number {
+  let sum = 0;
+  for (const [name, updates] of losses) if (name.startsWith(kind)) sum += updates;
+  return sum;
 }
 
 /** `SELECT ... FOR UPDATE` (or a share lock) on the watermark's row. */
@@ -200,8 +252,8 @@ export function putAside(world: World, session: Session, refused: Refused): void
 }
 
 export function commit(world: World, session: Session): void {
-  const { mysql, checker } = world;
   const draft = use(world, session);
+  const { mysql, checker } = world;
   for (const [item, value] of draft.values) mysql.values.set(item, value);
   for (const row of draft.ledger) {
     checker.onLedgerRow(world, row);
@@ -215,8 +267,43 @@ export function commit(world: World, session: Session): void {
   }
   for (const uid of draft.written) mysql.written[uid]!++;
   for (const uid of draft.late) mysql.leftOut[uid]!++;
-  if (draft.journal) mysql.journal.set(draft.journal.token, draft.journal.row);
-  if (draft.watermark) mysql.watermark = draft.watermark;
-  mysql.doubled += draft.doubled;
+  if (draft.journal) {
+    const { token, row } = draft.journal;
+    checker.onBatch(row.sequence);
+    mysql.journal.set(token, row);
+    mysql.committed.add(token);
+    for (const [of, { sequence }] of mysql.journal)
+      if (sequence <= row.sequence - world.journalBatches) mysql.journal.delete(of);
+  }
+  if (draft.watermark) {
+    mysql.watermark = draft.watermark;
+    mysql.updatedAt = world.now;
+  }
+  for (const [name, updates] of draft.losses) mysql.losses.set(name, updates);
+  if (draft.operation) {
+    mysql.operations.set(draft.operation.id, draft.operation);
+    if (draft.operation.finished) checker.restores.recovered = true;
+  }
   rollback(mysql, session);
+}
+
+/** What a backup keeps. */
+export function copyMysql(mysql: Mysql): Mysql {
+  return {
+    ...mysql,
+    values: new Map(mysql.values),
+    ledger: mysql.ledger.slice(),
+    ledgerIds: new Set(mysql.ledgerIds),
+    refused: mysql.refused.slice(),
+    aside: new Map(mysql.aside),
+    losses: new Map(mysql.losses),
+    operations: new Map(mysql.operations),
+    journal: new Map(mysql.journal),
+    committed: new Set(mysql.committed),
+    holder: undefined,
+    sharers: new Set(),
+    written: mysql.written.slice(),
+    quarantined: mysql.quarantined.slice(),
+    leftOut: mysql.leftOut.slice(),
+  };
 }

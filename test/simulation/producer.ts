@@ -160,7 +160,7 @@ function* askReceipt(world: World, me: Process, users: Users): Steps<void> {
   });
   if (standing.said === 'waiting') return;
   users.receipts = users.receipts.filter(receipt => receipt.asked !== asked);
-  if (standing.said === 'lost') return;
+  if (standing.said === 'lost') return users.onPersistenceUnknown(world, asked);
   const isAside =
     (standing.said === 'quarantine' || accepted.duplicate) &&
     (yield* sql(openSession(world, me.name), 'find in quarantine', () =>

@@ -56,6 +56,10 @@ export interface State {
   incarnation: string;
   /** `incarnation kept lost` for each that has ended, newest first. */
   ended: string;
+  /** `epoch updates` that a recovery has taken away and not ended. */
+  discarded: string;
+  /** Of those claimed: how many recoveries took away, for good. */
+  dropped: number;
 }
 
 /** The one flush job of the partition, as BullMQ keeps it. */

@@ -2,6 +2,7 @@
 import type { Bugs } from './bugs.ts';
 import { Checker, fail, Violation } from './checker.ts';
 import { openMysql } from './mysql.ts';
+import { operate } from './operator.ts';
 import { produce } from './producer.ts';
 import { Random } from './random.ts';
 import { emptyRedis } from './redis.ts';
@@ -13,18 +14,24 @@ import type { Process, Steps, World } from './world.ts';
 export interface Options {
   readonly bugs?: Bugs;
   readonly trace?: (line: string) => void;
+  /** Passes over the schedules in which no backup may be restored. */
+  readonly restoresOnly?: boolean;
 }
 
 const STORMY_STEPS = 110;
 /** A few schedules last longer: what takes many steps to go wrong needs them. */
 const LONG_STEPS = 300;
 const CALM_STEPS = 1500;
+/** Backups, their return and the recovery take so long, and updates are to come all the while. */
+const RESTORE_MS = 600;
 
 /** What is wrong in the schedule of this seed; undefined where nothing is. */
 export function runSchedule(seed: number, options: Options = {}): string | undefined {
   const random = new Random(seed);
   const faults = drawFaults(random);
   const losing = faults.lose > 0;
+  const restoring = faults.restoreMysql > 0 || faults.restoreRedis > 0;
+  if (options.restoresOnly && !restoring) return undefined;
   const checker = new Checker();
   const world: World = {
     now: 1000,
@@ -34,19 +41,24 @@ export function runSchedule(seed: number, options: Options = {}): string | undef
     bugs: options.bugs ?? {},
     barrier: random.chance(0.5),
     checker,
+    journalBatches: restoring ? 1 + random.below(3) : Number.POSITIVE_INFINITY,
     calm: false,
+    restored: false,
     tokens: 0,
     counted: { rewinds: 0, unheard: 0 },
   };
-  const users = new Users(world, 4 + random.below(12));
+  const users = restoring
+    ? new Users(world, 12 + random.below(12), RESTORE_MS)
+    : new Users(world, 4 + random.below(12), 0);
   checker.users = users;
   const starts = new Map<string, (me: Process) => Steps<void>>();
   for (const name of ['producer-1', 'producer-2']) starts.set(name, me => produce(world, me, users));
   for (const name of ['worker-1', 'worker-2']) starts.set(name, me => work(world, me));
+  if (restoring) for (const name of ['operator-1', 'operator-2']) starts.set(name, me => operate(world, me));
   const scheduler = new Scheduler(world, users, faults, starts, options.trace);
   options.trace?.(`faults ${JSON.stringify(faults)}${world.barrier ? ', claim barrier' : ''}`);
   try {
-    const steps = random.chance(0.15) ? LONG_STEPS : STORMY_STEPS;
+    const steps = restoring || random.chance(0.15) ? LONG_STEPS : STORMY_STEPS;
     for (let step = 0; step < steps; step++) scheduler.step();
     scheduler.calm();
     options.trace?.('faults end');
@@ -61,9 +73,11 @@ export function runSchedule(seed: number, options: Options = {}): string | undef
 
 /** Progress: without faults, everything is in MySQL within a bounded number of steps. */
 function drain(world: World, users: Users, scheduler: Scheduler): void {
-  for (let step = 0; step < CALM_STEPS; step++) {
+  // Two operators take steps as well, and all wait until one of them is done.
+  const steps = world.restored ? 2 * CALM_STEPS : CALM_STEPS;
+  for (let step = 0; step < steps; step++) {
     scheduler.step();
-    if (step % 8 !== 0 || users.queue.length > 0) continue;
+    if (step % 8 !== 0 || users.queue.length > 0 || world.checker.restores.halted) continue;
     const { state } = world.redis.data;
     const asked = users.asked.some(({ state: of }) => of === 'sent');
     if (
@@ -73,13 +87,20 @@ function drain(world: World, users: Users, scheduler: Scheduler): void {
     )
       return;
   }
-  fail(`not drained ${CALM_STEPS} steps after the faults ended`);
+  fail(`not drained ${steps} steps after the faults ended`);
 }
 
 /** Each schedule has a few kinds of faults, so that none hides what another would show. */
 function drawFaults(random: Random): Faults {
   const some = (share: number, most: number) => (random.chance(share) ? most * random.next() : 0);
+  // A backup is older than what a replica lacks, so that each hides the other.
+  const restores = random.chance(0.1);
+  const lose = restores ? 0 : some(0.3, 0.04);
+  const mysql = restores && random.chance(0.55);
   return {
+    backup: restores ? 0.05 + 0.1 * random.next() : 0,
+    restoreMysql: mysql ? 0.02 : 0,
+    restoreRedis: restores && (!mysql || random.chance(0.2)) ? 0.02 : 0,
     kill: some(0.5, 0.06),
     freeze: some(0.5, 0.06),
     lost: some(0.4, 0.12),
@@ -88,6 +109,6 @@ function drawFaults(random: Random): Faults {
     evict: some(0.5, 0.1),
     full: some(0.1, 0.03),
     replicate: 0.005 + 0.2 * random.next() ** 2,
-    lose: some(0.3, 0.04),
+    lose,
   };
 }

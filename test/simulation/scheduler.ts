@@ -2,6 +2,7 @@
  * Lets the actors take steps in any order, one at a time, and breaks things between any two of them: processes are killed
  * and frozen, requests and answers lost, calls sent twice, Redis goes back to what its replica had.
  */
+import { Backups } from './backups.ts';
 import { BLOCKED, closeSession, type Session } from './mysql.ts';
 import { copyRedis } from './redis.ts';
 import type { Users } from './users.ts';
@@ -26,6 +27,9 @@ export interface Faults {
   readonly full: number;
   readonly replicate: number;
   readonly lose: number;
+  readonly backup: number;
+  readonly restoreMysql: number;
+  readonly restoreRedis: number;
 }
 
 type Start = (me: Process) => Steps<void>;
@@ -59,6 +63,7 @@ export class Scheduler {
   readonly #actors: Actor[];
   /** Requests of killed processes, and of lost connections, that are still on their way. */
   readonly #orphans: { call: Call; at: number }[] = [];
+  readonly #backups: Backups;
   #losses = 0;
 
   constructor(
@@ -73,6 +78,7 @@ export class Scheduler {
     this.#faults = faults;
     this.#trace = trace;
     this.#actors = [...starts].map(([name, start]) => new Actor(name, start));
+    this.#backups = new Backups(world, faults, line => trace?.(`${this.#time()} ${line}`));
   }
 
   /** One step of one actor, and perhaps a fault before it. */
@@ -190,6 +196,7 @@ export class Scheduler {
       redis.full = !redis.full;
       this.#trace?.(`${this.#time()} Redis is ${redis.full ? 'full' : 'not full any more'}`);
     }
+    if (this.#faults.backup > 0) this.#backups.step(this.#actors);
     if (!redis.replica) return;
     if (random.chance(replicate)) redis.replica = copyRedis(redis.data);
     if (this.#losses === 0 && random.chance(lose)) this.#loseTail();
@@ -198,7 +205,7 @@ export class Scheduler {
   #kill(actor: Actor): void {
     const { world, delay } = { world: this.#world, delay: this.#world.random.below(80) };
     this.#trace?.(`${this.#time()} ${actor.name} is killed`);
-    if (actor.call?.name === 'rewind' && actor.answer) world.counted.unheard++;
+    if (isMending(actor.call) && actor.answer) world.counted.unheard++;
     if (actor.call && actor.call.to !== 'time' && !actor.answer && world.random.chance(0.5))
       this.#orphans.push({ call: actor.call, at: world.now + delay });
     else if (world.random.chance(0.7))
@@ -220,7 +227,7 @@ export class Scheduler {
     if (at < 0) return;
     const { call } = this.#orphans.splice(at, 1)[0]!;
     const answer = this.#run(call);
-    if (call.name === 'rewind') this.#world.counted.unheard++;
+    if (isMending(call)) this.#world.counted.unheard++;
     if (answer.value === BLOCKED) this.#orphans.push({ call, at: this.#world.now + 5 });
     else this.#trace?.(`${this.#time()} a request of a lost connection arrives: ${call.name}`);
   }
@@ -246,6 +253,11 @@ export class Scheduler {
   #time(): string {
     return String(this.#world.now).padStart(6);
   }
+}
+
+/** Who hears of it counts a rewind. */
+function isMending(call: Call | undefined): boolean {
+  return call?.name === 'rewind' || call?.name === 'adopt';
 }
 
 function closeTransaction(world: World, session: Session): void {

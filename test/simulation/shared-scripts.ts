@@ -102,6 +102,8 @@ export function adopt(
       run: 0,
       incarnation: '',
       ended: `${epoch} ${updates} 0`,
+      discarded: '',
+      dropped: 0,
     };
     return true;
   }

@@ -9,6 +9,7 @@ import {
   addCounters,
   addEntries,
   commit,
+  declareLoss,
   type Outcome,
   openSession,
   putAside,
@@ -33,6 +34,7 @@ class Abandon {
   }
 }
 const STOP = new Abandon({ decision: 'stop' });
+const NO_OUTCOME: Outcome = { late: [], quarantined: 0, quarantinedBefore: 0 };
 
 export function* commitBatch(world: World, me: Process, batch: Batch): Steps<CommitResult> {
   const current = { batch };
@@ -69,7 +71,7 @@ function* attempt(
       const { batch } = current;
       const row = world.mysql.journal.get(batch.token);
       const rewound = batch.sequence < watermark.sequence || batch.epoch !== watermark.epoch;
-      throw new Abandon({ decision, outcome: row?.outcome ?? { late: [], quarantined: 0 }, rewound });
+      throw new Abandon({ decision, outcome: row?.outcome ?? NO_OUTCOME, rewound });
     }
     if (decision === 'stop') throw STOP;
     if (decision !== 'apply' && decision !== 'rewind') throw HALTED;
@@ -77,15 +79,20 @@ function* attempt(
     const { batch } = current;
     const { sequence, epoch } = batch;
     yield* writeCounters(world, session, batch, careful, aside);
-    const late = yield* writeEntries(world, session, batch, careful, aside);
+    const left = yield* writeEntries(world, session, batch, careful, aside);
     if (!world.bugs.quarantineAfterCommit)
       for (const refused of aside) yield* sql(session, 'quarantine', () => putAside(world, session, refused));
-    const outcome = { late, quarantined: aside.length };
+    const outcome = { ...left, quarantined: aside.length };
     yield* sql(session, 'record batch, move watermark', () => {
       const draft = use(world, session);
-      draft.journal = { token: batch.token, row: { sequence, popped: batch.popped, outcome } };
-      draft.watermark = { sequence, token: batch.token, epoch, updates: batch.claimed };
-      draft.doubled += Math.max(0, watermark.updates - (batch.claimed - batch.updates));
+      draft.journal = {
+        token: batch.token,
+        row: { sequence, popped: batch.popped, committedAt: world.now, outcome },
+      };
+      const updates = batch.claimed - (world.bugs.discardedAsWritten ? 0 : batch.dropped);
+      draft.watermark = { sequence, token: batch.token, epoch, updates };
+      const forgotten = watermark.updates - (updates - batch.updates);
+      declareLoss(world, session, 'doubled', batch.token, forgotten);
     });
     if (!(yield* inFlight(world, batch)) && !world.bugs.ackBeforeCommit) throw STOP;
     return { decision, outcome } as const;
@@ -107,7 +114,6 @@ function* quarantineLate(world: World, me: Process, aside: readonly Refused[]): 
 
 function* decideBatch(world: World, session: Session, batch: Batch, watermark: Watermark): Steps<Decision> {
   if (world.bugs.noWatermark) return 'apply';
-  const { journal } = world.mysql;
   const steps = decideStepwise(batch, watermark);
   let step = steps.next();
   while (!step.done) {
@@ -116,6 +122,7 @@ function* decideBatch(world: World, session: Session, batch: Batch, watermark: W
     else {
       const answer = yield* sql(session, `${question}?`, () => {
         use(world, session);
+        const { journal } = world.mysql;
         if (question === 'recorded') return journal.has(batch.token);
         const sequences = [...journal.values()].map(row => row.sequence);
         return sequences.length === 0 ? undefined : Math.min(...sequences);
@@ -164,35 +171,37 @@ function* writeEntries(
   batch: Batch,
   careful: boolean,
   aside: Refused[],
-): Steps<Outcome['late']> {
-  if (batch.entries.length === 0) return [];
+): Steps<Omit<Outcome, 'quarantined'>> {
+  if (batch.entries.length === 0) return NO_OUTCOME;
   const add = (entries: readonly Entry[]) =>
     sql(session, 'add balances and entries', () => addEntries(world, session, entries, DUPLICATE));
-  const { mysql } = world;
   const isWary =
     careful ||
-    (yield* sql(session, 'entries in quarantine?', () => mysql.refused.some(({ id }) => id !== undefined)));
-  const { late, fresh } = isWary
+    (yield* sql(session, 'entries in quarantine?', () =>
+      world.mysql.refused.some(({ id }) => id !== undefined),
+    ));
+  const { fresh, ...left } = isWary
     ? yield* sql(session, 'find entries', () => splitLate(world, session, batch.entries))
-    : { late: [], fresh: batch.entries };
+    : { ...NO_OUTCOME, fresh: batch.entries };
   if (!careful) {
     if (fresh.length > 0) yield* add(fresh);
-    return late;
+    return left;
   }
   yield* searching(fresh, add, ({ item, id, amount, uid }) => {
     aside.push({ item, id, sequence: batch.sequence, amount, uids: [uid] });
   });
-  return late;
+  return left;
 }
 
 /** Entries that the ledger or the quarantine has already, and those that neither has. */
 function splitLate(world: World, session: Session, entries: readonly Entry[]) {
   const { ledgerIds, refused } = world.mysql;
-  const isKnown = ({ item, id }: Entry) =>
-    ledgerIds.has(`${item} ${id}`) || refused.some(row => row.item === item && row.id === id);
+  const isRefused = ({ item, id }: Entry) => refused.some(row => row.item === item && row.id === id);
+  const isKnown = (entry: Entry) => ledgerIds.has(`${entry.item} ${entry.id}`) || isRefused(entry);
   const late = entries.filter(isKnown);
   use(world, session).late.push(...late.map(entry => entry.uid));
-  return { late, fresh: entries.filter(entry => !isKnown(entry)) };
+  const quarantinedBefore = late.filter(isRefused).length;
+  return { late, quarantinedBefore, fresh: entries.filter(entry => !isKnown(entry)) };
 }
 
 /** `bisect`, with steps in place of promises. An attempt of the model that is refused leaves nothing behind. */

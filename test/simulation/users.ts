@@ -33,9 +33,13 @@ export class Users {
   readonly queue: Asked[] = [];
   receipts: { readonly asked: Asked; readonly accepted: Accepted }[] = [];
 
-  constructor(world: World, calls: number) {
-    for (let identity = 0; identity < calls; identity++)
-      this.#ask(checkUpdate(anyUpdate(world, identity), definitions), identity, 0, 0);
+  /** @param withinMs half of them ask at once, the others within this time */
+  constructor(world: World, calls: number, withinMs: number) {
+    for (let identity = 0; identity < calls; identity++) {
+      const isLater = withinMs > 0 && world.random.chance(0.5);
+      const at = isLater ? world.now + world.random.below(withinMs) : 0;
+      this.#ask(checkUpdate(anyUpdate(world, identity), definitions), identity, 0, at);
+    }
   }
 
   #ask(update: CheckedUpdate, identity: number, repeats: number, notBefore: number): void {
@@ -101,6 +105,11 @@ export class Users {
     const repeatable = !unknown || id !== '';
     if (repeatable && asked.repeats < MOST_REPEATS)
       this.#ask(asked.update, asked.identity, asked.repeats + 1, world.now);
+  }
+
+  /** A receipt cannot say what became of it: an entry is sent again under its id. */
+  onPersistenceUnknown(world: World, { update, identity, repeats }: Asked): void {
+    if (update.kind === 'p' && repeats < MOST_REPEATS) this.#ask(update, identity, repeats + 1, world.now);
   }
 
   /** Their producer died: whoever waited for an answer has none. */

@@ -13,7 +13,9 @@ export interface Batch {
   readonly updates: number;
   /** Updates claimed so far, this batch included. */
   readonly claimed: number;
-  /** Counter keys, likewise. */
+  /** How many of those claimed recoveries discarded. */
+  readonly dropped: number;
+  /** Counter keys claimed so far. */
   readonly popped: number;
   /** More is pending than the segment has. */
   readonly more: boolean;
@@ -103,8 +105,8 @@ export function claim(world: World, random: string, before?: Before): Before | B
     );
   }
   counters.sort((a, b) => (a.item < b.item ? -1 : 1));
-  const { sequence, token, epoch, flightUpdates, claimed, flightTo } = state;
-  const batch = { sequence, token, epoch, counters, entries, reclaimed, claimed };
+  const { sequence, token, epoch, flightUpdates, flightTo, claimed, dropped } = state;
+  const batch = { sequence, token, epoch, counters, entries, reclaimed, claimed, dropped };
   return { ...batch, updates: flightUpdates, popped: flightTo, more: start.more };
 }
 

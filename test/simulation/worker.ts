@@ -87,8 +87,9 @@ function* flushOne(world: World, me: Process): Steps<boolean> {
   }
   const result = yield* commitPatiently(world, me, batch);
   if (result.decision === 'stop') return true;
-  const { late, quarantined } = result.outcome;
-  const acked = yield* redis('ack', () => ack(world, batch.token, quarantined, late));
+  const { late, quarantined, quarantinedBefore } = result.outcome;
+  const aside = quarantined + (world.bugs.leftOutUnseen ? 0 : quarantinedBefore);
+  const acked = yield* redis('ack', () => ack(world, batch.token, aside, late));
   if (result.decision === 'skip' && result.rewound && acked.acknowledged) yield* align(world, me);
   return batch.reclaimed || batch.more
     ? acked.pendingItems > 0

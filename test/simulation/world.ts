@@ -28,6 +28,7 @@ export const limits = {
   batchKeys: 2,
   batchEntries: 2,
   page: 2,
+  recoveryPage: 1,
 } as const;
 
 export const definitions = parseDefinitions({ counters: { views: {} }, points: { loyalty: { floor: 0 } } });
@@ -49,13 +50,17 @@ export interface World {
     /** Scripts that may not write over the memory limit are refused. */
     full: boolean;
   };
-  readonly mysql: Mysql;
+  mysql: Mysql;
+  /** Batches that the journal remembers. */
+  readonly journalBatches: number;
   readonly bugs: Bugs;
   /** Whether a claim must be on the replica before its batch is committed. */
   readonly barrier: boolean;
   readonly checker: Checker;
   /** Faults have ended: what is left must drain. */
   calm: boolean;
+  /** A backup was restored: operators look. */
+  restored: boolean;
   tokens: number;
   /** Rewinds as the metric has them. */
   readonly counted: {
