@@ -159,6 +159,8 @@ export class Checker {
   /** After every step that a server took. */
   check(world: World): void {
     if (this.restores.happened) this.restores.judge(world);
+    // An acknowledgement from before the restore may halt it late: what was loaded until then is stale as well.
+    if (this.restores.halted) this.#lossEpoch = world.redis.data.state?.epoch ?? '';
     this.#checkPlaces(world);
     this.#checkLive(world);
   }

@@ -145,7 +145,10 @@ export class Scheduler {
       if (random.chance(0.3)) this.#orphans.push({ call, at: this.#world.now + random.below(80) });
       return false;
     }
-    if (!calm && random.chance(lost)) return this.#lose(actor, call, 'with its answer');
+    if (!calm && random.chance(lost)) {
+      if (isMending(call)) this.#world.counted.unheard++;
+      return this.#lose(actor, call, 'with its answer');
+    }
     actor.answer = answer;
     return true;
   }
