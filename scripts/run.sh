@@ -56,6 +56,8 @@ case $program in
       unset "$name"
     done
     cd "$project"
+    # In CI vitest colours what goes into a file as well.
+    [ -t 1 ] || export NO_COLOR=1
     exec node node_modules/vitest/vitest.mjs run "$@"
     ;;
   sluice)

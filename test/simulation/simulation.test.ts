@@ -1,9 +1,6 @@
-// The protocol under every fault that a seed can think of, and proof that the checker sees when it is broken.
+// The protocol under every fault that a seed can think of.
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { BUGS, type Bug, RECOVERY_BUGS } from './bugs.ts';
 import { runSchedule } from './schedule.ts';
 
 const SCHEDULES = Number(process.env.TEST_SCHEDULES ?? 100_000);
@@ -30,23 +27,4 @@ it('replays a seed to the last step', () => {
     expect(traces[0]!.length).toBeGreaterThan(20);
     expect(traces[1]).toEqual(traces[0]);
   }
-});
-
-const page = readFileSync(join(import.meta.dirname, '../../docs/simulation.md'), 'utf8');
-
-/** The number that the page gives for a bug. */
-function onPage(name: Bug): number {
-  const number = Number(new RegExp(`^\\| \`${name}\` \\| (\\d+) \\|`, 'm').exec(page)?.[1]);
-  expect(number, `docs/simulation.md has ${name}`).toBeGreaterThan(0);
-  return number;
-}
-
-it.each(Object.keys(BUGS) as Bug[])('catches the bug %s', { timeout: LIMIT_MS }, bug => {
-  const promised = onPage(bug);
-  const options = { bugs: { [bug]: true }, restoresOnly: RECOVERY_BUGS.has(bug) };
-  let seed = 1;
-  let what = runSchedule(seed, options);
-  while (what === undefined && seed < promised) what = runSchedule(++seed, options);
-  expect(what, `${bug} in ${promised} schedules`).toBeDefined();
-  console.log(`${bug}: caught after ${seed} of ${promised} schedules: ${what}`);
 });
