@@ -132,10 +132,18 @@ const end = (ended: ExitCode) => {
 addFailed(program, end);
 addPlan(program, end);
 
+const isWorker = process.argv[2] === 'worker';
+
 process.stdout.on('error', error => {
+  // What a worker writes is its log, which it does without.
+  if (isWorker) return;
+  const { code } = error as NodeJS.ErrnoException;
   // Whoever read our output has gone.
-  if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(EXIT.ok);
-  throw error;
+  if (code === 'EPIPE') process.exit(EXIT.ok);
+  console.error(
+    `sluice: OUTPUT_FAILED: stdout cannot be written (${code}); what was printed is not complete.`,
+  );
+  process.exit(EXIT.found);
 });
 
 try {
@@ -147,4 +155,6 @@ try {
     code = exitCodeOf(error);
   }
 }
+// What was printed is written first, and a failure of that is heard of.
+if (!isWorker) await new Promise(resolve => process.stdout.write('', resolve));
 process.exit(code);

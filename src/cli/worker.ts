@@ -4,6 +4,7 @@ import { type Config, readConfig } from '../shared/config.ts';
 import { readDefinitions } from '../shared/definitions.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
+import { LogStream } from '../shared/log-stream.ts';
 import { packageVersion } from '../shared/version.ts';
 import { reportEmf } from '../worker/emf.ts';
 import { type HttpParts, serve } from '../worker/http.ts';
@@ -13,9 +14,25 @@ import { Worker } from '../worker/worker.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { onStopSignal, type StopSignal } from './signals.ts';
 
+/** Longest wait at the end for somebody to read the last lines. */
+const FLUSH_MS = 1000;
+
 /** Resolves with the exit code once the worker has stopped. Throws what `Worker.start` does. */
 export async function runWorker(config: Config = readConfig(process.env)): Promise<ExitCode> {
-  const log = createLog(config.logLevel ?? 'info', 'stdout');
+  const output = new LogStream('stdout');
+  const log = createLog(config.logLevel ?? 'info', output);
+  try {
+    return await flushUntilStopped(config, log, line => output.write(line));
+  } finally {
+    await output.flushed(FLUSH_MS);
+  }
+}
+
+async function flushUntilStopped(
+  config: Config,
+  log: Logger,
+  write: (line: string) => void,
+): Promise<ExitCode> {
   const stopped = stopSignal(log);
   const definitions = readDefinitions(config.definitionsPath);
   const { redis, mysql, namespace, workerSettings: settings, claimDurability, tracing } = config;
@@ -50,9 +67,7 @@ export async function runWorker(config: Config = readConfig(process.env)): Promi
     { version: packageVersion(), namespace, partitions, host: config.http.host, port },
     'worker started',
   );
-  const endReports = config.emf
-    ? reportEmf(registry, namespace, line => process.stdout.write(line))
-    : undefined;
+  const endReports = config.emf ? reportEmf(registry, namespace, write) : undefined;
   const signal = await stopped;
   endReports?.();
   log.info({ signal, deadlineMs: settings.shutdownDeadlineMs }, 'worker stops after the batch at hand');

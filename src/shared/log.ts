@@ -1,13 +1,13 @@
 /** Structured logs: pino JSON on one stream, never with secrets, keys or metadata at info level. */
-import { type DestinationStream, destination, type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger, pino } from 'pino';
+import { LogStream } from './log-stream.ts';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** @param stream stdout for the worker, stderr for commands whose stdout is data */
 export function createLog(level: LogLevel, stream: 'stdout' | 'stderr' | DestinationStream): Logger {
-  const target =
-    typeof stream === 'string' ? destination({ fd: stream === 'stdout' ? 1 : 2, sync: true }) : stream;
+  const target = typeof stream === 'string' ? new LogStream(stream) : stream;
   return pino(
     {
       level,

@@ -1,0 +1,134 @@
+// Logs that nobody reads, or that cannot be written: the engine goes on, and what is lost is counted.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { cleanUp } from '../support/cleanup.ts';
+import { openCommandPlace, start } from '../support/command.ts';
+import { type Place, until } from '../support/engine.ts';
+import { ownServers } from '../support/servers.ts';
+
+const project = fileURLToPath(new URL('../../', import.meta.url));
+
+let servers: Place;
+beforeAll(async () => {
+  servers = (await ownServers()).place;
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A worker whose stdout is what a shell makes of `redirection`. */
+async function openWorker(redirection: string, setUp = '') {
+  const place = await openCommandPlace({ counters: { views: {} } }, { servers });
+  const port = await freePort();
+  const script = `${setUp} exec "$0" dist-test/cli/main.js worker ${redirection}`;
+  const env = { PATH: process.env.PATH!, ...place.env, SLUICE_HTTP_PORT: String(port) };
+  const child = spawn('bash', ['-c', script, process.execPath], {
+    cwd: project,
+    env: { ...env, FIFO: join(place.folder, 'fifo'), SLUICE_LOG_LEVEL: 'trace', SLUICE_EMF: '1' },
+  });
+  let stderr = '';
+  child.stderr.on('data', data => {
+    stderr += data;
+  });
+  const ended = once(child, 'close');
+  cleanUp(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  const isUp = async (path: string) =>
+    (await fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined))?.status === 200;
+  return {
+    child,
+    stderr: () => stderr,
+    /** It starts, flushes an update, answers, and ends in order. */
+    async works() {
+      await until(() => isUp('/readyz'), 'readiness');
+      const line = '{"counter":"views","key":"k"}\n';
+      expect(await place.sluice(['ingest', '-'], {}, line)).toMatchObject({ code: 0 });
+      const rows = () => place.database.query('SELECT value FROM sluice_counters');
+      await until(async () => (await rows()).length === 1, 'the update in MySQL');
+      expect(await isUp('/healthz')).toBe(true);
+      child.kill('SIGTERM');
+      expect((await ended)[0]).toBe(0);
+    },
+  };
+}
+
+describe('a worker', () => {
+  it('goes on while its output is a full pipe that nobody reads', async () => {
+    const fill = 'mkfifo "$FIFO"; exec 7<>"$FIFO"; head -c 65536 /dev/zero >&7;';
+    const worker = await openWorker('>&7', fill);
+    await worker.works();
+  });
+
+  it('goes on once its reader has gone, and says so', async () => {
+    const worker = await openWorker('');
+    worker.child.stdout.destroy();
+    await worker.works();
+    expect(worker.stderr()).toMatch(/^sluice: LOG_FAILED: stdout cannot be written \(EPIPE\)/m);
+  });
+
+  it('goes on while the disk of its log is full, and says so', async () => {
+    const worker = await openWorker('> /dev/full');
+    await worker.works();
+    expect(worker.stderr()).toMatch(/^sluice: LOG_FAILED: stdout cannot be written \(ENOSPC\)/m);
+  });
+});
+
+it('what does not fit into memory is dropped, counted, and told', async () => {
+  const program = `
+    import { LogStream } from './src/shared/log-stream.ts';
+    const stream = new LogStream('stdout');
+    for (let n = 0; n < 3000; n++) stream.write(JSON.stringify({ n, text: 'x'.repeat(1000) }) + '\\n');
+    console.error(stream.dropped);
+    process.stdin.once('data', async () => {
+      await stream.flushed(60_000);
+      stream.write('{"n":"last"}\\n');
+      await stream.flushed(60_000);
+      process.exit();
+    });
+  `;
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+    cwd: project,
+  });
+  const ended = once(child, 'close');
+  cleanUp(() => child.kill('SIGKILL'));
+  const dropped = Number(String((await once(child.stderr, 'data'))[0]));
+  expect(dropped).toBeGreaterThan(1000);
+  let text = '';
+  child.stdout.on('data', data => {
+    text += data;
+  });
+  child.stdin.write('read\n');
+  await ended;
+  const lines = text
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line));
+  expect(lines).toHaveLength(3000 - dropped + 2);
+  expect(lines.at(-2)).toMatchObject({ lines: dropped, msg: expect.stringContaining('dropped') });
+  expect(lines.at(-1)).toEqual({ n: 'last' });
+});
+
+it('a command whose output cannot be written says so and fails', async () => {
+  const full = start(
+    'bash',
+    ['-c', '"$0" dist-test/cli/main.js plan --help > /dev/full', process.execPath],
+    {},
+  );
+  expect(await full.ended).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^sluice: OUTPUT_FAILED: stdout cannot be written \(ENOSPC\)/m),
+  });
+});
