@@ -9,10 +9,11 @@ import { systemClock } from '../shared/clock.ts';
 import { OutOfRangeError } from '../shared/errors.ts';
 import { itemOf, type Keys, type Kind } from '../shared/keys.ts';
 import { Primaries } from '../shared/primaries.ts';
-import { type FlushQueue, wake } from '../shared/queue.ts';
+import type { FlushQueue } from '../shared/queue.ts';
 import { type AmendmentContent, amendedItem } from '../shared/record.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import type { Settings } from '../shared/settings.ts';
+import { WakeUps } from '../shared/wake-ups.ts';
 import { ApplyCall } from './apply-call.ts';
 import { Calls } from './calls.ts';
 import { MemoryWatch } from './memory-watch.ts';
@@ -50,6 +51,8 @@ export type Amend = (request: AmendRequest) => Promise<void>;
 
 export async function openAmender(parts: AmenderParts): Promise<Amend> {
   const { redis, place, keys, settings, aligner, queue, log } = parts;
+  // Whoever closes the queue before they are given leaves their partitions to the sweep.
+  const wakeUps = new WakeUps(queue, () => {});
   const primaries = new Primaries(redis, keys);
   const call = new ApplyCall({
     redis,
@@ -72,7 +75,6 @@ export async function openAmender(parts: AmenderParts): Promise<Amend> {
     const update = JSON.stringify(['a', item, delta, 0, id, JSON.stringify(content)]);
     const { armed, results } = await call.run(partition, update, 'memory');
     if (results[0] === 'x') throw new OutOfRangeError(name);
-    // Without a wake-up the sweep finds the partition.
-    if (armed) await wake(queue, partition, settings.flushIntervalMs, settings.attempts).catch(() => {});
+    if (armed) wakeUps.after(partition, settings.flushIntervalMs);
   };
 }

@@ -41,8 +41,8 @@ export interface ApplyParts {
     partition: number,
     updates: readonly CheckedUpdate[],
   ) => Promise<ReadonlyMap<string, SluiceError>>;
-  /** Wakes a worker for the partition. */
-  readonly wake: (partition: number) => Promise<void>;
+  /** Has a worker woken for the partition, soon. */
+  readonly wake: (partition: number) => void;
   /** Told of each call that was answered. */
   readonly onApplied?: (updates: number, ms: number) => void;
 }
@@ -62,7 +62,6 @@ export class Applier {
   readonly #parts: ApplyParts;
   readonly #buffers: Buffer[];
   readonly #due = new Set<number>();
-  readonly #wakes = new Set<Promise<void>>();
   #scheduled = false;
   #unsettled = 0;
   #idle: (() => void)[] = [];
@@ -102,10 +101,9 @@ export class Applier {
     if (!buffer.sending) this.#schedule(partition);
   }
 
-  /** Resolves when everything taken so far is settled and the wake-ups for it are given. */
+  /** Resolves when everything taken so far is settled. */
   async drained(): Promise<void> {
     if (this.#unsettled > 0) await new Promise<void>(resolve => this.#idle.push(resolve));
-    await within(Promise.all(this.#wakes), this.#parts.settings.callTimeoutMs);
   }
 
   /** At the end of this turn of the event loop, so that calls made together go together. */
@@ -180,7 +178,7 @@ export class Applier {
     }
     this.#parts.onApplied?.(batch.length, this.#parts.clock.now() - sent);
     const mark: Mark = { partition, ...reply };
-    if (reply.armed) this.#wake(partition);
+    if (reply.armed) this.#parts.wake(partition);
     const again: Waiting[] = [];
     const cold = new Map<string, Waiting[]>();
     for (const [at, group] of groups.entries())
@@ -272,16 +270,6 @@ export class Applier {
     for (const waiting of held) waiting.until = until;
     buffer.waiting = held.concat(buffer.waiting);
     if (!buffer.sending) this.#schedule(partition);
-  }
-
-  #wake(partition: number): void {
-    const wake = this.#parts
-      .wake(partition)
-      .catch(error => {
-        this.#parts.log.debug({ partition, err: error }, 'wake-up failed; the sweep will find the partition');
-      })
-      .finally(() => this.#wakes.delete(wake));
-    this.#wakes.add(wake);
   }
 }
 

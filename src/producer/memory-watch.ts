@@ -1,7 +1,8 @@
 /** Looks now and then how full each primary is, since asking in every call would cost more than the call. */
 import type { Redis } from 'ioredis';
-import { pause, within } from '../shared/clock.ts';
+import { pause } from '../shared/clock.ts';
 import type { Primaries } from '../shared/primaries.ts';
+import { Question } from '../shared/question.ts';
 import { infoField } from '../shared/redis-check.ts';
 
 const EVERY_MS = 1000;
@@ -10,6 +11,7 @@ export class MemoryWatch {
   readonly #primaries: Primaries;
   readonly #limitPercent: number;
   readonly #stop = new AbortController();
+  readonly #memory = new WeakMap<Redis, Question<string>>();
   #over = new Set<string>();
 
   /** @param limitPercent share of maxmemory; 100 for no limit */
@@ -42,7 +44,10 @@ export class MemoryWatch {
   }
 
   async #isFull(node: Redis): Promise<boolean> {
-    const info = node.status === 'ready' ? await within(node.info('memory'), EVERY_MS) : undefined;
+    if (node.status !== 'ready') return false;
+    const memory = this.#memory.get(node) ?? new Question(() => node.info('memory'));
+    this.#memory.set(node, memory);
+    const info = await memory.answer(EVERY_MS);
     if (!info) return false;
     const most = Number(infoField(info, 'maxmemory'));
     return most > 0 && Number(infoField(info, 'used_memory')) * 100 > most * this.#limitPercent;

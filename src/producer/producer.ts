@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { Aligner } from '../shared/align.ts';
 import { Barrier } from '../shared/barrier.ts';
-import { systemClock } from '../shared/clock.ts';
+import { systemClock, within } from '../shared/clock.ts';
 import { ColdReader } from '../shared/cold-read.ts';
 import { type Definitions, type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
 import { checkDurability, DURABILITIES, type Durability, parseDurability } from '../shared/durability.ts';
@@ -17,7 +17,7 @@ import { Database } from '../shared/mysql.ts';
 import type { MysqlLocation } from '../shared/mysql-url.ts';
 import { checkNamespace } from '../shared/namespace.ts';
 import { Primaries } from '../shared/primaries.ts';
-import { openQueue, wake } from '../shared/queue.ts';
+import { openQueue } from '../shared/queue.ts';
 import { openRedis } from '../shared/redis.ts';
 import { type RedisLocation, redisPlace } from '../shared/redis-url.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
@@ -25,12 +25,13 @@ import { checkServers } from '../shared/servers.ts';
 import { parseSettings, type Settings } from '../shared/settings.ts';
 import { whenReachable } from '../shared/start-wait.ts';
 import { loadOpenTelemetry } from '../shared/tracing.ts';
+import { WakeUps } from '../shared/wake-ups.ts';
 import { Applier } from './apply.ts';
 import { ApplyCall } from './apply-call.ts';
 import { CallTraces } from './call-traces.ts';
 import { Calls } from './calls.ts';
 import { Sluice } from './client.ts';
-import { askHealth } from './health.ts';
+import { healthOf } from './health.ts';
 import { MemoryWatch } from './memory-watch.ts';
 import { ProducerMetrics } from './metrics.ts';
 import { Reads } from './reads.ts';
@@ -140,6 +141,9 @@ async function connect<const D extends DefinitionsInput>(parts: ProducerParts): 
     );
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
     const queue = openQueue(redis, keys);
+    const wakeUps = new WakeUps(queue, (partition, error) =>
+      log.debug({ partition, err: error }, 'wake-up failed; the sweep will find the partition'),
+    );
     const calls = new Calls(redis, place, systemClock);
     const primaries = new Primaries(redis, keys);
     const barrier = new Barrier(primaries, settings.barrierReplicas);
@@ -197,7 +201,7 @@ async function connect<const D extends DefinitionsInput>(parts: ProducerParts): 
         return failures;
       },
       onApplied: (updates, ms) => metrics.apply(updates, ms),
-      wake: partition => wake(queue, partition, settings.flushIntervalMs, settings.attempts),
+      wake: partition => wakeUps.after(partition, settings.flushIntervalMs),
     });
     await call.synchronize();
     isConnected = true;
@@ -211,11 +215,12 @@ async function connect<const D extends DefinitionsInput>(parts: ProducerParts): 
       metrics,
       durability,
       traces: telemetry && new CallTraces(redis, keys, telemetry),
-      health: () => askHealth(primaries, opened),
+      health: healthOf(primaries, opened),
       closeConnections: async () => {
         endWatch();
         memory.stop();
         barrier.close();
+        await within(wakeUps.close(), settings.callTimeoutMs);
         await queue.close();
         redis.disconnect();
         await opened.close();

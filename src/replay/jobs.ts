@@ -22,7 +22,7 @@ export async function readJobs(queue: FlushQueue): Promise<FailedJob[]> {
     found.push({
       job: job.id!,
       partition: job.data.partition,
-      attempts: job.attemptsMade,
+      attempts: job.data.attempts ?? job.attemptsMade,
       reason: job.failedReason ?? '',
       failedAt: new Date(job.finishedOn ?? job.timestamp).toISOString(),
     });
@@ -37,11 +37,11 @@ export async function readJobs(queue: FlushQueue): Promise<FailedJob[]> {
 export async function endJob(
   queue: FlushQueue,
   { job: id, partition }: FailedJob,
-  wakeAttempts: number | undefined,
+  isReplay: boolean,
 ): Promise<boolean> {
   const job = await queue.getJob(id);
   if (!job || (await job.getState()) !== 'failed') return false;
-  if (wakeAttempts !== undefined) await wake(queue, partition, 0, wakeAttempts);
+  if (isReplay) await wake(queue, partition);
   await job.remove();
   return true;
 }

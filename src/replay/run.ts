@@ -92,13 +92,13 @@ export class OperationRun {
   async #endJobs(operation: Operation, tell: (outcome: string) => void): Promise<Record<string, number>> {
     const outcomes: Record<string, number> = {};
     if (operation.jobs.length === 0) return outcomes;
-    const { queue, settings } = this.#parts;
+    const { queue } = this.#parts;
     const there = new Map((await readJobs(queue)).map(job => [job.job, job]));
     for (const id of operation.jobs) {
       const job = there.get(id);
-      const wakeAttempts = operation.action === 'replay' ? settings.attempts : undefined;
-      const ended = job !== undefined && (await endJob(queue, job, wakeAttempts));
-      const outcome = ended ? (operation.action === 'replay' ? 'replayed' : 'dropped') : 'already';
+      const isReplay = operation.action === 'replay';
+      const ended = job !== undefined && (await endJob(queue, job, isReplay));
+      const outcome = ended ? (isReplay ? 'replayed' : 'dropped') : 'already';
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
       tell(outcome);
     }

@@ -7,6 +7,8 @@ export const QUEUE_NAME = 'flush';
 
 export interface FlushJobData {
   partition: number;
+  /** How often a worker tried before it gave the job up. */
+  attempts?: number;
 }
 
 export type FlushQueue = Queue<FlushJobData, void, 'flush'>;
@@ -29,25 +31,12 @@ export function openQueue(connection: RedisConnection, keys: Keys): FlushQueue {
 }
 
 /**
- * Wakes a worker for the partition after `delay` ms. Added again while the job waits it is dropped; while it is active
- * it is kept and becomes the next one.
+ * Wakes a worker for the partition. Added again while the job waits it is dropped; while it is active it is kept and becomes
+ * the next one. Without a delay and attempts of BullMQ's own: these compare wall clocks (wake-ups.ts).
  */
-export async function wake(
-  queue: FlushQueue,
-  partition: number,
-  delay: number,
-  attempts: number,
-): Promise<void> {
-  await queue.add(
-    'flush',
-    { partition },
-    {
-      delay,
-      attempts,
-      backoff: { type: 'custom' },
-      deduplication: { id: `partition-${partition}`, keepLastIfActive: true },
-    },
-  );
+export async function wake(queue: FlushQueue, partition: number): Promise<void> {
+  const deduplication = { id: `partition-${partition}`, keepLastIfActive: true };
+  await queue.add('flush', { partition }, { deduplication });
 }
 
 /** Jobs in one reply: each carries its stack traces. */

@@ -53,7 +53,7 @@ export const settingsCatalogue = {
     default: 5,
     min: 1,
     max: 100,
-    why: 'Tries of a flush job on errors that are neither an outage nor a conflict, before it is shown as failed. Its batch stays safe.',
+    why: 'Tries of a partition by one worker on errors that are neither an outage nor a conflict, before its flush job is shown as failed. Its batch stays safe.',
   },
   backoffBaseMs: {
     default: 500,

@@ -1,8 +1,9 @@
 /**
- * The BullMQ worker on the queue `flush`: takes wake-ups, flushes their partitions, and puts a job back without using up
- * an attempt where the trouble is not the job's own. The watchdog replaces it where it hangs.
+ * The BullMQ worker on the queue `flush`: takes wake-ups and flushes their partitions. After a failure it leaves the partition
+ * alone for a while and wakes it again; after too many the job fails, as a sign for operators. Trouble that is not the
+ * partition's own, such as an outage, does not count. The watchdog replaces the BullMQ worker if it hangs.
  */
-import { Worker as BullWorker, DelayedError, type Job, UnrecoverableError } from 'bullmq';
+import { Worker as BullWorker, type Job } from 'bullmq';
 import type { Logger } from 'pino';
 import { type Clock, within } from '../shared/clock.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
@@ -11,6 +12,7 @@ import { type FlushJobData, type FlushQueue, failedJobs, QUEUE_NAME, wake } from
 import type { RedisConnection } from '../shared/redis.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
 import type { Settings } from '../shared/settings.ts';
+import { WakeUps } from '../shared/wake-ups.ts';
 import { backoff, type Circuit, retryClass } from './circuit.ts';
 import type { Flusher } from './flush.ts';
 import type { WorkerMetrics } from './metrics.ts';
@@ -35,10 +37,19 @@ export interface ConsumerParts {
 const LOCK_MS = 5000;
 const RESTART_MS = 3000;
 
+interface Trouble {
+  /** Flushes that failed for the partition's own sake, one after another. */
+  readonly failures: number;
+  /** On the injected clock. */
+  readonly notBefore: number;
+}
+
 export class Consumer {
   readonly #parts: ConsumerParts;
   readonly #watchdog: Watchdog;
   readonly #lines: RepeatedLines;
+  readonly #wakeUps: WakeUps;
+  readonly #troubles = new Map<number, Trouble>();
   #worker: BullWorker<FlushJobData, void, 'flush'> | undefined;
   #stopping = false;
 
@@ -46,6 +57,9 @@ export class Consumer {
     this.#parts = parts;
     const { queue, circuit, settings, metrics, clock, log } = parts;
     this.#lines = new RepeatedLines(log, clock);
+    this.#wakeUps = new WakeUps(queue, (partition, error) =>
+      log.debug({ partition, err: error }, 'wake-up failed; the sweep will find the partition'),
+    );
     this.#watchdog = new Watchdog({
       queue,
       circuit,
@@ -69,7 +83,8 @@ export class Consumer {
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#watchdog.stop();
-    await this.#worker?.close();
+    // What waits here for its time is for other workers now.
+    await Promise.all([this.#worker?.close(), this.#wakeUps.close()]);
   }
 
   /** Leaves a job at hand to BullMQ's stall check. */
@@ -85,10 +100,10 @@ export class Consumer {
   }
 
   #open(): void {
-    const { redis, keys, settings, random } = this.#parts;
+    const { redis, keys, settings } = this.#parts;
     this.#worker = new BullWorker<FlushJobData, void, 'flush'>(
       QUEUE_NAME,
-      (job, token) => this.#watchdog.during(() => this.#process(job, token)),
+      job => this.#watchdog.during(() => this.#process(job)),
       {
         connection: redis,
         prefix: keys.queuePrefix,
@@ -97,53 +112,70 @@ export class Consumer {
         stalledInterval: LOCK_MS / 2,
         // A worker that is killed again and again must not make a job fail that did nothing wrong.
         maxStalledCount: 1_000_000,
-        // BullMQ's version check stays on: without it, it waits for delayed jobs in whole seconds.
-        settings: {
-          backoffStrategy: attempt => backoff(attempt, settings.backoffBaseMs, settings.backoffCapMs, random),
-        },
       },
     );
     this.#worker.on('error', error => this.#lines.warn({ err: error }, 'BullMQ worker reports an error'));
     this.#worker.on('failed', (job, error) => {
       if (!job) return;
-      const final = job.finishedOn !== undefined;
-      this.#lines[final ? 'error' : 'warn'](
-        { partition: job.data.partition, attempt: job.attemptsMade, err: error },
-        final ? 'flush job failed; its batch is safe in flight' : 'flush job will be tried again',
+      const { partition, attempts } = job.data;
+      this.#lines.error(
+        { partition, attempt: attempts, err: error },
+        'flush job failed; its batch is safe in flight',
       );
-      if (final) this.forgetFailed(job.data.partition, job.id).catch(() => {});
+      this.forgetFailed(partition, job.id).catch(() => {});
     });
   }
 
-  async #process(job: FlushJob, token: string | undefined): Promise<void> {
+  async #process(job: FlushJob): Promise<void> {
     const { partition } = job.data;
-    const { settings, circuit, flusher, queue, metrics, random, log } = this.#parts;
-    if (this.#stopping) await postpone(job, token, settings.flushIntervalMs);
+    const { circuit, clock, flusher, queue } = this.#parts;
+    // For another worker.
+    if (this.#stopping) return wake(queue, partition);
     // The sweep looks after it; a job that waited for the lock too would keep a slot from other partitions.
     if (flusher.isBlocked(partition)) return;
+    // Its own wake-up comes when it is time.
+    if ((this.#troubles.get(partition)?.notBefore ?? 0) > clock.now()) return;
     try {
       const end = await circuit.run(() => flusher.flush(partition));
-      if (end === 'more') await wake(queue, partition, 0, settings.attempts);
+      this.#troubles.delete(partition);
+      if (end === 'more') await wake(queue, partition);
     } catch (error) {
-      const why = retryClass(error);
-      metrics.flushRetries.inc({ class: why });
-      if (why === 'conflict') {
-        log.warn(
-          { partition, err: error },
-          'the flush waited for a lock in the database; the sweep tries again',
-        );
-        return;
-      }
-      if (why !== 'other') await postpone(job, token, circuit.retryDelay(random));
-      // Trying again at once cannot help: the sweep keeps looking, at the cap of the backoff.
-      if (error instanceof PartitionHaltedError) throw new UnrecoverableError(error.message);
-      throw error;
+      await this.#failed(job, error);
     }
   }
-}
 
-/** Puts the job back without using up an attempt. */
-async function postpone(job: FlushJob, token: string | undefined, delay: number): Promise<never> {
-  await job.moveToDelayed(Date.now() + delay, token);
-  throw new DelayedError();
+  /** Throws the error if the job is to fail for good. */
+  async #failed(job: FlushJob, error: unknown): Promise<void> {
+    const { partition } = job.data;
+    const { settings, circuit, metrics, random, log } = this.#parts;
+    const why = retryClass(error);
+    metrics.flushRetries.inc({ class: why });
+    if (why === 'conflict') {
+      log.warn(
+        { partition, err: error },
+        'the flush waited for a lock in the database; the sweep tries again',
+      );
+      return;
+    }
+    const before = this.#troubles.get(partition)?.failures ?? 0;
+    if (why !== 'other') return this.#later(partition, before, circuit.retryDelay(random));
+    const failures = before + 1;
+    // Trying a halted partition again at once cannot help: the sweep keeps looking, at the cap of the backoff.
+    if (error instanceof PartitionHaltedError || failures >= settings.attempts) {
+      this.#troubles.delete(partition);
+      await job.updateData({ partition, attempts: failures });
+      throw error;
+    }
+    this.#lines.warn({ partition, attempt: failures, err: error }, 'flush job will be tried again');
+    this.#later(
+      partition,
+      failures,
+      backoff(failures, settings.backoffBaseMs, settings.backoffCapMs, random),
+    );
+  }
+
+  #later(partition: number, failures: number, ms: number): void {
+    this.#troubles.set(partition, { failures, notBefore: this.#parts.clock.now() + ms });
+    this.#wakeUps.after(partition, ms);
+  }
 }

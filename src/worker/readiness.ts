@@ -1,8 +1,9 @@
 /** Whether a worker is ready: judged by what works now, not by what a connection believes of itself. */
-import { type Clock, within } from '../shared/clock.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { SluiceError } from '../shared/errors.ts';
-import type { Inspector } from '../shared/inspect.ts';
+import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
 import type { Database } from '../shared/mysql.ts';
+import { Question } from '../shared/question.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { Flusher } from './flush.ts';
 import type { Readiness } from './http.ts';
@@ -13,7 +14,6 @@ export interface ReadinessParts {
   readonly flusher: Flusher;
   readonly clock: Clock;
   readonly settings: Settings;
-  readonly stopping: boolean;
 }
 
 const ANSWER_MS = 1500;
@@ -25,17 +25,29 @@ export function notStarted(error?: SluiceError): Readiness {
   return { ready: false, ...away, flushing: 'starting', lagSeconds: 0, ...reason };
 }
 
-/** Never rejects, and answers in bounded time. */
-export async function judge(parts: ReadinessParts): Promise<Readiness> {
-  const [partitions, answer] = await Promise.all([
-    within(parts.inspector.all(), ANSWER_MS),
-    within(parts.database.query('SELECT 1'), ANSWER_MS),
-  ]);
+/** Gives a function that never rejects, and answers in bounded time. */
+export function readinessJudge(parts: ReadinessParts): (isStopping: boolean) => Promise<Readiness> {
+  const partitions = new Question(() => parts.inspector.all());
+  const database = new Question(() => parts.database.query('SELECT 1'));
+  return async isStopping =>
+    judge(
+      parts,
+      isStopping,
+      ...(await Promise.all([partitions.answer(ANSWER_MS), database.answer(ANSWER_MS)])),
+    );
+}
+
+function judge(
+  parts: ReadinessParts,
+  isStopping: boolean,
+  partitions: readonly PartitionStatus[] | undefined,
+  answer: unknown,
+): Readiness {
   const lagSeconds = Math.max(0, ...(partitions ?? []).map(status => status.lagSeconds));
   const stalledMs = Math.max(10_000, parts.settings.stuckAfterMs * 4);
   const quiet = parts.clock.now() - parts.flusher.lastProgress > stalledMs;
   const waiting = lagSeconds * 1000 > stalledMs;
-  const flushing = parts.stopping
+  const flushing = isStopping
     ? 'stopping'
     : waiting && quiet
       ? 'stalled'

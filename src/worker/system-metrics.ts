@@ -4,13 +4,13 @@
  */
 import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
-import { within } from '../shared/clock.ts';
 import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
 import type { Keys } from '../shared/keys.ts';
 import type { MetricNameOf } from '../shared/metric-catalogue.ts';
 import { counter, gauge } from '../shared/metrics.ts';
 import { type Database, queryRow, queryRows, readSql } from '../shared/mysql.ts';
 import type { Primaries } from '../shared/primaries.ts';
+import { Question } from '../shared/question.ts';
 import type { FlushQueue } from '../shared/queue.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import { infoField } from '../shared/redis-check.ts';
@@ -40,14 +40,10 @@ export function watchSystem(registry: Registry, sources: SystemSources): void {
   watchServers(registry, sources);
 }
 
-/** One look serves all the gauges of a scrape; undefined where there was no answer in time. */
+/** One look serves all the gauges of a scrape; undefined if there was no answer in time. */
 function look<Answer>(ask: () => Promise<Answer>): () => Promise<Answer | undefined> {
-  let last: { at: number; answer: Promise<Answer | undefined> } | undefined;
-  return () => {
-    if (!last || performance.now() - last.at > SAME_SCRAPE_MS)
-      last = { at: performance.now(), answer: within(ask(), ANSWER_MS) };
-    return last.answer;
-  };
+  const question = new Question(ask, SAME_SCRAPE_MS);
+  return () => question.answer(ANSWER_MS);
 }
 
 function watchPartitions(
@@ -72,14 +68,15 @@ function watchPartitions(
   perPartition('sluice_in_flight_updates', status => status.inFlight);
   perPartition('sluice_flush_lag_seconds', status => status.lagSeconds);
   perPartition('sluice_batch_sequence', status => status.sequence);
-  const points = valueAtRisk(redis, keys);
+  const points = look(valueAtRisk(redis, keys));
   gauge(registry, 'sluice_value_at_risk', async metric => {
-    const found = await within(points(), ANSWER_MS);
+    const found = await points();
     metric.reset();
     if (found) for (const program of programs) metric.set({ program }, found.get(program) ?? 0);
   });
+  const jobs = look(() => queue.getJobCounts(...STATES));
   gauge(registry, 'sluice_queue_depth', async metric => {
-    const counts = await within(queue.getJobCounts(...STATES), ANSWER_MS);
+    const counts = await jobs();
     if (!counts) metric.reset();
     for (const [state, count] of Object.entries(counts ?? {})) metric.set({ state }, count);
   });

@@ -7,14 +7,15 @@
  */
 import type { Logger } from 'pino';
 import type { Counter } from 'prom-client';
-import { type Clock, within } from '../shared/clock.ts';
+import type { Clock } from '../shared/clock.ts';
+import { Question } from '../shared/question.ts';
 import type { FlushQueue } from '../shared/queue.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
 import type { Settings } from '../shared/settings.ts';
 import { Rounds } from './rounds.ts';
 
 export interface WatchdogParts {
-  readonly queue: Pick<FlushQueue, 'getWaitingCount' | 'getDelayedCount' | 'isPaused'>;
+  readonly queue: Pick<FlushQueue, 'getWaitingCount' | 'isPaused'>;
   readonly circuit: { readonly isOpen: boolean };
   readonly settings: Pick<Settings, 'watchdogMs' | 'concurrency'>;
   readonly restarts: Counter;
@@ -31,6 +32,8 @@ const LOOKS = 4;
 export class Watchdog {
   readonly #parts: WatchdogParts;
   readonly #rounds: Rounds;
+  /** Whether there is a job that a consumer should have taken by now. */
+  readonly #isWorkWaiting: Question<boolean>;
   /** Jobs of the consumer at hand; those of one that was given up may still run, and do not count. */
   #jobs = new Set<symbol>();
   /** Since when work has been seen waiting and nothing was started. */
@@ -40,6 +43,10 @@ export class Watchdog {
     const { settings, log, clock } = parts;
     const lines = new RepeatedLines(log, clock);
     this.#parts = parts;
+    this.#isWorkWaiting = new Question(async () => {
+      const [waiting, paused] = await Promise.all([parts.queue.getWaitingCount(), parts.queue.isPaused()]);
+      return !paused && waiting > 0;
+    });
     this.#rounds = new Rounds({
       every: () => settings.watchdogMs / LOOKS,
       round: () => this.look(),
@@ -75,7 +82,7 @@ export class Watchdog {
     const { watchdogMs } = settings;
     const before = clock.now();
     const jobs = this.#jobs;
-    const isWaiting = (await within(this.#isWorkWaiting(), ANSWER_MS)) ?? false;
+    const isWaiting = (await this.#isWorkWaiting.answer(ANSWER_MS)) ?? false;
     if (!isWaiting || circuit.isOpen || jobs.size >= settings.concurrency) {
       this.#idleSince = undefined;
       return;
@@ -87,16 +94,5 @@ export class Watchdog {
     this.#idleSince = undefined;
     this.#jobs = new Set();
     await restart();
-  }
-
-  /** Whether there is a job that a consumer should have taken by now. */
-  async #isWorkWaiting(): Promise<boolean> {
-    const { queue } = this.#parts;
-    const [waiting, overdue, paused] = await Promise.all([
-      queue.getWaitingCount(),
-      queue.getDelayedCount(Date.now()),
-      queue.isPaused(),
-    ]);
-    return !paused && waiting + overdue > 0;
   }
 }

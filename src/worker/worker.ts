@@ -35,7 +35,7 @@ import { Flusher } from './flush.ts';
 import { type FlushTracing, flushTracing } from './flush-span.ts';
 import type { Readiness } from './http.ts';
 import { WorkerMetrics } from './metrics.ts';
-import { judge } from './readiness.ts';
+import { readinessJudge } from './readiness.ts';
 import { type Seam, Store } from './store.ts';
 import { Sweep } from './sweep.ts';
 import { watchSystem } from './system-metrics.ts';
@@ -79,6 +79,7 @@ export class Worker {
   #verifier: Verifier | undefined;
   readonly #clock: Clock;
   readonly #random: () => number;
+  readonly #judge: (isStopping: boolean) => Promise<Readiness>;
   #stopping = false;
 
   private constructor(
@@ -160,6 +161,8 @@ export class Worker {
       log,
       onRecovered: partition => this.#consumer.forgetFailed(partition),
     });
+    const [inspector, flusher] = [this.#inspector, this.#flusher];
+    this.#judge = readinessJudge({ inspector, database, flusher, clock: this.#clock, settings });
   }
 
   /**
@@ -249,9 +252,7 @@ export class Worker {
   }
 
   readiness(): Promise<Readiness> {
-    const { settings } = this.#parts;
-    const [inspector, database, flusher] = [this.#inspector, this.#database, this.#flusher];
-    return judge({ inspector, database, flusher, clock: this.#clock, settings, stopping: this.#stopping });
+    return this.#judge(this.#stopping);
   }
 
   /**

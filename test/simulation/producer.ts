@@ -71,7 +71,8 @@ function* send(world: World, me: Process, first: Sent[]): Steps<void> {
     try {
       const reply = yield* call(world, me, groups);
       const mark: Mark = { partition: 0, ...reply };
-      if (reply.armed) yield* ignoringErrors(redis('add job', () => addJob(world, limits.flushIntervalMs)));
+      if (reply.armed)
+        yield* ignoringErrors(redis('add job', () => addJob(world, limits.flushIntervalMs, me.name)));
       for (const [at, group] of groups.entries()) settle(group, reply.results[at]!, mark, again);
     } catch (error) {
       if (error instanceof Error) throw error;

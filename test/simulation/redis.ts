@@ -66,6 +66,8 @@ export interface State {
 export interface Job {
   /** When it may be taken; undefined where no job waits. */
   readonly due: number | undefined;
+  /** Who waits until then before it adds the job, and takes the wake-up along if it dies. */
+  readonly giver: string;
   readonly holder: string;
   readonly lockedUntil: number;
   /** Added while it was active: it becomes the next one (`keepLastIfActive`). */
@@ -73,7 +75,14 @@ export interface Job {
   readonly attempts: number;
 }
 
-export const NO_JOB: Job = { due: undefined, holder: '', lockedUntil: 0, again: undefined, attempts: 0 };
+export const NO_JOB: Job = {
+  due: undefined,
+  giver: '',
+  holder: '',
+  lockedUntil: 0,
+  again: undefined,
+  attempts: 0,
+};
 
 export interface RedisData {
   state: State | undefined;

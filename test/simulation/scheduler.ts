@@ -5,6 +5,7 @@
 import { Backups } from './backups.ts';
 import { BLOCKED, closeSession, type Session } from './mysql.ts';
 import { copyRedis } from './redis.ts';
+import { loseWakeUp } from './shared-scripts.ts';
 import type { Users } from './users.ts';
 import {
   type Call,
@@ -221,6 +222,7 @@ export class Scheduler {
     actor.seen = { incarnation: '', updates: 0 };
     actor.steps = actor.start(actor);
     actor.call = { to: 'time', name: 'restart', run: () => {}, until: world.now + world.random.below(150) };
+    loseWakeUp(world, actor.name);
     this.#users.onProducerGone(world, actor.name);
   }
 

@@ -136,13 +136,13 @@ export function read(world: World, kind: 'c' | 'p', item: string): number | unde
   return value;
 }
 
-/** Adds the partition's job, or keeps it for later while it is active, or drops it while it waits. */
-export function addJob(world: World, delay: number): void {
+/** Adds the partition's job after a while, or keeps it for later while it is active, or drops it while it waits. */
+export function addJob(world: World, delay: number, giver = ''): void {
   if (world.redis.full) throw OUT_OF_MEMORY;
   const data = world.redis.data;
   const due = world.now + delay;
   if (data.job.holder !== '') data.job = { ...data.job, again: due };
-  else if (data.job.due === undefined) data.job = { ...NO_JOB, due };
+  else if (data.job.due === undefined) data.job = { ...NO_JOB, due, giver };
 }
 
 /** Gives the job to a worker where it is due, or where its holder has not been heard of. */
@@ -164,5 +164,12 @@ export function endJob(world: World, holder: string, retryIn: number | undefined
   const failed = attempts >= limits.attempts;
   if (retryIn === undefined || failed)
     data.job = job.again === undefined ? NO_JOB : { ...NO_JOB, due: job.again };
-  else data.job = { ...NO_JOB, due: world.now + retryIn, attempts };
+  else data.job = { ...NO_JOB, due: world.now + retryIn, giver: holder, attempts };
+}
+
+/** `WakeUps` of a process that is killed. */
+export function loseWakeUp(world: World, giver: string): void {
+  const { data } = world.redis;
+  const { due = 0, giver: from, holder } = data.job;
+  if (from === giver && holder === '' && due > world.now) data.job = NO_JOB;
 }

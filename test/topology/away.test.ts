@@ -135,3 +135,30 @@ it('Redis away: every call of a producer ends in its time, and workers go on by 
   expect(await engine.counterInMysql('views', 'k')).toBe(3);
   await until(async () => (await engine.balanceInMysql('loyalty', 'a')) === 5, 'the entries');
 });
+
+it('Redis silent: scrapes and health checks leave one question behind, however many there are', async () => {
+  const { redis, place } = await ownServers();
+  const engine = await openEngine({ partitions: PARTITIONS }, place);
+  const sluice = await engine.producer();
+  const worker = await engine.worker();
+  const asked = async (...commands: string[]) => {
+    const stats = await engine.redis.info('commandstats');
+    const calls = (name: string) =>
+      Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, 'm').exec(stats)?.[1] ?? 0);
+    return commands.reduce((sum, name) => sum + calls(name), 0);
+  };
+  const ask = () => [worker.metrics.registry.metrics(), worker.readiness(), sluice.health()];
+  await Promise.all(ask());
+  const before = await asked('ping', 'zcard', 'evalsha');
+
+  redis.kill('SIGSTOP');
+  const judged = [worker.readiness(), sluice.health()] as const;
+  for (let round = 0; round < 2; round++) await Promise.all(Array.from({ length: 200 }, ask).flat());
+  expect(await judged[0]).toMatchObject({ ready: false, redis: 'disconnected' });
+  expect(await judged[1]).toMatchObject({ redis: 'disconnected' });
+  redis.kill('SIGCONT');
+  await until(async () => (await worker.readiness()).ready, 'the worker to be ready');
+  await until(async () => (await sluice.health()).redis === 'connected', 'the producer to be well');
+  // A few for each partition, of sweeps and of what asked after the end; 400 scrapes would have asked thousands.
+  expect((await asked('ping', 'zcard', 'evalsha')) - before).toBeLessThan(200);
+});

@@ -1,0 +1,115 @@
+// Wall clocks that are wrong: no wake-up depends on them. The sweep is off, so that only wake-ups flush.
+
+import { beforeAll, describe, expect, it } from 'vitest';
+import { openCommandPlace } from '../support/command.ts';
+import { type Place, until } from '../support/engine.ts';
+import { openProxy } from '../support/proxy.ts';
+import { ownServers } from '../support/servers.ts';
+
+const HOUR = 3_600_000;
+
+/** Shifts the wall clock of a process; SIGUSR2 turns the shift round. */
+const SHIM = `
+  const { Date: Right } = globalThis;
+  let shift = Number(process.env.TEST_CLOCK_SHIFT_MS);
+  globalThis.Date = class Date extends Right {
+    constructor(...given) {
+      if (given.length > 0) super(...given);
+      else super(Right.now() + shift);
+    }
+    static now() {
+      return Right.now() + shift;
+    }
+  };
+  process.on('SIGUSR2', () => {
+    shift = -shift;
+  });
+`;
+
+function shifted(ms: number) {
+  const NODE_OPTIONS = `--import data:text/javascript,${encodeURIComponent(SHIM)}`;
+  return { NODE_OPTIONS, TEST_CLOCK_SHIFT_MS: String(ms) };
+}
+
+let servers: Place;
+beforeAll(async () => {
+  servers = (await ownServers()).place;
+});
+
+async function open() {
+  const place = await openCommandPlace({ counters: { views: {} } }, { servers });
+  const noSweep = { SLUICE_SWEEP_INTERVAL_MS: '60000', SLUICE_STUCK_AFTER_MS: '600000' };
+  const written = async (key: string, value: number) => {
+    const [row] = await place.database.query('SELECT value FROM sluice_counters WHERE counter_key = ?', [
+      Buffer.from(key),
+    ]);
+    return Number(row?.value) === value;
+  };
+  return {
+    ...place,
+    worker: (env = {}) => place.worker({ ...noSweep, ...env }),
+    /** Sends an update from a process of its own. */
+    async send(key: string, env = {}) {
+      const line = `${JSON.stringify({ counter: 'views', key })}\n`;
+      expect(await place.sluice(['ingest', '-'], env, line)).toMatchObject({ code: 0 });
+    },
+    flushed: (key: string, value = 1) => until(() => written(key, value), `${key} in MySQL`),
+  };
+}
+
+describe.each([
+  ['an hour ahead', HOUR],
+  ['an hour behind', -HOUR],
+])('%s', (_, shift) => {
+  it('a producer wakes workers, and keeps nobody from waking them', async () => {
+    const { worker, send, flushed } = await open();
+    await worker();
+    await send('a', shifted(shift));
+    await flushed('a');
+    await send('a');
+    await flushed('a', 2);
+  });
+
+  it('a worker hears of every update', async () => {
+    const { worker, send, flushed } = await open();
+    await worker(shifted(shift));
+    for (const key of ['a', 'b', 'c']) {
+      await send(key);
+      await flushed(key);
+    }
+  });
+
+  it('a worker tries again after an outage, and keeps no other from it', async () => {
+    const { worker, send, flushed, env } = await open();
+    const proxy = await openProxy(env.MYSQL_URL!);
+    const wrong = await worker({ ...shifted(shift), MYSQL_URL: proxy.url });
+    await send('a');
+    await flushed('a');
+    proxy.refuse();
+    await send('b');
+    await until(() => wrong.stdout().includes('the database is away'), 'the breaker to open');
+    proxy.open();
+    await flushed('b');
+
+    proxy.refuse();
+    const from = wrong.stdout().length;
+    await send('c');
+    await until(() => wrong.stdout().slice(from).includes('the database is away'), 'the breaker to open');
+    await worker();
+    wrong.child.kill('SIGKILL');
+    await send('c');
+    await flushed('c', 2);
+  });
+
+  it('a clock that steps in a running worker', async () => {
+    const { worker, send, flushed } = await open();
+    const { child } = await worker(shifted(shift));
+    await send('a');
+    await flushed('a');
+    child.kill('SIGUSR2');
+    for (const key of ['b', 'c']) {
+      await send(key);
+      await flushed(key);
+    }
+  });
+});
