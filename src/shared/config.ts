@@ -11,6 +11,7 @@ import { ConfigurationError } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 import type { MysqlLocation } from './mysql-url.ts';
 import { checkNamespace } from './namespace.ts';
+import type { Password } from './password.ts';
 import type { RdsLogin } from './rds-login.ts';
 import type { RedisLocation } from './redis-url.ts';
 import { withoutServiceLinks } from './service-links.ts';
@@ -58,7 +59,7 @@ export const variables: readonly Variable[] = [
   {
     name: 'REDIS_PASSWORD_FILE',
     default: '',
-    what: 'File that holds it instead, such as a container secret',
+    what: 'File that holds it instead, such as a container secret; read anew for each connection',
   },
   {
     name: 'REDIS_SENTINEL_USERNAME',
@@ -69,7 +70,7 @@ export const variables: readonly Variable[] = [
   {
     name: 'REDIS_SENTINEL_PASSWORD_FILE',
     default: '',
-    what: 'File that holds it instead, such as a container secret',
+    what: 'File that holds it instead, such as a container secret; read anew for each connection',
   },
   {
     name: 'REDIS_CA',
@@ -86,7 +87,7 @@ export const variables: readonly Variable[] = [
   {
     name: 'MYSQL_PASSWORD_FILE',
     default: '',
-    what: 'File that holds it instead, such as a container secret',
+    what: 'File that holds it instead, such as a container secret; read anew for each connection',
   },
   {
     name: 'MYSQL_TLS',
@@ -284,19 +285,30 @@ function file(name: string, path: string | undefined): string | undefined {
 }
 
 /** From the variable, or from the file that the variable beside it names; a line end behind it is not part of it. */
-function password(name: string, environment: Environment): string | undefined {
+/** A file is read anew for each connection; while it cannot be read, what it held last counts. */
+function password(name: string, environment: Environment): Password | undefined {
   const given = environment[name] || undefined;
   const path = file(`${name}_FILE`, environment[`${name}_FILE`] || undefined);
   if (path === undefined) return given;
   if (given !== undefined)
     throw new ConfigurationError(`${name} and ${name}_FILE are both set; leave one out.`);
+  const read = () => readTextFile(path).replace(/\r?\n$/, '');
+  let last: string;
   try {
-    return readTextFile(path).replace(/\r?\n$/, '');
+    last = read();
   } catch (cause) {
     if (cause instanceof NotUtf8)
       throw new ConfigurationError(`${name}_FILE: ${path} ${cause.message}.`, { cause });
     throw new ConfigurationError(`${name}_FILE names something that cannot be read: ${path}.`, { cause });
   }
+  return () => {
+    try {
+      last = read();
+    } catch {
+      // It is being replaced, perhaps.
+    }
+    return last;
+  };
 }
 
 function logLevel(value: string | undefined): LogLevel | undefined {

@@ -7,6 +7,7 @@
  */
 import { Redis, type RedisOptions } from 'ioredis';
 import { AccessDeniedError, RedisUnavailableError, RedisUnsuitableError } from './errors.ts';
+import { keepCurrent } from './password.ts';
 import { redisError, replyCode } from './redis-errors.ts';
 
 /** What INFO says, as ioredis reads it after the handshake. */
@@ -24,6 +25,12 @@ interface Connector {
   resolve?(sentinel: { host: string; port: number }): Promise<unknown>;
 }
 
+/** What of the options is asked for anew before each connection. */
+interface Renewed {
+  currentPassword?: () => string;
+  currentSentinelPassword?: () => string;
+}
+
 export class GuardedRedis extends Redis {
   /** Why the server may not be used that answered the handshake under way. */
   #refusal: Error | undefined;
@@ -32,8 +39,10 @@ export class GuardedRedis extends Redis {
   /** What the last Sentinel answered in place of the primary's address. */
   #sentinelFailure: Error | undefined;
 
-  constructor(options: RedisOptions & { replyMapping?: 'legacy' }) {
+  constructor(options: RedisOptions & Renewed & { replyMapping?: 'legacy' }) {
     super(options);
+    keepCurrent(this.options, 'password', options.currentPassword);
+    keepCurrent(this.options, 'sentinelPassword', options.currentSentinelPassword);
     const { connector } = this as unknown as { connector: Connector };
     const check = connector.check.bind(connector);
     connector.check = info => {

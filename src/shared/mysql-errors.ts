@@ -144,6 +144,12 @@ function isDeniedByDatabase(error: unknown): boolean {
   return DENIED.has((error as { errno?: number }).errno ?? 0);
 }
 
+/** Wrong password, a locked account, an expired password. */
+const LOGIN_REFUSED = new Set([1045, 1698, 1820, 1862, 3118, 4151]);
+export function isLoginRefused(error: unknown): boolean {
+  return LOGIN_REFUSED.has((error as { errno?: number } | undefined)?.errno ?? 0);
+}
+
 /** Short stable name of a database error, for metrics, quarantine and logs: `ER_DATA_TOO_LONG` or `ERRNO_1234`. */
 export function databaseErrorCode(error: unknown): string {
   const { code, errno, sqlState } = (error ?? {}) as { code?: string; errno?: number; sqlState?: string };

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'mysql2/promise';
 import type { Address, MysqlLocation, ParsedMysqlUrl } from './mysql-url.ts';
+import { currentPassword, keepCurrent } from './password.ts';
 import { rdsAuthorities, rdsAuthPlugins } from './rds-login.ts';
 
 const CONNECT_TIMEOUT_MS = 5000;
@@ -12,11 +13,11 @@ export function connectionOptions(
   { user, password, database }: ParsedMysqlUrl,
   { host, port }: Address,
 ): ConnectionOptions {
-  return {
+  const options: ConnectionOptions = {
     host,
     port,
     user,
-    password,
+    password: currentPassword(password),
     database,
     charset: 'utf8mb4',
     timezone: 'Z',
@@ -26,6 +27,8 @@ export function connectionOptions(
     ...encryption(location, host),
     ...(location.rdsLogin ? { authPlugins: rdsAuthPlugins(location.rdsLogin, { host, port, user }) } : {}),
   };
+  keepCurrent(options, 'password', password);
+  return options;
 }
 
 /** Without `verifyIdentity` mysql2 takes any certificate that the authority signed, whoever's it is. It cannot check an address. */

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { PoolConnection as CoreConnection } from 'mysql2';
 import { type ConnectionOptions, createPool, type Pool, type PoolConnection } from 'mysql2/promise';
 import { orTimeout, within } from './clock.ts';
+import { keepCurrent } from './password.ts';
 import { SessionSetUp } from './session.ts';
 
 export interface PoolLimits {
@@ -35,6 +36,10 @@ export class HostPool {
       ...options,
       connectionLimit: limits.connections,
     });
+    // The pool reads its options once, and copies what it has, getters included, for each new connection.
+    const { get } = Object.getOwnPropertyDescriptor(options, 'password') ?? {};
+    const { config } = this.#pool.pool as unknown as { config: { connectionConfig: object } };
+    keepCurrent(config.connectionConfig, 'password', get);
     this.#staleAfterMs = limits.idleTransactionSeconds * 1000 - CLOSING_MS;
     this.#givenUp = new Promise((_, reject) => {
       this.#giveUp = reject;

@@ -1,13 +1,14 @@
 /** Where a MySQL is: the URL with one host or several, what overrides its parts, and what of it may be shown. */
 import { ConfigurationError } from './errors.ts';
+import type { Password } from './password.ts';
 import type { RdsLogin } from './rds-login.ts';
 
 export interface MysqlLocation {
   /** `mysql://user:password@host:port/database`, or `host:port,host:port` for the members of one cluster. */
   url: string;
-  /** Overrides the URL's part. */
+  /** Overrides the URL's part; a function is asked for each connection, so that a password may change. */
   user?: string | undefined;
-  password?: string | undefined;
+  password?: Password | undefined;
   /** Encrypts the connection and verifies the server's certificate, with `rds` by the authorities of Amazon RDS. */
   tls?: boolean | 'rds' | undefined;
   /** PEM file of the authority that signed the server's certificate; implies `tls`. */
@@ -25,7 +26,7 @@ export interface ParsedMysqlUrl {
   /** In the order of preference; at least one. */
   readonly hosts: readonly Address[];
   readonly user: string;
-  readonly password: string;
+  readonly password: Password;
   readonly database: string;
 }
 

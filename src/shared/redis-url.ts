@@ -1,16 +1,17 @@
 /** Where a Redis is: the URL, what overrides its parts, and what of it may be shown. */
 import { isIPv6 } from 'node:net';
 import { ConfigurationError } from './errors.ts';
+import { currentPassword, type Password } from './password.ts';
 
 export interface RedisLocation {
   /** `redis[s]://HOST:PORT/NUMBER`, `redis[s]+cluster://h1,h2` or `redis[s]+sentinel://h1,h2/NAME/NUMBER`. */
   url: string;
-  /** Overrides the URL's part. */
+  /** Overrides the URL's part; a function is asked for each connection, so that a password may change. */
   username?: string | undefined;
-  password?: string | undefined;
+  password?: Password | undefined;
   /** For the Sentinels, which have users of their own; the URL's are those of the primary. */
   sentinelUsername?: string | undefined;
-  sentinelPassword?: string | undefined;
+  sentinelPassword?: Password | undefined;
   /** PEM file of the authority that signed the server's certificate, where the system does not know it. */
   caFile?: string | undefined;
 }
@@ -63,7 +64,7 @@ export function parseRedisUrl(location: RedisLocation): ParsedUrl {
     hosts,
     options: {
       ...(username ? { username } : {}),
-      ...(password ? { password } : {}),
+      ...(password ? { password: currentPassword(password) } : {}),
       ...(db > 0 ? { db } : {}),
     },
     name,

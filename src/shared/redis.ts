@@ -4,6 +4,7 @@ import { Cluster, type Redis } from 'ioredis';
 import type { SluiceError } from './errors.ts';
 import { GuardedRedis } from './guarded-redis.ts';
 import { mend } from './ioredis.ts';
+import { currentPassword, keepCurrent } from './password.ts';
 import { redisError, replyCode } from './redis-errors.ts';
 import { parseRedisUrl, type RedisLocation } from './redis-url.ts';
 
@@ -24,6 +25,7 @@ export function openRedis(
   const { scheme, secure, hosts, options, name } = parseRedisUrl(location);
   const common = {
     ...options,
+    ...(typeof location.password === 'function' ? { currentPassword: location.password } : {}),
     lazyConnect: true,
     maxRetriesPerRequest: null,
     connectTimeout: 5000,
@@ -39,6 +41,8 @@ export function openRedis(
   let connection: RedisConnection;
   if (scheme === 'cluster') {
     const { lazyConnect, retryStrategy: _, ...redisOptions } = common;
+    // Read for each node that is connected to anew.
+    keepCurrent(redisOptions, 'password', location.password);
     connection = new Cluster(hosts, {
       lazyConnect,
       redisOptions,
@@ -53,7 +57,8 @@ export function openRedis(
       sentinels: hosts,
       name,
       sentinelUsername,
-      sentinelPassword,
+      ...(sentinelPassword ? { sentinelPassword: currentPassword(sentinelPassword) } : {}),
+      ...(typeof sentinelPassword === 'function' ? { currentSentinelPassword: sentinelPassword } : {}),
       // A primary that Sentinels have replaced while it was alive goes on taking writes, which are lost, for about ten
       // seconds: whoever is connected to it leaves as soon as the Sentinels say so.
       failoverDetector: true,

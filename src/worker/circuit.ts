@@ -11,7 +11,7 @@ import {
   handleWhen,
 } from 'cockatiel';
 import { ClaimNotDurableError } from '../shared/errors.ts';
-import { classifyDatabaseError, isLockWait } from '../shared/mysql-errors.ts';
+import { classifyDatabaseError, isLockWait, isLoginRefused } from '../shared/mysql-errors.ts';
 
 export interface CircuitLimits {
   breakerFailures: number;
@@ -23,18 +23,16 @@ export class Circuit {
   readonly #policy;
   readonly #waitMs: number;
 
-  constructor(limits: CircuitLimits, onChange: (open: boolean) => void) {
-    this.#policy = circuitBreaker(
-      handleWhen(error => classifyDatabaseError(error) === 'unavailable'),
-      {
-        halfOpenAfter: new ExponentialBackoff({
-          initialDelay: limits.breakerBaseMs,
-          maxDelay: limits.breakerCapMs,
-        }),
-        breaker: new ConsecutiveBreaker(limits.breakerFailures),
-      },
-    );
-    this.#policy.onBreak(() => onChange(true));
+  /** @param onChange called with what opened it */
+  constructor(limits: CircuitLimits, onChange: (open: boolean, cause?: unknown) => void) {
+    this.#policy = circuitBreaker(handleWhen(isAway), {
+      halfOpenAfter: new ExponentialBackoff({
+        initialDelay: limits.breakerBaseMs,
+        maxDelay: limits.breakerCapMs,
+      }),
+      breaker: new ConsecutiveBreaker(limits.breakerFailures),
+    });
+    this.#policy.onBreak(reason => onChange(true, 'error' in reason ? reason.error : undefined));
     this.#policy.onReset(() => onChange(false));
     this.#waitMs = limits.breakerBaseMs;
   }
@@ -59,9 +57,14 @@ export class Circuit {
   }
 }
 
+/** A password that was changed, too: nothing can be written until it is known here, and it may come by itself. */
+function isAway(error: unknown): boolean {
+  return classifyDatabaseError(error) === 'unavailable' || isLoginRefused(error);
+}
+
 /** Whether the error says that MySQL is away, rather than anything about this flush. */
 export function isOutage(error: unknown): boolean {
-  return error instanceof BrokenCircuitError || classifyDatabaseError(error) === 'unavailable';
+  return error instanceof BrokenCircuitError || isAway(error);
 }
 
 /** Why a failed flush is tried again; all but `other` leave the job its attempts. */

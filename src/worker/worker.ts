@@ -16,6 +16,7 @@ import { explain } from '../shared/explain.ts';
 import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
 import { Database } from '../shared/mysql.ts';
+import { isLoginRefused } from '../shared/mysql-errors.ts';
 import type { MysqlLocation } from '../shared/mysql-url.ts';
 import { Primaries } from '../shared/primaries.ts';
 import { type FlushQueue, openQueue } from '../shared/queue.ts';
@@ -101,9 +102,18 @@ export class Worker {
     this.#inspector = new Inspector(redis, this.#keys);
     this.metrics = new WorkerMetrics(parts.registry);
     this.#aligner = new Aligner(redis, database, this.#keys, log, () => this.metrics.rewinds.inc());
-    this.#circuit = new Circuit(settings, open => {
+    this.#circuit = new Circuit(settings, (open, cause) => {
       this.metrics.breakerOpen.set(open ? 1 : 0);
-      if (open) log.warn('the database is away: flushing pauses, updates go on and coalesce in Redis');
+      if (open && isLoginRefused(cause))
+        log.error(
+          { err: cause },
+          'the database refuses the login: flushing pauses, updates go on in Redis; is the password the right one?',
+        );
+      else if (open)
+        log.warn(
+          { err: cause },
+          'the database is away: flushing pauses, updates go on and coalesce in Redis',
+        );
       else log.info('the database is back: flushing goes on');
     });
     const place = redisPlace(parts.redis);

@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { readConfig, variables } from '../../src/shared/config.ts';
 import { ConfigurationError } from '../../src/shared/errors.ts';
 import { Database } from '../../src/shared/mysql.ts';
+import { currentPassword } from '../../src/shared/password.ts';
 import { openRedis } from '../../src/shared/redis.ts';
 import { environmentName, settingNames, settingsCatalogue } from '../../src/shared/settings.ts';
 
@@ -79,8 +80,15 @@ describe('variables', () => {
     const path = join(folder, 'secret');
     writeFileSync(path, ' hidden@/% \n');
     const config = readConfig({ ...servers, REDIS_PASSWORD_FILE: path, MYSQL_PASSWORD_FILE: path });
-    expect(config.redis.password).toBe(' hidden@/% ');
-    expect(config.mysql.password).toBe(' hidden@/% ');
+    const { redis, mysql } = config;
+    const passwords = () => [currentPassword(redis.password!), currentPassword(mysql.password!)];
+    expect(passwords()).toEqual([' hidden@/% ', ' hidden@/% ']);
+    writeFileSync(path, 'rotated');
+    expect(passwords()).toEqual(['rotated', 'rotated']);
+    // It is missing for a moment while it is replaced.
+    rmSync(path);
+    expect(passwords()).toEqual(['rotated', 'rotated']);
+    writeFileSync(path, ' hidden@/% \n');
     for (const server of ['REDIS', 'MYSQL']) {
       const read = (environment: Record<string, string>) => {
         const wrong = readConfig({ ...servers, ...environment });

@@ -1,0 +1,72 @@
+// Passwords that change while processes run: an outage until the new one is known, and no restart.
+
+import { writeFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { openQueue } from '../../src/shared/queue.ts';
+import { jsonLines, openCommandPlace } from '../support/command.ts';
+import { until } from '../support/engine.ts';
+import { ownServers } from '../support/servers.ts';
+
+const [OLD, NEW] = ['first-1f3a', 'second-9c2e'];
+
+it('are read anew from their files when connections are made anew', async () => {
+  const { place: servers } = await ownServers();
+  const place = await openCommandPlace({ counters: { views: {} } }, { servers });
+  const { name, redis, database } = place;
+  const user = `${name}_r`;
+  await redis.call('ACL', 'SETUSER', user, 'on', `>${OLD}`, '~*', '&*', '+@all');
+  await database.query(`CREATE USER ${user}@'%' IDENTIFIED BY '${OLD}'`);
+  await database.query(`GRANT ALL ON ${name}.* TO ${user}@'%'`);
+  const files = { redis: place.file('redis-password', OLD), mysql: place.file('mysql-password', `${OLD}\n`) };
+  const withUser = (url: string) => url.replace(/\/\/(?:[^@]*@)?/, `//${user}@`);
+  const env = {
+    REDIS_URL: withUser(place.env.REDIS_URL!),
+    REDIS_PASSWORD_FILE: files.redis,
+    MYSQL_URL: withUser(place.env.MYSQL_URL!),
+    MYSQL_PASSWORD_FILE: files.mysql,
+  };
+  const worker = await place.worker(env);
+  let sent = 0;
+  const flushed = async () => {
+    const line = '{"counter":"views","key":"k"}\n';
+    expect(await place.sluice(['ingest', '-'], {}, line)).toMatchObject({ code: 0 });
+    sent++;
+    const rows = () => place.database.query('SELECT value FROM sluice_counters');
+    await until(async () => Number((await rows())[0]?.value) === sent, 'the update in MySQL');
+  };
+  await flushed();
+
+  // MySQL: the old password ends, with every session that used it.
+  await database.query(`ALTER USER ${user}@'%' IDENTIFIED BY '${NEW}'`);
+  const sessions = await database.query(
+    'SELECT ID AS id FROM information_schema.PROCESSLIST WHERE USER = ?',
+    [user],
+  );
+  for (const { id } of sessions) await database.query(`KILL ${Number(id)}`).catch(() => {});
+  expect(await place.sluice(['ingest', '-'], {}, '{"counter":"views","key":"k"}\n')).toMatchObject({
+    code: 0,
+  });
+  sent++;
+  await until(() => worker.stdout().includes('the database refuses the login'), 'the refusal to be told');
+  writeFileSync(files.mysql, NEW);
+  await flushed();
+
+  // Redis likewise.
+  await redis.call('ACL', 'SETUSER', user, 'resetpass', `>${NEW}`);
+  await redis.call('CLIENT', 'KILL', 'USER', user);
+  await until(() => worker.stdout().includes('WRONGPASS'), 'the refusal to be told');
+  writeFileSync(files.redis, NEW);
+  await flushed();
+
+  const queue = openQueue(redis, place.keys);
+  expect(await queue.getFailedCount()).toBe(0);
+  await queue.close();
+  worker.child.kill('SIGTERM');
+  const end = await worker.ended;
+  expect(end.code).toBe(0);
+  const lines = jsonLines(end.stdout);
+  const refused = lines.filter(({ msg }) => String(msg).includes('the database refuses the login'));
+  expect(refused.length).toBeLessThanOrEqual(3);
+  expect(refused[0]).toMatchObject({ level: 'error', err: { code: 'ER_ACCESS_DENIED_ERROR' } });
+  expect(end.stdout + end.stderr).not.toMatch(new RegExp(`${OLD}|${NEW}`));
+});
