@@ -52,7 +52,7 @@ export type Amend = (request: AmendRequest) => Promise<void>;
 export async function openAmender(parts: AmenderParts): Promise<Amend> {
   const { redis, place, keys, settings, aligner, queue, log } = parts;
   // Whoever closes the queue before they are given leaves their partitions to the sweep.
-  const wakeUps = new WakeUps(queue, () => {});
+  const wakeUps = new WakeUps(queue, log);
   const primaries = new Primaries(redis, keys);
   const call = new ApplyCall({
     redis,

@@ -141,9 +141,7 @@ async function connect<const D extends DefinitionsInput>(parts: ProducerParts): 
     );
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
     const queue = openQueue(redis, keys);
-    const wakeUps = new WakeUps(queue, (partition, error) =>
-      log.debug({ partition, err: error }, 'wake-up failed; the sweep will find the partition'),
-    );
+    const wakeUps = new WakeUps(queue, log);
     const calls = new Calls(redis, place, systemClock);
     const primaries = new Primaries(redis, keys);
     const barrier = new Barrier(primaries, settings.barrierReplicas);

@@ -225,7 +225,7 @@ export function* verdictStepwise(
   if (redis.token === '') {
     if (redis.sequence === database.sequence) return ordered;
     if (redis.sequence > database.sequence) return 'DATABASE_WENT_BACK';
-    // As the aligner has it.
+    // The aligner concludes the same.
     const isOutdated = (database.journal?.oldest ?? 0) > redis.sequence + 1;
     return isOutdated && redis.updates > redis.claimed ? 'REDIS_BACKUP_RESTORED' : 'REDIS_BEHIND';
   }

@@ -82,7 +82,7 @@ local function lookInFlight()
   return updates, from
 end
 
--- Of an earlier run that was cut off, as long as nothing has mended the partition since.
+-- What an earlier run discarded before it was cut off; 0 if something has mended the partition since.
 local epoch, count = string.match(state.discarded or '', '^(%S+) (%d+)$')
 local discarded = epoch == state.epoch and tonumber(count) or 0
 

@@ -5,6 +5,7 @@
  *
  * A process that dies takes its wake-ups along; the sweep finds their partitions.
  */
+import type { Logger } from 'pino';
 import { type FlushQueue, wake } from './queue.ts';
 
 interface Waiting {
@@ -15,14 +16,13 @@ interface Waiting {
 
 export class WakeUps {
   readonly #queue: FlushQueue;
-  readonly #onFailure: (partition: number, error: unknown) => void;
+  readonly #log: Logger;
   readonly #waiting = new Map<number, Waiting>();
   readonly #given = new Set<Promise<void>>();
 
-  /** @param onFailure called if a wake-up could not be given */
-  constructor(queue: FlushQueue, onFailure: (partition: number, error: unknown) => void) {
+  constructor(queue: FlushQueue, log: Logger) {
     this.#queue = queue;
-    this.#onFailure = onFailure;
+    this.#log = log;
   }
 
   /** Wakes a worker for the partition after `ms`. Of several for one partition, the earliest counts. */
@@ -46,7 +46,9 @@ export class WakeUps {
   #give(partition: number): void {
     this.#waiting.delete(partition);
     const given = wake(this.#queue, partition)
-      .catch(error => this.#onFailure(partition, error))
+      .catch(error => {
+        this.#log.debug({ partition, err: error }, 'wake-up failed; the sweep will find the partition');
+      })
       .finally(() => this.#given.delete(given));
     this.#given.add(given);
   }

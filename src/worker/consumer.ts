@@ -57,9 +57,7 @@ export class Consumer {
     this.#parts = parts;
     const { queue, circuit, settings, metrics, clock, log } = parts;
     this.#lines = new RepeatedLines(log, clock);
-    this.#wakeUps = new WakeUps(queue, (partition, error) =>
-      log.debug({ partition, err: error }, 'wake-up failed; the sweep will find the partition'),
-    );
+    this.#wakeUps = new WakeUps(queue, log);
     this.#watchdog = new Watchdog({
       queue,
       circuit,

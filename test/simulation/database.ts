@@ -97,7 +97,7 @@ export function* align(world: World, me: Process): Steps<'aligned' | 'adopted' |
   }
 }
 
-/** 0 where nothing is in it. */
+/** The oldest sequence number in the journal, or 0 if the journal is empty. */
 export function oldestOf(world: World, session: Session): number {
   use(world, session);
   const sequences = [...world.mysql.journal.values()].map(({ sequence }) => sequence);

@@ -24,7 +24,7 @@ interface Found {
   readonly redis: RedisSide;
   readonly watermark: Watermark;
   readonly cutoff: number;
-  /** Undefined where nothing is to be done. */
+  /** Undefined if there is nothing to do. */
   readonly damage: Damage | undefined;
   readonly oldKeys: number;
   readonly ids: number;

@@ -23,7 +23,7 @@ export type RecoverCall = { readonly cutoff: number; readonly most: number } & (
 export interface RecoverReply {
   readonly matches: boolean;
   readonly side: RedisSide;
-  /** Of entries that were acknowledged. */
+  /** How many ids of acknowledged entries Redis remembers. */
   readonly ids: number;
   /** Updates of old counters in the batch in flight; of those pending that this call handled, and how many keys. */
   readonly inFlight: number;
@@ -88,7 +88,7 @@ function sideOf(state: State): RedisSide {
   return { epoch, sequence, token, updates, claimed, dropped, inFlight: flightUpdates, ...counts };
 }
 
-/** Of an earlier run that was cut off, as long as nothing has mended the partition since. */
+/** What an earlier run discarded before it was cut off; 0 if something has mended the partition since. */
 function discardedBefore({ discarded, epoch }: State): number {
   const [of, count] = discarded.split(' ');
   return of === epoch ? Number(count) : 0;

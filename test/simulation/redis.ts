@@ -58,7 +58,7 @@ export interface State {
   ended: string;
   /** `epoch updates` that a recovery has taken away and not ended. */
   discarded: string;
-  /** Of those claimed: how many recoveries took away, for good. */
+  /** How many claimed updates recoveries took away for good. */
   dropped: number;
 }
 

@@ -77,7 +77,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
   it('is refused behind a proxy that leaves out what a client sets', async () => {
     await begin();
     const proxy = await openProxy(url, data =>
-      // Of the same length, and without an effect.
+      // The replacement has the same length and does nothing.
       Buffer.from(data.toString('latin1').replaceAll('SET @@', 'DO 0 #'), 'latin1'),
     );
     const database = new Database({ url: proxy.url }, limits);
