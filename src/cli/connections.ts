@@ -11,6 +11,7 @@ import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
 import { Database } from '../shared/mysql.ts';
+import { type Condition, sessionCondition } from '../shared/mysql-writable.ts';
 import { type FlushQueue, openQueue } from '../shared/queue.ts';
 import { openRedis, unavailable } from '../shared/redis.ts';
 import { redisPlace } from '../shared/redis-url.ts';
@@ -26,6 +27,8 @@ export interface Connections extends Servers {
   readonly tables: ValueTables;
   readonly cold: ColdReader;
   readonly aligner: Aligner;
+  /** Whether the database takes writes; asked only for a command that looks. */
+  readonly condition: Condition | undefined;
   readonly log: Logger;
 }
 
@@ -35,7 +38,7 @@ const CLOSE_MS = 1000;
 
 /**
  * Opens and checks both servers, waiting for them at most `startWaitMs`, lends them, and closes them.
- * @param options `looks` for a command that changes nothing, and so must work with a Redis that takes no writes
+ * @param options `looks` for a command that changes nothing, and so must work with servers that take no writes
  * @throws any of our errors
  */
 export async function withConnections<Result>(
@@ -78,7 +81,7 @@ async function connect(config: Config, definitions: Definitions, log: Logger, lo
   const place = redisPlace(config.redis);
   const keys = new Keys(config.namespace, config.settings.partitions);
   const redis = openRedis(config.redis, error => log.debug({ err: error }, 'Redis connection failed'));
-  const database = new Database(config.mysql, { ...config.settings, connections: 4 });
+  const database = new Database(config.mysql, { ...config.settings, connections: 4, onlyReads: looks });
   let queue: FlushQueue | undefined;
   const close = async () => {
     await Promise.race([queue?.close().catch(() => {}), pause(CLOSE_MS)]);
@@ -92,7 +95,12 @@ async function connect(config: Config, definitions: Definitions, log: Logger, lo
     queue = openQueue(redis, keys);
     const inspector = new Inspector(redis, keys);
     const parts = { config, definitions, keys, redis, place, database, queue, log };
-    const open: Connections = { ...parts, aligner, inspector, tables, cold };
+    const condition = looks ? await database.session(sessionCondition) : undefined;
+    if (condition && condition.writes !== 'yes')
+      console.error(
+        `sluice: the database at ${database.place} takes no writes now (${condition.why}); updates wait in Redis until one does, and what is read there may be old`,
+      );
+    const open: Connections = { ...parts, aligner, inspector, tables, cold, condition };
     return { open, close };
   } catch (error) {
     await close();

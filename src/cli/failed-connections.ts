@@ -2,9 +2,16 @@
 import { FailedUpdates } from '../replay/index.ts';
 import { withConnections } from './connections.ts';
 
-/** @throws any of our errors */
-export async function withFailed<Result>(use: (failed: FailedUpdates) => Promise<Result>): Promise<Result> {
-  return withConnections(({ config, ...open }) =>
-    use(new FailedUpdates({ ...open, settings: config.settings })),
+/**
+ * @param options `looks` for a command that changes nothing
+ * @throws any of our errors
+ */
+export async function withFailed<Result>(
+  use: (failed: FailedUpdates) => Promise<Result>,
+  options = { looks: false },
+): Promise<Result> {
+  return withConnections(
+    ({ config, ...open }) => use(new FailedUpdates({ ...open, settings: config.settings })),
+    options,
   );
 }

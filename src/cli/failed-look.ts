@@ -13,6 +13,8 @@ import { withFailed } from './failed-connections.ts';
 import { filterOf, split, wholeNumber } from './failed-filter.ts';
 import { table } from './table.ts';
 
+const LOOKS = { looks: true };
+
 interface Page {
   readonly limit: string;
   readonly json?: boolean;
@@ -24,7 +26,7 @@ export async function runList(
 ): Promise<ExitCode> {
   const filter = filterOf(which, options);
   const page = { limit: wholeNumber('--limit', options.limit), after: wholeNumber('--after', options.after) };
-  const found = await withFailed(failed => failed.list(filter, page));
+  const found = await withFailed(failed => failed.list(filter, page), LOOKS);
   console.log(options.json ? JSON.stringify(found) : printPage(found));
   return EXIT.ok;
 }
@@ -76,10 +78,13 @@ function printUpdates(updates: readonly FailedUpdate[]): string {
 
 export async function runShow(which: readonly string[], options: { json?: boolean }): Promise<ExitCode> {
   const { ids, jobs } = split(which);
-  const found = await withFailed(async failed => ({
-    jobs: jobs.length > 0 ? (await failed.list({ jobs })).jobs : [],
-    updates: ids.length > 0 ? await failed.show(ids) : [],
-  }));
+  const found = await withFailed(
+    async failed => ({
+      jobs: jobs.length > 0 ? (await failed.list({ jobs })).jobs : [],
+      updates: ids.length > 0 ? await failed.show(ids) : [],
+    }),
+    LOOKS,
+  );
   const unknown = [
     ...jobs.filter(id => !found.jobs.some(({ job }) => job === id)).map(id => `job:${id}`),
     ...found.updates.filter(isUnknown).map(({ id }) => id),
@@ -156,22 +161,25 @@ export async function runExport(which: readonly string[], options: Selection): P
   const filter = filterOf(which, options);
   await withFailed(async failed => {
     for await (const row of failed.export(filter)) console.log(JSON.stringify(row));
-  });
+  }, LOOKS);
   return EXIT.ok;
 }
 
 export async function runAudit(operation: string | undefined, options: Page): Promise<ExitCode> {
   const limit = wholeNumber('--limit', options.limit);
   if (operation === undefined) {
-    const operations = await withFailed(failed => failed.operations(limit));
+    const operations = await withFailed(failed => failed.operations(limit), LOOKS);
     console.log(options.json ? JSON.stringify({ operations }) : printOperations(operations));
     return EXIT.ok;
   }
   const number = wholeNumber('An operation', operation);
-  const found = await withFailed(async failed => ({
-    ...(await failed.operation(number)),
-    items: await failed.items(number, { limit }),
-  }));
+  const found = await withFailed(
+    async failed => ({
+      ...(await failed.operation(number)),
+      items: await failed.items(number, { limit }),
+    }),
+    LOOKS,
+  );
   console.log(options.json ? JSON.stringify(found) : printOperation(found));
   return EXIT.ok;
 }

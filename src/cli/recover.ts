@@ -51,16 +51,19 @@ export async function runRecover(options: RecoverOptions): Promise<ExitCode> {
     throw new ConfigurationError('--counters must be discard or apply.');
   const wanted = partitionsOf(options.partition);
   const request = author && { counters, ...author };
-  const reports = await withConnections(async ({ redis, database, keys, queue }) => {
-    const recovery = new Recovery(redis, database, keys);
-    const found: PartitionReport[] = [];
-    for (const partition of wanted) {
-      const done = request && (await recovery.recover(partition, request));
-      if (done) await wake(queue, partition);
-      found.push({ partition, ...(done ?? (await recovery.look(partition, counters))) });
-    }
-    return found;
-  });
+  const reports = await withConnections(
+    async ({ redis, database, keys, queue }) => {
+      const recovery = new Recovery(redis, database, keys);
+      const found: PartitionReport[] = [];
+      for (const partition of wanted) {
+        const done = request && (await recovery.recover(partition, request));
+        if (done) await wake(queue, partition);
+        found.push({ partition, ...(done ?? (await recovery.look(partition, counters))) });
+      }
+      return found;
+    },
+    { looks: !request },
+  );
   console.log(json ? JSON.stringify(reports) : print(reports, counters ?? 'discard'));
   return reports.some(isHalted) ? EXIT.found : EXIT.ok;
 }

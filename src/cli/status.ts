@@ -2,6 +2,7 @@
 import type { PartitionStatus } from '../shared/inspect.ts';
 import { type LossKind, readLosses } from '../shared/losses.ts';
 import { queryRow } from '../shared/mysql.ts';
+import type { Condition } from '../shared/mysql-writable.ts';
 import { type Connections, withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { table } from './table.ts';
@@ -18,12 +19,14 @@ export interface Status {
     readonly failed: number;
   };
   readonly quarantined: number;
+  /** Whether the database takes writes, and why it may not. */
+  readonly database: Condition;
   /** Updates since ever, at most: gone with Redis, or counted twice since it forgot their claim. */
   readonly declared: { readonly lost: number; readonly doubled: number };
 }
 
 export async function runStatus(options: { json?: boolean }): Promise<ExitCode> {
-  const look = async ({ inspector, queue, database }: Connections): Promise<Status> => {
+  const look = async ({ inspector, queue, database, condition }: Connections): Promise<Status> => {
     const partitions = await inspector.all();
     const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
     const quarantined = await database.session(connection =>
@@ -50,6 +53,7 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
         failed: counts.failed ?? 0,
       },
       quarantined: Number(quarantined.waiting),
+      database: condition!,
       declared: { lost: declared('lost'), doubled: declared('doubled') },
     };
   };

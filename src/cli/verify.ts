@@ -15,7 +15,7 @@ export interface VerifyOptions {
 export async function runVerify(options: VerifyOptions): Promise<ExitCode> {
   const { repair, json } = options;
   const request = authorOf(options, '--repair', repair);
-  const found = await withConnections(open => verify(open, request));
+  const found = await withConnections(open => verify(open, request), { looks: !request });
   console.log(json ? JSON.stringify(found) : print(found));
   const { drift, ledger, unlisted } = found;
   const drifting = !repair && drift.length > 0;

@@ -9,6 +9,9 @@ interface Failure {
   readonly lastNodeError?: unknown;
 }
 
+const LOCKED = 'somebody holds a lock';
+const READ_ONLY = 'it is read-only';
+const TOO_MANY = 'it has too many connections';
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'it refused the connection',
   ECONNRESET: 'it closed the connection',
@@ -20,12 +23,22 @@ const REASONS: Readonly<Record<string, string>> = {
   PROTOCOL_SEQUENCE_TIMEOUT: 'it did not answer in time',
   EHOSTUNREACH: 'there is no way to its host',
   ENETUNREACH: 'there is no way to its network',
-  ER_CON_COUNT_ERROR: 'it has too many connections',
+  ER_CON_COUNT_ERROR: TOO_MANY,
   ER_TOO_MANY_USER_CONNECTIONS: 'this user has too many connections',
   ER_USER_LIMIT_REACHED: 'this user has too many connections',
-  ER_LOCK_WAIT_TIMEOUT: 'somebody holds a lock',
-  ER_OPTION_PREVENTS_STATEMENT: 'it is read-only',
-  ER_READ_ONLY_MODE: 'it is read-only',
+  ER_LOCK_WAIT_TIMEOUT: LOCKED,
+  ER_OPTION_PREVENTS_STATEMENT: READ_ONLY,
+  ER_READ_ONLY_MODE: READ_ONLY,
+  // MariaDB says so of a transaction that is read-only because the server is.
+  ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION: READ_ONLY,
+};
+
+/** What to do, if it is more than to look whether the server runs and can be reached. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  [LOCKED]:
+    'look in SHOW PROCESSLIST for who holds it (a backup with FLUSH TABLES WITH READ LOCK, an ALTER TABLE, a transaction left open) and let it end',
+  [READ_ONLY]: 'make it writable (read_only, super_read_only), or name the primary in MYSQL_URL',
+  [TOO_MANY]: 'raise max_connections, or start fewer processes',
 };
 
 /** Undefined if the error says nothing that is known. */
@@ -39,6 +52,11 @@ export function failureReason(error: unknown): string | undefined {
     if (reason) return reason;
   }
   return undefined;
+}
+
+/** By what `failureReason` said. */
+export function failureRemedy(reason: string | undefined): string {
+  return REMEDIES[reason ?? ''] ?? 'check that it runs and can be reached';
 }
 
 const UNKNOWN_AUTHORITY = 'the authority that signed its certificate is not known here';

@@ -20,15 +20,16 @@ export async function nameDeployment(connection: PoolConnection): Promise<void> 
 /**
  * The deployment's name. A database belongs to the namespace that used it first: two namespaces would each keep live values
  * that know nothing of the other's updates.
+ * @param looks for commands that only look: nothing is recorded, and a database that no namespace has used yet will do
  * @throws ConfigurationError, NotMigratedError, DatabaseUnavailableError, AccessDeniedError
  */
-export async function deploymentOf(database: Database, namespace: string): Promise<string> {
+export async function deploymentOf(database: Database, namespace: string, looks: boolean): Promise<string> {
   let recorded: Recorded;
   try {
     recorded = await database.session(async connection => {
       const found = await read(connection);
-      // Nothing is written where all is there: a command that only looks needs no more than that.
       if (found.namespace && found.deployment) return found;
+      if (looks) return { namespace, ...found };
       await nameDeployment(connection);
       await connection.query("INSERT IGNORE INTO sluice_meta (name, value) VALUES ('namespace', ?)", [
         Buffer.from(namespace),

@@ -3,7 +3,7 @@
  * message that says what happened, to what, and what to do next. Callers match on `code` or class, never on text.
  */
 
-import { failureReason } from './connection-failure.ts';
+import { failureReason, failureRemedy } from './connection-failure.ts';
 
 interface Details {
   cause?: unknown;
@@ -187,8 +187,9 @@ export class DatabaseUnavailableError extends SluiceError {
   readonly code = 'DATABASE_UNAVAILABLE';
   override readonly retryable = true;
   constructor(where: string, details: Details = {}) {
+    const reason = failureReason(details.cause);
     super(
-      `The database at ${where} cannot be used now${because({ reason: failureReason(details.cause) })}; check that it runs and can be reached, then repeat the call.`,
+      `The database at ${where} cannot be used now${because({ reason })}; ${failureRemedy(reason)}, then repeat the call.`,
       details,
     );
   }

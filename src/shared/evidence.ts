@@ -8,7 +8,7 @@ import type { Keys } from './keys.ts';
 import { queryRow, queryRows, readSql } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
 import { defineScript, type Script } from './script.ts';
-import { lockWatermark, type Watermark } from './watermark.ts';
+import type { Watermark } from './watermark.ts';
 
 /** What the counters of an old backup of Redis become; entries are written again in any case, which changes nothing. */
 export type OldCounters = 'discard' | 'apply';
@@ -106,12 +106,16 @@ export class Evidences {
   }
 
   /**
-   * Under the watermark's lock, which keeps both sides comparable.
+   * Both sides are comparable only as long as nobody moves the watermark: while its lock is held, or if it is the same afterwards.
+   * @param watermark of the partition
    * @param counters also asks what acting on a Redis that is behind would lose or double
-   * @throws NotMigratedError
    */
-  async look(connection: PoolConnection, partition: number, counters?: OldCounters): Promise<Evidence> {
-    const watermark = await lockWatermark(connection, partition);
+  async look(
+    connection: PoolConnection,
+    partition: number,
+    watermark: Watermark,
+    counters?: OldCounters,
+  ): Promise<Evidence> {
     const row = await queryRow(connection, EVIDENCE, [partition, partition]);
     const batches = Number(row.batches);
     const database: DatabaseSide = {
@@ -130,8 +134,8 @@ export class Evidences {
     const isBackup = verdict === 'REDIS_BACKUP_RESTORED';
     if (!isBackup && !(verdict === 'REDIS_BEHIND' && counters)) return sides;
     const found = await this.#weigh(partition, side, database.committedAt);
-    // A claim came between, and under the watermark's lock there is no second one.
-    if (!found) return this.look(connection, partition, counters);
+    // A claim came between; there is no second one before the watermark has moved.
+    if (!found) return this.look(connection, partition, watermark, counters);
     const kind = counters === 'apply' ? 'doubled' : 'lost';
     return { ...sides, damage: { kind, updates: found.oldUpdates, isExact: true }, burden: found };
   }

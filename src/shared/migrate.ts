@@ -112,6 +112,7 @@ async function run(connection: PoolConnection, statement: string): Promise<void>
 
 /**
  * The check at start of every process other than `migrate`. Gives the deployment's name.
+ * @param looks for commands that only look: nothing is written
  * @throws NotMigratedError, NewerFormatError, PartitionCountError, ConfigurationError, DatabaseUnavailableError,
  * AccessDeniedError
  */
@@ -119,6 +120,7 @@ export async function checkSchema(
   database: Database,
   partitions: number,
   namespace: string,
+  looks = false,
 ): Promise<string> {
   let recorded: Recorded;
   try {
@@ -135,7 +137,7 @@ export async function checkSchema(
       `The schema at ${database.place} has format ${recorded.format ?? 'none'}, this version needs ${FORMAT}`,
     );
   }
-  return deploymentOf(database, namespace);
+  return deploymentOf(database, namespace, looks);
 }
 
 /**

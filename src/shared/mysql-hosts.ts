@@ -4,7 +4,7 @@
  * Invariant: a process uses one host at a time. It leaves that host only when the host does not take writes any more and
  * another one does; then every connection to the old one ends, with what runs on it. Who has no host asks all of them at
  * once and takes the first in the order of the URL, so that all processes choose alike. A URL with a single host is used
- * as it is: nothing is asked.
+ * as it is: nothing is asked. Who only reads takes the first host that answers if none takes writes.
  */
 import type { ConnectionOptions, PoolConnection } from 'mysql2/promise';
 import { pause, within } from './clock.ts';
@@ -114,7 +114,7 @@ export class Hosts {
       host,
       answer: known && host.place === inUse ? Promise.resolve(known) : ask(host),
     }));
-    const found = await choose(asked);
+    const found = await choose(asked, this.#limits.onlyReads === true);
     if (!found) throw await this.#noneOf(asked);
     if (found.place !== inUse) this.#moveTo(found);
     this.#isDoubted = false;
@@ -182,7 +182,7 @@ async function ask(host: Host): Promise<Answer> {
 }
 
 /** The first in order that takes writes; once the hosts have been silent for long enough, the first to answer. */
-async function choose(asked: readonly Asked[]): Promise<Host | undefined> {
+async function choose(asked: readonly Asked[], onlyReads: boolean): Promise<Host | undefined> {
   const chosen = new AbortController();
   const silence = pause(SILENCE_MS, chosen.signal).then(() => undefined);
   try {
@@ -190,7 +190,11 @@ async function choose(asked: readonly Asked[]): Promise<Host | undefined> {
       const said = await Promise.race([answer, silence]);
       if (said?.writes === 'yes') return host;
     }
-    return (await firstThat(asked, 'yes')) ?? (await firstThat(asked, 'last-resort'));
+    return (
+      (await firstThat(asked, 'yes')) ??
+      (await firstThat(asked, 'last-resort')) ??
+      (onlyReads ? await firstThat(asked, 'no') : undefined)
+    );
   } finally {
     chosen.abort();
   }
@@ -198,7 +202,8 @@ async function choose(asked: readonly Asked[]): Promise<Host | undefined> {
 
 function firstThat(asked: readonly Asked[], writes: Condition['writes']): Promise<Host | undefined> {
   const fitting = asked.map(async ({ host, answer }) => {
-    if ((await answer).writes !== writes) throw new Error('not this one');
+    const said = await answer;
+    if (said.writes !== writes || 'error' in said) throw new Error('not this one');
     return host;
   });
   return Promise.any(fitting).catch(() => undefined);

@@ -9,6 +9,8 @@ import { SessionSetUp } from './session.ts';
 export interface PoolLimits {
   connections: number;
   idleTransactionSeconds: number;
+  /** For who only reads: if no host of a list takes writes, one that answers will do. */
+  onlyReads?: boolean;
 }
 
 const ACQUIRE_TIMEOUT_MS = 10_000;

@@ -43,12 +43,17 @@ async function conditionOf(ask: Ask): Promise<Condition> {
   return YES;
 }
 
+/** The condition of the server at the other end. @throws what mysql2 throws */
+export function sessionCondition(connection: PoolConnection): Promise<Condition> {
+  return conditionOf(async sql => (await connection.query<RowDataPacket[]>(sql))[0]);
+}
+
 /**
  * For who is about to conclude something from what this server does not know: a server that lost its place may be behind.
  * @throws an error with the code NOT_WRITABLE, or what mysql2 throws
  */
 export async function refuseOutdated(connection: PoolConnection): Promise<void> {
-  const { writes, why } = await conditionOf(async sql => (await connection.query<RowDataPacket[]>(sql))[0]);
+  const { writes, why } = await sessionCondition(connection);
   if (writes === 'no')
     throw Object.assign(new Error(`the host takes no writes: ${why}`), { code: 'NOT_WRITABLE' });
 }

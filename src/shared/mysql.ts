@@ -13,6 +13,8 @@ export interface SessionLimits extends SessionTimes {
   connections: number;
   /** Longest wait for the answer to a statement, ms; 15,000 by default. */
   statementTimeoutMs?: number;
+  /** See PoolLimits. */
+  onlyReads?: boolean;
 }
 
 /** A session's rows as `query` gives them: BIGINT and DECIMAL are strings, VARBINARY is a Buffer. */

@@ -16,6 +16,7 @@
  * The script that moves a partition discards counters and forgets ids itself, but no more than a page of those that are
  * pending: what is beyond goes before it, page by page, while the partition is halted as before.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { checkAudit } from './audit.ts';
 import { randomToken } from './clock.ts';
 import { NotMigratedError, ReadUnsettledError } from './errors.ts';
@@ -32,7 +33,7 @@ import type { Keys } from './keys.ts';
 import { declareLoss } from './losses.ts';
 import { type Database, queryRow, queryRows, readSql } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
-import { lockWatermark, moveWatermark } from './watermark.ts';
+import { lockWatermark, moveWatermark, readWatermark } from './watermark.ts';
 
 export interface RecoveryRequest {
   /** Also acts on a Redis that is behind and would mend by itself. `discard` where it is left out. */
@@ -73,12 +74,23 @@ export class Recovery {
     this.#seam = seam;
   }
 
-  /** What a partition is like, and what recovering it would cost. Changes nothing. */
+  /**
+   * What a partition is like, and what recovering it would cost. Changes and locks nothing, so that it works on a
+   * read-only server too.
+   * @throws ReadUnsettledError
+   */
   async look(partition: number, counters?: OldCounters): Promise<Evidence> {
     try {
-      return await this.#database.transaction(connection =>
-        this.#evidences.look(connection, partition, counters),
-      );
+      for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+        const found = await this.#database.session(async connection => {
+          const watermark = await readWatermark(connection, partition);
+          const evidence = await this.#evidences.look(connection, partition, watermark, counters);
+          const after = await readWatermark(connection, partition);
+          return isDeepStrictEqual(after, watermark) ? evidence : undefined;
+        });
+        if (found) return found;
+      }
+      throw new ReadUnsettledError(partition, 'workers change it all the time');
     } catch (error) {
       if (error instanceof NotMigratedError) return { verdict: 'NOT_MIGRATED' };
       throw error;
@@ -115,7 +127,8 @@ export class Recovery {
     before: Recovered | undefined,
   ): Promise<Recovered | undefined> {
     return this.#database.transaction(async connection => {
-      const found = await this.#evidences.look(connection, partition, request.counters);
+      const watermark = await lockWatermark(connection, partition);
+      const found = await this.#evidences.look(connection, partition, watermark, request.counters);
       if (!found.damage) return undefined;
       const { verdict, database, damage } = found;
       const counters = verdict === 'DATABASE_WENT_BACK' ? undefined : (request.counters ?? 'discard');
@@ -160,7 +173,8 @@ export class Recovery {
   /** @throws Contested where the partition is not what it was declared to be any more */
   async #carryOut(partition: number, request: RecoveryRequest, declared: Recovered): Promise<void> {
     await this.#database.transaction(async connection => {
-      const found = await this.#evidences.look(connection, partition, request.counters);
+      const watermark = await lockWatermark(connection, partition);
+      const found = await this.#evidences.look(connection, partition, watermark, request.counters);
       const { verdict, redis, database, damage } = found;
       if (verdict !== declared.verdict || !redis || !database || !damage) throw new Contested();
       const isOldDatabase = verdict === 'DATABASE_WENT_BACK';

@@ -1,6 +1,6 @@
 /** Both servers as every process meets them at its start: connected, and fit to keep what Sluice promises. */
 import type { Definitions } from './definitions.ts';
-import { SluiceError } from './errors.ts';
+import { DatabaseUnsuitableError, SluiceError } from './errors.ts';
 import type { Keys } from './keys.ts';
 import { openTables } from './mapping.ts';
 import { checkSchema } from './migrate.ts';
@@ -8,7 +8,7 @@ import type { Database } from './mysql.ts';
 import { connectRedis, type RedisConnection } from './redis.ts';
 import { checkRedis } from './redis-check.ts';
 import { isPassing } from './start-wait.ts';
-import type { ValueTables } from './tables.ts';
+import { failingTables, type ValueTables } from './tables.ts';
 
 export interface Servers {
   readonly redis: RedisConnection;
@@ -20,7 +20,8 @@ export interface Servers {
 
 /**
  * Connects to both, checks them and the tables that the definitions name, and tells `keys` the deployment's name.
- * @param looks for commands that only look: nothing is recorded in Redis, which may be full
+ * @param looks for commands that only look: nothing is recorded, as Redis may be full and the database read-only, and
+ * tables that do not fit are refused only when they are needed
  * @throws RedisUnavailableError, RedisUnsuitableError, DatabaseUnavailableError, DatabaseUnsuitableError,
  * NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError, ConfigurationError, or what the clients throw
  */
@@ -32,11 +33,14 @@ export async function checkServers(
 ): Promise<ValueTables> {
   const [, deployment] = await reachBoth(
     () => connectRedis(redis, place),
-    () => checkSchema(database, keys.partitions, keys.namespace),
+    () => checkSchema(database, keys.partitions, keys.namespace, looks),
   );
   keys.deployment = deployment;
   await checkRedis(redis, keys, place, looks);
-  return openTables(database, definitions, onUndefined);
+  return openTables(database, definitions, onUndefined).catch(error => {
+    if (looks && error instanceof DatabaseUnsuitableError) return failingTables(error);
+    throw error;
+  });
 }
 
 /**

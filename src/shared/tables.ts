@@ -58,6 +58,14 @@ export interface ValueTables {
   mapped(kind: Kind, name: string): Target | undefined;
 }
 
+/** For commands that may need no value at all: who asks for a table gets the error. */
+export function failingTables(error: Error): ValueTables {
+  const fail = () => {
+    throw error;
+  };
+  return { of: fail, mapped: fail };
+}
+
 const ADD = {
   c: readSql(new URL('./sql/add-counters.sql', import.meta.url)),
   p: readSql(new URL('./sql/add-accounts.sql', import.meta.url)),

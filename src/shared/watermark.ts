@@ -12,12 +12,20 @@ export interface Watermark {
 }
 
 const LOCK = readSql(new URL('./sql/lock-watermark.sql', import.meta.url));
+const UNLOCKED = LOCK.replace(/ FOR UPDATE$/, '');
 const READ = 'SELECT partition_id FROM sluice_partitions WHERE partition_id = ?';
 const MOVE = readSql(new URL('./sql/move-watermark.sql', import.meta.url));
 
 /** Locks and reads the row. @throws NotMigratedError where it is absent, since an absent row locks nothing. */
 export async function lockWatermark(connection: PoolConnection, partition: number): Promise<Watermark> {
   const [row] = await queryRows(connection, LOCK, [partition]);
+  if (!row) throw absent(partition);
+  return toWatermark(row);
+}
+
+/** Reads the row without a lock: it may be another one at once. @throws NotMigratedError */
+export async function readWatermark(connection: PoolConnection, partition: number): Promise<Watermark> {
+  const [row] = await queryRows(connection, UNLOCKED, [partition]);
   if (!row) throw absent(partition);
   return toWatermark(row);
 }

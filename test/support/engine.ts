@@ -51,7 +51,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
 
   const log = createLog((process.env.TEST_LOG as 'debug' | undefined) ?? 'silent', 'stderr');
   const keys = new Keys(name, settings.partitions);
-  keys.deployment = await deploymentOf(database, name);
+  keys.deployment = await deploymentOf(database, name, false);
   const redis = openRedis({ url: redisUrl }, () => {}) as Redis;
   await connectRedis(redis, 'test');
   const adminRedis = access.separate.redis ? new Redis(access.admin.redisUrl) : redis;

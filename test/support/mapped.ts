@@ -102,7 +102,7 @@ export async function openShop<const D extends DefinitionsInput>(
   const settings = parseSettings({ partitions: 1, flushIntervalMs: 10 });
   const log = createLog('silent', 'stderr');
   const keys = new Keys(name, 1);
-  keys.deployment = await deploymentOf(own, name);
+  keys.deployment = await deploymentOf(own, name, false);
   const parsed = parseDefinitions(definitions);
   const sluice = await createProducer({
     redis: redisUrl,
