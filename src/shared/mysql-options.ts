@@ -24,6 +24,8 @@ export function connectionOptions(
     supportBigNumbers: true,
     bigNumberStrings: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
+    // None is prepared, and mysql2 sets half a megabyte aside for the 16,000 that a connection may have by default.
+    maxPreparedStatements: 1,
     ...encryption(location, host),
     ...(location.rdsLogin ? { authPlugins: rdsAuthPlugins(location.rdsLogin, { host, port, user }) } : {}),
   };

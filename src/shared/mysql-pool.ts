@@ -27,9 +27,12 @@ export class HostPool {
   readonly #staleAfterMs: number;
   /** When each connection came back to the pool. */
   readonly #idleSince = new WeakMap<object, number>();
-  readonly #givenUp: Promise<never>;
-  #giveUp!: (error: Error) => void;
-  #isGivenUp = false;
+  /**
+   * Ends the wait of each caller that has no connection yet. Not one promise for all: what is raced against a promise that
+   * stays open is kept as long as that is.
+   */
+  readonly #waiting = new Set<(error: Error) => void>();
+  #givenUp: Error | undefined;
 
   constructor(place: string, options: ConnectionOptions, limits: PoolLimits) {
     this.place = place;
@@ -43,10 +46,6 @@ export class HostPool {
     const { config } = this.#pool.pool as unknown as { config: { connectionConfig: object } };
     keepCurrent(config.connectionConfig, 'password', get);
     this.#staleAfterMs = limits.idleTransactionSeconds * 1000 - CLOSING_MS;
-    this.#givenUp = new Promise((_, reject) => {
-      this.#giveUp = reject;
-    });
-    this.#givenUp.catch(() => {});
     // As events the core's own connections come, whatever the interface for promises declares.
     this.#pool.on('connection', connection => this.#watch(connection as unknown as CoreConnection));
     this.#pool.on('release', connection => this.#idleSince.set(connection, performance.now()));
@@ -69,20 +68,29 @@ export class HostPool {
   async #acquire(): Promise<PoolConnection> {
     const acquired = this.#pool.getConnection();
     try {
-      const inTime = orTimeout(acquired, ACQUIRE_TIMEOUT_MS, 'no database connection in time');
-      return await Promise.race([inTime, this.#givenUp]);
+      return await this.#unlessGivenUp(
+        orTimeout(acquired, ACQUIRE_TIMEOUT_MS, 'no database connection in time'),
+      );
     } catch (error) {
       acquired
-        .then(connection => (this.#isGivenUp ? connection.destroy() : connection.release()))
+        .then(connection => (this.#givenUp ? connection.destroy() : connection.release()))
         .catch(() => {});
       throw error;
     }
   }
 
+  #unlessGivenUp<Answer>(work: Promise<Answer>): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      if (this.#givenUp) reject(this.#givenUp);
+      this.#waiting.add(reject);
+      work.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    });
+  }
+
   /** Ends every connection; what waits on one of them fails with the error. The pool cannot be used any more. */
   giveUp(error: Error): void {
-    this.#isGivenUp = true;
-    this.#giveUp(error);
+    this.#givenUp = error;
+    for (const reject of this.#waiting) reject(error);
     for (const connection of this.#open) endNow(connection, error);
   }
 
@@ -92,7 +100,7 @@ export class HostPool {
   }
 
   #watch(connection: CoreConnection): void {
-    if (this.#isGivenUp) {
+    if (this.#givenUp) {
       connection.destroy();
       return;
     }
