@@ -18,12 +18,13 @@ import type { MysqlLocation } from '../shared/mysql-url.ts';
 import { checkNamespace } from '../shared/namespace.ts';
 import { Primaries } from '../shared/primaries.ts';
 import { openQueue } from '../shared/queue.ts';
-import { openRedis } from '../shared/redis.ts';
+import { openRedis, type RedisConnection } from '../shared/redis.ts';
 import { type RedisLocation, redisPlace } from '../shared/redis-url.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
 import { checkServers } from '../shared/servers.ts';
 import { parseSettings, type Settings } from '../shared/settings.ts';
 import { whenReachable } from '../shared/start-wait.ts';
+import type { ValueTables } from '../shared/tables.ts';
 import { loadOpenTelemetry } from '../shared/tracing.ts';
 import { WakeUps } from '../shared/wake-ups.ts';
 import { Applier } from './apply.ts';
@@ -112,6 +113,28 @@ interface ProducerParts {
   readonly metrics: ProducerMetrics;
 }
 
+/**
+ * What a start asks the servers, on one connection to MySQL that is closed before the producer is used: where many start
+ * at once, each waits for a connection that others have no more need of.
+ */
+async function startOn(redis: RedisConnection, parts: ProducerParts): Promise<ValueTables> {
+  const { mysql, definitions, settings, keys, durability, log, metrics } = parts;
+  const place = redisPlace(parts.redis);
+  const database = new Database(mysql, { ...settings, connections: 1 });
+  try {
+    const tables = await checkServers({ redis, place, database, keys }, definitions);
+    await checkDurability(redis, durability, settings.barrierReplicas, place);
+    await new Aligner(redis, database, keys, log, () => metrics.rewinds.inc()).alignAtStart(
+      (partition, error) => log.error({ partition, err: error }, 'partition could not be aligned'),
+    );
+    return tables;
+  } catch (error) {
+    throw explain(error, place, database.place);
+  } finally {
+    await database.close();
+  }
+}
+
 /** One attempt, which closes what it opened if it fails. */
 async function connect<const D extends DefinitionsInput>(parts: ProducerParts): Promise<Sluice<D>> {
   const { redis: redisLocation, mysql: mysqlLocation, definitions, settings, keys } = parts;
@@ -133,12 +156,8 @@ async function connect<const D extends DefinitionsInput>(parts: ProducerParts): 
     database = new Database(mysqlLocation, { ...settings, connections: CONNECTIONS }, (from, to) =>
       log.warn({ from, to }, 'another host of MYSQL_URL takes writes now'),
     );
-    const tables = await checkServers({ redis, place, database, keys }, definitions);
-    await checkDurability(redis, durability, settings.barrierReplicas, place);
+    const tables = await startOn(redis, parts);
     const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
-    await aligner.alignAtStart((partition, error) =>
-      log.error({ partition, err: error }, 'partition could not be aligned'),
-    );
     const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
     const queue = openQueue(redis, keys);
     const wakeUps = new WakeUps(queue, log);

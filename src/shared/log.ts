@@ -5,9 +5,12 @@ import { LogStream } from './log-stream.ts';
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+const NOWHERE: DestinationStream = { write: () => {} };
+
 /** @param stream stdout for the worker, stderr for commands whose stdout is data */
 export function createLog(level: LogLevel, stream: 'stdout' | 'stderr' | DestinationStream): Logger {
-  const target = typeof stream === 'string' ? new LogStream(stream) : stream;
+  // A stream listens to the process's own, and a process may have any number of producers that log nothing.
+  const target = level === 'silent' ? NOWHERE : typeof stream === 'string' ? new LogStream(stream) : stream;
   return pino(
     {
       level,

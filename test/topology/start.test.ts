@@ -3,6 +3,7 @@
 import { createConnection } from 'mysql2/promise';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { RunningServer } from '../../scripts/servers.ts';
+import { createProducer } from '../../src/producer/producer.ts';
 import { type Environment, jsonLines, openCommandPlace, type Running, start } from '../support/command.ts';
 import { type Place, until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
@@ -130,14 +131,43 @@ describe('a command', () => {
     },
   );
 
-  it('waits for a MySQL with too many connections', async () => {
+  /** A user who cannot take the connection that MySQL keeps for administrators. */
+  async function openCrowded() {
     const place = await openCommandPlace(definitions, { servers });
     const name = place.name.slice(0, 12);
     await place.database.query(`CREATE USER ${name}@'%'`);
     await place.database.query(`GRANT ALL ON ${place.name}.* TO ${name}@'%'`);
     const url = place.env.MYSQL_URL!.replace('root@', `${name}@`);
     const [row] = await place.database.query('SELECT @@max_connections AS most');
-    await place.database.query('SET GLOBAL max_connections = 1');
+    const end = async () => {
+      await place.database.query(`SET GLOBAL max_connections = ${Number(row!.most)}`);
+      await place.database.query(`DROP USER ${name}@'%'`);
+    };
+    return {
+      place,
+      url,
+      end,
+      limit: (most: number) => place.database.query(`SET GLOBAL max_connections = ${most}`),
+    };
+  }
+
+  it('of more producers than MySQL has connections, all start', async () => {
+    const { place, url, end, limit } = await openCrowded();
+    await limit(4);
+    const { REDIS_URL: redis, SLUICE_NAMESPACE: namespace } = place.env as {
+      REDIS_URL: string;
+      SLUICE_NAMESPACE: string;
+    };
+    const settings = { partitions: 4, startWaitMs: 10_000 };
+    const options = { redis, mysql: url, definitions, namespace, settings };
+    const producers = await Promise.all(Array.from({ length: 20 }, () => createProducer(options)));
+    await end();
+    for (const producer of producers) await producer.close();
+  });
+
+  it('waits for a MySQL with too many connections', async () => {
+    const { place, url, end, limit } = await openCrowded();
+    await limit(1);
     const holder = await createConnection(url).catch(() => undefined);
     const command = place.start(['status'], {
       MYSQL_URL: url,
@@ -146,9 +176,9 @@ describe('a command', () => {
     });
     await until(() => command.stderr().includes('the start waits for it'), 'the command to wait');
     holder?.destroy();
-    await place.database.query(`SET GLOBAL max_connections = ${Number(row!.most)}`);
+    await limit(10);
     expect(await command.ended).toMatchObject({ code: 0 });
-    await place.database.query(`DROP USER ${name}@'%'`);
+    await end();
   });
 });
 
