@@ -15,6 +15,13 @@ export function readRights(namespace: string, database: string): { redis: string
   return { redis: rules, mysql: mysql.filter(statement => statement.startsWith('GRANT')) };
 }
 
+/** What the user needs besides on a Redis Cluster. */
+export function readClusterRights(): string[] {
+  const text = readFileSync(new URL('../../docs/rights.md', import.meta.url), 'utf8');
+  const [, rights] = /On Redis Cluster add\s+`([^`]+)`/.exec(text)!;
+  return rights!.split(' ');
+}
+
 /** What the user of `sluice migrate` needs besides, as a statement. */
 export function readMigrationRights(database: string): string {
   const text = readFileSync(new URL('../../docs/rights.md', import.meta.url), 'utf8');
