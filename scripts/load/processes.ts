@@ -3,9 +3,9 @@
 
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { Output } from './output.ts';
 import type { FromProducer, ProducerPlan, PushResult } from './producer-process.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
@@ -49,22 +49,26 @@ export interface WorkerOptions {
   /** Options of node itself, such as --cpu-prof. */
   nodeArgs?: string[];
   settings?: Record<string, string>;
+  /** Whether it has a channel to this program, for what `nodeArgs` load into it. */
+  channel?: boolean;
 }
 
 export class WorkerProcess {
   readonly pid: number;
-  readonly #child: ChildProcess;
+  readonly child: ChildProcess;
+  readonly output: Output;
   readonly #ended: Promise<void>;
 
-  private constructor(child: ChildProcess, ended: Promise<void>) {
-    this.#child = child;
+  private constructor(child: ChildProcess, output: Output, ended: Promise<void>) {
+    this.child = child;
     this.pid = child.pid!;
+    this.output = output;
     this.#ended = ended;
   }
 
   /** Resolves when the worker takes jobs. */
   static async start(options: WorkerOptions): Promise<WorkerProcess> {
-    const { place, logFile, nodeArgs = [], settings } = options;
+    const { place, logFile, nodeArgs = [], settings, channel } = options;
     const program = options.program ? [options.program] : ['--import', 'tsx', 'src/cli/main.ts'];
     const command = [process.execPath, ...nodeArgs, ...program, 'worker'];
     // The kernel ends it with this process, even when that is killed; only Linux can do that.
@@ -74,46 +78,38 @@ export class WorkerProcess {
       env: ownEnvironment(place, settings),
       // A group of its own: Ctrl-C is for this program, which then stops its workers in order.
       detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', ...(channel ? (['ipc'] as const) : [])],
     });
     children.add(child);
     const ended = once(child, 'exit').then(() => void children.delete(child));
-    let said = '';
-    const log = createWriteStream(logFile, { flags: 'a' });
-    for (const stream of [child.stdout!, child.stderr!]) {
-      stream.pipe(log, { end: false });
-      stream.on('data', (chunk: Buffer) => {
-        if (said.length < 100_000) said += chunk.toString();
-      });
-    }
+    const output = new Output(child, logFile);
     await once(child, 'spawn');
     const deadline = Date.now() + startLimit;
-    // It names its port once it is ready.
-    while (!/"port":\d+/.test(said)) {
+    while (!output.said.includes('"worker started"')) {
       if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
         child.kill('SIGKILL');
-        throw new Error(`a worker did not start; it said:\n${said.slice(-3000) || '(nothing)'}`);
+        throw new Error(`a worker did not start; it said:\n${output.said.slice(-3000) || '(nothing)'}`);
       }
       await delay(20);
     }
-    return new WorkerProcess(child, ended);
+    return new WorkerProcess(child, output, ended);
   }
 
   get gone(): boolean {
-    return !children.has(this.#child);
+    return !children.has(this.child);
   }
 
   /** Lets it finish its batch; kills it when it does not. */
   async stop(): Promise<void> {
     if (this.gone) return;
-    this.#child.kill('SIGTERM');
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), stopLimit);
+    this.child.kill('SIGTERM');
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), stopLimit);
     await this.#ended;
     clearTimeout(timer);
   }
 
   async kill(): Promise<void> {
-    this.#child.kill('SIGKILL');
+    this.child.kill('SIGKILL');
     await this.#ended;
   }
 }

@@ -95,6 +95,8 @@ export interface ClusterOptions {
   /** After how long a silent node counts as failed, ms; a failover takes about twice that. */
   nodeTimeoutMs?: number;
   announce?: Announce;
+  /** Options of every node, asked for at each of its starts. */
+  args?: () => string[];
 }
 
 export async function startRedisCluster(options: ClusterOptions): Promise<RedisCluster> {
@@ -124,13 +126,13 @@ interface Member {
 }
 
 async function startMember(
-  { flavour, nodeTimeoutMs = 5000, announce = async port => port }: ClusterOptions,
+  { flavour, nodeTimeoutMs = 5000, announce = async port => port, args = () => [] }: ClusterOptions,
   directory: string,
 ): Promise<Member> {
   // The usual bus port is the port + 10,000, which may be taken or too high. Kept for a restart, whose port is the same.
   const busPorts = new Map<number, number>();
   const node = await start(
-    { flavour, directory },
+    { flavour, directory, args: async () => args() },
     {
       scheme: 'redis',
       args: async port => {

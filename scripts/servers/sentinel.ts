@@ -36,6 +36,8 @@ export interface SentinelOptions {
   /** After how long a silent primary counts as gone, ms. */
   downAfterMs?: number;
   announce?: Announce;
+  /** Options of every node that holds data, asked for at each of its starts. */
+  args?: () => string[];
 }
 
 const sentinelCount = 3;
@@ -44,7 +46,8 @@ const formingLimit = 60_000;
 const primaryName = 'primary';
 
 export async function startRedisSentinel(options: SentinelOptions): Promise<RedisSentinel> {
-  const { flavour, directory, replicas = 2, downAfterMs = 1000, announce = async port => port } = options;
+  const { flavour, directory, replicas = 2, downAfterMs = 1000 } = options;
+  const { announce = async port => port, args: added = () => [] } = options;
   const nodes: RunningServer[] = [];
   const sentinels: RunningServer[] = [];
   const stop = async () => {
@@ -59,7 +62,7 @@ export async function startRedisSentinel(options: SentinelOptions): Promise<Redi
       const isFirst = index === 0 && nodes.length === 0;
       const primary = isFirst ? own : await primaryPort().catch(() => announce(nodes[0]!.port));
       const told = ['--replica-announce-ip', '127.0.0.1', '--replica-announce-port', String(own)];
-      return [...quickReplication, ...told, ...(primary !== own ? replicaOf(primary) : [])];
+      return [...quickReplication, ...told, ...(primary !== own ? replicaOf(primary) : []), ...added()];
     };
     return startRedis({ flavour, directory: join(directory, `node${index}`), args });
   };

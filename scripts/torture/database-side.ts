@@ -27,8 +27,7 @@ export interface DatabaseSide {
 export interface Schema {
   readonly namespace: string;
   readonly database: string;
-  readonly user: string;
-  readonly password: string;
+  readonly users: readonly { readonly name: string; readonly password: string }[];
 }
 
 export async function startDatabaseSide(
@@ -56,10 +55,7 @@ export async function startDatabaseSide(
   return { members: cluster.members, cluster, root, stop };
 }
 
-async function prepare(
-  server: RunningServer,
-  { namespace, database, user, password }: Schema,
-): Promise<void> {
+async function prepare(server: RunningServer, { namespace, database, users }: Schema): Promise<void> {
   const limits = { ...parseSettings(), connections: 1 };
   const admin = new Database({ url: `${server.url}/mysql` }, limits);
   await admin.query(`CREATE DATABASE ${database}`);
@@ -67,8 +63,11 @@ async function prepare(
   await admin.query('CREATE DATABASE scratch');
   await admin.query('CREATE TABLE scratch.ballast (n BIGINT NOT NULL) ENGINE = InnoDB');
   await admin.query('CREATE TABLE scratch.beat (id INT PRIMARY KEY, word CHAR(36)) ENGINE = InnoDB');
-  await admin.query(`CREATE USER '${user}'@'%' IDENTIFIED BY '${password}'`);
-  for (const grant of readRights(namespace, database).mysql) await admin.query(grant);
+  for (const { name, password } of users) {
+    await admin.query(`CREATE USER '${name}'@'%' IDENTIFIED BY '${password}'`);
+    for (const grant of readRights(namespace, database).mysql)
+      await admin.query(grant.replace("'sluice'@", `'${name}'@`));
+  }
   await admin.close();
   const own = new Database({ url: `${server.url}/${database}` }, limits);
   await migrate(own, partitions);

@@ -50,7 +50,8 @@ Options:
                    ${clusteredDatabases.join(', ')}: three members, beside a standalone Redis
   --kinds K,K      only these kinds of faults
   --durability D   memory or replica (default: replica with sentinel and cluster, else memory)
-  --report FILE    write the result into this Markdown file, beside those for other servers
+  --report FILE    write the result into this Markdown file, beside those for other servers, and with --kinds
+                   beside that of all kinds
   --help           show this
 
 The last line of stdout is the result as JSON. Exit codes: 0 nothing wrong; 1 an update was lost or counted twice

@@ -1,94 +1,45 @@
 /** Two workers and two producers that are started again when they were killed, and noticed when they end by themselves. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import type { Output } from '../load/output.ts';
 import { WorkerProcess } from '../load/processes.ts';
+import type { Account } from './accounts.ts';
 import { type TortureDurability, workerDurability } from './durability.ts';
+import { clockEnvironment, Inside, insideArgs } from './inside-channel.ts';
+import { ProducerProcess } from './producer.ts';
 import type { ProducerPlan } from './producer-process.ts';
 import type { Stack } from './stack.ts';
 import { partitions } from './traffic.ts';
 
-const startLimit = 30_000;
-const stopLimit = 15_000;
-const program = fileURLToPath(new URL('./producer-process.ts', import.meta.url));
-const project = fileURLToPath(new URL('../../', import.meta.url));
-
-const children = new Set<ChildProcess>();
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL');
-});
-
 interface Running {
   readonly pid: number;
+  readonly child: ChildProcess;
+  readonly output: Output;
   readonly gone: boolean;
   kill(): Promise<void>;
   stop(): Promise<void>;
 }
 
-class ProducerProcess implements Running {
-  readonly pid: number;
-  readonly #child: ChildProcess;
+export type Role = 'worker' | 'producer';
 
-  private constructor(child: ChildProcess) {
-    this.#child = child;
-    this.pid = child.pid!;
-  }
-
-  /** Resolves when it asks for updates. */
-  static async start(plan: ProducerPlan, logFile: string): Promise<ProducerProcess> {
-    const log = openSync(logFile, 'a');
-    const command = [process.execPath, '--import', 'tsx', program];
-    // The kernel ends it with this process, even one that is stopped; only Linux can do that.
-    if (process.platform === 'linux') command.unshift('setpriv', '--pdeathsig', 'KILL');
-    const child = spawn(command[0]!, command.slice(1), {
-      cwd: project,
-      detached: true,
-      stdio: ['ignore', log, log, 'ipc'],
-    });
-    closeSync(log);
-    children.add(child);
-    child.once('exit', () => children.delete(child));
-    child.send(plan);
-    const limit = setTimeout(() => child.kill('SIGKILL'), startLimit);
-    await Promise.race([once(child, 'message'), once(child, 'exit')]);
-    clearTimeout(limit);
-    if (!children.has(child)) throw new Error(`a producer did not start; see ${logFile}`);
-    return new ProducerProcess(child);
-  }
-
-  get gone(): boolean {
-    return !children.has(this.#child);
-  }
-
-  kill(): Promise<void> {
-    return this.#end(() => this.#child.kill('SIGKILL'));
-  }
-
-  stop(): Promise<void> {
-    return this.#end(() => this.#child.send('stop'));
-  }
-
-  async #end(ask: () => void): Promise<void> {
-    if (this.gone) return;
-    const ended = once(this.#child, 'exit');
-    ask();
-    const limit = setTimeout(() => this.#child.kill('SIGKILL'), stopLimit);
-    await ended;
-    clearTimeout(limit);
-  }
-}
+/** Environment that the process has beside its own. */
+type Start = (incarnation: number, env: Record<string, string>) => Promise<Running>;
 
 /** A place for one process after the other. */
-class Slot {
+export class Slot {
   readonly name: string;
-  readonly #start: (incarnation: number) => Promise<Running>;
+  readonly role: Role;
+  readonly account: Account;
+  readonly #start: Start;
   #incarnation = 0;
+  #clockShiftMs = 0;
   #running: Running | undefined;
+  #inside: Inside | undefined;
 
-  constructor(name: string, start: (incarnation: number) => Promise<Running>) {
+  constructor(role: Role, name: string, account: Account, start: Start) {
+    this.role = role;
     this.name = name;
+    this.account = account;
     this.#start = start;
   }
 
@@ -97,26 +48,56 @@ class Slot {
     return this.#running?.gone ?? false;
   }
 
+  /** Undefined while none runs. */
+  get pid(): number | undefined {
+    return this.#running?.gone === false ? this.#running.pid : undefined;
+  }
+
+  /** @throws if none runs */
+  get inside(): Inside {
+    return present(this.#inside, this.name);
+  }
+
+  /** @throws if none runs */
+  get output(): Output {
+    return present(this.#running, this.name).output;
+  }
+
   async ensure(): Promise<void> {
     if (this.#running && !this.#running.gone) return;
-    this.#running = await this.#start(++this.#incarnation);
+    this.#running = await this.#start(++this.#incarnation, clockEnvironment(this.#clockShiftMs));
+    this.#inside = new Inside(this.#running.child);
+  }
+
+  /** Of the process that runs, and of those that follow it. */
+  async setClock(shiftMs: number): Promise<void> {
+    this.#clockShiftMs = shiftMs;
+    await this.#inside?.ask({ ask: 'clock', shiftMs });
   }
 
   async kill(): Promise<void> {
-    const running = this.#running;
-    this.#running = undefined;
-    await running?.kill();
+    await this.#leave()?.kill();
   }
 
   async stop(): Promise<void> {
-    const running = this.#running;
-    this.#running = undefined;
-    await running?.stop();
+    await this.#leave()?.stop();
   }
 
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     if (this.#running && !this.#running.gone) process.kill(this.#running.pid, signal);
   }
+
+  #leave(): Running | undefined {
+    const running = this.#running;
+    this.#running = undefined;
+    this.#inside = undefined;
+    return running;
+  }
+}
+
+function present<Thing>(thing: Thing | undefined, name: string): Thing {
+  if (!thing) throw new Error(`${name} does not run`);
+  return thing;
 }
 
 export class Processes {
@@ -128,35 +109,47 @@ export class Processes {
   readonly crashes: string[] = [];
 
   constructor(stack: Stack, seed: number, durability: TortureDurability) {
+    const { accounts } = stack;
     const settings = { SLUICE_PARTITIONS: String(partitions), ...workerDurability(durability) };
-    this.workers = ['worker 1', 'worker 2'].map(
-      (name, index) =>
-        new Slot(name, () => {
-          const logFile = join(stack.folder, `${name.replace(' ', '-')}.log`);
-          return WorkerProcess.start({ place: stack.workers[index]!, logFile, settings });
+    this.workers = [0, 1].map(index => {
+      const account = accounts.workers[index]!;
+      const logFile = join(stack.folder, `worker-${index + 1}.log`);
+      return new Slot('worker', `worker ${index + 1}`, account, (_, env) =>
+        WorkerProcess.start({
+          place: stack.workers[index]!,
+          logFile,
+          nodeArgs: insideArgs,
+          channel: true,
+          settings: { ...settings, ...env, ...accounts.environment(account) },
         }),
-    );
-    this.producers = ['producer 1', 'producer 2'].map(
-      (name, index) =>
-        new Slot(name, incarnation => {
-          const file = `${name.replace(' ', '-')}`;
-          const journal = join(stack.folder, `${file}-${incarnation}.journal`);
-          this.journals.push(journal);
-          const plan: ProducerPlan = {
-            place: stack.producers,
-            durability,
-            name: `p${index + 1}.${incarnation}`,
-            seed: seed * 1000 + incarnation * 2 + index,
-            journal,
-          };
-          return ProducerProcess.start(plan, join(stack.folder, `${file}.log`));
-        }),
-    );
+      );
+    });
+    this.producers = [0, 1].map(index => {
+      const account = accounts.producers[index]!;
+      const file = join(stack.folder, `producer-${index + 1}`);
+      return new Slot('producer', `producer ${index + 1}`, account, (incarnation, env) => {
+        const journal = `${file}-${incarnation}.journal`;
+        this.journals.push(journal);
+        const plan: ProducerPlan = {
+          place: stack.producers,
+          login: accounts.login(account),
+          durability,
+          name: `p${index + 1}.${incarnation}`,
+          seed: seed * 1000 + incarnation * 2 + index,
+          journal,
+        };
+        return ProducerProcess.start(plan, `${file}.log`, env);
+      });
+    });
+  }
+
+  get all(): readonly Slot[] {
+    return [...this.workers, ...this.producers];
   }
 
   /** Starts what is not running. */
   ensure(): Promise<void> {
-    return this.#ensure([...this.workers, ...this.producers]);
+    return this.#ensure(this.all);
   }
 
   ensureWorkers(): Promise<void> {
@@ -169,6 +162,6 @@ export class Processes {
   }
 
   async stop(): Promise<void> {
-    await Promise.allSettled([...this.workers, ...this.producers].map(slot => slot.stop()));
+    await Promise.allSettled(this.all.map(slot => slot.stop()));
   }
 }

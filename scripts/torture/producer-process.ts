@@ -2,18 +2,22 @@
  * The program of a producer in a torture: callers that ask, note every answer in the journal, and repeat what was left
  * open with the same id. Ends when it is told to, or with its parent.
  */
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/index.ts';
 import type { Receipt } from '../../src/producer/receipt.ts';
+import { createLog } from '../../src/shared/log.ts';
 import type { Update } from '../../src/shared/update.ts';
 import type { Place } from '../load/processes.ts';
+import type { Login } from './accounts.ts';
 import type { TortureDurability } from './durability.ts';
 import { Journal } from './journal.ts';
 import { definitions, partitions, Traffic } from './traffic.ts';
 
 export interface ProducerPlan {
   place: Place;
+  login: Login;
   durability: TortureDurability;
   /** Of this process and no other, before or after it. */
   name: string;
@@ -112,17 +116,21 @@ class Caller {
   }
 }
 
-async function connect({ place, durability }: ProducerPlan): Promise<Client> {
-  const { redisUrl: redis, mysqlUrl: mysql, namespace } = place;
+async function connect({ place, login, durability }: ProducerPlan): Promise<Client> {
+  const { redisUrl, mysqlUrl, namespace } = place;
+  const { user, files } = login;
+  const log = createLog('info', 'stdout');
+  log.info('producer connects');
   for (;;) {
     try {
       return await createProducer({
-        redis,
-        mysql,
+        redis: { url: redisUrl, username: user, password: () => readFileSync(files.redis, 'utf8') },
+        mysql: { url: mysqlUrl, user, password: () => readFileSync(files.mysql, 'utf8') },
         namespace,
         definitions,
         settings: { partitions },
         durability,
+        log,
       });
     } catch (error) {
       // A server may be down just now.
@@ -144,12 +152,10 @@ async function produce(plan: ProducerPlan): Promise<void> {
 }
 
 process.once('disconnect', () => process.exit());
-process.once('message', (plan: ProducerPlan) => {
-  process.once('message', () => {
-    stopped = true;
-  });
-  produce(plan).catch(error => {
-    console.error(error);
-    process.exit(1);
-  });
+process.on('message', message => {
+  if (message === 'stop') stopped = true;
+});
+produce(JSON.parse(process.argv[2]!)).catch(error => {
+  console.error(error);
+  process.exit(1);
 });

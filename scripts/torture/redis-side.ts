@@ -10,6 +10,7 @@ import {
   startRedisSentinel,
   waitFor,
 } from '../servers.ts';
+import type { Accounts } from './accounts.ts';
 import type { DatabaseName, TopologyName } from './options.ts';
 import { RedisProxies } from './redis-proxies.ts';
 
@@ -44,13 +45,19 @@ export async function startRedisSide(
   topology: TopologyName,
   database: DatabaseName,
   directory: string,
+  accounts: Accounts,
 ): Promise<RedisSide> {
   const proxies = new RedisProxies();
   const flavour = flavours[topology][database];
   if (!flavour) throw new Error(`${database} does not go with ${topology}`);
   const start = { standalone: startAlone, sentinel: startSentinels, cluster: startCluster }[topology];
   try {
-    const side = await start(flavour, directory, proxies.announce);
+    const side = await start({
+      flavour,
+      directory,
+      announce: proxies.announce,
+      args: () => accounts.redisArgs(),
+    });
     const stop = async () => {
       await side.stop();
       await proxies.close();
@@ -64,8 +71,19 @@ export async function startRedisSide(
 
 type Servers = Omit<RedisSide, 'topology' | 'flavour' | 'proxies'>;
 
-async function startAlone(flavour: RedisFlavour, directory: string, announce: Announce): Promise<Servers> {
-  const server = await startRedis({ flavour, directory, args: ['--appendfsync', 'always'] });
+interface Wanted {
+  readonly flavour: RedisFlavour;
+  readonly directory: string;
+  readonly announce: Announce;
+  readonly args: () => string[];
+}
+
+async function startAlone({ flavour, directory, announce, args }: Wanted): Promise<Servers> {
+  const server = await startRedis({
+    flavour,
+    directory,
+    args: async () => ['--appendfsync', 'always', ...args()],
+  });
   return {
     url: `redis://127.0.0.1:${await announce(server.port)}`,
     nodes: [server],
@@ -76,14 +94,10 @@ async function startAlone(flavour: RedisFlavour, directory: string, announce: An
   };
 }
 
-async function startSentinels(
-  flavour: RedisFlavour,
-  directory: string,
-  announce: Announce,
-): Promise<Servers> {
-  const sentinel = await startRedisSentinel({ flavour, directory, downAfterMs: silenceMs, announce });
+async function startSentinels(wanted: Wanted): Promise<Servers> {
+  const sentinel = await startRedisSentinel({ ...wanted, downAfterMs: silenceMs });
   const { nodes, sentinels, url } = sentinel;
-  const told = await Promise.all(nodes.map(node => announce(node.port)));
+  const told = await Promise.all(nodes.map(node => wanted.announce(node.port)));
   const primaries = async () => {
     const port = await sentinel.primaryPort();
     return nodes.filter((_, index) => told[index] === port);
@@ -92,8 +106,8 @@ async function startSentinels(
   return { url, nodes, sentinels, primaries, settled, stop: () => sentinel.stop() };
 }
 
-async function startCluster(flavour: RedisFlavour, directory: string, announce: Announce): Promise<Servers> {
-  const options = { flavour, directory, replicas: 1, nodeTimeoutMs: silenceMs, announce };
+async function startCluster(wanted: Wanted): Promise<Servers> {
+  const options = { ...wanted, replicas: 1, nodeTimeoutMs: silenceMs };
   const { nodes, url, stop } = await startRedisCluster(options);
   const primaries = async () => {
     const roles = await Promise.allSettled(nodes.map(isPrimary));

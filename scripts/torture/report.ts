@@ -8,6 +8,8 @@ export type Recoveries = Map<string, number[]>;
 
 export interface Outcome {
   readonly options: TortureOptions;
+  /** Of the code that ran. */
+  readonly commit: string;
   /** Names and versions. */
   readonly servers: { redis: string; database: string };
   readonly minutes: number;
@@ -29,6 +31,12 @@ export const promised: ReadonlySet<string> = new Set([
   'primaryKill',
   'primaryStop',
   'primaryCut',
+  'databaseReadLock',
+  'passwordChanged',
+  'clockAhead',
+  'clockBehind',
+  'clockStep',
+  'logBlocked',
 ]);
 export const promisedSeconds = 5;
 
@@ -59,8 +67,8 @@ export function jsonOf({ recoveries, verdict }: Outcome) {
 
 const introduction = `# Torture: what was run and what came of it
 
-Written by \`npm run torture -- --report\`; one section for each pair of servers, from its last run. What the columns mean
-stands in [torture.md](torture.md). Recovery is measured on a machine with two cores that runs servers, processes and
+Written by \`npm run torture -- --report\`; one section for each pair of servers, from its last run of all kinds of faults, and
+one for each later run of some kinds only, which its heading names. What the columns mean stands in [torture.md](torture.md). Recovery is measured on a machine with two cores that runs servers, processes and
 the torture itself.
 `;
 
@@ -76,7 +84,7 @@ function sectionOf(outcome: Outcome): string {
   return [
     headingOf(options),
     '',
-    `${count} faults in ${minutes.toFixed(1)} minutes, seed ${options.seed}, on ${servers.redis} and ${servers.database}, durability ${options.durability}.`,
+    `${count} faults in ${minutes.toFixed(1)} minutes, seed ${options.seed}, commit ${outcome.commit}, on ${servers.redis} and ${servers.database}, durability ${options.durability}.`,
     '',
     '| acknowledged | refused | unknown | lost | doubled | declared |',
     '| --: | --: | --: | --: | --: | --: |',
@@ -92,16 +100,23 @@ function sectionOf(outcome: Outcome): string {
   ].join('\n');
 }
 
-function headingOf({ topology, database }: TortureOptions): string {
-  return `## ${topology}, ${database}`;
+function headingOf({ topology, database, kinds }: TortureOptions): string {
+  const only = kinds ? `: ${[...kinds].sort().join(', ')}` : '';
+  return `## ${topology}, ${database}${only}`;
 }
 
-/** Puts the section into the file, in place of the one for the same servers. */
+/**
+ * Puts the section into the file, in place of the one with the same heading. A run of all kinds replaces those of some
+ * kinds on the same servers as well.
+ */
 export function writeReport(file: string, outcome: Outcome): void {
   const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
   const sections = text.split(/^(?=## )/m).filter(section => section.startsWith('## '));
   const heading = headingOf(outcome.options);
-  const others = sections.filter(section => section.split('\n')[0] !== heading);
+  const others = sections.filter(section => {
+    const [first] = section.split('\n');
+    return first !== heading && !first!.startsWith(`${heading}:`);
+  });
   const all = [...others.map(section => section.trim()), sectionOf(outcome).trim()].toSorted();
   writeFileSync(file, `${[introduction.trim(), ...all].join('\n\n')}\n`);
 }

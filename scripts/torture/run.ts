@@ -6,9 +6,11 @@ import { connectRedis, openRedis } from '../../src/shared/redis.ts';
 import { seededRandom } from '../load/zipf.ts';
 import { check, type Verdict } from './checker.ts';
 import { differenceOfMembers } from './cluster-root.ts';
+import { commitOfProject } from './commit.ts';
 import { verifyDrift } from './drift.ts';
 import { faultsOf, schedule } from './faults/catalogue.ts';
 import type { Fault, Scene } from './faults/fault.ts';
+import { Footprints } from './footprint.ts';
 import { readHoldings } from './holdings.ts';
 import { type JournalledUpdate, readJournal } from './journal.ts';
 import type { TortureOptions } from './options.ts';
@@ -31,6 +33,7 @@ export class Torture {
   readonly #stack: Stack;
   readonly #say: Say;
   readonly #processes: Processes;
+  readonly #footprints: Footprints;
   readonly #recoveries: Recoveries = new Map();
   readonly #problems: string[] = [];
   readonly #started = performance.now();
@@ -40,6 +43,7 @@ export class Torture {
     this.#stack = stack;
     this.#say = say;
     this.#processes = new Processes(stack, options.seed, options.durability);
+    this.#footprints = new Footprints(stack, this.#processes, options.durability);
   }
 
   async run(): Promise<Outcome> {
@@ -48,6 +52,7 @@ export class Torture {
       await this.#processes.ensure();
       if (!(await probe.flushed(recoveryLimit)))
         throw new Error('nothing is flushed although nothing is broken');
+      await this.#footprints.remember();
       await this.#breakThings(probe);
     } finally {
       await probe.close();
@@ -57,6 +62,7 @@ export class Torture {
     await this.#processes.stop();
     return {
       options: this.#options,
+      commit: commitOfProject(),
       servers: {
         redis: `${this.#stack.redis.flavour} (${this.#stack.redis.nodes[0]!.version})`,
         database: `${this.#stack.database} (${this.#stack.mysql.version})`,
@@ -104,6 +110,10 @@ export class Torture {
       await this.#processes.ensure();
       await this.#stack.redis.settled();
       await this.#stack.cluster?.settled();
+      if (fault.isOutage) {
+        for (const excess of await this.#footprints.excesses())
+          this.#fail(`after fault ${count}, ${kind}: ${excess}`);
+      }
       return true;
     } catch (error) {
       this.#fail(`fault ${count}, ${kind}: ${(error as Error).message}`);

@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Place } from '../load/processes.ts';
 import type { DatabaseCluster, RunningServer } from '../servers.ts';
+import { Accounts } from './accounts.ts';
 import type { Root } from './cluster-root.ts';
 import { startDatabaseSide } from './database-side.ts';
 import type { DatabaseName, TopologyName } from './options.ts';
@@ -14,7 +15,9 @@ import { type RedisSide, startRedisSide } from './redis-side.ts';
 import { definitions } from './traffic.ts';
 
 export const namespace = 'torture';
-const [databaseName, user, password] = ['torture', 'sluice', 'torture'];
+const databaseName = 'torture';
+/** Whose password does not change. */
+const observer = { name: 'observer', password: 'torture' };
 
 /** The workers' connections to a server, and the producers'. */
 export interface Lines {
@@ -28,14 +31,18 @@ export interface Stack {
   readonly redis: RedisSide;
   /** The only one, or the first member. */
   readonly mysql: RunningServer;
+  /** The only one, or all. */
+  readonly members: readonly RunningServer[];
   readonly cluster: DatabaseCluster | undefined;
   /** As root, beside every proxy. */
   readonly root: Root;
   readonly mysqlLines: Lines;
+  /** Of the processes. */
+  readonly accounts: Accounts;
   /** One for each worker: with several hosts, each prefers another one. */
   readonly workers: readonly Place[];
   readonly producers: Place;
-  /** Without proxies before the database, for whoever looks. */
+  /** Without proxies before the database and with users of its own, for whoever looks. */
   readonly direct: Place;
   stop(): Promise<void>;
 }
@@ -50,14 +57,15 @@ export async function openStack(
     for (const step of undo.splice(0).reverse()) await step();
   };
   mkdirSync(folder, { recursive: true });
+  const accounts = new Accounts(join(folder, 'secrets'), namespace);
+  const users = accounts.all.map(({ name, secrets }) => ({ name, password: secrets.mysql.current }));
   try {
     const starting = [
-      startRedisSide(topology, database, join(folder, 'redis')),
+      startRedisSide(topology, database, join(folder, 'redis'), accounts),
       startDatabaseSide(database, join(folder, 'mysql'), {
         namespace,
         database: databaseName,
-        user,
-        password,
+        users: [...users, observer],
       }),
     ] as const;
     undo.push(() =>
@@ -83,9 +91,9 @@ export async function openStack(
     const [workers, producers] = [await proxied(mysqlLines.workers), await proxied(mysqlLines.producers)];
     const config = join(folder, 'sluice.config.json');
     writeFileSync(config, JSON.stringify(definitions));
-    const place = (ports: readonly number[]): Place => ({
+    const place = (ports: readonly number[], login = ''): Place => ({
       redisUrl: redis.url,
-      mysqlUrl: `mysql://${user}:${password}@${ports.map(port => `127.0.0.1:${port}`).join()}/${databaseName}`,
+      mysqlUrl: `mysql://${login}${ports.map(port => `127.0.0.1:${port}`).join()}/${databaseName}`,
       namespace,
       config,
     });
@@ -94,12 +102,17 @@ export async function openStack(
       database,
       redis,
       mysql: members[0]!,
+      members,
       cluster,
       root,
       mysqlLines,
+      accounts,
       workers: [place(workers), place([...workers.slice(1), workers[0]!])],
       producers: place(producers),
-      direct: place(members.map(({ port }) => port)),
+      direct: place(
+        members.map(({ port }) => port),
+        `${observer.name}:${observer.password}@`,
+      ),
       stop,
     };
   } catch (error) {

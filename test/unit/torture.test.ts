@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { check } from '../../scripts/torture/checker.ts';
 import { faultsOf } from '../../scripts/torture/faults/catalogue.ts';
+import { excess, type Footprint } from '../../scripts/torture/footprint.ts';
 import type { Holdings } from '../../scripts/torture/holdings.ts';
 import { Journal, knownOf, readJournal } from '../../scripts/torture/journal.ts';
 import { parseOptions } from '../../scripts/torture/options.ts';
@@ -238,8 +239,12 @@ it('tells at a proxy whose connection it is by the scripts that it runs', async 
 });
 
 it('reports as JSON and as one section for each pair of servers', async () => {
-  const outcome = (topology: 'standalone' | 'cluster', seed: number): Outcome => ({
-    options: parseOptions(['--seed', String(seed), '--topology', topology, '--database', 'mariadb']),
+  const outcome = (topology: 'standalone' | 'cluster', seed: number, ...more: string[]): Outcome => ({
+    options: parseOptions([
+      ...['--seed', String(seed), '--topology', topology, '--database', 'mariadb'],
+      ...more,
+    ]),
+    commit: 'abc1234',
     servers: { redis: 'redis7 (7.0.15)', database: 'mariadb (10.11)' },
     minutes: 3,
     recoveries: new Map([
@@ -267,4 +272,27 @@ it('reports as JSON and as one section for each pair of servers', async () => {
   expect(text.match(/^## .*/gm)).toEqual(['## cluster, mariadb', '## standalone, mariadb']);
   expect(text.match(/seed \d/g)).toEqual(['seed 2', 'seed 3']);
   expect(text).toContain('| workerKill | 3 | 1.00 | 6.00 (promised: 5) |');
+
+  // Some kinds only: beside the run of all kinds, until the next one of those.
+  const headings = () => readFileSync(file, 'utf8').match(/^## standalone.*/gm);
+  const some = ['--kinds', 'workerKill,deadlock'];
+  for (const seed of [4, 5]) writeReport(file, outcome('standalone', seed, ...some));
+  expect(headings()).toEqual(['## standalone, mariadb', '## standalone, mariadb: deadlock, workerKill']);
+  expect(readFileSync(file, 'utf8')).toContain('seed 5, commit abc1234, on');
+  writeReport(file, outcome('standalone', 6));
+  expect(headings()).toEqual(['## standalone, mariadb']);
+});
+
+it('sees a process that is larger after an outage than before', () => {
+  const quiet: Footprint = { role: 'worker', megabytes: 40, connections: { redis: 2, mysql: 4 } };
+  const found = (changes: Partial<Footprint>) => excess({ ...quiet, ...changes }, quiet, 'memory');
+  expect(found({ megabytes: 59 })).toEqual([]);
+  expect(found({ megabytes: 61 })).toEqual(['61 MB in use, 40 before, 60 at most']);
+  // A pool to MySQL may be filled up to its limit.
+  expect(found({ connections: { redis: 2, mysql: 12 } })).toEqual([]);
+  expect(found({ connections: { redis: 3, mysql: 13 } })).toEqual([
+    '3 connections to Redis, 2 before, 2 at most',
+    '13 connections to MySQL, 4 before, 12 at most',
+  ]);
+  expect(excess({ ...quiet, connections: { redis: 10, mysql: 4 } }, quiet, 'replica')).toEqual([]);
 });

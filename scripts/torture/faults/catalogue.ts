@@ -1,6 +1,7 @@
 /** All faults, and the order in which a seed lets them happen. */
 import type { Random } from '../../load/zipf.ts';
 import type { DatabaseName, TopologyName } from '../options.ts';
+import { clockAhead, clockBehind, clockStep } from './clocks.ts';
 import {
   cutAfterCommit,
   cutAfterEvalsha,
@@ -9,7 +10,7 @@ import {
   databaseDelay,
   redisDelay,
 } from './connections.ts';
-import { databaseReadOnly, databaseRestart, deadlock } from './database.ts';
+import { databaseReadLock, databaseReadOnly, databaseRestart, deadlock } from './database.ts';
 import {
   certificationConflict,
   memberKill,
@@ -19,9 +20,11 @@ import {
 } from './database-cluster.ts';
 import { clusterFailover, clusterMigration, sentinelFailover } from './failover.ts';
 import type { Fault } from './fault.ts';
+import { logBlocked } from './logs.ts';
 import { allWorkersKill, producerKill, producerStop, workerKill, workerStop } from './processes.ts';
 import { redisCut, redisFull, redisRestart, scriptFlush } from './redis.ts';
 import { redisStop } from './redis-stop.ts';
+import { passwordChanged } from './rotation.ts';
 
 const all: readonly Fault[] = [
   workerKill,
@@ -41,8 +44,14 @@ const all: readonly Fault[] = [
   databaseDelay,
   scriptFlush,
   databaseReadOnly,
+  databaseReadLock,
   deadlock,
   redisFull,
+  passwordChanged,
+  clockAhead,
+  clockBehind,
+  clockStep,
+  logBlocked,
   sentinelFailover,
   clusterFailover,
   clusterMigration,

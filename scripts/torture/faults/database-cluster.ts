@@ -44,6 +44,7 @@ function outage({ kind, what, begin, end }: Outage): Fault {
   return {
     kind,
     databases,
+    isOutage: true,
     async run({ stack, random }) {
       const cluster = stack.cluster!;
       const victim = await victimOf(stack, cluster, random);

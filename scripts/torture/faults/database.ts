@@ -13,6 +13,7 @@ export const databaseRestart: Fault = {
   kind: 'databaseRestart',
   databases: single,
   weight: 1,
+  isOutage: true,
   async run({ stack, random }) {
     const ms = between(random, 0, 2000);
     stack.mysql.kill('SIGKILL');
@@ -26,6 +27,7 @@ export const databaseReadOnly: Fault = {
   kind: 'databaseReadOnly',
   databases: single,
   weight: 1,
+  isOutage: true,
   async run({ stack, random }) {
     const ms = between(random, 500, 2500);
     // The processes' user may not write then; nor might root under the first of the two names, in MySQL.
@@ -35,6 +37,26 @@ export const databaseReadOnly: Fault = {
     await stack.root.query(`SET GLOBAL ${name} = 0`);
     await stack.root.query('SET GLOBAL read_only = 0');
     return { what: `read-only for ${ms} ms`, since: now() };
+  },
+};
+
+/** As a backup takes it: nobody writes, and whoever wants to waits. */
+export const databaseReadLock: Fault = {
+  kind: 'databaseReadLock',
+  databases: single,
+  weight: 1,
+  isOutage: true,
+  async run({ stack, random }) {
+    const ms = between(random, 500, 4000);
+    const connection = await stack.root.getConnection();
+    try {
+      await connection.query('FLUSH TABLES WITH READ LOCK');
+      await delay(ms);
+      await connection.query('UNLOCK TABLES');
+    } finally {
+      connection.destroy();
+    }
+    return { what: `FLUSH TABLES WITH READ LOCK for ${ms} ms`, since: now() };
   },
 };
 

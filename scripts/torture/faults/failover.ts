@@ -17,6 +17,7 @@ const promotion = (condition: () => Promise<boolean>) => waitFor('promotion', pr
 
 export const sentinelFailover: Fault = {
   kind: 'sentinelFailover',
+  isOutage: true,
   weight: 4,
   topologies: ['sentinel'],
   async run({ stack, random }) {
@@ -77,6 +78,7 @@ async function comeBack(node: RunningServer, redis: RedisSide): Promise<void> {
 
 export const clusterFailover: Fault = {
   kind: 'clusterFailover',
+  isOutage: true,
   weight: 4,
   topologies: ['cluster'],
   async run({ stack, random }) {

@@ -26,6 +26,8 @@ export interface Fault {
   readonly kind: string;
   /** How often it occurs, beside others; 2 where nothing is said. */
   readonly weight?: number;
+  /** Whether a server is away or of no use for a while: after it, processes must be as small as before. */
+  readonly isOutage?: boolean;
   /** All, where nothing is said. */
   readonly topologies?: readonly TopologyName[];
   /** All, if nothing is said. */

@@ -11,6 +11,7 @@ import { between, type Fault, now, oneOf, type Scene } from './fault.ts';
 
 export const redisStop: Fault = {
   kind: 'redisStop',
+  isOutage: true,
   async run(scene) {
     const {
       random,

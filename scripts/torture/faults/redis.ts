@@ -5,6 +5,7 @@ import { between, type Fault, now } from './fault.ts';
 
 export const redisRestart: Fault = {
   kind: 'redisRestart',
+  isOutage: true,
   topologies: ['standalone'],
   async run({ stack, random }) {
     const [server] = stack.redis.nodes;
@@ -28,6 +29,7 @@ export const scriptFlush: Fault = {
 
 export const redisCut: Fault = {
   kind: 'redisCut',
+  isOutage: true,
   async run({ stack }) {
     const primaries = await stack.redis.primaries();
     const since = now();
@@ -40,6 +42,7 @@ export const redisCut: Fault = {
 
 export const redisFull: Fault = {
   kind: 'redisFull',
+  isOutage: true,
   weight: 1,
   async run({ stack, random }) {
     const ms = between(random, 1000, 3000);

@@ -1,0 +1,21 @@
+/** Which code ran, for whoever reads a report later. */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const project = fileURLToPath(new URL('../../', import.meta.url));
+
+function git(...args: string[]): string {
+  return execFileSync('git', args, { cwd: project, stdio: ['ignore', 'pipe', 'ignore'] })
+    .toString()
+    .trim();
+}
+
+/** The commit, and whether files differ from it; `unknown` outside a repository. */
+export function commitOfProject(): string {
+  try {
+    const commit = git('rev-parse', '--short', 'HEAD');
+    return git('status', '--porcelain') === '' ? commit : `${commit} with changes`;
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Memory and connections of the processes. After an outage both must be what they were before anything was broken: what piles
+ * up meanwhile, or is not given back, would grow from outage to outage.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseSettings } from '../../src/shared/settings.ts';
+import type { ServerKind } from './accounts.ts';
+import { countConnections } from './connections.ts';
+import type { TortureDurability } from './durability.ts';
+import type { Processes, Role, Slot } from './processes.ts';
+import type { Stack } from './stack.ts';
+
+export interface Footprint {
+  readonly role: Role;
+  /** In use after a garbage collection. */
+  readonly megabytes: number;
+  /** The most on one server. */
+  readonly connections: Readonly<Record<ServerKind, number>>;
+}
+
+/** What a process has loaded and compiled since, and what is under way, is 4 MB at most; garbage is collected before. */
+const spareMegabytes = 20;
+/** A pool opens what is asked of it, up to its limit; one more asks a member of a cluster whether it takes writes. */
+const { concurrency } = parseSettings();
+const poolLimits: Readonly<Record<Role, number>> = { worker: 2 * concurrency + 3 + 1, producer: 4 + 1 };
+/** Connections that wait behind writes until a replica has them come and go. */
+const lanes: Readonly<Record<TortureDurability, number>> = { memory: 0, replica: 8 };
+/** Servers and pools notice that a connection has ended in this time. */
+const calmLimit = 10_000;
+const lookAgainAfter = 100;
+
+/** What is too much, against the largest of this role while nothing was broken. */
+export function excess(found: Footprint, quiet: Footprint, durability: TortureDurability): string[] {
+  const bounds: [string, number, number][] = [
+    ['MB in use', found.megabytes, quiet.megabytes + spareMegabytes],
+    ['connections to Redis', found.connections.redis, quiet.connections.redis + lanes[durability]],
+    ['connections to MySQL', found.connections.mysql, poolLimits[found.role]],
+  ];
+  const quietly = [quiet.megabytes, quiet.connections.redis, quiet.connections.mysql];
+  return bounds.flatMap(([what, number, bound], at) =>
+    number > bound
+      ? [`${round(number)} ${what}, ${round(quietly[at]!)} before, ${round(bound)} at most`]
+      : [],
+  );
+}
+
+const round = (number: number) => Math.round(number * 10) / 10;
+
+export class Footprints {
+  readonly #stack: Stack;
+  readonly #processes: Processes;
+  readonly #durability: TortureDurability;
+  readonly #quiet = new Map<Role, Footprint>();
+
+  constructor(stack: Stack, processes: Processes, durability: TortureDurability) {
+    this.#stack = stack;
+    this.#processes = processes;
+    this.#durability = durability;
+  }
+
+  /** Takes what the processes are now for what they have to be. */
+  async remember(): Promise<void> {
+    for (const [role, found] of Map.groupBy((await this.#measure()).values(), ({ role }) => role)) {
+      this.#quiet.set(role, {
+        role,
+        megabytes: Math.max(...found.map(({ megabytes }) => megabytes)),
+        connections: {
+          redis: Math.max(...found.map(({ connections }) => connections.redis)),
+          mysql: Math.max(...found.map(({ connections }) => connections.mysql)),
+        },
+      });
+    }
+  }
+
+  /** What is too much for longer than a server needs to notice that a connection has ended. */
+  async excesses(): Promise<string[]> {
+    const limit = performance.now() + calmLimit;
+    for (;;) {
+      const found = await this.#excesses();
+      if (found.length === 0 || performance.now() > limit) return found;
+      await delay(lookAgainAfter);
+    }
+  }
+
+  async #excesses(): Promise<string[]> {
+    return [...(await this.#measure())].flatMap(([{ name }, found]) =>
+      excess(found, this.#quiet.get(found.role)!, this.#durability).map(text => `${name} has ${text}`),
+    );
+  }
+
+  async #measure(): Promise<Map<Slot, Footprint>> {
+    const slots = this.#processes.all.filter(({ pid }) => pid !== undefined);
+    const [redis, mysql, ...bytes] = await Promise.all([
+      countConnections(this.#stack, 'redis'),
+      countConnections(this.#stack, 'mysql'),
+      ...slots.map(({ inside }) => inside.ask({ ask: 'memory' })),
+    ]);
+    return new Map(
+      slots.map((slot, at) => {
+        const { role, account } = slot;
+        const connections = { redis: redis.get(account.name) ?? 0, mysql: mysql.get(account.name) ?? 0 };
+        return [slot, { role, megabytes: (bytes[at] ?? 0) / 2 ** 20, connections }];
+      }),
+    );
+  }
+}

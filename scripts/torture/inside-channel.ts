@@ -1,0 +1,55 @@
+/** The torture's side of inside.ts: how to start a process with it, and what can be asked of it. */
+import type { ChildProcess } from 'node:child_process';
+import type { Answer, Asked, Question } from './inside.ts';
+
+const answerLimit = 30_000;
+
+/** Options of node. */
+export const insideArgs = [
+  '--expose-gc',
+  ...['--import', 'tsx', '--import', new URL('./inside.ts', import.meta.url).href],
+];
+
+/** Environment of a process whose wall clock is wrong from its start. */
+export function clockEnvironment(shiftMs: number): Record<string, string> {
+  return shiftMs === 0 ? {} : { TORTURE_CLOCK_SHIFT_MS: String(shiftMs) };
+}
+
+export class Inside {
+  readonly #child: ChildProcess;
+  #questions = 0;
+
+  /** @param child that was started with the options above and a channel */
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    child.setMaxListeners(50);
+    // A process that ends while it is asked; whoever asks finds out.
+    child.on('error', () => {});
+  }
+
+  /** Resolves to undefined if the process ends first. */
+  ask(question: Question): Promise<number | undefined> {
+    const id = ++this.#questions;
+    return new Promise((resolve, reject) => {
+      const end = (answer: number | undefined) => {
+        clearTimeout(timer);
+        this.#child.off('message', hear);
+        this.#child.off('exit', gone);
+        resolve(answer);
+      };
+      const hear = (message: unknown) => {
+        const said = message as Partial<Answer>;
+        if (said.id === id) end(said.answer);
+      };
+      const gone = () => end(undefined);
+      const timer = setTimeout(() => {
+        end(undefined);
+        reject(new Error(`process ${this.#child.pid} does not answer`));
+      }, answerLimit);
+      this.#child.on('message', hear);
+      this.#child.on('exit', gone);
+      if (!this.#child.connected) return gone();
+      this.#child.send({ ...question, id } satisfies Asked);
+    });
+  }
+}
