@@ -1,15 +1,15 @@
 /** apply.lua as one step of the model: checks a micro-batch in order, then writes. */
-import { liveKey, liveValue, NO_SUM, type State } from './redis.ts';
+import { type Drop, liveKey, liveValue, NO_SUM, type State } from './redis.ts';
 import { limits, OUT_OF_MEMORY, type Process, type World } from './world.ts';
 
 const SAFE = Number.MAX_SAFE_INTEGER;
 
 /** One update of the call, as `encodeGroups` makes it. */
 interface Argument {
-  readonly kind: 'c' | 'p';
+  readonly kind: 'c' | 'p' | 'a';
   readonly item: string;
   readonly amount: number;
-  /** A counter's number of updates, an account's floor. */
+  /** A counter's number of updates, an account's floor, 0 of an amendment. */
   readonly detail: number;
   readonly id: string;
   /** Points only. */
@@ -109,7 +109,7 @@ function applyOne(world: World, state: State, argument: Argument): string {
   }
   const hash = kind === 'c' ? data.counters : data.accounts;
   const pending = hash.get(item);
-  const key = liveKey(kind, state.epoch, item);
+  const key = liveKey(kind === 'c' ? 'c' : 'p', state.epoch, item);
   const live = liveValue(data, now, key);
   const sum = (pending?.sum ?? 0) + amount;
   const value = live === undefined ? undefined : live + amount;
@@ -120,7 +120,7 @@ function applyOne(world: World, state: State, argument: Argument): string {
   const reply = value === undefined ? '-' : String(value);
   const before = pending ?? NO_SUM;
   const count = kind === 'c' ? detail : 1;
-  const number = kind === 'p' ? state.entryNext : pending ? pending.number : state.pushed;
+  const number = kind !== 'c' ? state.entryNext : pending ? pending.number : state.pushed;
   hash.set(item, { sum, count: before.count + count, number, uids: [...before.uids, ...uids] });
   state.updates += count;
   if (value !== undefined) data.live.set(key, { value, expires: now + limits.liveTtlMs });
@@ -134,7 +134,9 @@ function applyOne(world: World, state: State, argument: Argument): string {
   } else {
     state.entryNext++;
     const previous = pending?.number ?? data.segmentAccounts.get(item)?.number ?? 0;
-    data.entries.set(number, { number, previous, time: now, item, amount, id, uid: uids[0]! });
+    const drops: Drop | undefined = kind === 'a' ? JSON.parse(payload) : undefined;
+    data.entries.set(number, { number, previous, time: now, item, amount, id, uid: uids[0] ?? -1, drops });
+    if (drops) world.checker.onAmended(world, drops);
     data.entryIds.push(idName!);
   }
   if (idName !== undefined) data.ids.set(idName, `${reply} ${content}`);

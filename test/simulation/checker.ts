@@ -4,8 +4,8 @@
  */
 import type { Watermark } from '../../src/shared/watermark.ts';
 import type { LedgerRow, Mysql, Refused } from './mysql.ts';
-import { liveKey, type RedisData, type State, type Sum } from './redis.ts';
-import { Restores } from './restores.ts';
+import { type Drop, type Entry, liveKey, type RedisData, type State, type Sum } from './redis.ts';
+import { placesIn, Restores } from './restores.ts';
 import type { Asked, Users } from './users.ts';
 import { limits, MOST_UPDATES, type Process, type World } from './world.ts';
 
@@ -37,8 +37,13 @@ export class Checker {
       data.accepted[uid] = 1;
       this.#accepted[uid] = 1;
       this.#acceptedAt[uid] = world.now;
-      if (update.amount < 0 && update.kind === 'p') this.#checkFloor(data, update.item, update.floor);
+      if (update.amount < 0 && update.kind === 'p') this.#checkFloor(world, update.item, update.floor);
     }
+  }
+
+  /** A drop is accepted: what it drops may be spent, or is not there to be spent, from now on. */
+  onAmended({ mysql, redis: { data } }: World, { row }: Drop): void {
+    for (const uid of mysql.refused.find(one => one.row === row)?.uids ?? []) data.dropped[uid] = 1;
   }
 
   #checkRepeat(world: World, uid: number, identity: number): void {
@@ -53,12 +58,13 @@ export class Checker {
     }
   }
 
-  /** Everything accepted, each id once, never leads below the floor. */
-  #checkFloor(data: RedisData, item: string, floor: number): void {
+  /** Everything accepted and not dropped, each id once, never leads below the floor. */
+  #checkFloor({ mysql, redis: { data } }: World, item: string, floor: number): void {
     if (this.#late.has(item) || this.#lost) return;
     let balance = 0;
     for (const { uid, update } of this.users.asked)
-      if (update.item === item && data.accepted[uid]) balance += update.amount;
+      if (update.item === item && data.accepted[uid] && (!data.dropped[uid] || mysql.written[uid]))
+        balance += update.amount;
     if (balance < floor) fail(`a debit took ${item} to ${balance}, below its floor`);
   }
 
@@ -134,7 +140,10 @@ export class Checker {
     if (this.#lost && state === 'duplicate') return;
     if (
       this.users.asked.some(
-        other => other.identity === identity && this.restores.wasWritten(world, other.uid),
+        other =>
+          other.identity === identity &&
+          // A receipt that is asked behind a drop finds nothing in quarantine any more.
+          (this.restores.wasWritten(world, other.uid) || world.mysql.dropped[other.uid]),
       )
     )
       return;
@@ -171,7 +180,7 @@ export class Checker {
     const { mysql, barrier } = world;
     const places = this.#places;
     for (let uid = 0; uid < this.users.asked.length; uid++)
-      places[uid] = mysql.written[uid]! + mysql.quarantined[uid]! + mysql.leftOut[uid]!;
+      places[uid] = placesIn(mysql, uid);
     for (const { uids } of data.counters.values()) for (const uid of uids) places[uid]!++;
     const { state } = data;
     if (state) {
@@ -179,7 +188,7 @@ export class Checker {
       for (const sum of data.segmentCounters.values())
         if (isWaiting(state, sum, committed)) for (const uid of sum.uids) places[uid]!++;
       for (const { number, uid } of data.entries.values())
-        if (!committed || number >= state.entryClaimed) places[uid]!++;
+        if (uid >= 0 && (!committed || number >= state.entryClaimed)) places[uid]!++;
     }
     for (let uid = 0; uid < this.users.asked.length; uid++) {
       const found = places[uid]!;
@@ -235,10 +244,10 @@ export class Checker {
       const waiting = segment && isWaiting(state, segment, committed) ? segment.sum : 0;
       return inMysql + waiting + (data.counters.get(item)?.sum ?? 0);
     }
-    let waiting = 0;
-    for (const { number, item: of, amount } of data.entries.values())
-      if (of === item && (!committed || number >= state.entryClaimed)) waiting += amount;
-    return inMysql + waiting;
+    const missing = [...data.entries.values()].filter(
+      entry => entry.item === item && (!committed || entry.number >= state.entryClaimed),
+    );
+    return inMysql + sumUp(world.mysql, missing);
   }
 
   /** When everything has drained: what is acknowledged is in MySQL or in quarantine, once. */
@@ -294,6 +303,18 @@ function isCommitted({ mysql, checker }: World, { token, sequence }: State): boo
 function isWaiting(state: State, { number }: Sum, committed: boolean): boolean {
   const inFlight = state.token !== '' && number >= state.flightFrom && number < state.flightTo;
   return number >= state.popped || (inFlight && !committed);
+}
+
+/** What entries that wait will add: of each row in quarantine, one drop. */
+function sumUp(mysql: Mysql, entries: readonly Entry[]): number {
+  const dropped = new Set<number>();
+  let sum = 0;
+  for (const { amount, drops } of entries) {
+    if (drops && (dropped.has(drops.row) || !mysql.refused.some(({ row }) => row === drops.row))) continue;
+    if (drops) dropped.add(drops.row);
+    sum += amount;
+  }
+  return sum;
 }
 
 export function fail(what: string): never {

@@ -22,6 +22,13 @@ export interface Refused {
   readonly uids: readonly number[];
 }
 
+/** A row of `sluice_quarantine`. */
+export interface QuarantineRow extends Refused {
+  readonly row: number;
+  /** The operation that has taken it. */
+  readonly operation: number | undefined;
+}
+
 export interface Outcome {
   readonly late: readonly { item: string; amount: number }[];
   readonly quarantined: number;
@@ -49,7 +56,7 @@ export interface Mysql {
   /** The unique key: item and id. */
   readonly ledgerIds: Set<string>;
   /** What is in quarantine, and its sums by item. */
-  readonly refused: Refused[];
+  readonly refused: QuarantineRow[];
   readonly aside: Map<string, number>;
   watermark: Watermark;
   updatedAt: number;
@@ -68,12 +75,19 @@ export interface Mysql {
   readonly written: Uint8Array;
   readonly quarantined: Uint8Array;
   readonly leftOut: Uint8Array;
+  /** How often it was dropped. */
+  readonly dropped: Uint8Array;
+  /** Rows that were ever in quarantine. */
+  rows: number;
 }
 
 interface Draft {
   values: Map<string, number>;
   ledger: LedgerRow[];
   aside: Refused[];
+  /** Rows of the quarantine that it has locked, and those that it takes out. */
+  locked: Set<number>;
+  out: { row: number; dropped: boolean }[];
   late: number[];
   written: number[];
   journal: { token: string; row: JournalRow } | undefined;
@@ -112,6 +126,8 @@ export function openMysql(): Mysql {
     written: new Uint8Array(MOST_UPDATES),
     quarantined: new Uint8Array(MOST_UPDATES),
     leftOut: new Uint8Array(MOST_UPDATES),
+    dropped: new Uint8Array(MOST_UPDATES),
+    rows: 0,
   };
 }
 
@@ -154,6 +170,8 @@ export function use(world: World, session: Session): Draft {
     values: new Map(),
     ledger: [],
     aside: [],
+    locked: new Set(),
+    out: [],
     late: [],
     written: [],
     journal: undefined,
@@ -237,7 +255,7 @@ export function addEntries(
   const { mysql } = world;
   for (const { item, id, amount } of entries) {
     if (mysql.ledgerIds.has(`${item} ${id}`)) throw duplicate;
-    if (amount === BAD_AMOUNT) throw REFUSED;
+    if (Math.abs(amount) === BAD_AMOUNT && (amount > 0 || world.amending) && world.refusing) throw REFUSED;
   }
   for (const { item, id, amount, uid } of entries) {
     const balanceAfter = (draft.values.get(item) ?? mysql.values.get(item) ?? 0) + amount;
@@ -251,6 +269,42 @@ export function putAside(world: World, session: Session, refused: Refused): void
   use(world, session).aside.push(refused);
 }
 
+/** `SELECT ... FOR UPDATE` of a row in quarantine, by whoever holds the watermark. */
+export function lockRow(world: World, session: Session, row: number): QuarantineRow | undefined {
+  use(world, session).locked.add(row);
+  return world.mysql.refused.find(one => one.row === row);
+}
+
+/** One statement of its own: the row becomes the operation's unless another has it; whether it is. */
+export function takeRow(
+  world: World,
+  session: Session,
+  row: number,
+  operation: number,
+): boolean | typeof BLOCKED {
+  const { mysql, bugs } = world;
+  use(world, session);
+  expire(world, mysql.holder);
+  if (mysql.holder !== session && mysql.holder?.draft?.locked.has(row)) return BLOCKED;
+  const at = mysql.refused.findIndex(one => one.row === row);
+  if (at < 0) return false;
+  if (bugs.noTake) return true;
+  const found = mysql.refused[at]!;
+  if (found.operation !== undefined && found.operation !== operation) return false;
+  mysql.refused[at] = { ...found, operation };
+  return true;
+}
+
+function takeOut(mysql: Mysql, row: number, dropped: boolean): void {
+  const at = mysql.refused.findIndex(one => one.row === row);
+  const [found] = mysql.refused.splice(at, 1);
+  mysql.aside.set(found!.item, mysql.aside.get(found!.item)! - found!.amount);
+  for (const uid of found!.uids) {
+    mysql.quarantined[uid]!--;
+    if (dropped) mysql.dropped[uid]!++;
+  }
+}
+
 export function commit(world: World, session: Session): void {
   const draft = use(world, session);
   const { mysql, checker } = world;
@@ -260,8 +314,9 @@ export function commit(world: World, session: Session): void {
     mysql.ledger.push(row);
     mysql.ledgerIds.add(`${row.item} ${row.id}`);
   }
+  for (const { row, dropped } of draft.out) takeOut(mysql, row, dropped);
   for (const refused of draft.aside) {
-    mysql.refused.push(refused);
+    mysql.refused.push({ ...refused, row: ++mysql.rows, operation: undefined });
     mysql.aside.set(refused.item, (mysql.aside.get(refused.item) ?? 0) + refused.amount);
     for (const uid of refused.uids) mysql.quarantined[uid]!++;
   }
@@ -305,5 +360,6 @@ export function copyMysql(mysql: Mysql): Mysql {
     written: mysql.written.slice(),
     quarantined: mysql.quarantined.slice(),
     leftOut: mysql.leftOut.slice(),
+    dropped: mysql.dropped.slice(),
   };
 }

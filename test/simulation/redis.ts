@@ -22,7 +22,15 @@ export interface Entry {
   readonly item: string;
   readonly amount: number;
   readonly id: string;
+  /** -1 of an amendment. */
   readonly uid: number;
+  /** Of a drop: the row in quarantine, and whose decision it is. */
+  readonly drops?: Drop | undefined;
+}
+
+export interface Drop {
+  readonly row: number;
+  readonly operation: number;
 }
 
 export interface Order {
@@ -106,6 +114,8 @@ export interface RedisData {
   /** The checker's: which updates this Redis has accepted, and which it has put into a batch. */
   readonly accepted: Uint8Array;
   readonly taken: Uint8Array;
+  /** The checker's: updates that an accepted amendment drops. */
+  readonly dropped: Uint8Array;
 }
 
 export function emptyRedis(): RedisData {
@@ -128,6 +138,7 @@ export function emptyRedis(): RedisData {
     job: NO_JOB,
     accepted: new Uint8Array(MOST_UPDATES),
     taken: new Uint8Array(MOST_UPDATES),
+    dropped: new Uint8Array(MOST_UPDATES),
   };
 }
 
@@ -151,6 +162,7 @@ export function copyRedis(data: RedisData): RedisData {
     job: data.job,
     accepted: data.accepted.slice(),
     taken: data.taken.slice(),
+    dropped: data.dropped.slice(),
   };
 }
 

@@ -83,6 +83,7 @@ export class Restores {
   }
 }
 
-function placesIn({ written, quarantined, leftOut }: Mysql, uid: number): number {
-  return written[uid]! + quarantined[uid]! + leftOut[uid]!;
+/** In how many places of MySQL an update is, or ended. */
+export function placesIn({ written, quarantined, leftOut, dropped }: Mysql, uid: number): number {
+  return written[uid]! + quarantined[uid]! + leftOut[uid]! + dropped[uid]!;
 }

@@ -4,6 +4,7 @@ import { Checker, fail, Violation } from './checker.ts';
 import { openMysql } from './mysql.ts';
 import { operate } from './operator.ts';
 import { produce } from './producer.ts';
+import { type Audit, amend } from './quarantine-operator.ts';
 import { Random } from './random.ts';
 import { emptyRedis } from './redis.ts';
 import { type Faults, Scheduler } from './scheduler.ts';
@@ -24,6 +25,8 @@ const LONG_STEPS = 300;
 const CALM_STEPS = 1500;
 /** Backups, their return and the recovery take so long, and updates are to come all the while. */
 const RESTORE_MS = 600;
+/** Makes the seed of what operators do with the quarantine. */
+const CHOICES = 0x5eed;
 
 /** What is wrong in the schedule of this seed; undefined where nothing is. */
 export function runSchedule(seed: number, options: Options = {}): string | undefined {
@@ -33,9 +36,14 @@ export function runSchedule(seed: number, options: Options = {}): string | undef
   const restoring = faults.restoreMysql > 0 || faults.restoreRedis > 0;
   if (options.restoresOnly && !restoring) return undefined;
   const checker = new Checker();
+  const choices = new Random(seed ^ CHOICES);
+  const amending = !restoring && choices.chance(0.1);
   const world: World = {
     now: 1000,
     random,
+    choices,
+    amending,
+    refusing: true,
     redis: { data: emptyRedis(), replica: losing ? emptyRedis() : undefined, time: 0, run: 1, full: false },
     mysql: openMysql(),
     bugs: options.bugs ?? {},
@@ -55,10 +63,12 @@ export function runSchedule(seed: number, options: Options = {}): string | undef
   for (const name of ['producer-1', 'producer-2']) starts.set(name, me => produce(world, me, users));
   for (const name of ['worker-1', 'worker-2']) starts.set(name, me => work(world, me));
   if (restoring) for (const name of ['operator-1', 'operator-2']) starts.set(name, me => operate(world, me));
+  const audit: Audit = [];
+  if (amending) for (const name of ['operator-1', 'operator-2']) starts.set(name, me => amend(world, me, audit));
   const scheduler = new Scheduler(world, users, faults, starts, options.trace);
   options.trace?.(`faults ${JSON.stringify(faults)}${world.barrier ? ', claim barrier' : ''}`);
   try {
-    const steps = restoring || random.chance(0.15) ? LONG_STEPS : STORMY_STEPS;
+    const steps = restoring || amending || random.chance(0.15) ? LONG_STEPS : STORMY_STEPS;
     for (let step = 0; step < steps; step++) scheduler.step();
     scheduler.calm();
     options.trace?.('faults end');

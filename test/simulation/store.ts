@@ -10,6 +10,7 @@ import {
   addEntries,
   commit,
   declareLoss,
+  lockRow,
   type Outcome,
   openSession,
   putAside,
@@ -80,9 +81,10 @@ function* attempt(
     const { sequence, epoch } = batch;
     yield* writeCounters(world, session, batch, careful, aside);
     const left = yield* writeEntries(world, session, batch, careful, aside);
+    const reload = yield* carryOut(world, session, batch);
     if (!world.bugs.quarantineAfterCommit)
       for (const refused of aside) yield* sql(session, 'quarantine', () => putAside(world, session, refused));
-    const outcome = { ...left, quarantined: aside.length };
+    const outcome = { ...left, late: [...left.late, ...reload], quarantined: aside.length };
     yield* sql(session, 'record batch, move watermark', () => {
       const draft = use(world, session);
       draft.journal = {
@@ -172,17 +174,18 @@ function* writeEntries(
   careful: boolean,
   aside: Refused[],
 ): Steps<Omit<Outcome, 'quarantined'>> {
-  if (batch.entries.length === 0) return NO_OUTCOME;
-  const add = (entries: readonly Entry[]) =>
-    sql(session, 'add balances and entries', () => addEntries(world, session, entries, DUPLICATE));
+  const entries = batch.entries.filter(({ drops }) => !drops);
+  if (entries.length === 0) return NO_OUTCOME;
+  const add = (some: readonly Entry[]) =>
+    sql(session, 'add balances and entries', () => addEntries(world, session, some, DUPLICATE));
   const isWary =
     careful ||
     (yield* sql(session, 'entries in quarantine?', () =>
       world.mysql.refused.some(({ id }) => id !== undefined),
     ));
   const { fresh, ...left } = isWary
-    ? yield* sql(session, 'find entries', () => splitLate(world, session, batch.entries))
-    : { ...NO_OUTCOME, fresh: batch.entries };
+    ? yield* sql(session, 'find entries', () => splitLate(world, session, entries))
+    : { ...NO_OUTCOME, fresh: entries };
   if (!careful) {
     if (fresh.length > 0) yield* add(fresh);
     return left;
@@ -191,6 +194,21 @@ function* writeEntries(
     aside.push({ item, id, sequence: batch.sequence, amount, uids: [uid] });
   });
   return left;
+}
+
+/** `AmendmentWriter`: drops rows, and gives the live values that a drop changed for nothing. */
+function* carryOut(world: World, session: Session, batch: Batch): Steps<Outcome['late']> {
+  const reload: { item: string; amount: number }[] = [];
+  for (const { item, amount, drops } of batch.entries) {
+    if (!drops) continue;
+    yield* sql(session, 'carry out amendment', () => {
+      const row = lockRow(world, session, drops.row);
+      if (row && (row.operation === drops.operation || world.bugs.noTake))
+        use(world, session).out.push({ row: row.row, dropped: true });
+      else reload.push({ item, amount });
+    });
+  }
+  return reload;
 }
 
 /** Entries that the ledger or the quarantine has already, and those that neither has. */

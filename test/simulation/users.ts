@@ -1,6 +1,7 @@
 /** Those who call the producers: what they ask for, what they were told, and what they ask again. */
 import type { Mark } from '../../src/producer/waiting.ts';
 import { type CheckedUpdate, checkUpdate, type Update } from '../../src/shared/update.ts';
+import { BAD_AMOUNT } from './mysql.ts';
 import { definitions, MOST_UPDATES, type World } from './world.ts';
 
 /** One update sent once by a user. Asked again under the same id, it is another one of the same `identity`. */
@@ -126,6 +127,7 @@ function anyUpdate(world: World, identity: number): Update {
     const id = random.chance(0.3) ? `i${identity}` : undefined;
     return { counter: 'views', key: random.pick(COUNTER_KEYS), by, id };
   }
-  const amount = random.chance(0.6) ? 1 + random.below(9) : -1 - random.below(9);
+  let amount = random.chance(0.6) ? 1 + random.below(9) : -1 - random.below(9);
+  if (world.amending && world.choices.chance(0.4)) amount = BAD_AMOUNT * Math.sign(amount);
   return { points: 'loyalty', account: random.pick(ACCOUNT_KEYS), amount, id: `i${identity}` };
 }

@@ -101,7 +101,7 @@ export function claim(world: World, random: string, before?: Before): Before | B
     for (const { uids } of counters) world.checker.onTaken(data, uids);
     world.checker.onTaken(
       data,
-      entries.map(entry => entry.uid),
+      entries.flatMap(({ uid }) => (uid < 0 ? [] : uid)),
     );
   }
   counters.sort((a, b) => (a.item < b.item ? -1 : 1));

@@ -39,6 +39,8 @@ export const MOST_UPDATES = 64;
 export interface World {
   now: number;
   readonly random: Random;
+  /** What operators do with the quarantine: a stream of its own, so that other schedules stay as they are. */
+  readonly choices: Random;
   readonly redis: {
     data: RedisData;
     /** What survives a loss of the tail; undefined in a schedule that loses nothing. */
@@ -51,6 +53,10 @@ export interface World {
     full: boolean;
   };
   mysql: Mysql;
+  /** MySQL refuses bad entries; operators may mend that, and break it again. */
+  refusing: boolean;
+  /** Operators replay and drop what is in quarantine. */
+  readonly amending: boolean;
   /** Batches that the journal remembers. */
   readonly journalBatches: number;
   readonly bugs: Bugs;
