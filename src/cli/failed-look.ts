@@ -130,11 +130,13 @@ function printShown({ id, update, items }: ShownUpdate): string {
     partition,
     sequence,
     quarantinedAt,
+    takenBy,
   } = update ?? items.at(-1)!.original;
   const isEntry = kind === 'entry';
   return fields([
     ['number', id],
     ['state', update ? 'in quarantine' : 'out of quarantine'],
+    ...(update && takenBy !== null ? ([['taken by', `operation ${takenBy}`]] as const) : []),
     [isEntry ? 'program' : 'counter', name],
     [isEntry ? 'account' : 'key', JSON.stringify(key)],
     ['amount', amount],

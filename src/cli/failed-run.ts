@@ -9,6 +9,7 @@ import type {
   Plan,
   Progress,
   RunOptions,
+  TakenBy,
 } from '../replay/index.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { DuplicateKeyError, parseExact } from '../shared/exact-json.ts';
@@ -117,9 +118,11 @@ async function runOperation(deed: Deed, which: readonly string[], flags: RunFlag
     throw error;
   }
   console.log(flags.json ? JSON.stringify(report) : printReport(report));
+  for (const taker of report.takenBy) console.error(takenBy(taker));
   if (!report.finished) console.error(goOn(action, report.operation));
   const { waiting, unknown } = report.updates;
-  const isClean = report.finished && unknown === undefined && waiting === undefined;
+  const isDone = report.finished && report.takenBy.length === 0;
+  const isClean = isDone && unknown === undefined && waiting === undefined;
   return isClean && !Object.keys(report.updates).some(outcome => outcome.startsWith('refused:'))
     ? EXIT.ok
     : EXIT.found;
@@ -130,8 +133,16 @@ function printReport({ operation, action, updates, jobs, finished }: OperationRe
   return `operation ${operation} (${action}) ${finished ? 'finished' : 'is not finished'}; updates: ${counts(updates)}${about}`;
 }
 
-function goOn(action: Action, operation: number): string {
-  return `sluice: operation ${operation} is not finished; go on with: sluice failed ${action === 'drop' ? 'drop' : 'replay'} --resume ${operation}`;
+function goOn(action: OperationReport['action'], operation: number): string {
+  return `sluice: operation ${operation} is not finished; go on with: ${resuming(action, operation)}`;
+}
+
+function takenBy({ operation, action, operator, updates }: TakenBy): string {
+  return `sluice: operation ${operation} (${action} by ${operator}) has taken ${updates} of these updates, and nobody else may change them; if it was cut off, anybody can go on with it: ${resuming(action, operation)}`;
+}
+
+function resuming(action: OperationReport['action'], operation: number): string {
+  return `sluice failed ${action === 'drop' ? 'drop' : 'replay'} --resume ${operation}`;
 }
 
 /** The options that a resumed operation has of its own. */

@@ -42,8 +42,7 @@ export interface AmendRequest {
 
 /**
  * Resolves once the amendment is accepted. Called again for the same operation and update it is accepted once, as long as
- * Redis remembers its id. Where two operations amend one update, the second finds it out of quarantine when it is
- * flushed, and does nothing.
+ * Redis remembers its id. The operation must have taken the update: a flush carries nothing out for another.
  * @throws OutOfRangeError, UnknownOutcomeError (safe to repeat), RedisUnavailableError, RedisOutOfMemoryError,
  * AccessDeniedError, PartitionHaltedError, DatabaseUnavailableError
  */

@@ -16,6 +16,7 @@ import { type Action, type Author, type Operation, type OperationItem, Operation
 import { checkRate, paced, type RunOptions } from './pace.ts';
 import { ReplayOne, type ReplaySeam } from './replay-one.ts';
 import { type OperationReport, OperationRun, refusal } from './run.ts';
+import { hasTaken } from './take.ts';
 import { countUpdates, eachUpdate, readUpdates } from './updates.ts';
 
 /** Opened connections to both servers, and what is known of them. */
@@ -169,7 +170,7 @@ export class FailedUpdates {
 
   /**
    * Goes on with an operation that was cut off, with its filter and no newer updates than it began with.
-   * @throws OperationError where there is none, or it has finished
+   * @throws OperationError if there is none, or it has finished and no update waits for its flush
    */
   async resume(
     actions: readonly Action[],
@@ -180,7 +181,9 @@ export class FailedUpdates {
     const found = await this.#operations.get(operation);
     if (!actions.some(action => action === found.action))
       throw new OperationError('UNKNOWN_OPERATION', operation);
-    if (found.finishedAt !== null) throw new OperationError('OPERATION_FINISHED', operation);
+    // One that waits for a flush may wait for what Redis has lost: its updates are nobody else's.
+    if (found.finishedAt !== null && !(await hasTaken(this.#parts.database, operation)))
+      throw new OperationError('OPERATION_FINISHED', operation);
     return this.#run.run(found, options);
   }
 
@@ -205,6 +208,7 @@ export class FailedUpdates {
 
   async #expected(action: Action, update: FailedUpdate, change: Change | undefined): Promise<string> {
     if (action === 'replay') return this.#one.run(update, undefined);
+    if (update.takenBy !== null) return 'already';
     if (action === 'drop') return 'dropped';
     try {
       editOf(update, change ?? {}, 0, this.#parts.definitions);

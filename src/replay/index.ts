@@ -15,4 +15,4 @@ export type { FailedJob } from './jobs.ts';
 export { type FailedOptions, type OpenFailedUpdates, openFailed } from './open.ts';
 export type { Action, Author, Operation, OperationItem } from './operations.ts';
 export type { Progress, RunOptions } from './pace.ts';
-export type { OperationReport } from './run.ts';
+export type { OperationReport, TakenBy } from './run.ts';

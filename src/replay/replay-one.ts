@@ -19,11 +19,20 @@ import { refusalCode } from '../worker/quarantine.ts';
 
 /** Called between any two steps, so that tests can end the process's part there. */
 export type ReplaySeam = (step: ReplayStep) => Promise<void> | void;
-export type ReplayStep = 'started' | 'locked' | 'found' | 'written' | 'recorded' | 'committed' | 'finished';
+export type ReplayStep =
+  | 'started'
+  | 'taken'
+  | 'sent'
+  | 'locked'
+  | 'found'
+  | 'written'
+  | 'recorded'
+  | 'committed'
+  | 'finished';
 
 /**
  * - `replayed`
- * - `already`: somebody had taken it out of quarantine
+ * - `already`: somebody had taken it out of quarantine, or an operation that drops or edits it has taken it
  * - `refused:CODE`: MySQL refuses it still, it stays in quarantine
  * - `waiting`: the partition has no ledger number left before its next batch, which makes room
  */
@@ -85,7 +94,7 @@ export class ReplayOne {
     const { sequence } = await lockWatermark(connection, partition);
     await this.#seam('locked');
     const update = await lockFailedUpdate(connection, id);
-    if (!update) return 'already';
+    if (!update || update.takenBy !== null) return 'already';
     await this.#seam('found');
     const write = () => this.#writeValue(connection, update, sequence);
     const written = doubtConflicts

@@ -13,22 +13,43 @@ import { endJob, readJobs } from './jobs.ts';
 import { DONE, type Operation, type Operations } from './operations.ts';
 import { paced, type RunOptions } from './pace.ts';
 import type { ReplayOne, ReplaySeam } from './replay-one.ts';
+import { letGo, take } from './take.ts';
 import { countUpdates, eachUpdate, readUpdates } from './updates.ts';
 
 /** What an operation did, all its runs together. */
 export interface OperationReport {
   readonly operation: number;
   readonly action: Operation['action'];
-  /** False where it was stopped, or updates are `waiting`: then it can be resumed. */
+  /** False if it was stopped, or updates are `waiting`: then it can be resumed. */
   readonly finished: boolean;
   /**
-   * Updates by outcome: `replayed`, `edited`, `dropped`; `already` (somebody else had); `refused:CODE` (stays in quarantine);
+   * Updates by outcome: `replayed`, `edited`, `dropped`; `already` (somebody else had, or another operation has
+   * taken it); `refused:CODE` (stays in quarantine);
    * `waiting` (a replay that needs the partition's next flush first); `accepted` (an edit or drop that the next flush carries
    * out); `unknown` (a number that was never in quarantine).
    */
   readonly updates: Readonly<Record<string, number>>;
   /** Flush jobs of this run: `replayed` or `dropped`, and `already` where they had gone. */
   readonly jobs: Readonly<Record<string, number>>;
+  /** Operations that had taken updates which this run then left to them, by number. */
+  readonly takenBy: readonly TakenBy[];
+}
+
+/** An operation that has taken updates. If nobody runs it any more, anybody can resume it. */
+export interface TakenBy {
+  readonly operation: number;
+  readonly action: Operation['action'];
+  readonly operator: string;
+  /** How many updates it kept from this run. */
+  readonly updates: number;
+}
+
+/** What a run has met so far. */
+interface Met {
+  /** Amendments that were accepted. */
+  readonly open: FailedUpdate[];
+  /** How many updates each other operation has. */
+  readonly taken: Map<number, number>;
 }
 
 /** How long an edit or a drop waits for the flush that carries it out. */
@@ -57,20 +78,19 @@ export class OperationRun {
     const span = { last: operation.lastId, notDoneBy: operation.operation };
     const total = operation.jobs.length + (await countUpdates(database, operation.filter, span));
     const seen = new Set<number>();
-    const open: FailedUpdate[] = [];
+    const met: Met = { open: [], taken: new Map() };
     const passing: Record<string, number> = {};
     let done = 0;
     const jobs = await this.#endJobs(operation, outcome =>
       options.onProgress?.({ done: ++done, total, outcome }),
     );
     for await (const update of paced(eachUpdate(database, operation.filter, span), options)) {
-      const outcome = await this.#act(operation, update);
+      const outcome = await this.#act(operation, update, met);
       seen.add(update.id);
-      if (outcome === 'accepted') open.push(update);
       if (outcome === 'waiting') passing.waiting = (passing.waiting ?? 0) + 1;
       options.onProgress?.({ done: ++done, total, outcome });
     }
-    const accepted = open.length > 0 ? await this.#settled(operation.operation, open) : 0;
+    const accepted = met.open.length > 0 ? await this.#settled(operation.operation, met.open) : 0;
     if (accepted > 0) passing.accepted = accepted;
     const isCutOff = options.signal?.aborted === true || passing.waiting !== undefined;
     if (!isCutOff) {
@@ -86,6 +106,7 @@ export class OperationRun {
       finished: finishedAt !== null,
       updates: { ...outcomes, ...passing },
       jobs,
+      takenBy: await this.#takers(met.taken),
     };
   }
 
@@ -105,25 +126,51 @@ export class OperationRun {
     return outcomes;
   }
 
-  async #act({ operation, action, change }: Operation, update: FailedUpdate): Promise<string> {
-    const { definitions } = this.#parts;
-    let outcome: string = 'accepted';
-    if (action === 'replay') outcome = await this.#one.run(update, operation);
-    else {
-      try {
-        this.#amend ??= await openAmender(this.#parts);
-        await this.#amend(
-          action === 'drop'
-            ? dropOf(update, operation)
-            : editOf(update, change ?? {}, operation, definitions),
-        );
-      } catch (error) {
-        outcome = refusal(error);
-      }
+  async #act(operation: Operation, update: FailedUpdate, met: Met): Promise<string> {
+    const isReplay = operation.action === 'replay';
+    const outcome = isReplay
+      ? await this.#one.run(update, operation.operation)
+      : await this.#change(operation, update, met);
+    if (isReplay && outcome === 'already') {
+      const [now] = await readUpdates(this.#parts.database, { ids: [update.id] }, {}, 1);
+      if (now) countUp(met.taken, now.takenBy);
     }
+    if (outcome === 'accepted') met.open.push(update);
     if (outcome === 'already' || outcome.startsWith('refused:'))
-      await this.#operations.note(operation, update, outcome);
+      await this.#operations.note(operation.operation, update, outcome);
     return outcome;
+  }
+
+  /** Takes the update, then sends the amendment. */
+  async #change({ operation, action, change }: Operation, { id }: FailedUpdate, met: Met): Promise<string> {
+    const { database, definitions } = this.#parts;
+    const taken = await take(database, id, operation);
+    if (taken?.takenBy !== operation) {
+      if (taken) countUp(met.taken, taken.takenBy);
+      return 'already';
+    }
+    await this.#seam('taken');
+    try {
+      this.#amend ??= await openAmender(this.#parts);
+      await this.#amend(
+        action === 'drop' ? dropOf(taken, operation) : editOf(taken, change ?? {}, operation, definitions),
+      );
+    } catch (error) {
+      const outcome = refusal(error);
+      await letGo(database, id, operation);
+      return outcome;
+    }
+    await this.#seam('sent');
+    return 'accepted';
+  }
+
+  async #takers(taken: ReadonlyMap<number, number>): Promise<TakenBy[]> {
+    const takers: TakenBy[] = [];
+    for (const [of, updates] of [...taken].sort(([a], [b]) => a - b)) {
+      const { operation, action, operator } = await this.#operations.get(of);
+      takers.push({ operation, action, operator, updates });
+    }
+    return takers;
   }
 
   /** Waits for the flush that carries the amendments out; gives how many are still to come. */
@@ -161,6 +208,10 @@ export class OperationRun {
     }
     return unknown;
   }
+}
+
+function countUp(counts: Map<number, number>, of: number | null): void {
+  if (of !== null) counts.set(of, (counts.get(of) ?? 0) + 1);
 }
 
 /** @throws the error itself where it says nothing about the update */

@@ -28,6 +28,8 @@ export interface FailedUpdate {
   readonly sequence: number;
   /** When it was put aside, ISO 8601. */
   readonly quarantinedAt: string;
+  /** The operation that drops or edits it and that alone may; null if none does. */
+  readonly takenBy: number | null;
 }
 
 const LOCK = 'SELECT * FROM sluice_quarantine WHERE id = ? FOR UPDATE';
@@ -74,6 +76,7 @@ export function toFailedUpdate(row: Readonly<Record<string, unknown>>): FailedUp
     partition: Number(row.partition_id),
     sequence: Number(row.sequence),
     quarantinedAt: (row.created_at as Date).toISOString(),
+    takenBy: row.operation === null ? null : Number(row.operation),
   };
 }
 

@@ -28,8 +28,8 @@ export class AmendmentWriter {
    * @param careful whether an edit that fails goes back into quarantine, as it was edited, rather than being thrown. It
    * needs no other row that passes: it is in quarantine already
    * @param doubtConflicts as of withSavepoint
-   * @returns kind and item of the live values that an amendment changed wrongly, as its update had left quarantine or
-   * become another since
+   * @returns kind and item of the live values that an amendment changed wrongly, as its update had left quarantine, become
+   * another, or become another operation's since
    */
   async write(
     connection: PoolConnection,
@@ -41,7 +41,8 @@ export class AmendmentWriter {
     for (const [at, amendment] of batch.amendments.entries()) {
       const { quarantine, operation } = amendment.content;
       const update = await lockFailedUpdate(connection, quarantine);
-      if (!update) {
+      // Redis may bring a decision once more that was carried out or refused; the update may be another operation's by now.
+      if (update?.takenBy !== operation) {
         reload.push(amendment.kind + amendment.item);
         continue;
       }
@@ -85,7 +86,7 @@ export class AmendmentWriter {
       if (!(error instanceof RowFailure)) throw error;
       const code = refusalCode(error.cause);
       await connection.query(
-        'UPDATE sluice_quarantine SET amount = ?, payload = ?, error_code = ? WHERE id = ?',
+        'UPDATE sluice_quarantine SET amount = ?, payload = ?, error_code = ?, operation = NULL WHERE id = ?',
         [amount, payload ?? JSON.stringify({ updates: update.updates }), code, update.id],
       );
       return `refused:${code}`;

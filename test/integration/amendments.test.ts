@@ -3,6 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { openAmender } from '../../src/producer/amend.ts';
+import { take } from '../../src/replay/take.ts';
 import { openQueue } from '../../src/shared/queue.ts';
 import type { AmendmentContent } from '../../src/shared/record.ts';
 import { Crash, type Engine, openEngine } from '../support/engine.ts';
@@ -18,8 +19,9 @@ async function openPoisoned() {
   const { own, keys, settings, aligner, log } = engine;
   const amend = await openAmender({ redis: own.redis, place: 'test', keys, settings, aligner, queue, log });
   const sluice = await engine.producer();
-  const send = (account: string, delta: number, content: AmendmentContent) =>
-    amend({
+  const send = async (account: string, delta: number, content: AmendmentContent) => {
+    await take(engine.database, content.quarantine, content.operation);
+    await amend({
       partition: engine.keys.partitionOf(account),
       kind: 'p',
       name: 'loyalty',
@@ -27,6 +29,7 @@ async function openPoisoned() {
       delta,
       content,
     });
+  };
   return { engine, sluice, send, mend: () => engine.database.query('DROP TRIGGER refuse_sevens') };
 }
 
@@ -79,7 +82,7 @@ describe('a dropped entry', () => {
     for (const operation of [1, 1, 2])
       await send('a', -7, { amendment: 'drop', quarantine: row!.id, operation });
     await engine.drain();
-    // The second operation changed the live value for nothing; its batch had it loaded anew.
+    // The second operation changed the live value without having taken the update; its batch had it loaded anew.
     expect(await sluice.points('loyalty').balance('a')).toBe(0);
     await expectNoDrift(engine, 'a', 0);
     expect(await outcomes(engine)).toEqual([[1, 'dropped']]);
@@ -189,6 +192,7 @@ it('amends counters in the same way', async () => {
   const [row] = await quarantined(engine);
   expect(row!.amount).toBe(100);
   const request = { partition: keys.partitionOf('k'), kind: 'c', name: 'views', key: 'k' } as const;
+  await take(engine.database, row!.id, 1);
   await amend({
     ...request,
     delta: -97,
@@ -204,6 +208,7 @@ it('amends counters in the same way', async () => {
   await sluice.counter('views').increment('k', 50);
   await engine.drain();
   const [second] = await quarantined(engine);
+  await take(engine.database, second!.id, 2);
   await amend({
     ...request,
     delta: -50,

@@ -63,6 +63,7 @@ it('shows what failed, and what a replay would do', async () => {
     partition: place.keys.partitionOf(counter.key),
     sequence: 1,
     quarantinedAt: expect.stringMatching(/^20.*Z$/),
+    takenBy: null,
   });
   expect(entry).toMatchObject({ name: 'loyalty', amount: 2, entryId: 'order-2', reason: 'purchase' });
 
@@ -108,7 +109,8 @@ it('replays what is mended, and keeps a record', async () => {
   await place.addRows('users');
   expect(await place.failed('replay', '--kind', 'entry', '--operator', 'olga', '--json')).toEqual({
     code: 0,
-    stdout: '{"operation":1,"action":"replay","finished":true,"updates":{"replayed":2},"jobs":{}}\n',
+    stdout:
+      '{"operation":1,"action":"replay","finished":true,"updates":{"replayed":2},"jobs":{},"takenBy":[]}\n',
     stderr: '',
   });
   const refused = await place.failed('replay', String(counter.id), String(entry.id));
@@ -162,7 +164,8 @@ it('goes on with a replay whose process was killed, and one that was told to sto
   );
   expect(await place.failed('replay', '--resume', '1', '--json')).toEqual({
     code: 0,
-    stdout: '{"operation":1,"action":"replay","finished":true,"updates":{"replayed":40},"jobs":{}}\n',
+    stdout:
+      '{"operation":1,"action":"replay","finished":true,"updates":{"replayed":40},"jobs":{},"takenBy":[]}\n',
     stderr: '',
   });
   const rows = await place.database.query(
@@ -191,7 +194,7 @@ it('drops and edits, and keeps the values exact', async () => {
   const edit = '{"amount":30,"reason":null}';
   const edited = await place.failed('replay', '--key', '2', '--edit', edit, '--json');
   expect(edited.stdout).toBe(
-    '{"operation":2,"action":"edit","finished":true,"updates":{"edited":1},"jobs":{}}\n',
+    '{"operation":2,"action":"edit","finished":true,"updates":{"edited":1},"jobs":{},"takenBy":[]}\n',
   );
   const audit = await place.failed('audit', '--json');
   expect(JSON.parse(audit.stdout).operations).toMatchObject([

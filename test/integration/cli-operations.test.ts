@@ -1,9 +1,12 @@
 // `sluice migrate`, `status`, `verify` and `drain`: what they print, to the byte where it is JSON, and how they exit.
 
+import { readdirSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { FORMAT } from '../../src/shared/keys.ts';
 import { Database } from '../../src/shared/mysql.ts';
 import { openCommandPlace } from '../support/command.ts';
 
+const MIGRATIONS = readdirSync(new URL('../../src/shared/migrations/', import.meta.url)).toSorted();
 const definitions = { counters: { page_views: {} }, points: { loyalty: {} } } as const;
 
 const LINES = [
@@ -20,11 +23,8 @@ it('migrate runs once, however often and by however many it is called', async ()
     [0, ''],
   ]);
   const reports = both.map(({ stdout }) => JSON.parse(stdout));
-  expect(reports.map(report => report.applied).toSorted()).toEqual([
-    [],
-    ['0001-tables.sql', '0002-losses-and-operations.sql', '0003-metadata-as-text.sql'],
-  ]);
-  for (const report of reports) expect(report).toMatchObject({ format: 3, partitions: 4 });
+  expect(reports.map(report => report.applied).toSorted()).toEqual([[], MIGRATIONS]);
+  for (const report of reports) expect(report).toMatchObject({ format: FORMAT, partitions: 4 });
   await place.database.query(
     "UPDATE sluice_partitions SET sequence = 7, token = 'mine' WHERE partition_id = 2",
   );
@@ -46,12 +46,12 @@ it('migrate refuses another number of partitions and a newer database, and chang
   expect({ code: more.code, stdout: more.stdout }).toEqual({ code: 2, stdout: '' });
   expect(more.stderr).toMatch(/^sluice: PARTITION_COUNT_MISMATCH: .*Set SLUICE_PARTITIONS=4;/);
   expect(await place.database.query('SELECT partition_id FROM sluice_partitions')).toHaveLength(4);
-  await place.database.query("UPDATE sluice_meta SET value = '4' WHERE name = 'format'");
+  await place.database.query("UPDATE sluice_meta SET value = ? WHERE name = 'format'", [String(FORMAT + 1)]);
   for (const command of ['migrate', 'status', 'worker']) {
     const newer = await place.sluice([command]);
     expect(newer.code).toBe(2);
     expect(newer.stderr + newer.stdout).toMatch(
-      /NEWER_FORMAT: The database has format 4, this version .* knows 3/,
+      new RegExp(`NEWER_FORMAT: The database has format ${FORMAT + 1}, this version .* knows ${FORMAT}`),
     );
   }
 });
@@ -167,8 +167,8 @@ it('migrate goes on where it was cut off, and brings the data of the format befo
   await place.database.query("UPDATE sluice_meta SET value = '1' WHERE name = 'format'");
   const report = await place.sluice(['migrate', '--json']);
   expect(JSON.parse(report.stdout)).toMatchObject({
-    applied: ['0002-losses-and-operations.sql', '0003-metadata-as-text.sql'],
-    format: 3,
+    applied: MIGRATIONS.slice(1),
+    format: FORMAT,
   });
   expect(await place.database.query('SELECT updates FROM sluice_partitions')).toHaveLength(4);
 });

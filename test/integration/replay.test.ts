@@ -47,6 +47,7 @@ describe('a replay', () => {
       finished: true,
       updates: { replayed: 8 },
       jobs: {},
+      takenBy: [],
     });
     expect(await engine.counterInMysql('views', 'bad0')).toBe(11);
     await sluice.counter('views').increment('bad0', -10);

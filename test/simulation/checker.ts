@@ -179,8 +179,7 @@ export class Checker {
     const { data } = world.redis;
     const { mysql, barrier } = world;
     const places = this.#places;
-    for (let uid = 0; uid < this.users.asked.length; uid++)
-      places[uid] = placesIn(mysql, uid);
+    for (let uid = 0; uid < this.users.asked.length; uid++) places[uid] = placesIn(mysql, uid);
     for (const { uids } of data.counters.values()) for (const uid of uids) places[uid]!++;
     const { state } = data;
     if (state) {

@@ -64,7 +64,8 @@ export function runSchedule(seed: number, options: Options = {}): string | undef
   for (const name of ['worker-1', 'worker-2']) starts.set(name, me => work(world, me));
   if (restoring) for (const name of ['operator-1', 'operator-2']) starts.set(name, me => operate(world, me));
   const audit: Audit = [];
-  if (amending) for (const name of ['operator-1', 'operator-2']) starts.set(name, me => amend(world, me, audit));
+  if (amending)
+    for (const name of ['operator-1', 'operator-2']) starts.set(name, me => amend(world, me, audit));
   const scheduler = new Scheduler(world, users, faults, starts, options.trace);
   options.trace?.(`faults ${JSON.stringify(faults)}${world.barrier ? ', claim barrier' : ''}`);
   try {

@@ -1,0 +1,137 @@
+// Two operators and one update: whoever takes it first changes the live value, and nobody else does before that is settled.
+
+import { describe, expect, it } from 'vitest';
+import type { ReplayStep } from '../../src/replay/replay-one.ts';
+import { Crash, openEngine, until } from '../support/engine.ts';
+import { author, drift, failSome, mend, openFailed, poison, quarantined } from '../support/failed.ts';
+
+const why = { operator: 'olga', reason: 'test data' };
+const other = { operator: 'otto', reason: 'test data' };
+const taken = [{ operation: 1, action: 'drop', operator: 'olga', updates: 1 }];
+
+/** Account 1 has 10 points and a debit of 4 in quarantine. */
+async function withDebit() {
+  const engine = await openEngine();
+  await poison(engine);
+  const account = (await engine.producer()).points('loyalty');
+  await account.credit('1', 10, { id: 'good' });
+  await account.debit('1', 4, { id: 'bad' });
+  await engine.drain();
+  expect(await quarantined(engine)).toHaveLength(1);
+  const balance = async (points: number) =>
+    until(async () => (await account.balance('1')) === points, `a balance of ${points}`);
+  await balance(6);
+  return { engine, account, balance, failed: await openFailed(engine), colleague: await openFailed(engine) };
+}
+
+describe('what one operator drops', () => {
+  it('another cannot drop before the flush, so that its points can be spent once', async () => {
+    const { engine, account, balance, failed, colleague } = await withDebit();
+    const first = failed.drop({}, why);
+    await balance(10);
+    expect(await colleague.plan('drop', {})).toMatchObject({ groups: [{ outcome: 'already' }] });
+    const second = await colleague.drop({}, other);
+    expect(second).toMatchObject({ finished: true, updates: { already: 1 }, takenBy: taken });
+    expect((await colleague.list()).updates).toMatchObject([{ takenBy: 1 }]);
+    await expect(account.debit('1', 11, { id: 'good2' })).rejects.toMatchObject({
+      code: 'INSUFFICIENT_POINTS',
+    });
+    await account.debit('1', 10, { id: 'good3' });
+    await engine.drain();
+    expect(await first).toMatchObject({ updates: { dropped: 1 }, takenBy: [] });
+    expect(await account.balance('1')).toBe(0);
+    expect(await engine.balanceInMysql('loyalty', '1')).toBe(0);
+    expect(await drift(engine, 0)).toEqual([]);
+    // What is done is nobody's any more.
+    expect(await colleague.drop({ ids: [1] }, other)).toMatchObject({
+      updates: { already: 1 },
+      takenBy: [],
+    });
+  });
+
+  it('another cannot replay before the flush', async () => {
+    const { engine, account, balance, failed, colleague } = await withDebit();
+    await mend(engine);
+    const first = failed.drop({}, why);
+    await balance(10);
+    expect(await colleague.plan('replay', {})).toMatchObject({ groups: [{ outcome: 'already' }] });
+    const second = await colleague.replay({}, author);
+    expect(second).toMatchObject({ updates: { already: 1 }, takenBy: taken });
+    expect(await engine.balanceInMysql('loyalty', '1')).toBe(10);
+    await engine.drain();
+    expect((await first).updates).toEqual({ dropped: 1 });
+    expect(await account.balance('1')).toBe(10);
+    expect(await drift(engine, 0)).toEqual([]);
+  });
+
+  it.each<ReplayStep>(['taken', 'sent'])(
+    'stays with the operation that was killed when it was %s, and anybody may resume that',
+    async at => {
+      const { engine, account, balance, colleague } = await withDebit();
+      const killed = await openFailed(engine, {
+        seam: step => {
+          if (step === at) throw new Crash(step);
+        },
+      });
+      await expect(killed.drop({}, why)).rejects.toThrow(Crash);
+      await balance(at === 'sent' ? 10 : 6);
+      expect(await colleague.drop({}, other)).toMatchObject({ updates: { already: 1 }, takenBy: taken });
+      await balance(at === 'sent' ? 10 : 6);
+      await engine.worker();
+      const resumed = await colleague.resume(['drop'], 1);
+      expect(resumed).toMatchObject({ finished: true, updates: { dropped: 1 } });
+      expect(await account.balance('1')).toBe(10);
+      expect(await drift(engine, 0)).toEqual([]);
+      await expect(colleague.resume(['drop'], 1)).rejects.toMatchObject({ code: 'OPERATION_FINISHED' });
+    },
+  );
+
+  it('is dropped once if two go on with the operation at once', async () => {
+    const { engine, account, balance, failed, colleague } = await withDebit();
+    const killed = await openFailed(engine, {
+      seam: step => {
+        if (step === 'taken') throw new Crash(step);
+      },
+    });
+    await expect(killed.drop({}, why)).rejects.toThrow(Crash);
+    const both = Promise.all([failed, colleague].map(one => one.resume(['drop'], 1)));
+    await balance(10);
+    await engine.worker();
+    for (const { updates } of await both) expect(updates).toEqual({ dropped: 1 });
+    expect(await account.balance('1')).toBe(10);
+    expect(await drift(engine, 0)).toEqual([]);
+  });
+
+  it('can be resumed though the operation has finished, if Redis lost what it had sent', async () => {
+    const { engine, account, colleague } = await withDebit();
+    const killed = await openFailed(engine, {
+      seam: step => {
+        if (step === 'taken') throw new Crash(step);
+      },
+    });
+    await expect(killed.drop({}, why)).rejects.toThrow(Crash);
+    await engine.database.query('UPDATE sluice_operations SET finished_at = UTC_TIMESTAMP(3)');
+    await engine.worker();
+    expect(await colleague.resume(['drop'], 1)).toMatchObject({ updates: { dropped: 1 } });
+    expect(await account.balance('1')).toBe(10);
+  });
+});
+
+it('an edit that the flush refuses gives its update back, and a drop after it takes what it is then', async () => {
+  const engine = await openEngine();
+  await poison(engine);
+  await failSome(engine, 1);
+  const [failed, colleague] = [await openFailed(engine), await openFailed(engine)];
+  const expected = (sum: number) =>
+    until(async () => (await engine.compare('c', 'views', 'bad0')).expected === sum, `a sum of ${sum}`);
+  const edit = failed.edit({ key: 'bad0' }, { amount: 5 }, author);
+  await expected(5);
+  expect((await colleague.drop({ key: 'bad0' }, other)).takenBy).toMatchObject([{ action: 'edit' }]);
+  await engine.drain();
+  expect((await edit).updates).toEqual({ 'refused:ER_SIGNAL_EXCEPTION': 1 });
+  const drop = colleague.drop({ key: 'bad0' }, other);
+  await expected(0);
+  await engine.drain();
+  expect((await drop).updates).toEqual({ dropped: 1 });
+  expect(await drift(engine, 1)).toEqual([]);
+});
