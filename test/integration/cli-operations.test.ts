@@ -32,7 +32,7 @@ it('migrate runs once, however often and by however many it is called', async ()
   expect(watermarks).toHaveLength(4);
   expect(await place.sluice(['migrate'])).toEqual({
     code: 0,
-    stdout: 'nothing to do; format 3, 4 partitions\n',
+    stdout: `nothing to do; format ${FORMAT}, 4 partitions\n`,
     stderr: '',
   });
   expect(await place.database.query('SELECT * FROM sluice_partitions ORDER BY partition_id')).toEqual(
