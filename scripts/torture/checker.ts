@@ -114,7 +114,7 @@ class Comparison {
       if (balanceAfter === undefined) continue;
       const name = `${program} ${account}`;
       sums.set(name, (sums.get(name) ?? 0) + amount);
-      const { floor } = definitions.points[program as 'loyalty'];
+      const { floor } = definitions.points[program as keyof typeof definitions.points];
       const isExcused = losses.some(loss => loss.partition === this.#keys.partitionOf(account));
       if (amount < 0 && balanceAfter < floor && !isExcused) {
         this.#problems.push(`entry ${id} took ${name} to ${balanceAfter}, below its floor of ${floor}`);

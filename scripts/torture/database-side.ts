@@ -13,7 +13,7 @@ import {
 } from '../servers.ts';
 import { ClusterRoot, type Root } from './cluster-root.ts';
 import { type DatabaseName, isClustered } from './options.ts';
-import { partitions } from './traffic.ts';
+import { mappedTables, partitions } from './traffic.ts';
 
 export interface DatabaseSide {
   /** The only server, or one for each member. */
@@ -71,5 +71,9 @@ async function prepare(server: RunningServer, { namespace, database, users }: Sc
   await admin.close();
   const own = new Database({ url: `${server.url}/${database}` }, limits);
   await migrate(own, partitions);
+  for (const { table, key, column } of Object.values(mappedTables))
+    await own.query(
+      `CREATE TABLE ${table} (${key} VARBINARY(64) PRIMARY KEY, ${column} BIGINT NOT NULL DEFAULT 0) ENGINE = InnoDB`,
+    );
   await own.close();
 }

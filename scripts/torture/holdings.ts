@@ -1,6 +1,7 @@
 /** Everything that the database holds of a torture's updates: values, ledger, quarantine, and the losses declared. */
 import type { RowDataPacket } from 'mysql2/promise';
 import type { Root } from './cluster-root.ts';
+import { mappedTables } from './traffic.ts';
 
 interface HeldEntry {
   readonly program: string;
@@ -37,10 +38,10 @@ export async function readHoldings(root: Root): Promise<Holdings> {
     return map;
   };
   const counters = await rows(
-    'SELECT counter AS name, counter_key AS item, value AS amount FROM sluice_counters',
+    `SELECT counter AS name, counter_key AS item, value AS amount FROM sluice_counters UNION ALL ${mapped('likes')}`,
   );
   const accounts = await rows(
-    'SELECT program AS name, account AS item, balance AS amount FROM sluice_accounts',
+    `SELECT program AS name, account AS item, balance AS amount FROM sluice_accounts UNION ALL ${mapped('stars')}`,
   );
   const refused = await rows(
     'SELECT kind, name, item_key AS item, entry_id AS id, amount FROM sluice_quarantine',
@@ -62,4 +63,9 @@ export async function readHoldings(root: Root): Promise<Holdings> {
     })),
     losses: losses.map(row => ({ partition: Number(row.p), kind: row.kind, updates: Number(row.updates) })),
   };
+}
+
+function mapped(name: keyof typeof mappedTables): string {
+  const { table, key, column } = mappedTables[name];
+  return `SELECT '${name}', ${key}, ${column} FROM ${table}`;
 }

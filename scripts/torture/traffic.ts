@@ -1,15 +1,31 @@
 // What the producers of a torture ask for: increments with and without ids on keys of which few are hot, credits and
-// debits on accounts. Every increment is by one, so that a difference in a sum is a number of updates.
+// debits on accounts, some of both in tables of a user's own. Every increment is by one, so that a difference in a sum is
+// a number of updates.
 
 import type { Update } from '../../src/shared/update.ts';
 import { type Random, seededRandom, Zipf } from '../load/zipf.ts';
 
 export const partitions = 8;
 
+/** Tables that are not Sluice's, and what is mapped into them. */
+export const mappedTables = {
+  likes: { table: 'posts', key: 'id', column: 'likes' },
+  stars: { table: 'members', key: 'id', column: 'stars' },
+} as const;
+
 export const definitions = {
-  counters: { views: {}, clicks: {}, probe: {} },
-  points: { loyalty: { floor: 0 }, credits: { floor: -100 } },
-};
+  counters: {
+    views: {},
+    clicks: {},
+    probe: {},
+    likes: { target: { ...mappedTables.likes, missing: 'insert' } },
+  },
+  points: {
+    loyalty: { floor: 0 },
+    credits: { floor: -100 },
+    stars: { floor: 0, target: { ...mappedTables.stars, missing: 'insert' } },
+  },
+} as const;
 
 const keys = 400;
 const accounts = 60;
@@ -34,11 +50,12 @@ export class Traffic {
   next(): Update {
     const roll = this.random();
     const key = `k${this.#zipf.next()}`;
-    if (roll < 0.4) return { counter: 'views', key };
+    if (roll < 0.35) return { counter: 'views', key };
+    if (roll < 0.42) return { counter: 'likes', key };
     const id = `${this.#name}-${this.#ids++}`;
     if (roll < 0.6) return { counter: 'clicks', key, id };
     const account = `a${this.#whole(accounts)}`;
-    const points = roll < 0.9 ? 'loyalty' : 'credits';
+    const points = roll < 0.85 ? 'loyalty' : roll < 0.93 ? 'stars' : 'credits';
     // Debits take as much as credits give, so that some of them meet the floor.
     const amount = (1 + this.#whole(50)) * (this.random() < 0.5 ? -1 : 1);
     return { points, account, amount, id };
