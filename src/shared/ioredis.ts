@@ -3,6 +3,7 @@
  * Cluster's node that stands still.
  */
 import { Cluster, type Redis } from 'ioredis';
+import { keepCurrent, type Password } from './password.ts';
 import type { RedisConnection } from './redis.ts';
 
 /** Whoever owes an answer for so long, and sends nothing else, may have been replaced. */
@@ -18,13 +19,21 @@ interface Owing {
   readonly commandQueue?: { peekFront(): { command: { name: string } } | undefined };
 }
 
-export function mend(connection: RedisConnection, hasSentinels: boolean): void {
+/** What ioredis keeps of the options for connections to nodes: a copy, made when the Cluster is. */
+interface Pooled {
+  readonly connectionPool: { readonly redisOptions: object };
+}
+
+/** @param password of a Cluster's nodes; elsewhere a GuardedRedis reads it anew by itself */
+export function mend(connection: RedisConnection, hasSentinels: boolean, password?: Password): void {
   if (connection instanceof Cluster) {
     connection.on('+node', gatherWrites);
+    keepCurrent((connection as unknown as Pooled).connectionPool.redisOptions, 'password', password);
     leaveSilentNodes(connection);
     const duplicate = connection.duplicate.bind(connection);
     connection.duplicate = (...args) => {
       const copy = duplicate(...args);
+      keepCurrent((copy as unknown as Pooled).connectionPool.redisOptions, 'password', password);
       followLayout(copy, connection);
       return copy;
     };

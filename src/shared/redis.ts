@@ -4,7 +4,7 @@ import { Cluster, type Redis } from 'ioredis';
 import type { SluiceError } from './errors.ts';
 import { GuardedRedis } from './guarded-redis.ts';
 import { mend } from './ioredis.ts';
-import { currentPassword, keepCurrent } from './password.ts';
+import { currentPassword } from './password.ts';
 import { redisError, replyCode } from './redis-errors.ts';
 import { parseRedisUrl, type RedisLocation } from './redis-url.ts';
 
@@ -41,8 +41,6 @@ export function openRedis(
   let connection: RedisConnection;
   if (scheme === 'cluster') {
     const { lazyConnect, retryStrategy: _, ...redisOptions } = common;
-    // Read for each node that is connected to anew.
-    keepCurrent(redisOptions, 'password', location.password);
     connection = new Cluster(hosts, {
       lazyConnect,
       redisOptions,
@@ -69,7 +67,7 @@ export function openRedis(
     connection = new GuardedRedis({ ...common, ...hosts[0]! });
   }
   tellFailures(connection, onError);
-  mend(connection, scheme === 'sentinel');
+  mend(connection, scheme === 'sentinel', location.password);
   return connection;
 }
 

@@ -117,7 +117,9 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
     async worker(
       more: Partial<Settings> = {},
       through: Partial<Place> = {},
-      parts: Partial<Pick<WorkerParts, 'claimDurability' | 'tracing' | 'definitions' | 'log' | 'seam'>> = {},
+      parts: Partial<
+        Pick<WorkerParts, 'claimDurability' | 'tracing' | 'definitions' | 'log' | 'seam' | 'redis'>
+      > = {},
     ) {
       const worker = await Worker.start({
         redis: { url: through.redisUrl ?? redisUrl },

@@ -1,11 +1,15 @@
 // Passwords that change while processes run: an outage until the new one is known, and no restart.
 
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { redisCall } from '../../scripts/servers/redis-protocol.ts';
+import { startMysql, startRedisCluster } from '../../scripts/servers.ts';
 import { openQueue } from '../../src/shared/queue.ts';
+import { cleanUp } from '../support/cleanup.ts';
 import { jsonLines, openCommandPlace } from '../support/command.ts';
-import { until } from '../support/engine.ts';
-import { ownServers } from '../support/servers.ts';
+import { openEngine, until } from '../support/engine.ts';
+import { ownServers, temporaryFolder } from '../support/servers.ts';
 
 const [OLD, NEW] = ['first-1f3a', 'second-9c2e'];
 
@@ -69,4 +73,42 @@ it('are read anew from their files when connections are made anew', async () => 
   expect(refused.length).toBeLessThanOrEqual(3);
   expect(refused[0]).toMatchObject({ level: 'error', err: { code: 'ER_ACCESS_DENIED_ERROR' } });
   expect(end.stdout + end.stderr).not.toMatch(new RegExp(`${OLD}|${NEW}`));
+});
+
+it('are asked for anew in the nodes of a Cluster, by producers and workers of the package', async () => {
+  const folder = await temporaryFolder();
+  const [cluster, mysql] = await Promise.all([
+    startRedisCluster({ flavour: 'redis8', directory: join(folder, 'redis') }),
+    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
+  ]);
+  cleanUp(async () => {
+    await cluster.stop();
+    await mysql.stop();
+  });
+  const onAll = (...command: string[]) => Promise.all(cluster.nodes.map(node => redisCall(node, command)));
+  await onAll('ACL', 'SETUSER', 'r', 'on', `>${OLD}`, '~*', '&*', '+@all');
+  let password = OLD;
+  const redis = { url: cluster.url.replace('://', '://r@'), password: () => password };
+  const engine = await openEngine({ callTimeoutMs: 500 }, { redisUrl: cluster.url, mysqlUrl: mysql.url });
+  await engine.worker({}, {}, { redis });
+  const views = (await engine.producer({}, { redis })).counter('views');
+  // One for each master at least.
+  const keys = Array.from({ length: 12 }, (_, n) => `k${n}`);
+  const increment = (key: string) => views.increment(key);
+  for (const receipt of await Promise.all(keys.map(increment))) await receipt.persisted();
+
+  await onAll('ACL', 'SETUSER', 'r', 'resetpass', `>${NEW}`);
+  await onAll('CLIENT', 'KILL', 'USER', 'r');
+  await until(async () => {
+    const codes = await Promise.all(keys.map(key => increment(key).catch(error => error.code)));
+    return codes.includes('ACCESS_DENIED');
+  }, 'the refusal to be told');
+  password = NEW;
+  for (const key of keys) {
+    await until(async () => {
+      const receipt = await increment(key).catch(() => undefined);
+      await receipt?.persisted();
+      return receipt !== undefined;
+    }, `${key} to be taken and written`);
+  }
 });
