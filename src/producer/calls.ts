@@ -11,11 +11,16 @@ export class Calls {
   readonly #redis: RedisConnection;
   readonly #place: string;
   readonly #clock: Clock;
+  /** Calls that wait for a connection: one listener for all, however many they are. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(redis: RedisConnection, place: string, clock: Clock) {
     this.#redis = redis;
     this.#place = place;
     this.#clock = clock;
+    redis.on('ready', () => {
+      for (const go of this.#waiting) go();
+    });
   }
 
   /**
@@ -25,15 +30,17 @@ export class Calls {
   async ready(until: number): Promise<void> {
     if (this.#redis.status === 'ready') return;
     await new Promise<void>((resolve, reject) => {
-      const done = (error?: Error) => {
+      const go = () => {
         clearTimeout(timer);
-        this.#redis.off('ready', done);
-        if (error) reject(error);
-        else resolve();
+        this.#waiting.delete(go);
+        resolve();
       };
-      const late = () => done(unavailable(this.#redis, this.#place));
+      const late = () => {
+        this.#waiting.delete(go);
+        reject(unavailable(this.#redis, this.#place));
+      };
       const timer = setTimeout(late, Math.max(1, until - this.#clock.now()));
-      this.#redis.on('ready', done);
+      this.#waiting.add(go);
     });
   }
 
@@ -44,7 +51,10 @@ export class Calls {
   async write<Answer>(until: number, answer: Promise<Answer>): Promise<Answer> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new UnknownOutcomeError()), until - this.#clock.now() + MARGIN_MS);
+      timer = setTimeout(
+        () => reject(new UnknownOutcomeError()),
+        Math.max(1, until - this.#clock.now() + MARGIN_MS),
+      );
     });
     try {
       return await Promise.race([answer, late]);
