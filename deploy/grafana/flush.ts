@@ -1,5 +1,5 @@
 /** The workers' side: batches on their way into MySQL. */
-import { dashboard, mean, quantile, rate, series } from './panels.ts';
+import { dashboard, mean, once, quantile, rate, series } from './panels.ts';
 
 export const flush = dashboard(
   'flush',
@@ -60,6 +60,9 @@ export const flush = dashboard(
           'short',
           [['max(sluice_quarantined_entries)', 'updates']],
         ),
+        series('Held', 'Rows that wait for a mapped table which cannot be written.', 'short', [
+          [once('sluice_held_rows', 'kind, name'), '{{kind}} {{name}}'],
+        ]),
       ],
     ],
     [

@@ -61,13 +61,25 @@ function printPage({ jobs, updates, total }: FailedPage): string {
 
 function printUpdates(updates: readonly FailedUpdate[]): string {
   return table(
-    ['number', 'kind', 'name', 'key', 'amount', 'error code', 'partition', 'batch', 'quarantined at'],
+    [
+      'number',
+      'kind',
+      'name',
+      'key',
+      'amount',
+      'cause',
+      'error code',
+      'partition',
+      'batch',
+      'quarantined at',
+    ],
     updates.map(update => [
       update.id,
       update.kind,
       update.name,
       shorten(JSON.stringify(update.key), 40),
       update.amount,
+      update.cause,
       update.code,
       update.partition,
       update.sequence,
@@ -126,6 +138,7 @@ function printShown({ id, update, items }: ShownUpdate): string {
     entryId,
     reason,
     metadata,
+    cause,
     code,
     partition,
     sequence,
@@ -147,6 +160,7 @@ function printShown({ id, update, items }: ShownUpdate): string {
           ['metadata', metadata === null ? '-' : JSON.stringify(metadata)],
         ] as const)
       : ([['increments', updates]] as const)),
+    ['cause', cause === 'held' ? 'held: it waits for its table, and is written by itself' : 'refused'],
     ['error code', code],
     ['batch', `${sequence} of partition ${partition}`],
     ['quarantined at', quarantinedAt],

@@ -1,7 +1,8 @@
 /** `sluice status`: what each partition holds, the flush jobs, and what is in quarantine. */
+import type { Definitions } from '../shared/definitions.ts';
 import type { PartitionStatus } from '../shared/inspect.ts';
 import { type LossKind, readLosses } from '../shared/losses.ts';
-import { queryRow } from '../shared/mysql.ts';
+import { queryRow, type Rows } from '../shared/mysql.ts';
 import type { Condition } from '../shared/mysql-writable.ts';
 import { type Connections, withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
@@ -18,20 +19,49 @@ export interface Status {
     readonly delayed: number;
     readonly failed: number;
   };
+  /** Updates that MySQL refuses for their own sake. */
   readonly quarantined: number;
+  /** Rows that wait for a mapped table which cannot be written; workers write them once it can. */
+  readonly held: readonly {
+    readonly kind: 'counter' | 'points';
+    readonly name: string;
+    /** As the definitions have it; null if they map the name to none. */
+    readonly table: string | null;
+    readonly rows: number;
+    /** What the database said. */
+    readonly code: string;
+  }[];
   /** Whether the database takes writes, and why it may not. */
   readonly database: Condition;
   /** Updates since ever, at most: gone with Redis, or counted twice since it forgot their claim. */
   readonly declared: { readonly lost: number; readonly doubled: number };
 }
 
+const HELD =
+  "SELECT kind, name, COUNT(*) AS held, MAX(error_code) AS code FROM sluice_quarantine WHERE cause = 'held' GROUP BY kind, name";
+
+function toHeld(row: Rows[number], { counters, points }: Definitions): Status['held'][number] {
+  const isCounter = row.kind === 'counter';
+  const name = String(row.name);
+  const target = (isCounter ? counters : points)[name]?.target;
+  return {
+    kind: isCounter ? 'counter' : 'points',
+    name,
+    table: target ? `${target.table} (${target.key}, ${target.column})` : null,
+    rows: Number(row.held),
+    code: String(row.code),
+  };
+}
+
 export async function runStatus(options: { json?: boolean }): Promise<ExitCode> {
-  const look = async ({ inspector, queue, database, condition }: Connections): Promise<Status> => {
+  const look = async (open: Connections): Promise<Status> => {
+    const { inspector, queue, database, condition, definitions } = open;
     const partitions = await inspector.all();
     const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
     const quarantined = await database.session(connection =>
-      queryRow(connection, 'SELECT COUNT(*) AS waiting FROM sluice_quarantine'),
+      queryRow(connection, "SELECT COUNT(*) AS waiting FROM sluice_quarantine WHERE cause = 'refused'"),
     );
+    const held = await database.query(HELD);
     const losses = await readLosses(database);
     const declared = (kind: LossKind) =>
       losses.filter(loss => loss.kind === kind).reduce((sum, { updates }) => sum + updates, 0);
@@ -53,6 +83,7 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
         failed: counts.failed ?? 0,
       },
       quarantined: Number(quarantined.waiting),
+      held: held.map(row => toHeld(row, definitions)),
       database: condition!,
       declared: { lost: declared('lost'), doubled: declared('doubled') },
     };
@@ -62,7 +93,7 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
   return EXIT.ok;
 }
 
-function print({ partitions, queue, quarantined, declared }: Status): string {
+function print({ partitions, queue, quarantined, held, declared }: Status): string {
   const rows = partitions.map(p => [
     p.partition,
     p.pendingUpdates,
@@ -76,6 +107,10 @@ function print({ partitions, queue, quarantined, declared }: Status): string {
     table(['partition', 'pending updates', 'pending keys', 'in flight', 'lag, s', 'sequence'], rows),
     `flush jobs: ${jobs.join(', ')}`,
     `in quarantine: ${quarantined}`,
+    ...held.map(
+      ({ kind, name, table, rows, code }) =>
+        `held: ${rows} rows of ${kind} ${name}, whose table ${table ?? ''} cannot be written (${code}); they are written by themselves once it can`,
+    ),
     `declared since ever: ${declared.lost} updates lost, ${declared.doubled} doubled, at most`,
   ].join('\n');
 }

@@ -9,6 +9,7 @@ import {
 import type { Keys } from '../shared/keys.ts';
 import { type Database, readSql } from '../shared/mysql.ts';
 import { databaseError } from '../shared/mysql-errors.ts';
+import { Question } from '../shared/question.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
 import type { Mark } from './waiting.ts';
@@ -43,7 +44,8 @@ export class Receipt {
   }
 
   /**
-   * Resolves once the update is in MySQL (it may resolve a batch later than it could).
+   * Resolves once the update is in MySQL (it may resolve a batch later than it could). An update that is held, since its mapped
+   * table cannot be written, is waited for like any other.
    * @throws PersistTimeoutError, QuarantinedError, PersistenceUnknownError, ProducerClosedError
    */
   persisted(options: PersistedOptions = {}): Promise<void> {
@@ -65,6 +67,9 @@ interface Reached {
 }
 
 const POLL_MS = 25;
+const HELD_POLL_MS = 500;
+const OLDEST_HELD =
+  "SELECT MIN(id) AS oldest FROM sluice_quarantine WHERE cause = 'held' AND partition_id = ? AND kind = ? AND name = ?";
 const QUARANTINED = readSql(new URL('./sql/quarantined.sql', import.meta.url));
 
 export class Progress {
@@ -72,6 +77,8 @@ export class Progress {
   readonly #database: Database;
   readonly #keys: Keys;
   readonly #waiters = new Map<number, Set<Waiter>>();
+  /** Whether updates of a counter or program are held, by partition and name. */
+  readonly #held = new Map<string, Question<number>>();
   readonly #closed = new AbortController();
 
   constructor(redis: RedisConnection, database: Database, keys: Keys) {
@@ -81,15 +88,53 @@ export class Progress {
   }
 
   async reached(mark: Mark, update: CheckedUpdate, duplicate: boolean, timeoutMs: number): Promise<void> {
+    const end = performance.now() + timeoutMs;
     const outcome = await this.#wait(mark, update.kind, timeoutMs);
     if (outcome instanceof Error) throw outcome;
     // What a duplicate repeats may have gone into quarantine before this mark was made.
-    if (outcome.quarantine || duplicate)
-      await this.#checkQuarantine(
-        duplicate ? { ...mark, sequence: 0, segmentEnd: 0 } : mark,
-        update,
-        outcome.sequence,
-      );
+    if (!outcome.quarantine && !duplicate) return;
+    const from = duplicate ? { ...mark, sequence: 0, segmentEnd: 0 } : mark;
+    for (;;) {
+      const row = await this.#inQuarantine(from, update, outcome.sequence);
+      if (!row) return;
+      const code = String(row.error_code);
+      if (row.cause !== 'held') throw new QuarantinedError(update.name, code);
+      await this.#released(mark.partition, update, Number(row.id), end, () => {
+        throw new PersistTimeoutError(timeoutMs, code);
+      });
+    }
+  }
+
+  /** Waits until a worker has taken a held row away. One look for each counter or program of a partition serves all waiters. */
+  async #released(
+    partition: number,
+    { kind, name }: CheckedUpdate,
+    id: number,
+    end: number,
+    onTimeout: () => never,
+  ): Promise<void> {
+    const about = `${partition} ${kind} ${name}`;
+    const held =
+      this.#held.get(about) ?? new Question(() => this.#oldestHeld(partition, kind, name), HELD_POLL_MS);
+    this.#held.set(about, held);
+    for (;;) {
+      const left = end - performance.now();
+      if (left <= 0) onTimeout();
+      await pause(Math.min(left, HELD_POLL_MS), this.#closed.signal);
+      if (this.#closed.signal.aborted) throw new ProducerClosedError();
+      const oldest = await held.answer(Math.max(1, end - performance.now()));
+      // Rows are written in the order of their numbers; none is left as infinity.
+      if (oldest !== undefined && oldest > id) return;
+    }
+  }
+
+  async #oldestHeld(partition: number, kind: CheckedUpdate['kind'], name: string): Promise<number> {
+    const [row] = await this.#database.query(OLDEST_HELD, [
+      partition,
+      kind === 'c' ? 'counter' : 'entry',
+      Buffer.from(name),
+    ]);
+    return row?.oldest ? Number(row.oldest) : Number.POSITIVE_INFINITY;
   }
 
   close(): void {
@@ -135,11 +180,11 @@ export class Progress {
   }
 
   /** Something of the partition is in quarantine; is it this update? A counter's sum is, if its batch came later. */
-  async #checkQuarantine(
+  async #inQuarantine(
     { partition, sequence: after, pushed, segmentEnd }: Mark,
     update: CheckedUpdate,
     upTo: number,
-  ): Promise<void> {
+  ) {
     const name = Buffer.from(update.name);
     const key = Buffer.from(update.key);
     const [row] = await this.#database
@@ -159,7 +204,7 @@ export class Progress {
       .catch(error => {
         throw databaseError(error, this.#database.place);
       });
-    if (row) throw new QuarantinedError(update.name, String(row.error_code));
+    return row;
   }
 }
 

@@ -9,12 +9,13 @@ import { pause } from '../shared/clock.ts';
 import { DatabaseFailedError } from '../shared/errors.ts';
 import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/failed-update.ts';
 import { itemOf } from '../shared/keys.ts';
-import { type Database, queryRow, readSql } from '../shared/mysql.ts';
+import type { Database } from '../shared/mysql.ts';
 import { classifyDatabaseError, databaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
 import type { ValueTables } from '../shared/tables.ts';
+import { isTableFailure, tableFailureCode } from '../shared/target-table.ts';
 import { lockWatermark } from '../shared/watermark.ts';
 import { blame, RowFailure, withSavepoint } from '../worker/blame.ts';
-import { EntryWriter, PLACES } from '../worker/entries.ts';
+import { EntryWriter } from '../worker/entries.ts';
 import { refusalCode } from '../worker/quarantine.ts';
 
 /** Called between any two steps, so that tests can end the process's part there. */
@@ -38,7 +39,6 @@ export type ReplayStep =
  */
 export type ReplayOutcome = 'replayed' | 'already' | 'waiting' | `refused:${string}`;
 
-const NEXT = readSql(new URL('./sql/next-ledger-number.sql', import.meta.url));
 const CONFLICT_RETRIES = 5;
 const CONFLICT_PAUSE_MS = 50;
 
@@ -74,6 +74,8 @@ export class ReplayOne {
         if (error instanceof Trial) return 'replayed';
         // One update that meets something odd, such as a trigger that is broken, must not keep the others.
         if (error instanceof RowFailure) return `refused:${refusalCode(error.cause)}`;
+        // What keeps a mapped table from taking rows may last: the update waits for it in quarantine.
+        if (isTableFailure(error)) return `refused:${tableFailureCode(error)}`;
         if (classifyDatabaseError(error) === 'conflict' && conflicts < CONFLICT_RETRIES) {
           await pause(CONFLICT_PAUSE_MS * (1 + Math.random()));
           continue;
@@ -120,10 +122,8 @@ export class ReplayOne {
   }
 
   async #writeEntry(connection: PoolConnection, update: FailedUpdate, sequence: number): Promise<boolean> {
-    const first = BigInt(sequence) * BigInt(PLACES);
-    const behind = first + BigInt(PLACES);
-    const row = await queryRow(connection, NEXT, [String(first), update.partition, String(behind)]);
-    if (row.ledger_no === null) return false;
+    const { first, free } = await this.#entries.nextPlaces(connection, update.partition, sequence);
+    if (free === 0) return false;
     const { name: program, key: account, entryId, amount, reason, metadata, quarantinedAt } = update;
     const entry = {
       program,
@@ -136,7 +136,7 @@ export class ReplayOne {
       // The time of its acceptance is not kept in quarantine; it was a flush interval before this.
       acceptedAt: Date.parse(quarantinedAt),
     };
-    await this.#entries.writeAt(connection, update.partition, [entry], () => BigInt(String(row.ledger_no)));
+    await this.#entries.writeAt(connection, update.partition, [entry], () => first);
     return true;
   }
 }

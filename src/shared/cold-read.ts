@@ -14,7 +14,8 @@ import type { RedisConnection } from './redis.ts';
 import { redisError } from './redis-errors.ts';
 import { defineScript, type Script } from './script.ts';
 import { cut, LARGEST_ITEM, literalBytes } from './statement-size.ts';
-import type { ValueTables } from './tables.ts';
+import type { ValueTable, ValueTables } from './tables.ts';
+import { TargetTable } from './target-table.ts';
 import { toPosition } from './watermark.ts';
 
 export interface ColdKey {
@@ -101,7 +102,7 @@ export class ColdReader {
   /**
    * Makes keys of one partition and one table live and gives their values, in order.
    * A value out of range is an error of its own key, since the others were asked for by other callers.
-   * @throws DatabaseUnavailableError, RedisUnavailableError, ReadUnsettledError, PartitionHaltedError
+   * @throws DatabaseUnavailableError, RedisUnavailableError, ReadUnsettledError, PartitionHaltedError, TableUnusableError
    */
   async load(partition: number, keys: readonly ColdKey[]): Promise<(number | OutOfRangeError)[]> {
     const found = await this.#readAll('load', partition, keys);
@@ -165,7 +166,8 @@ export class ColdReader {
   }
 
   /** @param held whether the watermark is locked meanwhile */
-  #try(mode: Mode, partition: number, keys: readonly ColdKey[], held: boolean): Promise<string[]> {
+  async #try(mode: Mode, partition: number, keys: readonly ColdKey[], held: boolean): Promise<string[]> {
+    const table = this.#tables.of(keys[0]!.kind, keys[0]!.name);
     const use = async (connection: PoolConnection) => {
       if (held) {
         await connection.query(
@@ -173,12 +175,14 @@ export class ColdReader {
           [partition],
         );
       }
-      return this.#once(mode, connection, partition, keys);
+      return this.#once(mode, connection, partition, keys, table);
     };
-    const tried = held ? this.#database.transaction(use) : this.#database.session(use);
-    return tried.catch(error => {
+    try {
+      if (table instanceof TargetTable) await table.ready(this.#database);
+      return await (held ? this.#database.transaction(use) : this.#database.session(use));
+    } catch (error) {
       throw explain(error, this.#place, this.#database.place);
-    });
+    }
   }
 
   async #once(
@@ -186,12 +190,16 @@ export class ColdReader {
     connection: PoolConnection,
     partition: number,
     keys: readonly ColdKey[],
+    table: ValueTable,
   ): Promise<string[]> {
-    const table = this.#tables.of(keys[0]!.kind, keys[0]!.name);
-    const rows = await queryRows(connection, table.read, [
-      JSON.stringify(keys.map(({ name, key }) => [name, key])),
-      partition,
-    ]);
+    const read = async () =>
+      queryRows(connection, table.read, [
+        JSON.stringify(keys.map(({ name, key }) => [name, key])),
+        partition,
+      ]);
+    const rows = await read().catch(error => {
+      throw table instanceof TargetTable ? table.explained(error, this.#database) : error;
+    });
     if (rows.length === 0) return ['absent'];
     const values = new Map(
       rows.map(row => [

@@ -258,6 +258,19 @@ export class RedisUnsuitableError extends SluiceError {
   readonly code = 'REDIS_UNSUITABLE';
 }
 
+/** A table of yours, to which a counter or program is mapped, cannot be used as it is now: it was changed, or is locked. */
+export class TableUnusableError extends SluiceError {
+  readonly code = 'TABLE_UNUSABLE';
+  override readonly retryable = true;
+  /** @param owner `counter "views"` @param place table and columns @param reason what the database says */
+  constructor(owner: string, place: string, reason: string, details: Details = {}) {
+    super(
+      `${owner} is mapped to ${place}, which cannot be used now (${reason}). Its updates are held in the database until then; mend the table, or wait until its change has ended, and repeat the call.`,
+      details,
+    );
+  }
+}
+
 /** This database is not there, or it or a mapped table in it cannot keep Sluice's promises. */
 export class DatabaseUnsuitableError extends SluiceError {
   readonly code = 'DATABASE_UNSUITABLE';
@@ -341,9 +354,12 @@ export class ProducerClosedError extends SluiceError {
 export class PersistTimeoutError extends SluiceError {
   readonly code = 'PERSIST_TIMEOUT';
   override readonly retryable = true;
-  constructor(timeoutMs: number) {
+  /** @param heldFor what keeps the table of the update from taking it, if it is held */
+  constructor(timeoutMs: number, heldFor?: string) {
     super(
-      `The update was not in the database after ${timeoutMs} ms; it is still pending, wait again or look at the workers.`,
+      heldFor === undefined
+        ? `The update was not in the database after ${timeoutMs} ms; it is still pending, wait again or look at the workers.`
+        : `The update was not in its table after ${timeoutMs} ms: the database holds it, since the table cannot be written now (${heldFor}). It will be written by itself once the table can; wait again, or mend the table.`,
     );
   }
 }

@@ -3,7 +3,7 @@ import type { PoolConnection } from 'mysql2/promise';
 import { parseExact } from './exact-json.ts';
 import { queryRows, readSql } from './mysql.ts';
 
-/** An update that MySQL refused for its own sake. */
+/** An update that MySQL refused for its own sake, or that waits for its mapped table. */
 export interface FailedUpdate {
   /** Its number in `sluice_quarantine`. */
   readonly id: number;
@@ -21,7 +21,9 @@ export interface FailedUpdate {
   readonly reason: string | null;
   /** `JSON.stringify` writes it as it was given: a number that JavaScript would write in another way is a `JSON.rawJSON`. */
   readonly metadata: Record<string, unknown> | null;
-  /** Why: one of docs/replay.md. */
+  /** `refused`: an operator deals with it. `held`: a worker writes it by itself once its mapped table takes rows. */
+  readonly cause: 'refused' | 'held';
+  /** What the database said: one of docs/replay.md. */
   readonly code: string;
   readonly partition: number;
   /** Of the batch in which it was refused. */
@@ -72,6 +74,7 @@ export function toFailedUpdate(row: Readonly<Record<string, unknown>>): FailedUp
     entryId: row.entry_id === null ? null : String(row.entry_id),
     reason: (entry[4] as string | null | undefined) ?? null,
     metadata: (entry[5] as Record<string, unknown> | null | undefined) ?? null,
+    cause: row.cause as FailedUpdate['cause'],
     code: String(row.error_code),
     partition: Number(row.partition_id),
     sequence: Number(row.sequence),

@@ -5,7 +5,7 @@ import { crc32 } from 'node:zlib';
 export type Kind = 'c' | 'p';
 
 /** Version of the tables in MySQL. A process that meets a newer one ends. */
-export const FORMAT = 4;
+export const FORMAT = 5;
 /**
  * Version of the data in Redis, which only one that knows it may touch: below 3, batches were not ranges of segments;
  * below 4, states did not say whose they are, and the edit of an entry held its metadata parsed.

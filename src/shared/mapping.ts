@@ -2,11 +2,11 @@
 import type { Definitions, Target } from './definitions.ts';
 import { DatabaseUnsuitableError, SluiceError } from './errors.ts';
 import type { Kind } from './keys.ts';
-import { MappedTable } from './mapped-table.ts';
-import type { Database } from './mysql.ts';
+import { type Database, readSql } from './mysql.ts';
 import { databaseError } from './mysql-errors.ts';
 import { OwnTable, type ValueTable, type ValueTables } from './tables.ts';
-import { checkTarget } from './target-check.ts';
+import { type CheckedTarget, checkTarget } from './target-check.ts';
+import { ownerOf, TargetTable } from './target-table.ts';
 
 interface Mapping {
   readonly kind: Kind;
@@ -14,15 +14,25 @@ interface Mapping {
   readonly target: Target;
 }
 
+/** Asked of each process that opens tables. */
+export interface TableEvents {
+  /** Told once of each name that is used and not defined: whoever defines it may have mapped it. */
+  readonly onUndefined?: (kind: Kind, name: string) => void;
+  /** Told of a mapping that worked before and does not fit now. */
+  readonly onUnfit?: (table: TargetTable, error: DatabaseUnsuitableError) => void;
+}
+
+const RECORD = readSql(new URL('./sql/record-target.sql', import.meta.url));
+
 /**
- * Checks every target against the catalogue of the connected server.
- * @param onUndefined told once of each name that is used and not defined: whoever defines it may have mapped it
+ * Checks every target against the catalogue of the connected server. A mapping that a worker has found to fit before, and
+ * that does not now, is a table that was changed: its updates wait, and nobody else. Any other is a mistake.
  * @throws DatabaseUnsuitableError, DatabaseUnavailableError, AccessDeniedError
  */
 export async function openTables(
   database: Database,
   definitions: Definitions,
-  onUndefined: (kind: Kind, name: string) => void = () => {},
+  { onUndefined = () => {}, onUnfit = () => {} }: TableEvents = {},
 ): Promise<ValueTables> {
   const mappings = [...mappingsOf('c', definitions.counters), ...mappingsOf('p', definitions.points)];
   const tables = new Map<string, ValueTable>();
@@ -30,8 +40,14 @@ export async function openTables(
   const owners = new Map<string, string>();
   try {
     for (const { kind, name, target } of mappings) {
-      const owner = `${kind === 'c' ? 'counter' : 'program'} ${JSON.stringify(name)}`;
-      const checked = await database.session(connection => checkTarget(connection, owner, target));
+      const owner = ownerOf(kind, name);
+      const checked = await checkOrRemember(database, { kind, name, target });
+      const table = new TargetTable(kind, name, target, checked);
+      tables.set(kind + name, table);
+      if (checked instanceof DatabaseUnsuitableError) {
+        onUnfit(table, checked);
+        continue;
+      }
       const place = JSON.stringify([checked.schema, checked.table, checked.column]);
       const other = owners.get(place);
       // Each would hold the other's updates in its value, but not in its live value.
@@ -40,7 +56,6 @@ export async function openTables(
           `${owner} and ${other} are both mapped to ${target.table}.${target.column}; give each a column of its own.`,
         );
       owners.set(place, owner);
-      tables.set(kind + name, new MappedTable(kind, checked));
     }
   } catch (error) {
     throw error instanceof SluiceError ? error : databaseError(error, database.place);
@@ -60,6 +75,31 @@ export async function openTables(
     },
     mapped: (kind, name) => targets.get(kind + name),
   };
+}
+
+/** What the catalogue says; its refusal only if this very mapping fitted before. @throws DatabaseUnsuitableError */
+async function checkOrRemember(
+  database: Database,
+  { kind, name, target }: Mapping,
+): Promise<CheckedTarget | DatabaseUnsuitableError> {
+  try {
+    return await database.session(connection => checkTarget(connection, ownerOf(kind, name), target));
+  } catch (error) {
+    if (!(error instanceof DatabaseUnsuitableError)) throw error;
+    const [known] = await database.query('SELECT target FROM sluice_targets WHERE kind = ? AND name = ?', [
+      KINDS[kind],
+      Buffer.from(name),
+    ]);
+    if (String(known?.target) !== JSON.stringify(target)) throw error;
+    return error;
+  }
+}
+
+const KINDS = { c: 'counter', p: 'entry' } as const;
+
+/** Remembers that the mapping fits, for processes that start while it does not. @throws what mysql2 threw */
+export async function recordTarget(database: Database, { kind, name, target }: TargetTable): Promise<void> {
+  await database.query(RECORD, [KINDS[kind], Buffer.from(name), Buffer.from(JSON.stringify(target))]);
 }
 
 function mappingsOf(kind: Kind, named: Readonly<Record<string, { target?: Target | undefined }>>): Mapping[] {

@@ -138,6 +138,13 @@ export const metricCatalogue = {
     unit: 'seconds',
     help: 'How long the oldest of them has waited; 0 where there is none.',
   },
+  sluice_held_rows: {
+    ...shared,
+    type: 'gauge',
+    unit: 'rows',
+    labels: { kind: ['counter', 'points'], name: 'the defined counters and programs' },
+    help: 'Rows that wait in quarantine since their mapped table cannot be written, and are written by themselves once it can. A counter key has one row, an entry one.',
+  },
   sluice_declared_loss_updates: {
     ...shared,
     type: 'gauge',

@@ -110,18 +110,25 @@ export function isLockWait(error: unknown): boolean {
 }
 
 /** The session, the server or its resources: the same for every row, or for whichever row comes at that moment. */
-const EVERY_ROW = new Set([
-  // Rights, of ours or of a trigger's definer. They change in the middle of a transaction.
-  1044, 1045, 1142, 1143, 1227, 1370, 1410, 1419, 1449, 1698, 1820, 1862, 3118,
+const SESSION = new Set([
+  // The login.
+  1045, 1698, 1820, 1862, 3118,
   // The statement and the session.
-  1046, 1049, 1064, 1099, 1100, 1104, 1115, 1149, 1153, 1156, 1175, 1193, 1207, 1223, 1231, 1568, 1785, 1786,
-  1787,
-  // Disk, memory, tables that are full.
-  1021, 1026, 1030, 1036, 1037, 1038, 1041, 1114, 1135, 1206, 1436, 1637,
-  // What is broken in the storage engine.
-  1015, 1016, 1017, 1033, 1034, 1035, 1194, 1195, 1712, 1812, 1813, 1814, 1815, 1932,
+  1046, 1064, 1099, 1100, 1104, 1115, 1149, 1153, 1156, 1175, 1193, 1207, 1223, 1231, 1568, 1785, 1786, 1787,
+  // Memory and threads.
+  1037, 1038, 1041, 1135, 1206, 1436, 1637,
   // Ended from outside, by a limit of time, or together with the transaction.
   1028, 1180, 1181, 1317, 1402, 1613, 1614, 1969, 3024,
+]);
+/** One table: the same for every row of it, but other tables may take rows meanwhile. */
+const TABLE = new Set([
+  // Rights, of ours or of a trigger's definer. They change in the middle of a transaction. A schema that was dropped.
+  1044,
+  1049, 1142, 1143, 1227, 1370, 1410, 1419, 1449,
+  // Disk, tables that are full or read-only.
+  1021, 1026, 1030, 1036, 1114,
+  // What is broken in the storage engine.
+  1015, 1016, 1017, 1033, 1034, 1035, 1194, 1195, 1712, 1812, 1813, 1814, 1815, 1932,
 ]);
 /** Something is missing or does not fit. In the branch of a trigger that only some rows take, only those meet it. */
 const SCHEMA = new Set([
@@ -135,8 +142,16 @@ const SCHEMA = new Set([
 export function suspect(error: unknown): 'row' | 'schema' | 'nothing' {
   if (!isServerError(error) || classifyDatabaseError(error) !== 'other') return 'nothing';
   const { errno } = error as { errno: number };
-  if (EVERY_ROW.has(errno)) return 'nothing';
+  if (SESSION.has(errno) || TABLE.has(errno)) return 'nothing';
   return SCHEMA.has(errno) ? 'schema' : 'row';
+}
+
+/** Whether an error says that a table takes no row as it is, rather than anything about rows: `whole` or `schema`. */
+export function tableTrouble(error: unknown): 'whole' | 'schema' | undefined {
+  if (!isServerError(error) || classifyDatabaseError(error) !== 'other') return undefined;
+  const { errno } = error as { errno: number };
+  if (TABLE.has(errno)) return 'whole';
+  return SCHEMA.has(errno) ? 'schema' : undefined;
 }
 
 const DENIED = new Set([1044, 1045, 1142, 1143, 1227, 1370, 1698]);

@@ -78,8 +78,12 @@ export class Database {
   /**
    * Lends a session inside a transaction that is committed when `use` returns. Where `use` throws, it is rolled back and
    * the session kept; where the rollback or the commit fails, the session is closed, as its state is not known.
+   * @param own as of `session`
    */
-  async transaction<Result>(use: (connection: PoolConnection) => Promise<Result>): Promise<Result> {
+  async transaction<Result>(
+    use: (connection: PoolConnection) => Promise<Result>,
+    own?: Partial<SessionTimes>,
+  ): Promise<Result> {
     const ended = await this.session(async connection => {
       await connection.query('START TRANSACTION');
       let result: Result;
@@ -95,7 +99,7 @@ export class Database {
       }
       await connection.query('COMMIT');
       return { result };
-    });
+    }, own);
     if ('error' in ended) throw ended.error;
     return ended.result;
   }

@@ -2,7 +2,7 @@
 import type { Definitions } from './definitions.ts';
 import { DatabaseUnsuitableError, SluiceError } from './errors.ts';
 import type { Keys } from './keys.ts';
-import { openTables } from './mapping.ts';
+import { openTables, type TableEvents } from './mapping.ts';
 import { checkSchema } from './migrate.ts';
 import type { Database } from './mysql.ts';
 import { connectRedis, type RedisConnection } from './redis.ts';
@@ -28,7 +28,7 @@ export interface Servers {
 export async function checkServers(
   { redis, place, database, keys }: Servers,
   definitions: Definitions,
-  onUndefined?: Parameters<typeof openTables>[2],
+  events?: TableEvents,
   looks = false,
 ): Promise<ValueTables> {
   const [, deployment] = await reachBoth(
@@ -37,7 +37,7 @@ export async function checkServers(
   );
   keys.deployment = deployment;
   await checkRedis(redis, keys, place, looks);
-  return openTables(database, definitions, onUndefined).catch(error => {
+  return openTables(database, definitions, events).catch(error => {
     if (looks && error instanceof DatabaseUnsuitableError) return failingTables(error);
     throw error;
   });

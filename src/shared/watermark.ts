@@ -11,16 +11,22 @@ export interface Watermark {
   readonly updates: number;
 }
 
+/** What its owner finds in the row. */
+export interface LockedWatermark extends Watermark {
+  /** Whether updates of the partition may wait in quarantine for their mapped table. */
+  readonly mayHold: boolean;
+}
+
 const LOCK = readSql(new URL('./sql/lock-watermark.sql', import.meta.url));
 const UNLOCKED = LOCK.replace(/ FOR UPDATE$/, '');
 const READ = 'SELECT partition_id FROM sluice_partitions WHERE partition_id = ?';
 const MOVE = readSql(new URL('./sql/move-watermark.sql', import.meta.url));
 
 /** Locks and reads the row. @throws NotMigratedError where it is absent, since an absent row locks nothing. */
-export async function lockWatermark(connection: PoolConnection, partition: number): Promise<Watermark> {
+export async function lockWatermark(connection: PoolConnection, partition: number): Promise<LockedWatermark> {
   const [row] = await queryRows(connection, LOCK, [partition]);
   if (!row) throw absent(partition);
-  return toWatermark(row);
+  return { ...toWatermark(row), mayHold: wholeNumber(row, 'held') === 1 };
 }
 
 /** Reads the row without a lock: it may be another one at once. @throws NotMigratedError */

@@ -10,18 +10,25 @@ import { queryRows } from '../shared/mysql.ts';
 import { type Amendment, type AmendmentContent, type RecordedEntry, readPayload } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
 import type { ValueTables } from '../shared/tables.ts';
+import { isTableFailure, tableFailureCode } from '../shared/target-table.ts';
 import type { Batch } from './batch.ts';
 import { RowFailure, withSavepoint } from './blame.ts';
 import type { EntryWriter } from './entries.ts';
-import { refusalCode } from './quarantine.ts';
+import type { HeldUpdates } from './held.ts';
+import { type Cause, refusalCode } from './quarantine.ts';
+import type { TableHealth } from './table-health.ts';
 
 export class AmendmentWriter {
   readonly #tables: ValueTables;
   readonly #entries: EntryWriter;
+  readonly #held: HeldUpdates;
+  readonly #health: TableHealth;
 
-  constructor(tables: ValueTables, entries: EntryWriter) {
+  constructor(tables: ValueTables, entries: EntryWriter, held: HeldUpdates, health: TableHealth) {
     this.#tables = tables;
     this.#entries = entries;
+    this.#held = held;
+    this.#health = health;
   }
 
   /**
@@ -70,6 +77,11 @@ export class AmendmentWriter {
       return 'dropped';
     }
     const { amount, payload } = content.to;
+    const problem = this.#health.problem(this.#tables.of(update.kind === 'counter' ? 'c' : 'p', update.name));
+    if (problem) {
+      await this.#putBack(connection, update, content.to, tableFailureCode(problem), 'held');
+      return 'edited';
+    }
     const write = async () => {
       await remove();
       if (payload !== undefined) await this.#writeEntry(connection, batch, at, payload, update);
@@ -84,13 +96,26 @@ export class AmendmentWriter {
       return 'edited';
     } catch (error) {
       if (!(error instanceof RowFailure)) throw error;
+      const isHeld = isTableFailure(error.cause);
       const code = refusalCode(error.cause);
-      await connection.query(
-        'UPDATE sluice_quarantine SET amount = ?, payload = ?, error_code = ?, operation = NULL WHERE id = ?',
-        [amount, payload ?? JSON.stringify({ updates: update.updates }), code, update.id],
-      );
-      return `refused:${code}`;
+      await this.#putBack(connection, update, content.to, code, isHeld ? 'held' : 'refused');
+      return isHeld ? 'edited' : `refused:${code}`;
     }
+  }
+
+  /** The update goes on waiting, as it was edited. */
+  async #putBack(
+    connection: PoolConnection,
+    { id, partition, updates }: FailedUpdate,
+    { amount, payload }: { readonly amount: number; readonly payload?: string },
+    code: string,
+    cause: Cause,
+  ): Promise<void> {
+    if (cause === 'held') await this.#held.note(connection, partition);
+    await connection.query(
+      'UPDATE sluice_quarantine SET amount = ?, payload = ?, error_code = ?, cause = ?, operation = NULL WHERE id = ?',
+      [amount, payload ?? JSON.stringify({ updates }), code, cause, id],
+    );
   }
 
   async #writeCounter(connection: PoolConnection, { name, key }: FailedUpdate, amount: number) {

@@ -5,6 +5,7 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { queryRows } from '../shared/mysql.ts';
 import { classifyDatabaseError, isServerError, suspect } from '../shared/mysql-errors.ts';
+import { isWholeTable } from '../shared/target-table.ts';
 import { isRefusal } from './quarantine.ts';
 
 /**
@@ -12,8 +13,9 @@ import { isRefusal } from './quarantine.ts';
  * - `data`: they are at fault, whatever becomes of other rows
  * - `row`: they are if other rows of their table pass, in this transaction or another one
  * - `schema`: they are if other rows of their table pass in this transaction, which no change of the schema can split
+ * - `table`: never; a mapped table does not take them now, and they wait for it
  */
-export type Blame = 'data' | 'row' | 'schema';
+export type Blame = 'data' | 'row' | 'schema' | 'table';
 
 /** A statement failed, perhaps on account of its rows, and left nothing behind; the transaction goes on. */
 export class RowFailure extends Error {
@@ -66,6 +68,7 @@ function canBlame(error: unknown): boolean {
   return (
     isRefusal(error) ||
     suspect(error) !== 'nothing' ||
+    isWholeTable(error) ||
     (isServerError(error) && classifyDatabaseError(error) === 'unavailable')
   );
 }
@@ -74,6 +77,7 @@ function canBlame(error: unknown): boolean {
 export async function blame(connection: PoolConnection, partition: number, error: unknown): Promise<unknown> {
   if (!canBlame(error)) return error;
   if (isRefusal(error)) return new RowFailure('data', error);
+  if (isWholeTable(error)) return new RowFailure('table', error);
   const about = suspect(error);
   if (about !== 'nothing') return new RowFailure(about, error);
   // A SIGNAL can carry the number of an outage. In an outage, the server would refuse this as well.

@@ -1,16 +1,20 @@
 /**
  * The second attempt at a batch in which something failed. What a table knows it refuses is put aside first. Other rows are
- * bisected by table, with savepoints: rows to blame are put aside, and the rest is written.
+ * bisected by table, with savepoints: rows to blame are put aside, and the rest is written. If a mapped table takes no row at
+ * all, its rows are held.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { RecordedEntry } from '../shared/record.ts';
 import type { ValueTable, ValueTables } from '../shared/tables.ts';
+import { isWholeTable, raiserOf, tableFailureCode } from '../shared/target-table.ts';
 import type { Batch, CounterSum } from './batch.ts';
 import { bisect } from './bisect.ts';
 import { RowFailure, withSavepoint } from './blame.ts';
 import type { EntryWriter } from './entries.ts';
 import type { Failures } from './failures.ts';
-import { quarantine } from './quarantine.ts';
+import type { HeldUpdates } from './held.ts';
+import { quarantine, refusalCode } from './quarantine.ts';
+import type { TableHealth } from './table-health.ts';
 
 /** What an attempt wrote. */
 export interface Written {
@@ -19,6 +23,8 @@ export interface Written {
   /** All rows that hold values or entries. */
   rows: number;
   refused: number;
+  /** Updates put aside that wait for their mapped table. */
+  held: number;
   /** Items of entries that the ledger or the quarantine had already. */
   late: string[];
   /** How many of them the quarantine had. */
@@ -29,34 +35,75 @@ export interface Written {
   took: Set<ValueTable>;
 }
 
+/** Of an update that is held behind another one of its key, there is no error. */
+function heldCode(error: unknown): string {
+  return error === undefined ? 'HELD_BEHIND' : tableFailureCode(error);
+}
+
+/** How the rows of one table are written, and put aside. */
+interface Rows<Item, Done> {
+  readonly write: (items: readonly Item[]) => Promise<Done>;
+  readonly count: (items: readonly Item[], done: Done) => void;
+  readonly refuse: (item: Item, error: unknown) => Promise<void>;
+  readonly hold: (items: readonly Item[], error: unknown) => Promise<void>;
+  /** Of an item: those of one key are written in their order. */
+  readonly keyOf: (item: Item) => string;
+}
+
 export class CarefulWriter {
   readonly #tables: ValueTables;
   readonly #entries: EntryWriter;
   readonly #failures: Failures;
+  readonly #held: HeldUpdates;
+  readonly #health: TableHealth;
 
-  constructor(tables: ValueTables, entries: EntryWriter, failures: Failures) {
+  constructor(
+    tables: ValueTables,
+    entries: EntryWriter,
+    failures: Failures,
+    held: HeldUpdates,
+    health: TableHealth,
+  ) {
     this.#tables = tables;
     this.#entries = entries;
     this.#failures = failures;
+    this.#held = held;
+    this.#health = health;
   }
 
-  /** @throws RowFailure if all rows of a table fail alike, or what the server threw */
-  async counters(connection: PoolConnection, batch: Batch, written: Written): Promise<void> {
+  /** @throws RowFailure if all rows of a table of Sluice fail alike, or what the server threw */
+  async counters(
+    connection: PoolConnection,
+    batch: Batch,
+    written: Written,
+    counters: readonly CounterSum[],
+  ): Promise<void> {
+    const { partition, sequence } = batch;
     const refuse = async (sum: CounterSum, error: unknown) => {
       written.refused++;
       const payload = JSON.stringify({ updates: sum.updates });
       const row = { kind: 'counter', ...sum, id: null, payload } as const;
-      await quarantine(connection, batch.partition, batch.sequence, row, error);
+      await quarantine(connection, partition, sequence, row, refusalCode(error), 'refused');
     };
-    for (const [table, sums] of Map.groupBy(batch.counters, sum => this.#tables.of('c', sum.name))) {
+    const hold = async (sums: readonly CounterSum[], error: unknown) => {
+      written.held += sums.length;
+      await this.#held.counters(connection, batch, sums, () => heldCode(error));
+    };
+    for (const [table, sums] of Map.groupBy(counters, sum => this.#tables.of('c', sum.name))) {
       const known = await table.refusals(connection, sums);
       for (const [sum, error] of known) await refuse(sum, error);
       const rest = sums.filter(sum => !known.has(sum));
-      const add = (rows: readonly CounterSum[]) => table.add(connection, rows);
+      const write = (rows: readonly CounterSum[]) => table.add(connection, rows);
       const count = (rows: readonly CounterSum[]) => {
         written.rows += rows.length;
       };
-      await this.#search(connection, batch, table, written.took, rest, add, count, refuse);
+      await this.#search(connection, batch, table, written.took, rest, {
+        write,
+        count,
+        refuse,
+        hold,
+        keyOf: sum => sum.item,
+      });
     }
   }
 
@@ -72,7 +119,11 @@ export class CarefulWriter {
       written.refused++;
       const { program, account, amount, id, payload } = entry;
       const row = { kind: 'entry', name: program, key: account, amount, id, payload } as const;
-      await quarantine(connection, partition, sequence, row, error);
+      await quarantine(connection, partition, sequence, row, refusalCode(error), 'refused');
+    };
+    const hold = async (entries: readonly RecordedEntry[], error: unknown) => {
+      written.held += entries.length;
+      await this.#held.entries(connection, batch, entries, () => heldCode(error));
     };
     const known = await this.#entries.refusals(connection, fresh);
     for (const [entry, error] of known) await refuse(entry, error);
@@ -84,40 +135,63 @@ export class CarefulWriter {
         written.entries += rows.length;
         written.rows += rows.length + accounts;
       };
-      await this.#search(connection, batch, table, written.took, group, write, count, refuse);
+      await this.#search(connection, batch, table, written.took, group, {
+        write,
+        count,
+        refuse,
+        hold,
+        keyOf: entry => entry.item,
+      });
     }
   }
 
-  async #search<Item, Written>(
+  async #search<Item, Done>(
     connection: PoolConnection,
     batch: Batch,
     table: ValueTable,
     took: Set<ValueTable>,
     items: readonly Item[],
-    write: (items: readonly Item[]) => Promise<Written>,
-    count: (items: readonly Item[], written: Written) => void,
-    refuse: (item: Item, error: unknown) => Promise<void>,
+    { write, count, refuse, hold, keyOf }: Rows<Item, Done>,
   ): Promise<void> {
     const doubtConflicts = this.#failures.doubtsConflicts(batch);
     const attempt = (part: readonly Item[]) =>
       withSavepoint(connection, batch.partition, doubtConflicts, () => write(part));
+    const aside = new Set<Item>();
+    const heldKeys = new Set<string>();
     try {
       await bisect(items, {
         attempt: async part => {
-          count(part, await attempt(part));
-          took.add(table);
+          const behind = part.filter(item => heldKeys.has(keyOf(item)));
+          const free = behind.length === 0 ? part : part.filter(item => !behind.includes(item));
+          if (free.length > 0) {
+            count(free, await attempt(free));
+            took.add(table);
+          }
+          if (behind.length > 0) await hold(behind, undefined);
         },
         trial: async item => {
           await attempt([item]);
           await connection.query('ROLLBACK TO SAVEPOINT attempt');
         },
-        refuse,
+        refuse: async (item, error) => {
+          aside.add(item);
+          if (!isWholeTable(error)) return refuse(item, error);
+          // The table takes others: only this key has to wait for it.
+          heldKeys.add(keyOf(item));
+          await hold([item], error);
+        },
         tookOthers: this.#failures.tookOthers(batch, table),
         failures: this.#failures.count(batch),
       });
     } catch (error) {
-      if (error instanceof RowFailure) this.#failures.tableFailed(batch, table);
-      throw error;
+      if (!(error instanceof RowFailure)) throw error;
+      const raiser = raiserOf(error.cause);
+      if (!raiser) this.#failures.tableFailed(batch, table);
+      if (!raiser) throw error;
+      // Bisecting gives up before any row has passed.
+      this.#health.failed(raiser, error.cause);
+      const rest = items.filter(item => !aside.has(item));
+      await hold(rest, error.cause);
     }
   }
 }

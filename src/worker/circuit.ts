@@ -10,6 +10,7 @@ import {
   ExponentialBackoff,
   handleWhen,
 } from 'cockatiel';
+import type { Logger } from 'pino';
 import { ClaimNotDurableError } from '../shared/errors.ts';
 import { classifyDatabaseError, isLockWait, isLoginRefused } from '../shared/mysql-errors.ts';
 
@@ -55,6 +56,17 @@ export class Circuit {
   retryDelay(random: () => number): number {
     return Math.ceil(this.#waitMs * (0.5 + random()));
   }
+}
+
+/** What operators are told when it opens or closes. @param cause what opened it */
+export function tellOfCircuit(log: Logger, open: boolean, cause?: unknown): void {
+  if (!open) log.info('the database is back: flushing goes on');
+  else if (isLoginRefused(cause))
+    log.error(
+      { err: cause },
+      'the database refuses the login: flushing pauses, updates go on in Redis; is the password the right one?',
+    );
+  else log.warn({ err: cause }, 'the database is away: flushing pauses, updates go on and coalesce in Redis');
 }
 
 /** A password that was changed, too: nothing can be written until it is known here, and it may come by itself. */

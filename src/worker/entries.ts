@@ -3,7 +3,7 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { AnswerMissingError } from '../shared/errors.ts';
 import { itemOf } from '../shared/keys.ts';
-import { queryRows, readSql } from '../shared/mysql.ts';
+import { queryRow, queryRows, readSql } from '../shared/mysql.ts';
 import type { RecordedEntry } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
 import { jsonParts } from '../shared/statement-size.ts';
@@ -20,9 +20,10 @@ export interface EntryOutcome {
 }
 
 const INSERT = readSql(new URL('./sql/insert-entries.sql', import.meta.url));
+const NEXT = readSql(new URL('./sql/next-ledger-number.sql', import.meta.url));
 const FIND = readSql(new URL('./sql/find-entries.sql', import.meta.url));
 /** Ledger numbers that a batch has: its sequence times this, and those up to the next batch's. */
-export const PLACES = 65_536;
+const PLACES = 65_536;
 
 /** What the ledger keeps of an entry. */
 export type LedgerEntry = Omit<RecordedEntry, 'balance' | 'payload'>;
@@ -106,6 +107,22 @@ export class EntryWriter {
     for (const { json } of jsonParts(connection, rows, row => row))
       await connection.query(INSERT, [partition, json]);
     return { written: entries.length, accounts, refused: 0, late: [] };
+  }
+
+  /**
+   * Ledger numbers behind everything that the partition's batches up to the watermark have, and before what its next batch
+   * will have. Runs under the watermark's lock.
+   */
+  async nextPlaces(
+    connection: PoolConnection,
+    partition: number,
+    sequence: number,
+  ): Promise<{ readonly first: bigint; readonly free: number }> {
+    const first = BigInt(sequence) * BigInt(PLACES);
+    const behind = first + BigInt(PLACES);
+    const row = await queryRow(connection, NEXT, [String(first), partition, String(behind)]);
+    const next = row.ledger_no === null ? behind : BigInt(String(row.ledger_no));
+    return { first: next, free: Number(behind - next) };
   }
 
   /** Entries whose accounts their tables refuse, as far as that can be told without trying. */

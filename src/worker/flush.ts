@@ -180,11 +180,9 @@ export class Flusher {
           'entries were in the ledger already, their live balances are reloaded',
         );
       }
-      if (result.outcome.quarantined > 0) {
-        log.error(
-          { ...about, quarantined: result.outcome.quarantined },
-          'the database refused updates, they are in quarantine',
-        );
+      const quarantined = result.outcome.quarantined - (result.outcome.held ?? 0);
+      if (quarantined > 0) {
+        log.error({ ...about, quarantined }, 'the database refused updates, they are in quarantine');
       }
     } else {
       metrics.skippedBatches.inc();

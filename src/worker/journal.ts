@@ -13,7 +13,10 @@ export interface Outcome {
   readonly late: string[];
   /** Kind and item of live values that an amendment changed for nothing; absent in what older versions recorded. */
   readonly reload?: string[];
+  /** Updates of the batch that went into quarantine, those that are held included. */
   readonly quarantined: number;
+  /** Those of them that wait for their mapped table; absent in what older versions recorded. */
+  readonly held?: number;
   /** Entries that were left out because the first with their id is in quarantine; absent in what older versions recorded. */
   readonly quarantinedBefore?: number;
   /** How many counter keys were claimed up to this batch, by which receipts find the batch of a sum. */

@@ -1,10 +1,12 @@
-/** What MySQL refuses for its own sake, and where it is put aside, in the transaction of its batch. */
+/** Updates that are put aside one by one, and what MySQL refuses for its own sake, in the transaction of their batch. */
 import type { PoolConnection } from 'mysql2/promise';
 import { readSql } from '../shared/mysql.ts';
 import { classifyDatabaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
 
-export interface RefusedUpdate {
+export type Cause = 'refused' | 'held';
+
+export interface AsideUpdate {
   readonly kind: 'counter' | 'entry';
   readonly name: string;
   readonly key: string;
@@ -30,8 +32,9 @@ export async function quarantine(
   connection: PoolConnection,
   partition: number,
   sequence: number,
-  { kind, name, key, amount, id, payload }: RefusedUpdate,
-  error: unknown,
+  { kind, name, key, amount, id, payload }: AsideUpdate,
+  code: string,
+  cause: Cause,
 ): Promise<void> {
   const entryId = id === null ? null : Buffer.from(id);
   await connection.query(INSERT, [
@@ -42,7 +45,8 @@ export async function quarantine(
     Buffer.from(key),
     amount,
     entryId,
-    refusalCode(error),
+    code,
     payload,
+    cause,
   ]);
 }

@@ -2,12 +2,14 @@
  * Writes a batch to MySQL in one transaction, under the lock of the partition's watermark:
  *
  * 1. lock the watermark, decide (decision.ts)
- * 2. add counters; add balances and insert ledger entries; put aside what MySQL refuses for its own sake
+ * 2. add counters; add balances and insert ledger entries; put aside what MySQL refuses for its own sake, and what waits for a
+ *    mapped table that takes no rows
  * 3. record the batch and its outcome in the journal, move the watermark
  * 4. ask Redis once more that the batch is still in flight; commit
  *
  * The first attempt writes everything at once. Only if it fails, and rows may be to blame, is the transaction rolled back
- * and run again carefully (careful.ts), so that one bad row blocks no other.
+ * and run again carefully (careful.ts), so that one bad row blocks no other. If a mapped table is to blame, it is run again
+ * with that table's updates held (held.ts), so that one table blocks no other.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from '../shared/clock.ts';
@@ -19,13 +21,12 @@ import { classifyDatabaseError, databaseErrorCode } from '../shared/mysql-errors
 import { refuseOutdated } from '../shared/mysql-writable.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { lockWatermark, moveWatermark, type Watermark } from '../shared/watermark.ts';
-import { AmendmentWriter } from './amendments.ts';
 import type { Batch } from './batch.ts';
-import { blame, RowFailure } from './blame.ts';
-import { CarefulWriter, type Written } from './careful.ts';
-import { EntryWriter } from './entries.ts';
+import { BatchWriter } from './batch-writer.ts';
+import { RowFailure } from './blame.ts';
 import { Failures } from './failures.ts';
 import { fitsJournal, Journal, type Outcome } from './journal.ts';
+import { TableHealth } from './table-health.ts';
 
 export type CommitResult =
   | {
@@ -69,12 +70,10 @@ class Abandon extends Error {
 
 export class Store {
   readonly #database: Database;
-  readonly #tables: ValueTables;
   readonly #flight: FlightCheck;
-  readonly #entries: EntryWriter;
-  readonly #amendments: AmendmentWriter;
-  readonly #careful: CarefulWriter;
+  readonly #writer: BatchWriter;
   readonly #failures: Failures;
+  readonly #health: TableHealth;
   readonly #journal: Journal;
   readonly #seam: Seam;
 
@@ -85,14 +84,13 @@ export class Store {
     journalBatches: number,
     seam: Seam = () => {},
     conflictPatienceMs = CONFLICT_PATIENCE_MS,
+    health = new TableHealth(),
   ) {
     this.#database = database;
-    this.#tables = tables;
     this.#flight = flight;
-    this.#entries = new EntryWriter(tables);
-    this.#amendments = new AmendmentWriter(tables, this.#entries);
     this.#failures = new Failures(conflictPatienceMs);
-    this.#careful = new CarefulWriter(tables, this.#entries, this.#failures);
+    this.#health = health;
+    this.#writer = new BatchWriter(tables, this.#failures, health);
     this.#journal = new Journal(journalBatches);
     this.#seam = seam;
   }
@@ -103,24 +101,29 @@ export class Store {
    */
   async commit(batch: Batch, onRewind: () => void = () => {}): Promise<CommitResult> {
     const attempt: Attempt = { batch, rewound: false, onRewind };
-    try {
-      return await this.#attempt(attempt, false);
-    } catch (error) {
-      if (error instanceof Abandon) return this.#abandoned(batch, error);
-      if (!this.#deservesCare(batch, error)) throw error;
+    for (let careful = false; ; ) {
+      try {
+        return await this.#attempt(attempt, careful);
+      } catch (error) {
+        if (error instanceof Abandon) return this.#abandoned(batch, error);
+        // Each mapped table is news once, and holds up nothing the next time.
+        if (this.#health.noteFailure(error)) continue;
+        if (careful) throw this.#failed(batch, error);
+        if (!this.#deservesCare(batch, error)) throw error;
+        careful = true;
+      }
     }
-    try {
-      return await this.#attempt(attempt, true);
-    } catch (error) {
-      if (error instanceof Abandon) return this.#abandoned(batch, error);
-      this.#failures.failed(batch);
-      if (!(error instanceof RowFailure)) throw error;
-      // Its number would open the circuit breaker, or be tried again at once.
-      const code = databaseErrorCode(error.cause);
-      throw error.isForged
-        ? new DatabaseFailedError(this.#database.place, code, { cause: error.cause })
-        : error.cause;
-    }
+  }
+
+  /** Why a careful attempt failed. */
+  #failed(batch: Batch, error: unknown): unknown {
+    this.#failures.failed(batch);
+    if (!(error instanceof RowFailure)) return error;
+    // Its number would open the circuit breaker, or be tried again at once.
+    const code = databaseErrorCode(error.cause);
+    return error.isForged
+      ? new DatabaseFailedError(this.#database.place, code, { cause: error.cause })
+      : error.cause;
   }
 
   #abandoned(batch: Batch, { result }: Abandon): CommitResult {
@@ -150,14 +153,15 @@ export class Store {
       const forgotten = watermark.updates - (updates - batch.updates);
       await declareLoss(connection, batch.partition, 'doubled', batch.token, forgotten);
 
-      const written = await this.#write(connection, batch, careful);
+      const written = await this.#writer.write(connection, batch, watermark.mayHold, careful);
       await this.#seam('written');
 
-      const { late, quarantinedBefore, reload, refused: quarantined, rows, took } = written;
+      const { late, quarantinedBefore, reload, refused, held, rows, took } = written;
       const outcome = await this.#forget(connection, attempt, {
         late,
         reload,
-        quarantined,
+        quarantined: refused + held,
+        held,
         quarantinedBefore,
         popped: batch.popped,
       });
@@ -171,6 +175,7 @@ export class Store {
       return { result: { decision: done, outcome, rows, late: late.length }, took };
     });
     this.#failures.took(took, moment);
+    this.#health.took(took);
     this.#failures.ended(attempt.batch);
     await this.#seam('committed');
     return result;
@@ -238,54 +243,5 @@ export class Store {
     const epoch = randomToken();
     if (!(await this.#flight.rewind(batch, sequence, epoch))) throw new Abandon({ decision: 'stop' });
     attempt.batch = { ...batch, sequence, epoch };
-  }
-
-  /** @throws RowFailure if rows may be to blame, or what the server threw */
-  async #write(connection: PoolConnection, batch: Batch, careful: boolean): Promise<Written> {
-    const written: Written = {
-      entries: 0,
-      rows: 0,
-      refused: 0,
-      late: [],
-      quarantinedBefore: 0,
-      reload: [],
-      took: new Set(),
-    };
-    try {
-      await this.#writeCounters(connection, batch, careful, written);
-      await this.#writeEntries(connection, batch, careful, written);
-      const doubtConflicts = careful && this.#failures.doubtsConflicts(batch);
-      written.reload = await this.#amendments.write(connection, batch, careful, doubtConflicts);
-    } catch (error) {
-      // The careful attempt knows already.
-      throw careful ? error : await blame(connection, batch.partition, error);
-    }
-    return written;
-  }
-
-  async #writeCounters(connection: PoolConnection, batch: Batch, careful: boolean, written: Written) {
-    if (careful) return this.#careful.counters(connection, batch, written);
-    for (const [table, sums] of Map.groupBy(batch.counters, sum => this.#tables.of('c', sum.name))) {
-      await table.add(connection, sums);
-      written.took.add(table);
-    }
-    written.rows += batch.counters.length;
-  }
-
-  async #writeEntries(connection: PoolConnection, batch: Batch, careful: boolean, written: Written) {
-    const { partition, sequence, entries } = batch;
-    if (entries.length === 0) return;
-    // The ledger's unique key finds what is in the ledger; what waits in quarantine has to be looked for.
-    const isWary = careful || (await this.#entries.hasQuarantined(connection, partition));
-    const { late, fresh, quarantinedBefore } = isWary
-      ? await this.#entries.splitLate(connection, entries)
-      : { late: [], fresh: entries, quarantinedBefore: 0 };
-    written.late = late.map(entry => entry.item);
-    written.quarantinedBefore = quarantinedBefore;
-    if (careful) return this.#careful.entries(connection, batch, written, fresh);
-    const { accounts } = await this.#entries.write(connection, partition, sequence, fresh, entries);
-    written.entries += fresh.length;
-    written.rows += fresh.length + accounts;
-    for (const { program } of fresh) written.took.add(this.#tables.of('p', program));
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
+import type { Definitions } from '../shared/definitions.ts';
 import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
 import type { Keys } from '../shared/keys.ts';
 import type { MetricNameOf } from '../shared/metric-catalogue.ts';
@@ -20,7 +21,7 @@ export interface SystemSources {
   readonly redis: RedisConnection;
   readonly primaries: Pick<Primaries, 'all'>;
   readonly keys: Keys;
-  readonly programs: readonly string[];
+  readonly definitions: Definitions;
   readonly inspector: Inspector;
   readonly queue: FlushQueue;
   readonly database: Database;
@@ -32,6 +33,8 @@ const SAME_SCRAPE_MS = 100;
 const STATES = ['waiting', 'active', 'delayed', 'failed'] as const;
 const SYSTEM = readSql(new URL('./sql/system-metrics.sql', import.meta.url));
 const LOSSES = 'SELECT kind, SUM(updates) AS updates FROM sluice_losses GROUP BY kind';
+const HELD =
+  "SELECT kind, name, COUNT(*) AS held FROM sluice_quarantine WHERE cause = 'held' GROUP BY kind, name";
 const CONNECTIONS = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
 /** Registers them. */
@@ -48,7 +51,7 @@ function look<Answer>(ask: () => Promise<Answer>): () => Promise<Answer | undefi
 
 function watchPartitions(
   registry: Registry,
-  { redis, keys, programs, inspector, queue }: SystemSources,
+  { redis, keys, definitions, inspector, queue }: SystemSources,
 ): void {
   const partitions = look(() => inspector.all());
   const perPartition = (
@@ -72,7 +75,8 @@ function watchPartitions(
   gauge(registry, 'sluice_value_at_risk', async metric => {
     const found = await points();
     metric.reset();
-    if (found) for (const program of programs) metric.set({ program }, found.get(program) ?? 0);
+    if (found)
+      for (const program of Object.keys(definitions.points)) metric.set({ program }, found.get(program) ?? 0);
   });
   const jobs = look(() => queue.getJobCounts(...STATES));
   gauge(registry, 'sluice_queue_depth', async metric => {
@@ -82,7 +86,7 @@ function watchPartitions(
   });
 }
 
-function watchServers(registry: Registry, { primaries, database }: SystemSources): void {
+function watchServers(registry: Registry, { primaries, database, definitions }: SystemSources): void {
   const ask = async (server: string, node: Redis) => [server || 'primary', await node.info()] as const;
   const redis = look(() => Promise.all([...primaries.all()].map(([server, node]) => ask(server, node))));
   const mysql = look(() =>
@@ -90,6 +94,7 @@ function watchServers(registry: Registry, { primaries, database }: SystemSources
       system: await queryRow(connection, SYSTEM),
       threads: await queryRow(connection, CONNECTIONS),
       losses: await queryRows(connection, LOSSES),
+      held: await queryRows(connection, HELD),
     })),
   );
   gauge(registry, 'sluice_server_up', async metric => {
@@ -126,6 +131,16 @@ function watchServers(registry: Registry, { primaries, database }: SystemSources
       // NaN, not an old number: Prometheus shows a gap.
       metric.set(answer ? Number(value(answer)) : Number.NaN);
     });
+  gauge(registry, 'sluice_held_rows', async metric => {
+    const answer = await mysql();
+    metric.reset();
+    if (!answer) return;
+    const { counters, points } = definitions;
+    for (const [kind, named] of Object.entries({ counter: counters, points }))
+      for (const name of Object.keys(named)) metric.set({ kind, name }, 0);
+    for (const { kind, name, held } of answer.held)
+      metric.set({ kind: kind === 'entry' ? 'points' : 'counter', name: String(name) }, Number(held));
+  });
   gauge(registry, 'sluice_declared_loss_updates', async metric => {
     const answer = await mysql();
     metric.reset();

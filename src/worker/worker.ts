@@ -16,7 +16,6 @@ import { explain } from '../shared/explain.ts';
 import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
 import { Database } from '../shared/mysql.ts';
-import { isLoginRefused } from '../shared/mysql-errors.ts';
 import type { MysqlLocation } from '../shared/mysql-url.ts';
 import { Primaries } from '../shared/primaries.ts';
 import { type FlushQueue, openQueue } from '../shared/queue.ts';
@@ -28,7 +27,7 @@ import type { Settings } from '../shared/settings.ts';
 import { type StartWait, whenReachable } from '../shared/start-wait.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { loadOpenTelemetry } from '../shared/tracing.ts';
-import { Circuit } from './circuit.ts';
+import { Circuit, tellOfCircuit } from './circuit.ts';
 import { ClaimBarrier } from './claim-barrier.ts';
 import { Consumer } from './consumer.ts';
 import { Flight } from './flight.ts';
@@ -37,9 +36,11 @@ import { type FlushTracing, flushTracing } from './flush-span.ts';
 import type { Readiness } from './http.ts';
 import { WorkerMetrics } from './metrics.ts';
 import { readinessJudge } from './readiness.ts';
+import { Releaser } from './releaser.ts';
 import { type Seam, Store } from './store.ts';
 import { Sweep } from './sweep.ts';
 import { watchSystem } from './system-metrics.ts';
+import { TableHealth } from './table-health.ts';
 import { Verifier } from './verifier.ts';
 
 export interface WorkerParts {
@@ -78,6 +79,7 @@ export class Worker {
   readonly #consumer: Consumer;
   readonly #aligner: Aligner;
   #verifier: Verifier | undefined;
+  #releaser: Releaser | undefined;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #judge: (isStopping: boolean) => Promise<Readiness>;
@@ -104,17 +106,7 @@ export class Worker {
     this.#aligner = new Aligner(redis, database, this.#keys, log, () => this.metrics.rewinds.inc());
     this.#circuit = new Circuit(settings, (open, cause) => {
       this.metrics.breakerOpen.set(open ? 1 : 0);
-      if (open && isLoginRefused(cause))
-        log.error(
-          { err: cause },
-          'the database refuses the login: flushing pauses, updates go on in Redis; is the password the right one?',
-        );
-      else if (open)
-        log.warn(
-          { err: cause },
-          'the database is away: flushing pauses, updates go on and coalesce in Redis',
-        );
-      else log.info('the database is back: flushing goes on');
+      tellOfCircuit(log, open, cause);
     });
     const place = redisPlace(parts.redis);
     this.#primaries = new Primaries(redis, this.#keys);
@@ -191,6 +183,7 @@ export class Worker {
     worker.#watch();
     worker.#consumer.start();
     worker.#sweep.start();
+    worker.#releaser?.start();
     worker.#verify(tables, place);
     return worker;
   }
@@ -214,22 +207,34 @@ export class Worker {
         if (worker) worker.#circuit.close();
       });
       const keys = new Keys(parts.namespace, settings.partitions);
-      const tables = await checkServers({ redis, place, database, keys }, parts.definitions, (kind, name) =>
-        log.warn(
-          { kind: kind === 'c' ? 'counter' : 'points', name },
-          "this worker's definitions lack a name that is in use, so its values are taken to be in the tables of Sluice; if it is mapped, restart the worker with the definitions of the producers",
-        ),
-      );
+      const health = new TableHealth(log);
+      const tables = await checkServers({ redis, place, database, keys }, parts.definitions, {
+        onUndefined: (kind, name) =>
+          log.warn(
+            { kind: kind === 'c' ? 'counter' : 'points', name },
+            "this worker's definitions lack a name that is in use, so its values are taken to be in the tables of Sluice; if it is mapped, restart the worker with the definitions of the producers",
+          ),
+        onUnfit: (table, error) => health.failed(table, error),
+      });
       const tracing = parts.tracing ? flushTracing(redis, keys, await loadOpenTelemetry()) : undefined;
       const opened = database;
       const store = (flight: Flight) =>
-        new Store(opened, tables, flight, settings.journalBatches, parts.seam);
+        new Store(opened, tables, flight, settings.journalBatches, parts.seam, undefined, health);
       worker = new Worker(parts, keys, redis, opened, store, tracing);
       await worker.#claimBarrier.check();
       await worker.#aligner.alignAtStart((partition, error) =>
         log.error({ partition, err: error }, 'partition could not be aligned'),
       );
       isConnected = true;
+      worker.#releaser = new Releaser({
+        database,
+        tables,
+        definitions: parts.definitions,
+        health,
+        circuit: worker.#circuit,
+        random: worker.#random,
+        log,
+      });
       return { worker, tables, place };
     } catch (error) {
       redis.disconnect();
@@ -245,7 +250,7 @@ export class Worker {
       redis: this.#redis,
       primaries: this.#primaries,
       keys: this.#keys,
-      programs: Object.keys(this.#parts.definitions.points),
+      definitions: this.#parts.definitions,
       inspector: this.#inspector,
       queue: this.#queue,
       database: this.#database,
@@ -273,7 +278,8 @@ export class Worker {
     this.#stopping = true;
     this.#flusher.stop();
     const orderly = async () => {
-      const ended = Promise.all([this.#sweep.stop(), this.#verifier?.stop(), this.#consumer.stop()]);
+      const rounds = [this.#sweep.stop(), this.#verifier?.stop(), this.#releaser?.stop()];
+      const ended = Promise.all([...rounds, this.#consumer.stop()]);
       await this.#flusher.settled();
       // No batch is at hand any more. What is left is farewells, for which BullMQ may wait long after an outage.
       await within(ended, FAREWELL_MS);

@@ -59,6 +59,7 @@ it('shows what failed, and what a replay would do', async () => {
     entryId: null,
     reason: null,
     metadata: null,
+    cause: 'refused',
     code: 'TARGET_ROW_MISSING',
     partition: place.keys.partitionOf(counter.key),
     sequence: 1,
@@ -70,9 +71,9 @@ it('shows what failed, and what a replay would do', async () => {
   const text = await place.failed('list', '--kind', 'entry');
   expect(text).toMatchObject({ code: 0, stderr: '' });
   expect(text.stdout).toMatch(
-    /^quarantined updates: 2\nnumber +kind +name +key +amount +error code +partition +batch +quarantined at\n[- ]+\n/,
+    /^quarantined updates: 2\nnumber +kind +name +key +amount +cause +error code +partition +batch +quarantined at\n[- ]+\n/,
   );
-  expect(text.stdout).toMatch(/^ *\d+ +entry +loyalty +"2" +2 +TARGET_ROW_MISSING +\d +1 +20\S+Z$/m);
+  expect(text.stdout).toMatch(/^ *\d+ +entry +loyalty +"2" +2 +refused +TARGET_ROW_MISSING +\d +1 +20\S+Z$/m);
   const page = await place.failed('list', '--limit', '1');
   expect(page.stdout).toMatch(/\n1 of 4 shown; for more: --after 1, or --limit, or sluice failed export\n$/);
 

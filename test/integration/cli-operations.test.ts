@@ -74,13 +74,17 @@ it('status tells partitions, flush jobs and quarantine', async () => {
     `{"partition":${partition},"pendingUpdates":0,"pendingKeys":0,"inFlight":0,"lagSeconds":0,"sequence":0}`;
   expect(await place.sluice(['status', '--json'])).toEqual({
     code: 0,
-    stdout: `{"partitions":[${[0, 1, 2, 3].map(empty).join(',')}],"queue":{"waiting":0,"active":0,"delayed":0,"failed":0},"quarantined":0,"declared":{"lost":0,"doubled":0}}\n`,
+    stdout: `{"partitions":[${[0, 1, 2, 3].map(empty).join(',')}],"queue":{"waiting":0,"active":0,"delayed":0,"failed":0},"quarantined":0,"held":[],"database":{"writes":"yes","why":""},"declared":{"lost":0,"doubled":0}}\n`,
     stderr: '',
   });
   expect((await place.sluice(['ingest', '-'], {}, LINES)).code).toBe(0);
   await place.database.query(
     `INSERT INTO sluice_quarantine (partition_id, sequence, kind, name, item_key, amount, error_code, payload, created_at)
      VALUES (0, 1, 'counter', 'page_views', 'x', 1, 'X', '', UTC_TIMESTAMP(3))`,
+  );
+  await place.database.query(
+    `INSERT INTO sluice_quarantine (partition_id, sequence, kind, name, item_key, amount, error_code, payload, created_at, cause)
+     VALUES (0, 1, 'entry', 'loyalty', 'x', 1, 'ER_BAD_FIELD_ERROR', '', UTC_TIMESTAMP(3), 'held')`,
   );
   await place.database.query("INSERT INTO sluice_losses VALUES (1, 'lost', 'x', 7, UTC_TIMESTAMP(3))");
   const status = JSON.parse((await place.sluice(['status', '--json'])).stdout);
@@ -94,11 +98,14 @@ it('status tells partitions, flush jobs and quarantine', async () => {
   const { waiting, active, delayed, failed } = status.queue;
   expect({ jobs: waiting + delayed, active, failed }).toEqual({ jobs: 2, active: 0, failed: 0 });
   expect(status.quarantined).toBe(1);
+  expect(status.held).toEqual([
+    { kind: 'points', name: 'loyalty', table: null, rows: 1, code: 'ER_BAD_FIELD_ERROR' },
+  ]);
   expect(status.declared).toEqual({ lost: 7, doubled: 0 });
   const { stdout } = await place.sluice(['status']);
   expect(stdout).toMatch(/^partition +pending updates +pending keys +in flight +lag, s +sequence$/m);
   expect(stdout).toMatch(
-    /^flush jobs: \d waiting, 0 active, \d delayed, 0 failed\nin quarantine: 1\ndeclared since ever: 7 updates lost, 0 doubled, at most$/m,
+    /^flush jobs: \d waiting, 0 active, \d delayed, 0 failed\nin quarantine: 1\nheld: 1 rows of points loyalty, .*\ndeclared since ever: 7 updates lost, 0 doubled, at most$/m,
   );
 });
 

@@ -5,10 +5,10 @@ import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/producer.ts';
-import { openFailed } from '../../src/replay/index.ts';
+import { type OpenFailedUpdates, openFailed } from '../../src/replay/index.ts';
 import { Aligner } from '../../src/shared/align.ts';
 import { ColdReader, type Comparison } from '../../src/shared/cold-read.ts';
-import { type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
+import { type Definitions, type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
 import { deploymentOf } from '../../src/shared/deployment.ts';
 import { Inspector } from '../../src/shared/inspect.ts';
 import { Keys, type Kind } from '../../src/shared/keys.ts';
@@ -76,8 +76,16 @@ export interface Shop<D extends DefinitionsInput> {
   /** Lets every live value run out, so that the next read is a cold one. */
   forget(): Promise<void>;
   compare(kind: Kind, name: string, key: string): Promise<Comparison>;
-  /** `key amount code` of each row, by key. */
+  /** `key amount code` of each row that MySQL refuses for its own sake, by key. */
   quarantined(): Promise<string[]>;
+  /** `key amount code` of each row that waits for its table, by number. */
+  held(): Promise<string[]>;
+  /** Starts another worker; it may have definitions of its own. */
+  worker(definitions?: DefinitionsInput): Promise<Worker>;
+  /** Stops all workers, so that the next drain starts another one. */
+  stopWorkers(): Promise<void>;
+  /** What operators do with failed updates. */
+  failed(): Promise<OpenFailedUpdates>;
   /** What `sluice verify` finds. */
   verify(): Promise<Pick<Verification, 'drift' | 'ledger'>>;
   /** Replays all that is in quarantine; updates by outcome. */
@@ -118,9 +126,31 @@ export async function openShop<const D extends DefinitionsInput>(
   const aligner = new Aligner(redis, own, keys, log);
   const cold = new ColdReader(redis, 'test', own, keys, tables, aligner, settings.liveTtlMs);
   const inspector = new Inspector(redis, keys);
-  let worker: Worker | undefined;
+  const workers: Worker[] = [];
+  const start = async (others: Definitions = parsed) => {
+    const started = await Worker.start({
+      redis: { url: redisUrl },
+      mysql: { url },
+      definitions: others,
+      namespace: name,
+      settings,
+      log,
+    });
+    workers.push(started);
+    return started;
+  };
+  const stop = () => Promise.all(workers.splice(0).map(worker => worker.stop()));
+  const rows = async (cause: 'refused' | 'held', order: string) =>
+    (
+      await database.query(
+        `SELECT item_key, amount, error_code FROM sluice_quarantine WHERE cause = ? ORDER BY ${order}`,
+        [cause],
+      )
+    ).map(row => `${row.item_key} ${row.amount} ${row.error_code}`);
+  const failedUpdates = () =>
+    openFailed({ redis: redisUrl, mysql: url, definitions, namespace: name, settings, log });
   cleanUp(async () => {
-    await worker?.stop();
+    await stop();
     await sluice.close();
     redis.disconnect();
   });
@@ -130,14 +160,7 @@ export async function openShop<const D extends DefinitionsInput>(
     sluice,
     tables,
     async drain() {
-      worker ??= await Worker.start({
-        redis: { url: redisUrl },
-        mysql: { url },
-        definitions: parsed,
-        namespace: name,
-        settings,
-        log,
-      });
+      if (workers.length === 0) await start();
       await until(async () => {
         const status = await inspector.partition(0);
         return status?.pendingUpdates === 0 && status.token === '';
@@ -150,12 +173,13 @@ export async function openShop<const D extends DefinitionsInput>(
       admin.disconnect();
     },
     compare: async (kind, counter, key) => (await cold.compare(0, [{ kind, name: counter, key }]))[0]!,
-    async quarantined() {
-      const rows = await database.query(
-        'SELECT item_key, amount, error_code FROM sluice_quarantine ORDER BY item_key, id',
-      );
-      return rows.map(row => `${row.item_key} ${row.amount} ${row.error_code}`);
+    quarantined: () => rows('refused', 'item_key, id'),
+    held: () => rows('held', 'id'),
+    worker: others => start(others && parseDefinitions(others)),
+    async stopWorkers() {
+      await stop();
     },
+    failed: failedUpdates,
     async verify() {
       const { drift, ledger } = await verify({
         redis,
@@ -168,22 +192,15 @@ export async function openShop<const D extends DefinitionsInput>(
       return { drift, ledger };
     },
     async replay() {
-      const failed = await openFailed({
-        redis: redisUrl,
-        mysql: url,
-        definitions,
-        namespace: name,
-        settings,
-        log,
-      });
+      const failed = await failedUpdates();
       const { updates } = await failed.replay({}, { operator: 'olga' });
       await failed.close();
       return updates;
     },
     async failedFlushes() {
-      const { values } = (await worker?.metrics.flushErrors.get()) ?? { values: [] };
+      const { values } = (await workers[0]?.metrics.flushErrors.get()) ?? { values: [] };
       return values.reduce((sum, { value }) => sum + value, 0);
     },
-    breakerIsOpen: async () => (await worker?.metrics.breakerOpen.get())?.values[0]?.value === 1,
+    breakerIsOpen: async () => (await workers[0]?.metrics.breakerOpen.get())?.values[0]?.value === 1,
   };
 }

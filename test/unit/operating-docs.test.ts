@@ -94,7 +94,7 @@ it('shows every metric in a panel, says what it shows, and tells global and proc
     expect(own.length, `${name} is shown nowhere`).toBeGreaterThan(0);
     for (const { panel, expression } of own) {
       if (scope === 'global')
-        expect(expression, panel).toMatch(new RegExp(`max(?: by \\(\\w+\\) )?\\((?:rate\\()?${name}`));
+        expect(expression, panel).toMatch(new RegExp(`max(?: by \\([\\w, ]+\\) )?\\((?:rate\\()?${name}`));
       if (type === 'counter' && scope === 'process') expect(expression, panel).toContain('sum');
     }
   }

@@ -1,6 +1,8 @@
--- What is in quarantine, how old the oldest of it is in microseconds (ids ascend with time), and how many connections this server takes.
+-- What is refused and waits in quarantine, how old the oldest of it is in microseconds (ids ascend with time), and how many
+-- connections this server takes.
 SELECT
-  (SELECT COUNT(*) FROM sluice_quarantine) AS quarantined,
+  (SELECT COUNT(*) FROM sluice_quarantine WHERE cause = 'refused') AS quarantined,
   COALESCE(TIMESTAMPDIFF(MICROSECOND,
-    (SELECT created_at FROM sluice_quarantine ORDER BY id LIMIT 1), UTC_TIMESTAMP(3)), 0) AS oldest,
+    (SELECT created_at FROM sluice_quarantine
+     WHERE id = (SELECT MIN(id) FROM sluice_quarantine WHERE cause = 'refused')), UTC_TIMESTAMP(3)), 0) AS oldest,
   @@GLOBAL.max_connections AS connections

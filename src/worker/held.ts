@@ -1,0 +1,184 @@
+/**
+ * Updates that wait for their mapped table. They go into quarantine with the cause `held`, in the transaction of their batch;
+ * release.ts writes them once the table takes rows.
+ *
+ * Invariant: while an update of a key is held, later ones of that key are held behind it. So they reach the table in their order,
+ * and no debit gets there before the credit that covers it. The partition's watermark row says whether any is held.
+ */
+import type { PoolConnection } from 'mysql2/promise';
+import { itemOf } from '../shared/keys.ts';
+import { queryRows, readSql } from '../shared/mysql.ts';
+import type { RecordedEntry } from '../shared/record.ts';
+import { jsonParts, keyLists, literalBytes, roomFor } from '../shared/statement-size.ts';
+import type { ValueTables } from '../shared/tables.ts';
+import { tableFailureCode } from '../shared/target-table.ts';
+import type { Batch, CounterSum } from './batch.ts';
+import { type AsideUpdate, quarantine } from './quarantine.ts';
+import type { TableHealth } from './table-health.ts';
+
+const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
+const NAMES = sql('held-names');
+const KEYS = sql('held-keys');
+const COUNTERS = sql('held-counters');
+const MERGE = sql('merge-held');
+const HOLD = sql('hold');
+const LOCK = 'SELECT * FROM sluice_quarantine WHERE id IN (?) FOR UPDATE';
+const AT_ONCE = 1000;
+
+/** An update with the code of what keeps it from its table. */
+type HeldUpdate = AsideUpdate & { readonly code: string };
+type Place = Pick<Batch, 'partition' | 'sequence'>;
+
+/** What of a batch has to wait. */
+export interface Waiting {
+  /** Whether anything may have to. */
+  readonly isAny: boolean;
+  /** The code of what keeps an update from its table; undefined if nothing does. */
+  codeOf(kind: 'counter' | 'entry', name: string, item: string): string | undefined;
+}
+
+const NOBODY: Waiting = { isAny: false, codeOf: () => undefined };
+
+export class HeldUpdates {
+  readonly #tables: ValueTables;
+  readonly #health: TableHealth;
+
+  constructor(tables: ValueTables, health: TableHealth) {
+    this.#tables = tables;
+    this.#health = health;
+  }
+
+  /**
+   * What of the batch has to wait: all of a table that is known to take no rows, and keys of which something is held.
+   * Asks the database nothing unless something may be held. Runs under the watermark's lock.
+   * @param mayHold what the watermark's row says
+   */
+  async waiting(connection: PoolConnection, batch: Batch, mayHold: boolean): Promise<Waiting> {
+    const isFailing = this.#health.failing.length > 0;
+    if (!isFailing && !mayHold) return NOBODY;
+    const keys = mayHold ? await this.#heldKeys(connection, batch) : new Map<string, string>();
+    if (!isFailing && keys.size === 0) return NOBODY;
+    return {
+      isAny: true,
+      codeOf: (kind, name, item) => {
+        const problem =
+          isFailing && this.#health.problem(this.#tables.of(kind === 'counter' ? 'c' : 'p', name));
+        return problem ? tableFailureCode(problem) : keys.get(kind + item);
+      },
+    };
+  }
+
+  async #heldKeys(connection: PoolConnection, batch: Batch): Promise<Map<string, string>> {
+    this.#health.mayHold = true;
+    const names = await queryRows(connection, NAMES, [batch.partition]);
+    const held = new Set(names.map(({ kind, name }) => `${kind} ${name}`));
+    const found = new Map<string, string>();
+    if (held.size === 0) {
+      await connection.query('UPDATE sluice_partitions SET held = 0 WHERE partition_id = ?', [
+        batch.partition,
+      ]);
+      return found;
+    }
+    const accounts = new Map(batch.entries.map(entry => [entry.item, [entry.program, entry.account]]));
+    const ofBatch = {
+      counter: batch.counters.map(({ name, key }) => [name, key]),
+      entry: [...accounts.values()],
+    };
+    for (const [kind, all] of Object.entries(ofBatch)) {
+      const asked = all.filter(([name]) => held.has(`${kind} ${name}`));
+      for (const { json } of jsonParts(connection, asked, row => row))
+        for (const { name, item_key: key, error_code: code } of await queryRows(connection, KEYS, [
+          json,
+          kind,
+        ]))
+          found.set(kind + itemOf(String(name), String(key)), String(code));
+    }
+    return found;
+  }
+
+  /**
+   * Puts sums aside. One row holds all of a key, however long it takes: it lies in the transaction of the batch whose sum is
+   * merged into it, so that it counts as often as the batch is written, which is once. What an operation has taken stays as the
+   * operator saw it.
+   */
+  async counters(
+    connection: PoolConnection,
+    place: Place,
+    sums: readonly CounterSum[],
+    codeOf: (sum: CounterSum) => string,
+  ): Promise<void> {
+    if (sums.length === 0) return;
+    await this.note(connection, place.partition);
+    const merged = await this.#merge(connection, place, sums);
+    const fresh = sums.filter(sum => !merged.has(sum.item));
+    const rows = fresh.map(sum => {
+      const payload = JSON.stringify({ updates: sum.updates });
+      return { kind: 'counter' as const, ...sum, id: null, payload, code: codeOf(sum) };
+    });
+    await this.#insert(connection, place, rows);
+  }
+
+  async entries(
+    connection: PoolConnection,
+    place: Place,
+    entries: readonly RecordedEntry[],
+    codeOf: (entry: RecordedEntry) => string,
+  ): Promise<void> {
+    if (entries.length === 0) return;
+    await this.note(connection, place.partition);
+    const rows = entries.map(entry => {
+      const { program: name, account: key, amount, id, payload } = entry;
+      return { kind: 'entry' as const, name, key, amount, id, payload, code: codeOf(entry) };
+    });
+    await this.#insert(connection, place, rows);
+  }
+
+  async #insert(connection: PoolConnection, place: Place, updates: readonly HeldUpdate[]): Promise<void> {
+    const { partition, sequence } = place;
+    const encode = ({ name, key, amount, id, code, payload }: HeldUpdate) => [
+      name,
+      key,
+      amount,
+      id,
+      code,
+      payload,
+    ];
+    for (const { json, rows } of jsonParts(connection, updates, encode)) {
+      const { kind, code } = rows[0]!;
+      // As text in JSON the longest entry is longer than every other statement; alone it fits.
+      if (rows.length === 1 && literalBytes(json) > roomFor(connection))
+        await quarantine(connection, partition, sequence, rows[0]!, code, 'held');
+      else await connection.query(HOLD, [partition, sequence, kind, json]);
+    }
+  }
+
+  /** Whoever flushes the partition next looks for what is held; and so does this process. */
+  async note(connection: PoolConnection, partition: number): Promise<void> {
+    this.#health.mayHold = true;
+    await connection.query('UPDATE sluice_partitions SET held = 1 WHERE partition_id = ?', [partition]);
+  }
+
+  /** Adds sums to the held rows of their keys. Gives the items that had one. */
+  async #merge(connection: PoolConnection, { sequence }: Place, sums: readonly CounterSum[]) {
+    const ids: string[] = [];
+    for (const { json } of jsonParts(connection, sums, ({ name, key }) => [name, key]))
+      for (const { id } of await queryRows(connection, COUNTERS, [json])) ids.push(String(id));
+    const byItem = new Map(sums.map(sum => [sum.item, sum]));
+    const rows: [id: string, amount: number, payload: string][] = [];
+    const merged = new Set<string>();
+    for (const some of keyLists(connection, ids, AT_ONCE))
+      for (const row of await queryRows(connection, LOCK, [some])) {
+        const item = itemOf(String(row.name), String(row.item_key));
+        const sum = byItem.get(item);
+        const amount = Number(row.amount) + (sum?.amount ?? Number.NaN);
+        const isOpen = row.cause === 'held' && row.operation === null;
+        if (!sum || !isOpen || !Number.isSafeInteger(amount)) continue;
+        const { updates = 0 } = JSON.parse(String(row.payload)) as { updates?: number };
+        rows.push([String(row.id), amount, JSON.stringify({ updates: updates + sum.updates })]);
+        merged.add(item);
+      }
+    for (const { json } of jsonParts(connection, rows, row => row))
+      await connection.query(MERGE, [json, sequence]);
+    return merged;
+  }
+}

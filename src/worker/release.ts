@@ -1,0 +1,197 @@
+/**
+ * Writes held updates to their table, some at a time, in one transaction under the lock of their partition's watermark: out of
+ * quarantine, into the value and the ledger. The live value counts them already and stays as it is.
+ *
+ * Whoever is killed leaves a row as it was or gone, never between; whoever comes second finds it gone. No flush of the
+ * partition comes between, so that updates of a key are written in their order.
+ */
+import type { PoolConnection } from 'mysql2/promise';
+import { itemOf } from '../shared/keys.ts';
+import { type Database, queryRows, readSql } from '../shared/mysql.ts';
+import { readPayload } from '../shared/record.ts';
+import { RefusedValueError } from '../shared/refusal.ts';
+import type { Addition, ValueTables } from '../shared/tables.ts';
+import { isWholeTable } from '../shared/target-table.ts';
+import { lockWatermark } from '../shared/watermark.ts';
+import { bisect } from './bisect.ts';
+import { withSavepoint } from './blame.ts';
+import { EntryWriter, type LedgerEntry } from './entries.ts';
+import { refusalCode } from './quarantine.ts';
+
+/** Held updates that go to one table from one partition. */
+export interface HeldGroup {
+  readonly partition: number;
+  readonly kind: 'counter' | 'entry';
+  /** Counter or program. */
+  readonly name: string;
+  /** Numbers in quarantine. */
+  readonly oldest: number;
+  readonly newest: number;
+}
+
+/** A row of quarantine that is held. */
+export interface HeldRow {
+  readonly id: number;
+  readonly key: string;
+  readonly amount: number;
+  /** What the ledger is to hold of an entry. */
+  readonly entry: LedgerEntry | undefined;
+}
+
+export interface Released {
+  readonly written: number;
+  /** Rows that the table refuses for their own sake: they wait for an operator now. */
+  readonly refused: number;
+  /** The number after which the next transaction looks; undefined if this one saw the last row. */
+  readonly next: number | undefined;
+}
+
+const LOCK = readSql(new URL('./sql/lock-held.sql', import.meta.url));
+/** Rows in one transaction: its locks keep the partition's flush for some ten ms. */
+const AT_ONCE = 500;
+/** Longest wait for a lock, seconds; the partition's flush stands still meanwhile. */
+export const SHORT_WAIT = { lockWaitSeconds: 1 };
+
+export class HeldRelease {
+  readonly #database: Database;
+  readonly #tables: ValueTables;
+  readonly #entries: EntryWriter;
+
+  constructor(database: Database, tables: ValueTables) {
+    this.#database = database;
+    this.#tables = tables;
+    this.#entries = new EntryWriter(tables);
+  }
+
+  /**
+   * One transaction's worth.
+   * @param after the number after which to look
+   * @param keptKeys keys whose rows stay, since one of them could not be written; grows
+   * @param tookOthers whether the table took other rows since all of this group failed alike
+   * @throws RowFailure if all rows fail alike, or what MySQL threw: then nothing is changed
+   */
+  async some(
+    { partition, kind, name }: HeldGroup,
+    after: number,
+    keptKeys: Set<string>,
+    tookOthers: boolean,
+  ): Promise<Released> {
+    return this.#database.transaction(async connection => {
+      const { sequence } = await lockWatermark(connection, partition);
+      const found = await queryRows(connection, LOCK, [partition, kind, Buffer.from(name), after, AT_ONCE]);
+      const all = found.map(toHeldRow);
+      if (all.length === 0) {
+        await noteNone(connection, partition);
+        return { written: 0, refused: 0, next: undefined };
+      }
+      const rows = all.filter(row => !keptKeys.has(row.key));
+      const write = await this.#writer(connection, partition, sequence, name, rows);
+      const done = await this.#bisect(connection, partition, write.rows, keptKeys, tookOthers, write.write);
+      const isCut = write.rows.length < rows.length;
+      const isLast = all.length < AT_ONCE || isCut;
+      if (isLast && done.written + done.refused === all.length) await noteNone(connection, partition);
+      return { ...done, next: isLast ? undefined : all.at(-1)!.id };
+    }, SHORT_WAIT);
+  }
+
+  /** How rows are written, and which of them have a ledger number before the partition's next batch. */
+  async #writer(
+    connection: PoolConnection,
+    partition: number,
+    sequence: number,
+    name: string,
+    rows: readonly HeldRow[],
+  ): Promise<{ rows: readonly HeldRow[]; write: (part: readonly HeldRow[]) => Promise<void> }> {
+    if (!rows[0]?.entry)
+      return { rows, write: part => this.#tables.of('c', name).add(connection, sums(name, part)) };
+    const places = await this.#entries.nextPlaces(connection, partition, sequence);
+    const able = rows.slice(0, places.free);
+    const numbers = new Map(able.map(({ entry }, at) => [entry!, places.first + BigInt(at)]));
+    const write = async (part: readonly HeldRow[]) => {
+      const entries = part.map(({ entry }) => entry!);
+      await this.#entries.writeAt(connection, partition, entries, entry => numbers.get(entry)!);
+    };
+    return { rows: able, write };
+  }
+
+  async #bisect(
+    connection: PoolConnection,
+    partition: number,
+    rows: readonly HeldRow[],
+    keptKeys: Set<string>,
+    tookOthers: boolean,
+    write: (rows: readonly HeldRow[]) => Promise<void>,
+  ): Promise<{ written: number; refused: number }> {
+    const done: number[] = [];
+    let refused = 0;
+    const attempt = async (part: readonly HeldRow[]) => {
+      const free = part.filter(row => !keptKeys.has(row.key));
+      if (free.length > 0) await withSavepoint(connection, partition, false, () => write(free));
+      return free;
+    };
+    await bisect(rows, {
+      attempt: async part => {
+        for (const { id } of await attempt(part)) done.push(id);
+      },
+      trial: async row => {
+        await attempt([row]);
+        await connection.query('ROLLBACK TO SAVEPOINT attempt');
+      },
+      refuse: async (row, error) => {
+        if (isWholeTable(error)) keptKeys.add(row.key);
+        else {
+          refused++;
+          await connection.query(
+            "UPDATE sluice_quarantine SET cause = 'refused', error_code = ? WHERE id = ?",
+            [refusalCode(error), row.id],
+          );
+        }
+      },
+      tookOthers,
+      failures: 0,
+    });
+    if (done.length > 0) await connection.query('DELETE FROM sluice_quarantine WHERE id IN (?)', [done]);
+    return { written: done.length, refused };
+  }
+}
+
+/** Tells the partition's next flush that it need not look, if nothing is held any more. */
+async function noteNone(connection: PoolConnection, partition: number): Promise<void> {
+  const [held] = await queryRows(
+    connection,
+    "SELECT 1 FROM sluice_quarantine WHERE cause = 'held' AND partition_id = ? LIMIT 1",
+    [partition],
+  );
+  if (!held)
+    await connection.query('UPDATE sluice_partitions SET held = 0 WHERE partition_id = ?', [partition]);
+}
+
+/** One addition for each key: its rows may be several. @throws RefusedValueError */
+function sums(name: string, rows: readonly HeldRow[]): Addition[] {
+  const byKey = new Map<string, number>();
+  for (const { key, amount } of rows) byKey.set(key, (byKey.get(key) ?? 0) + amount);
+  const added = [...byKey].map(([key, amount]) => ({ name, key, amount }));
+  // Bisecting then finds parts whose sums are exact.
+  if (!added.every(({ amount }) => Number.isSafeInteger(amount))) throw new RefusedValueError('OUT_OF_RANGE');
+  return added.sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+export function toHeldRow(row: Readonly<Record<string, unknown>>): HeldRow {
+  const [name, key, amount] = [String(row.name), String(row.item_key), Number(row.amount)];
+  const held = { id: Number(row.id), key, amount };
+  if (row.kind === 'counter') return { ...held, entry: undefined };
+  const { id, reason, metadata } = readPayload(String(row.payload));
+  // When it was accepted is not kept in quarantine; it was a flush interval before this.
+  const acceptedAt = (row.created_at as Date).getTime();
+  const entry = {
+    program: name,
+    account: key,
+    item: itemOf(name, key),
+    id,
+    amount,
+    reason,
+    metadata,
+    acceptedAt,
+  };
+  return { ...held, entry };
+}
