@@ -37,6 +37,7 @@ export const promised: ReadonlySet<string> = new Set([
   'clockBehind',
   'clockStep',
   'logBlocked',
+  'columnRenamed',
 ]);
 export const promisedSeconds = 5;
 

@@ -25,6 +25,7 @@ import { allWorkersKill, producerKill, producerStop, workerKill, workerStop } fr
 import { redisCut, redisFull, redisRestart, scriptFlush } from './redis.ts';
 import { redisStop } from './redis-stop.ts';
 import { passwordChanged } from './rotation.ts';
+import { columnRenamed } from './schema.ts';
 
 const all: readonly Fault[] = [
   workerKill,
@@ -52,6 +53,7 @@ const all: readonly Fault[] = [
   clockBehind,
   clockStep,
   logBlocked,
+  columnRenamed,
   sentinelFailover,
   clusterFailover,
   clusterMigration,

@@ -1,0 +1,42 @@
+/** Tables of the user's own that change under load: what concerns them waits, the rest is written. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RowDataPacket } from 'mysql2/promise';
+import { waitFor } from '../../servers.ts';
+import type { Stack } from '../stack.ts';
+import { mappedTables } from '../traffic.ts';
+import { type Fault, now, oneOf } from './fault.ts';
+
+const renamedMs = 10_000;
+const releaseLimit = 30_000;
+
+/** Rows that wait for a table which cannot be written. */
+async function held({ root }: Stack): Promise<number> {
+  const [[row]] = await root.query<RowDataPacket[]>(
+    "SELECT COUNT(*) AS held FROM sluice_quarantine WHERE cause = 'held'",
+  );
+  return Number(row!.held);
+}
+
+/** The probe counts in a table of Sluice's own, so that flushing must go on while the column has another name. */
+export const columnRenamed: Fault = {
+  kind: 'columnRenamed',
+  weight: 1,
+  async run({ stack, random }) {
+    const { table, column } = oneOf(random, Object.values(mappedTables));
+    const rename = (from: string, to: string) =>
+      stack.root.query(`ALTER TABLE ${table} RENAME COLUMN ${from} TO ${to}`);
+    await rename(column, 'renamed');
+    const since = now();
+    const meanwhile = delay(renamedMs).then(async () => {
+      const most = await held(stack);
+      await rename('renamed', column);
+      if (most === 0) throw new Error(`no update was held although ${table}.${column} had another name`);
+      await waitFor(
+        `release of the updates of ${table}`,
+        releaseLimit,
+        async () => (await held(stack)) === 0,
+      );
+    });
+    return { what: `${table}.${column} renamed for ${renamedMs} ms`, since, meanwhile };
+  },
+};
