@@ -1,4 +1,5 @@
 /** Exit codes, and how an error ends a command: one line on stderr with its stable code. */
+import { failureReason, failureRemedy } from '../shared/connection-failure.ts';
 import { SluiceError } from '../shared/errors.ts';
 
 export const EXIT = {
@@ -37,7 +38,13 @@ export function exitCodeFor(code: string): ExitCode {
 /** `sluice: CODE: message`; the stacks only for those who debug. */
 export function reportError(error: unknown, debug: boolean): void {
   const code = error instanceof SluiceError ? error.code : 'UNEXPECTED';
-  console.error(`sluice: ${code}: ${error instanceof Error ? error.message : String(error)}`);
+  const message = error instanceof Error ? error.message : String(error);
+  // Whatever else could not be opened, a file of the program included.
+  const isOutOfFiles = ['EMFILE', 'ENFILE'].includes(
+    (error as NodeJS.ErrnoException | undefined)?.code ?? '',
+  );
+  const remedy = isOutOfFiles ? `; ${failureRemedy(failureReason(error))}` : '';
+  console.error(`sluice: ${code}: ${message}${remedy}`);
   if (!debug) return;
   // Stacks only: the other properties of a client's error hold its command, which may be AUTH with the password.
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) console.error(cause.stack);

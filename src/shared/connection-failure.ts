@@ -11,6 +11,7 @@ interface Failure {
 
 const LOCKED = 'somebody holds a lock';
 const READ_ONLY = 'it is read-only';
+const NO_FILES = 'no more files or connections may be opened here';
 const TOO_MANY = 'it has too many connections';
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'it refused the connection',
@@ -23,6 +24,8 @@ const REASONS: Readonly<Record<string, string>> = {
   PROTOCOL_SEQUENCE_TIMEOUT: 'it did not answer in time',
   EHOSTUNREACH: 'there is no way to its host',
   ENETUNREACH: 'there is no way to its network',
+  EMFILE: NO_FILES,
+  ENFILE: NO_FILES,
   ER_CON_COUNT_ERROR: TOO_MANY,
   ER_TOO_MANY_USER_CONNECTIONS: 'this user has too many connections',
   ER_USER_LIMIT_REACHED: 'this user has too many connections',
@@ -38,6 +41,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   [LOCKED]:
     'look in SHOW PROCESSLIST for who holds it (a backup with FLUSH TABLES WITH READ LOCK, an ALTER TABLE, a transaction left open) and let it end',
   [READ_ONLY]: 'make it writable (read_only, super_read_only), or name the primary in MYSQL_URL',
+  [NO_FILES]: 'raise the limit of open files (ulimit -n)',
   [TOO_MANY]: 'raise max_connections, or start fewer processes',
 };
 

@@ -116,7 +116,7 @@ export class RedisUnavailableError extends SluiceError {
   override readonly retryable = true;
   constructor(where: string, details: Reasoned = {}) {
     super(
-      `Redis at ${where} cannot be used now${because(details)}; check that it runs and can be reached, then repeat the call.`,
+      `Redis at ${where} cannot be used now${because(details)}; ${failureRemedy(failureReason(details.cause))}, then repeat the call.`,
       details,
     );
   }
