@@ -17,12 +17,12 @@ export async function runVerify(options: VerifyOptions): Promise<ExitCode> {
   const request = authorOf(options, '--repair', repair);
   const found = await withConnections(open => verify(open, request), { looks: !request });
   console.log(json ? JSON.stringify(found) : print(found));
-  const { drift, ledger, unlisted } = found;
+  const { drift, ledger, unlisted, unread } = found;
   const drifting = !repair && drift.length > 0;
-  return drifting || ledger.length > 0 || unlisted?.ledger ? EXIT.found : EXIT.ok;
+  return drifting || ledger.length > 0 || unlisted?.ledger || unread ? EXIT.found : EXIT.ok;
 }
 
-function print({ checked, drift, ledger, unlisted }: Verification): string {
+function print({ checked, drift, ledger, unlisted, unread = [] }: Verification): string {
   const repaired = drift.some(found => found.became !== undefined);
   const lines = [
     `${checked} comparisons, ${drift.length} keys with drift${repaired ? ', repaired' : ''}, ` +
@@ -30,6 +30,7 @@ function print({ checked, drift, ledger, unlisted }: Verification): string {
   ];
   if (unlisted)
     lines.push(`and ${unlisted.drift} times drift and ${unlisted.ledger} ledgers more, not listed`);
+  for (const { kind, name, reason } of unread) lines.push(`not compared: ${kind} ${name}. ${reason}`);
   if (drift.length > 0) {
     const rows = drift.map(d => [d.kind, d.name, JSON.stringify(d.key), d.live, second(d)]);
     lines.push(

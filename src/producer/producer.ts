@@ -122,7 +122,13 @@ async function startOn(redis: RedisConnection, parts: ProducerParts): Promise<Va
   const place = redisPlace(parts.redis);
   const database = new Database(mysql, { ...settings, connections: 1 });
   try {
-    const tables = await checkServers({ redis, place, database, keys }, definitions);
+    const tables = await checkServers({ redis, place, database, keys }, definitions, {
+      onUnfit: ({ owner }, error) =>
+        log.warn(
+          { err: error },
+          `${owner} worked before, and its mapped table was changed: its updates are held until the table can be written`,
+        ),
+    });
     await checkDurability(redis, durability, settings.barrierReplicas, place);
     await new Aligner(redis, database, keys, log, () => metrics.rewinds.inc()).alignAtStart(
       (partition, error) => log.error({ partition, err: error }, 'partition could not be aligned'),

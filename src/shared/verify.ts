@@ -8,6 +8,7 @@ import type { ResultSetHeader } from 'mysql2/promise';
 import { checkAudit } from './audit.ts';
 import { type ColdKey, type ColdReader, drifts } from './cold-read.ts';
 import type { Definitions } from './definitions.ts';
+import { TableUnusableError } from './errors.ts';
 import type { Keys, Kind } from './keys.ts';
 import { liveKeys, waitingKeys } from './live-keys.ts';
 import { type Database, readSql } from './mysql.ts';
@@ -38,6 +39,12 @@ export interface Verification {
   /** Each key once. */
   readonly drift: readonly Drift[];
   readonly ledger: readonly LedgerDifference[];
+  /** Names that could not be compared, since their mapped table cannot be read now. */
+  readonly unread?: readonly {
+    readonly kind: Drift['kind'];
+    readonly name: string;
+    readonly reason: string;
+  }[];
   /** What was found, and mended, beyond the longest lists that are kept; keys may count more than once here. */
   readonly unlisted?: { readonly drift: number; readonly ledger: number };
 }
@@ -79,9 +86,10 @@ export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verif
   const check = new Check(parts, repair !== undefined);
   const names = await allNames(parts);
   for (const { kind, name } of names) {
-    for await (const page of parts.tables.of(kind, name).keys(parts.database, name, PAGE)) {
-      await check.add(page.map(key => ({ kind, name, key })));
-    }
+    await check.reading(kind, name, async () => {
+      for await (const page of parts.tables.of(kind, name).keys(parts.database, name, PAGE))
+        await check.add(page.map(key => ({ kind, name, key })));
+    });
   }
   for (const walk of [waitingKeys, liveKeys])
     for await (const page of walk(parts.redis, parts.keys, PAGE)) await check.add(page);
@@ -96,6 +104,7 @@ export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verif
     checked: check.checked,
     drift: check.drift,
     ledger: ledger.listed,
+    ...(check.unread.length > 0 ? { unread: check.unread } : {}),
     ...(unlisted.drift + unlisted.ledger > 0 ? { unlisted } : {}),
   };
 }
@@ -133,12 +142,28 @@ class Check {
   readonly #parts: VerifyParts;
   readonly #repair: boolean;
   readonly #found = new Map<string, Drift>();
+  readonly #unread = new Map<string, NonNullable<Verification['unread']>[number]>();
   readonly #groups = new Map<string, Map<string, ColdKey>>();
   #waiting = 0;
 
   constructor(parts: VerifyParts, repair: boolean) {
     this.#parts = parts;
     this.#repair = repair;
+  }
+
+  get unread() {
+    return [...this.#unread.values()];
+  }
+
+  /** Notes a mapped table that cannot be read, and goes on with the others. */
+  async reading(kind: Kind, name: string, read: () => Promise<void>): Promise<void> {
+    try {
+      await read();
+    } catch (error) {
+      if (!(error instanceof TableUnusableError)) throw error;
+      const unread = { kind: kind === 'c' ? 'counter' : 'points', name, reason: error.message } as const;
+      this.#unread.set(kind + name, unread);
+    }
   }
 
   get drift(): Drift[] {
@@ -155,22 +180,27 @@ class Check {
       this.#waiting++;
       if (group.size < CHUNK) continue;
       this.#groups.delete(name);
-      await this.#compare([...group.values()]);
+      await this.#compareAll([...group.values()]);
     }
     if (this.#waiting > WAITING) await this.finish();
   }
 
   async finish(): Promise<void> {
-    for (const group of this.#groups.values()) await this.#compare([...group.values()]);
+    for (const group of this.#groups.values()) await this.#compareAll([...group.values()]);
     this.#groups.clear();
+  }
+
+  #compareAll(group: readonly ColdKey[]): Promise<void> {
+    const { kind, name } = group[0]!;
+    return this.reading(kind, name, () => this.#compare(group));
   }
 
   async #compare(group: readonly ColdKey[]): Promise<void> {
     this.#waiting -= group.length;
-    this.checked += group.length;
     const { cold, keys } = this.#parts;
     const partition = keys.partitionOf(group[0]!.key);
     const compared = await (this.#repair ? cold.repair(partition, group) : cold.compare(partition, group));
+    this.checked += group.length;
     for (const comparison of compared) {
       if (!drifts(comparison)) continue;
       const { kind, name, key, expected } = comparison;

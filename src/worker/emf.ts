@@ -20,6 +20,7 @@ const FIGURES: Record<string, Figure> = {
   FlushLagSeconds: { metric: 'sluice_flush_lag_seconds', unit: 'Seconds', over: largest },
   PendingUpdates: { metric: 'sluice_pending_updates', unit: 'Count', over: sum },
   Quarantined: { metric: 'sluice_quarantined_entries', unit: 'Count', over: largest },
+  Held: { metric: 'sluice_held_rows', unit: 'Count', over: sum },
   BreakerOpen: { metric: 'sluice_breaker_open', unit: 'Count', over: largest },
 };
 

@@ -1,6 +1,7 @@
 // A mapped table that takes no rows for a while: its own updates are held, everything else is written, and what was held is
 // written by itself afterwards, once and in its order.
 
+import { pino } from 'pino';
 import { describe, expect, inject, it } from 'vitest';
 import type { Receipt } from '../../src/producer/receipt.ts';
 import { until } from '../support/engine.ts';
@@ -51,7 +52,11 @@ describe('columns are renamed under load', () => {
     const { sluice, database, items, plain } = shop;
     const [miles, loyalty] = [sluice.points('miles'), sluice.points('loyalty')];
     await miles.credit('1', 10, { id: 'start' });
-    await Promise.all([shop.worker(), shop.worker()]);
+    const lines: Record<string, unknown>[] = [];
+    const log = pino({}, { write: line => lines.push(JSON.parse(line)) });
+    const told = () =>
+      lines.filter(line => line.table === 'items').map(({ level, msg }) => `${level} ${msg}`);
+    await Promise.all([shop.worker({ log }), shop.worker()]);
     await shop.drain();
     await database.query(RENAMED);
     await database.query('ALTER TABLE users RENAME COLUMN miles TO m');
@@ -80,6 +85,10 @@ describe('columns are renamed under load', () => {
     await expect(items.get('9')).rejects.toMatchObject({ code: 'TABLE_UNUSABLE', retryable: true });
     await expect(miles.debit('2', 1, { id: 'cold' })).rejects.toMatchObject({ code: 'TABLE_UNUSABLE' });
 
+    // Without what cannot be read.
+    expect(await shop.verify()).toEqual({ drift: [], ledger: [] });
+    expect(told()).toEqual([expect.stringMatching(/^50 a mapped table does not take updates: /)]);
+
     await database.query(BACK);
     await database.query('ALTER TABLE users RENAME COLUMN m TO miles');
     // Behind what is held, although its table takes rows again.
@@ -102,7 +111,9 @@ describe('columns are renamed under load', () => {
     );
     await until(async () => (await items.get('9').catch(() => -1)) === 0, 'a read of what was not there');
     expect(await shop.verify()).toEqual({ drift: [], ledger: [] });
-    // Then nobody looks for held updates any more.
+    await until(() => told().length > 1, 'a line that it is over');
+    expect(told()[1]).toMatch(/^30 a mapped table takes updates again: /);
+    // Then no flush looks for held updates any more.
     expect(await database.query('SELECT held FROM sluice_partitions')).toMatchObject([{ held: 0 }]);
   });
 });
@@ -154,7 +165,9 @@ describe('workers', () => {
     // A mapping that never worked is a mistake.
     const wrong = { ...definitions.counters.items.target, column: 'nn' };
     await expect(
-      shop.worker({ ...definitions, counters: { ...definitions.counters, items: { target: wrong } } }),
+      shop.worker({
+        definitions: { ...definitions, counters: { ...definitions.counters, items: { target: wrong } } },
+      }),
     ).rejects.toMatchObject({ code: 'DATABASE_UNSUITABLE' });
 
     await shop.stopWorkers();
@@ -212,13 +225,25 @@ describe('what is held', () => {
     }
     await items.increment('2', 1);
     await shop.drain();
-    expect((await shop.held()).map(row => row.replace(/ [A-Z_]+$/, ''))).toEqual(['2 21', '3 3', '4 4']);
+    // What somebody is dropping or editing stays as he saw it.
+    await database.query("UPDATE sluice_quarantine SET operation = 99 WHERE item_key = '3'");
+    await items.increment('3', 10);
+    await shop.drain();
+    expect((await shop.held()).map(row => row.replace(/ [A-Z_]+$/, ''))).toEqual([
+      '2 21',
+      '3 3',
+      '4 4',
+      '3 10',
+    ]);
 
     await database.query(BACK);
+    await until(async () => (await shop.held()).length === 1, 'all but what is taken to be written');
+    expect(await shop.stock()).toEqual([0, 21, 10]);
+    await database.query('UPDATE sluice_quarantine SET operation = NULL');
     await shop.released();
     expect(await shop.quarantined()).toEqual(['4 4 TARGET_ROW_MISSING']);
     await expect(receipts[3]!.persisted()).rejects.toMatchObject({ code: 'QUARANTINED' });
-    expect(await shop.stock()).toEqual([0, 21, 3]);
+    expect(await shop.stock()).toEqual([0, 21, 13]);
     expect(await shop.verify()).toEqual({ drift: [], ledger: [] });
   });
 });

@@ -2,13 +2,14 @@
 
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
+import type { Logger } from 'pino';
 import { inject } from 'vitest';
 import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/producer.ts';
 import { type OpenFailedUpdates, openFailed } from '../../src/replay/index.ts';
 import { Aligner } from '../../src/shared/align.ts';
 import { ColdReader, type Comparison } from '../../src/shared/cold-read.ts';
-import { type Definitions, type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
+import { type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
 import { deploymentOf } from '../../src/shared/deployment.ts';
 import { Inspector } from '../../src/shared/inspect.ts';
 import { Keys, type Kind } from '../../src/shared/keys.ts';
@@ -80,8 +81,8 @@ export interface Shop<D extends DefinitionsInput> {
   quarantined(): Promise<string[]>;
   /** `key amount code` of each row that waits for its table, by number. */
   held(): Promise<string[]>;
-  /** Starts another worker; it may have definitions of its own. */
-  worker(definitions?: DefinitionsInput): Promise<Worker>;
+  /** Starts another worker; it may have definitions and a log of its own. */
+  worker(own?: { definitions?: DefinitionsInput; log?: Logger }): Promise<Worker>;
   /** Stops all workers, so that the next drain starts another one. */
   stopWorkers(): Promise<void>;
   /** What operators do with failed updates. */
@@ -127,14 +128,14 @@ export async function openShop<const D extends DefinitionsInput>(
   const cold = new ColdReader(redis, 'test', own, keys, tables, aligner, settings.liveTtlMs);
   const inspector = new Inspector(redis, keys);
   const workers: Worker[] = [];
-  const start = async (others: Definitions = parsed) => {
+  const start = async (own: { definitions?: DefinitionsInput; log?: Logger } = {}) => {
     const started = await Worker.start({
       redis: { url: redisUrl },
       mysql: { url },
-      definitions: others,
+      definitions: own.definitions ? parseDefinitions(own.definitions) : parsed,
       namespace: name,
       settings,
-      log,
+      log: own.log ?? log,
     });
     workers.push(started);
     return started;
@@ -175,7 +176,7 @@ export async function openShop<const D extends DefinitionsInput>(
     compare: async (kind, counter, key) => (await cold.compare(0, [{ kind, name: counter, key }]))[0]!,
     quarantined: () => rows('refused', 'item_key, id'),
     held: () => rows('held', 'id'),
-    worker: others => start(others && parseDefinitions(others)),
+    worker: start,
     async stopWorkers() {
       await stop();
     },

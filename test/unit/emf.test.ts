@@ -19,6 +19,9 @@ it('sums partitions up, takes the largest lag, and follows the embedded metric f
     lag.set({ partition }, seconds);
   }
   gauge(registry, 'sluice_quarantined_entries').set(3);
+  const held = gauge(registry, 'sluice_held_rows');
+  held.set({ kind: 'counter', name: 'views' }, 2);
+  held.set({ kind: 'points', name: 'miles' }, 4);
   gauge(registry, 'sluice_breaker_open').set(1);
   const line = await emfLine(registry, 'shop', NOW);
   expect(line).not.toContain('\n');
@@ -29,6 +32,7 @@ it('sums partitions up, takes the largest lag, and follows the embedded metric f
     FlushLagSeconds: 2,
     PendingUpdates: 12,
     Quarantined: 3,
+    Held: 6,
     BreakerOpen: 1,
   });
   expect(_aws.Timestamp).toBe(NOW);

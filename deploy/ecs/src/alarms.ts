@@ -47,6 +47,12 @@ export class Alarms extends Construct {
       threshold: 1,
       minutes: 1,
     });
+    this.#alarm('TableHeld', {
+      description:
+        'A mapped table cannot be written since five minutes, its updates wait for it: sluice status',
+      metric: figures.held(),
+      threshold: 1,
+    });
     this.#alarm('MysqlAway', {
       description:
         'A worker leaves MySQL alone since five minutes, because it does not answer or take writes',

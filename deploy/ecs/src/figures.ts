@@ -26,6 +26,11 @@ export class Figures {
     return this.#figure('Quarantined', Stats.MAXIMUM);
   }
 
+  /** Rows that wait for a mapped table which cannot be written. */
+  held(): Metric {
+    return this.#figure('Held', Stats.MAXIMUM);
+  }
+
   /** 1 while a worker leaves MySQL alone after an outage. */
   breaker(): Metric {
     return this.#figure('BreakerOpen', Stats.MAXIMUM);

@@ -256,6 +256,7 @@ it('wakes somebody up for lag, quarantine, no workers, and a Redis that is busy,
     });
   alarm('FlushLag', { Threshold: 30, Statistic: 'Maximum', MetricName: 'FlushLagSeconds' });
   alarm('Quarantined', { Threshold: 1, Statistic: 'Maximum' });
+  alarm('TableHeld', { Threshold: 1, Statistic: 'Maximum', MetricName: 'Held' });
   alarm('MysqlAway', { Threshold: 1, MetricName: 'BreakerOpen' });
   alarm('NoWorkers', { Statistic: 'SampleCount', MetricName: 'Workers', TreatMissingData: 'breaching' });
   alarm('LagUnknown', { Statistic: 'SampleCount', TreatMissingData: 'breaching' });
