@@ -1,5 +1,6 @@
 // Writes the files that follow from the code: config.schema.json, the tables of docs/configuration.md and docs/operating.md,
-// the examples of docs/capacity.md, the results in README.md and bench/README.md, Grafana's dashboards. Unit tests compare them with the code; run this again when it fails: npm run generate
+// the examples of docs/capacity.md, the results in README.md and bench/README.md, the recoveries in docs/guarantees.md,
+// Grafana's dashboards. Unit tests compare them with the code; run this again when it fails: npm run generate
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -16,11 +17,14 @@ import { type MetricDefinition, metricCatalogue } from '../src/shared/metric-cat
 import { leftAlone } from '../src/shared/session-left-alone.ts';
 import { sessionVariables, sqlOf } from '../src/shared/session-variables.ts';
 import { environmentName, parseSettings, settingNames, settingsCatalogue } from '../src/shared/settings.ts';
+import { guaranteesPage } from './torture/report.ts';
 
 export const schemaFile = new URL('../config.schema.json', import.meta.url);
 export const pageFile = new URL('../docs/configuration.md', import.meta.url);
 export const operatingFile = new URL('../docs/operating.md', import.meta.url);
 export const capacityFile = new URL('../docs/capacity.md', import.meta.url);
+const guaranteesFile = new URL('../docs/guarantees.md', import.meta.url);
+const tortureFile = new URL('../docs/torture-report.md', import.meta.url);
 export const readmeFile = new URL('../README.md', import.meta.url);
 export const benchFile = new URL('../bench/README.md', import.meta.url);
 
@@ -139,6 +143,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   writeFileSync(pageFile, configurationPage(readFileSync(pageFile, 'utf8')));
   writeFileSync(operatingFile, operatingPage(readFileSync(operatingFile, 'utf8')));
   writeFileSync(capacityFile, capacityPage(readFileSync(capacityFile, 'utf8')));
+  const report = readFileSync(tortureFile, 'utf8');
+  writeFileSync(guaranteesFile, guaranteesPage(readFileSync(guaranteesFile, 'utf8'), report));
   writeFileSync(readmeFile, readmePage(readFileSync(readmeFile, 'utf8')));
   writeFileSync(benchFile, benchPage(readFileSync(benchFile, 'utf8')));
   for (const [name, dashboard] of Object.entries(dashboards))

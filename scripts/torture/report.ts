@@ -123,7 +123,7 @@ export function writeReport(file: string, outcome: Outcome): void {
 }
 
 /** Of a whole report, by kind: the median of the runs' medians and the longest of all, as docs/guarantees.md gives them. */
-export function recoveriesOf(report: string): Map<string, string> {
+function recoveriesOf(report: string): Map<string, string> {
   const found = new Map<string, { medians: number[]; longest: number }>();
   for (const [, kind, p50, max] of report.matchAll(/^\| (\w+) \| \d+ \| ([\d.]+) \| ([\d.]+)/gm)) {
     const known = found.get(kind!) ?? { medians: [], longest: 0 };
@@ -136,5 +136,14 @@ export function recoveriesOf(report: string): Map<string, string> {
       kind,
       `${figuresOf(medians).p50.toFixed(1)} / ${longest.toFixed(1)}`,
     ]),
+  );
+}
+
+/** docs/guarantees.md with the recoveries of the report; a dash for a kind that is not in it yet. */
+export function guaranteesPage(page: string, report: string): string {
+  const recoveries = recoveriesOf(report);
+  return page.replace(
+    /^(\| `(\w+)` \| .* \| ).*( \| `test\/.*` \|)$/gm,
+    (_, before: string, kind: string, after: string) => `${before}${recoveries.get(kind) ?? '-'}${after}`,
   );
 }
