@@ -1,11 +1,12 @@
 /**
  * Exact values of cold keys: what MySQL holds, plus what Redis holds and MySQL does not. One SQL statement reads the
  * value with the watermark, one script adds what the watermark does not cover; where a flush came between the two, the
- * script says so and both are read again, the third time with the watermark held still.
+ * script says so and both are read again, the third time with the watermark held still. Accounts in doubt wait a little for
+ * the flush that ends it, and hold nothing still meanwhile: the flush needs the watermark.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Aligner } from './align.ts';
-import { within } from './clock.ts';
+import { pause, within } from './clock.ts';
 import { AnswerMissingError, OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from './errors.ts';
 import { explain } from './explain.ts';
 import { itemOf, type Keys, type Kind } from './keys.ts';
@@ -67,9 +68,18 @@ function* inParts(keys: readonly ColdKey[]): Generator<readonly ColdKey[]> {
   for (const [from, to] of cut(keys.length, LARGEST_ITEM, bytesAt)) yield keys.slice(from, to);
 }
 
+/** Whether an account, in a load perhaps one of many, has entries on their way that MySQL may have. */
+function isDoubtful(status: string | undefined, rest: readonly string[]): boolean {
+  return status === 'ok' ? rest.includes('w') : rest[0] === 'doubtful';
+}
+
 type Mode = 'load' | 'compare' | 'repair';
 const PLAIN_TRIES = 2;
 const TRIES = 8;
+/** How long a read waits for the flush of entries in doubt: below the time of a call, so that its caller hears why. */
+const DOUBT_MS = 1000;
+const DOUBT_PAUSE_MS = 50;
+const DOUBT = 'entries that the database may have already wait for their flush';
 const ANSWER_MS = 3000;
 
 export class ColdReader {
@@ -101,12 +111,18 @@ export class ColdReader {
 
   /**
    * Makes keys of one partition and one table live and gives their values, in order.
-   * A value out of range is an error of its own key, since the others were asked for by other callers.
+   * A value out of range, or in doubt, is an error of its own key, since the others were asked for by other callers.
    * @throws DatabaseUnavailableError, RedisUnavailableError, ReadUnsettledError, PartitionHaltedError, TableUnusableError
    */
-  async load(partition: number, keys: readonly ColdKey[]): Promise<(number | OutOfRangeError)[]> {
+  async load(
+    partition: number,
+    keys: readonly ColdKey[],
+  ): Promise<(number | OutOfRangeError | ReadUnsettledError)[]> {
     const found = await this.#readAll('load', partition, keys);
-    return found.map((value, at) => (value === 'x' ? new OutOfRangeError(keys[at]!.name) : Number(value)));
+    return found.map((value, at) => {
+      if (value === 'w') return new ReadUnsettledError(partition, DOUBT);
+      return value === 'x' ? new OutOfRangeError(keys[at]!.name) : Number(value);
+    });
   }
 
   /** Compares without changing anything. Throws as `load` does. */
@@ -152,11 +168,18 @@ export class ColdReader {
   }
 
   async #read(mode: Mode, partition: number, keys: readonly ColdKey[]): Promise<string[]> {
+    const end = performance.now() + DOUBT_MS;
     let reason = '';
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const held = attempt >= PLAIN_TRIES;
       const [status, ...rest] = await this.#try(mode, partition, keys, held);
+      if (isDoubtful(status, rest) && performance.now() < end) {
+        await pause(DOUBT_PAUSE_MS);
+        attempt = -1;
+        continue;
+      }
       if (status === 'ok') return rest;
+      if (isDoubtful(status, rest)) throw new ReadUnsettledError(partition, DOUBT);
       reason = `${status} ${rest.join(' ')}`.trim();
       if (status === 'again' && rest[0] === 'ahead' && held) throw await this.#halted(partition);
       // Under the lock these are no passing states; before it, an absent state will not appear by itself either.

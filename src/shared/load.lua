@@ -7,16 +7,20 @@
 -- ARGV     1 'load', 'compare' or 'repair'   2 live TTL, ms   3 epoch   4 sequence and 5 token of the watermark
 --          then three for each key: kind c|p, item, value in MySQL plus quarantined sum
 -- Reply    { 'again' } the watermark moved, or an account has too much on its way to be added up here: read once more;
+--          { 'again', 'doubtful' } compare and repair: an account is in doubt;
 --          { 'epoch', epoch here } the epochs differ;
 --          { 'behind' } Redis is behind the watermark; { 'ahead' } MySQL went back in time; { 'absent' } no state;
---          { 'ok', ... } then for each key: load: the live value, or 'x' (out of range);
+--          { 'ok', ... } then for each key: load: the live value, 'x' (out of range) or 'w' (in doubt: wait);
 --          compare: 'live expected', live '-' where there is none, else '=' and its text;
 --          repair: the same, as it was before; the key is gone where what it should be is out of range
+--
+-- In doubt is an account with entries on their way from before Redis was found behind the watermark. MySQL may have them, as
+-- Redis forgot their claim; their flush tells. Counters add up: what comes once more is added once more, and declared.
 
 local SAFE = 9007199254740991
 local base = string.sub(KEYS[1], 1, -6)
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token', 'popped', 'flightFrom', 'flightTo', 'entryAcked',
-  'entryClaimed', 'entrySegmentStart', 'entrySegmentEnd', 'segmentEnd')
+  'entryClaimed', 'entrySegmentStart', 'entrySegmentEnd', 'segmentEnd', 'doubtful')
 if not state[1] then return { 'absent' } end
 if state[1] ~= ARGV[3] then return { 'epoch', state[1] } end
 local sequence, watermark = tonumber(state[2]), tonumber(ARGV[4])
@@ -57,6 +61,14 @@ end
 local missing = tonumber(withFlight and state[7] or state[8])
 local MOST_STEPS = 2000
 local segmentStart, segmentEnd = tonumber(state[9]), tonumber(state[10])
+local doubtful = tonumber(state[12]) or 0
+local function isDoubtful(item)
+  if missing >= doubtful then return false end
+  local _, newest = sum('segment:accounts', item)
+  if newest >= missing then return true end
+  _, newest = sum('accounts', item)
+  return newest >= 0 and segmentEnd < doubtful
+end
 local function entriesOf(item)
   local pending = sum('accounts', item)
   if missing >= segmentEnd then return pending end
@@ -73,18 +85,22 @@ local function entriesOf(item)
   return pending
 end
 
--- A counter's amendments stand among the accounts, behind a mark. Nil where there are too many entries.
+-- A counter's amendments stand among the accounts, behind a mark. Nil with the reason if that cannot be told now.
 local function expectedOf(kind, item, value)
-  local entries = entriesOf(kind == 'p' and item or '!' .. item)
-  return entries and value + entries + (kind == 'p' and 0 or countersOf(item))
+  local account = kind == 'p' and item or '!' .. item
+  if isDoubtful(account) then return nil, 'doubtful' end
+  local entries = entriesOf(account)
+  if not entries then return nil, 'many' end
+  return value + entries + (kind == 'p' and 0 or countersOf(item))
 end
 local reply = { 'ok' }
 for at = 6, #ARGV, 3 do
   local kind, item = ARGV[at], ARGV[at + 1]
   local key = base .. kind .. ':' .. ARGV[3] .. ':' .. item
   local live = redis.call('GET', key)
-  local expected = (ARGV[1] ~= 'load' or not live) and expectedOf(kind, item, tonumber(ARGV[at + 2]))
-  if expected == nil then return { 'again', 'many' } end
+  local expected, why = false, nil
+  if ARGV[1] ~= 'load' or not live then expected, why = expectedOf(kind, item, tonumber(ARGV[at + 2])) end
+  if why and (why ~= 'doubtful' or ARGV[1] ~= 'load') then return { 'again', why } end
   if ARGV[1] ~= 'load' then
     if ARGV[1] == 'repair' and live and live ~= int(expected) then
       if math.abs(expected) > SAFE then redis.call('DEL', key)
@@ -94,6 +110,8 @@ for at = 6, #ARGV, 3 do
     reply[#reply + 1] = (live and '=' .. string.sub(live, 1, 64) or '-') .. ' ' .. int(expected)
   elseif live then
     reply[#reply + 1] = live
+  elseif why then
+    reply[#reply + 1] = 'w'
   elseif math.abs(expected) > SAFE then
     reply[#reply + 1] = 'x'
   else

@@ -150,6 +150,8 @@ elseif matches then
     redis.call('UNLINK', base .. 'idMarks')
   end
   redis.call('HSET', KEYS[1], 'epoch', ARGV[7], 'sequence', ARGV[8], 'token', ARGV[9])
+  -- A backup of Redis has entries that MySQL may have: cold reads wait until they are acknowledged.
+  if ARGV[8] ~= state.sequence then redis.call('HSET', KEYS[1], 'doubtful', state.entryNext) end
   redis.call('HDEL', KEYS[1], 'discarded')
 end
 

@@ -304,11 +304,12 @@ function isWaiting(state: State, { number }: Sum, committed: boolean): boolean {
   return number >= state.popped || (inFlight && !committed);
 }
 
-/** What entries that wait will add: of each row in quarantine, one drop. */
+/** What entries that wait will add: nothing those that MySQL has, as Redis forgot that; of each row in quarantine, one drop. */
 function sumUp(mysql: Mysql, entries: readonly Entry[]): number {
   const dropped = new Set<number>();
   let sum = 0;
-  for (const { amount, drops } of entries) {
+  for (const { amount, drops, uid } of entries) {
+    if (mysql.written[uid] || mysql.quarantined[uid] || mysql.leftOut[uid]) continue;
     if (drops && (dropped.has(drops.row) || !mysql.refused.some(({ row }) => row === drops.row))) continue;
     if (drops) dropped.add(drops.row);
     sum += amount;

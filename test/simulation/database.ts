@@ -12,7 +12,7 @@ import {
   use,
 } from './mysql.ts';
 import { adopt, type ColdValue, type LoadReply, load } from './shared-scripts.ts';
-import { type Process, redis, type Steps, sql, token, type World } from './world.ts';
+import { type Process, redis, type Steps, sleep, sql, token, type World } from './world.ts';
 
 /** Commits what `body` wrote; rolls back where it throws; closes the session where either fails. */
 export function* transaction<Result>(
@@ -110,18 +110,22 @@ export const UNSETTLED = { code: 'READ_UNSETTLED' } as const;
 
 const PLAIN_TRIES = 2;
 const TRIES = 8;
+const DOUBT_PAUSE_MS = 5;
 
 /** `ColdReader.load` for one key. */
 export function* loadCold(world: World, me: Process, kind: 'c' | 'p', item: string): Steps<number> {
+  let doubtful = false;
   for (let attempt = 0; attempt < TRIES; attempt++) {
-    const held = attempt >= PLAIN_TRIES;
-    const reply = held
+    const held: boolean = attempt >= PLAIN_TRIES && !doubtful;
+    const reply: LoadReply = held
       ? yield* transaction(world, me, function* (session) {
           yield* locked(world, session, 'share');
           return yield* loadOnce(world, session, kind, item);
         })
       : yield* loadOnce(world, openSession(world, me.name), kind, item);
     if (reply.status === 'ok') return reply.value;
+    doubtful = reply.status === 'again' && reply.why === 'doubtful';
+    if (doubtful) yield* sleep(world, DOUBT_PAUSE_MS);
     if (reply.status === 'again' && reply.why === 'ahead' && held) {
       yield* align(world, me);
       throw UNSETTLED;

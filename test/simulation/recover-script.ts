@@ -60,6 +60,7 @@ export function recover(world: World, call: RecoverCall): RecoverReply | undefin
         data.idMarks = [];
       }
       const { epoch, sequence, token } = call.move;
+      if (sequence !== state.sequence) state.doubtful = state.entryNext;
       Object.assign(state, { epoch, sequence, token, discarded: '' });
       world.checker.onRecovered();
     }

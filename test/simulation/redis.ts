@@ -50,6 +50,8 @@ export interface State {
   entryNext: number;
   entryClaimed: number;
   entryAcked: number;
+  /** Entries before this one may be in MySQL, as Redis forgot what it had claimed. */
+  doubtful: number;
   quarantined: number;
   flightUpdates: number;
   flightOldest: number;

@@ -1,6 +1,6 @@
 /** load.lua, adopt.lua, inspect.lua, read.lua and the flush job of BullMQ as steps of the model. */
 import type { Watermark } from '../../src/shared/watermark.ts';
-import { type Job, liveKey, liveValue, NO_JOB, NO_SUM, type State } from './redis.ts';
+import { type Job, liveKey, liveValue, NO_JOB, NO_SUM, type RedisData, type State } from './redis.ts';
 import { limits, OUT_OF_MEMORY, type World } from './world.ts';
 
 export interface ColdValue {
@@ -13,7 +13,7 @@ export interface ColdValue {
 export type LoadReply =
   | { status: 'ok'; value: number }
   | { status: 'absent' | 'epoch' }
-  | { status: 'again'; why: 'behind' | 'ahead' };
+  | { status: 'again'; why: 'behind' | 'ahead' | 'doubtful' };
 
 export function load(world: World, watermark: Watermark, key: ColdValue): LoadReply {
   if (world.redis.full) throw OUT_OF_MEMORY;
@@ -33,6 +33,8 @@ export function load(world: World, watermark: Watermark, key: ColdValue): LoadRe
   ) {
     return { status: 'again', why: state.sequence > watermark.sequence ? 'ahead' : 'behind' };
   }
+  if (key.kind === 'p' && !world.bugs.doubtIgnored && isDoubtful(data, state, key.item, withFlight))
+    return { status: 'again', why: 'doubtful' };
   const missing = (key.kind === 'c' ? countersOf : entriesOf)(world, state, key.item, withFlight);
   const expected = key.value + missing;
   const name = liveKey(key.kind, watermark.epoch, key.item);
@@ -50,6 +52,14 @@ function countersOf(world: World, state: State, item: string, withFlight: boolea
   const { sum, number } = data.segmentCounters.get(item) ?? NO_SUM;
   const inFlight = withFlight && number >= state.flightFrom && number < state.flightTo;
   return pending + (number >= state.popped || inFlight ? sum : 0);
+}
+
+/** Whether the account may have entries on their way that MySQL has already. */
+function isDoubtful(data: RedisData, state: State, item: string, withFlight: boolean): boolean {
+  const missing = withFlight ? state.entryAcked : state.entryClaimed;
+  if (missing >= state.doubtful) return false;
+  const isPending = data.accounts.has(item) && state.entrySegmentEnd < state.doubtful;
+  return isPending || (data.segmentAccounts.get(item)?.number ?? -1) >= missing;
 }
 
 /** What MySQL does not have of an account: of a segment all of it, none, or what the chain of entries leads to. */
@@ -89,6 +99,7 @@ export function adopt(
       entryNext: 1,
       entryClaimed: 1,
       entryAcked: 1,
+      doubtful: 0,
       quarantined: 0,
       flightUpdates: 0,
       flightOldest: 0,
@@ -110,6 +121,7 @@ export function adopt(
   data.state.epoch = epoch;
   if (data.state.token === '' && data.state.sequence < sequence) {
     data.state.sequence = sequence;
+    data.state.doubtful = data.state.entryNext;
   }
   return true;
 }

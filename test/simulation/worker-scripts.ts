@@ -187,6 +187,7 @@ export function rewind(world: World, token: string, seen: number, sequence: numb
   if (!state || state.token !== token) return false;
   if (state.epoch === epoch) return true;
   if (state.sequence !== seen) return false;
+  if (sequence !== state.sequence) state.doubtful = state.entryNext;
   state.sequence = sequence;
   state.epoch = epoch;
   return true;
