@@ -69,8 +69,8 @@ export function jsonOf({ recoveries, verdict }: Outcome) {
 const introduction = `# Torture: what was run and what came of it
 
 Written by \`npm run torture -- --report\`; one section for each pair of servers, from its last run of all kinds of faults, and
-one for each later run of some kinds only, which its heading names. What the columns mean stands in [torture.md](torture.md). Recovery is measured on a machine with two cores that runs servers, processes and
-the torture itself.
+one for each later run of some kinds only, which its heading names. What the columns mean stands in [torture.md](torture.md). Recovery is
+measured on a machine with two cores that runs servers, processes and the torture itself.
 `;
 
 function sectionOf(outcome: Outcome): string {
