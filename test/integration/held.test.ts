@@ -194,6 +194,28 @@ describe('workers', () => {
 });
 
 describe('what is held', () => {
+  it('is refused at last if its table takes others, and holds up none of them', async () => {
+    const shop = await open();
+    const { database, items } = shop;
+    await shop.drain();
+    await database.query(
+      "CREATE TRIGGER guard BEFORE UPDATE ON items FOR EACH ROW IF NEW.id = 2 THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 31001; END IF",
+    );
+    // Alone in its batch, so that nothing tells it from a table that fails for all rows.
+    await items.increment('2', 5);
+    await shop.drain();
+    expect(await shop.held()).toEqual(['2 5 ERRNO_31001']);
+    let sent = 0;
+    await until(async () => {
+      await (await items.increment('1')).persisted();
+      sent++;
+      return (await shop.quarantined()).length > 0;
+    }, 'the one row to be refused');
+    expect(await shop.quarantined()).toEqual(['2 5 ERRNO_31001']);
+    await shop.released();
+    expect(await shop.stock()).toEqual([sent, 0, 0]);
+  });
+
   it('can be edited and dropped; a replay waits; what the mended table refuses is quarantined', async () => {
     const shop = await open();
     const { database, items } = shop;
