@@ -170,7 +170,8 @@ export class CounterHandle {
 
   /**
    * The value, with every acknowledged increment in it; 0 for a key never counted.
-   * @throws InvalidUpdateError, RedisUnavailableError, DatabaseUnavailableError (only where the key is cold)
+   * @throws InvalidUpdateError, RedisUnavailableError, DatabaseUnavailableError or
+   * TableUnusableError (both only if the key is cold)
    */
   async get(key: string): Promise<number> {
     return (await this.getMany([key]))[0]!;
@@ -198,7 +199,8 @@ export class PointsHandle {
   /**
    * Adds points to an account. `amount` is a positive whole number.
    * @throws InvalidUpdateError, OutOfRangeError, IdempotencyKeyReusedError, UnknownOutcomeError,
-   * RedisUnavailableError, RedisOutOfMemoryError, DatabaseUnavailableError (only where the account is cold),
+   * RedisUnavailableError, RedisOutOfMemoryError, DatabaseUnavailableError or TableUnusableError (both only if
+   * the account is cold),
    * BackpressureError, NotDurableError, RedisUnsuitableError (a durability that this Redis cannot give),
    * ProducerOverloadedError, ProducerClosedError
    */

@@ -139,7 +139,9 @@ export class TargetTable implements ValueTable {
     if (!isUnsuitable && tableTrouble(error) === undefined && !isLockWait(error)) return error;
     if (this.#isDue()) this.recheck(database).catch(() => {});
     const { table, key, column } = this.target;
-    const reason = isUnsuitable ? error.message : ((error as Error).message ?? databaseErrorCode(error));
+    // Without the mapping, which stands before it already.
+    const problem = isUnsuitable && error.message.replace(/^.* cannot be mapped to .*?\): (.*)\.$/s, '$1');
+    const reason = problem || ((error as Error).message ?? databaseErrorCode(error));
     return new TableUnusableError(this.owner, `${table} (${key}, ${column})`, reason, { cause: error });
   }
 
