@@ -123,7 +123,7 @@ function applyOne(world: World, state: State, argument: Argument): string {
   const number = kind !== 'c' ? state.entryNext : pending ? pending.number : state.pushed;
   hash.set(item, { sum, count: before.count + count, number, uids: [...before.uids, ...uids] });
   state.updates += count;
-  if (value !== undefined) data.live.set(key, { value, expires: now + limits.liveTtlMs });
+  if (value !== undefined) data.live.set(key, { value, expires: now + world.liveTtlMs });
   if (kind === 'c') {
     if (!pending) {
       data.order.push({ time: now, item });

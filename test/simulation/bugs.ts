@@ -1,4 +1,4 @@
-/** Twenty-six ways to break the protocol, each a flag of the model: the checker must catch every one of them. */
+/** Twenty-seven ways to break the protocol, each a flag of the model: the checker must catch every one of them. */
 
 export const BUGS = {
   ackBeforeCommit: 'acknowledges a batch before MySQL has committed it',
@@ -20,6 +20,7 @@ export const BUGS = {
   leftOutUnseen: 'an acknowledgement does not say that it left an entry out, whose first is in quarantine',
   noTake: 'operators change what is in quarantine without taking it first',
   doubtIgnored: 'a cold read adds entries to MySQL that it may have, as Redis forgot what it had claimed',
+  liveKept: 'Redis is found behind the watermark and keeps its live values, which lack what MySQL has',
   oldEpoch: 'a recovery keeps the epoch, and with it the live values from before the restore',
   recoveryUndeclared: 'a recovery declares nothing',
   discardUndeclared: 'a recovery discards whatever is old by then, however much of it was declared',

@@ -22,6 +22,8 @@ export class Checker {
   readonly #exposed = new Uint8Array(MOST_UPDATES);
   #lossEpoch: string | undefined;
   #lost = false;
+  /** Redis was found behind the watermark. */
+  #noticed = false;
   /** What each producer was answered when the tail was lost, and how many updates of it are gone. */
   #knowing: { process: Process; life: number; seen: Process['seen']; updates: number }[] = [];
   /** Accounts whose live value was too high for a while, as an id was used again after its window. */
@@ -58,14 +60,24 @@ export class Checker {
     }
   }
 
-  /** Everything accepted and not dropped, each id once, never leads below the floor. */
-  #checkFloor({ mysql, redis: { data } }: World, item: string, floor: number): void {
-    if (this.#late.has(item) || this.#lost) return;
-    let balance = 0;
+  /**
+   * Everything accepted and not dropped, each id once, never leads below the floor. The one exception: until Redis is found
+   * behind the watermark, it does not know of debits that MySQL has, and goes by what it knows.
+   */
+  #checkFloor(world: World, item: string, floor: number): void {
+    const { mysql, redis, barrier } = world;
+    const { data } = redis;
+    if (this.#late.has(item) || this.restores.happened) return;
+    let known = 0;
     for (const { uid, update } of this.users.asked)
       if (update.item === item && data.accepted[uid] && (!data.dropped[uid] || mysql.written[uid]))
-        balance += update.amount;
-    if (balance < floor) fail(`a debit took ${item} to ${balance}, below its floor`);
+        known += update.amount;
+    const isUnnoticed = !this.#noticed && data.state!.epoch === this.#lossEpoch;
+    if ((!this.#lost || isUnnoticed) && known < floor)
+      fail(`a debit took ${item} to ${known}, below its floor`);
+    if (!this.#lost || (isUnnoticed && !barrier)) return;
+    const balance = this.#sumOf(world, 'p', item);
+    if (balance < floor) fail(`after a loss, a debit took ${item} to ${balance}, below its floor`);
   }
 
   onTaken(data: RedisData, uids: readonly number[]): void {
@@ -97,6 +109,11 @@ export class Checker {
     this.#lost = true;
     this.#lossEpoch = world.redis.data.state?.epoch ?? '';
     this.restores.onMysqlRestored(world, before);
+  }
+
+  /** Redis was found behind the watermark: from here on it knows all that MySQL has. */
+  onNoticed(): void {
+    this.#noticed = true;
   }
 
   /** From here on live values are those of the new epoch. */
@@ -213,7 +230,8 @@ export class Checker {
     const { state, live } = data;
     if (!state || live.size === 0) return;
     // After a loss the live values are as old as what is left, until the epoch discards them.
-    const isStale = this.#lost && state.epoch === this.#lossEpoch;
+    const isStale =
+      this.#lost && state.epoch === this.#lossEpoch && (!this.#noticed || this.restores.happened);
     if (isStale && (!world.barrier || this.restores.happened)) return;
     for (const { kind, item } of this.users.keys) {
       const found = live.get(liveKey(kind, state.epoch, item));

@@ -77,7 +77,7 @@ export function* align(world: World, me: Process): Steps<'aligned' | 'adopted' |
         const oldest = yield* sql(session, 'oldest in the journal', () => oldestOf(world, session));
         if (oldest > sequence + 1) throw HALTED;
       }
-      const epoch = token(world, 'e');
+      const epoch = world.bugs.liveKept && seen ? seen.epoch : token(world, 'e');
       const updates = !seen || seen.token ? watermark.updates : seen.claimed - seen.dropped;
       yield* sql(session, 'update epoch', () => {
         const draft = use(world, session);

@@ -25,6 +25,7 @@ const LONG_STEPS = 300;
 const CALM_STEPS = 1500;
 /** Backups, their return and the recovery take so long, and updates are to come all the while. */
 const RESTORE_MS = 600;
+const LIVE_TTL_MS = 40;
 /** Makes the seed of what operators do with the quarantine. */
 const CHOICES = 0x5eed;
 
@@ -44,6 +45,8 @@ export function runSchedule(seed: number, options: Options = {}): string | undef
     choices,
     amending,
     refusing: true,
+    // What a replica had is to be spent before it expires.
+    liveTtlMs: losing && choices.chance(0.5) ? 10 * LIVE_TTL_MS : LIVE_TTL_MS,
     redis: { data: emptyRedis(), replica: losing ? emptyRedis() : undefined, time: 0, run: 1, full: false },
     mysql: openMysql(),
     bugs: options.bugs ?? {},

@@ -40,7 +40,7 @@ export function load(world: World, watermark: Watermark, key: ColdValue): LoadRe
   const name = liveKey(key.kind, watermark.epoch, key.item);
   const live = liveValue(data, world.now, name);
   if (live !== undefined) return { status: 'ok', value: live };
-  data.live.set(name, { value: expected, expires: world.now + limits.liveTtlMs });
+  data.live.set(name, { value: expected, expires: world.now + world.liveTtlMs });
   world.checker.onLoaded(world, watermark, key.kind, key.item, expected);
   return { status: 'ok', value: expected };
 }
@@ -84,7 +84,7 @@ export function adopt(
   updates: number,
 ): boolean {
   const data = world.redis.data;
-  if (data.state?.epoch === epoch) return true;
+  if (data.state?.epoch === epoch && !world.bugs.liveKept) return true;
   if ((data.state?.epoch ?? '') !== epochSeen) return false;
   if (!data.state) {
     data.state = {
@@ -122,6 +122,7 @@ export function adopt(
   if (data.state.token === '' && data.state.sequence < sequence) {
     data.state.sequence = sequence;
     data.state.doubtful = data.state.entryNext;
+    world.checker.onNoticed();
   }
   return true;
 }
@@ -144,7 +145,7 @@ export function read(world: World, kind: 'c' | 'p', item: string): number | unde
   if (!data.state) return undefined;
   const key = liveKey(kind, data.state.epoch, item);
   const value = liveValue(data, world.now, key);
-  if (value !== undefined) data.live.set(key, { value, expires: world.now + limits.liveTtlMs });
+  if (value !== undefined) data.live.set(key, { value, expires: world.now + world.liveTtlMs });
   return value;
 }
 

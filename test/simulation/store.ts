@@ -144,7 +144,7 @@ function* settle(
   const { batch } = current;
   if (world.bugs.noWatermark || (decision === 'apply' && batch.epoch === watermark.epoch)) return;
   const sequence = watermark.sequence + 1;
-  const epoch = token(world, 'e');
+  const epoch = world.bugs.liveKept ? batch.epoch : token(world, 'e');
   const done = yield* redis('rewind', () => rewind(world, batch.token, batch.sequence, sequence, epoch));
   if (!done) throw STOP;
   current.batch = { ...batch, sequence, epoch };

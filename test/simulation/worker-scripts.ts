@@ -185,11 +185,14 @@ export function ack(
 export function rewind(world: World, token: string, seen: number, sequence: number, epoch: string): boolean {
   const { state } = world.redis.data;
   if (!state || state.token !== token) return false;
-  if (state.epoch === epoch) return true;
+  if (state.epoch === epoch && !world.bugs.liveKept) return true;
   if (state.sequence !== seen) return false;
-  if (sequence !== state.sequence) state.doubtful = state.entryNext;
+  if (sequence !== state.sequence) {
+    state.doubtful = state.entryNext;
+    world.checker.onNoticed();
+  }
   state.sequence = sequence;
-  state.epoch = epoch;
+  if (!world.bugs.liveKept) state.epoch = epoch;
   return true;
 }
 

@@ -18,7 +18,6 @@ export const limits = {
   callTimeoutMs: 60,
   idempotencyWindowMs: 25,
   idempotencyLimit: 1000,
-  liveTtlMs: 40,
   lockWaitMs: 60,
   idleTransactionMs: 90,
   backoffBaseMs: 10,
@@ -57,6 +56,8 @@ export interface World {
   refusing: boolean;
   /** Operators replay and drop what is in quarantine. */
   readonly amending: boolean;
+  /** How long a value stays live after its last use, ms. */
+  readonly liveTtlMs: number;
   /** Batches that the journal remembers. */
   readonly journalBatches: number;
   readonly bugs: Bugs;
