@@ -28,8 +28,9 @@ it('does not wait for servers that fell silent', async () => {
   const redis = await openProxy(engine.redisUrl);
   const mysql = await openProxy(engine.mysqlUrl);
   const sluice = await engine.producer({ redisUrl: redis.url, mysqlUrl: mysql.url });
-  redis.silence();
-  mysql.silence();
+  // New connections too: a producer that has asked MySQL nothing yet makes one.
+  redis.silence('silent');
+  mysql.silence('silent');
   const answer = await Promise.race([
     sluice.health(),
     // Far above the limit of health itself: what would fail here is an answer that never comes.
