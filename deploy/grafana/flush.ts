@@ -85,6 +85,7 @@ export const flush = dashboard(
             [rate('sluice_batches_skipped_total'), 'batches skipped'],
             [rate('sluice_late_duplicates_total'), 'late duplicates'],
             [rate('sluice_rewinds_total'), 'rewinds'],
+            [rate('sluice_accounts_below_floor_total'), 'accounts below their floor'],
           ],
         ),
         series(

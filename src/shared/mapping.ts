@@ -74,6 +74,8 @@ export async function openTables(
       return tables.get(kind + name) ?? own[kind];
     },
     mapped: (kind, name) => targets.get(kind + name),
+    floor: program =>
+      Object.hasOwn(definitions.points, program) ? definitions.points[program]!.floor : undefined,
   };
 }
 

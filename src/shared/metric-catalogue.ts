@@ -278,6 +278,13 @@ export const metricCatalogue = {
     unit: 'entries',
     help: 'Entries that only the ledger recognised as duplicates; their live balances were corrected.',
   },
+  sluice_accounts_below_floor_total: {
+    ...worker,
+    type: 'counter',
+    unit: 'accounts',
+    labels: { program: 'the defined programs' },
+    help: 'Accounts that a flush took below their floor, quarantine counted: a debit was accepted that Redis had no points for, as after a loss.',
+  },
   sluice_claim_durability: {
     ...worker,
     type: 'gauge',

@@ -56,6 +56,8 @@ export interface ValueTables {
    * the sum of the ledger, and from a live value that was loaded before.
    */
   mapped(kind: Kind, name: string): Target | undefined;
+  /** Lowest balance that a debit of the program may lead to; undefined if the program is not defined here. */
+  floor(program: string): number | undefined;
 }
 
 /** For commands that may need no value at all: who asks for a table gets the error. */
@@ -63,7 +65,7 @@ export function failingTables(error: Error): ValueTables {
   const fail = () => {
     throw error;
   };
-  return { of: fail, mapped: fail };
+  return { of: fail, mapped: fail, floor: fail };
 }
 
 const ADD = {

@@ -11,6 +11,7 @@ import { blame } from './blame.ts';
 import { CarefulWriter, type Written } from './careful.ts';
 import { EntryWriter } from './entries.ts';
 import type { Failures } from './failures.ts';
+import { FloorWatch } from './floors.ts';
 import { HeldUpdates, type Waiting } from './held.ts';
 import type { TableHealth } from './table-health.ts';
 
@@ -50,6 +51,7 @@ export class BatchWriter {
       quarantinedBefore: 0,
       reload: [],
       took: new Set(),
+      floors: new FloorWatch(this.#tables),
     };
     try {
       const waiting = await this.#held.waiting(connection, batch, mayHold);
@@ -105,7 +107,14 @@ export class BatchWriter {
     await this.#held.entries(connection, batch, held, entry => codeOf(entry)!);
     written.held += held.length;
     if (careful) return this.#careful.entries(connection, batch, written, fresh);
-    const { accounts } = await this.#entries.write(connection, partition, sequence, fresh, entries);
+    const { accounts } = await this.#entries.write(
+      connection,
+      partition,
+      sequence,
+      fresh,
+      entries,
+      written.floors,
+    );
     written.entries += fresh.length;
     written.rows += fresh.length + accounts;
     for (const { program } of fresh) written.took.add(this.#tables.of('p', program));

@@ -12,6 +12,7 @@ import { bisect } from './bisect.ts';
 import { RowFailure, withSavepoint } from './blame.ts';
 import type { EntryWriter } from './entries.ts';
 import type { Failures } from './failures.ts';
+import type { FloorWatch } from './floors.ts';
 import type { HeldUpdates } from './held.ts';
 import { quarantine, refusalCode } from './quarantine.ts';
 import type { TableHealth } from './table-health.ts';
@@ -33,6 +34,7 @@ export interface Written {
   reload: string[];
   /** Tables that took rows. */
   took: Set<ValueTable>;
+  readonly floors: FloorWatch;
 }
 
 /** Of an update that is held behind another one of its key, there is no error. */
@@ -130,7 +132,7 @@ export class CarefulWriter {
     const rest = fresh.filter(entry => !known.has(entry));
     for (const [table, group] of Map.groupBy(rest, entry => this.#tables.of('p', entry.program))) {
       const write = (rows: readonly RecordedEntry[]) =>
-        this.#entries.write(connection, partition, sequence, rows, batch.entries);
+        this.#entries.write(connection, partition, sequence, rows, batch.entries, written.floors);
       const count = (rows: readonly RecordedEntry[], { accounts }: { accounts: number }) => {
         written.entries += rows.length;
         written.rows += rows.length + accounts;

@@ -8,6 +8,7 @@ import type { RecordedEntry } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
 import { jsonParts } from '../shared/statement-size.ts';
 import type { Addition, ValueTable, ValueTables } from '../shared/tables.ts';
+import type { FloorWatch } from './floors.ts';
 
 export interface EntryOutcome {
   /** Ledger rows. */
@@ -38,6 +39,7 @@ export class EntryWriter {
   /**
    * Adds the amounts to the balances and inserts the rows, all or nothing with the caller's transaction or savepoint.
    * @param all the whole batch, by which ledger numbers are given
+   * @param floors is told of the balances
    * @throws RefusedValueError, or what MySQL threw
    */
   async write(
@@ -46,6 +48,7 @@ export class EntryWriter {
     sequence: number,
     entries: readonly RecordedEntry[],
     all = entries,
+    floors?: FloorWatch,
   ): Promise<EntryOutcome> {
     const places = all === entries ? undefined : new Map(all.map((entry, place) => [entry, place]));
     const first = BigInt(sequence) * BigInt(PLACES);
@@ -54,6 +57,7 @@ export class EntryWriter {
       partition,
       entries,
       (entry, place) => first + BigInt(places?.get(entry) ?? place),
+      floors,
     );
   }
 
@@ -63,6 +67,7 @@ export class EntryWriter {
     partition: number,
     entries: readonly Entry[],
     ledgerNumber: (entry: Entry, place: number) => bigint,
+    floors?: FloorWatch,
   ): Promise<EntryOutcome> {
     if (entries.length === 0) return { written: 0, accounts: 0, refused: 0, late: [] };
     const byTable = new Map<ValueTable, Map<string, Addition & { amount: number }>>();
@@ -106,6 +111,12 @@ export class EntryWriter {
     });
     for (const { json } of jsonParts(connection, rows, row => row))
       await connection.query(INSERT, [partition, json]);
+    if (floors)
+      for (const sums of byTable.values())
+        for (const [item, { name, key, amount }] of sums) {
+          const balance = balances.get(item)!;
+          floors.note(name, key, balance - amount, balance);
+        }
     return { written: entries.length, accounts, refused: 0, late: [] };
   }
 

@@ -180,6 +180,13 @@ export class Flusher {
           'entries were in the ledger already, their live balances are reloaded',
         );
       }
+      for (const [program, accounts] of result.belowFloor) {
+        metrics.belowFloor.inc({ program }, accounts);
+        log.error(
+          { ...about, program, accounts },
+          'debits took accounts below their floor, see "SluiceUpdatesLost" in docs/operating.md',
+        );
+      }
       const quarantined = result.outcome.quarantined - (result.outcome.held ?? 0);
       if (quarantined > 0) {
         log.error({ ...about, quarantined }, 'the database refused updates, they are in quarantine');

@@ -22,6 +22,7 @@ export class WorkerMetrics {
   readonly skippedBatches: Counter;
   readonly rewinds: Counter;
   readonly lateDuplicates: Counter;
+  readonly belowFloor: Counter<'program'>;
   readonly breakerOpen: Gauge;
   readonly claimDurability: Gauge<'durability'>;
   readonly claimsUnconfirmed: Counter;
@@ -54,6 +55,7 @@ export class WorkerMetrics {
     this.skippedBatches = counter(registry, 'sluice_batches_skipped_total');
     this.rewinds = counter(registry, 'sluice_rewinds_total');
     this.lateDuplicates = counter(registry, 'sluice_late_duplicates_total');
+    this.belowFloor = counter(registry, 'sluice_accounts_below_floor_total');
     this.claimDurability = gauge(registry, 'sluice_claim_durability');
     this.claimsUnconfirmed = counter(registry, 'sluice_claims_unconfirmed_total');
     this.breakerOpen = gauge(registry, 'sluice_breaker_open');

@@ -34,6 +34,8 @@ export type CommitResult =
       readonly outcome: Outcome;
       readonly rows: number;
       readonly late: number;
+      /** Accounts of each program that it took below their floor. */
+      readonly belowFloor: ReadonlyMap<string, number>;
     }
   | { readonly decision: 'skip'; readonly outcome: Outcome; readonly rewound: boolean }
   | { readonly decision: 'stop' };
@@ -156,7 +158,8 @@ export class Store {
       const written = await this.#writer.write(connection, batch, watermark.mayHold, careful);
       await this.#seam('written');
 
-      const { late, quarantinedBefore, reload, refused, held, rows, took } = written;
+      const { late, quarantinedBefore, reload, refused, held, rows, took, floors } = written;
+      const belowFloor = await floors.below(connection);
       const outcome = await this.#forget(connection, attempt, {
         late,
         reload,
@@ -172,7 +175,7 @@ export class Store {
       if (!(await this.#flight.inFlight(batch))) throw new Abandon({ decision: 'stop' });
       await this.#seam('checked');
       const done = attempt.rewound ? ('rewind' as const) : ('apply' as const);
-      return { result: { decision: done, outcome, rows, late: late.length }, took };
+      return { result: { decision: done, outcome, rows, late: late.length, belowFloor }, took };
     });
     this.#failures.took(took, moment);
     this.#health.took(took);

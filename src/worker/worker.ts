@@ -103,6 +103,7 @@ export class Worker {
     this.#queue = openQueue(redis, this.#keys);
     this.#inspector = new Inspector(redis, this.#keys);
     this.metrics = new WorkerMetrics(parts.registry);
+    for (const program of Object.keys(parts.definitions.points)) this.metrics.belowFloor.inc({ program }, 0);
     this.#aligner = new Aligner(redis, database, this.#keys, log, () => this.metrics.rewinds.inc());
     this.#circuit = new Circuit(settings, (open, cause) => {
       this.metrics.breakerOpen.set(open ? 1 : 0);

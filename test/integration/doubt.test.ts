@@ -78,3 +78,24 @@ describe('entries that MySQL may have already', () => {
     expect(await points.balance('1')).toBe(0);
   });
 });
+
+describe('a debit that Redis has forgotten', () => {
+  it('may be spent once more, and the account that stands below its floor is counted', async () => {
+    const { engine, sluice } = await openPlace();
+    const points = sluice.points('loyalty');
+    for (const account of ['1', '2']) await points.credit(account, 10, { id: 'a' });
+    const restore = await backUpRedis(engine);
+    for (const account of ['1', '2']) await points.debit(account, 8, { id: 'b' });
+    await engine.drain();
+    await restore();
+    // Before anybody has found that Redis is behind: one account pays again, the other has a credit on its way.
+    await points.debit('1', 9, { id: 'c' });
+    await points.debit('2', 9, { id: 'c' });
+    await points.credit('2', 20, { id: 'd' });
+    await engine.drain();
+    expect(await engine.balanceInMysql('loyalty', '1')).toBe(-7);
+    expect(await engine.balanceInMysql('loyalty', '2')).toBe(13);
+    const { values } = await engine.metrics.belowFloor.get();
+    expect(values).toMatchObject([{ value: 1, labels: { program: 'loyalty' } }]);
+  });
+});

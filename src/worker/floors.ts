@@ -1,0 +1,52 @@
+/**
+ * Accounts that a batch takes below their floor. Every debit was accepted above it, so that this tells of an exception that
+ * docs/guarantees.md names: above all of a debit that Redis forgot and MySQL has, after which its points were spent again.
+ */
+import type { PoolConnection } from 'mysql2/promise';
+import { itemOf } from '../shared/keys.ts';
+import { queryRows, readSql } from '../shared/mysql.ts';
+import { jsonParts } from '../shared/statement-size.ts';
+import type { ValueTables } from '../shared/tables.ts';
+
+const QUARANTINED = readSql(new URL('./sql/quarantined-sums.sql', import.meta.url));
+
+interface Fallen {
+  readonly program: string;
+  readonly account: string;
+  balance: number;
+}
+
+/** Of one attempt at a batch. */
+export class FloorWatch {
+  readonly #tables: ValueTables;
+  readonly #fallen = new Map<string, Fallen>();
+
+  constructor(tables: ValueTables) {
+    this.#tables = tables;
+  }
+
+  /** Notes a balance as the database has it now, and as it was before. */
+  note(program: string, account: string, before: number, balance: number): void {
+    const floor = this.#tables.floor(program);
+    const item = itemOf(program, account);
+    const known = this.#fallen.get(item);
+    if (known) known.balance = balance;
+    else if (floor !== undefined && balance < floor && before >= floor)
+      this.#fallen.set(item, { program, account, balance });
+  }
+
+  /** How many accounts of each program stand below the floor, with what is in quarantine. Asks nothing if none has fallen. */
+  async below(connection: PoolConnection): Promise<ReadonlyMap<string, number>> {
+    const below = new Map<string, number>();
+    if (this.#fallen.size === 0) return below;
+    const all = [...this.#fallen.values()];
+    const quarantined = new Map<string, number>();
+    for (const { json } of jsonParts(connection, all, ({ program, account }) => [program, account]))
+      for (const { name, item_key: key, amount } of await queryRows(connection, QUARANTINED, [json]))
+        quarantined.set(itemOf(String(name), String(key)), Number(amount));
+    for (const { program, account, balance } of all)
+      if (balance + (quarantined.get(itemOf(program, account)) ?? 0) < this.#tables.floor(program)!)
+        below.set(program, (below.get(program) ?? 0) + 1);
+    return below;
+  }
+}
