@@ -6,7 +6,7 @@ import {
   ProducerClosedError,
   QuarantinedError,
 } from '../shared/errors.ts';
-import type { Keys } from '../shared/keys.ts';
+import { type Keys, ROW_KINDS } from '../shared/keys.ts';
 import { type Database, readSql } from '../shared/mysql.ts';
 import { databaseError } from '../shared/mysql-errors.ts';
 import { Question } from '../shared/question.ts';
@@ -129,11 +129,7 @@ export class Progress {
   }
 
   async #oldestHeld(partition: number, kind: CheckedUpdate['kind'], name: string): Promise<number> {
-    const [row] = await this.#database.query(OLDEST_HELD, [
-      partition,
-      kind === 'c' ? 'counter' : 'entry',
-      Buffer.from(name),
-    ]);
+    const [row] = await this.#database.query(OLDEST_HELD, [partition, ROW_KINDS[kind], Buffer.from(name)]);
     return row?.oldest ? Number(row.oldest) : Number.POSITIVE_INFINITY;
   }
 
@@ -189,7 +185,7 @@ export class Progress {
     const key = Buffer.from(update.key);
     const [row] = await this.#database
       .query(QUARANTINED, [
-        update.kind === 'c' ? 'counter' : 'entry',
+        ROW_KINDS[update.kind],
         name,
         key,
         Buffer.from(update.id),

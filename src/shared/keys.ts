@@ -3,6 +3,10 @@ import { crc32 } from 'node:zlib';
 
 /** `c` is a counter (item `name:key`), `p` is points (item `program:account`). */
 export type Kind = 'c' | 'p';
+/** A kind as the tables of Sluice write it. */
+export const ROW_KINDS = { c: 'counter', p: 'entry' } as const satisfies Record<Kind, string>;
+/** A kind as people read it: in logs, reports and labels. */
+export const SHOWN_KINDS = { c: 'counter', p: 'points' } as const satisfies Record<Kind, string>;
 
 /** Version of the tables in MySQL. A process that meets a newer one ends. */
 export const FORMAT = 5;

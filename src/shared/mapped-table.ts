@@ -3,7 +3,7 @@
  * may write them meanwhile, so that every change is relative and made under the row's lock.
  */
 import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
-import { itemOf, type Kind } from './keys.ts';
+import { itemOf, type Kind, ROW_KINDS } from './keys.ts';
 import { type Database, queryRows, quoteIdentifier, readSql } from './mysql.ts';
 import { RefusedValueError } from './refusal.ts';
 import { jsonParts, keyLists } from './statement-size.ts';
@@ -41,7 +41,7 @@ export class MappedTable implements ValueTable {
       column: quoteIdentifier(target.column),
       index: quoteIdentifier(target.index),
       keyType: target.keyType.sql,
-      kind: kind === 'c' ? 'counter' : 'entry',
+      kind: ROW_KINDS[kind],
     };
     // All at once, and by a function: a name that looks like a placeholder stays what it is.
     const fill = (text: string) => text.replace(/\{(\w+)\}/g, (_, part: string) => parts[part]!);

@@ -1,7 +1,7 @@
 /** Which table each counter and program uses: Sluice's own, or the one that its definition maps it to. */
 import type { Definitions, Target } from './definitions.ts';
 import { DatabaseUnsuitableError, SluiceError } from './errors.ts';
-import type { Kind } from './keys.ts';
+import { type Kind, ROW_KINDS } from './keys.ts';
 import { type Database, readSql } from './mysql.ts';
 import { databaseError } from './mysql-errors.ts';
 import { OwnTable, type ValueTable, type ValueTables } from './tables.ts';
@@ -14,11 +14,11 @@ interface Mapping {
   readonly target: Target;
 }
 
-/** Asked of each process that opens tables. */
+/** What a process that opens tables wants to hear. */
 export interface TableEvents {
-  /** Told once of each name that is used and not defined: whoever defines it may have mapped it. */
+  /** Called once for each name that is used and not defined: whoever defines it may have mapped it. */
   readonly onUndefined?: (kind: Kind, name: string) => void;
-  /** Told of a mapping that worked before and does not fit now. */
+  /** Called for each mapping that worked before and does not fit now. */
   readonly onUnfit?: (table: TargetTable, error: DatabaseUnsuitableError) => void;
 }
 
@@ -89,7 +89,7 @@ async function checkOrRemember(
   } catch (error) {
     if (!(error instanceof DatabaseUnsuitableError)) throw error;
     const [known] = await database.query('SELECT target FROM sluice_targets WHERE kind = ? AND name = ?', [
-      KINDS[kind],
+      ROW_KINDS[kind],
       Buffer.from(name),
     ]);
     if (String(known?.target) !== JSON.stringify(target)) throw error;
@@ -97,11 +97,9 @@ async function checkOrRemember(
   }
 }
 
-const KINDS = { c: 'counter', p: 'entry' } as const;
-
 /** Remembers that the mapping fits, for processes that start while it does not. @throws what mysql2 threw */
 export async function recordTarget(database: Database, { kind, name, target }: TargetTable): Promise<void> {
-  await database.query(RECORD, [KINDS[kind], Buffer.from(name), Buffer.from(JSON.stringify(target))]);
+  await database.query(RECORD, [ROW_KINDS[kind], Buffer.from(name), Buffer.from(JSON.stringify(target))]);
 }
 
 function mappingsOf(kind: Kind, named: Readonly<Record<string, { target?: Target | undefined }>>): Mapping[] {

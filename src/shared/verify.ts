@@ -9,7 +9,7 @@ import { checkAudit } from './audit.ts';
 import { type ColdKey, type ColdReader, drifts } from './cold-read.ts';
 import type { Definitions } from './definitions.ts';
 import { TableUnusableError } from './errors.ts';
-import type { Keys, Kind } from './keys.ts';
+import { type Keys, type Kind, SHOWN_KINDS } from './keys.ts';
 import { liveKeys, waitingKeys } from './live-keys.ts';
 import { type Database, readSql } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
@@ -161,7 +161,7 @@ class Check {
       await read();
     } catch (error) {
       if (!(error instanceof TableUnusableError)) throw error;
-      const unread = { kind: kind === 'c' ? 'counter' : 'points', name, reason: error.message } as const;
+      const unread = { kind: SHOWN_KINDS[kind], name, reason: error.message } as const;
       this.#unread.set(kind + name, unread);
     }
   }
@@ -210,7 +210,7 @@ class Check {
         continue;
       }
       this.#found.set(item, {
-        kind: kind === 'c' ? 'counter' : 'points',
+        kind: SHOWN_KINDS[kind],
         name,
         key,
         live: comparison.live!,

@@ -6,6 +6,7 @@
 import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
 import type { Definitions } from '../shared/definitions.ts';
+import { ROW_KINDS } from '../shared/keys.ts';
 import { recordTarget } from '../shared/mapping.ts';
 import { type Database, queryRows, readSql } from '../shared/mysql.ts';
 import { classifyDatabaseError, isLockWait, isServerError, suspect } from '../shared/mysql-errors.ts';
@@ -115,7 +116,7 @@ export class Releaser {
   /** Tables of which nothing is held any more. */
   #settle(held: ReadonlyMap<string, unknown>): void {
     for (const table of this.#targets()) {
-      if (held.has(`${KINDS[table.kind]} ${table.name}`)) continue;
+      if (held.has(`${ROW_KINDS[table.kind]} ${table.name}`)) continue;
       this.#parts.health.settled(table, this.#released.get(table) ?? 0);
       this.#released.delete(table);
     }
@@ -224,8 +225,6 @@ export class Releaser {
     return problem;
   }
 }
-
-const KINDS = { c: 'counter', p: 'entry' } as const;
 
 function placeOf({ partition, kind, name }: HeldGroup): string {
   return `${partition} ${kind} ${name}`;

@@ -3,6 +3,7 @@
  * statement that would fail or wait, until somebody finds that it takes rows again (release.ts).
  */
 import type { Logger } from 'pino';
+import { SHOWN_KINDS } from '../shared/keys.ts';
 import type { ValueTable } from '../shared/tables.ts';
 import { isTableFailure, raiserOf, type TargetTable, tableFailureCode } from '../shared/target-table.ts';
 
@@ -82,5 +83,5 @@ export class TableHealth {
 
 function about({ kind, name, target }: TargetTable) {
   const { table, key, column } = target;
-  return { kind: kind === 'c' ? 'counter' : 'points', name, table, key, column };
+  return { kind: SHOWN_KINDS[kind], name, table, key, column };
 }

@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import { within } from '../shared/clock.ts';
 import { type ColdKey, type ColdReader, type Comparison, drifts } from '../shared/cold-read.ts';
 import { TableUnusableError } from '../shared/errors.ts';
-import type { Keys } from '../shared/keys.ts';
+import { type Keys, SHOWN_KINDS } from '../shared/keys.ts';
 import { liveKeys } from '../shared/live-keys.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import type { Settings } from '../shared/settings.ts';
@@ -128,7 +128,7 @@ export class Verifier {
     }
     if (fresh === 0) return;
     const { kind, name } = found[0]!;
-    const about = { kind: kind === 'c' ? 'counter' : 'points', name, partition, keys: fresh };
+    const about = { kind: SHOWN_KINDS[kind], name, partition, keys: fresh };
     if (tables.mapped(kind, name))
       log.info(about, 'live values differ from their mapped column, as after other writers');
     else log.warn(about, 'live values drift; run sluice verify, and sluice verify --repair to mend them');

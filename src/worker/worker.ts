@@ -14,7 +14,7 @@ import type { Definitions } from '../shared/definitions.ts';
 import type { ClaimDurability } from '../shared/durability.ts';
 import { explain } from '../shared/explain.ts';
 import { Inspector } from '../shared/inspect.ts';
-import { Keys } from '../shared/keys.ts';
+import { Keys, SHOWN_KINDS } from '../shared/keys.ts';
 import { Database } from '../shared/mysql.ts';
 import type { MysqlLocation } from '../shared/mysql-url.ts';
 import { Primaries } from '../shared/primaries.ts';
@@ -212,7 +212,7 @@ export class Worker {
       const tables = await checkServers({ redis, place, database, keys }, parts.definitions, {
         onUndefined: (kind, name) =>
           log.warn(
-            { kind: kind === 'c' ? 'counter' : 'points', name },
+            { kind: SHOWN_KINDS[kind], name },
             "this worker's definitions lack a name that is in use, so its values are taken to be in the tables of Sluice; if it is mapped, restart the worker with the definitions of the producers",
           ),
         onUnfit: (table, error) => health.failed(table, error),
