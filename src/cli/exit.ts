@@ -1,5 +1,5 @@
 /** Exit codes, and how an error ends a command: one line on stderr with its stable code. */
-import { failureReason, failureRemedy } from '../shared/connection-failure.ts';
+import { failureRemedy } from '../shared/connection-failure.ts';
 import { SluiceError } from '../shared/errors.ts';
 
 export const EXIT = {
@@ -39,12 +39,9 @@ export function exitCodeFor(code: string): ExitCode {
 export function reportError(error: unknown, debug: boolean): void {
   const code = error instanceof SluiceError ? error.code : 'UNEXPECTED';
   const message = error instanceof Error ? error.message : String(error);
-  // Whatever else could not be opened, a file of the program included.
-  const isOutOfFiles = ['EMFILE', 'ENFILE'].includes(
-    (error as NodeJS.ErrnoException | undefined)?.code ?? '',
-  );
-  const remedy = isOutOfFiles ? `; ${failureRemedy(failureReason(error))}` : '';
-  console.error(`sluice: ${code}: ${message}${remedy}`);
+  // Our own messages say it themselves. Others may be about anything, such as a file that could not be opened.
+  const remedy = error instanceof SluiceError ? undefined : failureRemedy(error);
+  console.error(`sluice: ${code}: ${message}${remedy ? `; ${remedy}` : ''}`);
   if (!debug) return;
   // Stacks only: the other properties of a client's error hold its command, which may be AUTH with the password.
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) console.error(cause.stack);

@@ -58,9 +58,9 @@ export function failureReason(error: unknown): string | undefined {
   return undefined;
 }
 
-/** By what `failureReason` said. */
-export function failureRemedy(reason: string | undefined): string {
-  return REMEDIES[reason ?? ''] ?? 'check that it runs and can be reached';
+/** Undefined if there is nothing to do but to look whether the server runs and can be reached. */
+export function failureRemedy(error: unknown): string | undefined {
+  return REMEDIES[failureReason(error) ?? ''];
 }
 
 const UNKNOWN_AUTHORITY = 'the authority that signed its certificate is not known here';

@@ -14,6 +14,8 @@ interface Reasoned extends Details {
   reason?: string | undefined;
 }
 
+const CHECK = 'check that it runs and can be reached';
+
 function because({ reason }: Reasoned): string {
   return reason ? ` (${reason})` : '';
 }
@@ -116,7 +118,7 @@ export class RedisUnavailableError extends SluiceError {
   override readonly retryable = true;
   constructor(where: string, details: Reasoned = {}) {
     super(
-      `Redis at ${where} cannot be used now${because(details)}; ${failureRemedy(failureReason(details.cause))}, then repeat the call.`,
+      `Redis at ${where} cannot be used now${because(details)}; ${failureRemedy(details.cause) ?? CHECK}, then repeat the call.`,
       details,
     );
   }
@@ -189,7 +191,7 @@ export class DatabaseUnavailableError extends SluiceError {
   constructor(where: string, details: Details = {}) {
     const reason = failureReason(details.cause);
     super(
-      `The database at ${where} cannot be used now${because({ reason })}; ${failureRemedy(reason)}, then repeat the call.`,
+      `The database at ${where} cannot be used now${because({ reason })}; ${failureRemedy(details.cause) ?? CHECK}, then repeat the call.`,
       details,
     );
   }

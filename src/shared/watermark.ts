@@ -66,6 +66,18 @@ export async function moveWatermark(
   if (moved.affectedRows !== 1) throw new AnswerMissingError(`the watermark row of partition ${partition}`);
 }
 
+/** Says whether updates of the partition may wait for their mapped table. Only under the row's lock. */
+export async function setMayHold(
+  connection: PoolConnection,
+  partition: number,
+  mayHold: boolean,
+): Promise<void> {
+  await connection.query('UPDATE sluice_partitions SET held = ? WHERE partition_id = ?', [
+    mayHold ? 1 : 0,
+    partition,
+  ]);
+}
+
 /** @throws AnswerMissingError */
 export function toWatermark(row: Readonly<Record<string, unknown>>): Watermark {
   return { ...toPosition(row), updates: wholeNumber(row, 'updates') };

@@ -188,8 +188,10 @@ export class CarefulWriter {
     } catch (error) {
       if (!(error instanceof RowFailure)) throw error;
       const raiser = raiserOf(error.cause);
-      if (!raiser) this.#failures.tableFailed(batch, table);
-      if (!raiser) throw error;
+      if (!raiser) {
+        this.#failures.tableFailed(batch, table);
+        throw error;
+      }
       // Bisecting gives up before any row has passed.
       this.#health.failed(raiser, error.cause);
       const rest = items.filter(item => !aside.has(item));

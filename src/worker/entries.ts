@@ -115,7 +115,7 @@ export class EntryWriter {
       for (const sums of byTable.values())
         for (const [item, { name, key, amount }] of sums) {
           const balance = balances.get(item)!;
-          floors.note(name, key, balance - amount, balance);
+          floors.note(item, name, key, balance - amount, balance);
         }
     return { written: entries.length, accounts, refused: 0, late: [] };
   }

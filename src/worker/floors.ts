@@ -16,7 +16,7 @@ interface Fallen {
   balance: number;
 }
 
-/** Of one attempt at a batch. */
+/** Watches one attempt at a batch. */
 export class FloorWatch {
   readonly #tables: ValueTables;
   readonly #fallen = new Map<string, Fallen>();
@@ -26,12 +26,14 @@ export class FloorWatch {
   }
 
   /** Notes a balance as the database has it now, and as it was before. */
-  note(program: string, account: string, before: number, balance: number): void {
-    const floor = this.#tables.floor(program);
-    const item = itemOf(program, account);
+  note(item: string, program: string, account: string, before: number, balance: number): void {
     const known = this.#fallen.get(item);
-    if (known) known.balance = balance;
-    else if (floor !== undefined && balance < floor && before >= floor)
+    if (known) {
+      known.balance = balance;
+      return;
+    }
+    const floor = this.#tables.floor(program);
+    if (floor !== undefined && balance < floor && before >= floor)
       this.#fallen.set(item, { program, account, balance });
   }
 
@@ -44,8 +46,8 @@ export class FloorWatch {
     for (const { json } of jsonParts(connection, all, ({ program, account }) => [program, account]))
       for (const { name, item_key: key, amount } of await queryRows(connection, QUARANTINED, [json]))
         quarantined.set(itemOf(String(name), String(key)), Number(amount));
-    for (const { program, account, balance } of all)
-      if (balance + (quarantined.get(itemOf(program, account)) ?? 0) < this.#tables.floor(program)!)
+    for (const [item, { program, balance }] of this.#fallen)
+      if (balance + (quarantined.get(item) ?? 0) < this.#tables.floor(program)!)
         below.set(program, (below.get(program) ?? 0) + 1);
     return below;
   }

@@ -12,6 +12,7 @@ import type { RecordedEntry } from '../shared/record.ts';
 import { jsonParts, keyLists, literalBytes, roomFor } from '../shared/statement-size.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { tableFailureCode } from '../shared/target-table.ts';
+import { setMayHold } from '../shared/watermark.ts';
 import type { Batch, CounterSum } from './batch.ts';
 import { type AsideUpdate, quarantine } from './quarantine.ts';
 import type { TableHealth } from './table-health.ts';
@@ -74,9 +75,7 @@ export class HeldUpdates {
     const held = new Set(names.map(({ kind, name }) => `${kind} ${name}`));
     const found = new Map<string, string>();
     if (held.size === 0) {
-      await connection.query('UPDATE sluice_partitions SET held = 0 WHERE partition_id = ?', [
-        batch.partition,
-      ]);
+      await setMayHold(connection, batch.partition, false);
       return found;
     }
     const accounts = new Map(batch.entries.map(entry => [entry.item, [entry.program, entry.account]]));
@@ -155,7 +154,7 @@ export class HeldUpdates {
   /** Whoever flushes the partition next looks for what is held; and so does this process. */
   async note(connection: PoolConnection, partition: number): Promise<void> {
     this.#health.mayHold = true;
-    await connection.query('UPDATE sluice_partitions SET held = 1 WHERE partition_id = ?', [partition]);
+    await setMayHold(connection, partition, true);
   }
 
   /** Adds sums to the held rows of their keys. Gives the items that had one. */

@@ -12,7 +12,7 @@ import { readPayload } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
 import type { Addition, ValueTables } from '../shared/tables.ts';
 import { isWholeTable } from '../shared/target-table.ts';
-import { lockWatermark } from '../shared/watermark.ts';
+import { lockWatermark, setMayHold } from '../shared/watermark.ts';
 import { bisect } from './bisect.ts';
 import { withSavepoint } from './blame.ts';
 import { EntryWriter, type LedgerEntry } from './entries.ts';
@@ -162,8 +162,7 @@ async function noteNone(connection: PoolConnection, partition: number): Promise<
     "SELECT 1 FROM sluice_quarantine WHERE cause = 'held' AND partition_id = ? LIMIT 1",
     [partition],
   );
-  if (!held)
-    await connection.query('UPDATE sluice_partitions SET held = 0 WHERE partition_id = ?', [partition]);
+  if (!held) await setMayHold(connection, partition, false);
 }
 
 /** One addition for each key: its rows may be several. @throws RefusedValueError */
