@@ -5,18 +5,18 @@
  * Whoever is killed leaves the row as it was or gone, never between; whoever comes second finds it gone.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { pause } from '../shared/clock.ts';
 import { DatabaseFailedError } from '../shared/errors.ts';
 import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/failed-update.ts';
 import { itemOf } from '../shared/keys.ts';
 import type { Database } from '../shared/mysql.ts';
-import { classifyDatabaseError, databaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
+import { databaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { isTableFailure, tableFailureCode } from '../shared/target-table.ts';
 import { lockWatermark } from '../shared/watermark.ts';
 import { blame, RowFailure, withSavepoint } from '../worker/blame.ts';
 import { EntryWriter } from '../worker/entries.ts';
 import { refusalCode } from '../worker/quarantine.ts';
+import { repeatConflicts } from './conflicts.ts';
 
 /** Called between any two steps, so that tests can end the process's part there. */
 export type ReplaySeam = (step: ReplayStep) => Promise<void> | void;
@@ -39,9 +39,6 @@ export type ReplayStep =
  */
 export type ReplayOutcome = 'replayed' | 'already' | 'waiting' | `refused:${string}`;
 
-const CONFLICT_RETRIES = 5;
-const CONFLICT_PAUSE_MS = 50;
-
 /** Rolls a trial back. */
 class Trial extends Error {}
 
@@ -63,27 +60,33 @@ export class ReplayOne {
    * @throws what MySQL threw where that is not about the update; then the outcome is unknown, and repeating is safe
    */
   async run(update: FailedUpdate, operation: number | undefined): Promise<ReplayOutcome> {
-    for (let conflicts = 0; ; conflicts++) {
-      try {
-        const outcome = await this.#database.transaction(connection =>
-          this.#write(connection, update, operation, conflicts === CONFLICT_RETRIES),
-        );
-        await this.#seam('committed');
-        return outcome;
-      } catch (error) {
-        if (error instanceof Trial) return 'replayed';
-        // One update that meets something odd, such as a trigger that is broken, must not keep the others.
-        if (error instanceof RowFailure) return `refused:${refusalCode(error.cause)}`;
-        // What keeps a mapped table from taking rows may last: the update waits for it in quarantine.
-        if (isTableFailure(error)) return `refused:${tableFailureCode(error)}`;
-        if (classifyDatabaseError(error) === 'conflict' && conflicts < CONFLICT_RETRIES) {
-          await pause(CONFLICT_PAUSE_MS * (1 + Math.random()));
-          continue;
-        }
-        const known = databaseError(error, this.#database.place);
-        if (known instanceof DatabaseFailedError) return `refused:${databaseErrorCode(error)}`;
-        throw known;
-      }
+    try {
+      return await repeatConflicts(isLast => this.#attempt(update, operation, isLast));
+    } catch (error) {
+      const known = databaseError(error, this.#database.place);
+      if (known instanceof DatabaseFailedError) return `refused:${databaseErrorCode(error)}`;
+      throw known;
+    }
+  }
+
+  async #attempt(
+    update: FailedUpdate,
+    operation: number | undefined,
+    doubtConflicts: boolean,
+  ): Promise<ReplayOutcome> {
+    try {
+      const outcome = await this.#database.transaction(connection =>
+        this.#write(connection, update, operation, doubtConflicts),
+      );
+      await this.#seam('committed');
+      return outcome;
+    } catch (error) {
+      if (error instanceof Trial) return 'replayed';
+      // One update that meets something odd, such as a trigger that is broken, must not keep the others.
+      if (error instanceof RowFailure) return `refused:${refusalCode(error.cause)}`;
+      // What keeps a mapped table from taking rows may last: the update waits for it in quarantine.
+      if (isTableFailure(error)) return `refused:${tableFailureCode(error)}`;
+      throw error;
     }
   }
 

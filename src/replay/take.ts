@@ -6,16 +6,14 @@
  * amendment out, or refused it. Whoever is killed in between leaves it taken: what was sent may still arrive, so only the same
  * operation, resumed by anybody, can know that it is sent once.
  */
-import { pause } from '../shared/clock.ts';
 import { type FailedUpdate, toFailedUpdate } from '../shared/failed-update.ts';
 import { type Database, queryRows } from '../shared/mysql.ts';
-import { classifyDatabaseError, databaseError } from '../shared/mysql-errors.ts';
+import { databaseError } from '../shared/mysql-errors.ts';
+import { repeatConflicts } from './conflicts.ts';
 
 const TAKE =
   'UPDATE sluice_quarantine SET operation = ? WHERE id = ? AND (operation IS NULL OR operation = ?)';
 const LET_GO = 'UPDATE sluice_quarantine SET operation = NULL WHERE id = ? AND operation = ?';
-const CONFLICT_RETRIES = 5;
-const CONFLICT_PAUSE_MS = 50;
 
 /**
  * Takes the update, or finds that the operation has it already. Waits for a flush or a replay that has locked it.
@@ -27,20 +25,16 @@ export async function take(
   id: number,
   operation: number,
 ): Promise<FailedUpdate | undefined> {
-  for (let conflicts = 0; ; conflicts++) {
-    try {
-      return await database.session(async connection => {
-        await connection.query(TAKE, [operation, id, operation]);
-        // Read behind it: an edit of another operation may have changed the update since it was listed.
-        const [row] = await queryRows(connection, 'SELECT * FROM sluice_quarantine WHERE id = ?', [id]);
-        return row && toFailedUpdate(row);
-      });
-    } catch (error) {
-      if (classifyDatabaseError(error) !== 'conflict' || conflicts >= CONFLICT_RETRIES)
-        throw databaseError(error, database.place);
-      await pause(CONFLICT_PAUSE_MS * (1 + Math.random()));
-    }
-  }
+  const takeAndRead = () =>
+    database.session(async connection => {
+      await connection.query(TAKE, [operation, id, operation]);
+      // Read behind it: an edit of another operation may have changed the update since it was listed.
+      const [row] = await queryRows(connection, 'SELECT * FROM sluice_quarantine WHERE id = ?', [id]);
+      return row && toFailedUpdate(row);
+    });
+  return repeatConflicts(takeAndRead).catch(error => {
+    throw databaseError(error, database.place);
+  });
 }
 
 /** For an amendment that was refused for certain: another operation may have the update. */
