@@ -1,5 +1,6 @@
 /** `sluice status`: what each partition holds, the flush jobs, and what is in quarantine. */
 import type { Definitions } from '../shared/definitions.ts';
+import { HELD_BY_NAME } from '../shared/failed-update.ts';
 import type { PartitionStatus } from '../shared/inspect.ts';
 import { type LossKind, readLosses } from '../shared/losses.ts';
 import { queryRow, type Rows } from '../shared/mysql.ts';
@@ -25,7 +26,7 @@ export interface Status {
   readonly held: readonly {
     readonly kind: 'counter' | 'points';
     readonly name: string;
-    /** As the definitions have it; null if they map the name to none. */
+    /** The mapped table in the definitions; null if they have none for the name. */
     readonly table: string | null;
     readonly rows: number;
     /** What the database said. */
@@ -36,9 +37,6 @@ export interface Status {
   /** Updates since ever, at most: gone with Redis, or counted twice since it forgot their claim. */
   readonly declared: { readonly lost: number; readonly doubled: number };
 }
-
-const HELD =
-  "SELECT kind, name, COUNT(*) AS held, MAX(error_code) AS code FROM sluice_quarantine WHERE cause = 'held' GROUP BY kind, name";
 
 function toHeld(row: Rows[number], { counters, points }: Definitions): Status['held'][number] {
   const isCounter = row.kind === 'counter';
@@ -61,7 +59,7 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
     const quarantined = await database.session(connection =>
       queryRow(connection, "SELECT COUNT(*) AS waiting FROM sluice_quarantine WHERE cause = 'refused'"),
     );
-    const held = await database.query(HELD);
+    const held = await database.query(HELD_BY_NAME);
     const losses = await readLosses(database);
     const declared = (kind: LossKind) =>
       losses.filter(loss => loss.kind === kind).reduce((sum, { updates }) => sum + updates, 0);

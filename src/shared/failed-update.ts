@@ -34,6 +34,9 @@ export interface FailedUpdate {
   readonly takenBy: number | null;
 }
 
+/** Rows that wait for a mapped table, by counter or program, and what the database said. */
+export const HELD_BY_NAME =
+  "SELECT kind, name, COUNT(*) AS held, MAX(error_code) AS code FROM sluice_quarantine WHERE cause = 'held' GROUP BY kind, name";
 const LOCK = 'SELECT * FROM sluice_quarantine WHERE id = ? FOR UPDATE';
 const RECORD = readSql(new URL('./sql/record-item.sql', import.meta.url));
 

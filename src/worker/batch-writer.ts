@@ -107,7 +107,7 @@ export class BatchWriter {
     await this.#held.entries(connection, batch, held, entry => codeOf(entry)!);
     written.held += held.length;
     if (careful) return this.#careful.entries(connection, batch, written, fresh);
-    const { accounts } = await this.#entries.write(
+    const accounts = await this.#entries.write(
       connection,
       partition,
       sequence,

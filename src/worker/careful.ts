@@ -133,7 +133,7 @@ export class CarefulWriter {
     for (const [table, group] of Map.groupBy(rest, entry => this.#tables.of('p', entry.program))) {
       const write = (rows: readonly RecordedEntry[]) =>
         this.#entries.write(connection, partition, sequence, rows, batch.entries, written.floors);
-      const count = (rows: readonly RecordedEntry[], { accounts }: { accounts: number }) => {
+      const count = (rows: readonly RecordedEntry[], accounts: number) => {
         written.entries += rows.length;
         written.rows += rows.length + accounts;
       };

@@ -10,16 +10,6 @@ import { jsonParts } from '../shared/statement-size.ts';
 import type { Addition, ValueTable, ValueTables } from '../shared/tables.ts';
 import type { FloorWatch } from './floors.ts';
 
-export interface EntryOutcome {
-  /** Ledger rows. */
-  written: number;
-  /** Balance rows. */
-  accounts: number;
-  refused: number;
-  /** Entries that the ledger had already. */
-  late: readonly RecordedEntry[];
-}
-
 const INSERT = readSql(new URL('./sql/insert-entries.sql', import.meta.url));
 const NEXT = readSql(new URL('./sql/next-ledger-number.sql', import.meta.url));
 const FIND = readSql(new URL('./sql/find-entries.sql', import.meta.url));
@@ -40,6 +30,7 @@ export class EntryWriter {
    * Adds the amounts to the balances and inserts the rows, all or nothing with the caller's transaction or savepoint.
    * @param all the whole batch, by which ledger numbers are given
    * @param floors is told of the balances
+   * @returns how many balances it wrote
    * @throws RefusedValueError, or what MySQL threw
    */
   async write(
@@ -49,7 +40,7 @@ export class EntryWriter {
     entries: readonly RecordedEntry[],
     all = entries,
     floors?: FloorWatch,
-  ): Promise<EntryOutcome> {
+  ): Promise<number> {
     const places = all === entries ? undefined : new Map(all.map((entry, place) => [entry, place]));
     const first = BigInt(sequence) * BigInt(PLACES);
     return this.writeAt(
@@ -68,8 +59,8 @@ export class EntryWriter {
     entries: readonly Entry[],
     ledgerNumber: (entry: Entry, place: number) => bigint,
     floors?: FloorWatch,
-  ): Promise<EntryOutcome> {
-    if (entries.length === 0) return { written: 0, accounts: 0, refused: 0, late: [] };
+  ): Promise<number> {
+    if (entries.length === 0) return 0;
     const byTable = new Map<ValueTable, Map<string, Addition & { amount: number }>>();
     for (const { program, account, item, amount } of entries) {
       const table = this.#tables.of('p', program);
@@ -117,7 +108,7 @@ export class EntryWriter {
           const balance = balances.get(item)!;
           floors.note(item, name, key, balance - amount, balance);
         }
-    return { written: entries.length, accounts, refused: 0, late: [] };
+    return accounts;
   }
 
   /**

@@ -5,6 +5,7 @@
 import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
 import type { Definitions } from '../shared/definitions.ts';
+import { HELD_BY_NAME } from '../shared/failed-update.ts';
 import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
 import type { Keys } from '../shared/keys.ts';
 import type { MetricNameOf } from '../shared/metric-catalogue.ts';
@@ -33,8 +34,6 @@ const SAME_SCRAPE_MS = 100;
 const STATES = ['waiting', 'active', 'delayed', 'failed'] as const;
 const SYSTEM = readSql(new URL('./sql/system-metrics.sql', import.meta.url));
 const LOSSES = 'SELECT kind, SUM(updates) AS updates FROM sluice_losses GROUP BY kind';
-const HELD =
-  "SELECT kind, name, COUNT(*) AS held FROM sluice_quarantine WHERE cause = 'held' GROUP BY kind, name";
 const CONNECTIONS = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
 /** Registers them. */
@@ -94,7 +93,7 @@ function watchServers(registry: Registry, { primaries, database, definitions }: 
       system: await queryRow(connection, SYSTEM),
       threads: await queryRow(connection, CONNECTIONS),
       losses: await queryRows(connection, LOSSES),
-      held: await queryRows(connection, HELD),
+      held: await queryRows(connection, HELD_BY_NAME),
     })),
   );
   gauge(registry, 'sluice_server_up', async metric => {
