@@ -69,7 +69,7 @@ export class Slot {
     this.#inside = new Inside(this.#running.child);
   }
 
-  /** Of the process that runs, and of those that follow it. */
+  /** Shifts the wall clock of the running process, and of those that replace it. */
   async setClock(shiftMs: number): Promise<void> {
     this.#clockShiftMs = shiftMs;
     await this.#inside?.ask({ ask: 'clock', shiftMs });

@@ -8,7 +8,7 @@ export type Recoveries = Map<string, number[]>;
 
 export interface Outcome {
   readonly options: TortureOptions;
-  /** Of the code that ran. */
+  /** The commit whose code ran. */
   readonly commit: string;
   /** Names and versions. */
   readonly servers: { redis: string; database: string };

@@ -16,7 +16,7 @@ import { definitions } from './traffic.ts';
 
 export const namespace = 'torture';
 const databaseName = 'torture';
-/** Whose password does not change. */
+/** The user of this program's own look at the data; its password does not change. */
 const observer = { name: 'observer', password: 'torture' };
 
 /** The workers' connections to a server, and the producers'. */
@@ -37,7 +37,7 @@ export interface Stack {
   /** As root, beside every proxy. */
   readonly root: Root;
   readonly mysqlLines: Lines;
-  /** Of the processes. */
+  /** The users of the processes. */
   readonly accounts: Accounts;
   /** One for each worker: with several hosts, each prefers another one. */
   readonly workers: readonly Place[];

@@ -114,8 +114,8 @@ interface ProducerParts {
 }
 
 /**
- * What a start asks the servers, on one connection to MySQL that is closed before the producer is used: where many start
- * at once, each waits for a connection that others have no more need of.
+ * Asks the servers everything that a start has to know, on one connection to MySQL, and closes it before the producer is
+ * used. If many start at once, those that wait for a connection get it soon.
  */
 async function startOn(redis: RedisConnection, parts: ProducerParts): Promise<ValueTables> {
   const { mysql, definitions, settings, keys, durability, log, metrics } = parts;

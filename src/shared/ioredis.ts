@@ -19,7 +19,7 @@ interface Owing {
   readonly commandQueue?: { peekFront(): { command: { name: string } } | undefined };
 }
 
-/** What ioredis keeps of the options for connections to nodes: a copy, made when the Cluster is. */
+/** ioredis copies the options for connections to nodes when the Cluster is made, and reads this copy. */
 interface Pooled {
   readonly connectionPool: { readonly redisOptions: object };
 }

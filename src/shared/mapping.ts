@@ -14,7 +14,7 @@ interface Mapping {
   readonly target: Target;
 }
 
-/** What a process that opens tables wants to hear. */
+/** Listeners of a process that opens tables. */
 export interface TableEvents {
   /** Called once for each name that is used and not defined: whoever defines it may have mapped it. */
   readonly onUndefined?: (kind: Kind, name: string) => void;
@@ -79,7 +79,7 @@ export async function openTables(
   };
 }
 
-/** What the catalogue says; its refusal only if this very mapping fitted before. @throws DatabaseUnsuitableError */
+/** Gives what the catalogue says. A refusal is given back only if this very mapping fitted before. @throws DatabaseUnsuitableError */
 async function checkOrRemember(
   database: Database,
   { kind, name, target }: Mapping,

@@ -11,7 +11,7 @@ export interface Watermark {
   readonly updates: number;
 }
 
-/** What its owner finds in the row. */
+/** The row as the owner of its lock finds it. */
 export interface LockedWatermark extends Watermark {
   /** Whether updates of the partition may wait in quarantine for their mapped table. */
   readonly mayHold: boolean;

@@ -37,7 +37,7 @@ export interface Written {
   readonly floors: FloorWatch;
 }
 
-/** Of an update that is held behind another one of its key, there is no error. */
+/** An update that is held behind another one of its key has no error of its own. */
 function heldCode(error: unknown): string {
   return error === undefined ? 'HELD_BEHIND' : tableFailureCode(error);
 }
@@ -48,7 +48,7 @@ interface Rows<Item, Done> {
   readonly count: (items: readonly Item[], done: Done) => void;
   readonly refuse: (item: Item, error: unknown) => Promise<void>;
   readonly hold: (items: readonly Item[], error: unknown) => Promise<void>;
-  /** Of an item: those of one key are written in their order. */
+  /** Names the key of an item. Items of one key are written in their order. */
   readonly keyOf: (item: Item) => string;
 }
 

@@ -58,7 +58,7 @@ export class Circuit {
   }
 }
 
-/** What operators are told when it opens or closes. @param cause what opened it */
+/** Tells operators that it opened or closed. @param cause what opened it */
 export function tellOfCircuit(log: Logger, open: boolean, cause?: unknown): void {
   if (!open) log.info('the database is back: flushing goes on');
   else if (isLoginRefused(cause))

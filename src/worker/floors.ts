@@ -16,7 +16,7 @@ interface Fallen {
   balance: number;
 }
 
-/** Watches one attempt at a batch. */
+/** Watches the balances that one attempt at a batch writes. */
 export class FloorWatch {
   readonly #tables: ValueTables;
   readonly #fallen = new Map<string, Fallen>();

@@ -30,7 +30,7 @@ const AT_ONCE = 1000;
 type HeldUpdate = AsideUpdate & { readonly code: string };
 type Place = Pick<Batch, 'partition' | 'sequence'>;
 
-/** What of a batch has to wait. */
+/** The updates of a batch that have to wait. */
 export interface Waiting {
   /** Whether anything may have to. */
   readonly isAny: boolean;
@@ -50,7 +50,7 @@ export class HeldUpdates {
   }
 
   /**
-   * What of the batch has to wait: all of a table that is known to take no rows, and keys of which something is held.
+   * Finds what has to wait: all updates of a table that is known to take no rows, and of keys with a held update.
    * Asks the database nothing unless something may be held. Runs under the watermark's lock.
    * @param mayHold what the watermark's row says
    */
@@ -144,7 +144,7 @@ export class HeldUpdates {
     ];
     for (const { json, rows } of jsonParts(connection, updates, encode)) {
       const { kind, code } = rows[0]!;
-      // As text in JSON the longest entry is longer than every other statement; alone it fits.
+      // The longest entry, as text in JSON, is longer than any other statement; a statement of its own takes it.
       if (rows.length === 1 && literalBytes(json) > roomFor(connection))
         await quarantine(connection, partition, sequence, rows[0]!, code, 'held');
       else await connection.query(HOLD, [partition, sequence, kind, json]);

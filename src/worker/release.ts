@@ -34,7 +34,7 @@ export interface HeldRow {
   readonly id: number;
   readonly key: string;
   readonly amount: number;
-  /** What the ledger is to hold of an entry. */
+  /** The ledger's row of an entry; undefined for a counter. */
   readonly entry: LedgerEntry | undefined;
 }
 

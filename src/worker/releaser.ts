@@ -203,7 +203,7 @@ export class Releaser {
     return since;
   }
 
-  /** What keeps the table from taking rows, by a few of those held; undefined if it takes one, or refuses it for its own sake. */
+  /** Tries a few held rows. Gives the error that keeps the table from taking them; undefined if it takes one, or refuses one for its own sake. */
   async #try(table: ValueTable, groups: readonly HeldGroup[]): Promise<unknown> {
     const ids = [...new Set(groups.flatMap(({ oldest, newest }) => [oldest, newest]))];
     const stride = Math.ceil(ids.length / SAMPLES);

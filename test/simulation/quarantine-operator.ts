@@ -67,7 +67,7 @@ function* drop(world: World, me: Process, { id, row }: Operation): Steps<void> {
   const update = JSON.stringify(['a', row.item, -row.amount, 0, `${id} ${row.row}`, content]);
   const text = yield* redis('amend', () => apply(world, caller, until, update, [[]], me.seen));
   const reply = parseReply(text);
-  // Of an operation that is not finished, somebody goes on.
+  // Somebody resumes an operation that is not finished.
   if (reply.status !== 'ok') throw { code: 'UNKNOWN_OUTCOME' };
   me.seen = { incarnation: reply.incarnation, updates: reply.updates };
   if (reply.armed) yield* redis('add job', () => addJob(world, limits.flushIntervalMs, me.name));

@@ -24,7 +24,7 @@ export interface Entry {
   readonly id: string;
   /** -1 of an amendment. */
   readonly uid: number;
-  /** Of a drop: the row in quarantine, and whose decision it is. */
+  /** The quarantined row that it drops, and the operation that decided that; absent if it drops none. */
   readonly drops?: Drop | undefined;
 }
 

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startMysql, startRedis } from '../../scripts/servers.ts';
+import { startMysql, startRedis, startRedisCluster } from '../../scripts/servers.ts';
 import { cleanUp } from './cleanup.ts';
 
 /** A folder that is removed after the test. */
@@ -26,4 +26,17 @@ export async function ownServers(args = ['--appendfsync', 'always']) {
     await Promise.all([redis.stop(), mysql.stop()]);
   });
   return { redis, mysql, place: { redisUrl: redis.url, mysqlUrl: mysql.url } };
+}
+
+/** A Redis Cluster of three masters and a MySQL 9.7 of the test's own. */
+export async function ownCluster() {
+  const folder = await temporaryFolder();
+  const [cluster, mysql] = await Promise.all([
+    startRedisCluster({ flavour: 'redis8', directory: join(folder, 'redis') }),
+    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
+  ]);
+  cleanUp(async () => {
+    await Promise.all([cluster.stop(), mysql.stop()]);
+  });
+  return { cluster, place: { redisUrl: cluster.url, mysqlUrl: mysql.url } };
 }

@@ -1,20 +1,11 @@
 // The commands on Redis Cluster, whose live values have to be looked for on every master.
 
-import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { startMysql, startRedisCluster } from '../../scripts/servers.ts';
-import { cleanUp } from '../support/cleanup.ts';
 import { openCommandPlace } from '../support/command.ts';
-import { temporaryFolder } from '../support/servers.ts';
+import { ownCluster } from '../support/servers.ts';
 
 it('ingest, status, drain and verify see all masters', async () => {
-  const folder = await temporaryFolder();
-  const [cluster, mysql] = await Promise.all([
-    startRedisCluster({ flavour: 'redis8', directory: join(folder, 'redis') }),
-    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
-  ]);
-  cleanUp(() => Promise.all([cluster.stop(), mysql.stop()]));
-  const servers = { redisUrl: cluster.url, mysqlUrl: mysql.url };
+  const { place: servers } = await ownCluster();
   const place = await openCommandPlace({ points: { loyalty: {} } }, { servers });
   const lines = Array.from(
     { length: 400 },

@@ -1,25 +1,14 @@
 // Redis Cluster: partitions spread over its masters, everything else as with one Redis.
 
-import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
-import { startMysql, startRedisCluster } from '../../scripts/servers.ts';
 import { createProducer } from '../../src/producer/index.ts';
-import { cleanUp } from '../support/cleanup.ts';
 import { definitions, openEngine } from '../support/engine.ts';
-import { temporaryFolder } from '../support/servers.ts';
+import { ownCluster } from '../support/servers.ts';
 
 it('spreads partitions over masters, counts exactly, reads and answers receipts', async () => {
-  const folder = await temporaryFolder();
-  const [cluster, mysql] = await Promise.all([
-    startRedisCluster({ flavour: 'redis8', directory: join(folder, 'redis') }),
-    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
-  ]);
-  cleanUp(async () => {
-    await cluster.stop();
-    await mysql.stop();
-  });
-  const engine = await openEngine({ partitions: 16 }, { redisUrl: cluster.url, mysqlUrl: mysql.url });
+  const { cluster, place } = await ownCluster();
+  const engine = await openEngine({ partitions: 16 }, place);
   const sluice = await engine.producer();
   await engine.worker();
   const updates = Array.from({ length: 5000 }, (_, i) => ({

@@ -1,26 +1,12 @@
 // A Redis Cluster moves the slot of a partition to another master while updates are pending: none that was acknowledged
 // is lost, and whoever calls in between hears that the call may be repeated.
 
-import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
-import { type RedisCluster, startMysql, startRedisCluster } from '../../scripts/servers.ts';
+import type { RedisCluster } from '../../scripts/servers.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { openEngine } from '../support/engine.ts';
-import { temporaryFolder } from '../support/servers.ts';
-
-async function openCluster() {
-  const folder = await temporaryFolder();
-  const [cluster, mysql] = await Promise.all([
-    startRedisCluster({ flavour: 'redis8', directory: join(folder, 'redis') }),
-    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
-  ]);
-  cleanUp(async () => {
-    await cluster.stop();
-    await mysql.stop();
-  });
-  return { cluster, place: { redisUrl: cluster.url, mysqlUrl: mysql.url } };
-}
+import { ownCluster } from '../support/servers.ts';
 
 /** Moves the slot of a key step by step. */
 async function openMove(cluster: RedisCluster, stateKey: string) {
@@ -59,7 +45,7 @@ const interleavings = { 'nothing of it has moved': false, 'its state has moved, 
 
 for (const [name, stateMoves] of Object.entries(interleavings)) {
   it(`calls and a flush come while ${name}`, async () => {
-    const { cluster, place } = await openCluster();
+    const { cluster, place } = await ownCluster();
     const engine = await openEngine({ partitions: 1, batchKeys: 10 }, place);
     const sluice = await engine.producer();
     let acknowledged = 0;

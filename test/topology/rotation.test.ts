@@ -1,15 +1,12 @@
 // Passwords that change while processes run: an outage until the new one is known, and no restart.
 
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { redisCall } from '../../scripts/servers/redis-protocol.ts';
-import { startMysql, startRedisCluster } from '../../scripts/servers.ts';
 import { openQueue } from '../../src/shared/queue.ts';
-import { cleanUp } from '../support/cleanup.ts';
 import { jsonLines, openCommandPlace } from '../support/command.ts';
 import { openEngine, until } from '../support/engine.ts';
-import { ownServers, temporaryFolder } from '../support/servers.ts';
+import { ownCluster, ownServers } from '../support/servers.ts';
 
 const [OLD, NEW] = ['first-1f3a', 'second-9c2e'];
 
@@ -76,20 +73,12 @@ it('are read anew from their files when connections are made anew', async () => 
 });
 
 it('are asked for anew in the nodes of a Cluster, by producers and workers of the package', async () => {
-  const folder = await temporaryFolder();
-  const [cluster, mysql] = await Promise.all([
-    startRedisCluster({ flavour: 'redis8', directory: join(folder, 'redis') }),
-    startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
-  ]);
-  cleanUp(async () => {
-    await cluster.stop();
-    await mysql.stop();
-  });
+  const { cluster, place } = await ownCluster();
   const onAll = (...command: string[]) => Promise.all(cluster.nodes.map(node => redisCall(node, command)));
   await onAll('ACL', 'SETUSER', 'r', 'on', `>${OLD}`, '~*', '&*', '+@all');
   let password = OLD;
   const redis = { url: cluster.url.replace('://', '://r@'), password: () => password };
-  const engine = await openEngine({ callTimeoutMs: 500 }, { redisUrl: cluster.url, mysqlUrl: mysql.url });
+  const engine = await openEngine({ callTimeoutMs: 500 }, place);
   await engine.worker({}, {}, { redis });
   const views = (await engine.producer({}, { redis })).counter('views');
   // One for each master at least.
