@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Answer, Asked, Question } from './inside.ts';
 
-const answerLimit = 60_000;
+const answerLimit = 30_000;
 
 /** Options of node. */
 export const insideArgs = [

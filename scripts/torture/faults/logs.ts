@@ -7,7 +7,7 @@ import { between, type Fault, now, oneOf } from './fault.ts';
 
 /** More than the pipe and the process keep together. */
 const lines = 3000;
-const toldLimit = 60_000;
+const toldLimit = 15_000;
 
 /** Fills the log while nobody reads it. Resolves to what ends that and checks that what was dropped is told. */
 async function block({ inside, output, name }: Slot): Promise<() => Promise<void>> {
