@@ -2,7 +2,7 @@
 // The clock runs from the first call until nothing is pending; then every sum in MySQL is compared.
 
 import type { ProducerProcess } from '../scripts/load/processes.ts';
-import type { ProducerPlan, PushResult } from '../scripts/load/producer-process.ts';
+import type { ProducerPlan, PushResult } from '../scripts/load/producer-plan.ts';
 import { compare, readJournal, type Tally } from '../scripts/load/tally.ts';
 import { Watch } from '../scripts/load/watch.ts';
 import { RedisMeter } from './redis-meter.ts';

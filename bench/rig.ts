@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import { type Place, ProducerProcess, WorkerProcess } from '../scripts/load/processes.ts';
-import type { ProducerPlan } from '../scripts/load/producer-process.ts';
+import type { ProducerPlan } from '../scripts/load/producer-plan.ts';
 import { definitions } from '../scripts/load/traffic.ts';
 import { type RunningServer, startMysql, startRedis } from '../scripts/servers.ts';
 import { migrate } from '../src/shared/migrate.ts';

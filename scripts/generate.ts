@@ -1,11 +1,10 @@
 // Writes the files that follow from the code: config.schema.json, the tables of docs/configuration.md and docs/operating.md,
-// the examples of docs/capacity.md, the results in README.md and bench/README.md, the recoveries in docs/guarantees.md,
-// Grafana's dashboards. Unit tests compare them with the code; run this again when it fails: npm run generate
+// the examples of docs/capacity.md, the recoveries in docs/guarantees.md, Grafana's dashboards. Unit tests compare them
+// with the code. If one fails, run `npm run generate` again; it writes the benchmarks' results too (bench/generate.ts).
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
-import { resultsTables, speedText } from '../bench/results-page.ts';
 import { dashboardFile, dashboards, dashboardText } from '../deploy/grafana/dashboards.ts';
 import { parseLoad } from '../src/cli/plan-load.ts';
 import { measured, type Source } from '../src/cli/plan-measured.ts';
@@ -17,6 +16,7 @@ import { type MetricDefinition, metricCatalogue } from '../src/shared/metric-cat
 import { leftAlone } from '../src/shared/session-left-alone.ts';
 import { sessionVariables, sqlOf } from '../src/shared/session-variables.ts';
 import { environmentName, parseSettings, settingNames, settingsCatalogue } from '../src/shared/settings.ts';
+import { filled } from './generated.ts';
 import { guaranteesPage } from './torture/report.ts';
 
 export const schemaFile = new URL('../config.schema.json', import.meta.url);
@@ -25,8 +25,6 @@ export const operatingFile = new URL('../docs/operating.md', import.meta.url);
 export const capacityFile = new URL('../docs/capacity.md', import.meta.url);
 const guaranteesFile = new URL('../docs/guarantees.md', import.meta.url);
 const tortureFile = new URL('../docs/torture-report.md', import.meta.url);
-export const readmeFile = new URL('../README.md', import.meta.url);
-export const benchFile = new URL('../bench/README.md', import.meta.url);
 
 /** The JSON Schema of sluice.config.json, as users write it: what has a default may be left out. */
 export function configSchema(): string {
@@ -62,7 +60,7 @@ export function configurationPage(page: string): string {
     leftAlone.map(({ names, why }) => [names.map(code).join(', '), why]),
   );
   return Object.entries({ environment, settings, session, 'left-alone': others }).reduce(
-    (text, [name, content]) => replace(text, name, content),
+    (text, [name, content]) => filled(text, name, content),
     page,
   );
 }
@@ -78,13 +76,13 @@ export function operatingPage(page: string): string {
     metric.help + (metric.buckets ? ` Buckets: ${metric.buckets.join(', ')}.` : ''),
   ]);
   const head = ['Metric', 'Type', 'Labels', 'Scope, from', 'Unit', 'What it says'];
-  return replace(page, 'metrics', table(head, rows));
+  return filled(page, 'metrics', table(head, rows));
 }
 
 /** The page with what its examples print now, and with its table of constants. */
 export function capacityPage(page: string): string {
   const examples = /(```console\n\$ sluice plan ([^\n]*)\n).*?(```)/gs;
-  const filled = page.replace(examples, (_, before: string, args: string, after: string) => {
+  const shown = page.replace(examples, (_, before: string, args: string, after: string) => {
     const options = [...args.matchAll(/--([a-z-]+) (\S+)/g)].map(([, name, value]) => [camel(name!), value!]);
     return `${before}${planText(planFor(parseLoad(Object.fromEntries(options))))}\n${after}`;
   });
@@ -93,17 +91,7 @@ export function capacityPage(page: string): string {
     value.toLocaleString('en-US'),
     sourceText(from),
   ]);
-  return replace(filled, 'constants', table(['Constant', 'Value', 'From'], rows));
-}
-
-/** README with the newest results. */
-export function readmePage(page: string): string {
-  return replace(page, 'speed', speedText());
-}
-
-/** The page with the newest results. */
-export function benchPage(page: string): string {
-  return replace(page, 'results', resultsTables());
+  return filled(shown, 'constants', table(['Constant', 'Value', 'From'], rows));
 }
 
 function camel(option: string): string {
@@ -132,12 +120,6 @@ function table(head: string[], rows: string[][]): string {
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-function replace(page: string, name: string, content: string): string {
-  const place = new RegExp(`(<!-- generated: ${name} -->\n)[^]*?(<!-- end -->)`);
-  if (!place.test(page)) throw new Error(`the page has no place for the table "${name}"`);
-  return page.replace(place, (_, before: string, after: string) => `${before}${content}\n${after}`);
-}
-
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   writeFileSync(schemaFile, configSchema());
   writeFileSync(pageFile, configurationPage(readFileSync(pageFile, 'utf8')));
@@ -145,8 +127,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   writeFileSync(capacityFile, capacityPage(readFileSync(capacityFile, 'utf8')));
   const report = readFileSync(tortureFile, 'utf8');
   writeFileSync(guaranteesFile, guaranteesPage(readFileSync(guaranteesFile, 'utf8'), report));
-  writeFileSync(readmeFile, readmePage(readFileSync(readmeFile, 'utf8')));
-  writeFileSync(benchFile, benchPage(readFileSync(benchFile, 'utf8')));
   for (const [name, dashboard] of Object.entries(dashboards))
     writeFileSync(dashboardFile(name), dashboardText(dashboard));
 }

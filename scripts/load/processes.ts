@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Output } from './output.ts';
-import type { FromProducer, ProducerPlan, PushResult } from './producer-process.ts';
+import type { FromProducer, ProducerPlan, PushResult } from './producer-plan.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const startLimit = 30_000;

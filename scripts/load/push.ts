@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { CounterHandle, Sluice } from '../../src/producer/client.ts';
 import { Latencies } from './latencies.ts';
 import { Pace } from './pace.ts';
-import type { ProducerPlan, PushResult } from './producer-process.ts';
+import type { ProducerPlan, PushResult } from './producer-plan.ts';
 import type { Tally } from './tally.ts';
 import { type Call, counterKey, type definitions, type Traffic } from './traffic.ts';
 

@@ -12,7 +12,7 @@ import {
   startMysql,
 } from '../servers.ts';
 import { ClusterRoot, type Root } from './cluster-root.ts';
-import { type DatabaseName, isClustered } from './options.ts';
+import { type DatabaseName, isClustered } from './servers.ts';
 import { mappedTables, partitions } from './traffic.ts';
 
 export interface DatabaseSide {

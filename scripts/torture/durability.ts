@@ -3,7 +3,7 @@
  * lose something and see it declared. Runs on a single Redis have it write to disk before it answers, and ask for nothing.
  */
 import type { Durability } from '../../src/shared/durability.ts';
-import type { TopologyName } from './options.ts';
+import type { TopologyName } from './servers.ts';
 
 export type TortureDurability = Extract<Durability, 'memory' | 'replica'>;
 

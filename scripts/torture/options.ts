@@ -3,19 +3,15 @@
 import { parseArgs } from 'node:util';
 import { defaultDurability, type TortureDurability } from './durability.ts';
 import { faultsOf } from './faults/catalogue.ts';
-
-const topologies = ['standalone', 'sentinel', 'cluster'] as const;
-export type TopologyName = (typeof topologies)[number];
-const singleDatabases = ['mariadb', 'mysql97'] as const;
-const clusteredDatabases = ['group-replication', 'galera'] as const;
-const databases = [...singleDatabases, ...clusteredDatabases] as const;
-export type SingleDatabase = (typeof singleDatabases)[number];
-export type ClusteredDatabase = (typeof clusteredDatabases)[number];
-export type DatabaseName = SingleDatabase | ClusteredDatabase;
-
-export function isClustered(database: DatabaseName): database is ClusteredDatabase {
-  return clusteredDatabases.some(name => name === database);
-}
+import {
+  clusteredDatabases,
+  type DatabaseName,
+  databases,
+  isClustered,
+  singleDatabases,
+  type TopologyName,
+  topologies,
+} from './servers.ts';
 
 export interface TortureOptions {
   /** How long faults go on. */

@@ -11,8 +11,8 @@ import {
   waitFor,
 } from '../servers.ts';
 import type { Accounts } from './accounts.ts';
-import type { DatabaseName, TopologyName } from './options.ts';
 import { RedisProxies } from './redis-proxies.ts';
+import type { DatabaseName, TopologyName } from './servers.ts';
 
 export interface RedisSide {
   readonly topology: TopologyName;

@@ -9,9 +9,9 @@ import type { DatabaseCluster, RunningServer } from '../servers.ts';
 import { Accounts } from './accounts.ts';
 import type { Root } from './cluster-root.ts';
 import { startDatabaseSide } from './database-side.ts';
-import type { DatabaseName, TopologyName } from './options.ts';
 import { Line, TcpProxy } from './proxy.ts';
 import { type RedisSide, startRedisSide } from './redis-side.ts';
+import type { DatabaseName, TopologyName } from './servers.ts';
 import { definitions } from './traffic.ts';
 
 export const namespace = 'torture';

@@ -2,7 +2,19 @@
 
 import { checkFilter, type FailedFilter } from '../replay/filter.ts';
 import { ConfigurationError } from '../shared/errors.ts';
-import type { Selection } from './failed.ts';
+
+/** What the options of all subcommands select by. */
+export interface Selection {
+  readonly all?: boolean;
+  readonly kind?: string;
+  readonly name?: string;
+  readonly key?: string;
+  readonly code?: string;
+  readonly from?: string;
+  readonly until?: string;
+  readonly partition?: string;
+  readonly batch?: string;
+}
 
 /** @throws ConfigurationError */
 export function filterOf(which: readonly string[], options: Selection): FailedFilter {

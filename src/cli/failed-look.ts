@@ -8,9 +8,8 @@ import type {
   ShownUpdate,
 } from '../replay/index.ts';
 import { EXIT, type ExitCode } from './exit.ts';
-import type { Selection } from './failed.ts';
 import { withFailed } from './failed-connections.ts';
-import { filterOf, split, wholeNumber } from './failed-filter.ts';
+import { filterOf, type Selection, split, wholeNumber } from './failed-filter.ts';
 import { table } from './table.ts';
 
 const LOOKS = { looks: true };

@@ -14,13 +14,23 @@ import type {
 import { ConfigurationError } from '../shared/errors.ts';
 import { DuplicateKeyError, parseExact } from '../shared/exact-json.ts';
 import { EXIT, type ExitCode } from './exit.ts';
-import type { RunFlags } from './failed.ts';
 import { withFailed } from './failed-connections.ts';
-import { explicitFilterOf, wholeNumber } from './failed-filter.ts';
+import { explicitFilterOf, type Selection, wholeNumber } from './failed-filter.ts';
 import { counts } from './failed-look.ts';
 import { operatorName } from './operator.ts';
 import { onFirstStopSignal } from './signals.ts';
 import { table } from './table.ts';
+
+/** The options of `replay` and `drop`. */
+interface RunFlags extends Selection {
+  readonly dryRun?: boolean;
+  readonly rate?: string;
+  readonly resume?: string;
+  readonly operator?: string;
+  readonly reason?: string;
+  readonly edit?: string;
+  readonly json?: boolean;
+}
 
 /** What is to be done with each update. */
 interface Deed {

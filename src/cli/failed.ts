@@ -2,29 +2,6 @@
 import type { Command } from 'commander';
 import type { ExitCode } from './exit.ts';
 
-/** What the options of all subcommands select by. */
-export interface Selection {
-  readonly all?: boolean;
-  readonly kind?: string;
-  readonly name?: string;
-  readonly key?: string;
-  readonly code?: string;
-  readonly from?: string;
-  readonly until?: string;
-  readonly partition?: string;
-  readonly batch?: string;
-}
-
-export interface RunFlags extends Selection {
-  readonly dryRun?: boolean;
-  readonly rate?: string;
-  readonly resume?: string;
-  readonly operator?: string;
-  readonly reason?: string;
-  readonly edit?: string;
-  readonly json?: boolean;
-}
-
 const WHICH = 'numbers of quarantined updates, job:ID for failed flush jobs';
 
 /** Adds the command; `set` takes the exit code that an action ends with. */

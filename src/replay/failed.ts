@@ -3,11 +3,8 @@
  * The command line and programs use the same functions.
  */
 
-import type { AmenderParts } from '../producer/amend.ts';
-import type { Definitions } from '../shared/definitions.ts';
 import { ConfigurationError, OperationError } from '../shared/errors.ts';
 import type { FailedUpdate } from '../shared/failed-update.ts';
-import type { Database } from '../shared/mysql.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { type Change, checkChange, editOf } from './amendment.ts';
 import { checkFilter, type FailedFilter, matchesJob } from './filter.ts';
@@ -15,15 +12,13 @@ import { type FailedJob, readJobs } from './jobs.ts';
 import { type Action, type Author, type Operation, type OperationItem, Operations } from './operations.ts';
 import { checkRate, paced, type RunOptions } from './pace.ts';
 import { ReplayOne, type ReplaySeam } from './replay-one.ts';
-import { type OperationReport, OperationRun, refusal } from './run.ts';
+import { type OperationReport, OperationRun, type RunParts, refusal } from './run.ts';
 import { hasTaken } from './take.ts';
 import { countUpdates, eachUpdate, readUpdates } from './updates.ts';
 
 /** Opened connections to both servers, and what is known of them. */
-export interface FailedParts extends AmenderParts {
-  readonly database: Database;
+export interface FailedParts extends RunParts {
   readonly tables: ValueTables;
-  readonly definitions: Definitions;
   readonly seam?: ReplaySeam | undefined;
 }
 

@@ -3,18 +3,25 @@
  * run that is cut off anywhere, and repeated, does to each update what one run would have done.
  */
 
-import { type Amend, openAmender } from '../producer/amend.ts';
+import { type Amend, type AmenderParts, openAmender } from '../producer/amend.ts';
 import { pause } from '../shared/clock.ts';
+import type { Definitions } from '../shared/definitions.ts';
 import { SluiceError } from '../shared/errors.ts';
 import type { FailedUpdate } from '../shared/failed-update.ts';
+import type { Database } from '../shared/mysql.ts';
 import { dropOf, editOf } from './amendment.ts';
-import type { FailedParts } from './failed.ts';
 import { endJob, readJobs } from './jobs.ts';
 import { DONE, type Operation, type Operations } from './operations.ts';
 import { paced, type RunOptions } from './pace.ts';
 import type { ReplayOne, ReplaySeam } from './replay-one.ts';
 import { letGo, take } from './take.ts';
 import { countUpdates, eachUpdate, readUpdates } from './updates.ts';
+
+/** Opened connections to both servers, and what edits are checked against. */
+export interface RunParts extends AmenderParts {
+  readonly database: Database;
+  readonly definitions: Definitions;
+}
 
 /** What an operation did, all its runs together. */
 export interface OperationReport {
@@ -57,14 +64,14 @@ const SETTLE_MS = 10_000;
 const SETTLE_POLL_MS = 50;
 
 export class OperationRun {
-  readonly #parts: FailedParts;
+  readonly #parts: RunParts;
   readonly #operations: Operations;
   readonly #one: ReplayOne;
   readonly #seam: ReplaySeam;
   /** Opened by the first amendment. */
   #amend: Amend | undefined;
 
-  constructor(parts: FailedParts, operations: Operations, one: ReplayOne, seam: ReplaySeam) {
+  constructor(parts: RunParts, operations: Operations, one: ReplayOne, seam: ReplaySeam) {
     this.#parts = parts;
     this.#operations = operations;
     this.#one = one;

@@ -4,7 +4,6 @@
  */
 import { Cluster, type Redis } from 'ioredis';
 import { keepCurrent, type Password } from './password.ts';
-import type { RedisConnection } from './redis.ts';
 
 /** Whoever owes an answer for so long, and sends nothing else, may have been replaced. */
 const SILENT_MS = 1000;
@@ -25,7 +24,7 @@ interface Pooled {
 }
 
 /** @param password of a Cluster's nodes; elsewhere a GuardedRedis reads it anew by itself */
-export function mend(connection: RedisConnection, hasSentinels: boolean, password?: Password): void {
+export function mend(connection: Redis | Cluster, hasSentinels: boolean, password?: Password): void {
   if (connection instanceof Cluster) {
     connection.on('+node', gatherWrites);
     keepCurrent((connection as unknown as Pooled).connectionPool.redisOptions, 'password', password);

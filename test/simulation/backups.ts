@@ -1,7 +1,7 @@
 /** Backups of either server, and their return: the server is then what it was, and every connection to it is new. */
+import type { Faults } from './faults.ts';
 import { copyMysql, type Mysql } from './mysql.ts';
 import { copyRedis, type RedisData } from './redis.ts';
-import type { Faults } from './scheduler.ts';
 import { limits, type Process, type World } from './world.ts';
 
 const KEPT = 4;

@@ -1,13 +1,14 @@
 /** One schedule from its seed: draws the faults, runs the actors under them, then lets everything drain. */
 import type { Bugs } from './bugs.ts';
 import { Checker, fail, Violation } from './checker.ts';
+import { drawFaults } from './faults.ts';
 import { openMysql } from './mysql.ts';
 import { operate } from './operator.ts';
 import { produce } from './producer.ts';
 import { type Audit, amend } from './quarantine-operator.ts';
 import { Random } from './random.ts';
 import { emptyRedis } from './redis.ts';
-import { type Faults, Scheduler } from './scheduler.ts';
+import { Scheduler } from './scheduler.ts';
 import { Users } from './users.ts';
 import { work } from './worker.ts';
 import type { Process, Steps, World } from './world.ts';
@@ -102,27 +103,4 @@ function drain(world: World, users: Users, scheduler: Scheduler): void {
       return;
   }
   fail(`not drained ${steps} steps after the faults ended`);
-}
-
-/** Each schedule has a few kinds of faults, so that none hides what another would show. */
-function drawFaults(random: Random): Faults {
-  const some = (share: number, most: number) => (random.chance(share) ? most * random.next() : 0);
-  // A backup is older than what a replica lacks, so that each hides the other.
-  const restores = random.chance(0.1);
-  const lose = restores ? 0 : some(0.3, 0.04);
-  const mysql = restores && random.chance(0.55);
-  return {
-    backup: restores ? 0.05 + 0.1 * random.next() : 0,
-    restoreMysql: mysql ? 0.02 : 0,
-    restoreRedis: restores && (!mysql || random.chance(0.2)) ? 0.02 : 0,
-    kill: some(0.5, 0.06),
-    freeze: some(0.5, 0.06),
-    lost: some(0.4, 0.12),
-    resend: some(0.4, 0.15),
-    deadlock: some(0.2, 0.1),
-    evict: some(0.5, 0.1),
-    full: some(0.1, 0.03),
-    replicate: 0.005 + 0.2 * random.next() ** 2,
-    lose,
-  };
 }

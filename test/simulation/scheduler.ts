@@ -3,6 +3,7 @@
  * and frozen, requests and answers lost, calls sent twice, Redis goes back to what its replica had.
  */
 import { Backups } from './backups.ts';
+import type { Faults } from './faults.ts';
 import { BLOCKED, closeSession, type Session } from './mysql.ts';
 import { copyRedis } from './redis.ts';
 import { loseWakeUp } from './shared-scripts.ts';
@@ -16,22 +17,6 @@ import {
   type Steps,
   type World,
 } from './world.ts';
-
-/** How likely each fault is at a step; drawn anew for every schedule, most of them 0 in most schedules. */
-export interface Faults {
-  readonly kill: number;
-  readonly freeze: number;
-  readonly lost: number;
-  readonly resend: number;
-  readonly deadlock: number;
-  readonly evict: number;
-  readonly full: number;
-  readonly replicate: number;
-  readonly lose: number;
-  readonly backup: number;
-  readonly restoreMysql: number;
-  readonly restoreRedis: number;
-}
 
 type Start = (me: Process) => Steps<void>;
 

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { warmRate } from '../../bench/backlog.ts';
 import { merge } from '../../bench/engine.ts';
 import { mainFigures } from '../../bench/figures.ts';
+import { benchFile, benchPage, readmeFile, readmePage } from '../../bench/generate.ts';
 import { parseOptions, UsageError, usage } from '../../bench/options.ts';
 import { topCommands, topFrames } from '../../bench/profile.ts';
 import { rateOf } from '../../bench/redis-benchmark.ts';
@@ -13,7 +14,6 @@ import type { Figure, Measurement, Round, Scenario, Suite } from '../../bench/sc
 import { suites } from '../../bench/scenarios/index.ts';
 import { quarters } from '../../bench/soak.ts';
 import { residentMb } from '../../bench/usage.ts';
-import { benchFile, benchPage, readmeFile, readmePage } from '../../scripts/generate.ts';
 import { Latencies } from '../../scripts/load/latencies.ts';
 import { Pace } from '../../scripts/load/pace.ts';
 

@@ -27,6 +27,14 @@ it('imports go producer -> shared <- worker; only replay and the command line co
   }
 });
 
+it('scripts do not import from bench', () => {
+  const scripts = join(root, '../scripts');
+  for (const name of readdirSync(scripts, { recursive: true, encoding: 'utf8' }).filter(name =>
+    name.endsWith('.ts'),
+  ))
+    expect(readFileSync(join(scripts, name), 'utf8'), name).not.toMatch(/from '(?:\.\.\/)+bench\//);
+});
+
 it('only config.ts and the command line read the environment', () => {
   const readers = files.filter(({ text }) => text.includes('process.env')).map(({ name }) => name);
   expect(readers.filter(name => !name.startsWith('cli/'))).toEqual([]);

@@ -1,6 +1,6 @@
 /** All faults, and the order in which a seed lets them happen. */
 import type { Random } from '../../load/zipf.ts';
-import type { DatabaseName, TopologyName } from '../options.ts';
+import type { DatabaseName, TopologyName } from '../servers.ts';
 import { clockAhead, clockBehind, clockStep } from './clocks.ts';
 import {
   cutAfterCommit,

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Random } from '../../load/zipf.ts';
 import { asRoot, type DatabaseCluster, type RunningServer, waitFor } from '../../servers.ts';
-import type { ClusteredDatabase } from '../options.ts';
+import type { ClusteredDatabase } from '../servers.ts';
 import type { Stack } from '../stack.ts';
 import { partitions } from '../traffic.ts';
 import { between, type Fault, now, oneOf } from './fault.ts';

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { Keys } from '../../../src/shared/keys.ts';
-import type { SingleDatabase } from '../options.ts';
+import type { SingleDatabase } from '../servers.ts';
 import { namespace } from '../stack.ts';
 import { partitions } from '../traffic.ts';
 import { between, type Fault, now, type Scene } from './fault.ts';

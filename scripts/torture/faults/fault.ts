@@ -1,8 +1,8 @@
 /** What a fault is: it breaks something, says from when on flushing should work again, and mends what is left. */
 import type { Random } from '../../load/zipf.ts';
 import type { TortureDurability } from '../durability.ts';
-import type { DatabaseName, TopologyName } from '../options.ts';
 import type { Processes } from '../processes.ts';
+import type { DatabaseName, TopologyName } from '../servers.ts';
 import type { Stack } from '../stack.ts';
 
 export interface Scene {
