@@ -1,6 +1,6 @@
 // Writes the files that follow from the code: config.schema.json, the tables of docs/configuration.md and docs/operating.md,
-// the examples of docs/capacity.md, the recoveries in docs/guarantees.md, Grafana's dashboards. Unit tests compare them
-// with the code. If one fails, run `npm run generate` again; it writes the benchmarks' results too (bench/generate.ts).
+// docs/redis-layout.md, the examples of docs/capacity.md, the recoveries in docs/guarantees.md, Grafana's dashboards. Unit
+// tests compare them with the code. If one fails, run `npm run generate` again; it writes the benchmarks' results too (bench/generate.ts).
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,7 @@ import { planText } from '../src/cli/plan-report.ts';
 import { variables } from '../src/shared/config.ts';
 import { definitionsSchema } from '../src/shared/definitions.ts';
 import { type MetricDefinition, metricCatalogue } from '../src/shared/metric-catalogue.ts';
+import { formatFields, forms, partitionKeys, stateFields } from '../src/shared/redis/layout.ts';
 import { leftAlone } from '../src/shared/session-left-alone.ts';
 import { sessionVariables, sqlOf } from '../src/shared/session-variables.ts';
 import { environmentName, parseSettings, settingNames, settingsCatalogue } from '../src/shared/settings.ts';
@@ -23,6 +24,7 @@ export const schemaFile = new URL('../config.schema.json', import.meta.url);
 export const pageFile = new URL('../docs/configuration.md', import.meta.url);
 export const operatingFile = new URL('../docs/operating.md', import.meta.url);
 export const capacityFile = new URL('../docs/capacity.md', import.meta.url);
+export const layoutFile = new URL('../docs/redis-layout.md', import.meta.url);
 const guaranteesFile = new URL('../docs/guarantees.md', import.meta.url);
 const tortureFile = new URL('../docs/torture-report.md', import.meta.url);
 
@@ -79,6 +81,34 @@ export function operatingPage(page: string): string {
   return filled(page, 'metrics', table(head, rows));
 }
 
+/** The page with its tables as the layout has them now. */
+export function layoutPage(page: string): string {
+  const list = (names: readonly string[]) => names.map(code).join(', ');
+  const part = (name: string) => (name in forms ? name : `a ${name}`);
+  const keys = Object.entries(partitionKeys).map(([name, key]) => {
+    const { type, what, value, writers, lifetime } = key;
+    const holds = 'field' in key ? `${part(key.field)}: ${part(value)}` : part(value);
+    return [code(name), `${type} of ${holds}`, what, list(writers), lifetime];
+  });
+  const fields = Object.entries(stateFields).map(([name, field]) => {
+    const type = 'form' in field ? field.form : field.type;
+    return [code(name), type, field.what, list(field.writers), field.lifetime];
+  });
+  const tables = {
+    keys: table(['Key', 'Type', 'What it is', 'Written by', 'Lifetime'], keys),
+    fields: table(['Field', 'Type', 'What it is', 'Written by', 'Lifetime'], fields),
+    forms: table(
+      ['Name', 'Text', 'What it is'],
+      Object.entries(forms).map(([name, { text, what }]) => [name, code(text), what]),
+    ),
+    format: table(
+      ['Field', 'What it is'],
+      Object.entries(formatFields).map(([name, what]) => [code(name), what]),
+    ),
+  };
+  return Object.entries(tables).reduce((text, [name, content]) => filled(text, name, content), page);
+}
+
 /** The page with what its examples print now, and with its table of constants. */
 export function capacityPage(page: string): string {
   const examples = /(```console\n\$ sluice plan ([^\n]*)\n).*?(```)/gs;
@@ -125,6 +155,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   writeFileSync(pageFile, configurationPage(readFileSync(pageFile, 'utf8')));
   writeFileSync(operatingFile, operatingPage(readFileSync(operatingFile, 'utf8')));
   writeFileSync(capacityFile, capacityPage(readFileSync(capacityFile, 'utf8')));
+  writeFileSync(layoutFile, layoutPage(readFileSync(layoutFile, 'utf8')));
   const report = readFileSync(tortureFile, 'utf8');
   writeFileSync(guaranteesFile, guaranteesPage(readFileSync(guaranteesFile, 'utf8'), report));
   for (const [name, dashboard] of Object.entries(dashboards))

@@ -13,6 +13,7 @@ import {
   UnknownOutcomeError,
 } from '../shared/errors.ts';
 import type { Keys } from '../shared/keys.ts';
+import type { StateField } from '../shared/redis/layout.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import { defineScript, type Script } from '../shared/script.ts';
 import type { Settings } from '../shared/settings.ts';
@@ -45,6 +46,7 @@ interface CallerId {
 const MAX_TRIES = 3;
 const LANE_PAUSE_MS = 50;
 const CONFIRM_MARGIN_MS = 250;
+const BARRIERS: StateField = 'barriers';
 
 export class ApplyCall {
   readonly #parts: ApplyCallParts;
@@ -192,7 +194,7 @@ export class ApplyCall {
         if (parseReply(text).status !== 'ok') return text;
         open = true;
         // A call that was sent before, or only repeats ids, wrote nothing that WAIT could wait for.
-        await lane.hincrby(state, 'barriers', 1);
+        await lane.hincrby(state, BARRIERS, 1);
         return text;
       });
       try {

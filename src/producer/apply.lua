@@ -80,7 +80,7 @@ end
 -- number, without asking them for their length: a table for each item, and `#`, would cost more than the rest. Numbers
 -- stay the text that they are in Redis until something is added to them.
 local updates = cjson.decode(ARGV[13])
-local WIDTH, HASH, groups = { c = 5, p = 6, a = 6 }, { c = 'counters', p = 'accounts', a = 'accounts' }, {}
+local WIDTH, groups = { c = 5, p = 6, a = 6 }, {}
 local ids, idNames = {}, {}
 local function idName(kind, item, id) return kind .. #item .. ':' .. item .. id end
 local at = 1
@@ -89,7 +89,8 @@ while updates[at] do
   local known = groups[kind]
   if not known then
     known = {
-      hash = base .. HASH[kind], prefix = base .. (kind == 'c' and 'c:' or 'p:') .. epoch .. ':', size = 0, numbers = {}, items = {},
+      hash = kind == 'c' and base .. 'counters' or base .. 'accounts',
+      prefix = (kind == 'c' and base .. 'c:' or base .. 'p:') .. epoch .. ':', size = 0, numbers = {}, items = {},
       liveKeys = {}, sums = {}, counts = {}, last = {}, fresh = {}, changed = {},
     }
     groups[kind] = known
@@ -138,8 +139,11 @@ local function ageOfOldest()
     local time = element and tonumber(match(element, '^(%d+)'))
     if time and (oldest == 0 or time < oldest) then oldest = time end
   end
-  local inSegment = tonumber(state[13]) < tonumber(state[15])
-  older(call('LINDEX', base .. (inSegment and 'segment:order' or 'order'), inSegment and int(state[13] - state[14]) or 0))
+  if tonumber(state[13]) < tonumber(state[15]) then
+    older(call('LINDEX', base .. 'segment:order', int(state[13] - state[14])))
+  else
+    older(call('LINDEX', base .. 'order', 0))
+  end
   older(call('HGET', base .. 'entries', state[11]))
   age = oldest == 0 and 0 or math.max(0, now - oldest)
   return age

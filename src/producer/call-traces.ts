@@ -2,7 +2,7 @@
 import { within } from '../shared/clock.ts';
 import type { Keys } from '../shared/keys.ts';
 import type { RedisConnection } from '../shared/redis.ts';
-import { type OpenTelemetry, TRACES_LIMIT, TRACES_TTL_MS, tracesKey } from '../shared/tracing.ts';
+import { type OpenTelemetry, TRACES_LIMIT, TRACES_TTL_MS } from '../shared/tracing.ts';
 import type { Mark } from './waiting.ts';
 
 /** A Redis that is away would let a closing producer wait for ever. */
@@ -56,7 +56,7 @@ export class CallTraces {
   }
 
   #push(partition: number, spans: ReadonlyMap<string, number>): Promise<unknown> {
-    const key = tracesKey(this.#keys, partition);
+    const key = this.#keys.of(partition, 'traces');
     const elements = [...spans].map(([span, updates]) => `${updates} ${span}`);
     return this.#redis
       .pipeline()

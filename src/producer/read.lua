@@ -12,6 +12,7 @@ if state[2] ~= ARGV[2] then return redis.error_reply('FOREIGN the partition belo
 local base = string.sub(KEYS[1], 1, -6)
 local reply = { 'ok' }
 for at = 3, #ARGV, 2 do
-  reply[#reply + 1] = redis.call('GETEX', base .. ARGV[at] .. ':' .. epoch .. ':' .. ARGV[at + 1], 'PX', ARGV[1]) or '-'
+  local kind, item = ARGV[at], ARGV[at + 1]
+  reply[#reply + 1] = redis.call('GETEX', base .. kind .. ':' .. epoch .. ':' .. item, 'PX', ARGV[1]) or '-'
 end
 return reply

@@ -10,6 +10,8 @@ import { type Keys, ROW_KINDS } from '../shared/keys.ts';
 import { type Database, readSql } from '../shared/mysql.ts';
 import { databaseError } from '../shared/mysql-errors.ts';
 import { Question } from '../shared/question.ts';
+import type { State } from '../shared/redis/layout.ts';
+import { parseEnded, readState } from '../shared/redis/state.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
 import type { Mark } from './waiting.ts';
@@ -166,10 +168,8 @@ export class Progress {
 
   async #poll(partition: number, waiters: Set<Waiter>): Promise<void> {
     while (waiters.size > 0 && !this.#closed.signal.aborted) {
-      const reply = await this.#redis
-        .hmget(this.#keys.state(partition), ...STATE_FIELDS, 'sequence')
-        .catch(() => undefined);
-      if (reply?.[0]) for (const waiter of waiters) look(waiter, reply);
+      const state = await readState(this.#redis, this.#keys, partition, FIELDS).catch(() => undefined);
+      if (state?.epoch) for (const waiter of waiters) look(waiter, state);
       if (waiters.size > 0) await pause(POLL_MS, this.#closed.signal);
     }
     this.#waiters.delete(partition);
@@ -204,16 +204,16 @@ export class Progress {
   }
 }
 
-function look(waiter: Waiter, reply: (string | null)[]): void {
-  const standing = standingOf(waiter.mark, waiter.kind, reply);
+function look(waiter: Waiter, state: Standing): void {
+  const standing = standingOf(waiter.mark, waiter.kind, state);
   if (standing === 'lost') waiter.settle(new PersistenceUnknownError());
   else if (standing !== 'waiting')
-    waiter.settle({ quarantine: standing === 'quarantine', sequence: Number(reply[STATE_FIELDS.length]) });
+    waiter.settle({ quarantine: standing === 'quarantine', sequence: state.sequence });
 }
 
-/** What of a partition's state `standingOf` has to know. */
-export const STATE_FIELDS = [
+const FIELDS = [
   'epoch',
+  'sequence',
   'poppedAcked',
   'entryAcked',
   'quarantined',
@@ -221,26 +221,25 @@ export const STATE_FIELDS = [
   'updates',
   'ended',
 ] as const;
+type Standing = Pick<State, (typeof FIELDS)[number]>;
 
 /** What a partition's state says about an update with this mark. */
 export function standingOf(
   mark: Mark,
   kind: CheckedUpdate['kind'],
-  [epoch, popped, acked, quarantined, incarnation, updates, ended]: readonly (string | number | null)[],
+  state: Omit<Standing, 'sequence'>,
 ): 'waiting' | 'reached' | 'quarantine' | 'lost' {
-  if (epoch !== mark.epoch) return 'lost';
+  if (state.epoch !== mark.epoch) return 'lost';
   // Where no update has come since Redis lost its tail, the incarnation is still the old one, and its count too low.
-  const kept = incarnation === mark.incarnation ? Number(updates) : keptOf(mark.incarnation, ended);
+  const kept = state.incarnation === mark.incarnation ? state.updates : keptOf(mark.incarnation, state.ended);
   if (mark.updates > kept) return 'lost';
-  const reached = kind === 'c' ? Number(popped) >= mark.pushed : Number(acked) >= mark.entries;
+  const reached = kind === 'c' ? state.poppedAcked >= mark.pushed : state.entryAcked >= mark.entries;
   if (!reached) return 'waiting';
   // An entry is looked up by its id, so that it is asked for whenever anything is in quarantine: its id may be there from before.
-  return Number(quarantined) > (kind === 'p' ? 0 : mark.quarantined) ? 'quarantine' : 'reached';
+  return state.quarantined > (kind === 'p' ? 0 : mark.quarantined) ? 'quarantine' : 'reached';
 }
 
 /** How many of an ended incarnation's updates are still there; -1 where it is not known any more. */
-function keptOf(incarnation: string, ended: string | number | null | undefined): number {
-  const fields = String(ended ?? '').split(' ');
-  const at = fields.indexOf(incarnation);
-  return at < 0 ? -1 : Number(fields[at + 1]);
+function keptOf(incarnation: string, ended: string): number {
+  return parseEnded(ended).find(one => one.incarnation === incarnation)?.kept ?? -1;
 }

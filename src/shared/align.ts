@@ -15,6 +15,8 @@ import { declareLoss } from './losses.ts';
 import { type Database, queryRow } from './mysql.ts';
 import { classifyDatabaseError } from './mysql-errors.ts';
 import { refuseOutdated } from './mysql-writable.ts';
+import type { State } from './redis/layout.ts';
+import { readState } from './redis/state.ts';
 import type { RedisConnection } from './redis.ts';
 import { defineScript, type Script } from './script.ts';
 import { lockWatermark, toWatermark, tryLockWatermark, type Watermark } from './watermark.ts';
@@ -27,17 +29,9 @@ export type Alignment =
   /** Somebody else holds the watermark, and was not waited for. */
   | 'busy';
 
-/** A partition as Redis has it. */
-interface PartitionState {
-  readonly epoch: string;
-  readonly sequence: number;
-  /** Token of the batch in flight, '' if none is. */
-  readonly token: string;
-  readonly claimed: number;
-  readonly updates: number;
-  /** How many of those claimed recoveries discarded. */
-  readonly dropped: number;
-}
+const FIELDS = ['deployment', 'epoch', 'sequence', 'token', 'claimed', 'updates', 'dropped'] as const;
+/** A partition as Redis has it; without an epoch it has none. */
+type PartitionState = Pick<State, (typeof FIELDS)[number]>;
 
 export class Aligner {
   readonly #redis: RedisConnection;
@@ -120,26 +114,10 @@ export class Aligner {
   }
 
   async #state(partition: number): Promise<PartitionState> {
-    const [epoch, sequence, token, claimed, updates, dropped, deployment] = await this.#redis.hmget(
-      this.#keys.state(partition),
-      'epoch',
-      'sequence',
-      'token',
-      'claimed',
-      'updates',
-      'dropped',
-      'deployment',
-    );
-    if (epoch && deployment !== this.#keys.deployment)
-      throw anotherDeployment(`Partition ${partition}`, this.#keys, deployment ?? 'unknown');
-    return {
-      epoch: epoch ?? '',
-      sequence: Number(sequence ?? 0),
-      token: token ?? '',
-      claimed: Number(claimed ?? 0),
-      updates: Number(updates ?? 0),
-      dropped: Number(dropped ?? 0),
-    };
+    const state = await readState(this.#redis, this.#keys, partition, FIELDS);
+    if (state.epoch && state.deployment !== this.#keys.deployment)
+      throw anotherDeployment(`Partition ${partition}`, this.#keys, state.deployment || 'unknown');
+    return state;
   }
 
   async #align(

@@ -21,8 +21,11 @@ local function older(record)
   local time = record and tonumber(string.match(record, '^(%d+)'))
   if time and (oldest == 0 or time < oldest) then oldest = time end
 end
-local inSegment = tonumber(state[12]) < tonumber(state[14])
-older(redis.call('LINDEX', base .. (inSegment and 'segment:order' or 'order'), inSegment and int(state[12] - state[13]) or 0))
+if tonumber(state[12]) < tonumber(state[14]) then
+  older(redis.call('LINDEX', base .. 'segment:order', int(state[12] - state[13])))
+else
+  older(redis.call('LINDEX', base .. 'order', 0))
+end
 older(redis.call('HGET', base .. 'entries', state[7]))
 
 local accounts = redis.call('HLEN', base .. 'accounts')

@@ -1,5 +1,6 @@
 /** What the partitions hold, as Redis says it: for the sweep, the metrics, `status` and `drain`. */
 import type { Keys } from './keys.ts';
+import { parseEnded } from './redis/state.ts';
 import type { RedisConnection } from './redis.ts';
 import { abreast } from './redis-size.ts';
 import { defineScript, type Script } from './script.ts';
@@ -74,9 +75,8 @@ const EMPTY: Omit<PartitionStatus, 'partition'> = {
   lost: [],
 };
 
-/** @param ended the state's field: `incarnation kept lost` for each, as apply.lua writes it */
 function lossesOf(ended: string): PartitionStatus['lost'] {
-  return [...ended.matchAll(/(\S+) \S+ (\S+)/g)]
-    .map(([, incarnation, updates]) => ({ incarnation: incarnation!, updates: Number(updates) }))
-    .filter(({ updates }) => updates > 0);
+  return parseEnded(ended)
+    .filter(({ lost }) => lost > 0)
+    .map(({ incarnation, lost }) => ({ incarnation, updates: lost }));
 }

@@ -1,5 +1,6 @@
 /** Where things are in Redis: namespace, partitions, and the names of their keys. */
 import { crc32 } from 'node:zlib';
+import { FORMAT_KEY, type PartitionKey } from './redis/layout.ts';
 
 /** `c` is a counter (item `name:key`), `p` is points (item `program:account`). */
 export type Kind = 'c' | 'p';
@@ -10,11 +11,13 @@ export const SHOWN_KINDS = { c: 'counter', p: 'points' } as const satisfies Reco
 
 /** Version of the tables in MySQL. A process that meets a newer one ends. */
 export const FORMAT = 5;
-/**
- * Version of the data in Redis, which only one that knows it may touch: below 3, batches were not ranges of segments;
- * below 4, states did not say whose they are, and the edit of an entry held its metadata parsed.
- */
-export const REDIS_FORMAT = 4;
+
+const STATE = 'state' satisfies PartitionKey;
+
+/** Another key of the partition whose state this is. */
+export function besideState(state: string, key: PartitionKey): string {
+  return state.slice(0, -STATE.length) + key;
+}
 
 export class Keys {
   readonly namespace: string;
@@ -26,7 +29,10 @@ export class Keys {
   constructor(namespace: string, partitions: number) {
     this.namespace = namespace;
     this.partitions = partitions;
-    this.#states = Array.from({ length: partitions }, (_, partition) => `{${namespace}:${partition}}:state`);
+    this.#states = Array.from(
+      { length: partitions },
+      (_, partition) => `{${namespace}:${partition}}:${STATE}`,
+    );
   }
 
   /** The partition of a counter key or an account: a fixed share of all keys. */
@@ -39,6 +45,11 @@ export class Keys {
     return this.#states[partition]!;
   }
 
+  /** Another key of a partition. */
+  of(partition: number, key: PartitionKey): string {
+    return besideState(this.state(partition), key);
+  }
+
   /** Pattern of a partition's live values of one epoch. */
   livePattern(partition: number, kind: Kind, epoch: string): string {
     return `{${this.namespace}:${partition}}:${kind}:${epoch}:`;
@@ -46,7 +57,7 @@ export class Keys {
 
   /** Format version, number of partitions, and whose they are. */
   get format(): string {
-    return `{${this.namespace}}:format`;
+    return `{${this.namespace}}:${FORMAT_KEY}`;
   }
 
   /** BullMQ's prefix: a hash tag, so that its keys share one slot. */

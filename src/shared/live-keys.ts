@@ -43,15 +43,14 @@ export async function* waitingKeys(
   pageSize: number,
 ): AsyncGenerator<ColdKey[]> {
   for (let partition = 0; partition < keys.partitions; partition++) {
-    const base = keys.state(partition).slice(0, -'state'.length);
     for (const [kind, hash] of [
       ['c', 'counters'],
       ['p', 'accounts'],
     ] as const) {
-      for (const source of [hash, `segment:${hash}`]) {
+      for (const source of [hash, `segment:${hash}`] as const) {
         const count = new Count(pageSize);
         for (let cursor = '0'; ; ) {
-          const [next, fields] = await redis.hscan(base + source, cursor, 'COUNT', count.next);
+          const [next, fields] = await redis.hscan(keys.of(partition, source), cursor, 'COUNT', count.next);
           count.seen(fields);
           yield fields
             // Fields alternate with values; what is no item begins with a mark, as names begin with a letter.

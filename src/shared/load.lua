@@ -38,23 +38,25 @@ end
 local function int(number) return string.format('%.0f', number) end
 -- Asked once, where most keys have nothing in most hashes.
 local isThere = {}
-for _, hash in ipairs({ 'counters', 'accounts', 'segment:counters', 'segment:accounts' }) do
-  isThere[hash] = redis.call('EXISTS', base .. hash) == 1
+local counters, accounts = base .. 'counters', base .. 'accounts'
+local segmentCounters, segmentAccounts = base .. 'segment:counters', base .. 'segment:accounts'
+for _, hash in ipairs({ counters, accounts, segmentCounters, segmentAccounts }) do
+  isThere[hash] = redis.call('EXISTS', hash) == 1
 end
 -- A sum, and the number of the counter or of the account's newest entry.
 local function sum(hash, item)
-  local value = isThere[hash] and redis.call('HGET', base .. hash, item)
+  local value = isThere[hash] and redis.call('HGET', hash, item)
   if not value then return 0, -1 end
   local amount, number = string.match(value, '^(%S+) %S+ (%d+)')
   return tonumber(amount), tonumber(number)
 end
 
-isThere['segment:counters'] = isThere['segment:counters'] and (withFlight or tonumber(state[4]) < tonumber(state[11]))
+isThere[segmentCounters] = isThere[segmentCounters] and (withFlight or tonumber(state[4]) < tonumber(state[11]))
 local popped, flightFrom, flightTo = tonumber(state[4]), tonumber(state[5]), tonumber(state[6])
 local function countersOf(item)
-  local amount, number = sum('segment:counters', item)
+  local amount, number = sum(segmentCounters, item)
   if not (number >= popped or (withFlight and number >= flightFrom and number < flightTo)) then amount = 0 end
-  return amount + sum('counters', item)
+  return amount + sum(counters, item)
 end
 
 -- The entries of a segment that MySQL does not have: all of them, none, or those that the account's chain leads to.
@@ -64,15 +66,15 @@ local segmentStart, segmentEnd = tonumber(state[9]), tonumber(state[10])
 local doubtful = tonumber(state[12]) or 0
 local function isDoubtful(item)
   if missing >= doubtful then return false end
-  local _, newest = sum('segment:accounts', item)
+  local _, newest = sum(segmentAccounts, item)
   if newest >= missing then return true end
-  _, newest = sum('accounts', item)
+  _, newest = sum(accounts, item)
   return newest >= 0 and segmentEnd < doubtful
 end
 local function entriesOf(item)
-  local pending = sum('accounts', item)
+  local pending = sum(accounts, item)
   if missing >= segmentEnd then return pending end
-  local amount, number = sum('segment:accounts', item)
+  local amount, number = sum(segmentAccounts, item)
   if missing <= segmentStart then return pending + amount end
   local steps = 0
   while number >= missing do

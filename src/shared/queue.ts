@@ -1,9 +1,8 @@
 /** The one BullMQ queue, `flush`. A job is only a wake-up: what has to be flushed stands in the partition's keys. */
 import { type Job, Queue } from 'bullmq';
 import type { Keys } from './keys.ts';
+import { QUEUE_NAME } from './redis/layout.ts';
 import type { RedisConnection } from './redis.ts';
-
-export const QUEUE_NAME = 'flush';
 
 export interface FlushJobData {
   partition: number;
@@ -11,7 +10,7 @@ export interface FlushJobData {
   attempts?: number;
 }
 
-export type FlushQueue = Queue<FlushJobData, void, 'flush'>;
+export type FlushQueue = Queue<FlushJobData, void, typeof QUEUE_NAME>;
 
 export function openQueue(connection: RedisConnection, keys: Keys): FlushQueue {
   const queue: FlushQueue = new Queue(QUEUE_NAME, {
@@ -36,14 +35,16 @@ export function openQueue(connection: RedisConnection, keys: Keys): FlushQueue {
  */
 export async function wake(queue: FlushQueue, partition: number): Promise<void> {
   const deduplication = { id: `partition-${partition}`, keepLastIfActive: true };
-  await queue.add('flush', { partition }, { deduplication });
+  await queue.add(QUEUE_NAME, { partition }, { deduplication });
 }
 
 /** Jobs in one reply: each carries its stack traces. */
 const JOBS = 10;
 
 /** Failed jobs, read a few at a time, so that no reply is long. */
-export async function* failedJobs(queue: FlushQueue): AsyncGenerator<Job<FlushJobData, void, 'flush'>> {
+export async function* failedJobs(
+  queue: FlushQueue,
+): AsyncGenerator<Job<FlushJobData, void, typeof QUEUE_NAME>> {
   const ids = await queue.getRanges(['failed'], 0, -1);
   for (let from = 0; from < ids.length; from += JOBS) {
     const jobs = await Promise.all(ids.slice(from, from + JOBS).map(id => queue.getJob(id)));

@@ -42,7 +42,7 @@ local function old(hash, order)
     items[#items + 1] = item
   end
   if #items == 0 then return 0, items end
-  for _, value in ipairs(redis.call('HMGET', base .. hash, unpack(items))) do
+  for _, value in ipairs(redis.call('HMGET', hash, unpack(items))) do
     updates = updates + string.match(value, ' (%d+) ')
   end
   return updates, items
@@ -56,10 +56,10 @@ end
 -- Pending counters from a number on: what no batch has claimed of the segment, behind it what is in none.
 local function pending(number, limit)
   if number < tonumber(state.segmentEnd) then
-    return 'segment:counters', between(number, math.min(state.segmentEnd, number + limit))
+    return base .. 'segment:counters', between(number, math.min(state.segmentEnd, number + limit))
   end
   local at = number - math.max(state.popped, state.segmentEnd)
-  return 'counters', redis.call('LRANGE', base .. 'order', int(at), int(at + math.min(CHUNK, limit) - 1))
+  return base .. 'counters', redis.call('LRANGE', base .. 'order', int(at), int(at + math.min(CHUNK, limit) - 1))
 end
 
 local function look(from, limit)
@@ -75,7 +75,7 @@ end
 local function lookInFlight()
   local updates, from, to = 0, tonumber(state.flightFrom), tonumber(state.flightTo)
   while state.token ~= '' and from < to do
-    local more, items = old('segment:counters', between(from, to))
+    local more, items = old(base .. 'segment:counters', between(from, to))
     if #items == 0 then break end
     updates, from = updates + more, from + #items
   end
@@ -95,7 +95,7 @@ local function discard(limit)
     local hash, order = pending(tonumber(state.popped), limit - keys)
     local more, items = old(hash, order)
     -- What was discarded of a segment is behind `popped`, as what was claimed.
-    if hash == 'counters' and #items > 0 then
+    if hash == base .. 'counters' and #items > 0 then
       redis.call('LPOP', base .. 'order', #items)
       redis.call('HDEL', base .. 'counters', unpack(items))
     end

@@ -3,7 +3,8 @@ import { Cluster, type Redis } from 'ioredis';
 import { pause } from './clock.ts';
 import { anotherDeployment } from './deployment.ts';
 import { NewerFormatError, PartitionCountError, RedisUnsuitableError } from './errors.ts';
-import { type Keys, REDIS_FORMAT } from './keys.ts';
+import type { Keys } from './keys.ts';
+import { type FormatField, formatFields, REDIS_FORMAT } from './redis/layout.ts';
 import { type RedisConnection, unavailable } from './redis.ts';
 import { redisError, replyCode } from './redis-errors.ts';
 import { checkReplyLimit } from './redis-size.ts';
@@ -65,24 +66,21 @@ async function checkRecord(
   looks: boolean,
 ): Promise<void> {
   if (check(await read(connection, keys), keys, place) || looks) return;
+  const record = (field: FormatField, value: string | number) => connection.hsetnx(keys.format, field, value);
   // Of two first starts with two databases one is the first, and the other finds its name.
-  await connection.hsetnx(keys.format, 'deployment', keys.deployment);
+  await record('deployment', keys.deployment);
   check(await read(connection, keys), keys, place);
-  await connection.hsetnx(keys.format, 'partitions', keys.partitions);
-  await connection.hsetnx(keys.format, 'format', REDIS_FORMAT);
+  await record('partitions', keys.partitions);
+  await record('format', REDIS_FORMAT);
   check(await read(connection, keys), keys, place);
 }
 
-interface Recorded {
-  readonly deployment: string | null;
-  readonly format: string | null;
-  readonly partitions: string | null;
-}
+type Recorded = { readonly [Field in FormatField]: string | null };
 
 async function read(connection: RedisConnection, keys: Keys): Promise<Recorded> {
-  const found = await connection.hmget(keys.format, 'deployment', 'format', 'partitions');
-  const [deployment = null, format = null, partitions = null] = found;
-  return { deployment, format, partitions };
+  const fields = Object.keys(formatFields) as FormatField[];
+  const found = await connection.hmget(keys.format, ...fields);
+  return Object.fromEntries(fields.map((field, at) => [field, found[at] ?? null])) as Recorded;
 }
 
 /** Whether all is recorded. Throws where something is that does not fit. */

@@ -1,6 +1,8 @@
 /** Lua scripts as functions: one file each, called with the partition's state key and arguments. */
 import { readFileSync } from 'node:fs';
 import { Cluster } from 'ioredis';
+import { besideState } from './keys.ts';
+import { type PartitionKey, partitionKeys } from './redis/layout.ts';
 import type { RedisConnection } from './redis.ts';
 
 type ScriptCall<Reply> = (stateKey: string, ...args: (string | number)[]) => Promise<Reply>;
@@ -16,20 +18,12 @@ export interface Script<Reply> extends ScriptCall<Reply> {
  * Cluster they are declared all the same: while it moves their slot, Redis then refuses the call (TRYAGAIN) before the
  * script starts, instead of stopping it at the first key that has moved, with half of its writes done.
  */
-const SIBLINGS = [
-  'armed',
-  'counters',
-  'order',
-  'accounts',
-  'entries',
-  'ids',
-  'entryIds',
-  'counterIds',
-  'idMarks',
-  'segment:counters',
-  'segment:order',
-  'segment:accounts',
-];
+const SIBLINGS = (Object.keys(partitionKeys) as PartitionKey[]).filter(
+  key =>
+    key !== 'state' &&
+    !key.includes('<') &&
+    partitionKeys[key].writers.some(writer => !writer.endsWith('.ts')),
+);
 
 /** Loads the Lua file beside the calling module and defines it on the connection under its own name. */
 export function defineScript<Reply>(connection: RedisConnection, name: string, file: URL): Script<Reply> {
@@ -44,7 +38,7 @@ export function defineScript<Reply>(connection: RedisConnection, name: string, f
     return (stateKey, ...args) => {
       let others = siblings.get(stateKey);
       if (!others) {
-        others = declared.map(sibling => stateKey.slice(0, -'state'.length) + sibling);
+        others = declared.map(sibling => besideState(stateKey, sibling));
         siblings.set(stateKey, others);
       }
       return commands[command]!(stateKey, ...others, ...args);

@@ -3,7 +3,6 @@
  * for sampled calls only and read after a claim. It is no part of the protocol: whatever happens to it, a link is missing.
  */
 import { ConfigurationError } from './errors.ts';
-import type { Keys } from './keys.ts';
 
 export type OpenTelemetry = typeof import('@opentelemetry/api');
 
@@ -21,9 +20,4 @@ export async function loadOpenTelemetry(): Promise<OpenTelemetry> {
       { cause },
     );
   }
-}
-
-/** A list of `updates traceid spanid flags`: the partition's count of updates right after the call's own, and its span. */
-export function tracesKey(keys: Keys, partition: number): string {
-  return `${keys.state(partition).slice(0, -'state'.length)}traces`;
 }

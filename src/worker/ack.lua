@@ -30,7 +30,8 @@ end
 if tonumber(state[7]) >= tonumber(state[10]) then redis.call('UNLINK', base .. 'segment:counters', base .. 'segment:order') end
 if to >= tonumber(state[11]) then redis.call('UNLINK', base .. 'segment:accounts') end
 for at = 4, #ARGV, 2 do
-  redis.call('UNLINK', base .. ARGV[at] .. ':' .. state[2] .. ':' .. ARGV[at + 1])
+  local kind, item = ARGV[at], ARGV[at + 1]
+  redis.call('UNLINK', base .. kind .. ':' .. state[2] .. ':' .. item)
 end
 redis.call('HSET', KEYS[1], 'token', '', 'entryAcked', state[4], 'poppedAcked', state[7], 'flightUpdates', 0,
   'flightOldest', 0)

@@ -2,6 +2,7 @@
 import { Budget } from '../shared/budget.ts';
 import { randomToken } from '../shared/clock.ts';
 import type { Keys } from '../shared/keys.ts';
+import { readState } from '../shared/redis/state.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import { REPLY_BYTES } from '../shared/redis-size.ts';
 import { defineScript, type Script } from '../shared/script.ts';
@@ -94,7 +95,8 @@ export class Flight implements FlightCheck {
   }
 
   async inFlight(batch: Batch): Promise<boolean> {
-    return (await this.#redis.hget(this.#keys.state(batch.partition), 'token')) === batch.token;
+    const { token } = await readState(this.#redis, this.#keys, batch.partition, ['token']);
+    return token === batch.token;
   }
 
   async rewind(batch: Batch, sequence: number, epoch: string): Promise<boolean> {

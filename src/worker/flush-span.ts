@@ -3,7 +3,7 @@ import type { Span } from '@opentelemetry/api';
 import { within } from '../shared/clock.ts';
 import type { Keys } from '../shared/keys.ts';
 import type { RedisConnection } from '../shared/redis.ts';
-import { type OpenTelemetry, TRACES_LIMIT, tracesKey } from '../shared/tracing.ts';
+import { type OpenTelemetry, TRACES_LIMIT } from '../shared/tracing.ts';
 import { packageVersion } from '../shared/version.ts';
 import type { Batch } from './batch.ts';
 import type { CommitResult } from './store.ts';
@@ -22,14 +22,14 @@ export function flushTracing(redis: RedisConnection, keys: Keys, api: OpenTeleme
   const tracer = api.trace.getTracer('sluice', packageVersion());
   /** Without what was accepted after the claim, which waits for the next batch. */
   const callsOf = async (batch: Batch) => {
-    const key = tracesKey(keys, batch.partition);
+    const key = keys.of(batch.partition, 'traces');
     const found = (await within(redis.lrange(key, 0, TRACES_LIMIT - 1), ANSWER_MS)) ?? [];
     const after = found.findIndex(element => Number.parseInt(element, 10) > batch.claimed);
     return after < 0 ? found : found.slice(0, after);
   };
   const forget = async (batch: Batch) => {
     const { length } = await callsOf(batch);
-    await redis.ltrim(tracesKey(keys, batch.partition), length, -1);
+    await redis.ltrim(keys.of(batch.partition, 'traces'), length, -1);
   };
   return async batch => {
     const own = await callsOf(batch);

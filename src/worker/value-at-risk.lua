@@ -12,13 +12,13 @@ local sums = {}
 -- Of a segment, what is acknowledged is at risk no more: taken off by its share of the entries, an estimate as well.
 local state = redis.call('HMGET', KEYS[1], 'entryAcked', 'entrySegmentStart', 'entrySegmentEnd')
 local left = state[1] and (state[3] - math.max(state[1], state[2])) / math.max(1, state[3] - state[2]) or 0
-for hash, share in pairs({ accounts = 1, ['segment:accounts'] = math.max(0, left) }) do
-  local size = redis.call('HLEN', base .. hash)
+for hash, share in pairs({ [base .. 'accounts'] = 1, [base .. 'segment:accounts'] = math.max(0, left) }) do
+  local size = redis.call('HLEN', hash)
   local scale, found = share, {}
   if size > limit then
-    scale, found = share * size / limit, redis.call('HRANDFIELD', base .. hash, limit, 'WITHVALUES')
+    scale, found = share * size / limit, redis.call('HRANDFIELD', hash, limit, 'WITHVALUES')
   elseif size > 0 then
-    found = redis.call('HGETALL', base .. hash)
+    found = redis.call('HGETALL', hash)
   end
   for at = 1, #found, 2 do
     -- What starts with '!' belongs to a counter.

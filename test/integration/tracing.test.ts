@@ -2,7 +2,7 @@
 
 import { SpanStatusCode } from '@opentelemetry/api';
 import { beforeAll, expect, it } from 'vitest';
-import { TRACES_LIMIT, tracesKey } from '../../src/shared/tracing.ts';
+import { TRACES_LIMIT } from '../../src/shared/tracing.ts';
 import type { Seam } from '../../src/worker/store.ts';
 import { Crash, openEngine, until } from '../support/engine.ts';
 import { inSpan, type MadeSpan, recordSpans } from '../support/spans.ts';
@@ -23,7 +23,7 @@ const linksOf = (made: readonly MadeSpan[]) =>
 
 async function open() {
   const engine = await openEngine({ partitions: 1 });
-  return { engine, producer: await engine.producer({}, { tracing: true }), key: tracesKey(engine.keys, 0) };
+  return { engine, producer: await engine.producer({}, { tracing: true }), key: engine.keys.of(0, 'traces') };
 }
 
 it('links a flush to the sampled calls whose updates it writes', async () => {
@@ -120,5 +120,5 @@ it('is off by default: no list is written, no span made', async () => {
   await engine.worker();
   await until(async () => (await engine.counterInMysql('views', 'a')) === 1, 'the flush');
   expect(spans.length).toBe(from);
-  expect(await engine.redis.exists(tracesKey(engine.keys, 0))).toBe(0);
+  expect(await engine.redis.exists(engine.keys.of(0, 'traces'))).toBe(0);
 });

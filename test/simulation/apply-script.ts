@@ -1,4 +1,5 @@
 /** apply.lua as one step of the model: checks a micro-batch in order, then writes. */
+import { parseEnded } from '../../src/shared/redis/state.ts';
 import { type Drop, liveKey, liveValue, NO_SUM, type State } from './redis.ts';
 import { limits, OUT_OF_MEMORY, type Process, type World } from './world.ts';
 
@@ -75,24 +76,21 @@ export function apply(
 
 /** Which incarnation of Redis this is, and what its caller knows to be lost with the one before. */
 function account(world: World, state: State, name: string, seen: Process['seen']): number {
-  const ended = [...state.ended.matchAll(/(\S+) (\S+) (\S+)/g)].map(([, name, kept, known]) => ({
-    name,
-    kept: Number(kept),
-    known: Number(known),
-  }));
-  if (state.run !== world.redis.run || state.incarnation === '') {
-    if (state.incarnation !== '') ended.unshift({ name: state.incarnation, kept: state.updates, known: 0 });
-    state.run = world.redis.run;
+  const ended = parseEnded(state.ended);
+  if (state.run !== String(world.redis.run) || state.incarnation === '') {
+    const { incarnation, updates: kept } = state;
+    if (incarnation !== '') ended.unshift({ incarnation, kept, lost: 0 });
+    state.run = String(world.redis.run);
     state.incarnation = name;
   }
-  let lost = 0;
-  const last = ended.find(({ name }) => name === seen.incarnation) ?? ended[0];
+  let found = 0;
+  const last = ended.find(({ incarnation }) => incarnation === seen.incarnation) ?? ended[0];
   if (last && seen.incarnation !== '' && seen.incarnation !== state.incarnation) {
-    lost = Math.max(0, seen.updates - last.kept - last.known);
-    last.known += lost;
+    found = Math.max(0, seen.updates - last.kept - last.lost);
+    last.lost += found;
   }
-  state.ended = ended.map(({ name, kept, known }) => `${name} ${kept} ${known}`).join(' ');
-  return lost;
+  state.ended = ended.map(({ incarnation, kept, lost }) => `${incarnation} ${kept} ${lost}`).join(' ');
+  return found;
 }
 
 /** Decides one update against the running state; its result token. */

@@ -7,7 +7,7 @@ import {
   parseReply,
   refusal,
 } from '../../src/producer/micro-batch.ts';
-import { STATE_FIELDS, standingOf } from '../../src/producer/receipt.ts';
+import { standingOf } from '../../src/producer/receipt.ts';
 import type { Mark } from '../../src/producer/waiting.ts';
 import { apply } from './apply-script.ts';
 import { align, loadCold } from './database.ts';
@@ -156,8 +156,7 @@ function* askReceipt(world: World, me: Process, users: Users): Steps<void> {
     const { kind } = asked.update;
     const { mark } = accepted;
     const { incarnation, updates } = world.bugs.noIncarnation ? mark : state;
-    const fields = STATE_FIELDS.map(field => ({ ...state, incarnation, updates })[field]);
-    return { said: standingOf(mark, kind, fields), sequence: state.sequence };
+    return { said: standingOf(mark, kind, { ...state, incarnation, updates }), sequence: state.sequence };
   });
   if (standing.said === 'waiting') return;
   users.receipts = users.receipts.filter(receipt => receipt.asked !== asked);

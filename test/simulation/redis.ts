@@ -4,6 +4,7 @@
  *
  * `uids` and `uid` are the checker's: which updates a sum is made of. No decision of the protocol reads them.
  */
+import type { State as LayoutState, PartitionKey } from '../../src/shared/redis/layout.ts';
 import { MOST_UPDATES } from './world.ts';
 
 export interface Sum {
@@ -38,39 +39,9 @@ export interface Order {
   readonly item: string;
 }
 
-export interface State {
-  epoch: string;
-  sequence: number;
-  token: string;
-  updates: number;
-  claimed: number;
-  pushed: number;
-  popped: number;
-  poppedAcked: number;
-  entryNext: number;
-  entryClaimed: number;
-  entryAcked: number;
-  /** Entries before this one may be in MySQL, as Redis forgot what it had claimed. */
-  doubtful: number;
-  quarantined: number;
-  flightUpdates: number;
-  flightOldest: number;
-  flightFrom: number;
-  flightTo: number;
-  segment: string;
-  segmentStart: number;
-  segmentEnd: number;
-  entrySegmentStart: number;
-  entrySegmentEnd: number;
-  run: number;
-  incarnation: string;
-  /** `incarnation kept lost` for each that has ended, newest first. */
-  ended: string;
-  /** `epoch updates` that a recovery has taken away and not ended. */
-  discarded: string;
-  /** How many claimed updates recoveries took away for good. */
-  dropped: number;
-}
+/** Without what no decision of the model needs. */
+export type State = Omit<Writable<LayoutState>, 'deployment' | 'claims' | 'barriers'>;
+type Writable<Type> = { -readonly [Name in keyof Type]: Type[Name] };
 
 /** The one flush job of the partition, as BullMQ keeps it. */
 export interface Job {
@@ -94,7 +65,10 @@ export const NO_JOB: Job = {
   attempts: 0,
 };
 
-export interface RedisData {
+/** `segment:counters` is `segmentCounters`; of the lease only the end is of interest. */
+type Modelled<Key> = Key extends `${infer Head}:${infer Tail}` ? `${Head}${Capitalize<Tail>}` : Key;
+
+export interface RedisData extends Record<Modelled<Exclude<PartitionKey, 'armed' | 'traces'>>, unknown> {
   state: State | undefined;
   counters: Map<string, Sum>;
   accounts: Map<string, Sum>;

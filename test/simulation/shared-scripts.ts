@@ -110,7 +110,7 @@ export function adopt(
       segmentEnd: 0,
       entrySegmentStart: 1,
       entrySegmentEnd: 1,
-      run: 0,
+      run: '',
       incarnation: '',
       ended: `${epoch} ${updates} 0`,
       discarded: '',

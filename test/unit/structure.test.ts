@@ -1,7 +1,7 @@
 // Which folder may import which, and who may read the environment: the rules of ARCHITECTURE.md.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../../src');
@@ -21,7 +21,7 @@ it('imports go producer -> shared <- worker; only replay and the command line co
   for (const { name, text } of files) {
     const folder = name.split('/')[0]!;
     for (const [, path] of text.matchAll(/from '(\.[^']+)'/g)) {
-      const target = join(folder, path!).split('/')[0]!;
+      const target = join(dirname(name), path!).split('/')[0]!;
       expect(allowed[folder], `${name} imports ${path}`).toContain(target);
     }
   }
@@ -64,8 +64,10 @@ it('ARCHITECTURE.md names every file of the folders that it maps, and none that 
   const mapped = ['producer', 'worker', 'shared', 'replay'];
   for (const folder of mapped) {
     const map = new RegExp(`\\| \`src/${folder}\` \\|[^]*?\\n\\n`).exec(page)![0];
-    const named = [...map.matchAll(/`([^`/]+\.(?:ts|lua))`/g)].map(([, name]) => name!);
-    const there = readdirSync(join(root, folder)).filter(name => /\.(ts|lua)$/.test(name));
+    const named = [...map.matchAll(/`([^`]+\.(?:ts|lua))`/g)].map(([, name]) => name!);
+    const there = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).filter(name =>
+      /\.(ts|lua)$/.test(name),
+    );
     expect(named.toSorted(), folder).toEqual(there.toSorted());
   }
   for (const [, path] of page.matchAll(/`((?:src|test|scripts|deploy|examples|bench)(?:\/[^` ]+)?)`/g))

@@ -1,0 +1,33 @@
+/** Reads a partition's state by the names of its fields. */
+import type { Keys } from '../keys.ts';
+import type { RedisConnection } from '../redis.ts';
+import { type State, type StateField, stateFields } from './layout.ts';
+
+/** What is absent is 0 or ''; without an epoch there is no state. */
+export async function readState<Field extends StateField>(
+  redis: RedisConnection,
+  keys: Keys,
+  partition: number,
+  fields: readonly Field[],
+): Promise<Pick<State, Field>> {
+  const values = await redis.hmget(keys.state(partition), ...fields);
+  const read = (field: Field, at: number) =>
+    stateFields[field].type === 'number' ? Number(values[at] ?? 0) : (values[at] ?? '');
+  return Object.fromEntries(fields.map((field, at) => [field, read(field, at)])) as Pick<State, Field>;
+}
+
+/** An incarnation of Redis that has ended: how many of its updates are still there, and how many are known to be lost. */
+interface EndedIncarnation {
+  incarnation: string;
+  kept: number;
+  lost: number;
+}
+
+/** @param ended the state's field */
+export function parseEnded(ended: string): EndedIncarnation[] {
+  return [...ended.matchAll(/(\S+) (\S+) (\S+)/g)].map(([, incarnation, kept, lost]) => ({
+    incarnation: incarnation!,
+    kept: Number(kept),
+    lost: Number(lost),
+  }));
+}

@@ -1,0 +1,108 @@
+// Scripts name the keys and fields of src/shared/redis/layout.ts and no others, and its page says what it says.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { layoutFile, layoutPage } from '../../scripts/generate.ts';
+import { partitionKeys, stateFields } from '../../src/shared/redis/layout.ts';
+
+const root = join(import.meta.dirname, '../../src');
+const sources = (ending: string) =>
+  readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith(ending))
+    .map(name => ({ name, text: readFileSync(join(root, name), 'utf8') }));
+const scripts = sources('.lua').map(({ name, text }) => ({
+  name: /([^/]+)\.lua$/.exec(name)![1]!,
+  lua: text.replace(/('[^'\n]*')|--.*/g, '$1'),
+}));
+
+type Layout = Record<string, { readonly writers: readonly string[] }>;
+const ofScripts = (layout: Layout) =>
+  Object.keys(layout).filter(name => layout[name]!.writers.some(writer => !writer.endsWith('.ts')));
+
+/** Keys that a script names; `base .. kind` begins the name of a live value. */
+function keysIn(name: string, lua: string): string[] {
+  const named = [...lua.matchAll(/\bbase \.\. (?:'([^']*)'|kind \.\. ':')/g)];
+  const others = lua.match(/\bbase\b/g)!.length - named.length - 1;
+  expect(others, `${name}: a key whose name does not follow \`base ..\``).toBe(0);
+  return named.flatMap(([, key]) => {
+    if (key === undefined) return ['c:<epoch>:<item>', 'p:<epoch>:<item>'];
+    return key.endsWith(':') ? Object.keys(partitionKeys).filter(one => one.startsWith(`${key}<`)) : key;
+  });
+}
+
+interface StateCall {
+  readonly command: string;
+  readonly fields: string[];
+}
+
+/** Calls of a script on the state. All names of fields must be literals. */
+function stateCallsIn(name: string, lua: string): StateCall[] {
+  const calls = [...lua.matchAll(/\bcall\('(\w+)', KEYS\[1\], /g)];
+  const others = lua.replaceAll(/sub\(KEYS\[1\], 1, -6\)/g, '').match(/KEYS\[1\]/g)!.length - calls.length;
+  expect(others, `${name}: a use of the state beside its commands`).toBe(0);
+  return calls.map(({ index, 0: { length }, 1: command }) => {
+    const args = argumentsFrom(lua, index + length);
+    const fields = command === 'HSET' ? args.filter((_, at) => at % 2 === 0) : args;
+    if (command === 'HINCRBY') fields.length = 1;
+    const literals = fields[0] === 'unpack(FIELDS)' ? listNamed('FIELDS', lua) : fields;
+    for (const field of literals) expect(field, `${name}: ${command}`).toMatch(/^'\w+'$/);
+    return { command: command!, fields: literals.map(field => field.slice(1, -1)) };
+  });
+}
+
+function listNamed(name: string, lua: string): string[] {
+  const start = `local ${name} = {`;
+  return argumentsFrom(lua, lua.indexOf(start) + start.length);
+}
+
+/** What stands between commas up to the bracket that closes. */
+function argumentsFrom(lua: string, from: number): string[] {
+  const args = [''];
+  let depth = 0;
+  for (const [token] of lua.slice(from).matchAll(/'[^']*'|./gs)) {
+    if ('({['.includes(token)) depth++;
+    if (')}]'.includes(token) && depth-- === 0) break;
+    if (token === ',' && depth === 0) args.push('');
+    else args[args.length - 1] += token;
+  }
+  return args.map(arg => arg.trim());
+}
+
+describe('scripts', () => {
+  it('name every key of the layout, and no other', () => {
+    const named = new Set(
+      scripts.filter(({ lua }) => /\bbase\b/.test(lua)).flatMap(({ name, lua }) => keysIn(name, lua)),
+    );
+    named.add('state');
+    expect([...named].sort()).toEqual(ofScripts(partitionKeys).sort());
+  });
+
+  it('name every field of the state, and no other', () => {
+    const named = new Set(
+      scripts.flatMap(({ name, lua }) => stateCallsIn(name, lua).flatMap(({ fields }) => fields)),
+    );
+    expect([...named].sort()).toEqual(ofScripts(stateFields).sort());
+  });
+
+  it('write the fields that the layout says they write', () => {
+    const written = Object.fromEntries(Object.keys(stateFields).map(field => [field, [] as string[]]));
+    for (const { name, lua } of scripts)
+      for (const { command, fields } of stateCallsIn(name, lua))
+        if (!['HGET', 'HMGET'].includes(command)) for (const field of fields) written[field]!.push(name);
+    for (const [field, { writers }] of Object.entries(stateFields)) {
+      const expected = writers.filter(writer => !writer.endsWith('.ts'));
+      expect([...new Set(written[field])].sort(), field).toEqual(expected.toSorted());
+    }
+  });
+});
+
+it('TypeScript takes the names of fields from the layout', () => {
+  for (const { name, text } of sources('.ts'))
+    expect(text, name).not.toMatch(/\.(hmget|hget|hset|hsetnx|hincrby|hdel)\([^;]*?'/);
+});
+
+it('docs/redis-layout.md says what the layout says', () => {
+  const page = readFileSync(layoutFile, 'utf8');
+  expect(page).toBe(layoutPage(page));
+});
