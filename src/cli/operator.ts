@@ -1,6 +1,7 @@
 /** Who gives a command and why, for the audit records: `--operator`, else the user of this machine, and `--reason`. */
 import { userInfo } from 'node:os';
 import { ConfigurationError } from '../shared/errors.ts';
+import { LIMITS } from '../shared/limits.ts';
 
 interface Asked {
   readonly operator?: string;
@@ -15,16 +16,16 @@ interface Asked {
 export function authorOf({ operator, reason }: Asked, flag: string, isGiven: boolean | undefined) {
   if (!isGiven && (operator !== undefined || reason !== undefined))
     throw new ConfigurationError(`--operator and --reason are for the record of a change; give ${flag} too.`);
-  if (reason !== undefined && reason.length > 255)
-    throw new ConfigurationError('--reason must be 255 characters at most.');
+  if (reason !== undefined && reason.length > LIMITS.operator)
+    throw new ConfigurationError(`--reason must be ${LIMITS.operator} characters at most.`);
   return isGiven ? { operator: operatorName(operator), reason } : undefined;
 }
 
 /** @throws ConfigurationError where the name given is none */
 export function operatorName(given: string | undefined): string {
   if (given === undefined) return userName();
-  if (given === '' || given.length > 255)
-    throw new ConfigurationError('--operator must be a name of 1 to 255 characters.');
+  if (given === '' || given.length > LIMITS.operator)
+    throw new ConfigurationError(`--operator must be a name of 1 to ${LIMITS.operator} characters.`);
   return given;
 }
 

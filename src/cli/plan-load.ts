@@ -1,5 +1,6 @@
 /** What `sluice plan` is told: its options, their defaults and limits. */
 import { ConfigurationError } from '../shared/errors.ts';
+import { LIMITS } from '../shared/limits.ts';
 import { settingsCatalogue } from '../shared/settings.ts';
 
 interface Input {
@@ -41,8 +42,14 @@ export const loadCatalogue = {
     what: "of Zipf's law, by which updates spread over keys; 0 is evenly",
   },
   ids: { default: 0, min: 0, max: 1, unit: 'fraction', what: 'of the counter updates that carry an id' },
-  keyBytes: { default: 20, min: 1, max: 512, unit: 'bytes', what: 'average length of a key or account' },
-  idBytes: { default: 36, min: 1, max: 255, unit: 'bytes', what: 'average length of an id' },
+  keyBytes: {
+    default: 20,
+    min: 1,
+    max: LIMITS.key,
+    unit: 'bytes',
+    what: 'average length of a key or account',
+  },
+  idBytes: { default: 36, min: 1, max: LIMITS.id, unit: 'bytes', what: 'average length of an id' },
   entryBytes: {
     default: 0,
     min: 0,

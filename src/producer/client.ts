@@ -3,6 +3,7 @@
 import type { Definitions, DefinitionsInput } from '../shared/definitions.ts';
 import { DURABILITIES, type Durability, parseDurability } from '../shared/durability.ts';
 import { InvalidUpdateError, ProducerClosedError } from '../shared/errors.ts';
+import { LIMITS } from '../shared/limits.ts';
 import {
   type CheckedUpdate,
   checkAmount,
@@ -11,7 +12,6 @@ import {
   checkPoints,
   checkText,
   checkUpdate,
-  LIMITS,
   type Update,
 } from '../shared/update.ts';
 import type { Applier } from './apply.ts';

@@ -8,6 +8,7 @@ export {
 } from '../shared/definitions.ts';
 export type { Durability } from '../shared/durability.ts';
 export * from '../shared/errors.ts';
+export { LIMITS } from '../shared/limits.ts';
 export type { MysqlLocation } from '../shared/mysql-url.ts';
 export type { RedisLocation } from '../shared/redis-url.ts';
 export type { Settings } from '../shared/settings.ts';

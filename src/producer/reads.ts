@@ -2,6 +2,7 @@
 import type { ColdKey, ColdReader } from '../shared/cold-read.ts';
 import { InvalidUpdateError } from '../shared/errors.ts';
 import { itemOf, type Keys } from '../shared/keys.ts';
+import { LIMITS } from '../shared/limits.ts';
 import { type Database, readSql } from '../shared/mysql.ts';
 import { databaseError } from '../shared/mysql-errors.ts';
 import { isEntry, parseRecord } from '../shared/record.ts';
@@ -10,7 +11,7 @@ import { abreast, REQUEST_BYTES } from '../shared/redis-size.ts';
 import { defineScript, type Script } from '../shared/script.ts';
 import type { Settings } from '../shared/settings.ts';
 import { cut } from '../shared/statement-size.ts';
-import { checkText, LIMITS } from '../shared/update.ts';
+import { checkText } from '../shared/update.ts';
 import type { Calls } from './calls.ts';
 
 /** One change of an account, as `history` gives it. */

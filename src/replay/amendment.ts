@@ -7,8 +7,9 @@ import type { Definitions } from '../shared/definitions.ts';
 import { ConfigurationError, InvalidUpdateError } from '../shared/errors.ts';
 import { parseExact } from '../shared/exact-json.ts';
 import type { FailedUpdate } from '../shared/failed-update.ts';
+import { LIMITS } from '../shared/limits.ts';
 import { metadataText } from '../shared/metadata.ts';
-import { checkAmount, checkCounter, checkPoints, checkText, LIMITS } from '../shared/update.ts';
+import { checkAmount, checkCounter, checkPoints, checkText } from '../shared/update.ts';
 
 /** What an edit changes. Null takes reason or metadata away; account, key and id stay what they are. */
 export interface Change {

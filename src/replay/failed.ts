@@ -5,6 +5,7 @@
 
 import { ConfigurationError, OperationError } from '../shared/errors.ts';
 import type { FailedUpdate } from '../shared/failed-update.ts';
+import { LIMITS } from '../shared/limits.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { type Change, checkChange, editOf } from './amendment.ts';
 import { checkFilter, type FailedFilter, matchesJob } from './filter.ts';
@@ -57,8 +58,6 @@ export interface Plan {
   readonly groups: readonly PlannedGroup[];
   readonly jobs: readonly FailedJob[];
 }
-
-const LONGEST_TEXT = 255;
 
 export class FailedUpdates {
   readonly #parts: FailedParts;
@@ -223,9 +222,12 @@ export class FailedUpdates {
     const checked = checkFilter(filter);
     checkRate(options.rate);
     for (const [what, value] of Object.entries(author))
-      if (typeof value === 'string' && (value === '' || value.length > LONGEST_TEXT || !value.isWellFormed()))
+      if (
+        typeof value === 'string' &&
+        (value === '' || value.length > LIMITS.operator || !value.isWellFormed())
+      )
         throw new ConfigurationError(
-          `The ${what} must have 1 to ${LONGEST_TEXT} characters, and no lone surrogate.`,
+          `The ${what} must have 1 to ${LIMITS.operator} characters, and no lone surrogate.`,
         );
     const jobs = action === 'edit' ? [] : (await this.#matchingJobs(checked)).map(({ job }) => job);
     return this.#run.run(

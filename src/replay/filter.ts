@@ -1,17 +1,18 @@
 /** Which failed updates and flush jobs an operation is about. */
 import * as z from 'zod';
 import { ConfigurationError } from '../shared/errors.ts';
+import { LIMITS } from '../shared/limits.ts';
 import type { FailedJob } from './jobs.ts';
 
 const instant = z.iso.datetime({
   offset: true,
   error: 'must be a time with a zone, as 2026-03-01T12:00:00Z',
 });
-/** A lone surrogate would be sent as another character, and select what it does not name. */
+/** As long as the longest of them, a key. A lone surrogate would be sent as another character, and select what it does not name. */
 const text = z
   .string()
   .min(1)
-  .max(512)
+  .max(LIMITS.key)
   .refine(given => given.isWellFormed(), 'holds a lone surrogate, which UTF-8 cannot carry');
 
 const filterSchema = z.strictObject({

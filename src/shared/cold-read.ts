@@ -10,7 +10,7 @@ import { pause, within } from './clock.ts';
 import { AnswerMissingError, OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from './errors.ts';
 import { explain } from './explain.ts';
 import { itemOf, type Keys, type Kind } from './keys.ts';
-import { type Database, queryRows } from './mysql.ts';
+import { type Database, queryRows, type Rows } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
 import { redisError } from './redis-errors.ts';
 import { defineScript, type Script } from './script.ts';
@@ -35,10 +35,18 @@ export interface Comparison extends ColdKey {
 /** Stands for a sum that a number cannot carry: so far out that nothing in Redis brings it back, and the script refuses it. */
 const OUT_OF_RANGE = 1e300;
 
-/** A mapped column may hold more than 2^53-1; rounding it would go unnoticed. */
-function exactSum(value: string, quarantined: string): number {
+/**
+ * Value and quarantined sum of a row. A mapped column may hold more than 2^53-1; rounding it would go unnoticed.
+ * @throws AnswerMissingError if the database changed the key that it was asked for
+ */
+function exactSum({ name, value, quarantined }: Rows[number]): number {
+  if (value === null) throw missing(String(name));
   const sum = Number(BigInt(value) + BigInt(quarantined));
   return Number.isSafeInteger(sum) ? sum : OUT_OF_RANGE;
+}
+
+function missing(name: string): AnswerMissingError {
+  return new AnswerMissingError(`the value of a key of ${name}`);
 }
 
 /** Whether what is live is not what it should be. */
@@ -224,17 +232,12 @@ export class ColdReader {
       throw table instanceof TargetTable ? table.explained(error, this.#database) : error;
     });
     if (rows.length === 0) return ['absent'];
-    const values = new Map(
-      rows.map(row => [
-        itemOf(String(row.name), String(row.item_key)),
-        exactSum(String(row.value), String(row.quarantined)),
-      ]),
-    );
+    const values = new Map(rows.map(row => [itemOf(String(row.name), String(row.item_key)), exactSum(row)]));
     const { epoch, sequence, token } = toPosition(rows[0]!);
     const args = keys.flatMap(({ kind, name, key }) => {
       const value = values.get(itemOf(name, key));
       // Every key has a row, also one that the table does not hold: a missing one came back under another name.
-      if (value === undefined) throw new AnswerMissingError(`the value of a key of ${name}`);
+      if (value === undefined) throw missing(name);
       return [kind, itemOf(name, key), value];
     });
     const state = this.#keys.state(partition);

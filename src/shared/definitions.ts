@@ -2,14 +2,15 @@
 import * as z from 'zod';
 import { ConfigurationError } from './errors.ts';
 import { byValue, DuplicateKeyError, parseExact } from './exact-json.ts';
+import { LIMITS } from './limits.ts';
 import { closest } from './suggestion.ts';
 import { NotUtf8, readTextFile } from './text-file.ts';
 
 const name = z
   .string()
   .regex(
-    /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/,
-    'must start with a letter and hold only letters, digits, "_", "." and "-", 64 at most',
+    new RegExp(`^[A-Za-z][A-Za-z0-9_.-]{0,${LIMITS.name - 1}}$`),
+    `must start with a letter and hold only letters, digits, "_", "." and "-", ${LIMITS.name} at most`,
   );
 const identifier = z.string().min(1).max(64);
 

@@ -289,6 +289,17 @@ export class AnswerMissingError extends SluiceError {
   }
 }
 
+/** A pending update holds a text that is longer than this version of Sluice allows. The database would cut it in silence. */
+export class TextTooLongError extends SluiceError {
+  readonly code = 'TEXT_TOO_LONG';
+  /** @param what the text is, such as `counter key` @param name counter or program @param limit bytes */
+  constructor(what: string, name: string, limit: number) {
+    super(
+      `A pending update of ${name} has a ${what} of more than ${limit} bytes, which only a newer version of Sluice accepts; update this process.`,
+    );
+  }
+}
+
 /** The configured number of partitions is not the recorded one. */
 export class PartitionCountError extends SluiceError {
   readonly code = 'PARTITION_COUNT_MISMATCH';

@@ -4,12 +4,12 @@
  */
 import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { itemOf, type Kind, ROW_KINDS } from './keys.ts';
+import { LIMITS } from './limits.ts';
 import { type Database, queryRows, quoteIdentifier, readSql } from './mysql.ts';
 import { RefusedValueError } from './refusal.ts';
 import { jsonParts, keyLists } from './statement-size.ts';
 import { type Addition, pages, type ValueTable } from './tables.ts';
 import type { CheckedTarget } from './target-check.ts';
-import { LIMITS } from './update.ts';
 
 const sql = (name: string) => readSql(new URL(`./sql/mapped-${name}.sql`, import.meta.url));
 const SQL = {
@@ -41,6 +41,7 @@ export class MappedTable implements ValueTable {
       column: quoteIdentifier(target.column),
       index: quoteIdentifier(target.index),
       keyType: target.keyType.sql,
+      holdsAll: String(target.keyType.holdsAll),
       kind: ROW_KINDS[kind],
     };
     // All at once, and by a function: a name that looks like a placeholder stays what it is.

@@ -3,12 +3,10 @@
  * and with every number as its caller wrote it. A value that JSON would change or leave out in silence is refused.
  */
 import { InvalidUpdateError } from './errors.ts';
+import { LIMITS } from './limits.ts';
 
-/** Longest metadata as JSON in bytes, and its deepest nesting. */
-export const METADATA_LIMITS = { bytes: 8192, depth: 20 } as const;
-
-const TOO_LONG = `is longer than ${METADATA_LIMITS.bytes} bytes as JSON; shorten it`;
-const TOO_DEEP = `is nested deeper than ${METADATA_LIMITS.depth} levels, or holds itself; flatten it`;
+const TOO_LONG = `is longer than ${LIMITS.metadata} bytes as JSON; shorten it`;
+const TOO_DEEP = `is nested deeper than ${LIMITS.depth} levels, or holds itself; flatten it`;
 const LONE_SURROGATE = 'holds a lone surrogate, which UTF-8 cannot carry';
 const SHOWN_PATH = 200;
 
@@ -22,7 +20,7 @@ export function metadataText(metadata: unknown): string {
     if (typeof kept !== 'object' || kept === null || Array.isArray(kept) || JSON.isRawJSON(kept))
       throw new Unfit('must be an object that JSON can carry');
     text = JSON.stringify(kept);
-    if (Buffer.byteLength(text) > METADATA_LIMITS.bytes) throw new Unfit(TOO_LONG);
+    if (Buffer.byteLength(text) > LIMITS.metadata) throw new Unfit(TOO_LONG);
   } catch (error) {
     const { path, why } = unfit(error);
     const place = path.length > SHOWN_PATH ? `${path.slice(0, SHOWN_PATH)}...` : path;
@@ -47,7 +45,7 @@ function unfit(error: unknown): Unfit {
 
 /** Builds what `JSON.stringify` writes exactly. Ends as soon as the text is certain to be too long. */
 class Reader {
-  #bytesLeft: number = METADATA_LIMITS.bytes;
+  #bytesLeft: number = LIMITS.metadata;
 
   read(given: unknown, key: string, depth: number): unknown {
     this.#take(1);
@@ -72,7 +70,7 @@ class Reader {
       this.#take(value.rawJSON.length - 1);
       return value.rawJSON.startsWith('"') ? this.#text(JSON.parse(value.rawJSON)) : value;
     }
-    if (depth === METADATA_LIMITS.depth) throw new Unfit(TOO_DEEP);
+    if (depth === LIMITS.depth) throw new Unfit(TOO_DEEP);
     return Array.isArray(value) ? this.#array(value, depth) : this.#object(value, depth);
   }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { AnswerMissingError } from './errors.ts';
+import { LIMITS } from './limits.ts';
 import { classifyDatabaseError } from './mysql-errors.ts';
 import { Hosts } from './mysql-hosts.ts';
 import { connectionOptions } from './mysql-options.ts';
@@ -139,11 +140,17 @@ export async function queryRow(
   return row;
 }
 
-/** Reads the SQL file beside the calling module, without its comment header. */
+/** Reads the SQL file beside the calling module, without its comment header, and with the numbers of `LIMITS`. */
 export function readSql(file: URL): string {
   return readFileSync(file, 'utf8')
     .replace(/^--.*\n/gm, '')
+    .replace(/\{LIMITS\.(\w+)\}/g, (_, name: string) => limitOf(name))
     .trim();
+}
+
+function limitOf(name: string): string {
+  if (!Object.hasOwn(LIMITS, name)) throw new Error(`there is no limit ${name}`);
+  return String(LIMITS[name as keyof typeof LIMITS]);
 }
 
 /** A backtick inside is doubled, so that no configured name can leave its quotes. */

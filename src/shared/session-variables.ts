@@ -3,6 +3,8 @@
  * long it runs, each with the value that Sluice gives it. docs/configuration.md shows the table.
  */
 
+import { LIMITS } from './limits.ts';
+
 export interface SessionTimes {
   /** Session wait_timeout: how long a silent session may keep its locks, seconds. */
   readonly idleTransactionSeconds: number;
@@ -157,9 +159,9 @@ export const sessionVariables: readonly SessionVariable[] = [
   { names: ['sql_auto_is_null'], set: '0', must: OFF, why: 'IS NULL would find the row inserted last' },
   {
     names: ['max_sort_length'],
-    set: '1024',
-    must: value => Number(value) >= 1024,
-    why: 'keys have up to 512 bytes, and pages of them follow their order',
+    set: String(Math.max(1024, LIMITS.key)),
+    must: value => Number(value) >= Math.max(1024, LIMITS.key),
+    why: `keys have up to ${LIMITS.key} bytes, and pages of them follow their order`,
   },
   // What is checked.
   { names: ['foreign_key_checks'], set: '1', must: ON, why: 'a mapped table keeps its foreign keys' },

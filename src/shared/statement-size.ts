@@ -6,13 +6,13 @@
  * A single item cannot be cut. `LEAST_PACKET` is what the largest one needs, and a server that allows less is refused.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { LIMITS } from './update.ts';
+import { LIMITS } from './limits.ts';
 
 /** A statement gains nothing from being longer than this, and holds up others that wait for the connection. */
 const LONGEST_LIST = 1_000_000;
 /** The text around the values, with the names of a mapped table at their longest. */
 const TEXT = 8 * 1024;
-/** Numbers, times, names of counters and programs, error codes: all that has no limit in `LIMITS`. */
+/** Numbers, times, names of counters and programs, error codes: none of them is long. */
 const SMALL_VALUES = 1024;
 /** The worst byte of a text in JSON in a literal: a control character is `\\u0001`. */
 const WORST_TEXT = 7;

@@ -3,6 +3,8 @@
  * such a column gives back unchanged.
  */
 
+import { LIMITS } from './limits.ts';
+
 /** A key column's row in information_schema. */
 export interface KeyColumn {
   readonly dataType: string;
@@ -14,8 +16,10 @@ export interface KeyColumn {
 }
 
 export interface KeyType {
-  /** The column's type in JSON_TABLE, wide enough for every key; what does not fit is told apart by its text. */
+  /** The column's type in JSON_TABLE. */
   readonly sql: string;
+  /** Whether that type gives every key back. An integer type gives back only those that fit. */
+  readonly holdsAll: boolean;
   /** Whether a row can hold exactly this key. */
   readonly fits: (key: string) => boolean;
   /** A key that fits, as mysql2 has to interpolate it so that the column's index is used and nothing is rounded. */
@@ -29,8 +33,6 @@ const INTEGER_BITS: Readonly<Record<string, number>> = {
   int: 32,
   bigint: 64,
 };
-/** Longest key, UTF-8 bytes. */
-const LONGEST = 512;
 /** Binary, and a trailing blank counts. The names are those of MySQL and of MariaDB. */
 const EXACT_COLLATIONS = new Set(['utf8mb4_0900_bin', 'utf8mb4_nopad_bin']);
 
@@ -60,6 +62,7 @@ function integerKey(bits: number, unsigned: boolean): KeyType {
   const [min, max] = unsigned ? [0n, size - 1n] : [-size / 2n, size / 2n - 1n];
   return {
     sql: unsigned ? 'BIGINT UNSIGNED' : 'BIGINT',
+    holdsAll: false,
     fits: key => {
       if (!/^(?:0|-?[1-9]\d{0,19})$/.test(key)) return false;
       const number = BigInt(key);
@@ -71,7 +74,8 @@ function integerKey(bits: number, unsigned: boolean): KeyType {
 
 function binaryKey(length: number): KeyType {
   return {
-    sql: `VARBINARY(${LONGEST})`,
+    sql: `VARBINARY(${LIMITS.key})`,
+    holdsAll: true,
     fits: key => Buffer.byteLength(key) <= length,
     literal: key => Buffer.from(key),
   };
@@ -79,7 +83,8 @@ function binaryKey(length: number): KeyType {
 
 function textKey(length: number, collation: string): KeyType {
   return {
-    sql: `VARCHAR(${LONGEST}) CHARACTER SET utf8mb4 COLLATE ${collation}`,
+    sql: `VARCHAR(${LIMITS.key}) CHARACTER SET utf8mb4 COLLATE ${collation}`,
+    holdsAll: true,
     // Characters are code points; only a text longer in UTF-16 can have too many of them.
     fits: key => key.length <= length || [...key].length <= length,
     literal: key => key,

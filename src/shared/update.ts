@@ -3,18 +3,9 @@ import type { Definitions } from './definitions.ts';
 import { InvalidUpdateError, shown, UnknownNameError } from './errors.ts';
 import { exactNumber, kindOf } from './exact-json.ts';
 import { itemOf, type Kind } from './keys.ts';
-import { METADATA_LIMITS, metadataText } from './metadata.ts';
+import { isLonger, LIMITS } from './limits.ts';
+import { metadataText } from './metadata.ts';
 import { writePayload } from './record.ts';
-
-/** Longest key, account, id and reason in UTF-8 bytes; longest metadata as JSON in bytes, and its deepest nesting. */
-export const LIMITS = {
-  key: 512,
-  account: 255,
-  id: 255,
-  reason: 255,
-  metadata: METADATA_LIMITS.bytes,
-  depth: METADATA_LIMITS.depth,
-} as const;
 
 export interface CounterUpdate {
   counter: string;
@@ -157,10 +148,8 @@ export function checkText(text: string, code: InvalidUpdateError['code'], what: 
   if (typeof text !== 'string')
     throw new InvalidUpdateError(code, `The ${what} must be a string; it is ${kindOf(text)}.`);
   if (text.length === 0) throw new InvalidUpdateError(code, `The ${what} must not be empty.`);
-  // Only a string longer than a third of the limit in UTF-16 can be over it in UTF-8.
-  if (text.length * 3 > limit && Buffer.byteLength(text) > limit) {
+  if (isLonger(text, limit))
     throw new InvalidUpdateError(code, `The ${what} is longer than ${limit} bytes of UTF-8; shorten it.`);
-  }
   if (!text.isWellFormed())
     throw new InvalidUpdateError(code, `The ${what} holds a lone surrogate, which UTF-8 cannot carry.`);
 }

@@ -15,6 +15,7 @@ import type { Batch } from './batch.ts';
 import { RowFailure, withSavepoint } from './blame.ts';
 import type { EntryWriter } from './entries.ts';
 import type { HeldUpdates } from './held.ts';
+import { checkEntry } from './lengths.ts';
 import { type Cause, refusalCode } from './quarantine.ts';
 import type { TableHealth } from './table-health.ts';
 
@@ -130,6 +131,7 @@ export class AmendmentWriter {
     update: FailedUpdate,
   ): Promise<void> {
     const content = readPayload(payload);
+    checkEntry(content);
     const { program, account, id } = content;
     const [row] = await queryRows(
       connection,

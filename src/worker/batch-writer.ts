@@ -13,6 +13,7 @@ import { EntryWriter } from './entries.ts';
 import type { Failures } from './failures.ts';
 import { FloorWatch } from './floors.ts';
 import { HeldUpdates, type Waiting } from './held.ts';
+import { checkLengths } from './lengths.ts';
 import type { TableHealth } from './table-health.ts';
 
 export class BatchWriter {
@@ -34,7 +35,7 @@ export class BatchWriter {
 
   /**
    * @param mayHold what the watermark's row says of held updates
-   * @throws RowFailure if rows may be to blame, or what the server threw
+   * @throws RowFailure if rows may be to blame, TextTooLongError, or what the server threw
    */
   async write(
     connection: PoolConnection,
@@ -42,6 +43,7 @@ export class BatchWriter {
     mayHold: boolean,
     careful: boolean,
   ): Promise<Written> {
+    checkLengths(batch);
     const written: Written = {
       entries: 0,
       rows: 0,

@@ -9,7 +9,8 @@ import { LINE_LIMIT, type Line, readLines } from '../../src/cli/lines.ts';
 import type { ApplyResult, Sluice } from '../../src/producer/client.ts';
 import { parseDefinitions } from '../../src/shared/definitions.ts';
 import { SluiceError } from '../../src/shared/errors.ts';
-import { type CheckedUpdate, checkUpdate, LIMITS, type Update } from '../../src/shared/update.ts';
+import { LIMITS } from '../../src/shared/limits.ts';
+import { type CheckedUpdate, checkUpdate, type Update } from '../../src/shared/update.ts';
 import { again, names, seed, strangeJson, watchPrototypes } from '../support/strange.ts';
 
 const LINES = 70_000;

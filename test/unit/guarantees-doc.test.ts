@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { faultsOf } from '../../scripts/torture/faults/catalogue.ts';
 import { guaranteesPage } from '../../scripts/torture/report.ts';
+import { LIMITS } from '../../src/shared/limits.ts';
 
 const root = new URL('../../', import.meta.url);
 const page = readFileSync(new URL('docs/guarantees.md', root), 'utf8');
@@ -21,6 +22,13 @@ it('has a row for each kind of fault', () => {
     faultsOf(topology, database).map(({ kind }) => kind),
   );
   expect(rows.map(([, kind]) => kind).toSorted()).toEqual([...new Set(kinds)].toSorted());
+});
+
+it('gives the lengths of texts', () => {
+  const { key, account, id, reason, metadata, depth } = LIMITS;
+  expect(new Set([account, id, reason]).size).toBe(1);
+  const text = `Keys have 1 to ${key} bytes of UTF-8, accounts, ids and reasons up to ${account}, metadata up to ${metadata.toLocaleString('en-US')} as JSON and ${depth} levels.`;
+  expect(page.replaceAll('\n', ' ')).toContain(text);
 });
 
 it('names tests that exist', () => {

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { escape as literal } from 'mysql2';
 import type { PoolConnection } from 'mysql2/promise';
 import { describe, expect, it } from 'vitest';
+import { LIMITS } from '../../src/shared/limits.ts';
 import {
   jsonParts,
   keyLists,
@@ -15,7 +16,6 @@ import {
   notePacket,
   roomFor,
 } from '../../src/shared/statement-size.ts';
-import { LIMITS } from '../../src/shared/update.ts';
 
 const connection = (packet?: number) => {
   const fake = { connection: {} } as unknown as PoolConnection;

@@ -59,6 +59,14 @@ it('every script and statement is called by exactly one file', () => {
   }
 });
 
+it('statements take the lengths of texts from LIMITS', () => {
+  const statements = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(
+    name => name.endsWith('.sql') && !name.includes('migrations/'),
+  );
+  for (const name of statements)
+    expect(readFileSync(join(root, name), 'utf8'), name).not.toMatch(/\bVAR(?:CHAR|BINARY)\(\d/);
+});
+
 it('ARCHITECTURE.md names every file of the folders that it maps, and none that is not there', () => {
   const page = readFileSync(join(root, '../ARCHITECTURE.md'), 'utf8');
   const mapped = ['producer', 'worker', 'shared', 'replay'];

@@ -1,6 +1,6 @@
 /** The service's routes: each one reads a request, calls Sluice once, and shapes the answer. */
 import Fastify, { type FastifyRequest, LogController } from 'fastify';
-import type { PointsOptions, Sluice } from 'sluice';
+import { LIMITS, type PointsOptions, type Sluice } from 'sluice';
 import type { definitions } from './definitions.ts';
 import { answerError } from './errors.ts';
 
@@ -46,8 +46,8 @@ export function createApi(sluice: Sluice<typeof definitions>, logger = true) {
     logController: new LogController({ disableRequestLogging: true }),
     // Numbers as strings are a caller's mistake: an amount is not guessed.
     ajv: { customOptions: { coerceTypes: false } },
-    // Keys have up to 512 bytes, each of which takes three characters of a URL at most.
-    routerOptions: { maxParamLength: 3 * 512 },
+    // Each byte of a key takes three characters of a URL at most.
+    routerOptions: { maxParamLength: 3 * LIMITS.key },
   });
   api.setErrorHandler(answerError);
 

@@ -2,5 +2,5 @@
 INSERT INTO sluice_accounts (program, account, balance, updated_at)
 SELECT j.name, j.item_key, j.amount, UTC_TIMESTAMP(3)
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
-  name VARBINARY(64) PATH '$[0]', item_key VARBINARY(255) PATH '$[1]', amount BIGINT PATH '$[2]')) j
+  name VARBINARY({LIMITS.name}) PATH '$[0]', item_key VARBINARY({LIMITS.account}) PATH '$[1]', amount BIGINT PATH '$[2]')) j
 ON DUPLICATE KEY UPDATE balance = sluice_accounts.balance + j.amount, updated_at = UTC_TIMESTAMP(3)

@@ -5,6 +5,6 @@ SELECT j.name, j.item_key, COALESCE(v.balance, 0) AS value,
             WHERE q.kind = 'entry' AND q.name = j.name AND q.item_key = j.item_key), 0) AS quarantined,
   p.sequence, p.token, p.epoch
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
-  name VARBINARY(64) PATH '$[0]', item_key VARBINARY(255) PATH '$[1]')) j
+  name VARBINARY({LIMITS.name}) PATH '$[0]', item_key VARBINARY({LIMITS.account}) PATH '$[1]')) j
 JOIN sluice_partitions p ON p.partition_id = ?
 LEFT JOIN sluice_accounts v ON v.program = j.name AND v.account = j.item_key

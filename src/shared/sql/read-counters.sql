@@ -5,6 +5,6 @@ SELECT j.name, j.item_key, COALESCE(v.value, 0) AS value,
             WHERE q.kind = 'counter' AND q.name = j.name AND q.item_key = j.item_key), 0) AS quarantined,
   p.sequence, p.token, p.epoch
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
-  name VARBINARY(64) PATH '$[0]', item_key VARBINARY(512) PATH '$[1]')) j
+  name VARBINARY({LIMITS.name}) PATH '$[0]', item_key VARBINARY({LIMITS.key}) PATH '$[1]')) j
 JOIN sluice_partitions p ON p.partition_id = ?
 LEFT JOIN sluice_counters v ON v.counter = j.name AND v.counter_key = j.item_key

@@ -1,6 +1,6 @@
 -- The newest held row of each of these counter keys. One parameter: JSON rows [name, key].
 SELECT STRAIGHT_JOIN MAX(q.id) AS id
-FROM JSON_TABLE(?, '$[*]' COLUMNS (name VARBINARY(64) PATH '$[0]', item_key VARBINARY(512) PATH '$[1]')) j
+FROM JSON_TABLE(?, '$[*]' COLUMNS (name VARBINARY({LIMITS.name}) PATH '$[0]', item_key VARBINARY({LIMITS.key}) PATH '$[1]')) j
 JOIN sluice_quarantine q ON q.kind = 'counter' AND q.name = j.name AND q.item_key = j.item_key
 WHERE q.cause = 'held'
 GROUP BY q.name, q.item_key

@@ -4,6 +4,6 @@ INSERT INTO sluice_quarantine
   (partition_id, sequence, kind, name, item_key, amount, entry_id, error_code, payload, cause, created_at)
 SELECT ?, ?, ?, j.name, j.item_key, j.amount, j.entry_id, j.error_code, j.payload, 'held', UTC_TIMESTAMP(3)
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
-  name VARBINARY(64) PATH '$[0]', item_key VARBINARY(512) PATH '$[1]', amount BIGINT PATH '$[2]',
-  entry_id VARBINARY(255) PATH '$[3]', error_code VARCHAR(64) CHARACTER SET ascii PATH '$[4]',
+  name VARBINARY({LIMITS.name}) PATH '$[0]', item_key VARBINARY({LIMITS.key}) PATH '$[1]', amount BIGINT PATH '$[2]',
+  entry_id VARBINARY({LIMITS.id}) PATH '$[3]', error_code VARCHAR({LIMITS.code}) CHARACTER SET ascii PATH '$[4]',
   payload LONGTEXT CHARACTER SET utf8mb4 PATH '$[5]')) j

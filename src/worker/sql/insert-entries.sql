@@ -6,7 +6,7 @@ INSERT INTO sluice_entries
 SELECT ?, j.ledger_no, j.program, j.account, j.entry_id, j.amount, j.balance_after, j.reason, j.metadata,
   TIMESTAMPADD(MICROSECOND, j.accepted_ms * 1000, TIMESTAMP'1970-01-01 00:00:00')
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
-  ledger_no BIGINT UNSIGNED PATH '$[0]', program VARBINARY(64) PATH '$[1]', account VARBINARY(255) PATH '$[2]',
-  entry_id VARBINARY(255) PATH '$[3]', amount BIGINT PATH '$[4]', balance_after BIGINT PATH '$[5]',
-  reason VARCHAR(255) CHARACTER SET utf8mb4 PATH '$[6]', metadata LONGTEXT CHARACTER SET utf8mb4 PATH '$[7]',
+  ledger_no BIGINT UNSIGNED PATH '$[0]', program VARBINARY({LIMITS.name}) PATH '$[1]', account VARBINARY({LIMITS.account}) PATH '$[2]',
+  entry_id VARBINARY({LIMITS.id}) PATH '$[3]', amount BIGINT PATH '$[4]', balance_after BIGINT PATH '$[5]',
+  reason VARCHAR({LIMITS.reason}) CHARACTER SET utf8mb4 PATH '$[6]', metadata LONGTEXT CHARACTER SET utf8mb4 PATH '$[7]',
   accepted_ms BIGINT PATH '$[8]')) j
