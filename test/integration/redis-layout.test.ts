@@ -1,0 +1,158 @@
+// What a server sees of a spread of operations: keys, types, fields and writers are those of src/shared/redis/layout.ts.
+
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { partitionKeys, stateFields } from '../../src/shared/redis/layout.ts';
+import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
+import { backUpMysql, backUpRedis, recoveryOf } from '../support/backup.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { type Engine, openEngine, until } from '../support/engine.ts';
+
+interface Touch {
+  /** The script; '' if no script did it. */
+  readonly by: string;
+  readonly command: string;
+  /** By its name in the layout. */
+  readonly key: string;
+  /** Arguments behind the key. */
+  readonly rest: readonly string[];
+}
+
+const source = join(import.meta.dirname, '../../src');
+
+/** The names of scripts by what calls of them begin with: their hash, or the first time their text. */
+const scripts = new Map(
+  readdirSync(source, { recursive: true, encoding: 'utf8' })
+    .filter(file => file.endsWith('.lua'))
+    .flatMap(file => {
+      const lua = readFileSync(join(source, file), 'utf8');
+      const name = /([^/]+)\.lua$/.exec(file)![1]!;
+      return [lua, createHash('sha1').update(lua).digest('hex')].map(text => [text, name] as const);
+    }),
+);
+
+/** The names of the layout as patterns. */
+const patterns = Object.keys(partitionKeys).map(key => ({
+  key,
+  pattern: new RegExp(`^${key.replace('<epoch>', '[^:]+').replace(/<\w+>$/, '.+')}$`, 's'),
+}));
+const nameOf = (key: string) => patterns.find(({ pattern }) => pattern.test(key))?.key ?? key;
+
+/** Notes what happens to the keys of partitions, until it is asked for it. */
+async function watch({ redis, name }: Engine): Promise<() => Promise<Touch[]>> {
+  const touches: Touch[] = [];
+  const monitor = await redis.duplicate().monitor();
+  cleanUp(() => monitor.disconnect());
+  let by = '';
+  let isOver = false;
+  monitor.on('monitor', (_time: string, [command, ...args]: [string, ...string[]], from: string) => {
+    if (/^eval/i.test(command)) by = scripts.get(args[0]!.replaceAll('\\n', '\n')) ?? '';
+    else
+      for (const [at, arg] of args.entries()) {
+        const key = new RegExp(`^\\{${name}:\\d+\\}:(.*)$`, 's').exec(arg)?.[1];
+        if (key !== undefined)
+          touches.push({
+            by: from === 'lua' ? by : '',
+            command: command.toUpperCase(),
+            key: nameOf(key),
+            rest: args.slice(at + 1),
+          });
+      }
+    isOver ||= args[0] === `over ${name}`;
+  });
+  return async () => {
+    await redis.echo(`over ${name}`);
+    await until(() => isOver, 'the end of what the server saw');
+    return touches;
+  };
+}
+
+/** Has every script do all that it can do to a key. */
+async function useEverything(engine: Engine): Promise<void> {
+  const { flight, redis } = engine;
+  const sluice = await engine.producer();
+  const views = sluice.counter('views');
+  const loyalty = sluice.points('loyalty');
+  for (const key of ['a', 'b', 'c']) await views.increment(key, 1, { id: key });
+  await loyalty.credit('x', 5, { id: '1' });
+  await loyalty.debit('x', 2, { id: '2' });
+  await valueAtRisk(engine.own.redis, engine.keys)();
+  await loyalty.history('x');
+  await loyalty.balance('x');
+  await views.get('a');
+  await views.increment('a');
+  const batch = (await flight.claim(0))!;
+  await engine.store.commit(batch);
+  await flight.ack(batch, { quarantined: 0, late: ['loyalty:x'], reload: ['cviews:a'] });
+  await engine.drain();
+  const live = [
+    { kind: 'c', name: 'views', key: 'a' },
+    { kind: 'c', name: 'views', key: 'b' },
+  ] as const;
+  await redis.set(`${engine.keys.livePattern(0, 'c', batch.epoch)}views:a`, 'wrong');
+  await engine.cold.repair(0, live);
+  await until(async () => {
+    await flight.trim(0);
+    return (await redis.exists(engine.keys.of(0, 'ids'))) === 0;
+  }, 'the window of ids to end');
+
+  const restoreMysql = await backUpMysql(engine);
+  await loyalty.credit('x', 1, { id: '3' });
+  await engine.drain();
+  await restoreMysql();
+  await recoveryOf(engine).recover(0, { operator: 'test' });
+  await engine.drain();
+  await views.increment('k');
+  const restoreRedis = await backUpRedis(engine);
+  await engine.drain();
+  await restoreRedis();
+  await recoveryOf(engine).recover(0, { operator: 'test', counters: 'discard' });
+  await views.increment('k');
+  const last = (await flight.claim(0))!;
+  await flight.rewind(last, last.sequence + 1, 'another');
+}
+
+const READ = /^(HM?GET|HGETALL|HLEN|HRANDFIELD|HSCAN|LINDEX|LLEN|LRANGE|M?GET|GETRANGE|EXISTS)$/;
+const ANY_TYPE = /^(EXISTS|RENAME|UNLINK|DEL)$/;
+const TYPES = { hash: /^H/, list: /^[LR]/, string: /^(M?GET|SET)/ };
+
+it('no script touches, or leaves untouched, another key or field than the layout says', async () => {
+  const engine = await openEngine({
+    partitions: 1,
+    batchKeys: 2,
+    batchEntries: 2,
+    idempotencyWindowMs: 1000,
+  });
+  const touchesSoFar = await watch(engine);
+  await useEverything(engine);
+  const touches = (await touchesSoFar()).filter(({ by }) => by !== '');
+  for (const { by, command, key } of touches) {
+    const layout = partitionKeys[key as keyof typeof partitionKeys] as
+      | { type: keyof typeof TYPES }
+      | undefined;
+    expect(layout, `${by}: ${command} ${key}`).toBeDefined();
+    if (!ANY_TYPE.test(command)) expect(command, `${by} ${key}`).toMatch(TYPES[layout!.type]);
+  }
+  const isScript = (writer: string) => !writer.endsWith('.ts');
+  const written = (key: string) =>
+    touches.filter(touch => touch.key === key && !READ.test(touch.command)).map(({ by }) => by);
+  const writers = Object.fromEntries(
+    Object.keys(partitionKeys).map(key => [key, [...new Set(written(key))].sort()]),
+  );
+  const expected = Object.entries(partitionKeys).map(([key, layout]) => [
+    key,
+    layout.writers.filter(isScript).sort(),
+  ]);
+  expect(writers).toEqual(Object.fromEntries(expected));
+
+  const fields = touches.filter(({ key }) => key === 'state').flatMap(fieldsOf);
+  const ofScripts = Object.entries(stateFields).filter(([, { writers }]) => writers.some(isScript));
+  expect([...new Set(fields)].sort()).toEqual(ofScripts.map(([field]) => field).sort());
+});
+
+function fieldsOf({ command, rest }: Touch): readonly string[] {
+  if (command === 'HINCRBY') return rest.slice(0, 1);
+  return command === 'HSET' ? rest.filter((_, at) => at % 2 === 0) : rest;
+}
