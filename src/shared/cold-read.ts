@@ -16,7 +16,6 @@ import { redisError } from './redis-errors.ts';
 import { defineScript, type Script } from './script.ts';
 import { cut, LARGEST_ITEM, literalBytes } from './statement-size.ts';
 import type { ValueTable, ValueTables } from './tables.ts';
-import { TargetTable } from './target-table.ts';
 import { toPosition } from './watermark.ts';
 
 export interface ColdKey {
@@ -209,7 +208,7 @@ export class ColdReader {
       return this.#once(mode, connection, partition, keys, table);
     };
     try {
-      if (table instanceof TargetTable) await table.ready(this.#database);
+      await table.ready(this.#database);
       return await (held ? this.#database.transaction(use) : this.#database.session(use));
     } catch (error) {
       throw explain(error, this.#place, this.#database.place);
@@ -229,7 +228,7 @@ export class ColdReader {
         partition,
       ]);
     const rows = await read().catch(error => {
-      throw table instanceof TargetTable ? table.explained(error, this.#database) : error;
+      throw table.explained(error, this.#database);
     });
     if (rows.length === 0) return ['absent'];
     const values = new Map(rows.map(row => [itemOf(String(row.name), String(row.item_key)), exactSum(row)]));

@@ -5,10 +5,10 @@
 import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { itemOf, type Kind, ROW_KINDS } from './keys.ts';
 import { LIMITS } from './limits.ts';
-import { type Database, queryRows, quoteIdentifier, readSql } from './mysql.ts';
+import { type Database, fillSql, queryRows, quoteIdentifier, readSql } from './mysql.ts';
 import { RefusedValueError } from './refusal.ts';
 import { jsonParts, keyLists } from './statement-size.ts';
-import { type Addition, pages, type ValueTable } from './tables.ts';
+import { type Addition, pages, type ValueKey, type ValueRows } from './tables.ts';
 import type { CheckedTarget } from './target-check.ts';
 
 const sql = (name: string) => readSql(new URL(`./sql/mapped-${name}.sql`, import.meta.url));
@@ -26,7 +26,7 @@ const LOCKED_AT_ONCE = 1000;
 /** A row that keeps appearing and going away again under our insert. */
 const INSERT_TRIES = 5;
 
-export class MappedTable implements ValueTable {
+export class MappedTable implements ValueRows {
   readonly read: string;
   readonly #target: CheckedTarget;
   readonly #sql: typeof SQL;
@@ -35,7 +35,7 @@ export class MappedTable implements ValueTable {
   constructor(kind: Kind, target: CheckedTarget) {
     this.#target = target;
     this.#longestKey = kind === 'c' ? LIMITS.key : LIMITS.account;
-    const parts: Readonly<Record<string, string>> = {
+    this.#sql = fillSql(SQL, {
       table: `${quoteIdentifier(target.schema)}.${quoteIdentifier(target.table)}`,
       key: quoteIdentifier(target.key),
       column: quoteIdentifier(target.column),
@@ -43,19 +43,11 @@ export class MappedTable implements ValueTable {
       keyType: target.keyType.sql,
       holdsAll: String(target.keyType.holdsAll),
       kind: ROW_KINDS[kind],
-    };
-    // All at once, and by a function: a name that looks like a placeholder stays what it is.
-    const fill = (text: string) => text.replace(/\{(\w+)\}/g, (_, part: string) => parts[part]!);
-    this.#sql = Object.fromEntries(
-      Object.entries(SQL).map(([name, text]) => [name, fill(text)]),
-    ) as typeof SQL;
+    });
     this.read = this.#sql.read;
   }
 
-  async values(
-    connection: PoolConnection,
-    rows: readonly Pick<Addition, 'name' | 'key'>[],
-  ): Promise<Map<string, number>> {
+  async values(connection: PoolConnection, rows: readonly ValueKey[]): Promise<Map<string, number>> {
     const values = new Map<string, number>();
     for (const { json } of jsonParts(connection, rows, row => [row.name, row.key]))
       for (const row of await queryRows(connection, this.#sql.values, [json])) {

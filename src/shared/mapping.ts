@@ -4,7 +4,7 @@ import { DatabaseUnsuitableError, SluiceError } from './errors.ts';
 import { type Kind, ROW_KINDS } from './keys.ts';
 import { type Database, readSql } from './mysql.ts';
 import { databaseError } from './mysql-errors.ts';
-import { OwnTable, type ValueTable, type ValueTables } from './tables.ts';
+import { OwnTable, type ValueTables } from './tables.ts';
 import { type CheckedTarget, checkTarget } from './target-check.ts';
 import { ownerOf, TargetTable } from './target-table.ts';
 
@@ -22,6 +22,19 @@ export interface TableEvents {
   readonly onUnfit?: (table: TargetTable, error: DatabaseUnsuitableError) => void;
 }
 
+export interface OpenTables extends ValueTables {
+  /** Those of users. */
+  readonly targets: readonly TargetTable[];
+}
+
+/** For commands that may need no value at all: who asks for a table gets the error. */
+export function failingTables(error: Error): OpenTables {
+  const fail = () => {
+    throw error;
+  };
+  return { of: fail, mapped: fail, floor: fail, targets: [] };
+}
+
 const RECORD = readSql(new URL('./sql/record-target.sql', import.meta.url));
 
 /**
@@ -33,10 +46,9 @@ export async function openTables(
   database: Database,
   definitions: Definitions,
   { onUndefined = () => {}, onUnfit = () => {} }: TableEvents = {},
-): Promise<ValueTables> {
+): Promise<OpenTables> {
   const mappings = [...mappingsOf('c', definitions.counters), ...mappingsOf('p', definitions.points)];
-  const tables = new Map<string, ValueTable>();
-  const targets = new Map(mappings.map(({ kind, name, target }) => [kind + name, target]));
+  const tables = new Map<string, TargetTable>();
   const owners = new Map<string, string>();
   try {
     for (const { kind, name, target } of mappings) {
@@ -73,7 +85,8 @@ export async function openTables(
       }
       return tables.get(kind + name) ?? own[kind];
     },
-    mapped: (kind, name) => targets.get(kind + name),
+    mapped: (kind, name) => tables.get(kind + name)?.target,
+    targets: [...tables.values()],
     floor: program =>
       Object.hasOwn(definitions.points, program) ? definitions.points[program]!.floor : undefined,
   };

@@ -153,6 +153,20 @@ function limitOf(name: string): string {
   return String(LIMITS[name as keyof typeof LIMITS]);
 }
 
+/**
+ * Statements with their placeholders, as {table}, filled: all at once, and by a function, so that a name that looks like a
+ * placeholder stays what it is.
+ */
+export function fillSql<Statements extends Readonly<Record<string, string>>>(
+  statements: Statements,
+  parts: Readonly<Record<string, string | number>>,
+): Statements {
+  const fill = (text: string) => text.replace(/\{(\w+)\}/g, (_, part: string) => String(parts[part]));
+  return Object.fromEntries(
+    Object.entries(statements).map(([name, text]) => [name, fill(text)]),
+  ) as Statements;
+}
+
 /** A backtick inside is doubled, so that no configured name can leave its quotes. */
 export function quoteIdentifier(name: string): string {
   return `\`${name.replaceAll('`', '``')}\``;

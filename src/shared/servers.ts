@@ -2,13 +2,12 @@
 import type { Definitions } from './definitions.ts';
 import { DatabaseUnsuitableError, SluiceError } from './errors.ts';
 import type { Keys } from './keys.ts';
-import { openTables, type TableEvents } from './mapping.ts';
+import { failingTables, type OpenTables, openTables, type TableEvents } from './mapping.ts';
 import { checkSchema } from './migrate.ts';
 import type { Database } from './mysql.ts';
 import { connectRedis, type RedisConnection } from './redis.ts';
 import { checkRedis } from './redis-check.ts';
 import { isPassing } from './start-wait.ts';
-import { failingTables, type ValueTables } from './tables.ts';
 
 export interface Servers {
   readonly redis: RedisConnection;
@@ -30,7 +29,7 @@ export async function checkServers(
   definitions: Definitions,
   events?: TableEvents,
   looks = false,
-): Promise<ValueTables> {
+): Promise<OpenTables> {
   const [, deployment] = await reachBoth(
     () => connectRedis(redis, place),
     () => checkSchema(database, keys.partitions, keys.namespace, looks),

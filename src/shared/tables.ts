@@ -4,8 +4,9 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Target } from './definitions.ts';
-import { itemOf, type Kind } from './keys.ts';
-import { type Database, queryRows, readSql } from './mysql.ts';
+import { itemOf, type Kind, ROW_KINDS } from './keys.ts';
+import { LIMITS } from './limits.ts';
+import { type Database, fillSql, queryRows, readSql } from './mysql.ts';
 import type { RefusedValueError } from './refusal.ts';
 import { jsonParts } from './statement-size.ts';
 
@@ -16,12 +17,12 @@ export interface Addition {
   readonly amount: number;
 }
 
-export interface ValueTable {
+export type ValueKey = Pick<Addition, 'name' | 'key'>;
+
+/** Rows that hold values. */
+export interface ValueRows {
   /** Values by item, right after `add` in the same transaction, whose row locks keep them still. */
-  values(
-    connection: PoolConnection,
-    rows: readonly Pick<Addition, 'name' | 'key'>[],
-  ): Promise<Map<string, number>>;
+  values(connection: PoolConnection, rows: readonly ValueKey[]): Promise<Map<string, number>>;
   /**
    * Adds the sums, by as many statements as their bytes need. When it throws, the first of them may have been carried
    * out: the caller undoes them by a savepoint, or with its transaction.
@@ -48,6 +49,16 @@ export interface ValueTable {
   keys(database: Database, name: string, pageSize: number): AsyncGenerator<string[]>;
 }
 
+/** A table of values, whose owner may be somebody else and change it at any time. */
+export interface ValueTable extends ValueRows {
+  /** Called before a read: looks at the table again, now and then, if it did not fit. @throws what mysql2 threw */
+  ready(database: Database): Promise<void>;
+  /** Looks at the table again: it may have been changed or mended. @throws what mysql2 threw */
+  recheck(database: Database): Promise<void>;
+  /** An error of a read, as callers get it. */
+  explained(error: unknown, database: Database): unknown;
+}
+
 /** The tables of all names: which one a counter or program uses. */
 export interface ValueTables {
   of(kind: Kind, name: string): ValueTable;
@@ -60,52 +71,39 @@ export interface ValueTables {
   floor(program: string): number | undefined;
 }
 
-/** For commands that may need no value at all: who asks for a table gets the error. */
-export function failingTables(error: Error): ValueTables {
-  const fail = () => {
-    throw error;
-  };
-  return { of: fail, mapped: fail, floor: fail };
-}
-
-const ADD = {
-  c: readSql(new URL('./sql/add-counters.sql', import.meta.url)),
-  p: readSql(new URL('./sql/add-accounts.sql', import.meta.url)),
+const SQL = {
+  add: readSql(new URL('./sql/own-add.sql', import.meta.url)),
+  values: readSql(new URL('./sql/own-values.sql', import.meta.url)),
+  read: readSql(new URL('./sql/own-read.sql', import.meta.url)),
+  keys: readSql(new URL('./sql/own-keys.sql', import.meta.url)),
 };
-const READ = {
-  c: readSql(new URL('./sql/read-counters.sql', import.meta.url)),
-  p: readSql(new URL('./sql/read-accounts.sql', import.meta.url)),
+/** What differs between the two tables. */
+const PARTS = {
+  c: { table: 'sluice_counters', name: 'counter', key: 'counter_key', value: 'value', length: LIMITS.key },
+  p: { table: 'sluice_accounts', name: 'program', key: 'account', value: 'balance', length: LIMITS.account },
 };
-const KEYS = {
-  c: readSql(new URL('./sql/counter-keys.sql', import.meta.url)),
-  p: readSql(new URL('./sql/account-keys.sql', import.meta.url)),
-};
-const BALANCES = readSql(new URL('./sql/balances.sql', import.meta.url));
 
 /** `sluice_counters` or `sluice_accounts`. */
 export class OwnTable implements ValueTable {
   readonly read: string;
-  readonly #kind: Kind;
+  readonly #sql: typeof SQL;
 
   constructor(kind: Kind) {
-    this.#kind = kind;
-    this.read = READ[kind];
+    this.#sql = fillSql(SQL, { ...PARTS[kind], kind: ROW_KINDS[kind] });
+    this.read = this.#sql.read;
   }
 
-  async values(
-    connection: PoolConnection,
-    rows: readonly Pick<Addition, 'name' | 'key'>[],
-  ): Promise<Map<string, number>> {
+  async values(connection: PoolConnection, rows: readonly ValueKey[]): Promise<Map<string, number>> {
     const values = new Map<string, number>();
     for (const { json } of jsonParts(connection, rows, row => [row.name, row.key]))
-      for (const row of await queryRows(connection, BALANCES, [json]))
+      for (const row of await queryRows(connection, this.#sql.values, [json]))
         values.set(itemOf(String(row.name), String(row.item_key)), Number(row.value));
     return values;
   }
 
   async add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
     for (const { json } of jsonParts(connection, rows, row => [row.name, row.key, row.amount]))
-      await connection.query(ADD[this.#kind], [json]);
+      await connection.query(this.#sql.add, [json]);
   }
 
   /** None: the tables take every key, and what else they refuse only trying shows. */
@@ -115,10 +113,18 @@ export class OwnTable implements ValueTable {
 
   async *keys(database: Database, name: string, pageSize: number): AsyncGenerator<string[]> {
     for await (const page of pages(pageSize, (after, limit) =>
-      database.query(KEYS[this.#kind], [Buffer.from(name), after, after, limit]),
+      database.query(this.#sql.keys, [Buffer.from(name), after, after, limit]),
     )) {
       yield page.map(String);
     }
+  }
+
+  async ready(): Promise<void> {}
+
+  async recheck(): Promise<void> {}
+
+  explained(error: unknown): unknown {
+    return error;
   }
 }
 

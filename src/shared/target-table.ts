@@ -10,7 +10,7 @@ import { MappedTable } from './mapped-table.ts';
 import type { Database } from './mysql.ts';
 import { databaseErrorCode, isLockWait, isServerError, tableTrouble } from './mysql-errors.ts';
 import type { RefusedValueError } from './refusal.ts';
-import type { Addition, ValueTable } from './tables.ts';
+import type { Addition, ValueKey, ValueTable } from './tables.ts';
 import { type CheckedTarget, checkTarget } from './target-check.ts';
 
 const raisers = new WeakMap<object, TargetTable>();
@@ -71,7 +71,7 @@ export class TargetTable implements ValueTable {
     return this.#fitting().read;
   }
 
-  values(connection: PoolConnection, rows: readonly Pick<Addition, 'name' | 'key'>[]) {
+  values(connection: PoolConnection, rows: readonly ValueKey[]) {
     return this.use(() => this.#fitting().values(connection, rows));
   }
 

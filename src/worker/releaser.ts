@@ -7,12 +7,12 @@ import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
 import type { Definitions } from '../shared/definitions.ts';
 import { ROW_KINDS } from '../shared/keys.ts';
-import { recordTarget } from '../shared/mapping.ts';
+import { type OpenTables, recordTarget } from '../shared/mapping.ts';
 import { type Database, queryRows, readSql } from '../shared/mysql.ts';
 import { classifyDatabaseError, isLockWait, isServerError, suspect } from '../shared/mysql-errors.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
-import type { ValueTable, ValueTables } from '../shared/tables.ts';
-import { isTableFailure, TargetTable } from '../shared/target-table.ts';
+import type { ValueTable } from '../shared/tables.ts';
+import { isTableFailure, type TargetTable } from '../shared/target-table.ts';
 import { RowFailure } from './blame.ts';
 import { type Circuit, isOutage } from './circuit.ts';
 import { isRefusal } from './quarantine.ts';
@@ -29,7 +29,7 @@ import type { TableHealth } from './table-health.ts';
 
 export interface ReleaserParts {
   readonly database: Database;
-  readonly tables: ValueTables;
+  readonly tables: OpenTables;
   readonly definitions: Definitions;
   readonly health: TableHealth;
   readonly circuit: Pick<Circuit, 'isOpen'>;
@@ -56,7 +56,7 @@ export class Releaser {
   readonly #lines: RepeatedLines;
   /** When all rows of a group failed alike for the first time. */
   readonly #failedSince = new Map<string, number>();
-  readonly #released = new Map<TargetTable, number>();
+  readonly #released = new Map<ValueTable, number>();
   readonly #recorded = new Set<TargetTable>();
   /** The first look is at once: somebody may have been killed. */
   #hasLooked = false;
@@ -115,7 +115,7 @@ export class Releaser {
 
   /** Tables of which nothing is held any more. */
   #settle(held: ReadonlyMap<string, unknown>): void {
-    for (const table of this.#targets()) {
+    for (const table of this.#parts.tables.targets) {
       if (held.has(`${ROW_KINDS[table.kind]} ${table.name}`)) continue;
       this.#parts.health.settled(table, this.#released.get(table) ?? 0);
       this.#released.delete(table);
@@ -124,20 +124,11 @@ export class Releaser {
 
   /** Remembers once for each mapping that fits that it did. */
   async #record(): Promise<void> {
-    for (const table of this.#targets()) {
+    for (const table of this.#parts.tables.targets) {
       if (this.#recorded.has(table) || !table.fits) continue;
       await recordTarget(this.#parts.database, table);
       this.#recorded.add(table);
     }
-  }
-
-  #targets(): TargetTable[] {
-    const { definitions, tables } = this.#parts;
-    const all = [
-      ...Object.keys(definitions.counters).map(name => tables.of('c', name)),
-      ...Object.keys(definitions.points).map(name => tables.of('p', name)),
-    ];
-    return all.filter(table => table instanceof TargetTable);
   }
 
   /** @param groups all of one table */
@@ -148,7 +139,7 @@ export class Releaser {
     // Whoever does not know where its values go must not write them.
     if (!(name in (isCounter ? definitions.counters : definitions.points))) return;
     const table = tables.of(isCounter ? 'c' : 'p', name);
-    if (table instanceof TargetTable) await table.recheck(database);
+    await table.recheck(database);
     const problem = await this.#try(table, groups);
     if (problem !== undefined && !this.#isWorthTrying(table, groups, problem)) return;
     if (problem === undefined) health.works(table);
@@ -185,7 +176,7 @@ export class Releaser {
 
   #wrote(table: ValueTable, rows: number): void {
     this.#parts.health.took([table]);
-    if (table instanceof TargetTable) this.#released.set(table, (this.#released.get(table) ?? 0) + rows);
+    this.#released.set(table, (this.#released.get(table) ?? 0) + rows);
   }
 
   #refused({ partition, kind, name }: HeldGroup, quarantined: number): void {

@@ -1,6 +1,7 @@
 // The flush itself: batches cut by their limits, late duplicates, refused data, conflicts, forgotten ids.
 
 import { describe, expect, it } from 'vitest';
+import { OwnTable } from '../../src/shared/tables.ts';
 import { openEngine, until } from '../support/engine.ts';
 
 describe('a claim', () => {
@@ -188,4 +189,25 @@ it('a lock held by somebody else costs a wait, not an attempt, and leaves the sl
   await receipt.persisted();
   expect(await engine.counterInMysql('views', key)).toBe(2);
   expect(await worker.metrics.registry.metrics()).toMatch(/sluice_queue_depth\{state="failed"\} 0/);
+});
+
+it('the tables of Sluice give back the values that were added, of both kinds', async () => {
+  const { database } = await openEngine({ partitions: 1 });
+  for (const [kind, name] of [
+    ['c', 'views'],
+    ['p', 'loyalty'],
+  ] as const) {
+    const table = new OwnTable(kind);
+    const rows = ['A', 'a', 'é'].map((key, at) => ({ name, key, amount: at + 1 }));
+    const values = await database.transaction(async connection => {
+      await table.add(connection, rows);
+      await table.add(connection, rows.slice(0, 1));
+      return table.values(connection, [...rows, { name, key: 'other' }]);
+    });
+    expect([...values]).toEqual([
+      [`${name}:A`, 2],
+      [`${name}:a`, 2],
+      [`${name}:é`, 3],
+    ]);
+  }
 });

@@ -3,8 +3,9 @@
 import { expect, it } from 'vitest';
 import { ColdReader } from '../../src/shared/cold-read.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
-import { MappedTable } from '../../src/shared/mapped-table.ts';
+
 import { checkTarget } from '../../src/shared/target-check.ts';
+import { TargetTable } from '../../src/shared/target-table.ts';
 import { openEngine } from '../support/engine.ts';
 
 it('the columns are as long as the limits', async () => {
@@ -54,7 +55,7 @@ it('neither is one that is too long for the type of a mapped key column', async 
   const target = { table: 'pages', key: 'path', column: 'hits', missing: 'insert' } as const;
   const checked = await database.session(connection => checkTarget(connection, 'counter "views"', target));
   const read = (sql: string) => {
-    const table = new MappedTable('c', { ...checked, keyType: { ...checked.keyType, sql } });
+    const table = new TargetTable('c', 'views', target, { ...checked, keyType: { ...checked.keyType, sql } });
     const tables = { of: () => table, mapped: () => target, floor: () => undefined };
     const cold = new ColdReader(own.redis, 'test', database, keys, tables, aligner, 1000);
     return cold.compare(0, [{ kind: 'c', name: 'views', key: 'a long path' }]);
