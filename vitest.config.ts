@@ -36,6 +36,9 @@ export default defineConfig({
   test: {
     globalSetup: ['test/support/build.ts'],
     sequence: { sequencer: LongestFirst },
+    // A line for each file, and everything of what failed.
+    silent: 'passed-only',
+    slowTestThreshold: Number.POSITIVE_INFINITY,
     projects: [
       project('unit', 'test/unit/**/*.test.ts', 0),
       ...Object.entries(pairings).map(([name, { only = '*' }], index) =>
