@@ -1,4 +1,7 @@
 // Proof that the checker sees when the protocol is broken. A file of its own, to run beside the schedules.
+//
+// caught.json has a schedule for each bug that shows it, so that nobody searches for it every time. When the model changes, another
+// schedule may be the one: `npm test -- -u --project simulation planted-bugs` searches, and writes down which.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,21 +10,33 @@ import { BUGS, type Bug, RECOVERY_BUGS } from './bugs.ts';
 import { runSchedule } from './schedule.ts';
 
 const LIMIT_MS = 300_000;
+const CAUGHT = join(import.meta.dirname, 'caught.json');
 const page = readFileSync(join(import.meta.dirname, '../../docs/simulation.md'), 'utf8');
+const known: Partial<Record<Bug, number>> = JSON.parse(readFileSync(CAUGHT, 'utf8'));
 
 /** The number that the page gives for a bug. */
-function onPage(name: Bug): number {
+function promised(name: Bug): number {
   const number = Number(new RegExp(`^\\| \`${name}\` \\| (\\d+) \\|`, 'm').exec(page)?.[1]);
   expect(number, `docs/simulation.md has ${name}`).toBeGreaterThan(0);
   return number;
 }
 
-it.each(Object.keys(BUGS) as Bug[])('catches the bug %s', { timeout: LIMIT_MS }, bug => {
-  const promised = onPage(bug);
+/** The seed of a schedule that shows the bug: the one that is known if it still does, else the first. */
+function caughtBy(bug: Bug): number {
   const options = { bugs: { [bug]: true }, restoresOnly: RECOVERY_BUGS.has(bug) };
-  let seed = 1;
-  let what = runSchedule(seed, options);
-  while (what === undefined && seed < promised) what = runSchedule(++seed, options);
-  expect(what, `${bug} in ${promised} schedules`).toBeDefined();
-  console.log(`${bug}: caught after ${seed} of ${promised} schedules: ${what}`);
+  const shows = (seed: number) => runSchedule(seed, options) !== undefined;
+  const limit = promised(bug);
+  const seed = known[bug];
+  if (seed !== undefined && seed <= limit && shows(seed)) return seed;
+  for (let first = 1; first <= limit; first++) if (shows(first)) return first;
+  throw new Error(`${bug} is not caught in ${limit} schedules`);
+}
+
+const caught: Partial<Record<Bug, number>> = {};
+it.each(Object.keys(BUGS) as Bug[])('catches the bug %s', { timeout: LIMIT_MS }, bug => {
+  caught[bug] = caughtBy(bug);
+});
+
+it('knows for each bug a schedule that shows it', async () => {
+  await expect(`${JSON.stringify(caught, null, 2)}\n`).toMatchFileSnapshot(CAUGHT);
 });
