@@ -34,7 +34,7 @@ function project(
 
 export default defineConfig({
   test: {
-    globalSetup: ['test/support/build.ts'],
+    globalSetup: ['test/support/run-folder.ts', 'test/support/build.ts'],
     sequence: { sequencer: LongestFirst },
     // A line for each file, and everything of what failed.
     silent: 'passed-only',

@@ -56,6 +56,8 @@ case $program in
       unset "$name"
     done
     cd "$project"
+    # Hundreds of processes load the same code.
+    export NODE_COMPILE_CACHE=$SLUICE_CACHE/compiled
     # In CI vitest colours what goes into a file as well.
     [ -t 1 ] || export NO_COLOR=1
     exec node node_modules/vitest/vitest.mjs run "$@"

@@ -38,9 +38,16 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
+/** What a program takes over from the tests, and nothing else. */
+const inherited = Object.fromEntries(
+  ['PATH', 'TMPDIR', 'NODE_COMPILE_CACHE'].flatMap(name =>
+    process.env[name] ? [[name, process.env[name]]] : [],
+  ),
+);
+
 /** Starts a program. */
 export function start(file: string, args: string[], env: Environment, cwd = project): Running {
-  const child = spawn(file, args, { cwd, env: { PATH: process.env.PATH!, ...env } });
+  const child = spawn(file, args, { cwd, env: { ...inherited, ...env } });
   child.once('close', () => children.delete(child));
   children.add(child);
   const output: Record<'stdout' | 'stderr', Buffer[]> = { stdout: [], stderr: [] };

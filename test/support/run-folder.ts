@@ -1,0 +1,33 @@
+// Temporary files of a run are in one folder: nothing of it may be left at its end, and what a killed run left is removed by
+// the next. Servers' data is large: a run that left it behind would fill a disk within a day.
+
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const PREFIX = 'sluice-tests-';
+
+export default function openRunFolder(): () => void {
+  const parent = tmpdir();
+  for (const name of readdirSync(parent))
+    if (name.startsWith(PREFIX) && !isRunning(Number(name.slice(PREFIX.length))))
+      rmSync(join(parent, name), { recursive: true, force: true });
+  const folder = join(parent, `${PREFIX}${process.pid}`);
+  mkdirSync(folder);
+  // Every process of the run inherits it.
+  process.env.TMPDIR = folder;
+  return () => {
+    const left = readdirSync(folder).filter(name => name.startsWith('sluice-'));
+    rmSync(folder, { recursive: true, force: true });
+    process.env.TMPDIR = parent;
+    if (left.length > 0) throw new Error(`tests left behind: ${left.join(', ')}`);
+  };
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
