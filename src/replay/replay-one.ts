@@ -7,14 +7,13 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { DatabaseFailedError } from '../shared/errors.ts';
 import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/failed-update.ts';
-import { itemOf } from '../shared/keys.ts';
 import type { Database } from '../shared/mysql.ts';
 import { databaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { isTableFailure, tableFailureCode } from '../shared/target-table.ts';
 import { lockWatermark } from '../shared/watermark.ts';
 import { blame, RowFailure, withSavepoint } from '../worker/blame.ts';
-import { EntryWriter } from '../worker/entries.ts';
+import { EntryWriter, quarantinedEntry } from '../worker/entries.ts';
 import { refusalCode } from '../worker/quarantine.ts';
 import { repeatConflicts } from './conflicts.ts';
 
@@ -128,18 +127,16 @@ export class ReplayOne {
     const { first, free } = await this.#entries.nextPlaces(connection, update.partition, sequence);
     if (free === 0) return false;
     const { name: program, key: account, entryId, amount, reason, metadata, quarantinedAt } = update;
-    const entry = {
+    const content = {
       program,
       account,
-      item: itemOf(program, account),
       id: entryId!,
       amount,
       reason,
       metadata: metadata && JSON.stringify(metadata),
-      // The time of its acceptance is not kept in quarantine; it was a flush interval before this.
-      acceptedAt: Date.parse(quarantinedAt),
     };
-    await this.#entries.writeAt(connection, update.partition, [entry], () => first);
+    const entry = quarantinedEntry(content, Date.parse(quarantinedAt));
+    await this.#entries.write(connection, update.partition, [entry], () => first);
     return true;
   }
 }

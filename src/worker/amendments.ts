@@ -5,18 +5,17 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/failed-update.ts';
-import { itemOf } from '../shared/keys.ts';
 import { queryRows } from '../shared/mysql.ts';
-import { type Amendment, type AmendmentContent, type RecordedEntry, readPayload } from '../shared/record.ts';
+import { type Amendment, type AmendmentContent, readPayload } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { isTableFailure, tableFailureCode } from '../shared/target-table.ts';
 import type { Batch } from './batch.ts';
 import { RowFailure, withSavepoint } from './blame.ts';
-import type { EntryWriter } from './entries.ts';
+import { type EntryWriter, ledgerNumber, quarantinedEntry } from './entries.ts';
 import type { HeldUpdates } from './held.ts';
 import { checkEntry } from './lengths.ts';
-import { type Cause, refusalCode } from './quarantine.ts';
+import { type Cause, counterPayload, refusalCode } from './quarantine.ts';
 import type { TableHealth } from './table-health.ts';
 
 export class AmendmentWriter {
@@ -115,7 +114,7 @@ export class AmendmentWriter {
     if (cause === 'held') await this.#held.note(connection, partition);
     await connection.query(
       'UPDATE sluice_quarantine SET amount = ?, payload = ?, error_code = ?, cause = ?, operation = NULL WHERE id = ?',
-      [amount, payload ?? JSON.stringify({ updates }), code, cause, id],
+      [amount, payload ?? counterPayload(updates), code, cause, id],
     );
   }
 
@@ -139,17 +138,10 @@ export class AmendmentWriter {
       [Buffer.from(program), Buffer.from(account), Buffer.from(id)],
     );
     if (row) throw new RefusedValueError('ID_IN_LEDGER');
-    const entry: RecordedEntry = {
-      ...content,
-      item: itemOf(program, account),
-      balance: 0,
-      // When it was accepted is not kept in quarantine; it was a flush interval before this.
-      acceptedAt: Date.parse(update.quarantinedAt),
-      payload,
-    };
+    const entry = quarantinedEntry(content, Date.parse(update.quarantinedAt));
     // Behind the places of the batch's own entries.
-    const places = [...batch.entries, ...batch.amendments.slice(0, at), entry] as RecordedEntry[];
-    await this.#entries.write(connection, batch.partition, batch.sequence, [entry], places);
+    const number = ledgerNumber(batch.sequence, batch.entries.length + at);
+    await this.#entries.write(connection, batch.partition, [entry], () => number);
   }
 }
 

@@ -6,9 +6,17 @@ import type { PoolConnection } from 'mysql2/promise';
 import type { RecordedEntry } from '../shared/record.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { AmendmentWriter } from './amendments.ts';
-import type { Batch, CounterSum } from './batch.ts';
+import type { Batch } from './batch.ts';
+import {
+  type BatchAttempt,
+  type BatchRows,
+  counterRows,
+  entryRows,
+  note,
+  type Written,
+} from './batch-rows.ts';
 import { blame } from './blame.ts';
-import { CarefulWriter, type Written } from './careful.ts';
+import { CarefulWriter } from './careful.ts';
 import { EntryWriter } from './entries.ts';
 import type { Failures } from './failures.ts';
 import { FloorWatch } from './floors.ts';
@@ -29,7 +37,7 @@ export class BatchWriter {
     this.#failures = failures;
     this.#entries = new EntryWriter(tables);
     this.#held = new HeldUpdates(tables, health);
-    this.#careful = new CarefulWriter(tables, this.#entries, failures, this.#held, health);
+    this.#careful = new CarefulWriter(failures, health);
     this.#amendments = new AmendmentWriter(tables, this.#entries, this.#held, health);
   }
 
@@ -55,10 +63,14 @@ export class BatchWriter {
       took: new Set(),
       floors: new FloorWatch(this.#tables),
     };
+    const attempt = { connection, batch, written };
     try {
       const waiting = await this.#held.waiting(connection, batch, mayHold);
-      await this.#writeCounters(connection, batch, waiting, careful, written);
-      await this.#writeEntries(connection, batch, waiting, careful, written);
+      const counters = counterRows(attempt, this.#tables, this.#held);
+      await this.#write(attempt, counters, batch.counters, waiting, careful);
+      const fresh = await this.#fresh(attempt, careful || waiting.isAny);
+      const entries = entryRows(attempt, this.#tables, this.#held, this.#entries);
+      await this.#write(attempt, entries, fresh, waiting, careful);
       const doubtConflicts = careful && this.#failures.doubtsConflicts(batch);
       written.reload = await this.#amendments.write(connection, batch, careful, doubtConflicts);
     } catch (error) {
@@ -68,68 +80,37 @@ export class BatchWriter {
     return written;
   }
 
-  async #writeCounters(
-    connection: PoolConnection,
-    batch: Batch,
+  async #write<Item extends { readonly item: string }>(
+    attempt: BatchAttempt,
+    rows: BatchRows<Item>,
+    items: readonly Item[],
     waiting: Waiting,
     careful: boolean,
-    written: Written,
   ): Promise<void> {
-    const codeOf = ({ name, item }: CounterSum) => waiting.codeOf('counter', name, item);
-    const [held, sums] = parted(batch.counters, waiting, codeOf);
-    await this.#held.counters(connection, batch, held, sum => codeOf(sum)!);
+    const { written } = attempt;
+    const codeOf = (item: Item) => waiting.codeOf(rows.kind, rows.nameOf(item), item.item);
+    const held = waiting.isAny ? items.filter(item => codeOf(item) !== undefined) : [];
+    const rest = held.length === 0 ? items : items.filter(item => codeOf(item) === undefined);
+    await rows.hold(held, item => codeOf(item)!);
     written.held += held.length;
-    if (careful) return this.#careful.counters(connection, batch, written, sums);
-    for (const [table, some] of Map.groupBy(sums, sum => this.#tables.of('c', sum.name))) {
-      await table.add(connection, some);
-      written.took.add(table);
-    }
-    written.rows += sums.length;
+    if (careful) return this.#careful.write(attempt, rows, rest);
+    note(written, await rows.write(rest));
   }
 
-  async #writeEntries(
-    connection: PoolConnection,
-    batch: Batch,
-    waiting: Waiting,
-    careful: boolean,
-    written: Written,
-  ): Promise<void> {
-    const { partition, sequence, entries } = batch;
-    if (entries.length === 0) return;
-    // The ledger's unique key finds what is in the ledger; what waits in quarantine has to be looked for. An entry that is
-    // held now may be in either.
-    const isWary = careful || waiting.isAny || (await this.#entries.hasQuarantined(connection, partition));
-    const split = isWary
-      ? await this.#entries.splitLate(connection, entries)
-      : { late: [], fresh: entries, quarantinedBefore: 0 };
-    written.late = split.late.map(entry => entry.item);
-    written.quarantinedBefore = split.quarantinedBefore;
-    const codeOf = ({ program, item }: RecordedEntry) => waiting.codeOf('entry', program, item);
-    const [held, fresh] = parted(split.fresh, waiting, codeOf);
-    await this.#held.entries(connection, batch, held, entry => codeOf(entry)!);
-    written.held += held.length;
-    if (careful) return this.#careful.entries(connection, batch, written, fresh);
-    const accounts = await this.#entries.write(
-      connection,
-      partition,
-      sequence,
-      fresh,
-      entries,
-      written.floors,
-    );
-    written.entries += fresh.length;
-    written.rows += fresh.length + accounts;
-    for (const { program } of fresh) written.took.add(this.#tables.of('p', program));
+  /**
+   * The batch's entries without those that were written or quarantined before.
+   * @param isWary whether an entry may be in the ledger. Its unique key finds what is there; what waits in quarantine has to be
+   * looked for, and an entry that is held now may be in either
+   */
+  async #fresh(
+    { connection, batch: { partition, entries }, written }: BatchAttempt,
+    isWary: boolean,
+  ): Promise<readonly RecordedEntry[]> {
+    if (entries.length === 0) return entries;
+    if (!isWary && !(await this.#entries.hasQuarantined(connection, partition))) return entries;
+    const { late, fresh, quarantinedBefore } = await this.#entries.splitLate(connection, entries);
+    written.late = late.map(entry => entry.item);
+    written.quarantinedBefore = quarantinedBefore;
+    return fresh;
   }
-}
-
-/** Items that have to wait, and the others. */
-function parted<Item>(
-  items: readonly Item[],
-  { isAny }: Waiting,
-  codeOf: (item: Item) => string | undefined,
-): [held: readonly Item[], rest: readonly Item[]] {
-  if (!isAny) return [[], items];
-  const held = items.filter(item => codeOf(item) !== undefined);
-  return [held, held.length === 0 ? items : items.filter(item => codeOf(item) === undefined)];
 }

@@ -4,7 +4,7 @@ import type { PoolConnection } from 'mysql2/promise';
 import { AnswerMissingError } from '../shared/errors.ts';
 import { itemOf } from '../shared/keys.ts';
 import { queryRow, queryRows, readSql } from '../shared/mysql.ts';
-import type { RecordedEntry } from '../shared/record.ts';
+import type { EntryContent, RecordedEntry } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
 import { jsonParts } from '../shared/statement-size.ts';
 import type { Addition, ValueTable, ValueTables } from '../shared/tables.ts';
@@ -19,6 +19,18 @@ const PLACES = 65_536;
 /** What the ledger keeps of an entry. */
 export type LedgerEntry = Omit<RecordedEntry, 'balance' | 'payload'>;
 
+/** The ledger number of an entry at this place of the batch with this sequence. */
+export function ledgerNumber(sequence: number, place: number): bigint {
+  return BigInt(sequence) * BigInt(PLACES) + BigInt(place);
+}
+
+/** What the ledger keeps of an entry that was in quarantine. @param quarantinedAt ms */
+export function quarantinedEntry(content: EntryContent, quarantinedAt: number): LedgerEntry {
+  const item = itemOf(content.program, content.account);
+  // When it was accepted is not kept in quarantine; it was a flush interval before this.
+  return { ...content, item, acceptedAt: quarantinedAt };
+}
+
 export class EntryWriter {
   readonly #tables: ValueTables;
 
@@ -28,68 +40,63 @@ export class EntryWriter {
 
   /**
    * Adds the amounts to the balances and inserts the rows, all or nothing with the caller's transaction or savepoint.
-   * @param all the whole batch, by which ledger numbers are given
    * @param floors is told of the balances
-   * @returns how many balances it wrote
+   * @returns how many balances it wrote, and to which tables
    * @throws RefusedValueError, or what MySQL threw
    */
-  async write(
-    connection: PoolConnection,
-    partition: number,
-    sequence: number,
-    entries: readonly RecordedEntry[],
-    all = entries,
-    floors?: FloorWatch,
-  ): Promise<number> {
-    const places = all === entries ? undefined : new Map(all.map((entry, place) => [entry, place]));
-    const first = BigInt(sequence) * BigInt(PLACES);
-    return this.writeAt(
-      connection,
-      partition,
-      entries,
-      (entry, place) => first + BigInt(places?.get(entry) ?? place),
-      floors,
-    );
-  }
-
-  /** As `write`, with ledger numbers that the caller gives. */
-  async writeAt<Entry extends LedgerEntry>(
+  async write<Entry extends LedgerEntry>(
     connection: PoolConnection,
     partition: number,
     entries: readonly Entry[],
-    ledgerNumber: (entry: Entry, place: number) => bigint,
+    numberOf: (entry: Entry) => bigint,
     floors?: FloorWatch,
-  ): Promise<number> {
-    if (entries.length === 0) return 0;
-    const byTable = new Map<ValueTable, Map<string, Addition & { amount: number }>>();
-    for (const { program, account, item, amount } of entries) {
-      const table = this.#tables.of('p', program);
-      const sums = byTable.get(table) ?? new Map<string, Addition & { amount: number }>();
-      byTable.set(table, sums);
-      const sum = sums.get(item);
-      if (sum) sum.amount += amount;
-      // Bisecting then finds parts whose sums are exact.
-      if (sum && !Number.isSafeInteger(sum.amount)) throw new RefusedValueError('OUT_OF_RANGE');
-      if (!sum) sums.set(item, { name: program, key: account, amount });
-    }
-    const balances = new Map<string, number>();
-    let accounts = 0;
-    for (const [table, sums] of byTable) {
-      const rows = [...sums.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+  ): Promise<{ readonly accounts: number; readonly tables: Iterable<ValueTable> }> {
+    const sums = this.#sums(entries);
+    const byTable = Map.groupBy(sums.values(), ({ name }) => this.#tables.of('p', name));
+    const before = new Map<string, number>();
+    for (const [table, group] of byTable) {
+      const rows = group.sort((a, b) => (a.key < b.key ? -1 : 1));
       await table.add(connection, rows);
       for (const [item, balance] of await table.values(connection, rows))
-        balances.set(item, balance - sums.get(item)!.amount);
-      accounts += rows.length;
+        before.set(item, balance - sums.get(item)!.amount);
     }
-    const rows = entries.map((entry, place) => {
-      const before = balances.get(entry.item);
-      if (before === undefined) throw new AnswerMissingError(`the balance of an account of ${entry.program}`);
-      const balance = before + entry.amount;
+    await this.#insert(connection, partition, entries, numberOf, new Map(before));
+    if (floors)
+      for (const [item, { name, key, amount }] of sums)
+        floors.note(item, name, key, before.get(item)!, before.get(item)! + amount);
+    return { accounts: sums.size, tables: byTable.keys() };
+  }
+
+  /** What the entries add to each account. @throws RefusedValueError */
+  #sums(entries: readonly LedgerEntry[]): Map<string, Addition & { amount: number }> {
+    const sums = new Map<string, Addition & { amount: number }>();
+    for (const { program, account, item, amount } of entries) {
+      const sum = sums.get(item);
+      if (!sum) sums.set(item, { name: program, key: account, amount });
+      else sum.amount += amount;
+      // Bisecting then finds parts whose sums are exact.
+      if (sum && !Number.isSafeInteger(sum.amount)) throw new RefusedValueError('OUT_OF_RANGE');
+    }
+    return sums;
+  }
+
+  /** @param balances as they were before the entries; moves with them */
+  async #insert<Entry extends LedgerEntry>(
+    connection: PoolConnection,
+    partition: number,
+    entries: readonly Entry[],
+    numberOf: (entry: Entry) => bigint,
+    balances: Map<string, number>,
+  ): Promise<void> {
+    const rows = entries.map(entry => {
+      const { program, account, item, id, amount, reason, metadata, acceptedAt } = entry;
+      const before = balances.get(item);
+      if (before === undefined) throw new AnswerMissingError(`the balance of an account of ${program}`);
+      const balance = before + amount;
       if (!Number.isSafeInteger(balance)) throw new RefusedValueError('OUT_OF_RANGE');
-      balances.set(entry.item, balance);
-      const { program, account, id, amount, reason, metadata, acceptedAt } = entry;
+      balances.set(item, balance);
       return [
-        ledgerNumber(entry, place).toString(),
+        numberOf(entry).toString(),
         program,
         account,
         id,
@@ -102,13 +109,6 @@ export class EntryWriter {
     });
     for (const { json } of jsonParts(connection, rows, row => row))
       await connection.query(INSERT, [partition, json]);
-    if (floors)
-      for (const sums of byTable.values())
-        for (const [item, { name, key, amount }] of sums) {
-          const balance = balances.get(item)!;
-          floors.note(item, name, key, balance - amount, balance);
-        }
-    return accounts;
   }
 
   /**
@@ -120,8 +120,8 @@ export class EntryWriter {
     partition: number,
     sequence: number,
   ): Promise<{ readonly first: bigint; readonly free: number }> {
-    const first = BigInt(sequence) * BigInt(PLACES);
-    const behind = first + BigInt(PLACES);
+    const first = ledgerNumber(sequence, 0);
+    const behind = ledgerNumber(sequence, PLACES);
     const row = await queryRow(connection, NEXT, [String(first), partition, String(behind)]);
     const next = row.ledger_no === null ? behind : BigInt(String(row.ledger_no));
     return { first: next, free: Number(behind - next) };

@@ -14,7 +14,7 @@ import type { ValueTables } from '../shared/tables.ts';
 import { tableFailureCode } from '../shared/target-table.ts';
 import { setMayHold } from '../shared/watermark.ts';
 import type { Batch, CounterSum } from './batch.ts';
-import { type AsideUpdate, quarantine } from './quarantine.ts';
+import { type AsideUpdate, counterAside, counterPayload, entryAside, quarantine } from './quarantine.ts';
 import type { TableHealth } from './table-health.ts';
 
 const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
@@ -110,10 +110,7 @@ export class HeldUpdates {
     await this.note(connection, place.partition);
     const merged = await this.#merge(connection, place, sums);
     const fresh = sums.filter(sum => !merged.has(sum.item));
-    const rows = fresh.map(sum => {
-      const payload = JSON.stringify({ updates: sum.updates });
-      return { kind: 'counter' as const, ...sum, id: null, payload, code: codeOf(sum) };
-    });
+    const rows = fresh.map(sum => ({ ...counterAside(sum), code: codeOf(sum) }));
     await this.#insert(connection, place, rows);
   }
 
@@ -125,10 +122,7 @@ export class HeldUpdates {
   ): Promise<void> {
     if (entries.length === 0) return;
     await this.note(connection, place.partition);
-    const rows = entries.map(entry => {
-      const { program: name, account: key, amount, id, payload } = entry;
-      return { kind: 'entry' as const, name, key, amount, id, payload, code: codeOf(entry) };
-    });
+    const rows = entries.map(entry => ({ ...entryAside(entry), code: codeOf(entry) }));
     await this.#insert(connection, place, rows);
   }
 
@@ -173,7 +167,7 @@ export class HeldUpdates {
         const isOpen = row.cause === 'held' && row.operation === null;
         if (!sum || !isOpen || !Number.isSafeInteger(amount)) continue;
         const { updates = 0 } = JSON.parse(String(row.payload)) as { updates?: number };
-        rows.push([String(row.id), amount, JSON.stringify({ updates: updates + sum.updates })]);
+        rows.push([String(row.id), amount, counterPayload(updates + sum.updates)]);
         merged.add(item);
       }
     for (const { json } of jsonParts(connection, rows, row => row))

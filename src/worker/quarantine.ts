@@ -2,7 +2,9 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { readSql } from '../shared/mysql.ts';
 import { classifyDatabaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
+import type { RecordedEntry } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
+import type { CounterSum } from './batch.ts';
 
 export type Cause = 'refused' | 'held';
 
@@ -15,6 +17,19 @@ export interface AsideUpdate {
   readonly id: string | null;
   /** What a replay needs beyond the columns. */
   readonly payload: string;
+}
+
+/** What a replay needs of a sum beyond the columns. */
+export function counterPayload(updates: number): string {
+  return JSON.stringify({ updates });
+}
+
+export function counterAside({ name, key, amount, updates }: CounterSum): AsideUpdate {
+  return { kind: 'counter', name, key, amount, id: null, payload: counterPayload(updates) };
+}
+
+export function entryAside({ program, account, amount, id, payload }: RecordedEntry): AsideUpdate {
+  return { kind: 'entry', name: program, key: account, amount, id, payload };
 }
 
 const INSERT = readSql(new URL('./sql/quarantine.sql', import.meta.url));

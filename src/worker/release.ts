@@ -6,7 +6,6 @@
  * partition comes between, so that updates of a key are written in their order.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { itemOf } from '../shared/keys.ts';
 import { type Database, queryRows, readSql } from '../shared/mysql.ts';
 import { readPayload } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';
@@ -15,7 +14,7 @@ import { isWholeTable } from '../shared/target-table.ts';
 import { lockWatermark, setMayHold } from '../shared/watermark.ts';
 import { bisect } from './bisect.ts';
 import { withSavepoint } from './blame.ts';
-import { EntryWriter, type LedgerEntry } from './entries.ts';
+import { EntryWriter, type LedgerEntry, quarantinedEntry } from './entries.ts';
 import { refusalCode } from './quarantine.ts';
 
 /** Held updates that go to one table from one partition. */
@@ -109,7 +108,7 @@ export class HeldRelease {
     const numbers = new Map(able.map(({ entry }, at) => [entry!, places.first + BigInt(at)]));
     const write = async (part: readonly HeldRow[]) => {
       const entries = part.map(({ entry }) => entry!);
-      await this.#entries.writeAt(connection, partition, entries, entry => numbers.get(entry)!);
+      await this.#entries.write(connection, partition, entries, entry => numbers.get(entry)!);
     };
     return { rows: able, write };
   }
@@ -179,18 +178,6 @@ export function toHeldRow(row: Readonly<Record<string, unknown>>): HeldRow {
   const [name, key, amount] = [String(row.name), String(row.item_key), Number(row.amount)];
   const held = { id: Number(row.id), key, amount };
   if (row.kind === 'counter') return { ...held, entry: undefined };
-  const { id, reason, metadata } = readPayload(String(row.payload));
-  // When it was accepted is not kept in quarantine; it was a flush interval before this.
-  const acceptedAt = (row.created_at as Date).getTime();
-  const entry = {
-    program: name,
-    account: key,
-    item: itemOf(name, key),
-    id,
-    amount,
-    reason,
-    metadata,
-    acceptedAt,
-  };
-  return { ...held, entry };
+  const content = { ...readPayload(String(row.payload)), program: name, account: key, amount };
+  return { ...held, entry: quarantinedEntry(content, (row.created_at as Date).getTime()) };
 }

@@ -1,0 +1,126 @@
+/**
+ * The rows of a batch by kind, in one attempt at it: which table they go to, how they are written, and how they are put aside.
+ * What happens to them is the same for both kinds (batch-writer.ts, careful.ts).
+ */
+import type { PoolConnection } from 'mysql2/promise';
+import type { RecordedEntry } from '../shared/record.ts';
+import type { RefusedValueError } from '../shared/refusal.ts';
+import type { ValueTable, ValueTables } from '../shared/tables.ts';
+import type { Batch, CounterSum } from './batch.ts';
+import { type EntryWriter, ledgerNumber } from './entries.ts';
+import type { FloorWatch } from './floors.ts';
+import type { HeldUpdates } from './held.ts';
+import { type AsideUpdate, counterAside, entryAside } from './quarantine.ts';
+
+/** What an attempt wrote. */
+export interface Written {
+  /** Ledger rows. */
+  entries: number;
+  /** All rows that hold values or entries. */
+  rows: number;
+  refused: number;
+  /** Updates put aside that wait for their mapped table. */
+  held: number;
+  /** Items of entries that the ledger or the quarantine had already. */
+  late: string[];
+  /** How many of them the quarantine had. */
+  quarantinedBefore: number;
+  /** Kind and item of live values to read anew. */
+  reload: string[];
+  /** Tables that took rows. */
+  took: Set<ValueTable>;
+  readonly floors: FloorWatch;
+}
+
+/** An attempt at a batch, inside the store's transaction. */
+export interface BatchAttempt {
+  readonly connection: PoolConnection;
+  readonly batch: Batch;
+  readonly written: Written;
+}
+
+/** What one statement, or a few, wrote. */
+interface Wrote {
+  /** Ledger rows. */
+  readonly entries: number;
+  /** All rows. */
+  readonly rows: number;
+  readonly tables: Iterable<ValueTable>;
+}
+
+export function note(written: Written, { entries, rows, tables }: Wrote): void {
+  written.entries += entries;
+  written.rows += rows;
+  for (const table of tables) written.took.add(table);
+}
+
+export interface BatchRows<Item extends { readonly item: string }> {
+  readonly kind: AsideUpdate['kind'];
+  /** Counter or program. */
+  nameOf(row: Item): string;
+  tableOf(row: Item): ValueTable;
+  /** Rows that their tables refuse, as far as that can be told without trying. */
+  refusals(rows: readonly Item[]): Promise<ReadonlyMap<Item, RefusedValueError>>;
+  /** Writes the rows, all or nothing with the caller's savepoint or transaction. @throws RefusedValueError, or what MySQL threw */
+  write(rows: readonly Item[]): Promise<Wrote>;
+  /** The row as it goes into quarantine. */
+  aside(row: Item): AsideUpdate;
+  /** Puts rows aside that wait for their table. @param codeOf what keeps a row from it */
+  hold(rows: readonly Item[], codeOf: (row: Item) => string): Promise<void>;
+}
+
+export function counterRows(
+  { connection, batch }: BatchAttempt,
+  tables: ValueTables,
+  held: HeldUpdates,
+): BatchRows<CounterSum> {
+  const tableOf = ({ name }: CounterSum) => tables.of('c', name);
+  return {
+    kind: 'counter',
+    nameOf: ({ name }) => name,
+    tableOf,
+    refusals: async sums => {
+      const refused = new Map<CounterSum, RefusedValueError>();
+      for (const [table, some] of Map.groupBy(sums, tableOf))
+        for (const [sum, error] of await table.refusals(connection, some)) refused.set(sum, error);
+      return refused;
+    },
+    write: async sums => {
+      const byTable = Map.groupBy(sums, tableOf);
+      for (const [table, some] of byTable) await table.add(connection, some);
+      return { entries: 0, rows: sums.length, tables: byTable.keys() };
+    },
+    aside: counterAside,
+    hold: (sums, codeOf) => held.counters(connection, batch, sums, codeOf),
+  };
+}
+
+export function entryRows(
+  { connection, batch, written }: BatchAttempt,
+  valueTables: ValueTables,
+  held: HeldUpdates,
+  writer: EntryWriter,
+): BatchRows<RecordedEntry> {
+  const { partition, sequence } = batch;
+  const places = new Map(batch.entries.map((entry, place) => [entry, place]));
+  // By its place in the whole batch: a part of it that is written by itself leaves the numbers of the others free.
+  const numberOf = (entry: RecordedEntry) => ledgerNumber(sequence, places.get(entry)!);
+  return {
+    kind: 'entry',
+    nameOf: ({ program }) => program,
+    tableOf: ({ program }) => valueTables.of('p', program),
+    refusals: entries => writer.refusals(connection, entries),
+    write: async entries => {
+      const { accounts, tables } = await writer.write(
+        connection,
+        partition,
+        entries,
+        numberOf,
+        written.floors,
+      );
+      return { entries: entries.length, rows: entries.length + accounts, tables };
+    },
+    aside: entryAside,
+    hold: (entries, codeOf) => held.entries(connection, batch, entries, codeOf),
+  };
+}
