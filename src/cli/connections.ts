@@ -15,7 +15,7 @@ import { type Condition, sessionCondition } from '../shared/mysql-writable.ts';
 import { type FlushQueue, openQueue } from '../shared/queue.ts';
 import { openRedis, unavailable } from '../shared/redis.ts';
 import { redisPlace } from '../shared/redis-url.ts';
-import { checkServers, type Servers } from '../shared/servers.ts';
+import { checkServers, type Servers } from '../shared/start-checks.ts';
 import { whenReachable } from '../shared/start-wait.ts';
 import type { ValueTables } from '../shared/tables.ts';
 

@@ -13,8 +13,8 @@ import { openQueue } from '../shared/queue.ts';
 import { openRedis } from '../shared/redis.ts';
 import { type RedisLocation, redisPlace } from '../shared/redis-url.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
-import { checkServers } from '../shared/servers.ts';
 import { parseSettings, type Settings } from '../shared/settings.ts';
+import { checkServers } from '../shared/start-checks.ts';
 import { whenReachable } from '../shared/start-wait.ts';
 import { FailedUpdates } from './failed.ts';
 

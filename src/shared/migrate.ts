@@ -2,17 +2,13 @@
 import { readdirSync } from 'node:fs';
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from './clock.ts';
-import { deploymentOf, nameDeployment } from './deployment.ts';
-import {
-  DatabaseUnsuitableError,
-  NewerFormatError,
-  NotMigratedError,
-  PartitionCountError,
-} from './errors.ts';
+import { nameDeployment } from './deployment.ts';
+import { DatabaseUnsuitableError } from './errors.ts';
 import { FORMAT } from './keys.ts';
 import { MigrationLease } from './migration-lease.ts';
-import { type Database, queryRow, queryRows, readSql } from './mysql.ts';
+import { type Database, queryRow, readSql } from './mysql.ts';
 import { databaseError } from './mysql-errors.ts';
+import { checkRecorded, checkServerVersion, readMeta } from './schema.ts';
 
 const FOLDER = new URL('./migrations/', import.meta.url);
 /** Waits for tables that others use, and lets a large one be altered. */
@@ -110,74 +106,6 @@ async function run(connection: PoolConnection, statement: string): Promise<void>
   });
 }
 
-/**
- * The check at start of every process other than `migrate`. Gives the deployment's name.
- * @param looks for commands that only look: nothing is written
- * @throws NotMigratedError, NewerFormatError, PartitionCountError, ConfigurationError, DatabaseUnavailableError,
- * AccessDeniedError
- */
-export async function checkSchema(
-  database: Database,
-  partitions: number,
-  namespace: string,
-  looks = false,
-): Promise<string> {
-  let recorded: Recorded;
-  try {
-    recorded = await database.session(async connection => {
-      await checkServerVersion(connection, database.place);
-      return readMeta(connection);
-    });
-  } catch (error) {
-    throw databaseError(error, database.place);
-  }
-  checkRecorded(recorded, partitions);
-  if (recorded.format !== FORMAT) {
-    throw new NotMigratedError(
-      `The schema at ${database.place} has format ${recorded.format ?? 'none'}, this version needs ${FORMAT}`,
-    );
-  }
-  return deploymentOf(database, namespace, looks);
-}
-
-/**
- * JSON_TABLE and the locking reads of Sluice need MySQL 8.0.19 or MariaDB 10.6.
- * @param version what VERSION() answered
- * @throws DatabaseUnsuitableError
- */
-export function checkVersion(version: string, place: string): void {
-  const mariadb = /mariadb/i.test(version);
-  const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
-  const [needMajor, needMinor, needPatch] = mariadb ? [10, 6, 0] : [8, 0, 19];
-  const enough = major - needMajor! || minor - needMinor! || patch - needPatch!;
-  if (enough >= 0) return;
-  throw new DatabaseUnsuitableError(
-    `The database at ${place} is ${version}; Sluice needs MySQL 8.0.19 or newer, or MariaDB 10.6 or newer.`,
-  );
-}
-
-async function checkServerVersion(connection: PoolConnection, place: string): Promise<void> {
-  const row = await queryRow(connection, 'SELECT VERSION() AS version');
-  checkVersion(String(row.version), place);
-}
-
-interface Recorded {
-  format?: number;
-  partitions?: number;
-}
-
-async function readMeta(connection: PoolConnection): Promise<Recorded> {
-  const rows = await queryRows(connection, 'SELECT name, value FROM sluice_meta');
-  return Object.fromEntries(rows.map(row => [String(row.name), Number(String(row.value))]));
-}
-
 async function writeMeta(connection: PoolConnection, name: string, value: number): Promise<void> {
   await connection.query('REPLACE INTO sluice_meta (name, value) VALUES (?, ?)', [name, String(value)]);
-}
-
-function checkRecorded(recorded: Recorded, partitions: number): void {
-  if ((recorded.format ?? 0) > FORMAT) throw new NewerFormatError('The database', recorded.format!, FORMAT);
-  if (recorded.partitions !== undefined && recorded.partitions !== partitions) {
-    throw new PartitionCountError(partitions, recorded.partitions, 'the database');
-  }
 }

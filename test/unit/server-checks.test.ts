@@ -1,8 +1,8 @@
 // Which servers are refused at start, by what they say of themselves.
 
 import { describe, expect, it } from 'vitest';
-import { checkVersion } from '../../src/shared/migrate.ts';
 import { checkServer } from '../../src/shared/redis-check.ts';
+import { checkVersion } from '../../src/shared/schema.ts';
 
 const info = (version: string, policy: string) =>
   `# Server\r\nredis_version:${version}\r\nmaxmemory_policy:${policy}\r\n`;

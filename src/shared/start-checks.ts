@@ -1,12 +1,17 @@
-/** Both servers as every process meets them at its start: connected, and fit to keep what Sluice promises. */
+/**
+ * What every process checks when it starts: both servers can be reached and keep what Sluice promises, the schema is of this
+ * version's format, both hold data of this deployment, and the tables of users that the definitions name fit.
+ */
 import type { Definitions } from './definitions.ts';
-import { DatabaseUnsuitableError, SluiceError } from './errors.ts';
-import type { Keys } from './keys.ts';
+import { deploymentOf } from './deployment.ts';
+import { DatabaseUnsuitableError, NotMigratedError, SluiceError } from './errors.ts';
+import { FORMAT, type Keys } from './keys.ts';
 import { failingTables, type OpenTables, openTables, type TableEvents } from './mapping.ts';
-import { checkSchema } from './migrate.ts';
 import type { Database } from './mysql.ts';
+import { databaseError } from './mysql-errors.ts';
 import { connectRedis, type RedisConnection } from './redis.ts';
 import { checkRedis } from './redis-check.ts';
+import { checkRecorded, checkServerVersion, type Recorded, readMeta } from './schema.ts';
 import { isPassing } from './start-wait.ts';
 
 export interface Servers {
@@ -61,4 +66,34 @@ async function reachBoth<First, Second>(
   if (one instanceof SluiceError) throw one;
   if (two instanceof SluiceError) throw two;
   return [one.answer, two.answer];
+}
+
+/**
+ * The schema, as any process but `migrate` needs it. Gives the deployment's name.
+ * @param looks for commands that only look: nothing is written
+ * @throws NotMigratedError, NewerFormatError, PartitionCountError, ConfigurationError, DatabaseUnavailableError,
+ * AccessDeniedError
+ */
+export async function checkSchema(
+  database: Database,
+  partitions: number,
+  namespace: string,
+  looks = false,
+): Promise<string> {
+  let recorded: Recorded;
+  try {
+    recorded = await database.session(async connection => {
+      await checkServerVersion(connection, database.place);
+      return readMeta(connection);
+    });
+  } catch (error) {
+    throw databaseError(error, database.place);
+  }
+  checkRecorded(recorded, partitions);
+  if (recorded.format !== FORMAT) {
+    throw new NotMigratedError(
+      `The schema at ${database.place} has format ${recorded.format ?? 'none'}, this version needs ${FORMAT}`,
+    );
+  }
+  return deploymentOf(database, namespace, looks);
 }
