@@ -2,41 +2,34 @@
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { Aligner } from '../shared/align.ts';
-import { Barrier } from '../shared/barrier.ts';
-import { systemClock, within } from '../shared/clock.ts';
+import { systemClock } from '../shared/clock.ts';
 import { ColdReader } from '../shared/cold-read.ts';
 import { type Definitions, type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
 import { checkDurability, DURABILITIES, type Durability, parseDurability } from '../shared/durability.ts';
-import { ConfigurationError, type SluiceError } from '../shared/errors.ts';
+import { ConfigurationError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
-import { Inspector } from '../shared/inspect.ts';
 import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
-import { declareLost } from '../shared/losses.ts';
 import { Database } from '../shared/mysql.ts';
 import type { MysqlLocation } from '../shared/mysql-url.ts';
 import { checkNamespace } from '../shared/namespace.ts';
 import { Primaries } from '../shared/primaries.ts';
-import { openQueue } from '../shared/queue.ts';
 import { openRedis, type RedisConnection } from '../shared/redis.ts';
+import { RedisLog } from '../shared/redis-log.ts';
 import { type RedisLocation, redisPlace } from '../shared/redis-url.ts';
-import { RepeatedLines } from '../shared/repeated.ts';
 import { parseSettings, type Settings } from '../shared/settings.ts';
 import { checkServers } from '../shared/start-checks.ts';
 import { whenReachable } from '../shared/start-wait.ts';
 import type { ValueTables } from '../shared/tables.ts';
 import { loadOpenTelemetry } from '../shared/tracing.ts';
-import { WakeUps } from '../shared/wake-ups.ts';
-import { Applier } from './apply.ts';
-import { ApplyCall } from './apply-call.ts';
 import { CallTraces } from './call-traces.ts';
 import { Calls } from './calls.ts';
 import { Sluice } from './client.ts';
 import { healthOf } from './health.ts';
-import { MemoryWatch } from './memory-watch.ts';
 import { ProducerMetrics } from './metrics.ts';
 import { Reads } from './reads.ts';
 import { Progress } from './receipt.ts';
+import { Writing } from './writing.ts';
 
 export interface ProducerOptions<D extends DefinitionsInput> {
   /** URL, or URL with credentials apart. */
@@ -143,115 +136,60 @@ async function startOn(redis: RedisConnection, parts: ProducerParts): Promise<Va
 
 /** One attempt, which closes what it opened if it fails. */
 async function connect<const D extends DefinitionsInput>(parts: ProducerParts): Promise<Sluice<D>> {
-  const { redis: redisLocation, mysql: mysqlLocation, definitions, settings, keys } = parts;
-  const { durability, log, telemetry, metrics } = parts;
-  const place = redisPlace(redisLocation);
-  const lines = new RepeatedLines(log);
-  // Until then the start itself says what it waits for.
-  let isConnected = false;
-  const redis = openRedis(
-    redisLocation,
-    error => {
-      if (isConnected) lines.warn({ err: error }, 'Redis connection failed, reconnecting');
-      else log.debug({ err: error }, 'Redis connection failed');
-    },
-    Math.max(LEAST_SOCKET_TIMEOUT_MS, 2 * settings.callTimeoutMs),
-  );
+  const { settings, log } = parts;
+  const place = redisPlace(parts.redis);
+  const lines = new RedisLog(log);
+  const silentMs = Math.max(LEAST_SOCKET_TIMEOUT_MS, 2 * settings.callTimeoutMs);
+  const redis = openRedis(parts.redis, lines.failed, silentMs);
   let database: Database | undefined;
   try {
-    database = new Database(mysqlLocation, { ...settings, connections: CONNECTIONS }, (from, to) =>
+    database = new Database(parts.mysql, { ...settings, connections: CONNECTIONS }, (from, to) =>
       log.warn({ from, to }, 'another host of MYSQL_URL takes writes now'),
     );
     const tables = await startOn(redis, parts);
-    const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
-    const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
-    const queue = openQueue(redis, keys);
-    const wakeUps = new WakeUps(queue, log);
-    const calls = new Calls(redis, place, systemClock);
-    const primaries = new Primaries(redis, keys);
-    const barrier = new Barrier(primaries, settings.barrierReplicas);
-    const memory = new MemoryWatch(primaries, settings.memoryLimitPercent);
-    const reads = new Reads({
-      redis,
-      calls,
-      database,
-      keys,
-      cold,
-      settings,
-      onRead: (values, missing) => metrics.read(values, missing),
-    });
-    const opened = database;
-    const inspector = new Inspector(redis, keys);
-    const call = new ApplyCall({
-      redis,
-      place,
-      keys,
-      settings,
-      clock: systemClock,
-      calls,
-      barrier,
-      memory,
-      align: async partition => {
-        await aligner.align(partition).catch(error => {
-          throw explain(error, place, opened.place);
-        });
-      },
-      onLost: (partition, updates) => {
-        metrics.lost.inc(updates);
-        log.error({ partition, updates }, 'Redis lost updates that it had acknowledged');
-        // The workers write it down as well; but Redis may lose that it knows, and then nobody would.
-        void inspector
-          .partition(partition)
-          .then(status => status && declareLost(opened, status))
-          .catch(error => lines.warn({ partition, err: error }, 'the loss could not be written down yet'));
-      },
-    });
-    const applier = new Applier({
-      call,
-      place,
-      keys,
-      settings,
-      clock: systemClock,
-      log,
-      loadAccounts: async (partition, updates) => {
-        const loads: Promise<unknown>[] = [];
-        const failures = new Map<string, SluiceError>();
-        for (const group of Map.groupBy(updates, update => update.name).values()) {
-          for (const [at, one] of reads.load(partition, group).entries())
-            loads.push(one.catch(error => failures.set(group[at]!.item, error)));
-        }
-        await Promise.all(loads);
-        return failures;
-      },
-      onApplied: (updates, ms) => metrics.apply(updates, ms),
-      wake: partition => wakeUps.after(partition, settings.flushIntervalMs),
-    });
-    await call.synchronize();
-    isConnected = true;
-    memory.start();
-    const endWatch = metrics.watchBuffer(() => applier.buffered);
-    return new Sluice<D>({
-      definitions,
-      applier,
-      reads,
-      progress: new Progress(redis, opened, keys),
-      metrics,
-      durability,
-      traces: telemetry && new CallTraces(redis, keys, telemetry),
-      health: healthOf(primaries, opened),
-      closeConnections: async () => {
-        endWatch();
-        memory.stop();
-        barrier.close();
-        await within(wakeUps.close(), settings.callTimeoutMs);
-        await queue.close();
-        redis.disconnect();
-        await opened.close();
-      },
-    });
+    const sluice = await assemble<D>(parts, redis, database, tables);
+    lines.started();
+    return sluice;
   } catch (error) {
     redis.disconnect();
     await database?.close().catch(() => {});
     throw explain(error, place, database?.place ?? 'MySQL');
   }
+}
+
+/** A producer on connections that have passed the checks. */
+async function assemble<const D extends DefinitionsInput>(
+  parts: ProducerParts,
+  redis: RedisConnection,
+  database: Database,
+  tables: ValueTables,
+): Promise<Sluice<D>> {
+  const { definitions, settings, keys, durability, log, telemetry, metrics } = parts;
+  const place = redisPlace(parts.redis);
+  const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
+  const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
+  const calls = new Calls(redis, place, systemClock);
+  const primaries = new Primaries(redis, keys);
+  const onRead = (values: number, missing: number) => metrics.read(values, missing);
+  const reads = new Reads({ redis, calls, database, keys, cold, settings, onRead });
+  const shared = { redis, place, database, keys, settings, calls, primaries, aligner, reads };
+  const writing = new Writing({ ...shared, metrics, log });
+  await writing.start();
+  const endWatch = metrics.watchBuffer(() => writing.applier.buffered);
+  return new Sluice<D>({
+    definitions,
+    applier: writing.applier,
+    reads,
+    progress: new Progress(redis, database, keys),
+    metrics,
+    durability,
+    traces: telemetry && new CallTraces(redis, keys, telemetry),
+    health: healthOf(primaries, database),
+    closeConnections: async () => {
+      endWatch();
+      await writing.close();
+      redis.disconnect();
+      await database.close();
+    },
+  });
 }

@@ -1,6 +1,6 @@
 /** Reads of single values, many values, and an account's history, pending updates included. */
 import type { ColdKey, ColdReader } from '../shared/cold-read.ts';
-import { InvalidUpdateError } from '../shared/errors.ts';
+import { InvalidUpdateError, type SluiceError } from '../shared/errors.ts';
 import { itemOf, type Keys } from '../shared/keys.ts';
 import { LIMITS } from '../shared/limits.ts';
 import { type Database, readSql } from '../shared/mysql.ts';
@@ -142,6 +142,21 @@ export class Reads {
       }
     }
     return keys.map(key => this.#loads.get(key.kind + itemOf(key.name, key.key))!);
+  }
+
+  /** Makes keys of one partition live, whatever their names. Gives what failed, by item. */
+  async loadAll(
+    partition: number,
+    keys: readonly (ColdKey & { readonly item: string })[],
+  ): Promise<Map<string, SluiceError>> {
+    const loads: Promise<unknown>[] = [];
+    const failures = new Map<string, SluiceError>();
+    for (const group of Map.groupBy(keys, key => key.name).values()) {
+      for (const [at, one] of this.load(partition, group).entries())
+        loads.push(one.catch(error => failures.set(group[at]!.item, error)));
+    }
+    await Promise.all(loads);
+    return failures;
   }
 
   /** Newest first. @throws InvalidUpdateError, RedisUnavailableError, DatabaseUnavailableError */

@@ -15,11 +15,12 @@ import { migrate } from '../../src/shared/migrate.ts';
 import { Database } from '../../src/shared/mysql.ts';
 import { connectRedis, openRedis } from '../../src/shared/redis.ts';
 import { parseSettings, type Settings } from '../../src/shared/settings.ts';
+import type { WorkerParts } from '../../src/worker/assembly.ts';
 import { Flight } from '../../src/worker/flight.ts';
 import { Flusher } from '../../src/worker/flush.ts';
 import { WorkerMetrics } from '../../src/worker/metrics.ts';
 import { type Seam, type Step, Store } from '../../src/worker/store.ts';
-import { Worker, type WorkerParts } from '../../src/worker/worker.ts';
+import { Worker } from '../../src/worker/worker.ts';
 import { openAccess, type Place } from './access.ts';
 import { cleanUp } from './cleanup.ts';
 

@@ -1,0 +1,95 @@
+/** The write path of a producer put together: from its callers to Redis, and to the wake-up of the flush. */
+import type { Logger } from 'pino';
+import type { Aligner } from '../shared/align.ts';
+import { Barrier } from '../shared/barrier.ts';
+import { systemClock, within } from '../shared/clock.ts';
+import { explain } from '../shared/explain.ts';
+import { Inspector } from '../shared/inspect.ts';
+import type { Keys } from '../shared/keys.ts';
+import type { Database } from '../shared/mysql.ts';
+import type { Primaries } from '../shared/primaries.ts';
+import { type FlushQueue, openQueue } from '../shared/queue.ts';
+import type { RedisConnection } from '../shared/redis.ts';
+import type { Settings } from '../shared/settings.ts';
+import { WakeUps } from '../shared/wake-ups.ts';
+import { Applier } from './apply.ts';
+import { ApplyCall } from './apply-call.ts';
+import type { Calls } from './calls.ts';
+import { lossReport } from './loss-report.ts';
+import { MemoryWatch } from './memory-watch.ts';
+import type { ProducerMetrics } from './metrics.ts';
+import type { Reads } from './reads.ts';
+
+export interface WritingParts {
+  readonly redis: RedisConnection;
+  /** Of Redis, for messages. */
+  readonly place: string;
+  readonly database: Database;
+  readonly keys: Keys;
+  readonly settings: Settings;
+  readonly calls: Calls;
+  readonly primaries: Primaries;
+  readonly aligner: Aligner;
+  readonly reads: Reads;
+  readonly metrics: ProducerMetrics;
+  readonly log: Logger;
+}
+
+export class Writing {
+  readonly applier: Applier;
+  readonly #settings: Settings;
+  readonly #call: ApplyCall;
+  readonly #queue: FlushQueue;
+  readonly #wakeUps: WakeUps;
+  readonly #barrier: Barrier;
+  readonly #memory: MemoryWatch;
+
+  constructor(parts: WritingParts) {
+    const { redis, place, database, keys, settings, calls, primaries, aligner, reads, metrics, log } = parts;
+    this.#settings = settings;
+    this.#queue = openQueue(redis, keys);
+    this.#wakeUps = new WakeUps(this.#queue, log);
+    this.#barrier = new Barrier(primaries, settings.barrierReplicas);
+    this.#memory = new MemoryWatch(primaries, settings.memoryLimitPercent);
+    this.#call = new ApplyCall({
+      redis,
+      place,
+      keys,
+      settings,
+      clock: systemClock,
+      calls,
+      barrier: this.#barrier,
+      memory: this.#memory,
+      align: async partition => {
+        await aligner.align(partition).catch(error => {
+          throw explain(error, place, database.place);
+        });
+      },
+      onLost: lossReport(new Inspector(redis, keys), database, metrics, log),
+    });
+    this.applier = new Applier({
+      call: this.#call,
+      place,
+      keys,
+      settings,
+      clock: systemClock,
+      log,
+      loadAccounts: (partition, updates) => reads.loadAll(partition, updates),
+      onApplied: (updates, ms) => metrics.apply(updates, ms),
+      wake: partition => this.#wakeUps.after(partition, settings.flushIntervalMs),
+    });
+  }
+
+  /** @throws RedisUnavailableError, AccessDeniedError */
+  async start(): Promise<void> {
+    await this.#call.synchronize();
+    this.#memory.start();
+  }
+
+  async close(): Promise<void> {
+    this.#memory.stop();
+    this.#barrier.close();
+    await within(this.#wakeUps.close(), this.#settings.callTimeoutMs);
+    await this.#queue.close();
+  }
+}

@@ -1,0 +1,140 @@
+/** Puts a worker together: the flush loop, what looks after it, and what an operator sees, on connections that passed the checks. */
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import { Aligner } from '../shared/align.ts';
+import { Barrier } from '../shared/barrier.ts';
+import { type Clock, systemClock } from '../shared/clock.ts';
+import { ColdReader } from '../shared/cold-read.ts';
+import type { Definitions } from '../shared/definitions.ts';
+import type { ClaimDurability } from '../shared/durability.ts';
+import { Inspector } from '../shared/inspect.ts';
+import type { Keys } from '../shared/keys.ts';
+import type { OpenTables } from '../shared/mapping.ts';
+import type { Database } from '../shared/mysql.ts';
+import type { MysqlLocation } from '../shared/mysql-url.ts';
+import { Primaries } from '../shared/primaries.ts';
+import { openQueue } from '../shared/queue.ts';
+import type { RedisConnection } from '../shared/redis.ts';
+import type { RedisLocation } from '../shared/redis-url.ts';
+import type { Settings } from '../shared/settings.ts';
+import { Circuit, tellOfCircuit } from './circuit.ts';
+import { ClaimBarrier } from './claim-barrier.ts';
+import { Consumer } from './consumer.ts';
+import { Flight } from './flight.ts';
+import { Flusher } from './flush.ts';
+import type { FlushTracing } from './flush-span.ts';
+import { WorkerMetrics } from './metrics.ts';
+import { readinessJudge } from './readiness.ts';
+import { Releaser } from './releaser.ts';
+import { type Seam, Store } from './store.ts';
+import { Sweep } from './sweep.ts';
+import type { TableHealth } from './table-health.ts';
+import { Verifier } from './verifier.ts';
+
+export interface WorkerParts {
+  readonly redis: RedisLocation;
+  readonly mysql: MysqlLocation;
+  readonly definitions: Definitions;
+  readonly namespace: string;
+  readonly settings: Settings;
+  /** What a claim waits for before its batch is written; `auto` by default: a replica where there is one. */
+  readonly claimDurability?: ClaimDurability;
+  readonly log: Logger;
+  /** Gives batches with sampled calls in them a span; off by default. */
+  readonly tracing?: boolean | undefined;
+  readonly registry?: Registry | undefined;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+  readonly seam?: Seam;
+}
+
+export interface Opened {
+  readonly redis: RedisConnection;
+  /** Of Redis, for messages. */
+  readonly place: string;
+  readonly database: Database;
+  readonly keys: Keys;
+  readonly tables: OpenTables;
+  readonly health: TableHealth;
+  readonly tracing: FlushTracing | undefined;
+}
+
+export type Assembly = ReturnType<typeof assemble>;
+
+/** Nothing of it runs yet. */
+export function assemble(parts: WorkerParts, opened: Opened) {
+  const { settings, definitions, log, clock = systemClock, random = Math.random } = parts;
+  const { redis, place, database, keys, tables, health, tracing } = opened;
+  const metrics = new WorkerMetrics(parts.registry);
+  for (const program of Object.keys(definitions.points)) metrics.belowFloor.inc({ program }, 0);
+  const shared = { redis, database, keys, settings, metrics, clock, random, log };
+  const primaries = new Primaries(redis, keys);
+  const barrier = new Barrier(primaries, settings.barrierReplicas);
+  const claimBarrier = claimBarrierOf(parts, opened, barrier, metrics, clock);
+  const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
+  const circuit = circuitOf(settings, metrics, log);
+  const flight = new Flight(redis, keys, settings, claimBarrier);
+  const store = new Store(database, tables, flight, settings.journalBatches, parts.seam, undefined, health);
+  const seam = parts.seam ? { seam: parts.seam } : {};
+  const flusher = new Flusher({ ...shared, flight, store, aligner, tracing, ...seam });
+  const queue = openQueue(redis, keys);
+  const consumer = new Consumer({ ...shared, queue, flusher, circuit });
+  const inspector = new Inspector(redis, keys);
+  const onRecovered = (partition: number) => consumer.forgetFailed(partition);
+  const sweep = new Sweep({ ...shared, inspector, flusher, circuit, aligner, flight, onRecovered });
+  const releaser = new Releaser({ ...shared, tables, definitions, health, circuit });
+  const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
+  const verifier = new Verifier({ ...shared, tables, cold, circuit });
+  const judge = readinessJudge({ ...shared, inspector, flusher });
+  return {
+    redis,
+    database,
+    keys,
+    definitions,
+    queue,
+    metrics,
+    primaries,
+    barrier,
+    claimBarrier,
+    inspector,
+    aligner,
+    circuit,
+    flusher,
+    consumer,
+    sweep,
+    releaser,
+    verifier,
+    judge,
+  };
+}
+
+function claimBarrierOf(
+  { claimDurability = 'auto', settings, log }: WorkerParts,
+  { redis, place }: Opened,
+  barrier: Barrier,
+  metrics: WorkerMetrics,
+  clock: Clock,
+): ClaimBarrier {
+  return new ClaimBarrier({
+    redis,
+    place,
+    barrier,
+    asked: claimDurability,
+    replicas: settings.barrierReplicas,
+    timeoutMs: settings.barrierTimeoutMs,
+    clock,
+    log,
+    onDurability: durability => {
+      metrics.claimDurability.reset();
+      metrics.claimDurability.set({ durability }, 1);
+    },
+    onUnconfirmed: () => metrics.claimsUnconfirmed.inc(),
+  });
+}
+
+function circuitOf(settings: Settings, metrics: WorkerMetrics, log: Logger): Circuit {
+  return new Circuit(settings, (open, cause) => {
+    metrics.breakerOpen.set(open ? 1 : 0);
+    tellOfCircuit(log, open, cause);
+  });
+}
