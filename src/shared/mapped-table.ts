@@ -6,6 +6,7 @@ import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { itemOf, type Kind, ROW_KINDS } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import { type Database, fillSql, queryRows, quoteIdentifier, readSql } from './mysql.ts';
+import { REFUSED } from './mysql-error-numbers.ts';
 import { RefusedValueError } from './refusal.ts';
 import { jsonParts, keyLists } from './statement-size.ts';
 import { type Addition, pages, type ValueKey, type ValueRows } from './tables.ts';
@@ -20,7 +21,6 @@ const SQL = {
   read: sql('read'),
   keys: sql('keys'),
 };
-const DUPLICATE_KEY = 1062;
 /** Keys in one IN list: each is a range for the optimizer, whose memory for ranges is limited. */
 const LOCKED_AT_ONCE = 1000;
 /** A row that keeps appearing and going away again under our insert. */
@@ -122,7 +122,8 @@ export class MappedTable implements ValueRows {
       } catch (error) {
         // Somebody else inserted one since we looked; the statement left nothing behind. Look again, but not at what the
         // statements before it inserted: these rows hold their amounts.
-        if ((error as { errno?: number }).errno !== DUPLICATE_KEY || attempt === INSERT_TRIES) throw error;
+        if ((error as { errno?: number }).errno !== REFUSED.ER_DUP_ENTRY || attempt === INSERT_TRIES)
+          throw error;
         missing = missing.filter(row => !inserted.has(row));
       }
     }

@@ -7,6 +7,7 @@ import { DatabaseUnsuitableError } from './errors.ts';
 import { FORMAT } from './keys.ts';
 import { MigrationLease } from './migration-lease.ts';
 import { type Database, queryRow, readSql } from './mysql.ts';
+import { OTHER } from './mysql-error-numbers.ts';
 import { databaseError } from './mysql-errors.ts';
 import { checkRecorded, checkServerVersion, readMeta } from './schema.ts';
 
@@ -97,12 +98,10 @@ async function checkWritten(database: Database, partitions: number): Promise<voi
   );
 }
 
-const DUPLICATE_COLUMN = 1060;
-
 /** DDL commits by itself: a migration that was cut off meets the columns that it had added. */
 async function run(connection: PoolConnection, statement: string): Promise<void> {
   await connection.query(statement).catch(error => {
-    if (error.errno !== DUPLICATE_COLUMN) throw error;
+    if (error.errno !== OTHER.ER_DUP_FIELDNAME) throw error;
   });
 }
 

@@ -10,6 +10,7 @@ import {
   type RowDataPacket,
 } from 'mysql2/promise';
 import { orTimeout } from './clock.ts';
+import { SCHEMA } from './mysql-error-numbers.ts';
 import { liftLimitsOnShow } from './session.ts';
 
 /** Only `yes` takes writes; `last-resort` would, but is catching up or serves as a donor. */
@@ -27,7 +28,6 @@ const VARIABLES =
 const GALERA = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state')";
 /** Fails unless the member is ONLINE and in the majority of its group; the answer itself does not matter. */
 const IN_GROUP = 'SELECT group_replication_get_communication_protocol()';
-const NO_SUCH_FUNCTION = 1305;
 const [DONOR, JOINED, SYNCED] = ['2', '3', '4'];
 
 /** @throws what mysql2 throws */
@@ -74,7 +74,7 @@ async function groupCondition(ask: Ask): Promise<Condition> {
     const { errno = 0, fatal } = error as { errno?: number; fatal?: boolean };
     if (errno === 0 || fatal) throw error;
     // Before MySQL 8.0.16.
-    if (errno === NO_SUCH_FUNCTION) return YES;
+    if (errno === SCHEMA.ER_SP_DOES_NOT_EXIST) return YES;
     return { writes: 'no', why: 'the member is not ONLINE in the majority of its group' };
   }
 }
