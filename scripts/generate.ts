@@ -1,6 +1,7 @@
-// Writes the files that follow from the code: config.schema.json, the tables of docs/configuration.md and docs/operating.md,
-// docs/redis-layout.md, the examples of docs/capacity.md, the recoveries in docs/guarantees.md, Grafana's dashboards. Unit
-// tests compare them with the code. If one fails, run `npm run generate` again; it writes the benchmarks' results too (bench/generate.ts).
+// Writes the files that follow from the code: config.schema.json, the tables of docs/configuration.md and
+// docs/operating.md, docs/redis-layout.md, the examples of docs/capacity.md, the recoveries in
+// docs/guarantees.md, Grafana's dashboards. Unit tests compare them with the code. If one fails, run
+// `npm run generate` again; it writes the benchmarks' results too (bench/generate.ts).
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

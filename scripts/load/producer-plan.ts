@@ -9,7 +9,10 @@ export interface ProducerPlan {
   mysqlUrl: string;
   namespace: string;
   traffic: TrafficPlan;
-  /** `apply` sends many updates in a call, `increment` one; `steady` sends single ones at a rate, whatever is under way. */
+  /**
+   * `apply` sends many updates in a call, `increment` one; `steady` sends single ones at a rate, whatever is
+   * under way.
+   */
   mode: 'apply' | 'increment' | 'steady';
   /** Updates in a call of `apply`. */
   callSize: number;

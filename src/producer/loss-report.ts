@@ -1,4 +1,4 @@
-/** Tells at once of updates that Redis lost after it had acknowledged them: metrics, the log and the database. */
+/** Tells metrics, the log and the database of updates that Redis lost after it had acknowledged them. */
 import type { Logger } from 'pino';
 import type { Inspector } from '../shared/inspect.ts';
 import { declareLost } from '../shared/losses.ts';

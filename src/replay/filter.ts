@@ -8,7 +8,10 @@ const instant = z.iso.datetime({
   offset: true,
   error: 'must be a time with a zone, as 2026-03-01T12:00:00Z',
 });
-/** As long as the longest of them, a key. A lone surrogate would be sent as another character, and select what it does not name. */
+/**
+ * As long as the longest of them, a key. A lone surrogate would be sent as another character, and select what it
+ * does not name.
+ */
 const text = z
   .string()
   .min(1)

@@ -35,7 +35,8 @@ export interface Comparison extends ColdKey {
 const OUT_OF_RANGE = 1e300;
 
 /**
- * Value and quarantined sum of a row. A mapped column may hold more than 2^53-1; rounding it would go unnoticed.
+ * Value and quarantined sum of a row. A mapped column may hold more than 2^53-1; rounding it would go
+ * unnoticed.
  * @throws AnswerMissingError if the database changed the key that it was asked for
  */
 function exactSum({ name, value, quarantined }: Rows[number]): number {

@@ -289,7 +289,7 @@ export class AnswerMissingError extends SluiceError {
   }
 }
 
-/** A pending update holds a text that is longer than this version of Sluice allows. The database would cut it in silence. */
+/** A pending update has a text longer than this version allows. The database would cut it in silence. */
 export class TextTooLongError extends SluiceError {
   readonly code = 'TEXT_TOO_LONG';
   /** @param what the text is, such as `counter key` @param name counter or program @param limit bytes */

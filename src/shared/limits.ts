@@ -1,8 +1,8 @@
 /**
- * How long texts may be, in one place: checks of updates, columns of statements ({LIMITS.key} in SQL files), sizes of
- * statements and the plan take their numbers from here. The tables get theirs from migrations, which say the number once more,
- * since one that has shipped never changes: a limit that grows needs a migration, and `integration/limits.test.ts` fails
- * without it.
+ * How long texts may be, in one place. Checks of updates, columns of statements ({LIMITS.key} in SQL files),
+ * sizes of statements and the plan take their numbers from here. The tables get theirs from migrations, and one
+ * that has shipped never changes. So a limit that grows needs a new migration; `integration/limits.test.ts`
+ * fails without it.
  */
 
 /** Bytes of UTF-8, if nothing else is said. */

@@ -1,6 +1,6 @@
 /**
- * Error numbers of MySQL, MariaDB and ProxySQL by the names in their sources, in groups by what they say. mysql-errors.ts tells
- * what that means to a flush.
+ * Error numbers of MySQL, MariaDB and ProxySQL by the names in their sources, in groups by what they say.
+ * mysql-errors.ts tells what that means to a flush.
  */
 
 /** The server cannot be used now, or the connection is lost. */
@@ -84,7 +84,7 @@ export const REFUSED = {
   ER_ILLEGAL_PARAMETER_DATA_TYPES2_FOR_OPERATION: 4078,
 } as const;
 
-/** The session, the server or its resources: the same for every row, or for whichever row comes at that moment. */
+/** The session, the server or its resources: the same for every row, or for whichever comes at that moment. */
 export const SESSION = {
   // The login.
   ER_ACCESS_DENIED_ERROR: 1045,
@@ -132,7 +132,7 @@ export const SESSION = {
 
 /** One table: the same for every row of it, but other tables may take rows meanwhile. */
 export const TABLE = {
-  // Rights, of ours or of a trigger's definer. They change in the middle of a transaction. A schema that was dropped.
+  // Rights, of ours or of a trigger's definer, which change in the middle of a transaction. A dropped schema.
   ER_DBACCESS_DENIED_ERROR: 1044,
   ER_BAD_DB_ERROR: 1049,
   ER_TABLEACCESS_DENIED_ERROR: 1142,
@@ -165,7 +165,7 @@ export const TABLE = {
   ER_NO_SUCH_TABLE_IN_ENGINE: 1932,
 } as const;
 
-/** Something is missing or does not fit. In the branch of a trigger that only some rows take, only those meet it. */
+/** Something is missing or does not fit. In a branch of a trigger, only the rows that take it meet it. */
 export const SCHEMA = {
   ER_BAD_TABLE_ERROR: 1051,
   ER_NON_UNIQ_ERROR: 1052,

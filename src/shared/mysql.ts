@@ -140,7 +140,7 @@ export async function queryRow(
   return row;
 }
 
-/** Reads the SQL file beside the calling module, without its comment header, and with the numbers of `LIMITS`. */
+/** Reads an SQL file, without its comment header, and with the numbers of `LIMITS`. */
 export function readSql(file: URL): string {
   return readFileSync(file, 'utf8')
     .replace(/^--.*\n/gm, '')
@@ -154,8 +154,8 @@ function limitOf(name: string): string {
 }
 
 /**
- * Statements with their placeholders, as {table}, filled: all at once, and by a function, so that a name that looks like a
- * placeholder stays what it is.
+ * Statements with their placeholders, as {table}, filled: all at once, and by a function, so that a name that
+ * looks like a placeholder stays what it is.
  */
 export function fillSql<Statements extends Readonly<Record<string, string>>>(
   statements: Statements,

@@ -1,4 +1,7 @@
-/** What a long-lived process logs of its connection to Redis. While it starts, the start itself says what it waits for. */
+/**
+ * What a long-lived process logs of its connection to Redis. While it starts, the start itself says what it
+ * waits for.
+ */
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
 import { RepeatedLines } from './repeated.ts';

@@ -1,6 +1,7 @@
 /**
- * What every process checks when it starts: both servers can be reached and keep what Sluice promises, the schema is of this
- * version's format, both hold data of this deployment, and the tables of users that the definitions name fit.
+ * What every process checks when it starts: both servers can be reached and keep what Sluice promises, the
+ * schema is of this version's format, both servers hold data of this deployment, and the tables of users that
+ * the definitions name fit.
  */
 import type { Definitions } from './definitions.ts';
 import { deploymentOf } from './deployment.ts';

@@ -51,7 +51,10 @@ export interface ValueRows {
 
 /** A table of values, whose owner may be somebody else and change it at any time. */
 export interface ValueTable extends ValueRows {
-  /** Called before a read: looks at the table again, now and then, if it did not fit. @throws what mysql2 threw */
+  /**
+   * Called before a read: looks at the table again, now and then, if it did not fit.
+   * @throws what mysql2 threw
+   */
   ready(database: Database): Promise<void>;
   /** Looks at the table again: it may have been changed or mended. @throws what mysql2 threw */
   recheck(database: Database): Promise<void>;

@@ -1,4 +1,4 @@
-/** Puts a worker together: the flush loop, what looks after it, and what an operator sees, on connections that passed the checks. */
+/** Puts a worker together: the flush loop, what looks after it, and what an operator sees. */
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { Aligner } from '../shared/align.ts';
@@ -48,6 +48,7 @@ export interface WorkerParts {
   readonly seam?: Seam;
 }
 
+/** Connections that passed the checks. */
 export interface Opened {
   readonly redis: RedisConnection;
   /** Of Redis, for messages. */

@@ -1,6 +1,6 @@
 /**
- * The rows of a batch by kind, in one attempt at it: which table they go to, how they are written, and how they are put aside.
- * What happens to them is the same for both kinds (batch-writer.ts, careful.ts).
+ * The rows of a batch by kind, in one attempt at it: which table they go to, how they are written, and how they
+ * are put aside. What happens to them is the same for both kinds (batch-writer.ts, careful.ts).
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { RecordedEntry } from '../shared/record.ts';
@@ -61,7 +61,10 @@ export interface BatchRows<Item extends { readonly item: string }> {
   tableOf(row: Item): ValueTable;
   /** Rows that their tables refuse, as far as that can be told without trying. */
   refusals(rows: readonly Item[]): Promise<ReadonlyMap<Item, RefusedValueError>>;
-  /** Writes the rows, all or nothing with the caller's savepoint or transaction. @throws RefusedValueError, or what MySQL threw */
+  /**
+   * Writes the rows, all or nothing with the caller's savepoint or transaction.
+   * @throws RefusedValueError, or what MySQL threw
+   */
   write(rows: readonly Item[]): Promise<Wrote>;
   /** The row as it goes into quarantine. */
   aside(row: Item): AsideUpdate;
@@ -103,7 +106,7 @@ export function entryRows(
 ): BatchRows<RecordedEntry> {
   const { partition, sequence } = batch;
   const places = new Map(batch.entries.map((entry, place) => [entry, place]));
-  // By its place in the whole batch: a part of it that is written by itself leaves the numbers of the others free.
+  // By its place in the whole batch: a part that is written by itself leaves the numbers of others free.
   const numberOf = (entry: RecordedEntry) => ledgerNumber(sequence, places.get(entry)!);
   return {
     kind: 'entry',

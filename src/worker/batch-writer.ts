@@ -99,8 +99,8 @@ export class BatchWriter {
 
   /**
    * The batch's entries without those that were written or quarantined before.
-   * @param isWary whether an entry may be in the ledger. Its unique key finds what is there; what waits in quarantine has to be
-   * looked for, and an entry that is held now may be in either
+   * @param isWary whether to look for entries in any case. Mostly the ledger's unique key finds what is there,
+   * and only what waits in quarantine has to be looked for; an entry that is held now may be in either
    */
   async #fresh(
     { connection, batch: { partition, entries }, written }: BatchAttempt,

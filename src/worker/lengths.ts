@@ -1,6 +1,7 @@
 /**
- * Whether the tables can hold the texts of a batch. A newer Sluice may accept longer ones, and JSON_TABLE tells nobody: MySQL
- * makes null of a text that is too long for its column, MariaDB cuts it and would add to another key.
+ * Whether the tables can hold the texts of a batch. A newer Sluice may accept longer ones, and JSON_TABLE tells
+ * nobody: MySQL makes null of a text that is too long for its column, MariaDB cuts it and would add to another
+ * key.
  */
 import { TextTooLongError } from '../shared/errors.ts';
 import { isLonger, LIMITS } from '../shared/limits.ts';

@@ -1,4 +1,4 @@
-// The tables hold texts as long as LIMITS says, and a longer one is an error: neither cut, nor read as if it were not there.
+// The tables hold texts as long as LIMITS says. A longer one is an error: neither cut, nor read as a value of 0.
 
 import { expect, it } from 'vitest';
 import { ColdReader } from '../../src/shared/cold-read.ts';

@@ -1,5 +1,5 @@
--- Values of these keys. Needs no lock: it runs behind the statement that changed, and so locked, the rows. One parameter: JSON rows
--- [name, key].
+-- Values of these keys. Needs no lock: it runs behind the statement that changed, and so locked, the rows.
+-- One parameter: JSON rows [name, key].
 SELECT STRAIGHT_JOIN j.name, j.item_key, v.{value} AS value
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
   name VARBINARY({LIMITS.name}) PATH '$[0]', item_key VARBINARY({length}) PATH '$[1]')) j
