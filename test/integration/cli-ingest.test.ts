@@ -2,6 +2,7 @@
 
 import { createReadStream } from 'node:fs';
 import { expect, it } from 'vitest';
+import { LIMITS } from '../../src/shared/limits.ts';
 import { openCommandPlace } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 
@@ -45,7 +46,7 @@ const ODD_KEYS = [
   '\u{10ffff}',
   '\ufeff',
   '\u200b',
-  'x'.repeat(512),
+  'x'.repeat(LIMITS.key),
   '好'.repeat(170),
 ]; // prettier-ignore
 
@@ -76,7 +77,7 @@ function generate(count: number): Generated {
       const place = JSON.stringify([counter, key]);
       made.counters.set(place, (made.counters.get(place) ?? 0) + (by ?? 1));
     } else {
-      const account = Buffer.byteLength(odd) <= 255 ? odd : String(n % 13).padStart(5, '0');
+      const account = Buffer.byteLength(odd) <= LIMITS.account ? odd : String(n % 13).padStart(5, '0');
       const before = made.balances.get(account) ?? 0;
       const amount = n % 9 === 0 && before > 3 ? -3 : 1 + (n % 40);
       const id = `№${n}\u0000${n % 2}`;

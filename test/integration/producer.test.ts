@@ -3,6 +3,7 @@
 import { Registry, register } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
+import { LIMITS } from '../../src/shared/limits.ts';
 import { openQueue } from '../../src/shared/queue.ts';
 import { defineScript } from '../../src/shared/script.ts';
 import type { Update } from '../../src/shared/update.ts';
@@ -109,18 +110,27 @@ describe('one bad update among many', () => {
         by => [{ counter: 'views', key: 'k', by }, 'INVALID_AMOUNT'] as [unknown, string],
       ),
       [{ counter: 'views', key: '' }, 'INVALID_KEY'],
-      [{ counter: 'views', key: 'ü'.repeat(257) }, 'INVALID_KEY'],
+      [{ counter: 'views', key: 'ü'.repeat(LIMITS.key / 2 + 1) }, 'INVALID_KEY'],
       [{ counter: 'views', key: '\ud800' }, 'INVALID_KEY'],
       [{ counter: 'views', key: 7 }, 'INVALID_KEY'],
       [{ counter: 'views', key: 'k', id: '' }, 'INVALID_ID'],
-      [{ counter: 'views', key: 'k', id: 'x'.repeat(256) }, 'INVALID_ID'],
-      [{ points: 'loyalty', account: 'x'.repeat(256), amount: 1, id: 'x' }, 'INVALID_ACCOUNT'],
+      [{ counter: 'views', key: 'k', id: 'x'.repeat(LIMITS.id + 1) }, 'INVALID_ID'],
+      [{ points: 'loyalty', account: 'x'.repeat(LIMITS.account + 1), amount: 1, id: 'x' }, 'INVALID_ACCOUNT'],
       [{ points: 'loyalty', account: 'a', amount: 1 }, 'MISSING_ID'],
       [{ points: 'loyalty', account: 'a', amount: 0, id: 'x' }, 'INVALID_AMOUNT'],
-      [{ points: 'loyalty', account: 'a', amount: 1, id: 'x', reason: 'r'.repeat(256) }, 'INVALID_REASON'],
+      [
+        { points: 'loyalty', account: 'a', amount: 1, id: 'x', reason: 'r'.repeat(LIMITS.reason + 1) },
+        'INVALID_REASON',
+      ],
       [{ points: 'loyalty', account: 'a', amount: 1, id: 'x', metadata: 'text' }, 'INVALID_METADATA'],
       [
-        { points: 'loyalty', account: 'a', amount: 1, id: 'x', metadata: { big: 'x'.repeat(9000) } },
+        {
+          points: 'loyalty',
+          account: 'a',
+          amount: 1,
+          id: 'x',
+          metadata: { big: 'x'.repeat(LIMITS.metadata) },
+        },
         'INVALID_METADATA',
       ],
       [
@@ -191,12 +201,12 @@ it('keeps keys exact: case, accents, blanks, emoji, NUL and width make different
     'a:',
     '["a"]',
     '{x}',
-    'x'.repeat(512),
+    'x'.repeat(LIMITS.key),
     '\u007f',
     'é'.repeat(127),
   ];
   await sluice.apply(names.map((key, i) => ({ counter: 'views', key, by: i + 1 })));
-  const accounts = names.filter(name => Buffer.byteLength(name) <= 255);
+  const accounts = names.filter(name => Buffer.byteLength(name) <= LIMITS.account);
   await sluice.apply(
     accounts.map((account, i) => ({ points: 'loyalty', account, amount: i + 1, id: account })),
   );

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual, promisify } from 'node:util';
 import { beforeAll, expect, it } from 'vitest';
 import { freePort } from '../../scripts/servers.ts';
+import { LIMITS } from '../../src/shared/limits.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { openCommandPlace, type Running, start } from '../support/command.ts';
 import { until } from '../support/engine.ts';
@@ -102,8 +103,10 @@ it('counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends what
   for (const id of [undefined, undefined, 'view-1', 'view-1'])
     expect((await call('POST', page, undefined, id)).status).toBe(204);
   expect((await call('GET', page)).body).toEqual({ views: 3 });
-  expect((await call('POST', `/pages/${encodeURIComponent('ü'.repeat(256))}/views`)).status).toBe(204);
-  expect(await call('POST', `/pages/${'x'.repeat(513)}/views`)).toMatchObject({
+  expect((await call('POST', `/pages/${encodeURIComponent('ü'.repeat(LIMITS.key / 2))}/views`)).status).toBe(
+    204,
+  );
+  expect(await call('POST', `/pages/${'x'.repeat(LIMITS.key + 1)}/views`)).toMatchObject({
     status: 400,
     body: { code: 'INVALID_KEY' },
   });
@@ -140,7 +143,7 @@ it('counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends what
     [{ amount: 1.5 }, 'x', 'INVALID_AMOUNT'],
     [{ amount: '1' }, 'x', 'FST_ERR_VALIDATION'],
     [{}, 'x', 'FST_ERR_VALIDATION'],
-    [{ amount: 1, reason: 'x'.repeat(256) }, 'x', 'INVALID_REASON'],
+    [{ amount: 1, reason: 'x'.repeat(LIMITS.reason + 1) }, 'x', 'INVALID_REASON'],
   ];
   for (const [body, id, code] of wrong)
     expect(await call('POST', credits, body, id), JSON.stringify(body)).toMatchObject({

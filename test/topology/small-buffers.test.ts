@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { startMysql, startRedis } from '../../scripts/servers.ts';
 import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { LIMITS } from '../../src/shared/limits.ts';
 import { openTables } from '../../src/shared/mapping.ts';
 import { failedJobs, openQueue } from '../../src/shared/queue.ts';
 import { LEAST_REPLIES } from '../../src/shared/redis-size.ts';
@@ -49,13 +50,13 @@ it('claims, reads and verifies long keys and entries of 8 KB, of all partitions 
   let closed = 0;
   redis.on('close', () => closed++);
   const sluice = await engine.producer();
-  const names = Array.from({ length: 800 }, (_, number) => longKey(number, 512));
+  const names = Array.from({ length: 800 }, (_, number) => longKey(number, LIMITS.key));
   await Promise.all([
     ...names.map(name => sluice.counter('views').increment(name)),
     ...Array.from({ length: 600 }, (_, number) =>
       sluice
         .points('loyalty')
-        .credit(`a${number % 8}`, 1, { id: `${number}`, reason: longKey(1, 255), metadata }),
+        .credit(`a${number % 8}`, 1, { id: `${number}`, reason: longKey(1, LIMITS.reason), metadata }),
     ),
   ]);
   const all = {

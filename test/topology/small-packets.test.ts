@@ -7,6 +7,7 @@ import { startMysql, startRedis } from '../../scripts/servers.ts';
 import { createProducer } from '../../src/producer/producer.ts';
 import { openFailed } from '../../src/replay/index.ts';
 import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { LIMITS } from '../../src/shared/limits.ts';
 import { openTables } from '../../src/shared/mapping.ts';
 import { LEAST_PACKET } from '../../src/shared/statement-size.ts';
 import { verify } from '../../src/shared/verify.ts';
@@ -26,7 +27,7 @@ const definitions = {
 } as const;
 const TABLES = ['pages', 'posts'].map(
   table =>
-    `CREATE TABLE ${table} (path VARBINARY(512) PRIMARY KEY, visits BIGINT NOT NULL DEFAULT 0, likes BIGINT NOT NULL DEFAULT 0)`,
+    `CREATE TABLE ${table} (path VARBINARY(${LIMITS.key}) PRIMARY KEY, visits BIGINT NOT NULL DEFAULT 0, likes BIGINT NOT NULL DEFAULT 0)`,
 );
 
 let redisUrl: string;
@@ -124,13 +125,13 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     const { engine, sluice } = await open(MEGABYTE);
     const { database, redis } = engine;
     const loyalty = sluice.points('loyalty');
-    const accounts = Array.from({ length: 1000 }, (_, number) => longKey(number, 255));
+    const accounts = Array.from({ length: 1000 }, (_, number) => longKey(number, LIMITS.account));
     const credit = () =>
       Promise.all(
         accounts.map(account =>
           loyalty.credit(account, 5, {
-            id: longKey(1, 255),
-            reason: longKey(1, 255),
+            id: longKey(1, LIMITS.id),
+            reason: longKey(1, LIMITS.reason),
             metadata: longMetadata(1000),
           }),
         ),
@@ -138,7 +139,11 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     await credit();
     await Promise.all(
       Array.from({ length: 200 }, (_, number) =>
-        loyalty.credit('one', 1, { id: `${number}`, reason: longKey(1, 255), metadata: longMetadata() }),
+        loyalty.credit('one', 1, {
+          id: `${number}`,
+          reason: longKey(1, LIMITS.reason),
+          metadata: longMetadata(),
+        }),
       ),
     );
     await drain(engine);
@@ -169,11 +174,11 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     await database.query(
       "CREATE TRIGGER refuse2 BEFORE INSERT ON sluice_counters FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'",
     );
-    const account = longKey(7, 255);
-    const [id, reason, metadata] = [longKey(1, 255), longKey(2, 255), longMetadata()];
+    const account = longKey(7, LIMITS.account);
+    const [id, reason, metadata] = [longKey(1, LIMITS.id), longKey(2, LIMITS.reason), longMetadata()];
     await sluice.points('loyalty').credit(account, 5, { id, reason, metadata });
-    await sluice.counter('views').increment(longKey(7, 512));
-    await sluice.counter('visits').increment(longKey(7, 512));
+    await sluice.counter('views').increment(longKey(7, LIMITS.key));
+    await sluice.counter('visits').increment(longKey(7, LIMITS.key));
     await drain(engine);
     expect(await database.query('SELECT 1 FROM sluice_quarantine')).toHaveLength(2);
     const failed = await openFailed(producer);
