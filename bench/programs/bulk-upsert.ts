@@ -3,8 +3,8 @@
 
 import { crc32 } from 'node:zlib';
 import { createPool, type Pool } from 'mysql2/promise';
-import { readSql } from '../../src/shared/mysql.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
+import { OwnTable } from '../../src/shared/tables.ts';
 import { serve } from './serve.ts';
 import { type PeerPlan, type PeerResult, Updates } from './updates.ts';
 
@@ -20,7 +20,7 @@ interface Batch {
   ranks: Map<number, number>;
 }
 
-const UPSERT = readSql(new URL('../../src/shared/sql/add-counters.sql', import.meta.url));
+const UPSERT = new OwnTable('c').sql.add;
 
 class Batches {
   readonly #plan: BulkUpsertPlan;

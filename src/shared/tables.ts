@@ -89,24 +89,25 @@ const PARTS = {
 /** `sluice_counters` or `sluice_accounts`. */
 export class OwnTable implements ValueTable {
   readonly read: string;
-  readonly #sql: typeof SQL;
+  /** Its statements, for this table. */
+  readonly sql: typeof SQL;
 
   constructor(kind: Kind) {
-    this.#sql = fillSql(SQL, { ...PARTS[kind], kind: ROW_KINDS[kind] });
-    this.read = this.#sql.read;
+    this.sql = fillSql(SQL, { ...PARTS[kind], kind: ROW_KINDS[kind] });
+    this.read = this.sql.read;
   }
 
   async values(connection: PoolConnection, rows: readonly ValueKey[]): Promise<Map<string, number>> {
     const values = new Map<string, number>();
     for (const { json } of jsonParts(connection, rows, row => [row.name, row.key]))
-      for (const row of await queryRows(connection, this.#sql.values, [json]))
+      for (const row of await queryRows(connection, this.sql.values, [json]))
         values.set(itemOf(String(row.name), String(row.item_key)), Number(row.value));
     return values;
   }
 
   async add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
     for (const { json } of jsonParts(connection, rows, row => [row.name, row.key, row.amount]))
-      await connection.query(this.#sql.add, [json]);
+      await connection.query(this.sql.add, [json]);
   }
 
   /** None: the tables take every key, and what else they refuse only trying shows. */
@@ -116,7 +117,7 @@ export class OwnTable implements ValueTable {
 
   async *keys(database: Database, name: string, pageSize: number): AsyncGenerator<string[]> {
     for await (const page of pages(pageSize, (after, limit) =>
-      database.query(this.#sql.keys, [Buffer.from(name), after, after, limit]),
+      database.query(this.sql.keys, [Buffer.from(name), after, after, limit]),
     )) {
       yield page.map(String);
     }
