@@ -2,13 +2,13 @@
 // else is at work. What SLOWLOG counts in the other scenarios also waits for one of two cores.
 
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { definitions } from '../../scripts/load/traffic.ts';
 import { createProducer } from '../../src/producer/producer.ts';
 import { Inspector } from '../../src/shared/inspect.ts';
 import { Keys } from '../../src/shared/keys.ts';
+import { readScript } from '../../src/shared/redis/read-script.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
 import { Flight } from '../../src/worker/flight.ts';
 import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
@@ -29,7 +29,7 @@ type Script = keyof typeof files;
 
 /** Tells a call by the script's hash, or by its text where a connection calls it for the first time; SLOWLOG cuts that off. */
 function callsOf(script: Script): (what: string) => boolean {
-  const lua = readFileSync(new URL(`../../src/${files[script]}`, import.meta.url), 'utf8');
+  const lua = readScript(new URL(`../../src/${files[script]}`, import.meta.url));
   const hash = createHash('sha1').update(lua).digest('hex');
   return what => what === hash || (what.length > 100 && lua.startsWith(what.slice(0, 100)));
 }

@@ -3,10 +3,10 @@
  * and of a Cluster come through them as well. One port serves everybody: whose a connection is shows in what it sends.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readScript } from '../../src/shared/redis/read-script.ts';
 import { type Classify, Line, TcpProxy } from './proxy.ts';
 
-const lua = readFileSync(new URL('../../src/producer/apply.lua', import.meta.url), 'utf8');
+const lua = readScript(new URL('../../src/producer/apply.lua', import.meta.url));
 const apply = createHash('sha1').update(lua).digest('hex');
 const scripts = [Buffer.from('evalsha'), Buffer.from('EVALSHA')];
 

@@ -15,7 +15,7 @@ import {
 import type { Keys } from '../shared/keys.ts';
 import type { StateField } from '../shared/redis/layout.ts';
 import type { RedisConnection } from '../shared/redis.ts';
-import { defineScript, type Script } from '../shared/script.ts';
+import { defineScript, type Script, type ScriptCall } from '../shared/script.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { Calls } from './calls.ts';
 import type { MemoryWatch } from './memory-watch.ts';
@@ -36,6 +36,9 @@ export interface ApplyCallParts {
   readonly onLost: (partition: number, updates: number) => void;
 }
 
+/** What a partition answered last: its incarnation of Redis ('' before any), and its count of updates. */
+type Seen = Pick<ApplyReply, 'incarnation' | 'updates'>;
+
 /** Whose calls of a partition come one after another: Redis knows the last of them, and refuses what comes behind it. */
 interface CallerId {
   readonly id: string;
@@ -48,6 +51,30 @@ const LANE_PAUSE_MS = 50;
 const CONFIRM_MARGIN_MS = 250;
 const BARRIERS: StateField = 'barriers';
 
+interface Call extends CallerId {
+  /** Ms of Redis' clock. */
+  readonly deadline: number;
+  readonly seen: Seen;
+  /** As `encodeGroups` gives them. */
+  readonly updates: string;
+}
+
+/** In the order of apply.lua; see there. */
+export function applyArguments(
+  deployment: string,
+  { id, number, deadline, seen, updates }: Call,
+  settings: Settings,
+  isMemoryOver: boolean,
+): (string | number)[] {
+  const { leaseMs, liveTtlMs, idempotencyWindowMs } = settings;
+  const { idempotencyLimit, pendingKeysLimit, pendingEntriesLimit, pendingAgeLimitMs } = settings;
+  return [
+    ...[deployment, id, number, deadline, seen.incarnation, seen.updates, updates],
+    ...[leaseMs, liveTtlMs, idempotencyWindowMs],
+    ...[idempotencyLimit, pendingKeysLimit, pendingEntriesLimit, pendingAgeLimitMs, isMemoryOver ? 1 : 0],
+  ];
+}
+
 export class ApplyCall {
   readonly #parts: ApplyCallParts;
   readonly #apply: Script<string>;
@@ -56,7 +83,7 @@ export class ApplyCall {
   /** Those without a call under way, for each partition: mostly one, but amendments come at once. */
   readonly #idle: CallerId[][];
   /** What each partition answered last. */
-  readonly #seen: { incarnation: string; updates: number }[];
+  readonly #seen: Seen[];
   readonly #suitable = new Map<Durability, Promise<void>>();
   /** Counts lost connections: only after one can a call have been sent twice. */
   #disconnections = 0;
@@ -123,10 +150,9 @@ export class ApplyCall {
         const before = this.#disconnections;
         const sent = clock.now();
         const args = await this.#arguments(partition, caller, until, updates);
-        const text = await this.#send(partition, args, durability, until, sentAgain).finally(() => {
+        const reply = await this.#send(partition, args, durability, until, sentAgain).finally(() => {
           if (before !== this.#disconnections) sentAgain();
         });
-        const reply = parseReply(text);
         this.#learn(partition, reply.time, sent);
         if (reply.status === 'ok') return this.#note(partition, reply);
         if (reply.status === 'absent') {
@@ -147,29 +173,14 @@ export class ApplyCall {
 
   async #arguments(
     partition: number,
-    { id, number }: CallerId,
+    caller: CallerId,
     until: number,
     updates: string,
   ): Promise<(string | number)[]> {
-    const { settings, memory } = this.#parts;
-    const { incarnation, updates: count } = this.#seen[partition]!;
-    return [
-      id,
-      Math.floor(until + this.#offsets[partition]!),
-      settings.leaseMs,
-      settings.liveTtlMs,
-      settings.idempotencyWindowMs,
-      settings.idempotencyLimit,
-      incarnation,
-      count,
-      settings.pendingKeysLimit,
-      settings.pendingEntriesLimit,
-      settings.pendingAgeLimitMs,
-      (await memory.isOver(partition)) ? 1 : 0,
-      updates,
-      number,
-      this.#parts.keys.deployment,
-    ];
+    const { settings, memory, keys } = this.#parts;
+    const deadline = Math.floor(until + this.#offsets[partition]!);
+    const call = { ...caller, deadline, seen: this.#seen[partition]!, updates };
+    return applyArguments(keys.deployment, call, settings, await memory.isOver(partition));
   }
 
   /** Sends the call, on a lane with the barrier behind it where memory is not enough. */
@@ -179,10 +190,11 @@ export class ApplyCall {
     durability: Durability,
     until: number,
     sentAgain: () => void,
-  ): Promise<string> {
+  ): Promise<ApplyReply> {
     const { calls, keys, barrier, clock } = this.#parts;
     const state = keys.state(partition);
-    if (durability === 'memory') return calls.write(until, this.#apply(state, ...args));
+    const apply = async (call: ScriptCall<string>) => parseReply(await call(state, ...args));
+    if (durability === 'memory') return calls.write(until, apply(this.#apply));
     // Whether it may have been applied: then no later error says for certain that it was not.
     let open = false;
     for (;;) {
@@ -190,16 +202,16 @@ export class ApplyCall {
       // Earlier than the call itself ends, so that it can say that the update is applied and not confirmed.
       const wait = Math.max(left / 2, left - CONFIRM_MARGIN_MS);
       const sent = barrier.run(partition, durability, wait, async lane => {
-        const text = await this.#apply.on(lane)(state, ...args);
-        if (parseReply(text).status !== 'ok') return text;
+        const reply = await apply(this.#apply.on(lane));
+        if (reply.status !== 'ok') return reply;
         open = true;
         // A call that was sent before, or only repeats ids, wrote nothing that WAIT could wait for.
         await lane.hincrby(state, BARRIERS, 1);
-        return text;
+        return reply;
       });
       try {
         const { answer, confirmed } = await calls.write(until, sent);
-        if (!confirmed && parseReply(answer).status === 'ok') throw new NotDurableError(durability);
+        if (!confirmed && answer.status === 'ok') throw new NotDurableError(durability);
         return answer;
       } catch (error) {
         // The lane broke: the same call once more tells what became of it, as long as there is time.

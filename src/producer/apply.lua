@@ -2,17 +2,19 @@
 -- Accepts a micro-batch of updates of one partition: checks all of them in order, then writes.
 --
 -- KEYS[1]  {namespace:partition}:state; every other key of the partition is derived from it
--- ARGV     1 caller, whose calls come one after another   2 deadline, ms of this server's clock   3 wake-up lease, ms
---          4 live TTL, ms   5 idempotency window, ms   6 most counter ids remembered
---          7 incarnation and 8 count of updates that the caller was answered last ('' and 0 for none)
---          limits: 9 pending counter keys   10 entries not in the database   11 age of the oldest update, ms
---          12 1 where the server's memory is over its limit
---          13 the updates, one JSON array of five or six values for each:
+-- ARGV     1 deployment
+--          of the caller, whose calls come one after another:
+--          2 its id   3 number of this call   4 deadline, ms of this server's clock
+--          5 incarnation and 6 count of updates that it was answered last ('' and 0 for none)
+--          7 the updates, one JSON array of five or six values for each:
 --            "c" counter    item 'name:key', amount, how many updates it sums up, id or ''
 --            "p" points     item 'program:account', amount, floor, id, payload: the entry as JSON
 --            "a" amendment  item of the quarantined update, a counter's behind '!', delta, 0, id, payload; alone in its call
---          14 number of this call among the caller's   15 deployment
--- Reply    error FOREIGN where the state is another deployment's; else one string: 'STATUS time' where nothing was tried (late: also behind a later call of this caller; absent), else
+--          times, ms: 8 wake-up lease   9 live TTL   10 idempotency window
+--          limits: 11 counter ids remembered   12 pending counter keys   13 entries not in the database
+--          14 age of the oldest update, ms; 0 for none   15 1 if the server's memory is over its limit
+-- Reply    error FOREIGN if the state is another deployment's; else one string: 'STATUS time' if nothing was tried (late: also
+--          behind a later call of this caller; absent), else
 --          'ok time epoch armed pushed entries quarantined sequence segmentEnd incarnation updates lost' and a token for each
 --          update:
 --            123 or - (cold)           new live value
@@ -20,274 +22,301 @@
 --            r reused id   x out of range   f123 below the floor, with the balance   n account not loaded
 --            bk500 be500 ba500 bm500   over the limit of keys, entries, age or memory; try again after so many ms
 --
--- An incarnation is one process of Redis as this partition saw it. Where another process answers, the state is what
--- replication or the append-only file brought over: the count of updates in it is how far the ended incarnation was
--- kept, and a caller who was answered a higher count in it knows how many updates are lost.
---
 -- A script is not rolled back when it fails half-way: nothing is written before the last check.
 
-local SAFE = 9007199254740991
-local call, format, match, sub = redis.call, string.format, string.match, string.sub
-local base = sub(KEYS[1], 1, -6)
-local clock = call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+--!include base
+--!include now
+--!include int
+--!include foreign
+
+local deployment, caller, callNumber, deadline, seen, seenUpdates, updatesJson = unpack(ARGV, 1, 7)
+local leaseMs, liveTtlMs, windowMs = unpack(ARGV, 8, 10)
+local idsLimit, keysLimit, entriesLimit, ageLimitMs, isMemoryOver = unpack(ARGV, 11, 15)
 
 -- The caller's last reply, behind its number: a call that is sent again gets it, one that comes behind a later one is
 -- refused. One key for each caller: a key for each call would keep Redis busy with forgetting them.
-local DIGITS, LONGER = 16, 10000
-local lastKey, number = base .. 'last:' .. ARGV[1], tonumber(ARGV[14])
-local last = tonumber(call('GETRANGE', lastKey, 0, DIGITS - 1)) or 0
-if last == number and number > 0 then return sub(call('GET', lastKey), DIGITS + 1) end
-local deadline = tonumber(ARGV[2])
-if last > number or now > deadline then return format('late %.0f', now) end
+local DIGITS, LONGER_MS = 16, 10000
+local lastKey, number = base .. 'last:' .. caller, tonumber(callNumber)
+local last = tonumber(redis.call('GETRANGE', lastKey, 0, DIGITS - 1)) or 0
+if last == number and number > 0 then return string.sub(redis.call('GET', lastKey), DIGITS + 1) end
+if last > number or now > tonumber(deadline) then return 'late ' .. int(now) end
 
-local state = call('HMGET', KEYS[1], 'epoch', 'updates', 'pushed', 'entryNext', 'quarantined', 'sequence',
-  'run', 'incarnation', 'ended', 'entryAcked', 'entryClaimed', 'flightOldest', 'popped', 'segmentStart', 'segmentEnd',
-  'deployment')
-local epoch = state[1]
-if not epoch then return format('absent %.0f', now) end
-if state[16] ~= ARGV[15] then return redis.error_reply('FOREIGN the partition belongs to another deployment') end
+--!read state
+if state.epoch == '' then return 'absent ' .. int(now) end
+if state.deployment ~= deployment then return redis.error_reply(FOREIGN) end
 
-local function int(number) return format('%d', number) end
+-- Each call makes its functions anew, which takes longer for each variable outside that they name: a tenth of a microsecond in
+-- all. So they are given what they need, and what is rarely called is made where it is called.
 
--- Which incarnation this is, and what was lost with the ones before: 'incarnation kept lost', newest first.
-local ENDED = 8
-local incarnation, ended, lost, changedRun = state[8], {}, 0, false
-for name, kept, known in string.gmatch(state[9] or '', '(%S+) (%S+) (%S+)') do
-  ended[#ended + 1] = { name, tonumber(kept), tonumber(known) }
-end
-local run = match(call('INFO', 'server'), 'run_id:(%x+)') or ''
-local seen, seenUpdates = ARGV[7], tonumber(ARGV[8])
-if run ~= state[7] or not incarnation or (seen == incarnation and seenUpdates > tonumber(state[2])) then
-  if incarnation then table.insert(ended, 1, { incarnation, tonumber(state[2]), 0 }) end
-  ended[ENDED + 1] = nil
-  -- With the time: a copy of this call must not give two incarnations one name.
-  incarnation, changedRun = ARGV[1] .. '.' .. ARGV[14] .. format('.%x', clock[1] * 1000000 + clock[2]), true
-end
-if seen ~= '' and seen ~= incarnation and #ended > 0 then
-  -- One that is not known any more was forgotten with the tail: the newest that is known was kept at most.
-  local last = ended[1]
-  for _, one in ipairs(ended) do
-    if one[1] == seen then last = one end
+-- Which incarnation this is, one process of Redis as this partition saw it, and what was lost with the ones before. If another
+-- process answers than before, the state is what replication or the append-only file brought over: the count of updates in it
+-- is how far the ended incarnation was kept, and a caller who was answered a higher count in it knows how many updates are lost.
+-- Gives the incarnation, how many updates were found to be lost, and if there is something new, what the state is to say.
+local function meet(state, caller, callNumber, seen, seenUpdates)
+  local ENDED = 8
+  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
+  local incarnation, lost, isChanged = state.incarnation, 0, false
+  local wentBack = seen == incarnation and seenUpdates > state.updates
+  local isKnown = run == state.run and incarnation ~= '' and not wentBack
+  if isKnown and (seen == incarnation or seen == '') then return incarnation, 0 end
+
+  --!read before
+  local ended = {}
+  for name, kept, known in string.gmatch(before.ended, '(%S+) (%S+) (%S+)') do
+    ended[#ended + 1] = { name = name, kept = tonumber(kept), lost = tonumber(known) }
   end
-  local excess = seenUpdates - last[2]
-  if excess > last[3] then
-    lost, last[3], changedRun = excess - last[3], excess, true
+  if not isKnown then
+    if incarnation ~= '' then table.insert(ended, 1, { name = incarnation, kept = state.updates, lost = 0 }) end
+    ended[ENDED + 1] = nil
+    --!include unique
+    incarnation, isChanged = unique(caller .. '.' .. callNumber), true
   end
+  if seen ~= '' and seen ~= incarnation and #ended > 0 then
+    -- One that is not known any more was forgotten with the tail: the newest that is known was kept at most.
+    local last = ended[1]
+    for _, one in ipairs(ended) do
+      if one.name == seen then last = one end
+    end
+    local excess = seenUpdates - last.kept
+    if excess > last.lost then
+      lost, last.lost, isChanged = excess - last.lost, excess, true
+    end
+  end
+  if not isChanged then return incarnation, lost end
+  for i, one in ipairs(ended) do ended[i] = one.name .. ' ' .. int(one.kept) .. ' ' .. int(one.lost) end
+  return incarnation, lost, { run = run, ended = table.concat(ended, ' ') }
 end
 
--- What is known of each distinct item and id, read in two calls for each kind of it. Kept in arrays by the item's
--- number, without asking them for their length: a table for each item, and `#`, would cost more than the rest. Numbers
--- stay the text that they are in Redis until something is added to them.
-local updates = cjson.decode(ARGV[13])
-local WIDTH, groups = { c = 5, p = 6, a = 6 }, {}
-local ids, idNames = {}, {}
+-- The distinct items of each kind, and ids. Kept in arrays by the item's place in its kind, without asking them for their
+-- length: a table for each item, and `#`, would cost more than the rest.
 local function idName(kind, item, id) return kind .. #item .. ':' .. item .. id end
-local at = 1
-while updates[at] do
-  local kind, item, id = updates[at], updates[at + 1], updates[at + 4]
-  local known = groups[kind]
-  if not known then
-    known = {
-      hash = kind == 'c' and base .. 'counters' or base .. 'accounts',
-      prefix = (kind == 'c' and base .. 'c:' or base .. 'p:') .. epoch .. ':', size = 0, numbers = {}, items = {},
-      liveKeys = {}, sums = {}, counts = {}, last = {}, fresh = {}, changed = {},
-    }
-    groups[kind] = known
-  end
-  if not known.numbers[item] then
-    local number = known.size + 1
-    known.size, known.numbers[item], known.items[number] = number, number, item
-    known.liveKeys[number] = known.prefix .. item
-    -- The live value of a counter's amendment is the counter's.
-    if kind == 'a' and sub(item, 1, 1) == '!' then known.liveKeys[number] = base .. 'c:' .. epoch .. ':' .. sub(item, 2) end
-  end
-  if id ~= '' then
-    local name = idName(kind, item, id)
-    if ids[name] == nil then
-      ids[name] = false
-      idNames[#idNames + 1] = name
+local function distinct(updates, epoch)
+  local sub = string.sub
+  local groups, ids, idNames, at = {}, {}, {}, 1
+  local counters, accounts = base .. 'c:' .. epoch .. ':', base .. 'p:' .. epoch .. ':'
+  while updates[at] do
+    local kind, item, id = updates[at], updates[at + 1], updates[at + 4]
+    local group = groups[kind]
+    if not group then
+      group = {
+        hash = kind == 'c' and base .. 'counters' or base .. 'accounts', size = 0, places = {}, items = {}, liveKeys = {},
+        sums = {}, counts = {}, last = {}, changed = {},
+      }
+      groups[kind] = group
     end
-  end
-  at = at + WIDTH[kind]
-end
-for _, known in pairs(groups) do
-  known.live = call('MGET', unpack(known.liveKeys))
-  local pending = call('HMGET', known.hash, unpack(known.items))
-  local sums, counts, last, fresh, changed = known.sums, known.counts, known.last, known.fresh, known.changed
-  for number = 1, known.size do
-    local value = pending[number]
-    fresh[number], changed[number] = not value, false
-    if value then
-      sums[number], counts[number], last[number] = match(value, '^(%S+) (%d+) ?(%d*)')
-    else
-      sums[number], counts[number], last[number] = 0, 0, false
+    if not group.places[item] then
+      local place = group.size + 1
+      group.size, group.places[item], group.items[place] = place, place, item
+      if kind == 'c' then group.liveKeys[place] = counters .. item
+      -- The live value of a counter's amendment is the counter's.
+      elseif kind == 'a' and sub(item, 1, 1) == '!' then group.liveKeys[place] = counters .. sub(item, 2)
+      else group.liveKeys[place] = accounts .. item end
     end
+    if id ~= '' then
+      local name = idName(kind, item, id)
+      if ids[name] == nil then
+        ids[name] = false
+        idNames[#idNames + 1] = name
+      end
+    end
+    at = at + (kind == 'c' and 5 or 6)
   end
-end
-if #idNames > 0 then
-  local known = call('HMGET', base .. 'ids', unpack(idNames))
-  for i, name in ipairs(idNames) do ids[name] = known[i] end
+  return groups, ids, idNames
 end
 
--- How long the oldest update has waited: read where a limit asks for it, and as a hint when to come again.
+-- What is known of them, in two calls for each kind. Numbers stay the text that they are in Redis until something is added
+-- to them.
+local function read(groups, ids, idNames)
+  local match = string.match
+  for _, group in pairs(groups) do
+    group.live = redis.call('MGET', unpack(group.liveKeys))
+    local pending = redis.call('HMGET', group.hash, unpack(group.items))
+    local sums, counts, last, fresh = group.sums, group.counts, group.last, 0
+    for place = 1, group.size do
+      local value = pending[place]
+      if value then
+        sums[place], counts[place], last[place] = match(value, '^(%S+) (%d+) ?(%d*)')
+      else
+        sums[place], counts[place], last[place], fresh = 0, 0, false, fresh + 1
+      end
+    end
+    group.fresh = fresh
+  end
+  if #idNames > 0 then
+    local answers = redis.call('HMGET', base .. 'ids', unpack(idNames))
+    for i, name in ipairs(idNames) do ids[name] = answers[i] end
+  end
+end
+
+-- How long the oldest update has waited: asked for by a limit, and as a hint when to come again.
+--!include oldest
 local age
 local function ageOfOldest()
-  if age then return age end
-  local oldest = tonumber(state[12])
-  local function older(element)
-    local time = element and tonumber(match(element, '^(%d+)'))
-    if time and (oldest == 0 or time < oldest) then oldest = time end
+  if not age then
+    local time = oldest()
+    age = time == 0 and 0 or math.max(0, now - time)
   end
-  if tonumber(state[13]) < tonumber(state[15]) then
-    older(call('LINDEX', base .. 'segment:order', int(state[13] - state[14])))
-  else
-    older(call('LINDEX', base .. 'order', 0))
-  end
-  older(call('HGET', base .. 'entries', state[11]))
-  age = oldest == 0 and 0 or math.max(0, now - oldest)
   return age
 end
-local function refused(limit) return 'b' .. limit .. int(math.min(5000, math.max(100, ageOfOldest()))) end
-local closed = ARGV[12] == '1' and 'm' or (tonumber(ARGV[11]) > 0 and ageOfOldest() > tonumber(ARGV[11])) and 'a'
-local pushed = tonumber(state[3])
-local keysLeft = ARGV[9] - (pushed - state[13])
--- Whether a key waits in the segment: its updates cost no other key's room.
-local function waits(item)
-  local sum = call('HGET', base .. 'segment:counters', item)
-  return sum and tonumber(match(sum, ' (%d+)$')) >= tonumber(state[13])
-end
-local entriesLeft = ARGV[10] - (state[4] - state[10])
 
--- Decide each update against the running state.
-local replies, replied, accepted = {}, 0, 0
-local newIds, counterIds, entryIds = {}, {}, {}
-local records, entryNext = {}, tonumber(state[4])
-at = 1
-while updates[at] do
-  local kind, item, amount, detail, id = updates[at], updates[at + 1], updates[at + 2], updates[at + 3], updates[at + 4]
-  local known, payload = groups[kind], updates[at + 5]
-  local number = known.numbers[item]
-  local name = id ~= '' and idName(kind, item, id)
-  local content = name and (kind == 'c' and int(amount) or sub(redis.sha1hex(payload), 1, 20))
-  local reply
-  if name and ids[name] then
-    local same, first = match(ids[name], '^(%S+) (%S+)$')
-    reply = same == content and 'd' .. first or 'r'
-  else
-    local sum = known.sums[number] + amount
-    local live = known.live[number]
-    local value = live and live + amount
-    local isNew = kind == 'c' and known.fresh[number] and not known.changed[number]
-    if closed and kind ~= 'a' then
-      reply = refused(closed)
-    elseif isNew and keysLeft <= 0 and not waits(item) then
-      reply = refused('k')
-    elseif kind == 'p' and entriesLeft <= 0 then
-      reply = refused('e')
-    elseif kind == 'p' and not value then
-      reply = 'n'
-    elseif kind == 'p' and amount < 0 and value < detail then
-      reply = 'f' .. int(live)
-    elseif sum > SAFE or sum < -SAFE or (value and (value > SAFE or value < -SAFE)) then
-      reply = 'x'
+-- Whether a key waits in the segment: its updates cost no other key's room.
+local function waits(item, state)
+  local sum = redis.call('HGET', base .. 'segment:counters', item)
+  return sum and tonumber(string.match(sum, ' (%d+)$')) >= state.popped
+end
+
+-- Gives an accepted entry its number and its record, which points to the account's entry before it.
+local function addEntry(decided, group, place, name, amount, balance, payload)
+  local item, last, number = group.items[place], group.last[place], int(decided.entryNext)
+  if not last then
+    -- Entries of a segment may still be on their way: the chain that `history` walks goes on there.
+    local older = redis.call('HGET', base .. 'segment:accounts', item)
+    last = older and string.match(older, ' (%S+)$') or '0'
+  end
+  local at, records = #decided.entryIds + 1, decided.records
+  records[2 * at - 1] = number
+  records[2 * at] = string.format('%d %s %d %s %d:', now, last, amount, balance, #item) .. item .. payload
+  decided.entryIds[at] = name
+  group.last[place], decided.entryNext = number, decided.entryNext + 1
+end
+
+-- Decides each update against the running state of its group. Gives the replies, and what is to be written beside the groups.
+local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft, windowMs)
+  local SAFE, match, sub = 9007199254740991, string.match, string.sub
+  local replies, newIds, counterIds = {}, {}, {}
+  local decided = {
+    replies = replies, accepted = 0, newIds = newIds, counterIds = counterIds, entryIds = {}, records = {},
+    entryNext = state.entryNext,
+  }
+  local at, replied, accepted, named, expiring, expires, retryMs = 1, 0, 0, 0, 0, nil, nil
+  while updates[at] do
+    local kind, item, amount, detail, id = updates[at], updates[at + 1], updates[at + 2], updates[at + 3], updates[at + 4]
+    local group, payload = groups[kind], updates[at + 5]
+    local place = group.places[item]
+    local name = id ~= '' and idName(kind, item, id)
+    local content = name and (kind == 'c' and int(amount) or sub(redis.sha1hex(payload), 1, 20))
+    local reply
+    if name and ids[name] then
+      local same, first = match(ids[name], '^(%S+) (%S+)$')
+      reply = same == content and 'd' .. first or 'r'
     else
-      reply = value and int(value) or '-'
-      known.sums[number], known.changed[number] = sum, true
-      if value then known.live[number] = value end
-      if kind == 'c' then
-        if isNew then keysLeft = keysLeft - 1 end
-        known.counts[number] = known.counts[number] + detail
-        accepted = accepted + detail
-        if name then counterIds[#counterIds + 1] = int(now + ARGV[5]) .. ' ' .. name end
+      local sum, live = group.sums[place] + amount, group.live[place]
+      local value = live and live + amount
+      local isNew = kind == 'c' and not group.last[place] and not group.changed[place]
+      local limit = closed and kind ~= 'a' and closed
+        or isNew and keysLeft <= 0 and not waits(item, state) and 'k'
+        or kind == 'p' and entriesLeft <= 0 and 'e'
+      if limit then
+        retryMs = retryMs or int(math.min(5000, math.max(100, ageOfOldest())))
+        reply = 'b' .. limit .. retryMs
+      elseif kind == 'p' and (not value or (amount < 0 and value < detail)) then
+        reply = value and 'f' .. int(live) or 'n'
+      elseif sum > SAFE or sum < -SAFE or (value and (value > SAFE or value < -SAFE)) then
+        reply = 'x'
       else
-        local last = known.last[number]
-        if not last then
-          -- Entries of a segment may still be on their way: the chain that `history` walks goes on there.
-          local older = call('HGET', base .. 'segment:accounts', item)
-          last = older and match(older, ' (%S+)$') or '0'
+        reply = value and int(value) or '-'
+        group.sums[place], group.changed[place] = sum, true
+        if value then group.live[place] = value end
+        if isNew then keysLeft = keysLeft - 1 end
+        if kind ~= 'c' then
+          addEntry(decided, group, place, name, amount, reply, payload)
+          entriesLeft = entriesLeft - 1
+        elseif name then
+          expires, expiring = expires or int(now + windowMs) .. ' ', expiring + 1
+          counterIds[expiring] = expires .. name
         end
-        local entry = int(entryNext)
-        records[#records + 1] = entry
-        records[#records + 1] = format('%d %s %d %s %d:', now, last, amount, reply, #item) .. item .. payload
-        entryIds[#entryIds + 1] = name
-        known.last[number], entryNext = entry, entryNext + 1
-        known.counts[number], accepted, entriesLeft = known.counts[number] + 1, accepted + 1, entriesLeft - 1
-      end
-      if name then
-        ids[name] = content .. ' ' .. reply
-        newIds[#newIds + 1] = name
-        newIds[#newIds + 1] = ids[name]
+        local count = kind == 'c' and detail or 1
+        group.counts[place], accepted = group.counts[place] + count, accepted + count
+        if name then
+          ids[name], named = content .. ' ' .. reply, named + 1
+          newIds[2 * named - 1], newIds[2 * named] = name, ids[name]
+        end
       end
     end
+    replied = replied + 1
+    replies[replied] = reply
+    at = at + (kind == 'c' and 5 or 6)
   end
-  replied = replied + 1
-  replies[replied] = reply
-  at = at + WIDTH[kind]
+  decided.accepted = accepted
+  return decided
 end
 
 -- Redis keeps a hash of short fields as a list, up to 512 of them, and searches it for each field of each call. One long
 -- value makes it a table, and it stays one: a third less time for this script.
-local FEW = 16
 local function storeSums(hash, fields)
-  local before = call('HLEN', hash)
-  if before > FEW or before + #fields / 2 <= FEW then return call('HSET', hash, unpack(fields)) end
-  call('HSET', hash, '', string.rep(' ', 65), unpack(fields))
-  call('HDEL', hash, '')
+  local FEW = 16
+  local before = redis.call('HLEN', hash)
+  if before > FEW or before + #fields / 2 <= FEW then return redis.call('HSET', hash, unpack(fields)) end
+  redis.call('HSET', hash, '', string.rep(' ', 65), unpack(fields))
+  redis.call('HDEL', hash, '')
 end
 
--- Write.
-local order, ordered, time = {}, 0, int(now) .. ' '
-for kind, known in pairs(groups) do
-  local fields, size = {}, 0
-  local items, live, sums, counts, last = known.items, known.live, known.sums, known.counts, known.last
-  for number = 1, known.size do
-    if known.changed[number] then
-      local item = items[number]
-      fields[size + 1] = item
-      if kind == 'c' then
-        if known.fresh[number] then
-          last[number] = pushed + ordered
-          ordered = ordered + 1
-          order[ordered] = time .. item
+-- Writes sums and live values, and puts new counters in order. Gives the number that the next counter gets.
+local function writeSums(groups, pushed, liveTtlMs)
+  local format, call = string.format, redis.call
+  local order, ordered, time = {}, 0, int(now) .. ' '
+  for kind, group in pairs(groups) do
+    local fields, size = {}, 0
+    local items, live, sums, counts, last = group.items, group.live, group.sums, group.counts, group.last
+    for place = 1, group.size do
+      if group.changed[place] then
+        local item = items[place]
+        fields[size + 1] = item
+        if kind == 'c' then
+          if not last[place] then
+            last[place] = pushed + ordered
+            ordered = ordered + 1
+            order[ordered] = time .. item
+          end
+          fields[size + 2] = format('%d %d %d', sums[place], counts[place], last[place])
+        else
+          fields[size + 2] = format('%d %d %s', sums[place], counts[place], last[place])
         end
-        fields[size + 2] = format('%d %d %d', sums[number], counts[number], last[number])
-      else
-        fields[size + 2] = format('%d %d %s', sums[number], counts[number], last[number])
+        size = size + 2
+        if live[place] then call('SET', group.liveKeys[place], live[place], 'PX', liveTtlMs) end
       end
-      size = size + 2
-      if live[number] then call('SET', known.liveKeys[number], live[number], 'PX', ARGV[4]) end
     end
+    if size > 0 and group.fresh == 0 then call('HSET', group.hash, unpack(fields))
+    elseif size > 0 then storeSums(group.hash, fields) end
   end
-  if size > 0 then storeSums(known.hash, fields) end
-end
-if #records > 0 then call('HSET', base .. 'entries', unpack(records)) end
-if #newIds > 0 then call('HSET', base .. 'ids', unpack(newIds)) end
-if #entryIds > 0 then call('RPUSH', base .. 'entryIds', unpack(entryIds)) end
-if ordered > 0 then
-  call('RPUSH', base .. 'order', unpack(order))
-  pushed = pushed + ordered
-end
-if #counterIds > 0 then
-  local excess = call('RPUSH', base .. 'counterIds', unpack(counterIds)) - ARGV[6]
-  if excess > 0 then
-    local old = call('LPOP', base .. 'counterIds', math.min(excess, 2000))
-    for i, element in ipairs(old) do old[i] = match(element, '^%d+ (.*)$') end
-    call('HDEL', base .. 'ids', unpack(old))
-  end
+  if ordered > 0 then call('RPUSH', base .. 'order', unpack(order)) end
+  return pushed + ordered
 end
 
-if changedRun then
-  for i, one in ipairs(ended) do ended[i] = one[1] .. ' ' .. int(one[2]) .. ' ' .. int(one[3]) end
-  call('HSET', KEYS[1], 'run', run, 'incarnation', incarnation, 'ended', table.concat(ended, ' '))
+-- Writes entries and ids, and forgets the oldest ids of counters over their limit.
+local function writeIds(decided, idsLimit)
+  if #decided.records > 0 then redis.call('HSET', base .. 'entries', unpack(decided.records)) end
+  if #decided.newIds > 0 then redis.call('HSET', base .. 'ids', unpack(decided.newIds)) end
+  if #decided.entryIds > 0 then redis.call('RPUSH', base .. 'entryIds', unpack(decided.entryIds)) end
+  if #decided.counterIds == 0 then return end
+  local excess = redis.call('RPUSH', base .. 'counterIds', unpack(decided.counterIds)) - idsLimit
+  if excess <= 0 then return end
+  local old = redis.call('LPOP', base .. 'counterIds', math.min(excess, 2000))
+  for i, element in ipairs(old) do old[i] = string.match(element, '^%d+ (.*)$') end
+  redis.call('HDEL', base .. 'ids', unpack(old))
 end
-local armed, count = 0, state[2] + accepted
-if accepted > 0 then
-  call('HSET', KEYS[1], 'updates', count, 'pushed', pushed, 'entryNext', entryNext)
-  armed = call('SET', base .. 'armed', ARGV[1], 'NX', 'PX', ARGV[3]) and 1 or 0
+
+local incarnation, lost, met = meet(state, caller, callNumber, seen, tonumber(seenUpdates))
+local updates = cjson.decode(updatesJson)
+local groups, ids, idNames = distinct(updates, state.epoch)
+read(groups, ids, idNames)
+-- What refuses everything but amendments.
+local isTooOld = tonumber(ageLimitMs) > 0 and ageOfOldest() > tonumber(ageLimitMs)
+local closed = isMemoryOver == '1' and 'm' or isTooOld and 'a'
+local keysLeft = keysLimit - (state.pushed - state.popped)
+local entriesLeft = entriesLimit - (state.entryNext - state.entryAcked)
+local decided = decide(updates, state, groups, ids, closed, keysLeft, entriesLeft, windowMs)
+
+local pushed = writeSums(groups, state.pushed, liveTtlMs)
+writeIds(decided, idsLimit)
+if met then redis.call('HSET', KEYS[1], 'run', met.run, 'incarnation', incarnation, 'ended', met.ended) end
+local armed, count = 0, state.updates + decided.accepted
+if decided.accepted > 0 then
+  redis.call('HSET', KEYS[1], 'updates', count, 'pushed', pushed, 'entryNext', decided.entryNext)
+  armed = redis.call('SET', base .. 'armed', caller, 'NX', 'PX', leaseMs) and 1 or 0
 end
-local reply = format('ok %d %s %d %d %d %s %s %s %s %d %d ', now, epoch, armed, pushed, entryNext, state[5], state[6],
-  state[15], incarnation, count, lost) .. table.concat(replies, ' ')
+local reply = string.format('ok %d %s %d %d %d %d %d %d %s %d %d ', now, state.epoch, armed, pushed, decided.entryNext,
+  state.quarantined, state.sequence, state.segmentEnd, incarnation, count, lost) .. table.concat(decided.replies, ' ')
 -- Longer than until the deadline: an earlier call of this caller may have a later one, by another guess at this clock.
-call('SET', lastKey, format('%016d', number) .. reply, 'PX', deadline - now + LONGER)
+redis.call('SET', lastKey, string.format('%016d', number) .. reply, 'PX', deadline - now + LONGER_MS)
 return reply

@@ -77,7 +77,35 @@ export interface Evidence {
   readonly burden?: Burden;
 }
 
-type RecoverReply = [matches: number, epoch: string, sequence: string, token: string, ...numbers: string[]];
+/** What recover.lua answers; see there. */
+type RecoverReply = [
+  matches: number,
+  side: [
+    epoch: string,
+    sequence: number,
+    token: string,
+    updates: number,
+    claimed: number,
+    dropped: number,
+    inFlight: number,
+    pendingKeys: number,
+    pendingEntries: number,
+  ],
+  burden: [ids: number, oldInFlight: number, updates: number, keys: number, discarded: number],
+];
+
+interface Recovered {
+  readonly matches: boolean;
+  readonly side: RedisSide;
+  readonly ids: number;
+  /** Old updates in the batch in flight. */
+  readonly oldInFlight: number;
+  /** Updates and number of the pending counters handled in this call. */
+  readonly updates: number;
+  readonly keys: number;
+  /** Updates discarded so far. */
+  readonly discarded: number;
+}
 
 const EVIDENCE = readSql(new URL('./sql/recovery-evidence.sql', import.meta.url));
 const NEVER = -1;
@@ -153,41 +181,39 @@ export class Evidences {
     declared: number,
   ): Promise<boolean> {
     const { epoch, sequence, token } = seen;
-    const state = this.#keys.state(partition);
-    const reply = await this.#recover(state, action, cutoff, this.pageSize, epoch, sequence, token, declared);
-    return reply?.[0] === 1;
+    const reply = await this.#call(partition, action, cutoff, epoch, sequence, token, declared);
+    return reply?.matches === true;
   }
 
   /** Redis as it is then; undefined if it is not as it was seen, or more would be discarded than is declared. */
   async move(partition: number, cutoff: number, seen: RedisSide, move: Move, declared: number) {
-    const reply = await this.#recover(
-      this.#keys.state(partition),
-      'move',
-      cutoff,
-      this.pageSize,
-      seen.epoch,
-      seen.sequence,
-      seen.token,
-      move.epoch,
-      move.sequence,
-      move.token,
-      move.discards ? 1 : 0,
-      move.forgetsIds ? 1 : 0,
-      declared,
-    );
-    return reply?.[0] === 1 ? toSide(reply) : undefined;
+    const before = [seen.epoch, seen.sequence, seen.token, declared];
+    const after = [move.epoch, move.sequence, move.token, move.discards ? 1 : 0, move.forgetsIds ? 1 : 0];
+    const reply = await this.#call(partition, 'move', cutoff, ...before, ...after);
+    return reply?.matches ? reply.side : undefined;
+  }
+
+  /** Undefined if the partition has no state. */
+  async #call(
+    partition: number,
+    action: 'look' | 'discard' | 'forget' | 'move',
+    cutoff: number,
+    ...more: (string | number)[]
+  ): Promise<Recovered | undefined> {
+    const reply = await this.#recover(this.#keys.state(partition), action, cutoff, this.pageSize, ...more);
+    return reply ? parseReply(reply) : undefined;
   }
 
   async #redisSide(partition: number, cutoff: number, from = 0) {
-    const reply = await this.#recover(this.#keys.state(partition), 'look', cutoff, this.pageSize, from);
+    const reply = await this.#call(partition, 'look', cutoff, from);
     if (!reply) return undefined;
-    const [ids, inFlight, updates, keys, discarded] = reply.slice(9).map(Number) as number[];
+    const { side, ids, oldInFlight, updates, keys, discarded } = reply;
     const burden: Burden = {
-      oldKeys: keys!,
-      oldUpdates: updates! + (from === 0 ? inFlight! + discarded! : 0),
-      ids: ids!,
+      oldKeys: keys,
+      oldUpdates: updates + (from === 0 ? oldInFlight + discarded : 0),
+      ids,
     };
-    return { side: toSide(reply), burden };
+    return { side, burden };
   }
 
   /** Undefined where Redis is not as it was seen. */
@@ -244,18 +270,13 @@ export function* verdictStepwise(
   return step.value === 'rewind' ? 'REDIS_BEHIND' : ordered;
 }
 
-function toSide(reply: RecoverReply): RedisSide {
-  const [, epoch, sequence, token, updates, claimed, inFlight, pendingKeys, pendingEntries] = reply;
+function parseReply([matches, side, burden]: RecoverReply): Recovered {
+  const [epoch, sequence, token, updates, claimed, dropped, inFlight, pendingKeys, pendingEntries] = side;
+  const [ids, oldInFlight, handled, keys, discarded] = burden;
   return {
-    epoch,
-    sequence: Number(sequence),
-    token,
-    updates: Number(updates),
-    claimed: Number(claimed),
-    dropped: Number(reply[14]),
-    inFlight: Number(inFlight),
-    pendingKeys: Number(pendingKeys),
-    pendingEntries: Number(pendingEntries),
+    matches: matches === 1,
+    side: { epoch, sequence, token, updates, claimed, dropped, inFlight, pendingKeys, pendingEntries },
+    ...{ ids, oldInFlight, updates: handled, keys, discarded },
   };
 }
 

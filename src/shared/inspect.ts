@@ -24,12 +24,26 @@ export interface PartitionStatus {
   readonly lost: readonly { readonly incarnation: string; readonly updates: number }[];
 }
 
+/** What inspect.lua answers; see there. */
+type InspectReply = [
+  time: number,
+  epoch: string,
+  sequence: number,
+  token: string,
+  pendingUpdates: number,
+  pendingKeys: number,
+  pendingEntries: number,
+  inFlight: number,
+  oldest: number,
+  ended: string,
+];
+
 /** Partitions asked at a time; each answers up to a kilobyte. */
 const ABREAST = 128;
 
 export class Inspector {
   readonly #keys: Keys;
-  readonly #inspect: Script<string[] | null>;
+  readonly #inspect: Script<InspectReply | null>;
 
   constructor(redis: RedisConnection, keys: Keys) {
     this.#keys = keys;
@@ -40,18 +54,12 @@ export class Inspector {
   async partition(partition: number): Promise<PartitionStatus | undefined> {
     const reply = await this.#inspect(this.#keys.state(partition), this.#keys.deployment);
     if (!reply) return undefined;
-    const [time, epoch, sequence, token, updates, keys, entries, inFlight, oldest, ended] = reply;
+    const [time, epoch, sequence, token, pendingUpdates, pendingKeys, pendingEntries, ...rest] = reply;
+    const [inFlight, oldest, ended] = rest;
     return {
-      partition,
-      epoch: epoch!,
-      sequence: Number(sequence),
-      token: token!,
-      pendingUpdates: Number(updates),
-      pendingKeys: Number(keys),
-      pendingEntries: Number(entries),
-      inFlight: Number(inFlight),
-      lagSeconds: oldest === '0' ? 0 : Math.max(0, Number(time) - Number(oldest)) / 1000,
-      lost: lossesOf(ended!),
+      ...{ partition, epoch, sequence, token, pendingUpdates, pendingKeys, pendingEntries, inFlight },
+      lagSeconds: oldest === 0 ? 0 : Math.max(0, time - oldest) / 1000,
+      lost: lossesOf(ended),
     };
   }
 

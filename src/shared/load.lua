@@ -17,25 +17,25 @@
 -- In doubt is an account with entries on their way from before Redis was found behind the watermark. MySQL may have them, as
 -- Redis forgot their claim; their flush tells. Counters add up: what comes once more is added once more, and declared.
 
-local SAFE = 9007199254740991
-local base = string.sub(KEYS[1], 1, -6)
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'token', 'popped', 'flightFrom', 'flightTo', 'entryAcked',
-  'entryClaimed', 'entrySegmentStart', 'entrySegmentEnd', 'segmentEnd', 'doubtful')
-if not state[1] then return { 'absent' } end
-if state[1] ~= ARGV[3] then return { 'epoch', state[1] } end
-local sequence, watermark = tonumber(state[2]), tonumber(ARGV[4])
+--!include base
+--!include int
+--!include live-key
+local mode, liveTtlMs, epoch, watermark, token = unpack(ARGV, 1, 5)
+watermark = tonumber(watermark)
+--!read state
+if state.epoch == '' then return { 'absent' } end
+if state.epoch ~= epoch then return { 'epoch', state.epoch } end
 
 local withFlight
-if state[3] == '' then
-  if sequence < watermark then return { 'again', 'behind' } end
-  if sequence > watermark then return { 'again', 'ahead' } end
-elseif sequence == watermark + 1 then
+if state.token == '' then
+  if state.sequence < watermark then return { 'again', 'behind' } end
+  if state.sequence > watermark then return { 'again', 'ahead' } end
+elseif state.sequence == watermark + 1 then
   withFlight = true
-elseif sequence ~= watermark or state[3] ~= ARGV[5] then
-  return { 'again', sequence > watermark and 'ahead' or 'behind' }
+elseif state.sequence ~= watermark or state.token ~= token then
+  return { 'again', state.sequence > watermark and 'ahead' or 'behind' }
 end
 
-local function int(number) return string.format('%.0f', number) end
 -- Asked once, where most keys have nothing in most hashes.
 local isThere = {}
 local counters, accounts = base .. 'counters', base .. 'accounts'
@@ -51,8 +51,8 @@ local function sum(hash, item)
   return tonumber(amount), tonumber(number)
 end
 
-isThere[segmentCounters] = isThere[segmentCounters] and (withFlight or tonumber(state[4]) < tonumber(state[11]))
-local popped, flightFrom, flightTo = tonumber(state[4]), tonumber(state[5]), tonumber(state[6])
+isThere[segmentCounters] = isThere[segmentCounters] and (withFlight or state.popped < state.segmentEnd)
+local popped, flightFrom, flightTo = state.popped, state.flightFrom, state.flightTo
 local function countersOf(item)
   local amount, number = sum(segmentCounters, item)
   if not (number >= popped or (withFlight and number >= flightFrom and number < flightTo)) then amount = 0 end
@@ -60,10 +60,9 @@ local function countersOf(item)
 end
 
 -- The entries of a segment that MySQL does not have: all of them, none, or those that the account's chain leads to.
-local missing = tonumber(withFlight and state[7] or state[8])
+local missing = withFlight and state.entryAcked or state.entryClaimed
 local MOST_STEPS = 2000
-local segmentStart, segmentEnd = tonumber(state[9]), tonumber(state[10])
-local doubtful = tonumber(state[12]) or 0
+local segmentStart, segmentEnd, doubtful = state.entrySegmentStart, state.entrySegmentEnd, state.doubtful
 local function isDoubtful(item)
   if missing >= doubtful then return false end
   local _, newest = sum(segmentAccounts, item)
@@ -95,21 +94,24 @@ local function expectedOf(kind, item, value)
   if not entries then return nil, 'many' end
   return value + entries + (kind == 'p' and 0 or countersOf(item))
 end
+-- It may be as far out of range as a number can be.
+local function sumText(number) return string.format('%.0f', number) end
+local SAFE = 9007199254740991
 local reply = { 'ok' }
 for at = 6, #ARGV, 3 do
   local kind, item = ARGV[at], ARGV[at + 1]
-  local key = base .. kind .. ':' .. ARGV[3] .. ':' .. item
+  local key = liveKey(kind, epoch, item)
   local live = redis.call('GET', key)
   local expected, why = false, nil
-  if ARGV[1] ~= 'load' or not live then expected, why = expectedOf(kind, item, tonumber(ARGV[at + 2])) end
-  if why and (why ~= 'doubtful' or ARGV[1] ~= 'load') then return { 'again', why } end
-  if ARGV[1] ~= 'load' then
-    if ARGV[1] == 'repair' and live and live ~= int(expected) then
+  if mode ~= 'load' or not live then expected, why = expectedOf(kind, item, tonumber(ARGV[at + 2])) end
+  if why and (why ~= 'doubtful' or mode ~= 'load') then return { 'again', why } end
+  if mode ~= 'load' then
+    if mode == 'repair' and live and live ~= sumText(expected) then
       if math.abs(expected) > SAFE then redis.call('DEL', key)
-      else redis.call('SET', key, int(expected), 'PX', ARGV[2]) end
+      else redis.call('SET', key, int(expected), 'PX', liveTtlMs) end
     end
     -- A stranger's value may be of any length, and is no number then.
-    reply[#reply + 1] = (live and '=' .. string.sub(live, 1, 64) or '-') .. ' ' .. int(expected)
+    reply[#reply + 1] = (live and '=' .. string.sub(live, 1, 64) or '-') .. ' ' .. sumText(expected)
   elseif live then
     reply[#reply + 1] = live
   elseif why then
@@ -117,7 +119,7 @@ for at = 6, #ARGV, 3 do
   elseif math.abs(expected) > SAFE then
     reply[#reply + 1] = 'x'
   else
-    redis.call('SET', key, int(expected), 'PX', ARGV[2])
+    redis.call('SET', key, int(expected), 'PX', liveTtlMs)
     reply[#reply + 1] = int(expected)
   end
 end

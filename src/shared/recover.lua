@@ -6,32 +6,30 @@
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 action   2 the last acceptance that counts as old, ms   3 most pending counters or ids handled in this call
 --          look     4 old pending counters that earlier calls have looked at
---          others   4 epoch, 5 sequence and 6 token that the caller saw
---          discard  7 updates that were declared to be lost: takes old pending counters away, the oldest first
+--          others   4 epoch, 5 sequence and 6 token that the caller saw   7 updates that were declared to be lost
+--          discard  takes old pending counters away, the oldest first
 --          forget   forgets the ids of entries that were acknowledged, the oldest first
---          move     7 new epoch   8 new sequence   9 new token, '' where nothing is in flight
---                   10 1 to take old counters away, out of the batch in flight as well   11 1 to forget ids
---                   12 updates that were declared to be lost
--- Reply    nil where the partition has no state, else
---          { 1, epoch, sequence, token, updates, claimed, updates in flight, pending counter keys, pending entries,
---            ids that `forget` would take, old updates in flight, updates and number of the pending counters handled in this
---            call, updates discarded so far, updates ever discarded } as they are after the call; the first is 0 where the state
---          is not the one that the caller saw, or more would be discarded than is declared; and 1 also where this very move
---          was made before
+--          move     8 new epoch   9 new sequence   10 new token, '' if nothing is in flight
+--                   11 1 to take old counters away, out of the batch in flight as well   12 1 to forget ids
+-- Reply    nil if the partition has no state; else as they are after the call
+--          { 1,
+--            { epoch, sequence, token, updates, claimed, updates ever discarded, updates in flight, pending counter keys,
+--              pending entries },
+--            { ids that `forget` would take, old updates in flight, updates and number of the pending counters handled in this
+--              call, updates discarded so far } }
+--          The first is 0 if the state is not the one that the caller saw, or more would be discarded than is declared; it is
+--          also 1 if this very move was made before.
 
-local base = string.sub(KEYS[1], 1, -6)
+--!include base
+--!include int
 local CHUNK = 1000
 local action, cutoff, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local FIELDS = { 'epoch', 'sequence', 'token', 'updates', 'claimed', 'flightUpdates', 'entryNext', 'entryClaimed', 'entryAcked',
-  'discarded', 'dropped', 'pushed', 'popped', 'flightFrom', 'flightTo', 'segmentStart', 'segmentEnd' }
 local function read()
-  local found = {}
-  for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(FIELDS))) do found[FIELDS[i]] = value end
-  return found
+  --!read state
+  return state
 end
 local state = read()
-if not state.epoch then return false end
-local function int(number) return string.format('%.0f', number) end
+if state.epoch == '' then return false end
 
 -- How many updates the old ones of these sum up, and which they are; the oldest come first.
 local function old(hash, order)
@@ -55,7 +53,7 @@ end
 
 -- Pending counters from a number on: what no batch has claimed of the segment, behind it what is in none.
 local function pending(number, limit)
-  if number < tonumber(state.segmentEnd) then
+  if number < state.segmentEnd then
     return base .. 'segment:counters', between(number, math.min(state.segmentEnd, number + limit))
   end
   local at = number - math.max(state.popped, state.segmentEnd)
@@ -73,7 +71,7 @@ end
 
 -- Old counters of the batch in flight, which they are the first of; and where the others begin.
 local function lookInFlight()
-  local updates, from, to = 0, tonumber(state.flightFrom), tonumber(state.flightTo)
+  local updates, from, to = 0, state.flightFrom, state.flightTo
   while state.token ~= '' and from < to do
     local more, items = old(base .. 'segment:counters', between(from, to))
     if #items == 0 then break end
@@ -83,29 +81,29 @@ local function lookInFlight()
 end
 
 -- What an earlier run discarded before it was cut off; 0 if something has mended the partition since.
-local epoch, count = string.match(state.discarded or '', '^(%S+) (%d+)$')
+local epoch, count = string.match(state.discarded, '^(%S+) (%d+)$')
 local discarded = epoch == state.epoch and tonumber(count) or 0
 
 -- `updates - claimed` stays what is pending, `claimed - flightUpdates` what is over and done with, and `dropped`, for good, how
 -- much of that never went to the database.
-local function drop(count) redis.call('HSET', KEYS[1], 'dropped', int((tonumber(state.dropped) or 0) + count)) end
+local function drop(count) redis.call('HSET', KEYS[1], 'dropped', int(state.dropped + count)) end
 local function discard(limit)
   local updates, keys = 0, 0
   repeat
-    local hash, order = pending(tonumber(state.popped), limit - keys)
+    local hash, order = pending(state.popped, limit - keys)
     local more, items = old(hash, order)
     -- What was discarded of a segment is behind `popped`, as what was claimed.
     if hash == base .. 'counters' and #items > 0 then
       redis.call('LPOP', base .. 'order', #items)
       redis.call('HDEL', base .. 'counters', unpack(items))
     end
-    updates, keys, state.popped = updates + more, keys + #items, int(state.popped + #items)
+    updates, keys, state.popped = updates + more, keys + #items, state.popped + #items
   until #items == 0 or keys >= limit
   discarded = discarded + updates
-  if state.token == '' and tonumber(state.popped) >= tonumber(state.segmentEnd) then
+  if state.token == '' and state.popped >= state.segmentEnd then
     redis.call('UNLINK', base .. 'segment:counters', base .. 'segment:order')
   end
-  redis.call('HSET', KEYS[1], 'claimed', int(state.claimed + updates), 'popped', state.popped, 'discarded',
+  redis.call('HSET', KEYS[1], 'claimed', int(state.claimed + updates), 'popped', int(state.popped), 'discarded',
     state.epoch .. ' ' .. int(discarded))
   drop(updates)
   return updates, keys
@@ -122,22 +120,25 @@ local function forget(limit)
   end
 end
 
-local matches = state.epoch == ARGV[4] and state.sequence == ARGV[5] and state.token == ARGV[6]
+local epochSeen, sequenceSeen, tokenSeen, declared = ARGV[4], tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
+local newEpoch, newSequence, newToken = unpack(ARGV, 8, 10)
+local discards, forgetsIds = ARGV[11] == '1', ARGV[12] == '1'
+local matches = state.epoch == epochSeen and state.sequence == sequenceSeen and state.token == tokenSeen
 local updates, keys = 0, 0
 if action == 'look' then
   matches = true
   updates, keys = look(tonumber(ARGV[4]), most)
-elseif action == 'move' and state.epoch == ARGV[7] then
+elseif action == 'move' and state.epoch == newEpoch then
   matches = true
 elseif matches and action == 'discard' then
-  matches = discarded + look(0, most) + lookInFlight() <= tonumber(ARGV[7])
+  matches = discarded + look(0, most) + lookInFlight() <= declared
   if matches then updates, keys = discard(most) end
 elseif matches and action == 'forget' then
   forget(most)
-elseif matches and ARGV[10] == '1' and discarded + look(0, math.huge) + lookInFlight() > tonumber(ARGV[12]) then
+elseif matches and discards and discarded + look(0, math.huge) + lookInFlight() > declared then
   matches = false
 elseif matches then
-  if ARGV[10] == '1' then
+  if discards then
     updates, keys = discard(math.huge)
     local inFlight, from = lookInFlight()
     state = read()
@@ -145,19 +146,22 @@ elseif matches then
     redis.call('HSET', KEYS[1], 'flightUpdates', int(state.flightUpdates - inFlight), 'flightFrom', int(from))
     discarded = discarded + inFlight
   end
-  if ARGV[11] == '1' then
+  if forgetsIds then
     forget(math.huge)
     redis.call('UNLINK', base .. 'idMarks')
   end
-  redis.call('HSET', KEYS[1], 'epoch', ARGV[7], 'sequence', ARGV[8], 'token', ARGV[9])
+  redis.call('HSET', KEYS[1], 'epoch', newEpoch, 'sequence', newSequence, 'token', newToken)
   -- A backup of Redis has entries that MySQL may have: cold reads wait until they are acknowledged.
-  if ARGV[8] ~= state.sequence then redis.call('HSET', KEYS[1], 'doubtful', state.entryNext) end
+  if tonumber(newSequence) ~= state.sequence then redis.call('HSET', KEYS[1], 'doubtful', state.entryNext) end
   redis.call('HDEL', KEYS[1], 'discarded')
 end
 
 state = read()
 return {
-  matches and 1 or 0, state.epoch, state.sequence, state.token, state.updates, state.claimed, state.flightUpdates,
-  int(state.pushed - state.popped), int(state.entryNext - state.entryClaimed), int(ids()), int((lookInFlight())), int(updates),
-  int(keys), int(discarded), int(tonumber(state.dropped) or 0),
+  matches and 1 or 0,
+  {
+    state.epoch, state.sequence, state.token, state.updates, state.claimed, state.dropped, state.flightUpdates,
+    state.pushed - state.popped, state.entryNext - state.entryClaimed,
+  },
+  { ids(), (lookInFlight()), updates, keys, discarded },
 }

@@ -1,11 +1,11 @@
 /** Lua scripts as functions: one file each, called with the partition's state key and arguments. */
-import { readFileSync } from 'node:fs';
 import { Cluster } from 'ioredis';
 import { besideState } from './keys.ts';
 import { type PartitionKey, partitionKeys } from './redis/layout.ts';
+import { readScript } from './redis/read-script.ts';
 import type { RedisConnection } from './redis.ts';
 
-type ScriptCall<Reply> = (stateKey: string, ...args: (string | number)[]) => Promise<Reply>;
+export type ScriptCall<Reply> = (stateKey: string, ...args: (string | number)[]) => Promise<Reply>;
 
 /** A script: called with the partition's state key and its arguments. */
 export interface Script<Reply> extends ScriptCall<Reply> {
@@ -28,7 +28,7 @@ const SIBLINGS = (Object.keys(partitionKeys) as PartitionKey[]).filter(
 /** Loads the Lua file beside the calling module and defines it on the connection under its own name. */
 export function defineScript<Reply>(connection: RedisConnection, name: string, file: URL): Script<Reply> {
   const command = `sluice_${name}`;
-  const lua = readFileSync(file, 'utf8');
+  const lua = readScript(file);
   // Elsewhere no slot moves (see checkServer), and a dozen names more would cost a small call a tenth of its time.
   const declared = connection instanceof Cluster ? SIBLINGS : [];
   const siblings = new Map<string, string[]>();

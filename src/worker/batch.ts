@@ -38,57 +38,41 @@ export interface Batch {
   readonly claimedAt: number;
 }
 
-/** The reply of claim.lua, one page of a batch; see there. */
-export type Page = [
-  isLast: number,
-  goesOn: number,
-  mark: string,
-  keys: string,
-  entries: string,
-  pageKeys: number,
-  pageEntries: number,
-  pageBytes: number,
-  pageUpdates: string,
-  more: number,
-  order: string,
-  sums: string,
-  records: string[],
-  whole: [
-    sequence: string,
-    token: string,
-    epoch: string,
-    updates: string,
-    reclaimed: number,
-    time: string,
-    claimed: string,
-    popped: string,
-    dropped: string,
-  ],
-];
+/** A page of a batch, as `claim` gives it. */
+export interface Page {
+  /** False of a first page, also if a later one was asked for and the partition has changed since. */
+  readonly goesOn: boolean;
+  readonly mark: string;
+  /** Counter keys and entries of the batch. */
+  readonly batch: { readonly keys: number; readonly entries: number };
+  readonly keys: number;
+  readonly entries: number;
+  readonly bytes: number;
+  /** Updates of its keys. */
+  readonly updates: number;
+  readonly more: boolean;
+  /** The counters as JSON: `["time item", ...]`, and `["sum count number", ...]`. */
+  readonly order: string;
+  readonly sums: string;
+  readonly records: readonly string[];
+  /** Of the batch; holds on the last page. */
+  readonly whole: Omit<Batch, 'partition' | 'counters' | 'entries' | 'amendments' | 'more'>;
+}
 
 /** @param pages all of one batch */
-export function parseBatch(partition: number, pages: readonly Page[]): Batch {
-  const [sequence, token, epoch, updates, reclaimed, time, claimed, popped, dropped] = pages.at(-1)![13];
+export function joinPages(partition: number, pages: readonly Page[]): Batch {
   const counters: CounterSum[] = [];
-  for (const page of pages) parseCounters(page[10], page[11], counters);
+  for (const { order, sums } of pages) parseCounters(order, sums, counters);
   // Rows in key order: neighbours in the index are written together, and two writers never wait for each other crosswise.
   counters.sort((a, b) => (a.item < b.item ? -1 : 1));
-  const parsed = pages.flatMap(page => page[12]).map(parseRecord);
+  const parsed = pages.flatMap(page => page.records).map(parseRecord);
   return {
+    ...pages.at(-1)!.whole,
     partition,
-    sequence: Number(sequence),
-    token,
-    epoch,
-    updates: Number(updates),
     counters,
     entries: parsed.filter(isEntry),
     amendments: parsed.filter(isAmendment),
-    claimed: Number(claimed),
-    dropped: Number(dropped),
-    popped: Number(popped),
-    reclaimed: reclaimed === 1,
-    more: pages[0]![9] === 1,
-    claimedAt: Number(time),
+    more: pages[0]!.more,
   };
 }
 

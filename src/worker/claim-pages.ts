@@ -20,7 +20,7 @@ interface PageRequest {
   readonly bytes: number;
 }
 
-export type AskPage = (request: PageRequest) => Promise<Page | null>;
+export type AskPage = (request: PageRequest) => Promise<Page | undefined>;
 
 /** Counter keys and entries: a page takes Redis about half a millisecond. */
 const PAGE = 500;
@@ -43,9 +43,9 @@ export async function claimPages(ask: AskPage): Promise<Page[] | undefined> {
 
 /** Undefined where another worker was faster, or the partition was mended: then a page is the first again. */
 async function readOn(ask: AskPage, first: Page): Promise<Page[] | undefined> {
-  const [, , mark, batchKeys, batchEntries] = first;
-  const keys = Number(batchKeys);
-  const total = keys + Number(batchEntries);
+  const { mark, batch } = first;
+  const { keys } = batch;
+  const total = keys + batch.entries;
   const pages = [first];
   let latest = pages;
   for (let at = itemsOf(first); at < total; ) {
@@ -58,7 +58,7 @@ async function readOn(ask: AskPage, first: Page): Promise<Page[] | undefined> {
         // Counters tell nothing about the length of entries.
         const most = to > keys ? LONGEST_PAGE : bytes;
         const page = await ask({ mark, ...before, items: to - next, bytes: most });
-        if (page?.[1] !== 1) return undefined;
+        if (!page?.goesOn) return undefined;
         if (itemsOf(page) === 0) throw new RangeError(`the batch has no item ${next} of ${total}: ${mark}`);
         stretch.push(page);
         next += itemsOf(page);
@@ -82,15 +82,15 @@ async function readOn(ask: AskPage, first: Page): Promise<Page[] | undefined> {
 /** How large the next pages should be, where their items are about as long as those of these pages. */
 function sizeLike(pages: readonly Page[]): { items: number; bytes: number } {
   const each =
-    pages.reduce((sum, page) => sum + page[7], 0) / pages.reduce((sum, page) => sum + itemsOf(page), 0);
+    pages.reduce((sum, { bytes }) => sum + bytes, 0) / pages.reduce((sum, page) => sum + itemsOf(page), 0);
   const items = Math.max(1, Math.min(PAGE, Math.floor(LONGEST_PAGE / SPARE / each)));
   return { items, bytes: Math.min(LONGEST_PAGE, Math.ceil(items * each * SPARE)) };
 }
 
-function itemsOf(page: Page): number {
-  return page[5] + page[6];
+function itemsOf({ keys, entries }: Page): number {
+  return keys + entries;
 }
 
 function updatesOf(pages: readonly Page[]): number {
-  return pages.reduce((sum, page) => sum + Number(page[8]), 0);
+  return pages.reduce((sum, { updates }) => sum + updates, 0);
 }

@@ -9,38 +9,40 @@
 -- Writes in every call, because the claim barrier needs something of this connection to wait for.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 random part of a new token   2 most counter keys and 3 most entries of a batch   4 most of both in a page
---          5 mark of the first page, '' for that itself   6 counter keys and 7 entries on the pages before this one
---          8 for the last page: updates that those keys sum up   9 deployment   10 most bytes in a page; one item may have more
--- Reply    error FOREIGN where the state is another deployment's; nil where nothing is pending or there is no state; else
---          { 1 for the last page, 0 for the first, mark, counter keys and entries of the batch, counter keys, entries and bytes of
---            this page, which may end early, updates of its keys, 1 where more is pending than the segment has,
+-- ARGV     1 deployment   2 random part of a new token
+--          most of a batch: 3 counter keys   4 entries
+--          most of a page: 5 of both   6 bytes; one item may have more
+--          7 mark of the first page, '' for that itself
+--          on the pages before this one: 8 counter keys   9 entries   10 for the last page: updates that those keys sum up
+-- Reply    error FOREIGN if the state is another deployment's; nil if nothing is pending or there is no state; else
+--          { 1 if it goes on behind the pages before; 0 for the first page, also if the mark is not the partition's any more,
+--            mark, 1 if more is pending than the segment has,
+--            { counter keys and entries of the batch },
+--            { counter keys, entries and bytes of this page, which may end early, updates of its keys },
 --            counters ['time item', ...] and ['sum count number', ...] as JSON,
 --            entries { 'time previous amount balance length:item payload', ... },
---            and of the whole batch, where this is the last page: { sequence, token, epoch, updates, reclaimed 0|1, time of this server, updates
---            claimed so far with this batch, counter keys claimed so far with it, updates of those claimed that recoveries discarded } }
---          Where the mark is not that of the partition any more, the page is the first again.
+--            of the whole batch, if this is its last page: { sequence, token, epoch, updates, reclaimed 0|1, time of this server,
+--              updates claimed so far with this batch, counter keys claimed so far with it, updates of those claimed that
+--              recoveries discarded } }
 --          JSON, because a client reads one long string in a third of the time that thousands of short ones take.
 
-local base = string.sub(KEYS[1], 1, -6)
-local TEXTS = 5
-local FIELDS = { 'epoch', 'sequence', 'token', 'segment', 'deployment', 'claimed', 'pushed', 'popped', 'flightFrom', 'flightTo',
-  'flightUpdates', 'entryNext', 'entryClaimed', 'entryAcked', 'segmentStart', 'segmentEnd', 'entrySegmentStart', 'entrySegmentEnd',
-  'dropped' }
-local state = {}
-for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(FIELDS))) do
-  state[FIELDS[i]] = i > TEXTS and tonumber(value) or value
-end
-if not state.epoch then return false end
-if state.deployment ~= ARGV[9] then return redis.error_reply('FOREIGN the partition belongs to another deployment') end
+--!include base
+--!include now
+--!include unique
+--!include int
+--!include foreign
+local deployment, random, batchKeys, batchEntries = unpack(ARGV, 1, 4)
+local room, most = tonumber(ARGV[5]), tonumber(ARGV[6])
+local markSeen, keysSeen, entriesSeen, updatesSeen = unpack(ARGV, 7, 10)
+--!read state
+if state.epoch == '' then return false end
+if state.deployment ~= deployment then return redis.error_reply(FOREIGN) end
 
 redis.call('DEL', base .. 'armed')
 redis.call('HINCRBY', KEYS[1], 'claims', 1)
 
-local function int(number) return string.format('%.0f', number) end
-local clock = redis.call('TIME')
--- With the time: a copy of this call that arrives once more, after its batch was acknowledged, must not name another so.
-local token = ARGV[1] .. string.format('.%x', clock[1] * 1000000 + clock[2])
+-- A copy of this call that arrives once more, after its batch was acknowledged, must not name another so.
+local token = unique(random)
 local inFlight = state.token ~= ''
 
 -- A segment that is used up is not in flight either where nothing is.
@@ -70,17 +72,17 @@ local from, to, entryFrom, entryTo
 if inFlight then
   from, to, entryFrom, entryTo = state.flightFrom, state.flightTo, state.entryAcked, state.entryClaimed
 else
-  from, to = state.popped, math.max(state.popped, math.min(state.segmentEnd, state.popped + ARGV[2]))
-  entryFrom, entryTo = state.entryClaimed, math.min(state.entrySegmentEnd, state.entryClaimed + ARGV[3])
+  from, to = state.popped, math.max(state.popped, math.min(state.segmentEnd, state.popped + batchKeys))
+  entryFrom, entryTo = state.entryClaimed, math.min(state.entrySegmentEnd, state.entryClaimed + batchEntries)
   entryTo = math.max(entryFrom, entryTo)
   if from == to and entryFrom == entryTo then return false end
 end
 
-local mark = table.concat({ state.epoch, state.sequence, state.token, state.segment, int(from), int(entryFrom) }, ' ')
-local goesOn = ARGV[5] == mark
-local keysBefore = goesOn and tonumber(ARGV[6]) or 0
-local entriesBefore = goesOn and tonumber(ARGV[7]) or 0
-local updatesBefore = goesOn and tonumber(ARGV[8]) or 0
+local mark = table.concat({ state.epoch, int(state.sequence), state.token, state.segment, int(from), int(entryFrom) }, ' ')
+local goesOn = markSeen == mark
+local keysBefore = goesOn and tonumber(keysSeen) or 0
+local entriesBefore = goesOn and tonumber(entriesSeen) or 0
+local updatesBefore = goesOn and tonumber(updatesSeen) or 0
 
 -- Of counters in their order, from a place of the segment on: the elements, and the items in them.
 local function ordered(at, count)
@@ -91,7 +93,6 @@ end
 
 local function json(list) return #list == 0 and '[]' or cjson.encode(list) end
 
-local room, most = tonumber(ARGV[4]), tonumber(ARGV[10])
 local order, sums, updates = {}, {}, 0
 local keys = math.min(room, to - from - keysBefore)
 if keys > 0 then
@@ -150,20 +151,19 @@ if isLast and not inFlight then
   local oldest = math.min(
     acceptance(to > from and redis.call('LINDEX', base .. 'segment:order', int(from - state.segmentStart))),
     acceptance(entryTo > entryFrom and redis.call('HGET', base .. 'entries', int(entryFrom))))
-  state.sequence, state.token = int(state.sequence + 1), token
+  state.sequence, state.token = state.sequence + 1, token
   state.flightUpdates, state.flightTo = updatesBefore + updates + entryTo - entryFrom, to
   state.claimed = state.claimed + state.flightUpdates
-  redis.call('HSET', KEYS[1], 'sequence', state.sequence, 'token', state.token, 'claimed', int(state.claimed),
+  redis.call('HSET', KEYS[1], 'sequence', int(state.sequence), 'token', state.token, 'claimed', int(state.claimed),
     'popped', int(to), 'flightFrom', int(from), 'flightTo', int(to), 'entryClaimed', int(entryTo),
     'flightUpdates', int(state.flightUpdates), 'flightOldest', oldest == math.huge and 0 or int(oldest))
 end
 
 return {
-  isLast and 1 or 0, goesOn and 1 or 0, mark, int(to - from), int(entryTo - entryFrom), #order, read, bytes, int(updates),
-  (state.pushed > state.segmentEnd or state.entryNext > state.entrySegmentEnd) and 1 or 0, orderJson, sumsJson, entries,
+  goesOn and 1 or 0, mark, (state.pushed > state.segmentEnd or state.entryNext > state.entrySegmentEnd) and 1 or 0,
+  { to - from, entryTo - entryFrom }, { #order, read, bytes, updates }, orderJson, sumsJson, entries,
   {
-    state.sequence, state.token, state.epoch, int(state.flightUpdates), inFlight and 1 or 0,
-    int(clock[1] * 1000 + math.floor(clock[2] / 1000)), int(state.claimed), int(state.flightTo),
-    int(state.dropped or 0),
+    state.sequence, state.token, state.epoch, state.flightUpdates, inFlight and 1 or 0, now, state.claimed, state.flightTo,
+    state.dropped,
   },
 }

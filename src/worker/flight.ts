@@ -6,7 +6,7 @@ import { readState } from '../shared/redis/state.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import { REPLY_BYTES } from '../shared/redis-size.ts';
 import { defineScript, type Script } from '../shared/script.ts';
-import { type Batch, type Page, parseBatch } from './batch.ts';
+import { type Batch, joinPages, type Page } from './batch.ts';
 import type { ClaimBarrier } from './claim-barrier.ts';
 import { claimPages } from './claim-pages.ts';
 import type { Outcome } from './journal.ts';
@@ -27,6 +27,29 @@ export interface AckResult {
   readonly pendingItems: number;
 }
 
+/** What claim.lua answers; see there. */
+type ClaimReply = [
+  goesOn: number,
+  mark: string,
+  more: number,
+  batch: [keys: number, entries: number],
+  page: [keys: number, entries: number, bytes: number, updates: number],
+  order: string,
+  sums: string,
+  records: string[],
+  whole: [
+    sequence: number,
+    token: string,
+    epoch: string,
+    updates: number,
+    reclaimed: number,
+    time: number,
+    claimed: number,
+    popped: number,
+    dropped: number,
+  ],
+];
+
 /** Ids: a call takes Redis about a millisecond. */
 const TRIM_AT_ONCE = 1000;
 
@@ -35,8 +58,8 @@ export class Flight implements FlightCheck {
   readonly #keys: Keys;
   readonly #limits: FlightLimits;
   readonly #barrier: ClaimBarrier | undefined;
-  readonly #claim: Script<Page | null>;
-  readonly #ack: Script<[number, string?, string?]>;
+  readonly #claim: Script<ClaimReply | null>;
+  readonly #ack: Script<[done: number, updates?: number, items?: number]>;
   readonly #rewind: Script<number>;
   readonly #trim: Script<number>;
   /** Of all partitions together, since they share a connection. */
@@ -61,24 +84,25 @@ export class Flight implements FlightCheck {
   async claim(partition: number): Promise<Batch | undefined> {
     const claim = (connection: RedisConnection) => this.#claimOn(connection, partition);
     const pages = await (this.#barrier ? this.#barrier.run(partition, claim) : claim(this.#redis));
-    return pages ? parseBatch(partition, pages) : undefined;
+    return pages ? joinPages(partition, pages) : undefined;
   }
 
   #claimOn(connection: RedisConnection, partition: number): Promise<Page[] | undefined> {
     const claim = this.#claim.on(connection);
     const { batchKeys, batchEntries } = this.#limits;
-    return claimPages(({ mark, keys, entries, updates, items, bytes }) =>
-      this.#replies.run(bytes, () =>
+    return claimPages(async ({ mark, keys, entries, updates, items, bytes }) => {
+      const reply = await this.#replies.run(bytes, () =>
         claim(
-          ...([this.#keys.state(partition), randomToken(), batchKeys, batchEntries] as const),
-          ...[items, mark, keys, entries, updates, this.#keys.deployment, bytes],
+          ...([this.#keys.state(partition), this.#keys.deployment, randomToken()] as const),
+          ...[batchKeys, batchEntries, items, bytes, mark, keys, entries, updates],
         ),
-      ),
-    );
+      );
+      return reply ? parsePage(reply) : undefined;
+    });
   }
 
   async ack(batch: Batch, outcome: Outcome): Promise<AckResult> {
-    const [done, updates, items] = await this.#ack(
+    const [done, pendingUpdates = 0, pendingItems = 0] = await this.#ack(
       this.#keys.state(batch.partition),
       batch.token,
       this.#limits.idempotencyWindowMs,
@@ -87,11 +111,7 @@ export class Flight implements FlightCheck {
       ...outcome.late.flatMap(item => ['p', item]),
       ...(outcome.reload ?? []).flatMap(item => [item[0]!, item.slice(1)]),
     );
-    return {
-      acknowledged: done === 1,
-      pendingUpdates: Number(updates ?? 0),
-      pendingItems: Number(items ?? 0),
-    };
+    return { acknowledged: done === 1, pendingUpdates, pendingItems };
   }
 
   async inFlight(batch: Batch): Promise<boolean> {
@@ -118,4 +138,27 @@ export class Flight implements FlightCheck {
       forgotten = await this.#trim(this.#keys.state(partition), this.#limits.idempotencyLimit, TRIM_AT_ONCE);
     } while (forgotten >= TRIM_AT_ONCE);
   }
+}
+
+/** Exported for a test that calls the script by itself. */
+export function parsePage([goesOn, mark, more, batch, page, order, sums, records, whole]: ClaimReply): Page {
+  const [batchKeys, batchEntries] = batch;
+  const [keys, entries, bytes, updates] = page;
+  const [sequence, token, epoch, ofBatch, reclaimed, time, claimed, popped, dropped] = whole;
+  return {
+    goesOn: goesOn === 1,
+    mark,
+    batch: { keys: batchKeys, entries: batchEntries },
+    ...{ keys, entries, bytes, updates },
+    more: more === 1,
+    order,
+    sums,
+    records,
+    whole: {
+      ...{ sequence, token, epoch, claimed, dropped, popped },
+      updates: ofBatch,
+      reclaimed: reclaimed === 1,
+      claimedAt: time,
+    },
+  };
 }

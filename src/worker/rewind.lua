@@ -5,12 +5,13 @@
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 token   2 sequence that the caller saw   3 new sequence   4 new epoch
--- Reply    1, also where this very call was made before; 0 where the token is not in flight under that sequence any more
+-- Reply    1, also if this very call was made before; 0 if the token is not in flight under that sequence any more
 
-local state = redis.call('HMGET', KEYS[1], 'token', 'sequence', 'epoch', 'entryNext')
-if state[1] ~= ARGV[1] then return 0 end
-if state[3] == ARGV[4] then return 1 end
-if state[2] ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], 'sequence', ARGV[3], 'epoch', ARGV[4])
-if ARGV[3] ~= ARGV[2] then redis.call('HSET', KEYS[1], 'doubtful', state[4]) end
+local token, seen, sequence, epoch = unpack(ARGV)
+--!read state
+if state.token ~= token then return 0 end
+if state.epoch == epoch then return 1 end
+if state.sequence ~= tonumber(seen) then return 0 end
+redis.call('HSET', KEYS[1], 'sequence', sequence, 'epoch', epoch)
+if sequence ~= seen then redis.call('HSET', KEYS[1], 'doubtful', state.entryNext) end
 return 1

@@ -6,9 +6,8 @@
 -- ARGV     1 most ids remembered of each kind   2 most ids forgotten in this call
 -- Reply    how many were forgotten
 
-local base = string.sub(KEYS[1], 1, -6)
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+--!include base
+--!include now
 local limit, left, forgotten = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
 
 local function forget(ids)
@@ -30,10 +29,11 @@ end
 forget(expired)
 
 -- The head of entryIds belongs to entry number (entryNext - length); a mark says up to which number ids may go, and when.
-local state = redis.call('HMGET', KEYS[1], 'entryNext', 'entryAcked')
-if not state[1] then return forgotten end
+--!read state
+if state.epoch == '' then return forgotten end
 length = redis.call('LLEN', base .. 'entryIds')
-local first, last = state[1] - length, state[1] - length
+local first = state.entryNext - length
+local last = first
 while true do
   local mark = redis.call('LINDEX', base .. 'idMarks', 0)
   if not mark then break end
@@ -46,7 +46,7 @@ while true do
   last = tonumber(upTo)
   redis.call('LPOP', base .. 'idMarks')
 end
-last = math.max(last, math.min(state[1] - limit, tonumber(state[2]), first + left))
+last = math.max(last, math.min(state.entryNext - limit, state.entryAcked, first + left))
 local count = math.min(last - first, length)
 if count > 0 then forget(redis.call('LPOP', base .. 'entryIds', count)) end
 return forgotten

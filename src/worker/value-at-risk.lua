@@ -6,12 +6,13 @@
 -- ARGV     1 most accounts read of each of the two
 -- Reply    two for each program: name, points
 
-local base = string.sub(KEYS[1], 1, -6)
+--!include base
 local limit = tonumber(ARGV[1])
 local sums = {}
 -- Of a segment, what is acknowledged is at risk no more: taken off by its share of the entries, an estimate as well.
-local state = redis.call('HMGET', KEYS[1], 'entryAcked', 'entrySegmentStart', 'entrySegmentEnd')
-local left = state[1] and (state[3] - math.max(state[1], state[2])) / math.max(1, state[3] - state[2]) or 0
+--!read state
+local start, stop = state.entrySegmentStart, state.entrySegmentEnd
+local left = (stop - math.max(state.entryAcked, start)) / math.max(1, stop - start)
 for hash, share in pairs({ [base .. 'accounts'] = 1, [base .. 'segment:accounts'] = math.max(0, left) }) do
   local size = redis.call('HLEN', hash)
   local scale, found = share, {}

@@ -2,6 +2,7 @@
 
 import { Registry, register } from 'prom-client';
 import { describe, expect, it } from 'vitest';
+import { applyArguments } from '../../src/producer/apply-call.ts';
 import { createProducer } from '../../src/producer/producer.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
 import { openQueue } from '../../src/shared/queue.ts';
@@ -273,14 +274,14 @@ describe('a call that is sent twice, or not answered', () => {
     const partition = engine.keys.partitionOf('/');
     const time = await engine.redis.time();
     const deadline = Number(time[0]) * 1000 + 5000;
-    const send = (until: number, caller: string, number: number) =>
+    const one = {
+      seen: { incarnation: '', updates: 0 },
+      updates: JSON.stringify(['c', 'views:/', 1, 1, '']),
+    };
+    const send = (deadline: number, id: string, number: number) =>
       call(
         engine.keys.state(partition),
-        ...[caller, until, 1000, 1000, 1000, 100],
-        ...['', 0, 1000, 1000, 0, 0],
-        JSON.stringify(['c', 'views:/', 1, 1, '']),
-        number,
-        engine.keys.deployment,
+        ...applyArguments(engine.keys.deployment, { ...one, id, number, deadline }, engine.settings, false),
       );
     const first = await send(deadline, 'one', 1);
     expect(await send(deadline, 'one', 1)).toBe(first);

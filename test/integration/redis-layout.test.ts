@@ -1,11 +1,14 @@
 // What a server sees of a spread of operations: keys, types, fields and writers are those of src/shared/redis/layout.ts.
 
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { expect, inject, it } from 'vitest';
 import { startRedis } from '../../scripts/servers.ts';
 import { partitionKeys, stateFields } from '../../src/shared/redis/layout.ts';
+import { readScript } from '../../src/shared/redis/read-script.ts';
+import { defineScript } from '../../src/shared/script.ts';
 import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
 import { backUpMysql, backUpRedis, recoveryOf } from '../support/backup.ts';
 import { cleanUp } from '../support/cleanup.ts';
@@ -27,9 +30,9 @@ const source = join(import.meta.dirname, '../../src');
 /** The names of scripts by what calls of them begin with: their hash, or the first time their text. */
 const scripts = new Map(
   readdirSync(source, { recursive: true, encoding: 'utf8' })
-    .filter(file => file.endsWith('.lua'))
+    .filter(file => file.endsWith('.lua') && !file.includes('/lua/'))
     .flatMap(file => {
-      const lua = readFileSync(join(source, file), 'utf8');
+      const lua = readScript(pathToFileURL(join(source, file)));
       const name = /([^/]+)\.lua$/.exec(file)![1]!;
       return [lua, createHash('sha1').update(lua).digest('hex')].map(text => [text, name] as const);
     }),
@@ -156,6 +159,24 @@ it('no script touches, or leaves untouched, another key or field than the layout
   const fields = touches.filter(({ key }) => key === 'state').flatMap(fieldsOf);
   const ofScripts = Object.entries(stateFields).filter(([, { writers }]) => writers.some(isScript));
   expect([...new Set(fields)].sort()).toEqual(ofScripts.map(([field]) => field).sort());
+});
+
+it('an error of a script names the line of its file', async () => {
+  const file = join(await temporaryFolder(), 'wrong.lua');
+  const lines = [
+    '#!lua',
+    '--!include base',
+    '  --!include oldest',
+    '--!read state',
+    'return state.token + 1',
+  ];
+  writeFileSync(file, lines.join('\n'));
+  const { own, keys } = await openEngine();
+  const wrong = defineScript(own.redis, 'wrong', pathToFileURL(file));
+  await expect(wrong(keys.state(0))).rejects.toThrow(
+    /user_script:5: attempt to perform arithmetic on field 'token'/,
+  );
+  await expect(wrong(keys.state(0))).rejects.toThrow(/user_script:5:/);
 });
 
 function fieldsOf({ command, rest }: Touch): readonly string[] {

@@ -2,7 +2,8 @@
 
 import { expect, it } from 'vitest';
 import { defineScript } from '../../src/shared/script.ts';
-import { type Page, parseBatch } from '../../src/worker/batch.ts';
+import { joinPages } from '../../src/worker/batch.ts';
+import { parsePage } from '../../src/worker/flight.ts';
 import { type Engine, openEngine } from '../support/engine.ts';
 
 async function commit({ store }: Engine, batch: NonNullable<Awaited<ReturnType<Engine['flight']['claim']>>>) {
@@ -66,26 +67,15 @@ it('what is in MySQL leaves a segment while the rest of it waits', async () => {
 it('a claim whose copy arrives late, when its batch has ended, names the next batch otherwise', async () => {
   const engine = await openEngine({ partitions: 1 });
   const views = (await engine.producer()).counter('views');
-  const claim = defineScript<Page | null>(
+  const claim = defineScript<Parameters<typeof parsePage>[0] | null>(
     engine.own.redis,
     'claim',
     new URL('../../src/worker/claim.lua', import.meta.url),
   );
   const copy = async () => {
-    const page = await claim(
-      engine.keys.state(0),
-      'token',
-      10,
-      10,
-      10,
-      '',
-      0,
-      0,
-      0,
-      engine.keys.deployment,
-      100_000,
-    );
-    return page && parseBatch(0, [page]);
+    const { deployment } = engine.keys;
+    const reply = await claim(engine.keys.state(0), deployment, 'token', 10, 10, 10, 100_000, '', 0, 0, 0);
+    return reply && joinPages(0, [parsePage(reply)]);
   };
   await views.increment('a');
   const first = (await copy())!;

@@ -16,6 +16,7 @@ import { parseOptions } from '../../scripts/torture/options.ts';
 import { RedisProxies } from '../../scripts/torture/redis-proxies.ts';
 import { isFailure, jsonOf, type Outcome, writeReport } from '../../scripts/torture/report.ts';
 import { Keys } from '../../src/shared/keys.ts';
+import { readScript } from '../../src/shared/redis/read-script.ts';
 import type { Update } from '../../src/shared/update.ts';
 import { until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
@@ -216,7 +217,7 @@ it('tells at a proxy whose connection it is by the scripts that it runs', async 
   const proxies = new RedisProxies();
   const port = await proxies.announce((server.address() as AddressInfo).port);
   expect(await proxies.announce((server.address() as AddressInfo).port)).toBe(port);
-  const lua = readFileSync(new URL('../../src/producer/apply.lua', import.meta.url));
+  const lua = readScript(new URL('../../src/producer/apply.lua', import.meta.url));
   const apply = createHash('sha1').update(lua).digest('hex');
   const [producer, worker, replica] = await Promise.all(
     [`evalsha ${apply}`, 'evalsha other', 'REPLCONF'].map(async first => {

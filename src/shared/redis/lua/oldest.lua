@@ -1,0 +1,15 @@
+-- When the oldest update that is not acknowledged was accepted; 0 if there is none. Needs `base`, `int` and `state`.
+local function oldest()
+  local found = state.flightOldest
+  local function older(text)
+    local time = text and tonumber(string.match(text, '^(%d+)'))
+    if time and (found == 0 or time < found) then found = time end
+  end
+  if state.popped < state.segmentEnd then
+    older(redis.call('LINDEX', base .. 'segment:order', int(state.popped - state.segmentStart)))
+  else
+    older(redis.call('LINDEX', base .. 'order', 0))
+  end
+  older(redis.call('HGET', base .. 'entries', int(state.entryClaimed)))
+  return found
+end
