@@ -34,8 +34,8 @@ export function warmRate(commits: readonly Commit[]): number {
 /** Increments of a million keys alike. `value` is updates a second, from the start of the worker process. */
 export function measureBacklog(rig: Rig, updates: number): Promise<Measurement> {
   return rig.withSite(async site => {
-    const redis = await RedisMeter.open(site.place.redisUrl);
-    const watch = await Watch.open(site.place.redisUrl, site.place.namespace);
+    const redis = await RedisMeter.open(site.deployment.redisUrl);
+    const watch = await Watch.open(site.deployment.redisUrl, site.deployment.namespace);
     try {
       await redis.start();
       const producer = await site.producer({

@@ -33,8 +33,8 @@ export function measureEngine(rig: Rig, load: Load, shape: Shape, staff: Staff =
   return rig.withSite(async site => {
     const workers = await Promise.all(Array.from({ length: staff.workers ?? 1 }, () => site.worker()));
     const producers = await startProducers(site, load, shape, staff.producers);
-    const watch = await Watch.open(site.place.redisUrl, site.place.namespace);
-    const redis = await RedisMeter.open(site.place.redisUrl);
+    const watch = await Watch.open(site.deployment.redisUrl, site.deployment.namespace);
+    const redis = await RedisMeter.open(site.deployment.redisUrl);
     try {
       await drained(watch);
       const before = await readJournal(site.database);

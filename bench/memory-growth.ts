@@ -33,7 +33,7 @@ export interface Growth extends PendingGrowth {
   readonly liveValue: number;
 }
 
-export interface Place {
+export interface Deployment {
   redisUrl: string;
   /** With the database, migrated. */
   mysqlUrl: string;
@@ -83,13 +83,21 @@ class Measuring {
   }
 }
 
-export function measureMemory(place: Place, count: number, what: 'everything'): Promise<Growth>;
-export function measureMemory(place: Place, count: number, what: 'pending only'): Promise<PendingGrowth>;
-export async function measureMemory(place: Place, count: number, what: string): Promise<PendingGrowth> {
-  const redis = new Redis(place.redisUrl);
+export function measureMemory(deployment: Deployment, count: number, what: 'everything'): Promise<Growth>;
+export function measureMemory(
+  deployment: Deployment,
+  count: number,
+  what: 'pending only',
+): Promise<PendingGrowth>;
+export async function measureMemory(
+  deployment: Deployment,
+  count: number,
+  what: string,
+): Promise<PendingGrowth> {
+  const redis = new Redis(deployment.redisUrl);
   const log = pino({ level: 'silent' });
-  const servers = { redis: { url: place.redisUrl }, mysql: { url: place.mysqlUrl } };
-  const parts = { ...servers, namespace: place.namespace, settings, log };
+  const servers = { redis: { url: deployment.redisUrl }, mysql: { url: deployment.mysqlUrl } };
+  const parts = { ...servers, namespace: deployment.namespace, settings, log };
   const sluice = (await createProducer({ ...parts, definitions })) as unknown as Sluice;
   const measuring = new Measuring(redis, sluice, count);
   try {
@@ -116,7 +124,7 @@ export async function measureMemory(place: Place, count: number, what: string): 
     );
     // What is left of entries once they are in MySQL is their ids.
     const worker = await Worker.start({ ...parts, definitions: parseDefinitions(definitions) });
-    const inspector = new Inspector(redis, new Keys(place.namespace, settings.partitions));
+    const inspector = new Inspector(redis, new Keys(deployment.namespace, settings.partitions));
     while ((await inspector.all()).some(one => one.pendingUpdates > 0 || one.token !== ''))
       await new Promise(resolve => setTimeout(resolve, 200));
     await worker.stop();

@@ -30,7 +30,7 @@ export const promised = { counterKey: 150, entry: 400 } satisfies Partial<Figure
 
 const bounds: Partial<Figures> = promised;
 const names = Object.keys(columns) as (keyof typeof columns)[];
-const place = /(<!-- figures -->\n).*(<!-- end -->)/s;
+const section = /(<!-- figures -->\n).*(<!-- end -->)/s;
 
 /** The page with these figures. */
 export function memoryPage(page: string, figures: readonly Figures[], partitions: number): string {
@@ -44,7 +44,7 @@ export function memoryPage(page: string, figures: readonly Figures[], partitions
     ...figures.map(one => line([one.server, ...names.map(name => Math.round(one[name]))])),
     line(['promised, at most', ...names.map(name => bounds[name] ?? '')]),
   ];
-  return page.replace(place, (_, start, end) => `${start}${lines.join('\n')}\n${end}`);
+  return page.replace(section, (_, start, end) => `${start}${lines.join('\n')}\n${end}`);
 }
 
 /** The figures that stand in a page. */

@@ -33,8 +33,8 @@ try {
     await database.close();
     const redis = await startRedis({ flavour, directory: join(folder, flavour) });
     try {
-      const place = { redisUrl: redis.url, mysqlUrl: `${mysql.url}/${flavour}`, namespace: 'sluice' };
-      const growth = await measureMemory(place, sizes.count, 'everything');
+      const deployment = { redisUrl: redis.url, mysqlUrl: `${mysql.url}/${flavour}`, namespace: 'sluice' };
+      const growth = await measureMemory(deployment, sizes.count, 'everything');
       const found = { server: `${title} ${redis.version}`, ...growth };
       say(JSON.stringify(found));
       figures.push(found);

@@ -14,8 +14,8 @@ export const zipfKeys: KeyPlan = { keys: 100_000, exponent: 1 };
 /** So many, all alike, that little is summed up. */
 export const uniformKeys: KeyPlan = { keys: 1_000_000, exponent: 0 };
 
-function planFor({ place }: Site, load: Load, keys: KeyPlan): PeerPlan {
-  const { redisUrl, mysqlUrl, namespace } = place;
+function planFor({ deployment }: Site, load: Load, keys: KeyPlan): PeerPlan {
+  const { redisUrl, mysqlUrl, namespace } = deployment;
   return { ...load, ...keys, redisUrl, mysqlUrl, namespace };
 }
 

@@ -36,8 +36,8 @@ function topOf(times: ReadonlyMap<string, number>): Share[] {
 export function topFrames({ nodes, samples, timeDeltas }: CpuProfile): Share[] {
   const names = new Map(
     nodes.map(({ id, callFrame: { functionName, url } }) => {
-      const place = url.replace(/^.*\/(?=(src|dist|scripts|bench|node_modules)\/)/, '');
-      return [id, `${functionName || '(anonymous)'}${place === '' ? '' : ` ${place}`}`];
+      const path = url.replace(/^.*\/(?=(src|dist|scripts|bench|node_modules)\/)/, '');
+      return [id, `${functionName || '(anonymous)'}${path === '' ? '' : ` ${path}`}`];
     }),
   );
   const times = new Map<string, number>();

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
-import { type Place, ProducerProcess, WorkerProcess } from '../scripts/load/processes.ts';
+import { type Deployment, ProducerProcess, WorkerProcess } from '../scripts/load/processes.ts';
 import type { ProducerPlan } from '../scripts/load/producer-plan.ts';
 import { definitions } from '../scripts/load/traffic.ts';
 import { type RunningServer, startMysql, startRedis } from '../scripts/servers.ts';
@@ -73,13 +73,13 @@ export class Rig {
     await admin.query(`CREATE DATABASE ${name}`);
     const config = join(this.folder, 'sluice.config.json');
     writeFileSync(config, JSON.stringify(definitions));
-    const place: Place = {
+    const deployment: Deployment = {
       redisUrl: this.#redis.url,
       mysqlUrl: `${this.#mysql.url}/${name}`,
       namespace: name,
       config,
     };
-    const site = new Site(place, this);
+    const site = new Site(deployment, this);
     try {
       await migrate(site.database, parseSettings().partitions);
       return await use(site);
@@ -151,23 +151,23 @@ export class Rig {
 
 /** A namespace and a database, and the processes that work there. */
 export class Site {
-  readonly place: Place;
+  readonly deployment: Deployment;
   readonly database: Database;
   readonly #rig: Rig;
   readonly #stops: (() => Promise<void>)[] = [];
   #processes = 0;
 
-  constructor(place: Place, rig: Rig) {
-    this.place = place;
+  constructor(deployment: Deployment, rig: Rig) {
+    this.deployment = deployment;
     this.#rig = rig;
-    this.database = new Database({ url: place.mysqlUrl }, { ...parseSettings(), connections: 2 });
+    this.database = new Database({ url: deployment.mysqlUrl }, { ...parseSettings(), connections: 2 });
   }
 
   /** @param program the compiled command line, started as the image starts it; without one, the source */
   async worker(program?: string): Promise<WorkerProcess> {
-    const logFile = join(this.#rig.folder, `workers-${this.place.namespace}.log`);
+    const logFile = join(this.#rig.folder, `workers-${this.deployment.namespace}.log`);
     const worker = await WorkerProcess.start({
-      place: this.place,
+      deployment: this.deployment,
       logFile,
       ...(program === undefined ? {} : { program }),
       nodeArgs: [...this.#nodeArgs('worker'), ...(program === undefined ? [] : imageFlags())],
@@ -176,8 +176,8 @@ export class Site {
     return worker;
   }
 
-  async producer(plan: Omit<ProducerPlan, keyof Place>): Promise<ProducerProcess> {
-    const { redisUrl, mysqlUrl, namespace } = this.place;
+  async producer(plan: Omit<ProducerPlan, keyof Deployment>): Promise<ProducerProcess> {
+    const { redisUrl, mysqlUrl, namespace } = this.deployment;
     const producer = new ProducerProcess(
       { redisUrl, mysqlUrl, namespace, ...plan },
       this.#nodeArgs('producer'),

@@ -36,8 +36,8 @@ export function measureSoak(rig: Rig, load: Load, shape: Shape): Promise<Measure
       warmUp: limitOf(load, load.warmUpSeconds),
       settings: { callTimeoutMs: 20_000 },
     });
-    const watch = await Watch.open(site.place.redisUrl, site.place.namespace);
-    const redis = await RedisMeter.open(site.place.redisUrl);
+    const watch = await Watch.open(site.deployment.redisUrl, site.deployment.namespace);
+    const redis = await RedisMeter.open(site.deployment.redisUrl);
     const series: Series = { producer: [], worker: [], redis: [], redisResident: [], mysql: [] };
     const sample = async () => {
       series.producer!.push(residentMb(producer.pid).now);

@@ -48,11 +48,11 @@ export const scripts: Scenario = {
     }),
 };
 
-async function measure({ place }: Site): Promise<Record<string, number>> {
-  const redis = new Redis(place.redisUrl);
-  const keys = new Keys(place.namespace, settings.partitions);
+async function measure({ deployment }: Site): Promise<Record<string, number>> {
+  const redis = new Redis(deployment.redisUrl);
+  const keys = new Keys(deployment.namespace, settings.partitions);
   const flight = new Flight(redis, keys, settings);
-  const servers = { redis: place.redisUrl, mysql: place.mysqlUrl, namespace: place.namespace };
+  const servers = { redis: deployment.redisUrl, mysql: deployment.mysqlUrl, namespace: deployment.namespace };
   const sluice = await createProducer({ ...servers, definitions, settings, log: pino({ level: 'silent' }) });
   keys.deployment = (await redis.hget(keys.format, 'deployment'))!;
   const found: Record<string, number> = {};

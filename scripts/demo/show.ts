@@ -13,7 +13,7 @@ const drainLimit = 60_000;
 const traffic = { counterKeys: 100_000, accounts: 10_000, pointsShare: 0.1, seed: 1 };
 
 export async function runShow(stack: Stack, options: DemoOptions, screen: Screen): Promise<Report> {
-  const { redisUrl, mysqlUrl, namespace } = stack.place;
+  const { redisUrl, mysqlUrl, namespace } = stack.deployment;
   const watch = await Watch.open(redisUrl, namespace);
   stack.atClose(() => watch.stop());
   const producer = new ProducerProcess({

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { migrate } from '../../src/shared/migrate.ts';
 import { Database } from '../../src/shared/mysql.ts';
 import { parseSettings } from '../../src/shared/settings.ts';
-import { type Place, WorkerProcess } from '../load/processes.ts';
+import { type Deployment, WorkerProcess } from '../load/processes.ts';
 import { definitions } from '../load/traffic.ts';
 import { startMysql, startRedis } from '../servers.ts';
 import type { DemoOptions } from './options.ts';
@@ -21,7 +21,7 @@ const namespace = 'sluice-demo';
 const databaseName = 'sluice_demo';
 
 export class Stack {
-  readonly place: Place;
+  readonly deployment: Deployment;
   readonly folder: string;
   readonly database: Database;
   readonly workers: WorkerProcess[] = [];
@@ -29,19 +29,22 @@ export class Stack {
   readonly #keep: boolean;
   #closing: Promise<void> | undefined;
 
-  constructor(place: Place, folder: string, undo: (() => unknown)[], keep: boolean) {
-    this.place = place;
+  constructor(deployment: Deployment, folder: string, undo: (() => unknown)[], keep: boolean) {
+    this.deployment = deployment;
     this.folder = folder;
     this.#undo = undo;
     this.#keep = keep;
-    this.database = new Database({ url: place.mysqlUrl }, { ...parseSettings(), connections: 2 });
+    this.database = new Database({ url: deployment.mysqlUrl }, { ...parseSettings(), connections: 2 });
     undo.push(() => this.database.close());
   }
 
   async startWorkers(count: number): Promise<void> {
     // All of them are noted before any is waited for: one that fails must not leave the others running.
     const starting = Array.from({ length: count }, (_, index) =>
-      WorkerProcess.start({ place: this.place, logFile: join(this.folder, `worker-${index + 1}.log`) }),
+      WorkerProcess.start({
+        deployment: this.deployment,
+        logFile: join(this.folder, `worker-${index + 1}.log`),
+      }),
     );
     this.#undo.push(() =>
       Promise.all(starting.map(worker => worker.then(running => running.stop()).catch(() => {}))),
@@ -54,7 +57,7 @@ export class Stack {
   }
 
   addresses(): string[] {
-    const { redisUrl, mysqlUrl, config } = this.place;
+    const { redisUrl, mysqlUrl, config } = this.deployment;
     return [
       'Everything keeps running:',
       `  Redis      ${redisUrl}  (namespace ${namespace})`,

@@ -18,7 +18,7 @@ process.on('exit', () => {
 });
 
 /** Where the servers are, and what is Sluice's there. */
-export interface Place {
+export interface Deployment {
   redisUrl: string;
   /** With the database. */
   mysqlUrl: string;
@@ -28,21 +28,24 @@ export interface Place {
 }
 
 /** This program's environment, without settings that are meant for another Sluice. */
-export function ownEnvironment(place: Place, settings: Record<string, string> = {}): NodeJS.ProcessEnv {
+export function ownEnvironment(
+  deployment: Deployment,
+  settings: Record<string, string> = {},
+): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(REDIS|MYSQL|SLUICE)_/.test(name));
   return {
     ...Object.fromEntries(inherited),
-    REDIS_URL: place.redisUrl,
-    MYSQL_URL: place.mysqlUrl,
-    SLUICE_NAMESPACE: place.namespace,
-    SLUICE_CONFIG: place.config,
+    REDIS_URL: deployment.redisUrl,
+    MYSQL_URL: deployment.mysqlUrl,
+    SLUICE_NAMESPACE: deployment.namespace,
+    SLUICE_CONFIG: deployment.config,
     SLUICE_HTTP_PORT: '0',
     ...settings,
   };
 }
 
 export interface WorkerOptions {
-  place: Place;
+  deployment: Deployment;
   logFile: string;
   /** The compiled command line, where it is not to be the source itself: what loads that takes memory of its own. */
   program?: string;
@@ -68,14 +71,14 @@ export class WorkerProcess {
 
   /** Resolves when the worker takes jobs. */
   static async start(options: WorkerOptions): Promise<WorkerProcess> {
-    const { place, logFile, nodeArgs = [], settings, channel } = options;
+    const { deployment, logFile, nodeArgs = [], settings, channel } = options;
     const program = options.program ? [options.program] : ['--import', 'tsx', 'src/cli/main.ts'];
     const command = [process.execPath, ...nodeArgs, ...program, 'worker'];
     // The kernel ends it with this process, even when that is killed; only Linux can do that.
     if (process.platform === 'linux') command.unshift('setpriv', '--pdeathsig', 'KILL');
     const child = spawn(command[0]!, command.slice(1), {
       cwd: project,
-      env: ownEnvironment(place, settings),
+      env: ownEnvironment(deployment, settings),
       // A group of its own: Ctrl-C is for this program, which then stops its workers in order.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', ...(channel ? (['ipc'] as const) : [])],

@@ -41,8 +41,8 @@ export class Zipf {
   }
 
   next(): number {
-    const place = this.#random() * this.#threshold.length;
-    const rank = Math.floor(place);
-    return place - rank < this.#threshold[rank]! ? rank : this.#alias[rank]!;
+    const position = this.#random() * this.#threshold.length;
+    const rank = Math.floor(position);
+    return position - rank < this.#threshold[rank]! ? rank : this.#alias[rank]!;
   }
 }

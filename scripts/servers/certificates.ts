@@ -21,10 +21,10 @@ export async function makeCertificates(
   names = 'DNS:localhost,IP:127.0.0.1',
 ): Promise<Certificates> {
   await mkdir(directory, { recursive: true });
-  const place = (name: string) => join(directory, name);
-  const [caFile, caKey] = [place('ca.pem'), place('ca-key.pem')];
-  const [certFile, keyFile] = [place('server.pem'), place('server-key.pem')];
-  const [request, extensions] = [place('server.csr'), place('server.ext')];
+  const path = (name: string) => join(directory, name);
+  const [caFile, caKey] = [path('ca.pem'), path('ca-key.pem')];
+  const [certFile, keyFile] = [path('server.pem'), path('server-key.pem')];
+  const [request, extensions] = [path('server.csr'), path('server.ext')];
   const days = ['-days', '3650'];
   await run('openssl', [
     'req',

@@ -2,15 +2,15 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { ownEnvironment, type Place } from '../load/processes.ts';
+import { type Deployment, ownEnvironment } from '../load/processes.ts';
 import { partitions } from './traffic.ts';
 
 const run = promisify(execFile);
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
 /** What is wrong, if something is. */
-export async function verifyDrift(place: Place): Promise<string | undefined> {
-  const env = ownEnvironment(place, { SLUICE_PARTITIONS: String(partitions) });
+export async function verifyDrift(deployment: Deployment): Promise<string | undefined> {
+  const env = ownEnvironment(deployment, { SLUICE_PARTITIONS: String(partitions) });
   const command = ['--import', 'tsx', 'src/cli/main.ts', 'verify', '--json'];
   try {
     const { stdout } = await run(process.execPath, command, { cwd: project, env });

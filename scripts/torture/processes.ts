@@ -116,7 +116,7 @@ export class Processes {
       const logFile = join(stack.folder, `worker-${index + 1}.log`);
       return new Slot('worker', `worker ${index + 1}`, account, (_, env) =>
         WorkerProcess.start({
-          place: stack.workers[index]!,
+          deployment: stack.workers[index]!,
           logFile,
           nodeArgs: insideArgs,
           channel: true,
@@ -131,7 +131,7 @@ export class Processes {
         const journal = `${file}-${incarnation}.journal`;
         this.journals.push(journal);
         const plan: ProducerPlan = {
-          place: stack.producers,
+          deployment: stack.producers,
           login: accounts.login(account),
           durability,
           name: `p${index + 1}.${incarnation}`,

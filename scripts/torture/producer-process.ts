@@ -9,14 +9,14 @@ import { createProducer } from '../../src/producer/index.ts';
 import type { Receipt } from '../../src/producer/receipt.ts';
 import { createLog } from '../../src/shared/log.ts';
 import type { Update } from '../../src/shared/update.ts';
-import type { Place } from '../load/processes.ts';
+import type { Deployment } from '../load/processes.ts';
 import type { Login } from './accounts.ts';
 import type { TortureDurability } from './durability.ts';
 import { Journal } from './journal.ts';
 import { definitions, partitions, Traffic } from './traffic.ts';
 
 export interface ProducerPlan {
-  place: Place;
+  deployment: Deployment;
   login: Login;
   durability: TortureDurability;
   /** Of this process and no other, before or after it. */
@@ -116,8 +116,8 @@ class Caller {
   }
 }
 
-async function connect({ place, login, durability }: ProducerPlan): Promise<Client> {
-  const { redisUrl, mysqlUrl, namespace } = place;
+async function connect({ deployment, login, durability }: ProducerPlan): Promise<Client> {
+  const { redisUrl, mysqlUrl, namespace } = deployment;
   const { user, files } = login;
   const log = createLog('info', 'stdout');
   log.info('producer connects');

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Place } from '../load/processes.ts';
+import type { Deployment } from '../load/processes.ts';
 import type { DatabaseCluster, RunningServer } from '../servers.ts';
 import { Accounts } from './accounts.ts';
 import type { Root } from './cluster-root.ts';
@@ -40,10 +40,10 @@ export interface Stack {
   /** The users of the processes. */
   readonly accounts: Accounts;
   /** One for each worker: with several hosts, each prefers another one. */
-  readonly workers: readonly Place[];
-  readonly producers: Place;
+  readonly workers: readonly Deployment[];
+  readonly producers: Deployment;
   /** Without proxies before the database and with users of its own, for whoever looks. */
-  readonly direct: Place;
+  readonly direct: Deployment;
   stop(): Promise<void>;
 }
 
@@ -91,7 +91,7 @@ export async function openStack(
     const [workers, producers] = [await proxied(mysqlLines.workers), await proxied(mysqlLines.producers)];
     const config = join(folder, 'sluice.config.json');
     writeFileSync(config, JSON.stringify(definitions));
-    const place = (ports: readonly number[], login = ''): Place => ({
+    const through = (ports: readonly number[], login = ''): Deployment => ({
       redisUrl: redis.url,
       mysqlUrl: `mysql://${login}${ports.map(port => `127.0.0.1:${port}`).join()}/${databaseName}`,
       namespace,
@@ -107,9 +107,9 @@ export async function openStack(
       root,
       mysqlLines,
       accounts,
-      workers: [place(workers), place([...workers.slice(1), workers[0]!])],
-      producers: place(producers),
-      direct: place(
+      workers: [through(workers), through([...workers.slice(1), workers[0]!])],
+      producers: through(producers),
+      direct: through(
         members.map(({ port }) => port),
         `${observer.name}:${observer.password}@`,
       ),

@@ -13,8 +13,8 @@ const KILLS = 8;
 const RECOVERY_SECONDS = 5;
 
 it('keeps exact counts and flushes again within 5 s', { timeout: 120_000 }, async () => {
-  const { place } = await ownServers();
-  const engine = await openEngine({ partitions: 8 }, place);
+  const { servers } = await ownServers();
+  const engine = await openEngine({ partitions: 8 }, servers);
   const folder = await temporaryFolder();
   const config = join(folder, 'sluice.config.json');
   writeFileSync(config, JSON.stringify(definitions));

@@ -1,7 +1,7 @@
 // `sluice failed`: what it prints, how it exits, and that a killed replay is resumed.
 
 import { expect, it } from 'vitest';
-import { jsonLines, openCommandPlace } from '../support/command.ts';
+import { jsonLines, openDeployment } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 
 const definitions = {
@@ -10,40 +10,42 @@ const definitions = {
 } as const;
 
 /** Counters and accounts 1 to `count`, whose rows are missing, in quarantine. */
-async function openPlace(count: number) {
-  const place = await openCommandPlace(definitions);
-  await place.database.query(
+async function openWithFailures(count: number) {
+  const deployment = await openDeployment(definitions);
+  await deployment.database.query(
     'CREATE TABLE products (id INT PRIMARY KEY, views BIGINT NOT NULL) ENGINE = InnoDB',
   );
-  await place.database.query('CREATE TABLE users (id INT PRIMARY KEY, points INT NOT NULL) ENGINE = InnoDB');
+  await deployment.database.query(
+    'CREATE TABLE users (id INT PRIMARY KEY, points INT NOT NULL) ENGINE = InnoDB',
+  );
   const lines: string[] = [];
   for (let n = 1; n <= count; n++) {
     lines.push(JSON.stringify({ counter: 'page_views', key: `${n}`, by: n }));
     const id = `order-${n}`;
     lines.push(JSON.stringify({ points: 'loyalty', account: `${n}`, amount: n, id, reason: 'purchase' }));
   }
-  const worker = await place.worker();
-  expect((await place.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
-  expect((await place.sluice(['drain'])).code).toBe(0);
+  const worker = await deployment.worker();
+  expect((await deployment.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
   worker.child.kill('SIGTERM');
   expect((await worker.ended).code).toBe(0);
   return {
-    ...place,
+    ...deployment,
     addRows: (table: 'products' | 'users') =>
-      place.database.query(
+      deployment.database.query(
         `INSERT INTO ${table} VALUES ${Array.from({ length: count }, (_, n) => `(${n + 1}, 0)`).join(', ')}`,
       ),
-    failed: (...args: string[]) => place.sluice(['failed', ...args]),
+    failed: (...args: string[]) => deployment.sluice(['failed', ...args]),
     async verified() {
-      const { code, stdout } = await place.sluice(['verify', '--json']);
+      const { code, stdout } = await deployment.sluice(['verify', '--json']);
       expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 0, drift: [], ledger: [] });
     },
   };
 }
 
 it('shows what failed, and what a replay would do', async () => {
-  const place = await openPlace(2);
-  const list = JSON.parse((await place.failed('list', '--json')).stdout);
+  const deployment = await openWithFailures(2);
+  const list = JSON.parse((await deployment.failed('list', '--json')).stdout);
   expect(list).toMatchObject({ jobs: [], total: 4 });
   const counter = list.updates.find((update: { kind: string }) => update.kind === 'counter');
   const entry = list.updates.find(
@@ -61,14 +63,14 @@ it('shows what failed, and what a replay would do', async () => {
     metadata: null,
     cause: 'refused',
     code: 'TARGET_ROW_MISSING',
-    partition: place.keys.partitionOf(counter.key),
+    partition: deployment.keys.partitionOf(counter.key),
     sequence: expect.any(Number),
     quarantinedAt: expect.stringMatching(/^20.*Z$/),
     takenBy: null,
   });
   expect(entry).toMatchObject({ name: 'loyalty', amount: 2, entryId: 'order-2', reason: 'purchase' });
 
-  const text = await place.failed('list', '--kind', 'entry');
+  const text = await deployment.failed('list', '--kind', 'entry');
   expect(text).toMatchObject({ code: 0, stderr: '' });
   expect(text.stdout).toMatch(
     /^quarantined updates: 2\nnumber +kind +name +key +amount +cause +error code +partition +batch +quarantined at\n[- ]+\n/,
@@ -76,87 +78,89 @@ it('shows what failed, and what a replay would do', async () => {
   expect(text.stdout).toMatch(
     /^ *\d+ +entry +loyalty +"2" +2 +refused +TARGET_ROW_MISSING +\d +\d +20\S+Z$/m,
   );
-  const page = await place.failed('list', '--limit', '1');
+  const page = await deployment.failed('list', '--limit', '1');
   expect(page.stdout).toMatch(/\n1 of 4 shown; for more: --after 1, or --limit, or sluice failed export\n$/);
 
-  const shown = await place.failed('show', String(entry.id));
+  const shown = await deployment.failed('show', String(entry.id));
   expect(shown.code).toBe(0);
   expect(shown.stdout).toMatch(
     /^state +in quarantine\nprogram +loyalty\naccount +"2"\namount +2\nid +"order-2"\nreason +"purchase"$/m,
   );
-  const unknown = await place.failed('show', '99', 'job:7');
+  const unknown = await deployment.failed('show', '99', 'job:7');
   expect(unknown).toEqual({
     code: 1,
     stdout: '',
     stderr: 'sluice: not failed, now or before: job:7, 99\n',
   });
 
-  const lines = jsonLines((await place.failed('export', '--name', 'page_views')).stdout);
+  const lines = jsonLines((await deployment.failed('export', '--name', 'page_views')).stdout);
   expect(lines).toHaveLength(2);
   expect(lines).toContainEqual(counter);
 
-  await place.addRows('users');
-  const dry = await place.failed('replay', '--all', '--dry-run');
+  await deployment.addRows('users');
+  const dry = await deployment.failed('replay', '--all', '--dry-run');
   expect(dry.code).toBe(1);
   expect(dry.stdout).toMatch(/^nothing was changed; a replay would see updates: 4, failed flush jobs: 0\n/);
   expect(dry.stdout).toMatch(/^ +2 +counter +page_views +TARGET_ROW_MISSING +refused:TARGET_ROW_MISSING$/m);
   expect(dry.stdout).toMatch(/^ +2 +entry +loyalty +TARGET_ROW_MISSING +replayed$/m);
-  expect((await place.failed('audit')).stdout).toBe('no operations yet\n');
+  expect((await deployment.failed('audit')).stdout).toBe('no operations yet\n');
 });
 
 it('replays what is mended, and keeps a record', async () => {
-  const place = await openPlace(2);
-  const rows = await place.database.query('SELECT id, kind, item_key FROM sluice_quarantine ORDER BY id');
+  const deployment = await openWithFailures(2);
+  const rows = await deployment.database.query(
+    'SELECT id, kind, item_key FROM sluice_quarantine ORDER BY id',
+  );
   const counter = rows.find(row => row.kind === 'counter')!;
   const entry = rows.find(row => row.kind === 'entry' && String(row.item_key) === '2')!;
-  await place.addRows('users');
-  expect(await place.failed('replay', '--kind', 'entry', '--operator', 'olga', '--json')).toEqual({
+  await deployment.addRows('users');
+  expect(await deployment.failed('replay', '--kind', 'entry', '--operator', 'olga', '--json')).toEqual({
     code: 0,
     stdout:
       '{"operation":1,"action":"replay","finished":true,"updates":{"replayed":2},"jobs":{},"takenBy":[]}\n',
     stderr: '',
   });
-  const refused = await place.failed('replay', String(counter.id), String(entry.id));
+  const refused = await deployment.failed('replay', String(counter.id), String(entry.id));
   expect(refused.code).toBe(1);
   expect(refused.stdout).toBe(
     'operation 2 (replay) finished; updates: 1 already, 1 refused:TARGET_ROW_MISSING\n',
   );
-  await place.addRows('products');
-  expect((await place.failed('replay', '--code', 'TARGET_ROW_MISSING')).code).toBe(0);
-  const points = await place.database.query('SELECT points FROM users ORDER BY id');
+  await deployment.addRows('products');
+  expect((await deployment.failed('replay', '--code', 'TARGET_ROW_MISSING')).code).toBe(0);
+  const points = await deployment.database.query('SELECT points FROM users ORDER BY id');
   expect(points.map(row => Number(row.points))).toEqual([1, 2]);
-  await place.verified();
+  await deployment.verified();
 
-  const after = await place.failed('show', String(entry.id));
+  const after = await deployment.failed('show', String(entry.id));
   expect(after.stdout).toMatch(/^state +out of quarantine\n/m);
   expect(after.stdout).toMatch(/^operation +1: replayed at 20\S+Z\noperation +2: already at 20\S+Z$/m);
-  const audit = await place.failed('audit');
+  const audit = await deployment.failed('audit');
   expect(audit.stdout).toMatch(
     /^operation +action +operator +started at +finished at +updates +reason +filter\n/,
   );
   expect(audit.stdout).toMatch(/^ +1 +replay +olga +20\S+Z +20\S+Z +2 replayed +- +{"kind":"entry"}$/m);
-  const one = await place.failed('audit', '2');
+  const one = await deployment.failed('audit', '2');
   expect(one.stdout).toMatch(/^updates +1 already, 1 refused:TARGET_ROW_MISSING$/m);
   expect(one.stdout).toMatch(/^ +\d +refused:TARGET_ROW_MISSING +20\S+Z +page_views +"\d" +\d$/m);
-  expect((await place.failed('audit', '9')).code).toBe(2);
+  expect((await deployment.failed('audit', '9')).code).toBe(2);
 });
 
 it('goes on with a replay whose process was killed, and one that was told to stop', async () => {
-  const place = await openPlace(20);
-  await place.addRows('products');
-  await place.addRows('users');
+  const deployment = await openWithFailures(20);
+  await deployment.addRows('products');
+  await deployment.addRows('users');
   const left = async () => {
-    const [row] = await place.database.query('SELECT COUNT(*) AS n FROM sluice_quarantine');
+    const [row] = await deployment.database.query('SELECT COUNT(*) AS n FROM sluice_quarantine');
     return Number(row!.n);
   };
-  const killed = place.start(['failed', 'replay', '--all', '--rate', '20']);
+  const killed = deployment.start(['failed', 'replay', '--all', '--rate', '20']);
   await until(async () => (await left()) <= 35, 'some to be replayed');
   killed.child.kill('SIGKILL');
   await killed.ended;
   const rest = await left();
   expect(rest).toBeGreaterThan(0);
-  expect(await place.failed('audit')).toMatchObject({ stdout: expect.stringMatching(/ not finished /) });
-  const stopped = place.start(['failed', 'replay', '--resume', '1', '--rate', '20', '--json']);
+  expect(await deployment.failed('audit')).toMatchObject({ stdout: expect.stringMatching(/ not finished /) });
+  const stopped = deployment.start(['failed', 'replay', '--resume', '1', '--rate', '20', '--json']);
   await until(async () => (await left()) < rest, 'one more to be replayed');
   stopped.child.kill('SIGTERM');
   const end = await stopped.ended;
@@ -165,48 +169,48 @@ it('goes on with a replay whose process was killed, and one that was told to sto
   expect(end.stderr).toBe(
     'sluice: operation 1 is not finished; go on with: sluice failed replay --resume 1\n',
   );
-  expect(await place.failed('replay', '--resume', '1', '--json')).toEqual({
+  expect(await deployment.failed('replay', '--resume', '1', '--json')).toEqual({
     code: 0,
     stdout:
       '{"operation":1,"action":"replay","finished":true,"updates":{"replayed":40},"jobs":{},"takenBy":[]}\n',
     stderr: '',
   });
-  const rows = await place.database.query(
+  const rows = await deployment.database.query(
     'SELECT views, points FROM products JOIN users USING (id) ORDER BY id',
   );
   expect(rows.map(row => [Number(row.views), Number(row.points)])).toEqual(
     Array.from({ length: 20 }, (_, n) => [n + 1, n + 1]),
   );
-  await place.verified();
+  await deployment.verified();
 });
 
 it('drops and edits, and keeps the values exact', async () => {
-  const place = await openPlace(2);
-  await place.addRows('users');
-  const worker = await place.worker();
-  const unsure = await place.failed('drop', '--kind', 'counter', '--dry-run');
+  const deployment = await openWithFailures(2);
+  await deployment.addRows('users');
+  const worker = await deployment.worker();
+  const unsure = await deployment.failed('drop', '--kind', 'counter', '--dry-run');
   expect(unsure.code).toBe(0);
   expect(unsure.stdout).toMatch(/^ +2 +counter +page_views +TARGET_ROW_MISSING +dropped$/m);
-  const dropped = await place.failed('drop', '--kind', 'counter', '--reason', 'test data');
+  const dropped = await deployment.failed('drop', '--kind', 'counter', '--reason', 'test data');
   expect(dropped).toEqual({
     code: 0,
     stdout: 'operation 1 (drop) finished; updates: 2 dropped\n',
     stderr: '',
   });
-  expect(await place.read('page_views', '2')).toBe(0);
+  expect(await deployment.read('page_views', '2')).toBe(0);
   const edit = '{"amount":30,"reason":null}';
-  const edited = await place.failed('replay', '--key', '2', '--edit', edit, '--json');
+  const edited = await deployment.failed('replay', '--key', '2', '--edit', edit, '--json');
   expect(edited.stdout).toBe(
     '{"operation":2,"action":"edit","finished":true,"updates":{"edited":1},"jobs":{},"takenBy":[]}\n',
   );
-  const audit = await place.failed('audit', '--json');
+  const audit = await deployment.failed('audit', '--json');
   expect(JSON.parse(audit.stdout).operations).toMatchObject([
     { operation: 2, action: 'edit', change: JSON.parse(edit), filter: { key: '2' }, outcomes: { edited: 1 } },
     { operation: 1, action: 'drop', reason: 'test data', outcomes: { dropped: 2 } },
   ]);
-  const points = await place.database.query('SELECT points FROM users ORDER BY id');
+  const points = await deployment.database.query('SELECT points FROM users ORDER BY id');
   expect(points.map(row => Number(row.points))).toEqual([0, 30]);
-  await place.verified();
+  await deployment.verified();
   worker.child.kill('SIGTERM');
   await worker.ended;
 });

@@ -3,7 +3,7 @@
 import { createReadStream } from 'node:fs';
 import { expect, it } from 'vitest';
 import { LIMITS } from '../../src/shared/limits.ts';
-import { openCommandPlace } from '../support/command.ts';
+import { openDeployment } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 
 const definitions = {
@@ -74,8 +74,8 @@ function generate(count: number): Generated {
       const counter = n % 4 === 0 ? 'clicks' : 'page_views';
       const by = n % 6 === 0 ? undefined : (n % 11) - 5 || 12;
       made.lines.push(write({ counter, key, by }));
-      const place = JSON.stringify([counter, key]);
-      made.counters.set(place, (made.counters.get(place) ?? 0) + (by ?? 1));
+      const counted = JSON.stringify([counter, key]);
+      made.counters.set(counted, (made.counters.get(counted) ?? 0) + (by ?? 1));
     } else {
       const account = Buffer.byteLength(odd) <= LIMITS.account ? odd : String(n % 13).padStart(5, '0');
       const before = made.balances.get(account) ?? 0;
@@ -97,11 +97,11 @@ function generate(count: number): Generated {
 }
 
 it('brings a file through two workers to MySQL, row by row, and again as duplicates', async () => {
-  const place = await openCommandPlace(definitions);
+  const deployment = await openDeployment(definitions);
   const made = generate(6000);
-  const file = place.file('updates.ndjson', `${made.lines.join('\n')}\n`);
-  const workers = await Promise.all([place.worker(), place.worker()]);
-  const first = await place.sluice(['ingest', '--json', '--run', 'first', file]);
+  const file = deployment.file('updates.ndjson', `${made.lines.join('\n')}\n`);
+  const workers = await Promise.all([deployment.worker(), deployment.worker()]);
+  const first = await deployment.sluice(['ingest', '--json', '--run', 'first', file]);
   expect(first.stderr).toBe('');
   expect(first.code).toBe(0);
   expect(JSON.parse(first.stdout)).toEqual({
@@ -111,19 +111,19 @@ it('brings a file through two workers to MySQL, row by row, and again as duplica
     rejected: 0,
     nextLine: 6001,
   });
-  const again = await place.sluice(['ingest', '--json', '--run', 'first', file]);
+  const again = await deployment.sluice(['ingest', '--json', '--run', 'first', file]);
   expect(JSON.parse(again.stdout)).toMatchObject({ accepted: 0, duplicates: 6000, rejected: 0 });
-  expect(await place.sluice(['drain', '--json'])).toMatchObject({ code: 0 });
+  expect(await deployment.sluice(['drain', '--json'])).toMatchObject({ code: 0 });
 
-  const counters = await place.database.query('SELECT counter, counter_key, value FROM sluice_counters');
+  const counters = await deployment.database.query('SELECT counter, counter_key, value FROM sluice_counters');
   expect(
     new Map(
       counters.map(row => [JSON.stringify([`${row.counter}`, `${row.counter_key}`]), Number(row.value)]),
     ),
   ).toEqual(made.counters);
-  const accounts = await place.database.query('SELECT account, balance FROM sluice_accounts');
+  const accounts = await deployment.database.query('SELECT account, balance FROM sluice_accounts');
   expect(new Map(accounts.map(row => [String(row.account), Number(row.balance)]))).toEqual(made.balances);
-  const entries = await place.database.query(
+  const entries = await deployment.database.query(
     'SELECT account, entry_id, amount, balance_after, reason, metadata FROM sluice_entries',
   );
   expect(
@@ -139,7 +139,7 @@ it('brings a file through two workers to MySQL, row by row, and again as duplica
       ]),
     ),
   ).toEqual(made.entries);
-  expect(await place.sluice(['verify', '--json'])).toMatchObject({
+  expect(await deployment.sluice(['verify', '--json'])).toMatchObject({
     code: 0,
     stdout: `{"checked":${made.counters.size + made.balances.size},"drift":[],"ledger":[]}\n`,
   });
@@ -148,30 +148,32 @@ it('brings a file through two workers to MySQL, row by row, and again as duplica
 });
 
 it('ends exact when a killed ingest is run again', async () => {
-  const place = await openCommandPlace(definitions);
+  const deployment = await openDeployment(definitions);
   const total = 100_000;
   const lines = Array.from({ length: total }, (_, n) => `{"counter":"page_views","key":"k${n % 100}"}`);
-  const file = place.file('large.ndjson', lines.join('\n'));
-  const worker = await place.worker();
-  const killed = place.start(['ingest', '--run', 'monday', file]);
+  const file = deployment.file('large.ndjson', lines.join('\n'));
+  const worker = await deployment.worker();
+  const killed = deployment.start(['ingest', '--run', 'monday', file]);
   const inMysql = async () => {
-    const [row] = await place.database.query('SELECT COALESCE(SUM(value), 0) AS total FROM sluice_counters');
+    const [row] = await deployment.database.query(
+      'SELECT COALESCE(SUM(value), 0) AS total FROM sluice_counters',
+    );
     return Number(row!.total);
   };
   await until(async () => (await inMysql()) > 0, 'the first updates');
   killed.child.kill('SIGKILL');
   expect((await killed.ended).code).toBeNull();
 
-  const again = await place.sluice(['ingest', '--json', '--run', 'monday', file]);
+  const again = await deployment.sluice(['ingest', '--json', '--run', 'monday', file]);
   expect(again.code).toBe(0);
   const report = JSON.parse(again.stdout);
   expect(report).toMatchObject({ lines: total, rejected: 0, nextLine: total + 1 });
   expect(report.accepted + report.duplicates).toBe(total);
   expect(report.accepted).toBeGreaterThan(0);
   expect(report.duplicates).toBeGreaterThan(0);
-  expect((await place.sluice(['drain'])).code).toBe(0);
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
   expect(await inMysql()).toBe(total);
-  const rows = await place.database.query('SELECT value FROM sluice_counters WHERE value <> ?', [
+  const rows = await deployment.database.query('SELECT value FROM sluice_counters WHERE value <> ?', [
     total / 100,
   ]);
   expect(rows).toEqual([]);
@@ -182,7 +184,7 @@ it('ends exact when a killed ingest is run again', async () => {
 const good = (key: string) => `{"counter":"page_views","key":${JSON.stringify(key)}}`;
 
 it('names bad lines by number, counts them, and takes their neighbours', async () => {
-  const place = await openCommandPlace(definitions);
+  const deployment = await openDeployment(definitions);
   const lines: (string | Buffer)[] = [
     good('a'), // 1
     '{"counter":"page_views"', // 2
@@ -206,8 +208,8 @@ it('names bad lines by number, counts them, and takes their neighbours', async (
   const content = Buffer.concat(
     lines.flatMap((line, at) => [Buffer.from(at === 0 ? '' : '\n'), Buffer.from(line)]),
   );
-  const file = place.file('bad.ndjson', content);
-  const { code, stdout, stderr } = await place.sluice(['ingest', '--json', file]);
+  const file = deployment.file('bad.ndjson', content);
+  const { code, stdout, stderr } = await deployment.sluice(['ingest', '--json', file]);
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toEqual({ lines: 18, accepted: 3, duplicates: 0, rejected: 13, nextLine: 19 });
   const named = [...stderr.matchAll(/^sluice: line (\d+): ([A-Z0-9_]+)/gm)].map(
@@ -235,11 +237,11 @@ it.each([
   ['refused by the check', '{"counter":"page_views","key":""}'],
   ['refused by Redis', '{"points":"loyalty","account":"1","amount":-1,"id":"d"}'],
 ])('--strict stops at the first line that is %s, with all lines before it taken', async (_, bad) => {
-  const place = await openCommandPlace(definitions);
+  const deployment = await openDeployment(definitions);
   // Over a thousand lines before it, so that it is not in the first chunk.
   const lines = Array.from({ length: 1500 }, (_, n) => good(`k${n}`));
-  const file = place.file('strict.ndjson', [...lines, bad, good('after'), good('after')].join('\n'));
-  const { code, stdout } = await place.sluice(['ingest', '--strict', '--json', file]);
+  const file = deployment.file('strict.ndjson', [...lines, bad, good('after'), good('after')].join('\n'));
+  const { code, stdout } = await deployment.sluice(['ingest', '--strict', '--json', file]);
   expect(code).toBe(1);
   expect(JSON.parse(stdout)).toEqual({
     lines: 1501,
@@ -248,23 +250,23 @@ it.each([
     rejected: 1,
     nextLine: 1501,
   });
-  const status = JSON.parse((await place.sluice(['status', '--json'])).stdout);
+  const status = JSON.parse((await deployment.sluice(['status', '--json'])).stdout);
   expect(
     status.partitions.reduce((sum: number, p: { pendingUpdates: number }) => sum + p.pendingUpdates, 0),
   ).toBe(1500);
 });
 
 it('reads standard input as -, while it comes in', async () => {
-  const place = await openCommandPlace(definitions);
-  const file = place.file('in.ndjson', `${[good('a'), good('b'), good('a')].join('\n')}\n`);
-  const ingest = place.start(['ingest', '-']);
+  const deployment = await openDeployment(definitions);
+  const file = deployment.file('in.ndjson', `${[good('a'), good('b'), good('a')].join('\n')}\n`);
+  const ingest = deployment.start(['ingest', '-']);
   createReadStream(file, { highWaterMark: 7 }).pipe(ingest.child.stdin!);
   expect(await ingest.ended).toEqual({
     code: 0,
     stdout: '3 lines: 3 accepted, 0 duplicates, 0 rejected; next line 4\n',
     stderr: '',
   });
-  expect(JSON.parse((await place.sluice(['ingest', '--json', '-'])).stdout)).toEqual({
+  expect(JSON.parse((await deployment.sluice(['ingest', '--json', '-'])).stdout)).toEqual({
     lines: 0,
     accepted: 0,
     duplicates: 0,

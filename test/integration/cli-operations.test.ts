@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { FORMAT } from '../../src/shared/keys.ts';
 import { Database } from '../../src/shared/mysql.ts';
-import { openCommandPlace } from '../support/command.ts';
+import { openDeployment } from '../support/command.ts';
 
 const MIGRATIONS = readdirSync(new URL('../../src/shared/migrations/', import.meta.url)).toSorted();
 const definitions = { counters: { page_views: {} }, points: { loyalty: {} } } as const;
@@ -16,8 +16,11 @@ const LINES = [
 ].join('\n');
 
 it('migrate runs once, however often and by however many it is called', async () => {
-  const place = await openCommandPlace(definitions, { migrated: false });
-  const both = await Promise.all([place.sluice(['migrate', '--json']), place.sluice(['migrate', '--json'])]);
+  const deployment = await openDeployment(definitions, { migrated: false });
+  const both = await Promise.all([
+    deployment.sluice(['migrate', '--json']),
+    deployment.sluice(['migrate', '--json']),
+  ]);
   expect(both.map(({ code, stderr }) => [code, stderr])).toEqual([
     [0, ''],
     [0, ''],
@@ -25,30 +28,32 @@ it('migrate runs once, however often and by however many it is called', async ()
   const reports = both.map(({ stdout }) => JSON.parse(stdout));
   expect(reports.map(report => report.applied).toSorted()).toEqual([[], MIGRATIONS]);
   for (const report of reports) expect(report).toMatchObject({ format: FORMAT, partitions: 4 });
-  await place.database.query(
+  await deployment.database.query(
     "UPDATE sluice_partitions SET sequence = 7, token = 'mine' WHERE partition_id = 2",
   );
-  const watermarks = await place.database.query('SELECT * FROM sluice_partitions ORDER BY partition_id');
+  const watermarks = await deployment.database.query('SELECT * FROM sluice_partitions ORDER BY partition_id');
   expect(watermarks).toHaveLength(4);
-  expect(await place.sluice(['migrate'])).toEqual({
+  expect(await deployment.sluice(['migrate'])).toEqual({
     code: 0,
     stdout: `nothing to do; format ${FORMAT}, 4 partitions\n`,
     stderr: '',
   });
-  expect(await place.database.query('SELECT * FROM sluice_partitions ORDER BY partition_id')).toEqual(
+  expect(await deployment.database.query('SELECT * FROM sluice_partitions ORDER BY partition_id')).toEqual(
     watermarks,
   );
 });
 
 it('migrate refuses another number of partitions and a newer database, and changes nothing', async () => {
-  const place = await openCommandPlace(definitions);
-  const more = await place.sluice(['migrate', '--json'], { SLUICE_PARTITIONS: '8' });
+  const deployment = await openDeployment(definitions);
+  const more = await deployment.sluice(['migrate', '--json'], { SLUICE_PARTITIONS: '8' });
   expect({ code: more.code, stdout: more.stdout }).toEqual({ code: 2, stdout: '' });
   expect(more.stderr).toMatch(/^sluice: PARTITION_COUNT_MISMATCH: .*Set SLUICE_PARTITIONS=4;/);
-  expect(await place.database.query('SELECT partition_id FROM sluice_partitions')).toHaveLength(4);
-  await place.database.query("UPDATE sluice_meta SET value = ? WHERE name = 'format'", [String(FORMAT + 1)]);
+  expect(await deployment.database.query('SELECT partition_id FROM sluice_partitions')).toHaveLength(4);
+  await deployment.database.query("UPDATE sluice_meta SET value = ? WHERE name = 'format'", [
+    String(FORMAT + 1),
+  ]);
   for (const command of ['migrate', 'status', 'worker']) {
-    const newer = await place.sluice([command]);
+    const newer = await deployment.sluice([command]);
     expect(newer.code).toBe(2);
     expect(newer.stderr + newer.stdout).toMatch(
       new RegExp(`NEWER_FORMAT: The database has format ${FORMAT + 1}, this version .* knows ${FORMAT}`),
@@ -57,11 +62,11 @@ it('migrate refuses another number of partitions and a newer database, and chang
 });
 
 it('migrate works in a database with the longest of names', async () => {
-  const place = await openCommandPlace(definitions);
-  const long = place.name.padEnd(64, 'x');
-  await place.database.query(`CREATE DATABASE ${long}`);
-  const url = place.access.admin.mysqlUrl.replace(place.name, long);
-  expect((await place.sluice(['migrate'], { MYSQL_URL: url })).stderr).toBe('');
+  const deployment = await openDeployment(definitions);
+  const long = deployment.name.padEnd(64, 'x');
+  await deployment.database.query(`CREATE DATABASE ${long}`);
+  const url = deployment.access.admin.mysqlUrl.replace(deployment.name, long);
+  expect((await deployment.sluice(['migrate'], { MYSQL_URL: url })).stderr).toBe('');
   const database = new Database({ url }, { connections: 1, idleTransactionSeconds: 60, lockWaitSeconds: 5 });
   expect(await database.query('SELECT partition_id FROM sluice_partitions')).toHaveLength(4);
   await database.query(`DROP DATABASE ${long}`);
@@ -69,28 +74,28 @@ it('migrate works in a database with the longest of names', async () => {
 });
 
 it('status tells partitions, flush jobs and quarantine', async () => {
-  const place = await openCommandPlace(definitions);
+  const deployment = await openDeployment(definitions);
   const empty = (partition: number) =>
     `{"partition":${partition},"pendingUpdates":0,"pendingKeys":0,"inFlight":0,"lagSeconds":0,"sequence":0}`;
-  expect(await place.sluice(['status', '--json'])).toEqual({
+  expect(await deployment.sluice(['status', '--json'])).toEqual({
     code: 0,
     stdout: `{"partitions":[${[0, 1, 2, 3].map(empty).join(',')}],"queue":{"waiting":0,"active":0,"delayed":0,"failed":0},"quarantined":0,"held":[],"database":{"writes":"yes","why":""},"declared":{"lost":0,"doubled":0}}\n`,
     stderr: '',
   });
-  expect((await place.sluice(['ingest', '-'], {}, LINES)).code).toBe(0);
-  await place.database.query(
+  expect((await deployment.sluice(['ingest', '-'], {}, LINES)).code).toBe(0);
+  await deployment.database.query(
     `INSERT INTO sluice_quarantine (partition_id, sequence, kind, name, item_key, amount, error_code, payload, created_at)
      VALUES (0, 1, 'counter', 'page_views', 'x', 1, 'X', '', UTC_TIMESTAMP(3))`,
   );
-  await place.database.query(
+  await deployment.database.query(
     `INSERT INTO sluice_quarantine (partition_id, sequence, kind, name, item_key, amount, error_code, payload, created_at, cause)
      VALUES (0, 1, 'entry', 'loyalty', 'x', 1, 'ER_BAD_FIELD_ERROR', '', UTC_TIMESTAMP(3), 'held')`,
   );
-  await place.database.query("INSERT INTO sluice_losses VALUES (1, 'lost', 'x', 7, UTC_TIMESTAMP(3))");
-  const status = JSON.parse((await place.sluice(['status', '--json'])).stdout);
+  await deployment.database.query("INSERT INTO sluice_losses VALUES (1, 'lost', 'x', 7, UTC_TIMESTAMP(3))");
+  const status = JSON.parse((await deployment.sluice(['status', '--json'])).stdout);
   const busy = Object.groupBy(status.partitions as Record<string, number>[], p => String(p.pendingUpdates));
-  const counter = status.partitions[place.keys.partitionOf('/')];
-  const account = status.partitions[place.keys.partitionOf('00042')];
+  const counter = status.partitions[deployment.keys.partitionOf('/')];
+  const account = status.partitions[deployment.keys.partitionOf('00042')];
   expect(counter).toMatchObject({ pendingUpdates: 2, pendingKeys: 1, inFlight: 0 });
   expect(account).toMatchObject({ pendingUpdates: 1, pendingKeys: 1, inFlight: 0 });
   expect(counter.lagSeconds).toBeGreaterThan(0);
@@ -102,7 +107,7 @@ it('status tells partitions, flush jobs and quarantine', async () => {
     { kind: 'points', name: 'loyalty', table: null, rows: 1, code: 'ER_BAD_FIELD_ERROR' },
   ]);
   expect(status.declared).toEqual({ lost: 7, doubled: 0 });
-  const { stdout } = await place.sluice(['status']);
+  const { stdout } = await deployment.sluice(['status']);
   expect(stdout).toMatch(/^partition +pending updates +pending keys +in flight +lag, s +sequence$/m);
   expect(stdout).toMatch(
     /^flush jobs: \d waiting, 0 active, \d delayed, 0 failed\nin quarantine: 1\nheld: 1 rows of points loyalty, .*\ndeclared since ever: 7 updates lost, 0 doubled, at most$/m,
@@ -110,9 +115,9 @@ it('status tells partitions, flush jobs and quarantine', async () => {
 });
 
 it('drain waits for workers, and says what is left where none comes', async () => {
-  const place = await openCommandPlace(definitions);
-  await place.sluice(['ingest', '-'], {}, LINES);
-  const late = await place.sluice(['drain', '--timeout', '0.3', '--json']);
+  const deployment = await openDeployment(definitions);
+  await deployment.sluice(['ingest', '-'], {}, LINES);
+  const late = await deployment.sluice(['drain', '--timeout', '0.3', '--json']);
   expect({ code: late.code, stdout: late.stdout }).toEqual({
     code: 1,
     stdout: '{"drained":false,"left":3}\n',
@@ -120,13 +125,13 @@ it('drain waits for workers, and says what is left where none comes', async () =
   expect(late.stderr).toMatch(
     /3 updates of 2 partitions are not in the database after 0\.3 s; are workers running\?/,
   );
-  const waiting = place.start(['drain', '--json', '--timeout', '60']);
+  const waiting = deployment.start(['drain', '--json', '--timeout', '60']);
   await new Promise(resolve => waiting.child.stderr!.once('data', resolve));
-  const worker = await place.worker();
+  const worker = await deployment.worker();
   expect(await waiting.ended).toMatchObject({ code: 0, stdout: '{"drained":true,"left":0}\n' });
-  const [row] = await place.database.query('SELECT value FROM sluice_counters');
+  const [row] = await deployment.database.query('SELECT value FROM sluice_counters');
   expect(String(row!.value)).toBe('4');
-  expect(await place.sluice(['drain', '--timeout', '0'])).toEqual({
+  expect(await deployment.sluice(['drain', '--timeout', '0'])).toEqual({
     code: 0,
     stdout: 'drained\n',
     stderr: '',
@@ -136,24 +141,26 @@ it('drain waits for workers, and says what is left where none comes', async () =
 });
 
 it('verify finds a live value that drifted and a ledger that does not add up', async () => {
-  const place = await openCommandPlace(definitions);
-  await place.sluice(['ingest', '-'], {}, LINES);
+  const deployment = await openDeployment(definitions);
+  await deployment.sluice(['ingest', '-'], {}, LINES);
   // Pending updates are no drift.
-  expect((await place.sluice(['verify', '--json'])).stdout).toBe('{"checked":2,"drift":[],"ledger":[]}\n');
-  const worker = await place.worker();
-  expect((await place.sluice(['drain'])).code).toBe(0);
-  expect(await place.sluice(['verify'])).toEqual({
+  expect((await deployment.sluice(['verify', '--json'])).stdout).toBe(
+    '{"checked":2,"drift":[],"ledger":[]}\n',
+  );
+  const worker = await deployment.worker();
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
+  expect(await deployment.sluice(['verify'])).toEqual({
     code: 0,
     stdout: '2 comparisons, 0 keys with drift, 0 ledgers that do not add up\n',
     stderr: '',
   });
   // A read makes the value live.
-  expect(await place.read('page_views', '/')).toBe(4);
-  const live = await place.redis.keys(`{${place.name}:*}:c:*:page_views:/`);
+  expect(await deployment.read('page_views', '/')).toBe(4);
+  const live = await deployment.redis.keys(`{${deployment.name}:*}:c:*:page_views:/`);
   expect(live).toHaveLength(1);
-  await place.redis.incrby(live[0]!, 7);
-  await place.database.query('UPDATE sluice_accounts SET balance = 8');
-  expect(await place.sluice(['verify', '--json'])).toEqual({
+  await deployment.redis.incrby(live[0]!, 7);
+  await deployment.database.query('UPDATE sluice_accounts SET balance = 8');
+  expect(await deployment.sluice(['verify', '--json'])).toEqual({
     code: 1,
     stdout:
       '{"checked":2,"drift":[{"kind":"counter","name":"page_views","key":"/","live":11,"expected":4},' +
@@ -161,7 +168,7 @@ it('verify finds a live value that drifted and a ledger that does not add up', a
       '"ledger":[{"program":"loyalty","account":"00042","balance":8,"sum":5}]}\n',
     stderr: '',
   });
-  const { code, stdout } = await place.sluice(['verify']);
+  const { code, stdout } = await deployment.sluice(['verify']);
   expect(code).toBe(1);
   expect(stdout).toMatch(/^counter +page_views +"\/" +11 +4$/m);
   worker.child.kill('SIGTERM');
@@ -169,13 +176,13 @@ it('verify finds a live value that drifted and a ledger that does not add up', a
 });
 
 it('migrate goes on where it was cut off, and brings the data of the format before along', async () => {
-  const place = await openCommandPlace(definitions);
+  const deployment = await openDeployment(definitions);
   // All of a migration's statements ran; that they did was not recorded any more.
-  await place.database.query("UPDATE sluice_meta SET value = '1' WHERE name = 'format'");
-  const report = await place.sluice(['migrate', '--json']);
+  await deployment.database.query("UPDATE sluice_meta SET value = '1' WHERE name = 'format'");
+  const report = await deployment.sluice(['migrate', '--json']);
   expect(JSON.parse(report.stdout)).toMatchObject({
     applied: MIGRATIONS.slice(1),
     format: FORMAT,
   });
-  expect(await place.database.query('SELECT updates FROM sluice_partitions')).toHaveLength(4);
+  expect(await deployment.database.query('SELECT updates FROM sluice_partitions')).toHaveLength(4);
 });

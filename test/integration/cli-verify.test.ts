@@ -1,7 +1,7 @@
 // `sluice verify` beyond a handful of keys: every page, what only Redis knows, what is defined no longer, lost balances.
 
 import { expect, it } from 'vitest';
-import { openCommandPlace } from '../support/command.ts';
+import { openDeployment } from '../support/command.ts';
 
 const definitions = { counters: { page_views: {}, clicks: {} }, points: { loyalty: {} } } as const;
 
@@ -14,30 +14,30 @@ const verified = (stdout: string) =>
   JSON.parse(stdout) as { checked: number; drift: { key: string }[]; ledger: { account: string }[] };
 
 it('looks at every key, wherever it is, and finds each that is wrong', async () => {
-  const place = await openCommandPlace(definitions);
+  const deployment = await openDeployment(definitions);
   const lines = [...KEYS.map(view), ...KEYS.map(credit)];
-  expect((await place.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
-  const worker = await place.worker();
-  expect((await place.sluice(['drain'])).code).toBe(0);
+  expect((await deployment.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
+  const worker = await deployment.worker();
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
   worker.child.kill('SIGTERM');
   expect((await worker.ended).code).toBe(0);
   // One known and one new key that only Redis knows of; accounts are live already.
   const pending = [view('/0'), view('only pending'), credit('only pending')];
-  expect((await place.sluice(['ingest', '-'], {}, pending.join('\n'))).code).toBe(0);
-  expect(await place.read('page_views', 'only live')).toBe(0);
-  const clean = await place.sluice(['verify', '--json']);
+  expect((await deployment.sluice(['ingest', '-'], {}, pending.join('\n'))).code).toBe(0);
+  expect(await deployment.read('page_views', 'only live')).toBe(0);
+  const clean = await deployment.sluice(['verify', '--json']);
   expect(clean).toMatchObject({ code: 0, stderr: '' });
   expect(verified(clean.stdout)).toMatchObject({ drift: [], ledger: [] });
   expect(verified(clean.stdout).checked).toBeGreaterThanOrEqual(5003);
 
   const wrong = KEYS.filter((_, n) => n % 100 === 0).concat('only pending');
-  const live = await place.redis.keys(`{${place.name}:*}:p:*`);
+  const live = await deployment.redis.keys(`{${deployment.name}:*}:p:*`);
   expect(live).toHaveLength(2501);
   for (const key of live) {
     const account = key.slice(key.lastIndexOf(':') + 1);
-    if (wrong.includes(account)) await place.redis.incrby(key, 7);
+    if (wrong.includes(account)) await deployment.redis.incrby(key, 7);
   }
-  const { code, stdout } = await place.sluice(['verify', '--json']);
+  const { code, stdout } = await deployment.sluice(['verify', '--json']);
   expect(code).toBe(1);
   const { checked, drift, ledger } = verified(stdout);
   expect(checked).toBeGreaterThanOrEqual(5003);
@@ -48,17 +48,17 @@ it('looks at every key, wherever it is, and finds each that is wrong', async () 
 });
 
 it('sees a program whose definition is gone, and a balance that is gone', async () => {
-  const place = await openCommandPlace(definitions);
-  const worker = await place.worker();
+  const deployment = await openDeployment(definitions);
+  const worker = await deployment.worker();
   expect(
-    (await place.sluice(['ingest', '-'], {}, [view('/'), credit('1'), credit('2')].join('\n'))).code,
+    (await deployment.sluice(['ingest', '-'], {}, [view('/'), credit('1'), credit('2')].join('\n'))).code,
   ).toBe(0);
-  expect((await place.sluice(['drain'])).code).toBe(0);
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
   worker.child.kill('SIGTERM');
   expect((await worker.ended).code).toBe(0);
-  await place.database.query("DELETE FROM sluice_accounts WHERE account = '2'");
-  const other = place.file('other.json', '{"counters":{"clicks":{}}}');
-  const { code, stdout } = await place.sluice(['verify', '--json'], { SLUICE_CONFIG: other });
+  await deployment.database.query("DELETE FROM sluice_accounts WHERE account = '2'");
+  const other = deployment.file('other.json', '{"counters":{"clicks":{}}}');
+  const { code, stdout } = await deployment.sluice(['verify', '--json'], { SLUICE_CONFIG: other });
   expect(code).toBe(1);
   expect(JSON.parse(stdout)).toEqual({
     checked: 3,
@@ -68,24 +68,24 @@ it('sees a program whose definition is gone, and a balance that is gone', async 
 });
 
 it('mends what drifted, says what it was and became, and keeps a record', async () => {
-  const place = await openCommandPlace(definitions);
-  const worker = await place.worker();
+  const deployment = await openDeployment(definitions);
+  const worker = await deployment.worker();
   const lines = [view('/'), credit('1'), credit('2'), credit('3')];
-  expect((await place.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
-  expect((await place.sluice(['drain'])).code).toBe(0);
+  expect((await deployment.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
   worker.child.kill('SIGTERM');
   expect((await worker.ended).code).toBe(0);
-  expect((await place.sluice(['ingest', '-'], {}, credit('4'))).code).toBe(0);
+  expect((await deployment.sluice(['ingest', '-'], {}, credit('4'))).code).toBe(0);
   const liveKey = async (account: string) =>
-    (await place.redis.keys(`{${place.name}:*}:p:*:loyalty:${account}`))[0]!;
-  await place.redis.set(await liveKey('1'), 70);
-  await place.redis.set(await liveKey('2'), 'not a number');
-  await place.redis.incrby(await liveKey('4'), -7);
+    (await deployment.redis.keys(`{${deployment.name}:*}:p:*:loyalty:${account}`))[0]!;
+  await deployment.redis.set(await liveKey('1'), 70);
+  await deployment.redis.set(await liveKey('2'), 'not a number');
+  await deployment.redis.incrby(await liveKey('4'), -7);
   // A ledger that does not add up is none of a repair's business: which side is right, nobody knows.
-  await place.database.query("UPDATE sluice_accounts SET balance = 6 WHERE account = '3'");
+  await deployment.database.query("UPDATE sluice_accounts SET balance = 6 WHERE account = '3'");
 
   const repair = ['verify', '--repair', '--json', '--operator', 'anna', '--reason', 'redis-cli'];
-  const { code, stdout } = await place.sluice(repair);
+  const { code, stdout } = await deployment.sluice(repair);
   const wrongLedger = { program: 'loyalty', account: '3', balance: 6, sum: 5 };
   const about = { kind: 'points', name: 'loyalty', expected: 5, became: 5 };
   expect(code).toBe(1);
@@ -101,61 +101,61 @@ it('mends what drifted, says what it was and became, and keeps a record', async 
     ledger: [wrongLedger],
   });
   for (const [account, live] of Object.entries({ 1: '5', 2: '5', 3: '6', 4: '5' })) {
-    expect(await place.redis.get(await liveKey(account))).toBe(live);
-    expect(await place.redis.pttl(await liveKey(account))).toBeGreaterThan(0);
+    expect(await deployment.redis.get(await liveKey(account))).toBe(live);
+    expect(await deployment.redis.pttl(await liveKey(account))).toBeGreaterThan(0);
   }
-  expect(await place.database.query('SELECT balance FROM sluice_accounts ORDER BY account')).toMatchObject([
-    { balance: '5' },
-    { balance: '5' },
-    { balance: '6' },
-  ]);
-  const [operation, ...more] = await place.database.query('SELECT * FROM sluice_operations');
+  expect(
+    await deployment.database.query('SELECT balance FROM sluice_accounts ORDER BY account'),
+  ).toMatchObject([{ balance: '5' }, { balance: '5' }, { balance: '6' }]);
+  const [operation, ...more] = await deployment.database.query('SELECT * FROM sluice_operations');
   expect(more).toEqual([]);
   expect(operation).toMatchObject({ action: 'repair', operator: 'anna', reason: 'redis-cli', last_id: '0' });
   expect(operation!.finished_at >= operation!.started_at).toBe(true);
 
-  await place.database.query("UPDATE sluice_accounts SET balance = 5 WHERE account = '3'");
-  const mended = await place.sluice(['verify', '--repair']);
+  await deployment.database.query("UPDATE sluice_accounts SET balance = 5 WHERE account = '3'");
+  const mended = await deployment.sluice(['verify', '--repair']);
   expect(mended.code).toBe(0);
   expect(mended.stdout).toMatch(
     /^5 comparisons, 1 keys with drift, repaired, 0 ledgers that do not add up\n/,
   );
   expect(mended.stdout).toMatch(/was +became\n.*loyalty +"3" +6 +5\n/s);
-  expect((await place.sluice(['verify'])).code).toBe(0);
-  const [second] = await place.database.query('SELECT operator FROM sluice_operations ORDER BY id DESC');
+  expect((await deployment.sluice(['verify'])).code).toBe(0);
+  const [second] = await deployment.database.query('SELECT operator FROM sluice_operations ORDER BY id DESC');
   expect(second!.operator).not.toBe('anna');
-  const listed = await place.sluice(['failed', 'audit']);
+  const listed = await deployment.sluice(['failed', 'audit']);
   expect({ code: listed.code, stderr: listed.stderr }).toEqual({ code: 0, stderr: '' });
   expect(listed.stdout).toMatch(/ repair +anna .*redis-cli/);
-  expect((await place.sluice(['verify', '--reason', 'x'])).code).toBe(2);
+  expect((await deployment.sluice(['verify', '--reason', 'x'])).code).toBe(2);
 });
 
 it('compares mapped columns with live values, and leaves their ledgers alone', async () => {
-  const place = await openCommandPlace({
+  const deployment = await openDeployment({
     counters: { page_views: { target: { table: 'products', key: 'id', column: 'views' } } },
     points: { loyalty: { target: { table: 'users', key: 'id', column: 'points', missing: 'insert' } } },
   });
-  await place.database.query(
+  await deployment.database.query(
     'CREATE TABLE products (id INT PRIMARY KEY, views BIGINT NOT NULL) ENGINE = InnoDB',
   );
-  await place.database.query('CREATE TABLE users (id INT PRIMARY KEY, points INT NOT NULL) ENGINE = InnoDB');
-  await place.database.query('INSERT INTO products VALUES (1, 10), (2, 20), (3, 30)');
-  await place.database.query('INSERT INTO users VALUES (1, 100)');
-  const worker = await place.worker();
+  await deployment.database.query(
+    'CREATE TABLE users (id INT PRIMARY KEY, points INT NOT NULL) ENGINE = InnoDB',
+  );
+  await deployment.database.query('INSERT INTO products VALUES (1, 10), (2, 20), (3, 30)');
+  await deployment.database.query('INSERT INTO users VALUES (1, 100)');
+  const worker = await deployment.worker();
   // Product 9 has no row, so its views end in quarantine, which verify counts.
   const lines = [view('1'), view('9'), credit('1'), credit('2')];
-  expect((await place.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
-  expect((await place.sluice(['drain'])).code).toBe(0);
+  expect((await deployment.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
   worker.child.kill('SIGTERM');
   expect((await worker.ended).code).toBe(0);
-  expect(await place.read('page_views', '9')).toBe(1);
-  expect(await place.sluice(['verify', '--json'])).toEqual({
+  expect(await deployment.read('page_views', '9')).toBe(1);
+  expect(await deployment.sluice(['verify', '--json'])).toEqual({
     code: 0,
     stdout: '{"checked":6,"drift":[],"ledger":[]}\n',
     stderr: '',
   });
-  await place.database.query('UPDATE users SET points = points + 1 WHERE id = 2');
-  const { code, stdout } = await place.sluice(['verify', '--json']);
+  await deployment.database.query('UPDATE users SET points = points + 1 WHERE id = 2');
+  const { code, stdout } = await deployment.sluice(['verify', '--json']);
   expect(code).toBe(1);
   expect(JSON.parse(stdout)).toEqual({
     checked: 6,
@@ -163,8 +163,8 @@ it('compares mapped columns with live values, and leaves their ledgers alone', a
     ledger: [],
   });
   // A repair takes over what the other writer left.
-  expect(JSON.parse((await place.sluice(['verify', '--repair', '--json'])).stdout).drift).toEqual([
+  expect(JSON.parse((await deployment.sluice(['verify', '--repair', '--json'])).stdout).drift).toEqual([
     { kind: 'points', name: 'loyalty', key: '2', live: 5, expected: 6, became: 6 },
   ]);
-  expect((await place.sluice(['verify'])).code).toBe(0);
+  expect((await deployment.sluice(['verify'])).code).toBe(0);
 });

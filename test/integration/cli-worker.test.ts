@@ -3,7 +3,7 @@
 import { createServer } from 'node:net';
 import { expect, inject, it } from 'vitest';
 import { cleanUp } from '../support/cleanup.ts';
-import { jsonLines, openCommandPlace, workerPort } from '../support/command.ts';
+import { jsonLines, openDeployment, workerPort } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 import { readSamples } from '../support/prometheus.ts';
 
@@ -14,14 +14,14 @@ const view = (key: string) => `{"counter":"page_views","key":"${key}"}\n`;
 const SECRET = 'hunter2-5e%c';
 
 it('finishes the batch at hand on SIGTERM, and exits 0', async () => {
-  const place = await openCommandPlace(definitions);
-  const worker = await place.worker();
-  await place.database.transaction(async connection => {
+  const deployment = await openDeployment(definitions);
+  const worker = await deployment.worker();
+  await deployment.database.transaction(async connection => {
     // The batch has to wait for this row.
     await connection.query("INSERT INTO sluice_counters VALUES ('page_views', '/', 41, UTC_TIMESTAMP(3))");
-    expect((await place.sluice(['ingest', '-'], {}, view('/'))).code).toBe(0);
-    const state = place.keys.state(place.keys.partitionOf('/'));
-    await until(async () => Boolean(await place.redis.hget(state, 'token')), 'a batch in flight');
+    expect((await deployment.sluice(['ingest', '-'], {}, view('/'))).code).toBe(0);
+    const state = deployment.keys.state(deployment.keys.partitionOf('/'));
+    await until(async () => Boolean(await deployment.redis.hget(state, 'token')), 'a batch in flight');
     // Twice at once, as from npm and from the terminal: one request.
     worker.child.kill('SIGTERM');
     worker.child.kill('SIGINT');
@@ -34,13 +34,13 @@ it('finishes the batch at hand on SIGTERM, and exits 0', async () => {
     expect(readiness.status).toBe(503);
     expect(await readiness.json()).toMatchObject({ ready: false, flushing: 'stopping' });
     const asked = { SLUICE_HTTP_PORT: String(worker.port) };
-    expect((await place.sluice(['health', '--ready'], asked)).code).toBe(1);
-    expect((await place.sluice(['health'], asked)).code).toBe(0);
+    expect((await deployment.sluice(['health', '--ready'], asked)).code).toBe(1);
+    expect((await deployment.sluice(['health'], asked)).code).toBe(0);
   });
   expect((await worker.ended).code).toBe(0);
-  const [row] = await place.database.query('SELECT value FROM sluice_counters');
+  const [row] = await deployment.database.query('SELECT value FROM sluice_counters');
   expect(String(row?.value)).toBe('42');
-  expect((await place.sluice(['drain', '--timeout', '0'])).code).toBe(0);
+  expect((await deployment.sluice(['drain', '--timeout', '0'])).code).toBe(0);
 });
 
 it.each([
@@ -49,15 +49,15 @@ it.each([
 ])(
   'leaves a batch that cannot be finished in flight %s, exits 1, and another worker writes it',
   async (_, twice, said) => {
-    const place = await openCommandPlace(definitions);
+    const deployment = await openDeployment(definitions);
     // The lock wait is longer than the deadline, which is longer than the test needs for its second signal.
     const more = { SLUICE_SHUTDOWN_DEADLINE_MS: twice ? '30000' : '700', SLUICE_LOCK_WAIT_SECONDS: '60' };
-    const worker = await place.worker(more);
-    await place.database.transaction(async connection => {
+    const worker = await deployment.worker(more);
+    await deployment.database.transaction(async connection => {
       await connection.query("INSERT INTO sluice_counters VALUES ('page_views', '/', 41, UTC_TIMESTAMP(3))");
-      expect((await place.sluice(['ingest', '-'], {}, view('/'))).code).toBe(0);
-      const state = place.keys.state(place.keys.partitionOf('/'));
-      await until(async () => Boolean(await place.redis.hget(state, 'token')), 'a batch in flight');
+      expect((await deployment.sluice(['ingest', '-'], {}, view('/'))).code).toBe(0);
+      const state = deployment.keys.state(deployment.keys.partitionOf('/'));
+      await until(async () => Boolean(await deployment.redis.hget(state, 'token')), 'a batch in flight');
       worker.child.kill('SIGTERM');
       await until(() => worker.stdout().includes('worker stops after'), 'the signal to arrive');
       // Signals close together are one request, so this asks until the second one counts.
@@ -67,15 +67,15 @@ it.each([
       expect(code).toBe(1);
       expect(stdout).toContain(said);
     });
-    await place.worker();
-    expect((await place.sluice(['drain'])).code).toBe(0);
-    const [row] = await place.database.query('SELECT value FROM sluice_counters');
+    await deployment.worker();
+    expect((await deployment.sluice(['drain'])).code).toBe(0);
+    const [row] = await deployment.database.query('SELECT value FROM sluice_counters');
     expect(String(row?.value)).toBe('42');
   },
 );
 
 it('needs a database, a schema, and a port', async () => {
-  const bare = await openCommandPlace(definitions, { migrated: false });
+  const bare = await openDeployment(definitions, { migrated: false });
   for (const args of [['worker'], ['status'], ['ingest', '-']]) {
     const outcome = await bare.sluice(args);
     expect(outcome.code).toBe(2);
@@ -91,12 +91,12 @@ it('needs a database, a schema, and a port', async () => {
         : /^sluice: DATABASE_UNSUITABLE: There is no database .*CREATE DATABASE/m,
     );
   }
-  const place = await openCommandPlace(definitions);
+  const deployment = await openDeployment(definitions);
   const other = createServer();
   await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve));
   cleanUp(() => other.close());
   const { port } = other.address() as { port: number };
-  const taken = await place.sluice(['worker'], { SLUICE_HTTP_PORT: String(port) });
+  const taken = await deployment.sluice(['worker'], { SLUICE_HTTP_PORT: String(port) });
   expect(taken.code).toBe(2);
   expect(taken.stderr).toMatch(
     new RegExp(`cannot listen on 127\\.0\\.0\\.1:${port} \\(EADDRINUSE\\).*SLUICE_HTTP_PORT`),
@@ -104,10 +104,10 @@ it('needs a database, a schema, and a port', async () => {
 });
 
 it('shows health, readiness and every metric on the port that it logs', async () => {
-  const place = await openCommandPlace(definitions);
-  const worker = await place.worker();
-  await place.sluice(['ingest', '-'], {}, view('/').repeat(3));
-  expect((await place.sluice(['drain'])).code).toBe(0);
+  const deployment = await openDeployment(definitions);
+  const worker = await deployment.worker();
+  await deployment.sluice(['ingest', '-'], {}, view('/').repeat(3));
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
   const get = async (path: string, init?: RequestInit) => {
     const response = await fetch(`http://127.0.0.1:${worker.port}${path}`, init ?? {});
     return { status: response.status, text: await response.text(), headers: response.headers };
@@ -123,8 +123,15 @@ it('shows health, readiness and every metric on the port that it logs', async ()
     lagSeconds: 0,
   });
   const asked = { SLUICE_HTTP_PORT: String(worker.port), SLUICE_HTTP_HOST: '0.0.0.0' };
-  expect(await place.sluice(['health'], asked)).toEqual({ code: 0, stdout: '{"status":"ok"}\n', stderr: '' });
-  expect(await place.sluice(['health', '--ready'], asked)).toMatchObject({ code: 0, stdout: ready.text });
+  expect(await deployment.sluice(['health'], asked)).toEqual({
+    code: 0,
+    stdout: '{"status":"ok"}\n',
+    stderr: '',
+  });
+  expect(await deployment.sluice(['health', '--ready'], asked)).toMatchObject({
+    code: 0,
+    stdout: ready.text,
+  });
   expect((await get('/elsewhere')).status).toBe(404);
   expect((await get('/metrics', { method: 'POST' })).status).toBe(405);
   const metrics = await get('/metrics');
@@ -149,7 +156,7 @@ it('shows health, readiness and every metric on the port that it logs', async ()
     expect(samples.get(`sluice_${name}`), name).toBe(0);
   worker.child.kill('SIGINT');
   expect((await worker.ended).code).toBe(0);
-  const gone = await place.sluice(['health'], asked);
+  const gone = await deployment.sluice(['health'], asked);
   expect(gone.code).toBe(1);
   expect(gone.stderr).toMatch(
     /^sluice: no worker answers at http:\/\/127\.0\.0\.1:\d+\/healthz \(ECONNREFUSED\)\.$/m,
@@ -157,9 +164,9 @@ it('shows health, readiness and every metric on the port that it logs', async ()
 });
 
 it('logs JSON lines without secrets, whatever goes wrong and at whatever level', async () => {
-  const place = await openCommandPlace(definitions);
-  const { name, redis, database } = place;
-  // On hostile servers Sluice's own user has the name of the place.
+  const deployment = await openDeployment(definitions);
+  const { name, redis, database } = deployment;
+  // On hostile servers Sluice's own user has the name of the deployment.
   const user = `${name}_s`;
   await redis.call('ACL', 'SETUSER', user, 'on', `>${SECRET}`, '~*', '&*', '+@all');
   await database.query(`CREATE USER ${user}@'%' IDENTIFIED BY '${SECRET}'`);
@@ -171,20 +178,20 @@ it('logs JSON lines without secrets, whatever goes wrong and at whatever level',
   const withUser = (url: string, password: string) =>
     url.replace(/\/\/(?:[^@]*@)?/, `//${user}:${encodeURIComponent(password)}@`);
   const env = {
-    REDIS_URL: withUser(place.env.REDIS_URL!, SECRET),
-    MYSQL_URL: withUser(place.env.MYSQL_URL!, SECRET),
+    REDIS_URL: withUser(deployment.env.REDIS_URL!, SECRET),
+    MYSQL_URL: withUser(deployment.env.MYSQL_URL!, SECRET),
     SLUICE_LOG_LEVEL: 'trace',
   };
-  const worker = place.start(['worker'], env);
+  const worker = deployment.start(['worker'], env);
   await workerPort(worker);
-  expect((await place.sluice(['ingest', '-'], env, view('before'))).code).toBe(0);
+  expect((await deployment.sluice(['ingest', '-'], env, view('before'))).code).toBe(0);
   // Its password changes under the worker, and changes back.
   await redis.call('ACL', 'SETUSER', user, 'resetpass', '>other');
   await redis.call('CLIENT', 'KILL', 'USER', user);
   await until(() => worker.stdout().includes('WRONGPASS'), 'the worker to be refused');
   await redis.call('ACL', 'SETUSER', user, 'resetpass', `>${SECRET}`);
-  expect((await place.sluice(['ingest', '-'], env, view('after'))).code).toBe(0);
-  expect(await place.sluice(['drain'], env)).toMatchObject({ code: 0 });
+  expect((await deployment.sluice(['ingest', '-'], env, view('after'))).code).toBe(0);
+  expect(await deployment.sluice(['drain'], env)).toMatchObject({ code: 0 });
   worker.child.kill('SIGTERM');
   const end = await worker.ended;
   expect({ code: end.code, stderr: end.stderr }).toEqual({ code: 0, stderr: '' });
@@ -201,11 +208,11 @@ it('logs JSON lines without secrets, whatever goes wrong and at whatever level',
   // The level at which a command shows where its error came from.
   const debug = { ...env, SLUICE_LOG_LEVEL: 'debug' };
   const denied = await Promise.all([
-    place.sluice(['worker'], { ...debug, REDIS_PASSWORD: wrong }),
-    place.sluice(['worker'], { ...debug, MYSQL_PASSWORD: wrong }),
-    place.sluice(['status'], { ...debug, REDIS_URL: withUser(place.env.REDIS_URL!, wrong) }),
-    place.sluice(['migrate'], { ...debug, MYSQL_URL: withUser(place.env.MYSQL_URL!, wrong) }),
-    place.sluice(['ingest', '-'], { ...debug, REDIS_USERNAME: 'nobody' }),
+    deployment.sluice(['worker'], { ...debug, REDIS_PASSWORD: wrong }),
+    deployment.sluice(['worker'], { ...debug, MYSQL_PASSWORD: wrong }),
+    deployment.sluice(['status'], { ...debug, REDIS_URL: withUser(deployment.env.REDIS_URL!, wrong) }),
+    deployment.sluice(['migrate'], { ...debug, MYSQL_URL: withUser(deployment.env.MYSQL_URL!, wrong) }),
+    deployment.sluice(['ingest', '-'], { ...debug, REDIS_USERNAME: 'nobody' }),
   ]);
   for (const { code, stderr } of denied) {
     expect(code).toBe(2);
@@ -217,9 +224,9 @@ it('logs JSON lines without secrets, whatever goes wrong and at whatever level',
 });
 
 it('writes figures for CloudWatch among its logs, on request only', async () => {
-  const place = await openCommandPlace(definitions);
-  const quiet = await place.worker();
-  const worker = await place.worker({ SLUICE_EMF: '1' });
+  const deployment = await openDeployment(definitions);
+  const quiet = await deployment.worker();
+  const worker = await deployment.worker({ SLUICE_EMF: '1' });
   const figures = () => {
     const whole = worker.stdout();
     return jsonLines(whole.slice(0, whole.lastIndexOf('\n'))).filter(line => '_aws' in line);

@@ -2,12 +2,12 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Settings } from '../../src/shared/settings.ts';
-import { backUpRedis, openPlace } from '../support/backup.ts';
+import { backUpRedis, openWithCommand } from '../support/backup.ts';
 import { type Engine, until } from '../support/engine.ts';
 
 /** Account 1 has 10 - 4 points in MySQL, and Redis has both entries pending again; account 2 has 3 and nothing pending. */
 async function forgetful(settings: Partial<Settings> = {}) {
-  const { engine, sluice } = await openPlace(settings);
+  const { engine, sluice } = await openWithCommand(settings);
   const points = sluice.points('loyalty');
   await points.credit('2', 3, { id: 'a' });
   await engine.drain();
@@ -81,7 +81,7 @@ describe('entries that MySQL may have already', () => {
 
 describe('a debit that Redis has forgotten', () => {
   it('may be spent once more, and the account that stands below its floor is counted', async () => {
-    const { engine, sluice } = await openPlace();
+    const { engine, sluice } = await openWithCommand();
     const points = sluice.points('loyalty');
     for (const account of ['1', '2']) await points.credit(account, 10, { id: 'a' });
     const restore = await backUpRedis(engine);

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { openCommandPlace } from '../support/command.ts';
+import { openDeployment } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 
 const page = readFileSync(new URL('../../docs/erasure.md', import.meta.url), 'utf8');
@@ -14,8 +14,8 @@ const definitions = { points: { loyalty: {}, credits: {} } } as const;
 
 /** Two accounts in two programs, all in MySQL; the person's with a reason that says something. */
 async function openLedgers() {
-  const place = await openCommandPlace(definitions);
-  await place.worker();
+  const deployment = await openDeployment(definitions);
+  await deployment.worker();
   const entries = ['person-4', 'person-5'].flatMap(account =>
     ['loyalty', 'credits'].flatMap(points =>
       [1, 2, 3].map(amount => ({
@@ -29,14 +29,14 @@ async function openLedgers() {
     ),
   );
   const lines = entries.map(entry => `${JSON.stringify(entry)}\n`).join('');
-  expect(await place.sluice(['ingest', '-'], {}, lines)).toMatchObject({ code: 0 });
-  expect(await place.sluice(['drain'])).toMatchObject({ code: 0 });
+  expect(await deployment.sluice(['ingest', '-'], {}, lines)).toMatchObject({ code: 0 });
+  expect(await deployment.sluice(['drain'])).toMatchObject({ code: 0 });
   const count = async (where: string) => {
-    const [row] = await place.database.query(`SELECT COUNT(*) AS n FROM sluice_entries WHERE ${where}`);
+    const [row] = await deployment.database.query(`SELECT COUNT(*) AS n FROM sluice_entries WHERE ${where}`);
     return Number(row!.n);
   };
   const told = "(reason IS NOT NULL OR JSON_VALUE(metadata, '$.note') IS NOT NULL)";
-  return { ...place, count, told };
+  return { ...deployment, count, told };
 }
 
 it('takes away what the entries of one account say, and no number', async () => {

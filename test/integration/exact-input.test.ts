@@ -4,7 +4,7 @@
 import { expect, it } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
 import type { Database } from '../../src/shared/mysql.ts';
-import { jsonLines, openCommandPlace } from '../support/command.ts';
+import { jsonLines, openDeployment } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 
 const definitions = { counters: { views: {} }, points: { loyalty: {} } } as const;
@@ -39,7 +39,7 @@ const openProducer = (env: Record<string, string>) =>
   });
 
 it('a line is what the ledger and a history hold, or is refused by its number', async () => {
-  const place = await openCommandPlace(definitions);
+  const deployment = await openDeployment(definitions);
   const lines = [
     ...TEXTS.map(([written], n) => line(n, written)),
     '{"counter":"views","key":"/","by":5.0}',
@@ -50,7 +50,7 @@ it('a line is what the ledger and a history hold, or is refused by its number', 
     line(0, '{"a":"\\ud800"}', 'surrogate'),
     line(0, '[1]', 'array'),
   ];
-  const sent = await place.sluice(['ingest', '--json', '-'], {}, `\ufeff${lines.join('\r\n')}`);
+  const sent = await deployment.sluice(['ingest', '--json', '-'], {}, `\ufeff${lines.join('\r\n')}`);
   expect(JSON.parse(sent.stdout)).toMatchObject({ accepted: 8, rejected: 6, nextLine: 15 });
   expect([...sent.stderr.matchAll(/line (\d+): (\w+)/g)].map(match => match.slice(1))).toEqual(
     expect.arrayContaining([
@@ -62,13 +62,13 @@ it('a line is what the ledger and a history hold, or is refused by its number', 
       ['14', 'INVALID_METADATA'],
     ]),
   );
-  const producer = await openProducer(place.env);
+  const producer = await openProducer(deployment.env);
   const history = async () =>
     (await producer.points('loyalty').history('a')).map(({ metadataText }) => metadataText).reverse();
   expect(await history()).toEqual(held);
-  await place.worker();
-  expect((await place.sluice(['drain'])).code).toBe(0);
-  expect(await ledger(place.database)).toEqual(held);
+  await deployment.worker();
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
+  expect(await ledger(deployment.database)).toEqual(held);
   expect(await history()).toEqual(held);
   const [newest, ...older] = await producer.points('loyalty').history('a');
   expect(newest).toMatchObject({ persisted: true, id: 'line6' });
@@ -77,7 +77,7 @@ it('a line is what the ledger and a history hold, or is refused by its number', 
   await producer.close();
 
   // The same content in another spelling is the same entry; another spelling of a number is not.
-  const again = await place.sluice(
+  const again = await deployment.sluice(
     ['ingest', '--json', '-'],
     {},
     [
@@ -90,14 +90,14 @@ it('a line is what the ledger and a history hold, or is refused by its number', 
 });
 
 it('the package keeps a bigint, what JSON.rawJSON makes, -0 and a Date', async () => {
-  const place = await openCommandPlace(definitions);
-  const producer = await openProducer(place.env);
+  const deployment = await openDeployment(definitions);
+  const producer = await openProducer(deployment.env);
   const metadata = { z: 1546130668394913822n, raw: JSON.rawJSON('1.50'), minus: -0, at: new Date(0) };
   await producer.points('loyalty').credit('a', 1, { id: '1', metadata });
-  await place.worker();
-  expect((await place.sluice(['drain'])).code).toBe(0);
+  await deployment.worker();
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
   await producer.close();
-  expect(await ledger(place.database)).toEqual([
+  expect(await ledger(deployment.database)).toEqual([
     '{"at":"1970-01-01T00:00:00.000Z","minus":-0,"raw":1.50,"z":1546130668394913822}',
   ]);
 });
@@ -105,9 +105,9 @@ it('the package keeps a bigint, what JSON.rawJSON makes, -0 and a Date', async (
 it('what was quarantined is shown, replayed, edited and recorded as it was written', {
   timeout: 180_000,
 }, async () => {
-  const place = await openCommandPlace(definitions);
-  const { database, sluice } = place;
-  await place.worker();
+  const deployment = await openDeployment(definitions);
+  const { database, sluice } = deployment;
+  await deployment.worker();
   await database.query(
     "CREATE TRIGGER refuse BEFORE INSERT ON sluice_entries FOR EACH ROW IF NEW.entry_id LIKE 'line%' THEN SIGNAL SQLSTATE '45000'; END IF",
   );
@@ -144,7 +144,7 @@ it('what was quarantined is shown, replayed, edited and recorded as it was writt
 });
 
 it('an edit that names a key twice is refused before it is recorded', async () => {
-  const { sluice, database } = await openCommandPlace(definitions);
+  const { sluice, database } = await openDeployment(definitions);
   const twice = '{"metadata":{"a":1,"a":2}}';
   expect(await sluice(['failed', 'replay', '--all', '--edit', twice])).toMatchObject({
     code: 2,
@@ -154,7 +154,7 @@ it('an edit that names a key twice is refused before it is recorded', async () =
 });
 
 it('migrate turns a ledger of format 2 into text, and its entries stay readable', async () => {
-  const { database, sluice, env } = await openCommandPlace(definitions);
+  const { database, sluice, env } = await openDeployment(definitions);
   await database.query('ALTER TABLE sluice_entries MODIFY metadata JSON NULL');
   await database.query(
     `INSERT INTO sluice_entries (partition_id, ledger_no, program, account, entry_id, amount, balance_after, metadata, created_at)

@@ -40,14 +40,19 @@ it.each([
   await run(blocks[1]!);
 
   const settings = parseSettings({ ...engine.settings, partitions: after });
-  const place = { redis: { url: engine.redisUrl }, mysql: { url: engine.mysqlUrl }, namespace, settings };
+  const deployment = {
+    redis: { url: engine.redisUrl },
+    mysql: { url: engine.mysqlUrl },
+    namespace,
+    settings,
+  };
   const worker = await Worker.start({
-    ...place,
+    ...deployment,
     definitions: parseDefinitions(definitions),
     log: engine.log,
   });
   engine.onClose(() => worker.stop());
-  const producer = await createProducer({ ...place, definitions, log: engine.log });
+  const producer = await createProducer({ ...deployment, definitions, log: engine.log });
   engine.onClose(() => producer.close());
   // The second id is known: to the ledger now, as Redis' memory of it stayed behind.
   const results = await producer.apply([

@@ -6,7 +6,7 @@ import { readLosses } from '../../src/shared/losses.ts';
 import { Recovery } from '../../src/shared/recover.ts';
 import type { Outcome } from '../../src/worker/journal.ts';
 import type { CommitResult } from '../../src/worker/store.ts';
-import { backUpRedis, contents, declared, openPlace, recoveryOf } from '../support/backup.ts';
+import { backUpRedis, contents, declared, openWithCommand, recoveryOf } from '../support/backup.ts';
 import { Crash, type Engine, until } from '../support/engine.ts';
 
 const request = { operator: 'test' };
@@ -60,7 +60,7 @@ describe('an old backup of Redis', () => {
   ] as const)(
     'its counters are discarded, what was accepted since is kept (in the backup: %s)',
     async (where, batchKeys, lost, left) => {
-      const { engine, sluice, command } = await openPlace({ ...settings, batchKeys });
+      const { engine, sluice, command } = await openWithCommand({ ...settings, batchKeys });
       await restoreRedis(engine, sluice, where);
       const before = await contents(engine);
       const look = await command('recover');
@@ -100,7 +100,7 @@ describe('an old backup of Redis', () => {
   );
 
   it('all of it discarded, in flight, in the rest of its segment and beside it: what comes next is whole', async () => {
-    const { engine, sluice, command } = await openPlace({ ...settings, batchKeys: 1 });
+    const { engine, sluice, command } = await openWithCommand({ ...settings, batchKeys: 1 });
     const views = sluice.counter('views');
     for (const key of ['a', 'b', 'c']) await views.increment(key);
     await engine.flight.claim(0);
@@ -133,7 +133,7 @@ describe('an old backup of Redis', () => {
   });
 
   it('its counters are applied once more where that is asked for', async () => {
-    const { engine, sluice, command } = await openPlace(settings);
+    const { engine, sluice, command } = await openWithCommand(settings);
     await restoreRedis(engine, sluice, 'pending');
     const done = await command('recover', '--yes', '--counters', 'apply', '--json');
     expect(done.code).toBe(0);
@@ -147,7 +147,7 @@ describe('an old backup of Redis', () => {
   });
 
   it('before any worker runs: what would mend by itself can be discarded on request', async () => {
-    const { engine, sluice, command } = await openPlace();
+    const { engine, sluice, command } = await openWithCommand();
     const views = sluice.counter('views');
     await views.increment('k', 5);
     const restore = await backUpRedis(engine);
@@ -169,7 +169,7 @@ describe('an old backup of Redis', () => {
     ['declared', 'apply', 20],
     ['moved', 'apply', 20],
   ] as const)('a crash when %s: the old counters are taken once (%s)', async (step, counters, old) => {
-    const { engine, sluice } = await openPlace({ journalBatches: 100 });
+    const { engine, sluice } = await openWithCommand({ journalBatches: 100 });
     await restoreRedis(engine, sluice, 'pending');
     await expect(recoveryOf(engine, step).recover(0, { ...request, counters })).rejects.toBeInstanceOf(Crash);
     const kind = counters === 'discard' ? 'lost' : 'doubled';
@@ -185,7 +185,7 @@ describe('an old backup of Redis', () => {
 });
 
 it('an old backup halts before it is claimed as well, whoever looks first', async () => {
-  const { engine, sluice } = await openPlace({ journalBatches: 100 });
+  const { engine, sluice } = await openWithCommand({ journalBatches: 100 });
   const views = sluice.counter('views');
   await views.increment('old', 5);
   const restore = await backUpRedis(engine);
@@ -205,8 +205,8 @@ it('an old backup halts before it is claimed as well, whoever looks first', asyn
 describe('more old counters than one call may take away', () => {
   /** A Redis that is put back to what was pending before everything was written. */
   async function goBack(counters: number, settings = {}) {
-    const place = await openPlace(settings);
-    const { engine, sluice } = place;
+    const opened = await openWithCommand(settings);
+    const { engine, sluice } = opened;
     const update = (n: number) => ({ counter: 'views', key: `k${n}` }) as const;
     for (let from = 0; from < counters; from += 5000) {
       const size = Math.min(5000, counters - from);
@@ -216,7 +216,7 @@ describe('more old counters than one call may take away', () => {
     const restore = await backUpRedis(engine);
     await engine.drain();
     await restore();
-    return place;
+    return opened;
   }
   const pending = ({ redis, name }: Engine) => redis.llen(`{${name}:0}:order`);
 

@@ -3,7 +3,14 @@
 import { describe, expect, it } from 'vitest';
 import { Evidences } from '../../src/shared/evidence.ts';
 import { Recovery } from '../../src/shared/recover.ts';
-import { backUpMysql, contents, declared, openPlace, operations, recoveryOf } from '../support/backup.ts';
+import {
+  backUpMysql,
+  contents,
+  declared,
+  openWithCommand,
+  operations,
+  recoveryOf,
+} from '../support/backup.ts';
 import { Crash, type Engine, until } from '../support/engine.ts';
 
 const request = { operator: 'test' };
@@ -28,7 +35,7 @@ async function restoreMysql(engine: Engine, sluice: Awaited<ReturnType<Engine['p
 
 describe('MySQL restored from a backup', () => {
   it('is shown without a change; then accepted as it is, with what is gone declared', async () => {
-    const { engine, sluice, command } = await openPlace();
+    const { engine, sluice, command } = await openWithCommand();
     const restore = await restoreMysql(engine, sluice);
     await restore();
     // Producers go on, on what they know.
@@ -83,7 +90,7 @@ describe('MySQL restored from a backup', () => {
   });
 
   it('entries that are gone can be sent again with their ids; those that are there count once', async () => {
-    const { engine, sluice, command } = await openPlace();
+    const { engine, sluice, command } = await openWithCommand();
     const restore = await restoreMysql(engine, sluice);
     await restore();
     expect(await engine.aligner.align(0).catch(error => error)).toMatchObject({ code: 'DATABASE_WENT_BACK' });
@@ -102,7 +109,7 @@ describe('MySQL restored from a backup', () => {
   });
 
   it('does not pretend to know how many are gone where the backup does not say', async () => {
-    const { engine, sluice } = await openPlace();
+    const { engine, sluice } = await openWithCommand();
     const restore = await restoreMysql(engine, sluice);
     await restore();
     await engine.database.query('UPDATE sluice_partitions SET updates = 0');
@@ -115,7 +122,11 @@ describe('MySQL restored from a backup', () => {
   });
 
   it('with a running worker: flushes go on by themselves', async () => {
-    const { engine, sluice } = await openPlace({ stuckAfterMs: 300, sweepIntervalMs: 50, backoffCapMs: 500 });
+    const { engine, sluice } = await openWithCommand({
+      stuckAfterMs: 300,
+      sweepIntervalMs: 50,
+      backoffCapMs: 500,
+    });
     const restore = await restoreMysql(engine, sluice);
     await restore();
     const worker = await engine.worker();
@@ -136,7 +147,7 @@ describe('MySQL restored from a backup', () => {
   it.each(['declared', 'moved'] as const)(
     'a crash when %s: MySQL is accepted once, and declared once',
     async step => {
-      const { engine, sluice } = await openPlace();
+      const { engine, sluice } = await openWithCommand();
       const restore = await restoreMysql(engine, sluice);
       await restore();
       await sluice.counter('views').increment('new', 3);
@@ -154,7 +165,7 @@ describe('MySQL restored from a backup', () => {
 });
 
 it('a claim in the middle of a recovery is not overrun', async () => {
-  const { engine, sluice } = await openPlace();
+  const { engine, sluice } = await openWithCommand();
   const restore = await restoreMysql(engine, sluice);
   await restore();
   await sluice.counter('views').increment('new', 3);
@@ -171,7 +182,7 @@ it('a claim in the middle of a recovery is not overrun', async () => {
 });
 
 it('says what is in order, and what mends by itself', async () => {
-  const { engine, sluice } = await openPlace();
+  const { engine, sluice } = await openWithCommand();
   const state = engine.keys.state(0);
   const verdict = async () => (await recoveryOf(engine).look(0)).verdict;
   await engine.redis.del(state);
@@ -197,7 +208,7 @@ it('says what is in order, and what mends by itself', async () => {
 });
 
 it('a Redis that is not what was seen is left alone', async () => {
-  const { engine, sluice } = await openPlace();
+  const { engine, sluice } = await openWithCommand();
   await sluice.counter('views').increment('k');
   const { redis } = await recoveryOf(engine).look(0);
   await engine.flight.claim(0);
@@ -211,7 +222,7 @@ it('a Redis that is not what was seen is left alone', async () => {
 });
 
 it('forgets more ids than one call may, and goes on after a crash', async () => {
-  const { engine, sluice } = await openPlace();
+  const { engine, sluice } = await openWithCommand();
   const loyalty = sluice.points('loyalty');
   const credit = (n: number) => loyalty.credit('1', 1, { id: `${n}` });
   const restore = await backUpMysql(engine);

@@ -5,7 +5,7 @@ import { createLog } from '../../src/shared/log.ts';
 import type { Settings } from '../../src/shared/settings.ts';
 import { WorkerMetrics } from '../../src/worker/metrics.ts';
 import { Verifier } from '../../src/worker/verifier.ts';
-import { openCommandPlace } from '../support/command.ts';
+import { openDeployment } from '../support/command.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 
 /** A verifier that runs when it is told to, and what it logs at info. */
@@ -128,16 +128,16 @@ it('runs in the workers, under load, unless it is turned off', async () => {
 });
 
 it('counts mapped columns apart, as they may have other writers', async () => {
-  const place = await openCommandPlace({
+  const deployment = await openDeployment({
     counters: { page_views: { target: { table: 'products', key: 'id', column: 'views' } } },
   });
-  await place.database.query(
+  await deployment.database.query(
     'CREATE TABLE products (id INT PRIMARY KEY, views BIGINT NOT NULL) ENGINE = InnoDB',
   );
-  await place.database.query('INSERT INTO products VALUES (4711, 10)');
-  const worker = await place.worker({ SLUICE_VERIFY_INTERVAL_MS: '10' });
-  expect(await place.read('page_views', '4711')).toBe(10);
-  await place.database.query('UPDATE products SET views = 11');
+  await deployment.database.query('INSERT INTO products VALUES (4711, 10)');
+  const worker = await deployment.worker({ SLUICE_VERIFY_INTERVAL_MS: '10' });
+  expect(await deployment.read('page_views', '4711')).toBe(10);
+  await deployment.database.query('UPDATE products SET views = 11');
   const metrics = async () => (await fetch(`http://127.0.0.1:${worker.port}/metrics`)).text();
   await until(async () => (await metrics()).includes('sluice_drift_keys{mapped="yes"} 1'), 'drift found');
   expect(await metrics()).toContain('sluice_drift_keys{mapped="no"} 0');

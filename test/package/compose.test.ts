@@ -12,7 +12,7 @@ import { parse } from 'yaml';
 import { findBinary } from '../../scripts/servers/binaries.ts';
 import { startMysql, startRedis } from '../../scripts/servers.ts';
 import { cleanUp } from '../support/cleanup.ts';
-import { openCommandPlace } from '../support/command.ts';
+import { openDeployment } from '../support/command.ts';
 import { readDockerfile } from '../support/dockerfile.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
@@ -197,32 +197,34 @@ it('makes passwords that its Redis and MySQL take, and with them Sluice counts',
   ]);
   cleanUp(() => Promise.all([redis.stop(), mysql.stop()]));
   const servers = { redisUrl: redis.url, mysqlUrl: mysql.url };
-  const place = await openCommandPlace({ counters: { page_views: {} } }, { migrated: false, servers });
-  await place.database.query("CREATE USER sluice@'%' IDENTIFIED BY ?", [read('mysql_password')]);
-  await place.database.query(`GRANT ALL ON ${place.name}.* TO sluice@'%'`);
+  const deployment = await openDeployment({ counters: { page_views: {} } }, { migrated: false, servers });
+  await deployment.database.query("CREATE USER sluice@'%' IDENTIFIED BY ?", [read('mysql_password')]);
+  await deployment.database.query(`GRANT ALL ON ${deployment.name}.* TO sluice@'%'`);
   // The default user last: from then on this connection may do nothing else.
   for (const line of read('redis_users').trim().split('\n').toReversed()) {
     const [word, name, ...rules] = line.split(' ');
     expect(word).toBe('user');
-    await place.redis.call('ACL', 'SETUSER', name!, ...rules);
+    await deployment.redis.call('ACL', 'SETUSER', name!, ...rules);
   }
-  expect(await place.redis.ping()).toBe('PONG');
-  await expect(place.redis.get('x')).rejects.toThrow(/^NOPERM/);
+  expect(await deployment.redis.ping()).toBe('PONG');
+  await expect(deployment.redis.get('x')).rejects.toThrow(/^NOPERM/);
 
   const withUser = (url: string) => url.replace(/\/\/(?:[^@]*@)?/, '//sluice@');
   const env = {
     SLUICE_NAMESPACE: 'sluice',
     SLUICE_PARTITIONS: '16',
-    REDIS_URL: withUser(place.env.REDIS_URL!),
-    MYSQL_URL: withUser(place.env.MYSQL_URL!),
+    REDIS_URL: withUser(deployment.env.REDIS_URL!),
+    MYSQL_URL: withUser(deployment.env.MYSQL_URL!),
     REDIS_PASSWORD_FILE: join(secrets, 'redis_password'),
     MYSQL_PASSWORD_FILE: join(secrets, 'mysql_password'),
   };
-  expect(await place.sluice(['migrate'], env)).toMatchObject({ code: 0 });
-  await place.worker(env);
-  expect(await place.sluice(['ingest', '-'], env, '{"counter":"page_views","key":"/"}\n')).toMatchObject({
-    code: 0,
-  });
-  expect(await place.sluice(['drain'], env)).toMatchObject({ code: 0 });
-  expect(await place.sluice(['verify', '--json'], env)).toMatchObject({ code: 0 });
+  expect(await deployment.sluice(['migrate'], env)).toMatchObject({ code: 0 });
+  await deployment.worker(env);
+  expect(await deployment.sluice(['ingest', '-'], env, '{"counter":"page_views","key":"/"}\n')).toMatchObject(
+    {
+      code: 0,
+    },
+  );
+  expect(await deployment.sluice(['drain'], env)).toMatchObject({ code: 0 });
+  expect(await deployment.sluice(['verify', '--json'], env)).toMatchObject({ code: 0 });
 });

@@ -9,7 +9,7 @@ import { beforeAll, expect, it } from 'vitest';
 import { freePort } from '../../scripts/servers.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
 import { cleanUp } from '../support/cleanup.ts';
-import { openCommandPlace, type Running, start } from '../support/command.ts';
+import { openDeployment, type Running, start } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 import { ownServers, temporaryFolder } from '../support/servers.ts';
 
@@ -82,18 +82,18 @@ it('type-checks as a reader would check it', async () => {
 });
 
 it('counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends what it holds', async () => {
-  const { redis, mysql, place: servers } = await ownServers();
+  const { redis, mysql, servers } = await ownServers();
   const definitions = JSON.parse(await readFile(join(folder, 'sluice.config.json'), 'utf8'));
-  const place = await openCommandPlace(definitions, { migrated: false, servers });
-  expect(await place.sluice(['migrate'], PLAIN)).toMatchObject({ code: 0 });
-  const secret = place.file('secret', 'service-password\n');
-  await place.redis.call('ACL', 'SETUSER', ...USER);
-  await place.worker(PLAIN);
-  const redisUrl = place.env.REDIS_URL!.replace('//', '//service@');
+  const deployment = await openDeployment(definitions, { migrated: false, servers });
+  expect(await deployment.sluice(['migrate'], PLAIN)).toMatchObject({ code: 0 });
+  const secret = deployment.file('secret', 'service-password\n');
+  await deployment.redis.call('ACL', 'SETUSER', ...USER);
+  await deployment.worker(PLAIN);
+  const redisUrl = deployment.env.REDIS_URL!.replace('//', '//service@');
   const api = await startApi({
     REDIS_URL: redisUrl,
     REDIS_PASSWORD_FILE: secret,
-    MYSQL_URL: place.env.MYSQL_URL!,
+    MYSQL_URL: deployment.env.MYSQL_URL!,
   });
   const { call } = api;
 
@@ -187,7 +187,7 @@ it('counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends what
   });
   await redis.restart();
   // The user was made at run time, so the new process has to be told again.
-  await place.redis.call('ACL', 'SETUSER', ...USER);
+  await deployment.redis.call('ACL', 'SETUSER', ...USER);
   await until(async () => (await call('GET', '/health')).status === 200, 'both to be back');
   const before = (await call('GET', page)).body.views;
 
@@ -196,8 +196,8 @@ it('counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends what
   expect((await Promise.all(calls)).every(({ status }) => status === 204)).toBe(true);
   api.child.kill('SIGTERM');
   expect(await api.ended).toMatchObject({ code: 0, stderr: '' });
-  expect(await place.sluice(['drain'], PLAIN)).toMatchObject({ code: 0 });
-  const [row] = await place.database.query('SELECT value FROM sluice_counters WHERE counter_key = ?', [
+  expect(await deployment.sluice(['drain'], PLAIN)).toMatchObject({ code: 0 });
+  const [row] = await deployment.database.query('SELECT value FROM sluice_counters WHERE counter_key = ?', [
     Buffer.from('/index.html'),
   ]);
   expect(Number(row!.value)).toBe(before + 50);

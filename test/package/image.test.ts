@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { type Environment, openCommandPlace, start, workerPort } from '../support/command.ts';
+import { type Environment, openDeployment, start, workerPort } from '../support/command.ts';
 import { finalStage, readDockerfile } from '../support/dockerfile.ts';
 import { until } from '../support/engine.ts';
 import { ownServers, temporaryFolder } from '../support/servers.ts';
@@ -130,13 +130,14 @@ describe.skipIf(skipped !== undefined)(`a built image${skipped ? ` (${skipped})`
   });
 
   it('migrates, flushes, answers its health check, and on SIGTERM finishes the batch and exits 0', async () => {
-    const { place: servers } = await ownServers();
-    const place = await openCommandPlace({ counters: { page_views: {} } }, { migrated: false, servers });
+    const { servers } = await ownServers();
+    const deployment = await openDeployment({ counters: { page_views: {} } }, { migrated: false, servers });
     await mkdir(join(root!, 'etc/sluice'), { recursive: true });
     // A temporary folder is its maker's alone.
-    await chmod(place.folder, 0o755);
-    const { SLUICE_CONFIG: _, ...env } = place.env;
-    const command = (...args: string[]) => enter(place.folder, env, [...image.list('ENTRYPOINT'), ...args]);
+    await chmod(deployment.folder, 0o755);
+    const { SLUICE_CONFIG: _, ...env } = deployment.env;
+    const command = (...args: string[]) =>
+      enter(deployment.folder, env, [...image.list('ENTRYPOINT'), ...args]);
     expect(await command('migrate').ended).toMatchObject({ code: 0, stderr: '' });
 
     const worker = command(...image.list('CMD'));
@@ -147,29 +148,29 @@ describe.skipIf(skipped !== undefined)(`a built image${skipped ? ` (${skipped})`
     expect(status).toMatch(/^Uid:\s+1000\s+1000\s+1000\s+1000$/m);
     const write = ['node', '-e', "require('node:fs').writeFileSync(process.argv[1], '')"];
     for (const path of ['/app/x', '/tmp/x', '/etc/sluice/x']) {
-      const refused = await enter(place.folder, env, [...write, path]).ended;
+      const refused = await enter(deployment.folder, env, [...write, path]).ended;
       expect(refused.stderr, path).toContain('EROFS');
     }
     const healthCheck = () =>
-      enter(place.folder, { ...env, SLUICE_HTTP_PORT: port }, image.healthCheck()).ended;
+      enter(deployment.folder, { ...env, SLUICE_HTTP_PORT: port }, image.healthCheck()).ended;
     expect(await healthCheck()).toMatchObject({ code: 0, stdout: '{"status":"ok"}\n' });
     const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
     expect(await ready.json()).toMatchObject({ ready: true, redis: 'connected', database: 'connected' });
 
-    await place.database.transaction(async connection => {
+    await deployment.database.transaction(async connection => {
       // The batch has to wait for this row.
       await connection.query("INSERT INTO sluice_counters VALUES ('page_views', '/', 41, UTC_TIMESTAMP(3))");
       const ingest = command('ingest', '-');
       ingest.child.stdin!.end('{"counter":"page_views","key":"/"}\n');
       expect(await ingest.ended).toMatchObject({ code: 0 });
-      const state = place.keys.state(place.keys.partitionOf('/'));
-      await until(async () => Boolean(await place.redis.hget(state, 'token')), 'a batch in flight');
+      const state = deployment.keys.state(deployment.keys.partitionOf('/'));
+      await until(async () => Boolean(await deployment.redis.hget(state, 'token')), 'a batch in flight');
       worker.child.kill('SIGTERM');
       await until(() => worker.stdout().includes('worker stops after the batch'), 'the signal to arrive');
       expect(worker.child.exitCode).toBeNull();
     });
     expect(await worker.ended).toMatchObject({ code: 0, stderr: '' });
-    const [row] = await place.database.query('SELECT value FROM sluice_counters');
+    const [row] = await deployment.database.query('SELECT value FROM sluice_counters');
     expect(String(row?.value)).toBe('42');
     expect((await healthCheck()).code).toBe(1);
   });

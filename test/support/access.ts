@@ -8,15 +8,15 @@ import { inject } from 'vitest';
 import { Database } from '../../src/shared/mysql.ts';
 import { readMigrationRights, readRights } from './rights.ts';
 
-export interface Place {
+export interface Servers {
   redisUrl: string;
   mysqlUrl: string;
 }
 
 export interface Access {
-  readonly admin: Place;
+  readonly admin: Servers;
   /** Of producers, workers and commands. */
-  readonly user: Place;
+  readonly user: Servers;
   /** MySQL for `sluice migrate`. */
   readonly migratorUrl: string;
   /** Whether the user is another one than the administrator: in Redis, in MySQL. */
@@ -37,7 +37,7 @@ const PASSWORD = 'p:w@/d%';
  * @param name of the database, the namespace and the users
  * @param servers others than the project's, on which everybody is the administrator
  */
-export async function openAccess(name: string, servers: Partial<Place> = {}): Promise<Access> {
+export async function openAccess(name: string, servers: Partial<Servers> = {}): Promise<Access> {
   const hostile = inject('hostile') === true;
   const separate = {
     redis: hostile && servers.redisUrl === undefined,

@@ -9,7 +9,7 @@ import { Crash, definitions, type Engine, openEngine } from './engine.ts';
 import { temporaryFolder } from './servers.ts';
 
 /** An engine of one partition, and the command for it. */
-export async function openPlace(settings: Partial<Settings> = {}) {
+export async function openWithCommand(settings: Partial<Settings> = {}) {
   const engine = await openEngine({ partitions: 1, ...settings });
   const config = join(await temporaryFolder(), 'sluice.config.json');
   writeFileSync(config, JSON.stringify(definitions));

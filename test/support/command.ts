@@ -13,7 +13,7 @@ import { Database } from '../../src/shared/mysql.ts';
 import { openRedis } from '../../src/shared/redis.ts';
 import { openAccess } from './access.ts';
 import { cleanUp } from './cleanup.ts';
-import type { Place } from './engine.ts';
+import type { Servers } from './engine.ts';
 import { temporaryFolder } from './servers.ts';
 
 export type Environment = Record<string, string>;
@@ -111,16 +111,16 @@ export async function workerPort(worker: Running): Promise<number> {
 
 const PARTITIONS = 4;
 
-interface PlaceOptions {
+interface DeploymentOptions {
   migrated?: boolean;
   /** Other servers than the project's. */
-  servers?: Place;
+  servers?: Servers;
 }
 
 /** An empty database and a namespace of the test's own, with a definitions file; dropped after it. */
-export async function openCommandPlace(
+export async function openDeployment(
   definitions: DefinitionsInput,
-  { migrated = true, servers }: PlaceOptions = {},
+  { migrated = true, servers }: DeploymentOptions = {},
 ) {
   const name = `c${randomBytes(6).toString('hex')}`;
   const limits = { connections: 2, idleTransactionSeconds: 60, lockWaitSeconds: 10 };

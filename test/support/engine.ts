@@ -21,10 +21,10 @@ import { Flusher } from '../../src/worker/flush.ts';
 import { WorkerMetrics } from '../../src/worker/metrics.ts';
 import { type Seam, type Step, Store } from '../../src/worker/store.ts';
 import { Worker } from '../../src/worker/worker.ts';
-import { openAccess, type Place } from './access.ts';
+import { openAccess, type Servers } from './access.ts';
 import { cleanUp } from './cleanup.ts';
 
-export type { Place };
+export type { Servers };
 
 export const definitions = {
   counters: { views: {}, clicks: {} },
@@ -37,10 +37,10 @@ export class Crash extends Error {}
 export type Engine = Awaited<ReturnType<typeof openEngine>>;
 
 /** Everything is closed after the test, or after the file where it was opened outside one. */
-export async function openEngine(overrides: Partial<Settings> = {}, place: Partial<Place> = {}) {
+export async function openEngine(overrides: Partial<Settings> = {}, servers: Partial<Servers> = {}) {
   const name = `t${randomBytes(6).toString('hex')}`;
   const settings = parseSettings({ partitions: 4, ...overrides });
-  const access = await openAccess(name, place);
+  const access = await openAccess(name, servers);
   const { redisUrl, mysqlUrl } = access.user;
   const openMysql = (url: string, idleTransactionSeconds = settings.idleTransactionSeconds) =>
     new Database({ url }, { ...settings, idleTransactionSeconds, connections: 10 });
@@ -102,7 +102,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
       crashAt = step;
     },
     /** @param through another way to a server than the engine's own, as through a proxy */
-    async producer(through: Partial<Place> = {}, more: Partial<ProducerOptions<typeof definitions>> = {}) {
+    async producer(through: Partial<Servers> = {}, more: Partial<ProducerOptions<typeof definitions>> = {}) {
       const sluice = await createProducer({
         redis: through.redisUrl ?? redisUrl,
         mysql: through.mysqlUrl ?? mysqlUrl,
@@ -117,7 +117,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, place: Parti
     },
     async worker(
       more: Partial<Settings> = {},
-      through: Partial<Place> = {},
+      through: Partial<Servers> = {},
       parts: Partial<
         Pick<WorkerParts, 'claimDurability' | 'tracing' | 'definitions' | 'log' | 'seam' | 'redis'>
       > = {},

@@ -25,7 +25,7 @@ export async function ownServers(args = ['--appendfsync', 'always']) {
   cleanUp(async () => {
     await Promise.all([redis.stop(), mysql.stop()]);
   });
-  return { redis, mysql, place: { redisUrl: redis.url, mysqlUrl: mysql.url } };
+  return { redis, mysql, servers: { redisUrl: redis.url, mysqlUrl: mysql.url } };
 }
 
 /** A Redis Cluster of three masters and a MySQL 9.7 of the test's own. */
@@ -38,5 +38,5 @@ export async function ownCluster() {
   cleanUp(async () => {
     await Promise.all([cluster.stop(), mysql.stop()]);
   });
-  return { cluster, place: { redisUrl: cluster.url, mysqlUrl: mysql.url } };
+  return { cluster, servers: { redisUrl: cluster.url, mysqlUrl: mysql.url } };
 }

@@ -31,8 +31,8 @@ async function claims({ redis, keys }: Engine): Promise<number> {
 }
 
 it('MySQL away: memory grows with distinct keys only, no attempt is used up, and the return is no herd', async () => {
-  const { place } = await ownServers();
-  const engine = await openEngine({ partitions: PARTITIONS, watchdogMs: 1000 }, place);
+  const { servers } = await ownServers();
+  const engine = await openEngine({ partitions: PARTITIONS, watchdogMs: 1000 }, servers);
   const proxy = await openProxy(engine.mysqlUrl);
   const views = (await engine.producer()).counter('views');
   const workers = [
@@ -88,8 +88,8 @@ it('MySQL away: memory grows with distinct keys only, no attempt is used up, and
 });
 
 it('Redis away: every call of a producer ends in its time, and workers go on by themselves', async () => {
-  const { redis, place } = await ownServers();
-  const engine = await openEngine({ partitions: PARTITIONS, callTimeoutMs: 500 }, place);
+  const { redis, servers } = await ownServers();
+  const engine = await openEngine({ partitions: PARTITIONS, callTimeoutMs: 500 }, servers);
   const sluice = await engine.producer();
   const worker = await engine.worker();
   const views = sluice.counter('views');
@@ -137,8 +137,8 @@ it('Redis away: every call of a producer ends in its time, and workers go on by 
 });
 
 it('Redis silent: scrapes and health checks leave one question behind, however many there are', async () => {
-  const { redis, place } = await ownServers();
-  const engine = await openEngine({ partitions: PARTITIONS }, place);
+  const { redis, servers } = await ownServers();
+  const engine = await openEngine({ partitions: PARTITIONS }, servers);
   const sluice = await engine.producer();
   const worker = await engine.worker();
   const asked = async (...commands: string[]) => {

@@ -1,18 +1,18 @@
 // The commands on Redis Cluster, whose live values have to be looked for on every master.
 
 import { expect, it } from 'vitest';
-import { openCommandPlace } from '../support/command.ts';
+import { openDeployment } from '../support/command.ts';
 import { ownCluster } from '../support/servers.ts';
 
 it('ingest, status, drain and verify see all masters', async () => {
-  const { place: servers } = await ownCluster();
-  const place = await openCommandPlace({ points: { loyalty: {} } }, { servers });
+  const { servers } = await ownCluster();
+  const deployment = await openDeployment({ points: { loyalty: {} } }, { servers });
   const lines = Array.from(
     { length: 400 },
     (_, n) => `{"points":"loyalty","account":"${n}","amount":${n + 1},"id":"a"}`,
   );
-  expect((await place.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
-  const status = JSON.parse((await place.sluice(['status', '--json'])).stdout);
+  expect((await deployment.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
+  const status = JSON.parse((await deployment.sluice(['status', '--json'])).stdout);
   expect(status.partitions.map((p: { pendingUpdates: number }) => p.pendingUpdates > 0)).toEqual([
     true,
     true,
@@ -20,14 +20,16 @@ it('ingest, status, drain and verify see all masters', async () => {
     true,
   ]);
   // Nothing is in MySQL yet: what verify finds, it finds in Redis.
-  expect((await place.sluice(['verify', '--json'])).stdout).toBe('{"checked":400,"drift":[],"ledger":[]}\n');
-  const worker = await place.worker();
-  expect((await place.sluice(['drain'])).code).toBe(0);
+  expect((await deployment.sluice(['verify', '--json'])).stdout).toBe(
+    '{"checked":400,"drift":[],"ledger":[]}\n',
+  );
+  const worker = await deployment.worker();
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
   worker.child.kill('SIGTERM');
   expect((await worker.ended).code).toBe(0);
-  await place.database.query('DELETE FROM sluice_entries');
-  await place.database.query('DELETE FROM sluice_accounts');
-  const { code, stdout } = await place.sluice(['verify', '--json']);
+  await deployment.database.query('DELETE FROM sluice_entries');
+  await deployment.database.query('DELETE FROM sluice_accounts');
+  const { code, stdout } = await deployment.sluice(['verify', '--json']);
   expect(code).toBe(1);
   const { checked, drift } = JSON.parse(stdout) as {
     checked: number;

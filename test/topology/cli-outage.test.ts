@@ -2,7 +2,7 @@
 
 import { createReadStream } from 'node:fs';
 import { expect, it } from 'vitest';
-import { openCommandPlace } from '../support/command.ts';
+import { openDeployment } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 
@@ -10,15 +10,17 @@ const definitions = { counters: { page_views: {} }, points: { loyalty: {} } } as
 const view = (n: number) => `{"counter":"page_views","key":"k${n % 100}"}\n`;
 
 it('ingest waits for a Redis that comes back, and ends where it does not', async () => {
-  const { redis, place: servers } = await ownServers();
-  const place = await openCommandPlace(definitions, { servers });
-  const worker = await place.worker();
+  const { redis, servers } = await ownServers();
+  const deployment = await openDeployment(definitions, { servers });
+  const worker = await deployment.worker();
   const total = 60_000;
-  const file = place.file('views.ndjson', Array.from({ length: total }, (_, n) => view(n)).join(''));
-  const ingest = place.start(['ingest', '--json', '--run', 'r', '-']);
+  const file = deployment.file('views.ndjson', Array.from({ length: total }, (_, n) => view(n)).join(''));
+  const ingest = deployment.start(['ingest', '--json', '--run', 'r', '-']);
   createReadStream(file).pipe(ingest.child.stdin!);
   const written = async () => {
-    const [row] = await place.database.query('SELECT COALESCE(SUM(value), 0) AS total FROM sluice_counters');
+    const [row] = await deployment.database.query(
+      'SELECT COALESCE(SUM(value), 0) AS total FROM sluice_counters',
+    );
     return Number(row!.total);
   };
   await until(async () => (await written()) > 0, 'the first updates');
@@ -31,11 +33,11 @@ it('ingest waits for a Redis that comes back, and ends where it does not', async
   expect(report).toMatchObject({ lines: total, rejected: 0, nextLine: total + 1 });
   // What was accepted without an answer comes back as a duplicate.
   expect(report.accepted + report.duplicates).toBe(total);
-  expect((await place.sluice(['drain'])).code).toBe(0);
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
   expect(await written()).toBe(total);
-  expect((await place.sluice(['verify'])).code).toBe(0);
+  expect((await deployment.sluice(['verify'])).code).toBe(0);
 
-  const stuck = place.start(['ingest', '--json', '--patience', '1', '-']);
+  const stuck = deployment.start(['ingest', '--json', '--patience', '1', '-']);
   stuck.child.stdin!.write(view(0));
   await until(async () => (await written()) === total + 1, 'the line before');
   await redis.stop();
@@ -48,14 +50,14 @@ it('ingest waits for a Redis that comes back, and ends where it does not', async
 });
 
 it('drain ends with exit code 3 where a server falls silent', async () => {
-  const { redis, mysql, place: servers } = await ownServers();
-  const place = await openCommandPlace(definitions, { servers });
-  expect((await place.sluice(['ingest', '-'], {}, view(0))).code).toBe(0);
+  const { redis, mysql, servers } = await ownServers();
+  const deployment = await openDeployment(definitions, { servers });
+  expect((await deployment.sluice(['ingest', '-'], {}, view(0))).code).toBe(0);
   for (const [server, code] of [
     [redis, 'REDIS_UNAVAILABLE'],
     [mysql, 'DATABASE_UNAVAILABLE'],
   ] as const) {
-    const drain = place.start(['drain', '--timeout', '600']);
+    const drain = deployment.start(['drain', '--timeout', '600']);
     await until(() => drain.stderr().includes('1 updates left'), 'drain to wait');
     server.kill('SIGSTOP');
     try {
@@ -69,9 +71,9 @@ it('drain ends with exit code 3 where a server falls silent', async () => {
 });
 
 it('a worker says that it is not ready while a server is away, and keeps answering', async () => {
-  const { redis, mysql, place: servers } = await ownServers();
-  const place = await openCommandPlace(definitions, { servers });
-  const worker = await place.worker();
+  const { redis, mysql, servers } = await ownServers();
+  const deployment = await openDeployment(definitions, { servers });
+  const worker = await deployment.worker();
   const get = (path: string) => fetch(`http://127.0.0.1:${worker.port}${path}`);
   const readiness = async () => {
     const response = await get('/readyz');
@@ -80,7 +82,7 @@ it('a worker says that it is not ready while a server is away, and keeps answeri
   expect(await readiness()).toMatchObject({ status: 200, redis: 'connected', database: 'connected' });
   await mysql.stop();
   expect(await readiness()).toMatchObject({ status: 503, redis: 'connected', database: 'disconnected' });
-  expect((await place.sluice(['status'])).code).toBe(3);
+  expect((await deployment.sluice(['status'])).code).toBe(3);
   await redis.stop();
   expect(await readiness()).toMatchObject({ status: 503, redis: 'disconnected', database: 'disconnected' });
   expect((await get('/healthz')).status).toBe(200);

@@ -1,8 +1,8 @@
 // Wall clocks that are wrong: no wake-up depends on them. The sweep is off, so that only wake-ups flush.
 
 import { beforeAll, describe, expect, it } from 'vitest';
-import { openCommandPlace } from '../support/command.ts';
-import { type Place, until } from '../support/engine.ts';
+import { openDeployment } from '../support/command.ts';
+import { type Servers, until } from '../support/engine.ts';
 import { openProxy } from '../support/proxy.ts';
 import { ownServers } from '../support/servers.ts';
 
@@ -31,27 +31,27 @@ function shifted(ms: number) {
   return { NODE_OPTIONS, TEST_CLOCK_SHIFT_MS: String(ms) };
 }
 
-let servers: Place;
+let servers: Servers;
 beforeAll(async () => {
-  servers = (await ownServers()).place;
+  servers = (await ownServers()).servers;
 });
 
 async function open() {
-  const place = await openCommandPlace({ counters: { views: {} } }, { servers });
+  const deployment = await openDeployment({ counters: { views: {} } }, { servers });
   const noSweep = { SLUICE_SWEEP_INTERVAL_MS: '60000', SLUICE_STUCK_AFTER_MS: '600000' };
   const written = async (key: string, value: number) => {
-    const [row] = await place.database.query('SELECT value FROM sluice_counters WHERE counter_key = ?', [
+    const [row] = await deployment.database.query('SELECT value FROM sluice_counters WHERE counter_key = ?', [
       Buffer.from(key),
     ]);
     return Number(row?.value) === value;
   };
   return {
-    ...place,
-    worker: (env = {}) => place.worker({ ...noSweep, ...env }),
+    ...deployment,
+    worker: (env = {}) => deployment.worker({ ...noSweep, ...env }),
     /** Sends an update from a process of its own. */
     async send(key: string, env = {}) {
       const line = `${JSON.stringify({ counter: 'views', key })}\n`;
-      expect(await place.sluice(['ingest', '-'], env, line)).toMatchObject({ code: 0 });
+      expect(await deployment.sluice(['ingest', '-'], env, line)).toMatchObject({ code: 0 });
     },
     flushed: (key: string, value = 1) => until(() => written(key, value), `${key} in MySQL`),
   };

@@ -7,8 +7,8 @@ import { definitions, openEngine } from '../support/engine.ts';
 import { ownCluster } from '../support/servers.ts';
 
 it('spreads partitions over masters, counts exactly, reads and answers receipts', async () => {
-  const { cluster, place } = await ownCluster();
-  const engine = await openEngine({ partitions: 16 }, place);
+  const { cluster, servers } = await ownCluster();
+  const engine = await openEngine({ partitions: 16 }, servers);
   const sluice = await engine.producer();
   await engine.worker();
   const updates = Array.from({ length: 5000 }, (_, i) => ({

@@ -7,7 +7,7 @@ import { expect, it } from 'vitest';
 import { dashboards, expressions } from '../../deploy/grafana/dashboards.ts';
 import { freePort } from '../../scripts/servers.ts';
 import { cleanUp } from '../support/cleanup.ts';
-import { openCommandPlace, type Running, start } from '../support/command.ts';
+import { openDeployment, type Running, start } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 import { prometheusBinary } from '../support/prometheus.ts';
 import { ownServers } from '../support/servers.ts';
@@ -64,18 +64,18 @@ interface Answer {
 it.skipIf(!prometheusBinary)(
   'shows something in every panel while there is load',
   async () => {
-    const { place: servers } = await ownServers();
-    const place = await openCommandPlace(definitions, { servers });
+    const { servers } = await ownServers();
+    const deployment = await openDeployment(definitions, { servers });
     const settings = { SLUICE_VERIFY_INTERVAL_MS: '500' };
-    const workers = [await place.worker(settings), await place.worker(settings)];
+    const workers = [await deployment.worker(settings), await deployment.worker(settings)];
     const service = endAfterTest(
-      start(process.execPath, ['--import', 'tsx', 'test/support/load-service.ts'], place.env),
+      start(process.execPath, ['--import', 'tsx', 'test/support/load-service.ts'], deployment.env),
     );
     await until(() => {
       if (service.child.exitCode !== null) throw new Error(service.stderr());
       return service.stdout().includes('\n');
     }, 'the service');
-    const url = await startPrometheus(place.folder, {
+    const url = await startPrometheus(deployment.folder, {
       'sluice-worker': workers.map(worker => worker.port),
       'sluice-producer': [Number(service.stdout())],
     });

@@ -105,8 +105,8 @@ it('left to itself a worker waits for a replica while there is one', async () =>
 });
 
 it('refuses at start, or at the call, what the server cannot give', async () => {
-  const { place } = await ownServers(['--appendonly', 'no']);
-  const engine = await openEngine({}, place);
+  const { servers } = await ownServers(['--appendonly', 'no']);
+  const engine = await openEngine({}, servers);
   const sluice = await engine.producer();
   for (const durability of ['replica', 'fsync'] as const) {
     const refused = { code: 'REDIS_UNSUITABLE' };

@@ -14,7 +14,7 @@ import { temporaryFolder } from '../support/servers.ts';
 
 const limits = { connections: 1, idleTransactionSeconds: 60, lockWaitSeconds: 5 };
 
-async function place() {
+async function openMysql() {
   const folder = await temporaryFolder();
   const mysql = await startMysql({ flavour: 'mysql97', directory: folder, tls: true });
   cleanUp(() => mysql.stop());
@@ -53,7 +53,7 @@ async function place() {
 }
 
 it('makes users with the rights that each needs, and carries changed passwords over', async () => {
-  const { open, makeUsers, caFile } = await place();
+  const { open, makeUsers, caFile } = await openMysql();
   expect(await makeUsers({ MYSQL_CA: caFile })).toMatchObject({ code: 0, stderr: '' });
   await migrate(open('sluice_migrate', 'of-the-migration'), 4);
   const worker = open('sluice', "it's $1");
@@ -70,7 +70,7 @@ it('makes users with the rights that each needs, and carries changed passwords o
 });
 
 it('sends no password to a server whose certificate is of another authority or another name, and logs none', async () => {
-  const { folder, root, makeUsers, caFile } = await place();
+  const { folder, root, makeUsers, caFile } = await openMysql();
   const users = async () =>
     (await root.query("SELECT user FROM mysql.user WHERE user LIKE 'sluice%'")).map(({ user }) => user);
   // The authorities are those of RDS where nothing else is said.

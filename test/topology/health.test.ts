@@ -6,8 +6,8 @@ import { openProxy } from '../support/proxy.ts';
 import { ownServers } from '../support/servers.ts';
 
 it('tells a server that is gone from one that answers, and sees it return', async () => {
-  const { redis, mysql, place } = await ownServers();
-  const engine = await openEngine({}, place);
+  const { redis, mysql, servers } = await ownServers();
+  const engine = await openEngine({}, servers);
   const sluice = await engine.producer();
   const connected = { redis: 'connected', database: 'connected' };
   expect(await sluice.health()).toEqual(connected);
@@ -23,8 +23,8 @@ it('tells a server that is gone from one that answers, and sees it return', asyn
 });
 
 it('does not wait for servers that fell silent', async () => {
-  const { place } = await ownServers();
-  const engine = await openEngine({}, place);
+  const { servers } = await ownServers();
+  const engine = await openEngine({}, servers);
   const redis = await openProxy(engine.redisUrl);
   const mysql = await openProxy(engine.mysqlUrl);
   const sluice = await engine.producer({ redisUrl: redis.url, mysqlUrl: mysql.url });

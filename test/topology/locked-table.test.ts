@@ -46,7 +46,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     [redisUrl, mysqlUrl] = [redis.url, mysql.url];
   });
 
-  async function openPlace() {
+  async function openLockable() {
     const name = `l${randomBytes(6).toString('hex')}`;
     // An ALTER waits for as long as a test takes.
     const limits = { connections: 4, idleTransactionSeconds: 60, lockWaitSeconds: 60 };
@@ -90,8 +90,8 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     };
   }
 
-  type PlaceHere = Awaited<ReturnType<typeof openPlace>>;
-  const locks: [string, (place: PlaceHere) => Promise<() => Promise<void>>][] = [
+  type Opened = Awaited<ReturnType<typeof openLockable>>;
+  const locks: [string, (opened: Opened) => Promise<() => Promise<void>>][] = [
     [
       'LOCK TABLES items READ',
       async ({ locker }) => {
@@ -129,12 +129,12 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
   ];
 
   it.each(locks)('%s holds up its own updates only; workers and producers start', async (_, lock) => {
-    const place = await openPlace();
-    const { keys, database } = place;
-    const sluice = await place.producer();
-    await place.worker();
-    const release = await lock(place);
-    const send = async (from: Awaited<ReturnType<typeof place.producer>>, partition: number) => {
+    const opened = await openLockable();
+    const { keys, database } = opened;
+    const sluice = await opened.producer();
+    await opened.worker();
+    const release = await lock(opened);
+    const send = async (from: Awaited<ReturnType<typeof opened.producer>>, partition: number) => {
       const key = keyOf(keys, partition);
       held.push(await from.counter('stock').increment(key));
       return from.counter('views').increment(key);
@@ -144,9 +144,9 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     for (let partition = 0; partition < PARTITIONS; partition++) others.push(await send(sluice, partition));
     // More than a worker has slots, and each of them waits for the table once at most.
     for (const receipt of others) await receipt.persisted();
-    expect(await place.waiting()).toBe(PARTITIONS);
+    expect(await opened.waiting()).toBe(PARTITIONS);
 
-    const [second] = await Promise.all([place.producer(), place.worker()]);
+    const [second] = await Promise.all([opened.producer(), opened.worker()]);
     for (let round = 0; round < 3; round++) {
       for (let partition = 0; partition < PARTITIONS; partition++) {
         const started = performance.now();
@@ -157,7 +157,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
       }
     }
     // Each key has one row.
-    expect(await place.waiting()).toBe(PARTITIONS);
+    expect(await opened.waiting()).toBe(PARTITIONS);
     await release();
     for (const receipt of held) await receipt.persisted();
     const rows = await database.query('SELECT n FROM items');
@@ -168,16 +168,16 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
   // MariaDB knows nothing that keeps an administrator, as whom this file is connected, from writing.
   if (flavour === 'mysql97') closed.push(['SET GLOBAL super_read_only = 1', 'SET GLOBAL read_only = 0']);
   it.each(closed)('%s keeps nobody from starting', async (lock, unlock) => {
-    const place = await openPlace();
-    const first = await place.producer();
-    await place.worker();
+    const opened = await openLockable();
+    const first = await opened.producer();
+    await opened.worker();
     for (let partition = 0; partition < PARTITIONS; partition++)
-      await (await first.counter('views').increment(keyOf(place.keys, partition))).persisted();
-    await place.locker.query(lock);
-    const sluice = await place.producer();
-    await place.worker();
+      await (await first.counter('views').increment(keyOf(opened.keys, partition))).persisted();
+    await opened.locker.query(lock);
+    const sluice = await opened.producer();
+    await opened.worker();
     const receipt = await sluice.counter('views').increment('k');
-    await place.locker.query(unlock);
+    await opened.locker.query(unlock);
     await receipt.persisted();
   });
 });

@@ -7,15 +7,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { cleanUp } from '../support/cleanup.ts';
-import { openCommandPlace, start } from '../support/command.ts';
-import { type Place, until } from '../support/engine.ts';
+import { openDeployment, start } from '../support/command.ts';
+import { type Servers, until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
-let servers: Place;
+let servers: Servers;
 beforeAll(async () => {
-  servers = (await ownServers()).place;
+  servers = (await ownServers()).servers;
 });
 
 async function freePort(): Promise<number> {
@@ -29,13 +29,13 @@ async function freePort(): Promise<number> {
 
 /** A worker whose stdout is what a shell makes of `redirection`. */
 async function openWorker(redirection: string, setUp = '') {
-  const place = await openCommandPlace({ counters: { views: {} } }, { servers });
+  const deployment = await openDeployment({ counters: { views: {} } }, { servers });
   const port = await freePort();
   const script = `${setUp} exec "$0" dist-test/cli/main.js worker ${redirection}`;
-  const env = { PATH: process.env.PATH!, ...place.env, SLUICE_HTTP_PORT: String(port) };
+  const env = { PATH: process.env.PATH!, ...deployment.env, SLUICE_HTTP_PORT: String(port) };
   const child = spawn('bash', ['-c', script, process.execPath], {
     cwd: project,
-    env: { ...env, FIFO: join(place.folder, 'fifo'), SLUICE_LOG_LEVEL: 'trace', SLUICE_EMF: '1' },
+    env: { ...env, FIFO: join(deployment.folder, 'fifo'), SLUICE_LOG_LEVEL: 'trace', SLUICE_EMF: '1' },
   });
   let stderr = '';
   child.stderr.on('data', data => {
@@ -55,8 +55,8 @@ async function openWorker(redirection: string, setUp = '') {
     async works() {
       await until(() => isUp('/readyz'), 'readiness');
       const line = '{"counter":"views","key":"k"}\n';
-      expect(await place.sluice(['ingest', '-'], {}, line)).toMatchObject({ code: 0 });
-      const rows = () => place.database.query('SELECT value FROM sluice_counters');
+      expect(await deployment.sluice(['ingest', '-'], {}, line)).toMatchObject({ code: 0 });
+      const rows = () => deployment.database.query('SELECT value FROM sluice_counters');
       await until(async () => (await rows()).length === 1, 'the update in MySQL');
       expect(await isUp('/healthz')).toBe(true);
       child.kill('SIGTERM');

@@ -10,8 +10,8 @@ import { ownServers } from '../support/servers.ts';
 
 /** A Redis that keeps what `save` wrote, and nothing else, when it is killed. */
 async function openForgetful() {
-  const { redis, place } = await ownServers(['--appendonly', 'no']);
-  const engine = await openEngine({ partitions: 1 }, place);
+  const { redis, servers } = await ownServers(['--appendonly', 'no']);
+  const engine = await openEngine({ partitions: 1 }, servers);
   return { engine, redis };
 }
 

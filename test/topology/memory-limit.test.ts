@@ -5,8 +5,8 @@ import { openEngine, until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 
 it('refuses updates over the share of maxmemory, and takes them again when there is room', async () => {
-  const { place } = await ownServers();
-  const engine = await openEngine({ memoryLimitPercent: 50 }, place);
+  const { servers } = await ownServers();
+  const engine = await openEngine({ memoryLimitPercent: 50 }, servers);
   const sluice = await engine.producer();
   const views = sluice.counter('views');
   await views.increment('k');

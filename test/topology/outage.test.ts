@@ -11,8 +11,8 @@ const total = async (engine: Awaited<ReturnType<typeof openEngine>>) =>
   );
 
 it('MySQL away: counters go on, the breaker opens, no attempt is used up; on return the backlog drains', async () => {
-  const { mysql, place } = await ownServers();
-  const engine = await openEngine({}, place);
+  const { mysql, servers } = await ownServers();
+  const engine = await openEngine({}, servers);
   const sluice = await engine.producer();
   const worker = await engine.worker();
   await (await sluice.counter('views').increment('k')).persisted();
@@ -53,8 +53,8 @@ it('MySQL away: counters go on, the breaker opens, no attempt is used up; on ret
 });
 
 it('MySQL away with no flush job left: the sweep closes the breaker when it is back', async () => {
-  const { mysql, place } = await ownServers();
-  const engine = await openEngine({ stuckAfterMs: 300, flushIntervalMs: 50, leaseMs: 200 }, place);
+  const { mysql, servers } = await ownServers();
+  const engine = await openEngine({ stuckAfterMs: 300, flushIntervalMs: 50, leaseMs: 200 }, servers);
   const sluice = await engine.producer();
   const worker = await engine.worker();
   await (await sluice.counter('views').increment('k')).persisted();
@@ -74,8 +74,8 @@ it('MySQL away with no flush job left: the sweep closes the breaker when it is b
 });
 
 it('Redis killed and restarted: calls fail inside their time with a retryable error, then everything goes on', async () => {
-  const { redis, place } = await ownServers();
-  const engine = await openEngine({ callTimeoutMs: 500 }, place);
+  const { redis, servers } = await ownServers();
+  const engine = await openEngine({ callTimeoutMs: 500 }, servers);
   const sluice = await engine.producer();
   await engine.worker();
   let acknowledged = 0;

@@ -38,7 +38,7 @@ async function credentialsEndpoint() {
   return Object.assign(state, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2/x` });
 }
 
-async function place(names?: string) {
+async function openRds(names?: string) {
   const folder = await temporaryFolder();
   const mysql = await startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') });
   cleanUp(() => mysql.stop());
@@ -67,7 +67,7 @@ async function place(names?: string) {
 }
 
 it('logs in with a token for each connection and one set of credentials for all', async () => {
-  const { endpoint, front, open } = await place();
+  const { endpoint, front, open } = await openRds();
   await migrate(open(), 4);
   const [logins, asked] = [front.tokens.length, endpoint.asked];
   const database = open();
@@ -80,7 +80,7 @@ it('logs in with a token for each connection and one set of credentials for all'
 });
 
 it('says that credentials are missing, and logs in once they are there', async () => {
-  const { endpoint, front, open } = await place();
+  const { endpoint, front, open } = await openRds();
   const database = open();
   endpoint.status = 404;
   const failure = await database.query('SELECT 1').catch((error: unknown) => error);
@@ -95,7 +95,7 @@ it('says that credentials are missing, and logs in once they are there', async (
 });
 
 it('keeps credentials that are still good while they cannot be renewed', async () => {
-  const { endpoint, open } = await place();
+  const { endpoint, open } = await openRds();
   endpoint.lifeMs = 60_000; // less than the time before the end at which they are renewed
   const first = open();
   await first.query('SELECT 1');
@@ -105,12 +105,12 @@ it('keeps credentials that are still good while they cannot be renewed', async (
 });
 
 it('is refused as any other login, and sends no token to a server with another name', async () => {
-  const { open, front } = await place();
+  const { open, front } = await openRds();
   const stranger = open(`mysql://stranger@localhost:${front.port}/app`);
   const refused = await stranger.query('SELECT 1').catch((error: unknown) => error);
   expect(explain(refused, 'redis', 'mysql')).toMatchObject({ code: 'ACCESS_DENIED' });
 
-  const impostor = await place('DNS:elsewhere.example');
+  const impostor = await openRds('DNS:elsewhere.example');
   await expect(impostor.open().query('SELECT 1')).rejects.toThrow();
   expect(impostor.front.tokens).toEqual([]);
 });

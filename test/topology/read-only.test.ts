@@ -1,7 +1,7 @@
 // A database that takes no writes: commands that only look go on, the others say why they do not.
 
 import { expect, it } from 'vitest';
-import { openCommandPlace } from '../support/command.ts';
+import { openDeployment } from '../support/command.ts';
 import { ownServers } from '../support/servers.ts';
 
 const LOOKS = [['status'], ['verify'], ['failed', 'list'], ['recover']];
@@ -9,9 +9,9 @@ const UPDATE = '{"counter":"views","key":"k"}\n';
 const AT_ONCE = { SLUICE_START_WAIT_MS: '0' };
 
 it('lets commands that look go on, and is called read-only by the others', async () => {
-  const { place: servers, mysql } = await ownServers();
-  const place = await openCommandPlace({ counters: { views: {} } }, { servers });
-  const { database, sluice } = place;
+  const { servers, mysql } = await ownServers();
+  const deployment = await openDeployment({ counters: { views: {} } }, { servers });
+  const { database, sluice } = deployment;
   const isMariadb = /mariadb/i.test(mysql.version);
   const setReadOnly = async (value: 0 | 1) => {
     await database.query(`SET GLOBAL ${isMariadb ? 'read_only' : 'super_read_only'} = ${value}`);
@@ -28,7 +28,7 @@ it('lets commands that look go on, and is called read-only by the others', async
   const refusals = [
     await sluice(['ingest', '-'], AT_ONCE, UPDATE),
     await sluice(['recover', '--yes', '--operator', 'o'], AT_ONCE),
-    await sluice(['migrate'], { ...AT_ONCE, MYSQL_URL: place.access.admin.mysqlUrl }),
+    await sluice(['migrate'], { ...AT_ONCE, MYSQL_URL: deployment.access.admin.mysqlUrl }),
   ];
   for (const { code, stderr } of refusals) {
     expect(code).toBe(3);
@@ -38,8 +38,8 @@ it('lets commands that look go on, and is called read-only by the others', async
   }
 
   // Of a list, no host takes writes: the first that answers is read.
-  const { port } = new URL(place.env.MYSQL_URL!);
-  const list = place.env.MYSQL_URL!.replace(/@[^/]*/, `@127.0.0.1:${port},localhost:${port}`);
+  const { port } = new URL(deployment.env.MYSQL_URL!);
+  const list = deployment.env.MYSQL_URL!.replace(/@[^/]*/, `@127.0.0.1:${port},localhost:${port}`);
   const status = await sluice(['status', '--json'], { ...AT_ONCE, MYSQL_URL: list });
   expect(status.code).toBe(0);
   expect(JSON.parse(status.stdout)).toMatchObject({ quarantined: 0, database: { writes: 'no' } });
@@ -51,24 +51,27 @@ it('lets commands that look go on, and is called read-only by the others', async
 });
 
 it('lets commands that look pass a lock on everything, and a mapped table that does not fit', async () => {
-  const { place: servers } = await ownServers();
-  const place = await openCommandPlace({ counters: { views: {} } }, { servers });
-  expect(await place.sluice(['ingest', '-'], {}, UPDATE)).toMatchObject({ code: 0 });
+  const { servers } = await ownServers();
+  const deployment = await openDeployment({ counters: { views: {} } }, { servers });
+  expect(await deployment.sluice(['ingest', '-'], {}, UPDATE)).toMatchObject({ code: 0 });
   const target = { table: 'posts', key: 'id', column: 'views' };
   const mapped = {
-    SLUICE_CONFIG: place.file('mapped.json', JSON.stringify({ counters: { views: { target } } })),
+    SLUICE_CONFIG: deployment.file('mapped.json', JSON.stringify({ counters: { views: { target } } })),
   };
-  await place.database.session(async connection => {
+  await deployment.database.session(async connection => {
     await connection.query('FLUSH TABLES WITH READ LOCK');
-    expect(await place.sluice(['verify'], AT_ONCE)).toMatchObject({ code: 0, stderr: '' });
+    expect(await deployment.sluice(['verify'], AT_ONCE)).toMatchObject({ code: 0, stderr: '' });
     for (const command of [['status'], ['failed', 'list'], ['recover']])
-      expect(await place.sluice(command, { ...AT_ONCE, ...mapped })).toMatchObject({ code: 0, stderr: '' });
-    const { code, stderr } = await place.sluice(['recover', '--yes', '--operator', 'o'], AT_ONCE);
+      expect(await deployment.sluice(command, { ...AT_ONCE, ...mapped })).toMatchObject({
+        code: 0,
+        stderr: '',
+      });
+    const { code, stderr } = await deployment.sluice(['recover', '--yes', '--operator', 'o'], AT_ONCE);
     expect(code).toBe(3);
     expect(stderr).toContain('(somebody holds a lock); look in SHOW PROCESSLIST');
     await connection.query('UNLOCK TABLES');
   });
-  const verified = await place.sluice(['verify'], { ...AT_ONCE, ...mapped });
+  const verified = await deployment.sluice(['verify'], { ...AT_ONCE, ...mapped });
   expect(verified.code).toBe(2);
   expect(verified.stderr).toContain('DATABASE_UNSUITABLE: counter "views" cannot be mapped to posts');
 });

@@ -5,8 +5,8 @@ import { openEngine } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 
 it('counts once when the connection is lost again and again', async () => {
-  const { place } = await ownServers();
-  const engine = await openEngine({}, place);
+  const { servers } = await ownServers();
+  const engine = await openEngine({}, servers);
   const sluice = await engine.producer();
   const views = sluice.counter('views');
   let acknowledged = 0;

@@ -45,8 +45,8 @@ const interleavings = { 'nothing of it has moved': false, 'its state has moved, 
 
 for (const [name, stateMoves] of Object.entries(interleavings)) {
   it(`calls and a flush come while ${name}`, async () => {
-    const { cluster, place } = await ownCluster();
-    const engine = await openEngine({ partitions: 1, batchKeys: 10 }, place);
+    const { cluster, servers } = await ownCluster();
+    const engine = await openEngine({ partitions: 1, batchKeys: 10 }, servers);
     const sluice = await engine.producer();
     let acknowledged = 0;
     const refusals: string[] = [];

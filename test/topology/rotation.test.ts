@@ -4,35 +4,38 @@ import { writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { redisCall } from '../../scripts/servers/redis-protocol.ts';
 import { openQueue } from '../../src/shared/queue.ts';
-import { jsonLines, openCommandPlace } from '../support/command.ts';
+import { jsonLines, openDeployment } from '../support/command.ts';
 import { openEngine, until } from '../support/engine.ts';
 import { ownCluster, ownServers } from '../support/servers.ts';
 
 const [OLD, NEW] = ['first-1f3a', 'second-9c2e'];
 
 it('are read anew from their files when connections are made anew', async () => {
-  const { place: servers } = await ownServers();
-  const place = await openCommandPlace({ counters: { views: {} } }, { servers });
-  const { name, redis, database } = place;
+  const { servers } = await ownServers();
+  const deployment = await openDeployment({ counters: { views: {} } }, { servers });
+  const { name, redis, database } = deployment;
   const user = `${name}_r`;
   await redis.call('ACL', 'SETUSER', user, 'on', `>${OLD}`, '~*', '&*', '+@all');
   await database.query(`CREATE USER ${user}@'%' IDENTIFIED BY '${OLD}'`);
   await database.query(`GRANT ALL ON ${name}.* TO ${user}@'%'`);
-  const files = { redis: place.file('redis-password', OLD), mysql: place.file('mysql-password', `${OLD}\n`) };
+  const files = {
+    redis: deployment.file('redis-password', OLD),
+    mysql: deployment.file('mysql-password', `${OLD}\n`),
+  };
   const withUser = (url: string) => url.replace(/\/\/(?:[^@]*@)?/, `//${user}@`);
   const env = {
-    REDIS_URL: withUser(place.env.REDIS_URL!),
+    REDIS_URL: withUser(deployment.env.REDIS_URL!),
     REDIS_PASSWORD_FILE: files.redis,
-    MYSQL_URL: withUser(place.env.MYSQL_URL!),
+    MYSQL_URL: withUser(deployment.env.MYSQL_URL!),
     MYSQL_PASSWORD_FILE: files.mysql,
   };
-  const worker = await place.worker(env);
+  const worker = await deployment.worker(env);
   let sent = 0;
   const flushed = async () => {
     const line = '{"counter":"views","key":"k"}\n';
-    expect(await place.sluice(['ingest', '-'], {}, line)).toMatchObject({ code: 0 });
+    expect(await deployment.sluice(['ingest', '-'], {}, line)).toMatchObject({ code: 0 });
     sent++;
-    const rows = () => place.database.query('SELECT value FROM sluice_counters');
+    const rows = () => deployment.database.query('SELECT value FROM sluice_counters');
     await until(async () => Number((await rows())[0]?.value) === sent, 'the update in MySQL');
   };
   await flushed();
@@ -44,7 +47,7 @@ it('are read anew from their files when connections are made anew', async () => 
     [user],
   );
   for (const { id } of sessions) await database.query(`KILL ${Number(id)}`).catch(() => {});
-  expect(await place.sluice(['ingest', '-'], {}, '{"counter":"views","key":"k"}\n')).toMatchObject({
+  expect(await deployment.sluice(['ingest', '-'], {}, '{"counter":"views","key":"k"}\n')).toMatchObject({
     code: 0,
   });
   sent++;
@@ -59,7 +62,7 @@ it('are read anew from their files when connections are made anew', async () => 
   writeFileSync(files.redis, NEW);
   await flushed();
 
-  const queue = openQueue(redis, place.keys);
+  const queue = openQueue(redis, deployment.keys);
   expect(await queue.getFailedCount()).toBe(0);
   await queue.close();
   worker.child.kill('SIGTERM');
@@ -73,12 +76,12 @@ it('are read anew from their files when connections are made anew', async () => 
 });
 
 it('are asked for anew in the nodes of a Cluster, by producers and workers of the package', async () => {
-  const { cluster, place } = await ownCluster();
+  const { cluster, servers } = await ownCluster();
   const onAll = (...command: string[]) => Promise.all(cluster.nodes.map(node => redisCall(node, command)));
   await onAll('ACL', 'SETUSER', 'r', 'on', `>${OLD}`, '~*', '&*', '+@all');
   let password = OLD;
   const redis = { url: cluster.url.replace('://', '://r@'), password: () => password };
-  const engine = await openEngine({ callTimeoutMs: 500 }, place);
+  const engine = await openEngine({ callTimeoutMs: 500 }, servers);
   await engine.worker({}, {}, { redis });
   const views = (await engine.producer({}, { redis })).counter('views');
   // One for each master at least.

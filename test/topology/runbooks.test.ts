@@ -7,7 +7,7 @@ import { expect, it } from 'vitest';
 import { operatingFile } from '../../scripts/generate.ts';
 import { startMysql, startRedis } from '../../scripts/servers.ts';
 import { cleanUp } from '../support/cleanup.ts';
-import { openCommandPlace } from '../support/command.ts';
+import { openDeployment } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
@@ -25,7 +25,7 @@ function fenced(language: 'sql' | 'sh', alert?: string): string[] {
 const words = (line: string) =>
   [...line.replace(/#.*/, '').matchAll(/"([^"]*)"|\S+/g)].map(([word, quoted]) => quoted ?? word);
 
-async function place(flavour: 'mysql97' | 'mariadb') {
+async function openOn(flavour: 'mysql97' | 'mariadb') {
   const folder = await temporaryFolder();
   const [redis, mysql] = await Promise.all([
     startRedis({ flavour: 'redis8', directory: join(folder, 'redis') }),
@@ -34,13 +34,13 @@ async function place(flavour: 'mysql97' | 'mariadb') {
   ]);
   cleanUp(() => Promise.all([redis.stop(), mysql.stop()]));
   const servers = { redisUrl: redis.url, mysqlUrl: mysql.url };
-  return openCommandPlace({ counters: { page_views: {} } }, { servers });
+  return openDeployment({ counters: { page_views: {} } }, { servers });
 }
 
 it.each(['mysql97', 'mariadb'] as const)(
   'hold on %s: everything in them runs, and a lock is found and ended',
   async flavour => {
-    const { database, worker, sluice } = await place(flavour);
+    const { database, worker, sluice } = await openOn(flavour);
     await worker();
     const [waits, transactions] = fenced('sql', 'SluicePartitionStuck') as [string, string];
     let ended = false;

@@ -40,7 +40,7 @@ beforeAll(async () => {
 async function connect(more: Partial<RedisLocation>) {
   const connection = openRedis({ url: servers.url, ...more }, () => {});
   cleanUp(() => connection.disconnect());
-  await connectRedis(connection, 'the place');
+  await connectRedis(connection, 'test');
   return connection;
 }
 

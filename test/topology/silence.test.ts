@@ -6,10 +6,10 @@ import { openProxy } from '../support/proxy.ts';
 import { ownServers } from '../support/servers.ts';
 
 it('MySQL connections gone silent: flushes give up on them, go on over new ones and count exactly', async () => {
-  const { place } = await ownServers();
+  const { servers } = await ownServers();
   const engine = await openEngine(
     { partitions: 2, statementTimeoutMs: 1000, idleTransactionSeconds: 2, lockWaitSeconds: 1 },
-    place,
+    servers,
   );
   const proxy = await openProxy(engine.mysqlUrl);
   const sluice = await engine.producer();
@@ -40,8 +40,8 @@ it('MySQL connections gone silent: flushes give up on them, go on over new ones 
 });
 
 it('a Redis connection gone silent: calls end in time, the producer connects anew, nothing is counted twice', async () => {
-  const { place } = await ownServers();
-  const engine = await openEngine({ partitions: 1, callTimeoutMs: 500 }, place);
+  const { servers } = await ownServers();
+  const engine = await openEngine({ partitions: 1, callTimeoutMs: 500 }, servers);
   const proxy = await openProxy(engine.redisUrl);
   const sluice = await engine.producer({ redisUrl: proxy.url });
   const views = sluice.counter('views');
@@ -73,8 +73,8 @@ it('a Redis connection gone silent: calls end in time, the producer connects ane
 });
 
 it('close() ends where Redis is silent, whatever is buffered', async () => {
-  const { place } = await ownServers();
-  const engine = await openEngine({ partitions: 1, callTimeoutMs: 500, microBatch: 10 }, place);
+  const { servers } = await ownServers();
+  const engine = await openEngine({ partitions: 1, callTimeoutMs: 500, microBatch: 10 }, servers);
   const proxy = await openProxy(engine.redisUrl);
   const sluice = await engine.producer({ redisUrl: proxy.url });
   await sluice.counter('views').increment('k');

@@ -13,7 +13,7 @@ import { cleanUp } from '../support/cleanup.ts';
 import { definitions, type Engine, openEngine, until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
-const place = { redisUrl: '', mysqlUrl: '' };
+const servers = { redisUrl: '', mysqlUrl: '' };
 beforeAll(async () => {
   const folder = await temporaryFolder();
   const args = [
@@ -25,7 +25,7 @@ beforeAll(async () => {
     startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
   ]);
   cleanUp(() => Promise.all([redis.stop(), mysql.stop()]));
-  Object.assign(place, { redisUrl: redis.url, mysqlUrl: mysql.url });
+  Object.assign(servers, { redisUrl: redis.url, mysqlUrl: mysql.url });
 }, 60_000);
 
 const settings = { batchKeys: 50_000, batchEntries: 50_000, callTimeoutMs: 20_000 };
@@ -44,7 +44,7 @@ async function drained(engine: Engine) {
 }
 
 it('claims, reads and verifies long keys and entries of 8 KB, of all partitions at once', async () => {
-  const engine = await openEngine({ ...settings, partitions: 4 }, place);
+  const engine = await openEngine({ ...settings, partitions: 4 }, servers);
   const { redis, database, keys, cold } = engine;
   const parsed = parseDefinitions(definitions);
   let closed = 0;
@@ -97,7 +97,7 @@ it('claims, reads and verifies long keys and entries of 8 KB, of all partitions 
 });
 
 it('reads failed jobs a few at a time', async () => {
-  const engine = await openEngine({ ...settings, partitions: 1 }, place);
+  const engine = await openEngine({ ...settings, partitions: 1 }, servers);
   const queue = openQueue(engine.redis, {
     ...engine.keys,
     partitions: 500,
@@ -122,7 +122,7 @@ it('reads failed jobs a few at a time', async () => {
 });
 
 it('a limit on replies that is too small is refused at start, and none is none', async () => {
-  const engine = await openEngine({ ...settings, partitions: 1 }, place);
+  const engine = await openEngine({ ...settings, partitions: 1 }, servers);
   await engine.redis.config('SET', 'client-output-buffer-limit', `normal ${LEAST_REPLIES - 1} 0 0`);
   const error = await engine.producer().then(
     () => undefined,

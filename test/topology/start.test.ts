@@ -4,8 +4,8 @@ import { createConnection } from 'mysql2/promise';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { RunningServer } from '../../scripts/servers.ts';
 import { createProducer } from '../../src/producer/producer.ts';
-import { type Environment, jsonLines, openCommandPlace, type Running, start } from '../support/command.ts';
-import { type Place, until } from '../support/engine.ts';
+import { type Environment, jsonLines, openDeployment, type Running, start } from '../support/command.ts';
+import { type Servers, until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 
 const definitions = { counters: { page_views: {} } } as const;
@@ -14,10 +14,10 @@ const NOWHERE = { REDIS_URL: 'redis://127.0.0.1:1', MYSQL_URL: 'mysql://root@127
 
 let redis: RunningServer;
 let mysql: RunningServer;
-let servers: Place;
+let servers: Servers;
 
 beforeAll(async () => {
-  ({ redis, mysql, place: servers } = await ownServers());
+  ({ redis, mysql, servers } = await ownServers());
 });
 
 /** The port, once the worker listens. */
@@ -35,10 +35,10 @@ const waits = (worker: Running) => worker.stdout().includes('the start waits for
 
 describe('a worker whose servers are away', () => {
   it('waits, is healthy and not ready meanwhile, says why, and starts when they are there', async () => {
-    const place = await openCommandPlace(definitions, { servers });
-    expect((await place.sluice(['ingest', '-'], {}, view)).code).toBe(0);
+    const deployment = await openDeployment(definitions, { servers });
+    expect((await deployment.sluice(['ingest', '-'], {}, view)).code).toBe(0);
     await Promise.all([redis.stop(), mysql.stop()]);
-    const worker = place.start(['worker']);
+    const worker = deployment.start(['worker']);
     const port = await portOf(worker);
     await until(() => waits(worker), 'the worker to wait');
     const get = async (path: string) => {
@@ -66,8 +66,8 @@ describe('a worker whose servers are away', () => {
     await mysql.restart();
     await until(() => worker.stdout().includes('"worker started"'), 'the worker to start');
     await until(async () => (await get('/readyz')).status === 200, 'the worker to be ready');
-    expect((await place.sluice(['drain'])).code).toBe(0);
-    const [row] = await place.database.query('SELECT value FROM sluice_counters');
+    expect((await deployment.sluice(['drain'])).code).toBe(0);
+    const [row] = await deployment.database.query('SELECT value FROM sluice_counters');
     expect(String(row?.value)).toBe('1');
     worker.child.kill('SIGTERM');
     const end = await worker.ended;
@@ -78,8 +78,8 @@ describe('a worker whose servers are away', () => {
   }, 120_000);
 
   it.each(['SIGTERM', 'SIGINT'] as const)('ends at once on %s, with exit code 0', async signal => {
-    const place = await openCommandPlace(definitions, { servers });
-    const worker = place.start(['worker'], NOWHERE);
+    const deployment = await openDeployment(definitions, { servers });
+    const worker = deployment.start(['worker'], NOWHERE);
     await until(() => waits(worker), 'the worker to wait');
     const told = performance.now();
     worker.child.kill(signal);
@@ -90,19 +90,19 @@ describe('a worker whose servers are away', () => {
   });
 
   it('fails when its time is over, with the code of the server that is away', async () => {
-    const place = await openCommandPlace(definitions, { servers });
+    const deployment = await openDeployment(definitions, { servers });
     const short = { SLUICE_START_WAIT_MS: '1' };
     const { REDIS_URL, MYSQL_URL } = NOWHERE;
-    const noRedis = await place.sluice(['worker'], { ...short, REDIS_URL });
+    const noRedis = await deployment.sluice(['worker'], { ...short, REDIS_URL });
     expect(noRedis.code).toBe(3);
     expect(noRedis.stderr).toMatch(/^sluice: REDIS_UNAVAILABLE: Redis at 127\.0\.0\.1:1 .*refused/m);
-    const noMysql = await place.sluice(['worker'], { ...short, MYSQL_URL });
+    const noMysql = await deployment.sluice(['worker'], { ...short, MYSQL_URL });
     expect(noMysql.code).toBe(3);
     expect(noMysql.stderr).toMatch(/^sluice: DATABASE_UNAVAILABLE: .*127\.0\.0\.1:1 .*refused/m);
   });
 
   it('does not wait for what waiting cannot cure, whatever else is away', async () => {
-    const bare = await openCommandPlace(definitions, { migrated: false, servers });
+    const bare = await openDeployment(definitions, { migrated: false, servers });
     const { REDIS_URL } = NOWHERE;
     const wrong = bare.env.MYSQL_URL!.replace('root@', 'root:wrong@');
     for (const [code, env] of [
@@ -121,9 +121,9 @@ describe('a command', () => {
   it.each([['status'], ['ingest', '-'], ['failed', 'list'], ['migrate']])(
     '%s waits as well, if told to',
     async (...args) => {
-      const place = await openCommandPlace(definitions, { servers });
+      const deployment = await openDeployment(definitions, { servers });
       await mysql.stop();
-      const command = place.start(args, { SLUICE_START_WAIT_MS: '60000', SLUICE_LOG_LEVEL: 'warn' });
+      const command = deployment.start(args, { SLUICE_START_WAIT_MS: '60000', SLUICE_LOG_LEVEL: 'warn' });
       command.child.stdin!.end(args[0] === 'ingest' ? view : '');
       await until(() => command.stderr().includes('the start waits for it'), 'the command to wait');
       await mysql.restart();
@@ -133,28 +133,28 @@ describe('a command', () => {
 
   /** A user who cannot take the connection that MySQL keeps for administrators. */
   async function openCrowded() {
-    const place = await openCommandPlace(definitions, { servers });
-    const name = place.name.slice(0, 12);
-    await place.database.query(`CREATE USER ${name}@'%'`);
-    await place.database.query(`GRANT ALL ON ${place.name}.* TO ${name}@'%'`);
-    const url = place.env.MYSQL_URL!.replace('root@', `${name}@`);
-    const [row] = await place.database.query('SELECT @@max_connections AS most');
+    const deployment = await openDeployment(definitions, { servers });
+    const name = deployment.name.slice(0, 12);
+    await deployment.database.query(`CREATE USER ${name}@'%'`);
+    await deployment.database.query(`GRANT ALL ON ${deployment.name}.* TO ${name}@'%'`);
+    const url = deployment.env.MYSQL_URL!.replace('root@', `${name}@`);
+    const [row] = await deployment.database.query('SELECT @@max_connections AS most');
     const end = async () => {
-      await place.database.query(`SET GLOBAL max_connections = ${Number(row!.most)}`);
-      await place.database.query(`DROP USER ${name}@'%'`);
+      await deployment.database.query(`SET GLOBAL max_connections = ${Number(row!.most)}`);
+      await deployment.database.query(`DROP USER ${name}@'%'`);
     };
     return {
-      place,
+      deployment,
       url,
       end,
-      limit: (most: number) => place.database.query(`SET GLOBAL max_connections = ${most}`),
+      limit: (most: number) => deployment.database.query(`SET GLOBAL max_connections = ${most}`),
     };
   }
 
   it('of more producers than MySQL has connections, all start', async () => {
-    const { place, url, end, limit } = await openCrowded();
+    const { deployment, url, end, limit } = await openCrowded();
     await limit(4);
-    const { REDIS_URL: redis, SLUICE_NAMESPACE: namespace } = place.env as {
+    const { REDIS_URL: redis, SLUICE_NAMESPACE: namespace } = deployment.env as {
       REDIS_URL: string;
       SLUICE_NAMESPACE: string;
     };
@@ -166,10 +166,10 @@ describe('a command', () => {
   });
 
   it('waits for a MySQL with too many connections', async () => {
-    const { place, url, end, limit } = await openCrowded();
+    const { deployment, url, end, limit } = await openCrowded();
     await limit(1);
     const holder = await createConnection(url).catch(() => undefined);
-    const command = place.start(['status'], {
+    const command = deployment.start(['status'], {
       MYSQL_URL: url,
       SLUICE_START_WAIT_MS: '60000',
       SLUICE_LOG_LEVEL: 'warn',
@@ -199,10 +199,10 @@ describe('a signal in the first moment', () => {
     [['status'], 143],
     [['migrate'], 143],
   ])('%j ends with %i', async (args, code) => {
-    const place = await openCommandPlace(definitions, { servers });
-    const file = place.file('preload.mjs', preload);
+    const deployment = await openDeployment(definitions, { servers });
+    const file = deployment.file('preload.mjs', preload);
     const node = ['--import', 'tsx', '--import', `file://${file}`, 'src/cli/main.ts', ...args];
-    const end = await start(process.execPath, node, { ...place.env, ...NOWHERE }).ended;
+    const end = await start(process.execPath, node, { ...deployment.env, ...NOWHERE }).ended;
     expect(end.code).toBe(code);
     // The entry and what takes signals.
     expect(Number(/loaded (\d+)/.exec(end.stderr)?.[1])).toBeLessThanOrEqual(2);

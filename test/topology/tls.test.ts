@@ -15,7 +15,7 @@ const limits = { connections: 2, idleTransactionSeconds: 60, lockWaitSeconds: 5 
 /** Longer than the test may take: an error that is waited for makes it fail. */
 const settings = { partitions: 2, startWaitMs: 600_000 };
 
-let place: { redis: RedisLocation; mysql: MysqlLocation };
+let servers: { redis: RedisLocation; mysql: MysqlLocation };
 let stranger: string;
 let plainRedis: string;
 let plainMysql: string;
@@ -32,16 +32,16 @@ beforeAll(async () => {
   cleanUp(async () => {
     await Promise.all([redis, mysql, redisWithout, mysqlWithout].map(server => server.stop()));
   });
-  place = {
+  servers = {
     redis: { url: redis.url, caFile: redis.caFile },
     mysql: { url: `${mysql.url}/app`, caFile: mysql.caFile! },
   };
   stranger = other.caFile;
   [plainRedis, plainMysql] = [redisWithout.url, `${mysqlWithout.url}/app`];
-  const admin = new Database({ ...place.mysql, url: `${mysql.url}/information_schema` }, limits);
+  const admin = new Database({ ...servers.mysql, url: `${mysql.url}/information_schema` }, limits);
   await admin.query('CREATE DATABASE app');
   await admin.close();
-  const database = new Database(place.mysql, limits);
+  const database = new Database(servers.mysql, limits);
   await migrate(database, settings.partitions);
   await database.close();
 });
@@ -50,15 +50,15 @@ const create = (redis: RedisLocation, mysql: MysqlLocation) =>
   createProducer({ redis, mysql, definitions: {}, namespace: 'tls', settings });
 
 it('starts with the authorities of both', async () => {
-  await (await create(place.redis, place.mysql)).close();
+  await (await create(servers.redis, servers.mysql)).close();
 });
 
 describe('Redis', () => {
   it.each([
-    ['of an authority that is not known', () => ({ url: place.redis.url }), /authority.*is not known/],
-    ['of another authority', () => ({ url: place.redis.url, caFile: stranger }), /authority|certificate/],
+    ['of an authority that is not known', () => ({ url: servers.redis.url }), /authority.*is not known/],
+    ['of another authority', () => ({ url: servers.redis.url, caFile: stranger }), /authority|certificate/],
   ])('%s', async (_, location, said) => {
-    const error = await create(location(), place.mysql).catch(thrown => thrown);
+    const error = await create(location(), servers.mysql).catch(thrown => thrown);
     expect(error).toMatchObject({ code: 'TLS_FAILED', retryable: false });
     expect(error.message).toMatch(/^Redis at 127\.0\.0\.1:\d+ /);
     expect(error.message).toMatch(said);
@@ -71,13 +71,13 @@ it.each([
   ['Redis that speaks no TLS, asked for it', () => plainRedis.replace('redis:', 'rediss:'), /answer in time/],
   [
     'Redis that speaks TLS only, asked without',
-    () => place.redis.url.replace('rediss:', 'redis:'),
+    () => servers.redis.url.replace('rediss:', 'redis:'),
     /Redis at/,
   ],
 ])('%s does not say so, and is waited for', async (_, url, said) => {
   const error = await createProducer({
     redis: { url: url() },
-    mysql: place.mysql,
+    mysql: servers.mysql,
     definitions: {},
     namespace: 'tls',
     settings: { ...settings, startWaitMs: 1 },
@@ -87,12 +87,16 @@ it.each([
 
 describe('MySQL', () => {
   it.each([
-    ['of an authority that is not known', () => ({ url: place.mysql.url, tls: true }), /certificate/],
-    ['of another authority', () => ({ url: place.mysql.url, caFile: stranger }), /certificate/],
-    ['that takes encrypted connections only', () => ({ url: place.mysql.url }), /encrypted connections only/],
+    ['of an authority that is not known', () => ({ url: servers.mysql.url, tls: true }), /certificate/],
+    ['of another authority', () => ({ url: servers.mysql.url, caFile: stranger }), /certificate/],
+    [
+      'that takes encrypted connections only',
+      () => ({ url: servers.mysql.url }),
+      /encrypted connections only/,
+    ],
     ['that speaks no TLS', () => ({ url: plainMysql, tls: true }), /does not speak TLS/],
   ])('%s', async (_, location, said) => {
-    const error = await create(place.redis, location()).catch(thrown => thrown);
+    const error = await create(servers.redis, location()).catch(thrown => thrown);
     expect(error).toMatchObject({ code: 'TLS_FAILED', retryable: false });
     expect(error.message).toMatch(/^The database at 127\.0\.0\.1:\d+ /);
     expect(error.message).toMatch(said);

@@ -31,8 +31,8 @@ function cut({ kind, request, when, lines, sides }: CutPlan): Fault {
       }
       if (happened === 0)
         throw new Error(`no connection of the ${side} sent ${request} within ${cutLimit} ms`);
-      const place = when === 'before' ? 'before it reached the server' : 'before its answer came';
-      return { what: `${happened} x ${request} of ${side}, cut ${place}`, since };
+      const moment = when === 'before' ? 'before it reached the server' : 'before its answer came';
+      return { what: `${happened} x ${request} of ${side}, cut ${moment}`, since };
     },
   };
 }
