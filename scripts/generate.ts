@@ -1,5 +1,5 @@
 // Writes the files that follow from the code: config.schema.json, the tables of docs/configuration.md and
-// docs/operating.md, docs/redis-layout.md, the examples of docs/capacity.md, the recoveries in
+// docs/metrics.md, docs/redis-layout.md, the examples of docs/capacity.md, the recoveries in
 // docs/guarantees.md, Grafana's dashboards. Unit tests compare them with the code. If one fails, run
 // `npm run generate` again; it writes the benchmarks' results too (bench/generate.ts).
 
@@ -23,7 +23,7 @@ import { guaranteesPage } from './torture/report.ts';
 
 export const schemaFile = new URL('../config.schema.json', import.meta.url);
 export const pageFile = new URL('../docs/configuration.md', import.meta.url);
-export const operatingFile = new URL('../docs/operating.md', import.meta.url);
+export const metricsFile = new URL('../docs/metrics.md', import.meta.url);
 export const capacityFile = new URL('../docs/capacity.md', import.meta.url);
 export const layoutFile = new URL('../docs/redis-layout.md', import.meta.url);
 const guaranteesFile = new URL('../docs/guarantees.md', import.meta.url);
@@ -69,7 +69,7 @@ export function configurationPage(page: string): string {
 }
 
 /** The page with its table of metrics as the code has them now. */
-export function operatingPage(page: string): string {
+export function metricsPage(page: string): string {
   const rows = Object.entries<MetricDefinition>(metricCatalogue).map(([name, metric]) => [
     code(name),
     metric.type,
@@ -154,7 +154,7 @@ function table(head: string[], rows: string[][]): string {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   writeFileSync(schemaFile, configSchema());
   writeFileSync(pageFile, configurationPage(readFileSync(pageFile, 'utf8')));
-  writeFileSync(operatingFile, operatingPage(readFileSync(operatingFile, 'utf8')));
+  writeFileSync(metricsFile, metricsPage(readFileSync(metricsFile, 'utf8')));
   writeFileSync(capacityFile, capacityPage(readFileSync(capacityFile, 'utf8')));
   writeFileSync(layoutFile, layoutPage(readFileSync(layoutFile, 'utf8')));
   const report = readFileSync(tortureFile, 'utf8');

@@ -1,6 +1,6 @@
 /**
- * Every metric: what it is called, what it says, which labels it has and what bounds them. The code makes its metrics from
- * this table, and so is the one of docs/operating.md made.
+ * Every metric: its name, help, labels and what bounds them. The code makes its metrics from this table, and
+ * `npm run generate` makes docs/metrics.md from it.
  *
  * A `process` metric is this process's own: add the replicas up. A `global` one describes what all of them share: each worker
  * reports the same number, so take the max. Labels whose values are known start at 0, so that rates are right from the start.

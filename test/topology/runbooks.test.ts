@@ -4,14 +4,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { operatingFile } from '../../scripts/generate.ts';
 import { startMysql, startRedis } from '../../scripts/servers.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { openDeployment } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
-const page = readFileSync(operatingFile, 'utf8');
+const page = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8');
 const runbooks = /\n## Alerts\n([\s\S]*?)\n## /.exec(page)![1]!;
 
 /** What stands in the fences of a language, of one alert or of all. */
