@@ -11,7 +11,8 @@ export async function withFailed<Result>(
   options = { looks: false },
 ): Promise<Result> {
   return withConnections(
-    ({ config, ...open }) => use(new FailedUpdates({ ...open, settings: config.settings })),
+    ({ config, place, ...open }) =>
+      use(new FailedUpdates({ ...open, address: place, settings: config.settings })),
     options,
   );
 }

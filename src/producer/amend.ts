@@ -1,6 +1,6 @@
 /**
- * Sends an amendment: what an operator decided about a quarantined update, as an update of its own. The live value changes
- * at once, the flush transaction does the rest.
+ * Sends an amendment: an operator's decision about a quarantined update, as an update of its own. The live
+ * value changes at once; the flush transaction does the rest.
  */
 import type { Logger } from 'pino';
 import type { Aligner } from '../shared/align.ts';
@@ -20,7 +20,7 @@ import { MemoryWatch } from './memory-watch.ts';
 
 export interface AmenderParts {
   readonly redis: RedisConnection;
-  readonly place: string;
+  readonly address: string;
   readonly keys: Keys;
   readonly settings: Settings;
   readonly aligner: Aligner;
@@ -35,33 +35,34 @@ export interface AmendRequest {
   readonly name: string;
   /** Counter key or account. */
   readonly key: string;
-  /** What it adds to the live value; may be 0. */
+  /** Added to the live value; may be 0. */
   readonly delta: number;
   readonly content: AmendmentContent;
 }
 
 /**
- * Resolves once the amendment is accepted. Called again for the same operation and update it is accepted once, as long as
- * Redis remembers its id. The operation must have taken the update: a flush carries nothing out for another.
- * @throws OutOfRangeError, UnknownOutcomeError (safe to repeat), RedisUnavailableError, RedisOutOfMemoryError,
- * AccessDeniedError, PartitionHaltedError, DatabaseUnavailableError
+ * Resolves once the amendment is accepted. A repeated call for the same operation and update changes nothing,
+ * as long as Redis remembers the id. The operation must have taken the update: a flush carries out no other
+ * operation's amendment.
+ * @throws OutOfRangeError, UnknownOutcomeError (safe to repeat), RedisUnavailableError,
+ * RedisOutOfMemoryError, AccessDeniedError, PartitionHaltedError, DatabaseUnavailableError
  */
 export type Amend = (request: AmendRequest) => Promise<void>;
 
 export async function openAmender(parts: AmenderParts): Promise<Amend> {
-  const { redis, place, keys, settings, aligner, queue, log } = parts;
-  // Whoever closes the queue before they are given leaves their partitions to the sweep.
+  const { redis, address, keys, settings, aligner, queue, log } = parts;
+  // If the queue closes before a wake-up is due, the sweep flushes the partition.
   const wakeUps = new WakeUps(queue, log);
   const primaries = new Primaries(redis, keys);
   const call = new ApplyCall({
     redis,
-    place,
+    address,
     keys,
     settings,
     clock: systemClock,
-    calls: new Calls(redis, place, systemClock),
+    calls: new Calls(redis, address, systemClock),
     barrier: new Barrier(primaries),
-    // Never looks: an operator mends, and is not held up by backpressure.
+    // Never started: backpressure must not stop an operator's repair.
     memory: new MemoryWatch(primaries, settings.memoryLimitPercent),
     align: async partition => void (await aligner.align(partition)),
     onLost: (partition, updates) =>

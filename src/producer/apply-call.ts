@@ -23,7 +23,7 @@ import { type ApplyReply, parseReply } from './micro-batch.ts';
 
 export interface ApplyCallParts {
   readonly redis: RedisConnection;
-  readonly place: string;
+  readonly address: string;
   readonly calls: Calls;
   readonly keys: Keys;
   readonly settings: Settings;
@@ -137,7 +137,7 @@ export class ApplyCall {
     updates: string,
     durability: Durability,
   ): Promise<ApplyReply> {
-    const { settings, clock, calls, place, align } = this.#parts;
+    const { settings, clock, calls, address, align } = this.#parts;
     const until = clock.now() + settings.callTimeoutMs;
     let failure: SluiceError | undefined;
     let sentOnce = true;
@@ -156,10 +156,10 @@ export class ApplyCall {
         this.#learn(partition, reply.time, sent);
         if (reply.status === 'ok') return this.#note(partition, reply);
         if (reply.status === 'absent') {
-          failure = new RedisUnavailableError(`${place} (partition ${partition} has no state)`);
+          failure = new RedisUnavailableError(`${address} (partition ${partition} has no state)`);
           await align(partition);
         } else {
-          failure = new RedisUnavailableError(place);
+          failure = new RedisUnavailableError(address);
           // Where there is time left, Redis' clock was set: try with its time.
           if (!sentOnce || clock.now() >= until) break;
         }
@@ -239,9 +239,9 @@ export class ApplyCall {
   /** Asked once for each durability in use. */
   async #checkSuitable(durability: Durability): Promise<void> {
     if (durability === 'memory') return;
-    const { redis, place, settings } = this.#parts;
+    const { redis, address, settings } = this.#parts;
     const check =
-      this.#suitable.get(durability) ?? checkDurability(redis, durability, settings.barrierReplicas, place);
+      this.#suitable.get(durability) ?? checkDurability(redis, durability, settings.barrierReplicas, address);
     this.#suitable.set(durability, check);
     try {
       await check;

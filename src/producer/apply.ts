@@ -1,6 +1,6 @@
 /**
- * Sends updates to Redis in micro-batches. Per partition one call is under way at a time; what arrives meanwhile goes
- * with the next, so batches grow with the load and the order of one producer's calls is kept.
+ * Sends updates to Redis in micro-batches. A partition has one call under way at a time, and updates that
+ * arrive meanwhile go with the next: batches grow with the load, and one producer's calls keep their order.
  */
 import type { Logger } from 'pino';
 import { type Clock, pause, within } from '../shared/clock.ts';
@@ -30,31 +30,31 @@ import {
 import { type Caller, type Mark, type Unsettled, Waiting } from './waiting.ts';
 
 export interface ApplyParts {
-  readonly place: string;
+  readonly address: string;
   readonly call: ApplyCall;
   readonly keys: Keys;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Makes accounts live; gives our errors by item for those that it could not. */
+  /** Makes accounts live. Gives errors by item for those that could not be loaded. */
   readonly loadAccounts: (
     partition: number,
     updates: readonly CheckedUpdate[],
   ) => Promise<ReadonlyMap<string, SluiceError>>;
-  /** Has a worker woken for the partition, soon. */
+  /** Schedules a wake-up of the partition's flush. */
   readonly wake: (partition: number) => void;
-  /** Told of each call that was answered. */
+  /** Called after each answered call. */
   readonly onApplied?: (updates: number, ms: number) => void;
 }
 
 interface Buffer extends Unsettled {
   waiting: Waiting[];
   sending: boolean;
-  /** Held back by kind and item: their account is being read from MySQL, or they wait for room. They go first afterwards. */
-  held: Map<string, Waiting[]>;
+  /** By kind and item: updates whose account is being loaded, or that wait for room. They go first later. */
+  parked: Map<string, Waiting[]>;
 }
 
-/** How often a waiting update asks whether there is room, ms. */
+/** How often an update that waits for room is sent again, ms. */
 const ROOM_POLL_MS = 200;
 const MAX_TRIES = 3;
 
@@ -75,38 +75,38 @@ export class Applier {
       waiting: [],
       sending: false,
       unsettled: 0,
-      held: new Map(),
+      parked: new Map(),
       onSettled,
     }));
   }
 
-  /** Updates taken and not settled. */
+  /** Updates that are not settled yet. */
   get buffered(): number {
     return this.#unsettled;
   }
 
-  /** Takes one update, the caller's number `at`. */
-  add(update: CheckedUpdate, durability: Durability, caller: Caller, at: number): void {
+  /** @param position of the update in its caller's call */
+  add(update: CheckedUpdate, durability: Durability, caller: Caller, position: number): void {
     const { keys, settings, clock } = this.#parts;
     const partition = keys.partitionOf(update.key);
     const buffer = this.#buffers[partition]!;
     if (buffer.unsettled >= settings.bufferLimit) {
-      caller.refused(at, new ProducerOverloadedError(settings.bufferLimit));
+      caller.refused(position, new ProducerOverloadedError(settings.bufferLimit));
       return;
     }
     buffer.unsettled++;
     this.#unsettled++;
     const until = clock.now() + settings.callTimeoutMs;
-    buffer.waiting.push(new Waiting(update, durability, until, caller, at, buffer));
+    buffer.waiting.push(new Waiting(update, durability, until, caller, position, buffer));
     if (!buffer.sending) this.#schedule(partition);
   }
 
-  /** Resolves when everything taken so far is settled. */
+  /** Resolves once no update is unsettled. */
   async drained(): Promise<void> {
     if (this.#unsettled > 0) await new Promise<void>(resolve => this.#idle.push(resolve));
   }
 
-  /** At the end of this turn of the event loop, so that calls made together go together. */
+  /** Sends at the end of this turn of the event loop, so that calls made together go together. */
   #schedule(partition: number): void {
     this.#due.add(partition);
     if (this.#scheduled) return;
@@ -126,14 +126,14 @@ export class Applier {
       const taken = this.#take(buffer);
       const now = this.#parts.clock.now();
       const batch = taken.filter(
-        waiting => !this.#hasExpired(waiting, now) && !this.#joinHeld(buffer, waiting),
+        waiting => !this.#hasExpired(waiting, now) && !this.#joinParked(buffer, waiting),
       );
       if (batch.length > 0) await this.#send(partition, batch);
     }
     buffer.sending = false;
   }
 
-  /** A micro-batch from the head of the buffer, all of one durability, and short enough for one request. */
+  /** Takes a micro-batch from the head of the buffer: one durability, and short enough for one request. */
   #take(buffer: Buffer): Waiting[] {
     const { waiting } = buffer;
     const { durability } = waiting[0]!;
@@ -149,22 +149,22 @@ export class Applier {
     return size === waiting.length ? waiting : waiting.slice(0, size);
   }
 
-  /** What waited its whole time for earlier calls is refused unsent. */
+  /** Refuses an update whose time ran out while earlier calls were under way. */
   #hasExpired(waiting: Waiting, now: number): boolean {
     if (waiting.until > now) return false;
-    waiting.refuse(new RedisUnavailableError(this.#parts.place));
+    waiting.refuse(new RedisUnavailableError(this.#parts.address));
     return true;
   }
 
-  /** An update waits behind the earlier ones of its item. */
-  #joinHeld(buffer: Buffer, waiting: Waiting): boolean {
-    if (buffer.held.size === 0) return false;
-    const held = buffer.held.get(placeOf(waiting));
-    held?.push(waiting);
-    return held !== undefined;
+  /** Parks an update behind earlier parked ones of its item. */
+  #joinParked(buffer: Buffer, waiting: Waiting): boolean {
+    if (buffer.parked.size === 0) return false;
+    const parked = buffer.parked.get(parkingKey(waiting));
+    parked?.push(waiting);
+    return parked !== undefined;
   }
 
-  /** Never rejects: whatever goes wrong, every update of the batch is settled or waits to be sent again. */
+  /** Never rejects. Afterwards each update of the batch is settled, parked or back in the buffer. */
   async #send(partition: number, batch: Waiting[]): Promise<void> {
     const groups = groupUpdates(batch);
     const sent = this.#parts.clock.now();
@@ -179,101 +179,101 @@ export class Applier {
     this.#parts.onApplied?.(batch.length, this.#parts.clock.now() - sent);
     const mark: Mark = { partition, ...reply };
     if (reply.armed) this.#parts.wake(partition);
-    const again: Waiting[] = [];
+    const resend: Waiting[] = [];
     const cold = new Map<string, Waiting[]>();
-    for (const [at, group] of groups.entries())
-      this.#settle(partition, group, reply.results[at]!, mark, again, cold);
+    for (const [index, group] of groups.entries())
+      this.#onResult(partition, group, reply.results[index]!, mark, resend, cold);
     const buffer = this.#buffers[partition]!;
-    if (again.length > 0) buffer.waiting = again.concat(buffer.waiting);
+    if (resend.length > 0) buffer.waiting = resend.concat(buffer.waiting);
     if (cold.size > 0) void this.#load(partition, cold);
   }
 
-  #settle(
+  #onResult(
     partition: number,
     group: Group<Waiting>,
     token: string,
     mark: Mark,
-    again: Waiting[],
+    resend: Waiting[],
     cold: Map<string, Waiting[]>,
   ): void {
     const first = group.members[0]!;
     if (token === 'x' && group.members.length > 1) {
-      // The sum was refused, not each of its parts.
+      // Only the sum is known to be out of range, not each part of it.
       for (const member of group.members) {
         member.alone = true;
-        again.push(member);
+        resend.push(member);
       }
     } else if (token === 'n') {
       if (++first.loads > MAX_TRIES) {
-        first.refuse(new RedisUnavailableError(`${this.#parts.place} (an account does not stay live)`));
+        first.refuse(new RedisUnavailableError(`${this.#parts.address} (an account does not stay live)`));
         return;
       }
-      const others = cold.get(placeOf(first));
+      const others = cold.get(parkingKey(first));
       if (others) others.push(first);
-      else cold.set(placeOf(first), [first]);
+      else cold.set(parkingKey(first), [first]);
     } else {
       const refused = refusal(token, first.update);
-      if (refused instanceof BackpressureError && first.update.waits) this.#await(partition, group, refused);
+      if (refused instanceof BackpressureError && first.update.waits)
+        this.#parkForRoom(partition, group, refused);
       else if (refused) for (const member of group.members) member.refuse(refused);
       else group.accept(token, mark);
     }
   }
 
-  /** Tries again while there is time to wait for room. */
-  #await(partition: number, group: Group<Waiting>, refused: BackpressureError): void {
+  /** Parks the updates that may still wait for room; refuses the others. */
+  #parkForRoom(partition: number, group: Group<Waiting>, refused: BackpressureError): void {
     const { clock, settings } = this.#parts;
     const now = clock.now();
     const staying: Waiting[] = [];
     for (const member of group.members) {
-      member.patience ??= now + settings.backpressureWaitMs;
-      if (now >= member.patience) member.refuse(refused);
+      member.roomUntil ??= now + settings.backpressureWaitMs;
+      if (now >= member.roomUntil) member.refuse(refused);
       else staying.push(member);
     }
     if (staying.length === 0) return;
-    const { held } = this.#buffers[partition]!;
-    const place = placeOf(staying[0]!);
-    const others = held.get(place);
+    const { parked } = this.#buffers[partition]!;
+    const key = parkingKey(staying[0]!);
+    const others = parked.get(key);
     if (others) others.push(...staying);
     else {
-      held.set(place, staying);
-      void pause(ROOM_POLL_MS).then(() => this.#release(partition, place));
+      parked.set(key, staying);
+      void pause(ROOM_POLL_MS).then(() => this.#unpark(partition, key));
     }
   }
 
   async #load(partition: number, cold: Map<string, Waiting[]>): Promise<void> {
-    const { held } = this.#buffers[partition]!;
-    // Later ones of the same account may wait for room already.
-    for (const [place, waiting] of cold) held.set(place, waiting.concat(held.get(place) ?? []));
+    const { parked } = this.#buffers[partition]!;
+    // Later updates of the same account may wait for room already.
+    for (const [key, waiting] of cold) parked.set(key, waiting.concat(parked.get(key) ?? []));
     const updates = [...cold.values()].map(waiting => waiting[0]!.update);
     const failures = await within(
       this.#parts.loadAccounts(partition, updates),
       this.#parts.settings.callTimeoutMs,
     );
-    for (const [place, waiting] of cold) {
+    for (const [key, waiting] of cold) {
       const failure = failures
         ? failures.get(waiting[0]!.update.item)
         : new DatabaseUnavailableError('an account that is not live');
-      this.#release(partition, place, failure);
+      this.#unpark(partition, key, failure);
     }
   }
 
-  /** Sends what was held back, ahead of everything that came later, or settles it with a failure. */
-  #release(partition: number, place: string, failure?: Error): void {
+  /** Sends parked updates ahead of all later ones, or refuses them. */
+  #unpark(partition: number, key: string, failure?: Error): void {
     const buffer = this.#buffers[partition]!;
-    const held = buffer.held.get(place) ?? [];
-    buffer.held.delete(place);
+    const parked = buffer.parked.get(key) ?? [];
+    buffer.parked.delete(key);
     if (failure) {
-      for (const waiting of held) waiting.refuse(failure);
+      for (const waiting of parked) waiting.refuse(failure);
       return;
     }
     const until = this.#parts.clock.now() + this.#parts.settings.callTimeoutMs;
-    for (const waiting of held) waiting.until = until;
-    buffer.waiting = held.concat(buffer.waiting);
+    for (const waiting of parked) waiting.until = until;
+    buffer.waiting = parked.concat(buffer.waiting);
     if (!buffer.sending) this.#schedule(partition);
   }
 }
 
-/** What an update is held back by. */
-function placeOf({ update }: Waiting): string {
+function parkingKey({ update }: Waiting): string {
   return update.kind + update.item;
 }

@@ -1,18 +1,18 @@
-/** Leaves the spans of sampled calls where the flush of their updates finds them. */
+/** Writes the spans of sampled calls to Redis, for the flush of their updates to link to. */
 import { within } from '../shared/clock.ts';
 import type { Keys } from '../shared/keys.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import { type OpenTelemetry, TRACES_LIMIT, TRACES_TTL_MS } from '../shared/tracing.ts';
 import type { Mark } from './waiting.ts';
 
-/** A Redis that is away would let a closing producer wait for ever. */
-const FAREWELL_MS = 500;
+/** Longest wait for Redis when the producer closes. */
+const CLOSE_MS = 500;
 
 export class CallTraces {
   readonly #redis: RedisConnection;
   readonly #keys: Keys;
   readonly #api: OpenTelemetry;
-  /** By partition: the calls since the last sending began. */
+  /** By partition: spans since the last sending began, each with the update count of its first update. */
   #noted = new Map<number, Map<string, number>>();
   #sending: Promise<void> | undefined;
 
@@ -22,7 +22,7 @@ export class CallTraces {
     this.#api = api;
   }
 
-  /** The caller's span, or undefined where it has none or it is not sampled. */
+  /** The caller's span; undefined if it has none, or one that is not sampled. */
   current(): string | undefined {
     const { trace, TraceFlags } = this.#api;
     const span = trace.getActiveSpan()?.spanContext();
@@ -30,7 +30,7 @@ export class CallTraces {
     return `${span.traceId} ${span.spanId} ${span.traceFlags}`;
   }
 
-  /** An update of that call was accepted. */
+  /** Notes the call of an accepted update. */
   note({ partition, updates }: Mark, span: string): void {
     let spans = this.#noted.get(partition);
     if (!spans) {
@@ -41,9 +41,9 @@ export class CallTraces {
     this.#sending ??= new Promise<void>(resolve => setImmediate(resolve)).then(() => this.#send());
   }
 
-  /** Resolves when what was noted is sent, in bounded time. Never rejects. */
-  async settled(): Promise<void> {
-    await within(this.#sending ?? Promise.resolve(), FAREWELL_MS);
+  /** Resolves when all noted spans are sent, in bounded time. Never rejects. */
+  async drained(): Promise<void> {
+    await within(this.#sending ?? Promise.resolve(), CLOSE_MS);
   }
 
   async #send(): Promise<void> {

@@ -1,4 +1,4 @@
-/** The two kinds of callers: that of `apply`, who waits for many answers at once, and that of a single update. */
+/** The callers of the write path: one for a call of `apply`, one for a single update. */
 import { SluiceError } from '../shared/errors.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
 import type { CallTraces } from './call-traces.ts';
@@ -17,7 +17,7 @@ export type ApplyResult =
 export interface CallerParts {
   readonly metrics: ProducerMetrics;
   readonly progress: Progress;
-  /** Only where tracing is on. */
+  /** Only if tracing is on. */
   readonly traces?: CallTraces | undefined;
 }
 
@@ -25,7 +25,7 @@ class AppliedUpdate extends Receipt {
   readonly ok = true;
 }
 
-/** Errors that are none of ours are bugs; they are told all the same. */
+/** An error of another class is a bug; the caller gets it all the same. */
 function codeOf(error: Error): string {
   return error instanceof SluiceError ? error.code : 'INTERNAL';
 }
@@ -45,22 +45,28 @@ export class ManyCaller implements Caller {
     this.#span = parts.traces?.current();
   }
 
-  accepted(at: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void {
+  accepted(
+    position: number,
+    update: CheckedUpdate,
+    value: number | null,
+    duplicate: boolean,
+    mark: Mark,
+  ): void {
     const { metrics, progress, traces } = this.#parts;
     metrics.accept(value, duplicate);
     if (this.#span) traces?.note(mark, this.#span);
-    this.#put(at, new AppliedUpdate(value, duplicate, mark, update, progress));
+    this.#put(position, new AppliedUpdate(value, duplicate, mark, update, progress));
   }
 
-  refused(at: number, error: Error): void {
+  refused(position: number, error: Error): void {
     const code = codeOf(error);
     this.#parts.metrics.refuse(code);
     const retryable = error instanceof SluiceError && error.retryable;
-    this.#put(at, { ok: false, error: { code, message: error.message, retryable } });
+    this.#put(position, { ok: false, error: { code, message: error.message, retryable } });
   }
 
-  #put(at: number, result: ApplyResult): void {
-    this.#results[at] = result;
+  #put(position: number, result: ApplyResult): void {
+    this.#results[position] = result;
     if (--this.#open === 0) this.#done(this.#results);
   }
 }

@@ -1,22 +1,22 @@
-/** Calls to Redis that end in time: ioredis alone would wait for a lost server for ever. */
+/** Calls to Redis with a deadline: ioredis alone would wait for a lost server for ever. */
 import type { Clock } from '../shared/clock.ts';
 import { RedisUnavailableError, UnknownOutcomeError } from '../shared/errors.ts';
 import { type RedisConnection, unavailable } from '../shared/redis.ts';
 import { redisError, replyCode } from '../shared/redis-errors.ts';
 
-/** For an answer that is on its way when the deadline strikes; Redis refuses the call itself from the deadline on. */
+/** Redis refuses a call after its deadline; an answer sent just before needs this long to arrive. */
 const MARGIN_MS = 100;
 
 export class Calls {
   readonly #redis: RedisConnection;
-  readonly #place: string;
+  readonly #address: string;
   readonly #clock: Clock;
-  /** Calls that wait for a connection: one listener for all, however many they are. */
+  /** Calls that wait for a connection. One listener on the connection serves all. */
   readonly #waiting = new Set<() => void>();
 
-  constructor(redis: RedisConnection, place: string, clock: Clock) {
+  constructor(redis: RedisConnection, address: string, clock: Clock) {
     this.#redis = redis;
-    this.#place = place;
+    this.#address = address;
     this.#clock = clock;
     redis.on('ready', () => {
       for (const go of this.#waiting) go();
@@ -24,8 +24,8 @@ export class Calls {
   }
 
   /**
-   * Waits for a usable connection. Nothing was sent yet, so a failure is certain.
-   * @throws RedisUnavailableError, or what keeps the connection from being made: AccessDeniedError, RedisUnsuitableError
+   * Waits for a usable connection. Nothing is sent before, so a failure is certain.
+   * @throws RedisUnavailableError, AccessDeniedError, RedisUnsuitableError
    */
   async ready(until: number): Promise<void> {
     if (this.#redis.status === 'ready') return;
@@ -37,7 +37,7 @@ export class Calls {
       };
       const late = () => {
         this.#waiting.delete(go);
-        reject(unavailable(this.#redis, this.#place));
+        reject(unavailable(this.#redis, this.#address));
       };
       const timer = setTimeout(late, Math.max(1, until - this.#clock.now()));
       this.#waiting.add(go);
@@ -45,7 +45,7 @@ export class Calls {
   }
 
   /**
-   * The answer of a call that writes, or the error that its absence means.
+   * Gives the answer of a call that writes.
    * @throws UnknownOutcomeError, RedisOutOfMemoryError, RedisUnavailableError, AccessDeniedError
    */
   async write<Answer>(until: number, answer: Promise<Answer>): Promise<Answer> {
@@ -60,22 +60,24 @@ export class Calls {
       return await Promise.race([answer, late]);
     } catch (cause) {
       if (cause instanceof UnknownOutcomeError) throw cause;
-      // An error that Redis itself answered means that the script did not write: it checks before, and where slots move
-      // all its keys are declared.
-      throw replyCode(cause) ? redisError(cause, this.#place) : new UnknownOutcomeError({ cause });
+      // If Redis itself answers an error, the script wrote nothing: it checks before it writes, and all its
+      // keys are declared in case slots move.
+      throw replyCode(cause) ? redisError(cause, this.#address) : new UnknownOutcomeError({ cause });
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** The answer of a call that may as well be repeated. @throws RedisUnavailableError, AccessDeniedError */
+  /** Gives the answer of a call that is safe to repeat. @throws RedisUnavailableError, AccessDeniedError */
   async read<Answer>(timeoutMs: number, call: () => Promise<Answer>): Promise<Answer> {
     const until = this.#clock.now() + timeoutMs;
     await this.ready(until);
     try {
       return await this.write(until, call());
     } catch (cause) {
-      throw cause instanceof UnknownOutcomeError ? new RedisUnavailableError(this.#place, { cause }) : cause;
+      throw cause instanceof UnknownOutcomeError
+        ? new RedisUnavailableError(this.#address, { cause })
+        : cause;
     }
   }
 }

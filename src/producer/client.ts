@@ -24,8 +24,8 @@ import type { Progress, Receipt } from './receipt.ts';
 
 export interface CallOptions {
   /**
-   * What the answer stands for: that Redis' primary has the update in `memory`, that a `replica` has it too, or that it is
-   * on disk (`fsync`). By default what the producer was created with.
+   * Where an update is before it counts as accepted: in the `memory` of Redis' primary, on a `replica` too,
+   * or on disk (`fsync`). The producer's by default.
    */
   durability?: Durability;
 }
@@ -42,9 +42,9 @@ export interface PointsOptions extends CallOptions {
   id: string;
   reason?: string;
   /**
-   * A JSON object, up to 8 KiB, that MySQL holds as text. A bigint is kept as a number, and so is what `JSON.rawJSON` makes;
-   * an object with a `toJSON`, such as a Date, becomes what that returns. Other values that JSON would change or leave out
-   * are refused: undefined, NaN, functions, symbols, class instances.
+   * A JSON object, up to 8 KiB, stored as text. A bigint and a `JSON.rawJSON` number are stored as numbers;
+   * an object with `toJSON`, such as a Date, as the result of that. Sluice refuses other values that JSON
+   * would change or leave out: undefined, NaN, functions, symbols, class instances.
    */
   metadata?: Record<string, unknown>;
 }
@@ -59,7 +59,7 @@ export interface ClientParts {
   readonly progress: Progress;
   readonly metrics: ProducerMetrics;
   readonly durability: Durability;
-  /** Only where tracing is on. */
+  /** Only if tracing is on. */
   readonly traces?: CallTraces | undefined;
   readonly health: () => Promise<Health>;
   readonly closeConnections: () => Promise<void>;
@@ -87,8 +87,8 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
   }
 
   /**
-   * Sends many updates, in order, and gives one result each, in order. A bad one does not touch its neighbours.
-   * @throws ProducerClosedError, ConfigurationError where the durability is none
+   * Sends many updates in order and gives their results in that order. A refused update affects no other.
+   * @throws ProducerClosedError, ConfigurationError if the durability is unknown
    */
   async apply(updates: readonly Update[], options: CallOptions = {}): Promise<ApplyResult[]> {
     if (this.#closing) throw new ProducerClosedError();
@@ -97,25 +97,25 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
     const { applier, definitions } = this.#parts;
     return new Promise(resolve => {
       const caller = new ManyCaller(updates.length, resolve, this.#parts);
-      for (let at = 0; at < updates.length; at++) {
+      for (let position = 0; position < updates.length; position++) {
         let update: CheckedUpdate;
         try {
-          update = checkUpdate(updates[at]!, definitions);
+          update = checkUpdate(updates[position]!, definitions);
         } catch (error) {
-          caller.refused(at, error as Error);
+          caller.refused(position, error as Error);
           continue;
         }
-        applier.add(update, durability, caller, at);
+        applier.add(update, durability, caller, position);
       }
     });
   }
 
-  /** Whether both servers answer now, for a health check; two seconds at most. Never rejects. */
+  /** Asks whether both servers answer now, for a health check; within two seconds. Never rejects. */
   health(): Promise<Health> {
     return this.#parts.health();
   }
 
-  /** Sends what is buffered, then closes the connections. Calling it again waits for the first. */
+  /** Sends buffered updates, then closes the connections. A second call waits for the first. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -123,7 +123,7 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
 
   async #close(): Promise<void> {
     await this.#parts.applier.drained();
-    await this.#parts.traces?.settled();
+    await this.#parts.traces?.drained();
     this.#parts.progress.close();
     await this.#parts.closeConnections();
   }
@@ -136,7 +136,7 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
   #submit(update: CheckedUpdate, asked: Durability | undefined): Promise<Receipt> {
     return new Promise((resolve, reject) => {
       if (this.#closing) return reject(new ProducerClosedError());
-      // What it throws rejects the promise.
+      // An error thrown here rejects the promise.
       const durability = this.#durability(asked);
       this.#parts.applier.add(update, durability, new SingleCaller(resolve, reject, this.#parts), 0);
     });
@@ -160,8 +160,8 @@ export class CounterHandle {
   /**
    * Adds `by` (1 by default; may be negative, not zero).
    * @throws InvalidUpdateError, OutOfRangeError, IdempotencyKeyReusedError, UnknownOutcomeError,
-   * RedisUnavailableError, RedisOutOfMemoryError, BackpressureError, NotDurableError, RedisUnsuitableError (a durability
-   * that this Redis cannot give), ProducerOverloadedError, ProducerClosedError
+   * RedisUnavailableError, RedisOutOfMemoryError, BackpressureError, NotDurableError, RedisUnsuitableError
+   * (this Redis cannot give the durability), ProducerOverloadedError, ProducerClosedError
    */
   async increment(key: string, by?: number, options: IncrementOptions = {}): Promise<Receipt> {
     const update = checkCounter(this.name, key, by, options.id, this.#parts.definitions);
@@ -169,9 +169,9 @@ export class CounterHandle {
   }
 
   /**
-   * The value, with every acknowledged increment in it; 0 for a key never counted.
-   * @throws InvalidUpdateError, RedisUnavailableError, DatabaseUnavailableError or
-   * TableUnusableError (both only if the key is cold)
+   * The value, with every acknowledged increment; 0 for a key that was never counted.
+   * @throws InvalidUpdateError, RedisUnavailableError, and if the key is cold DatabaseUnavailableError,
+   * TableUnusableError
    */
   async get(key: string): Promise<number> {
     return (await this.getMany([key]))[0]!;
@@ -199,10 +199,9 @@ export class PointsHandle {
   /**
    * Adds points to an account. `amount` is a positive whole number.
    * @throws InvalidUpdateError, OutOfRangeError, IdempotencyKeyReusedError, UnknownOutcomeError,
-   * RedisUnavailableError, RedisOutOfMemoryError, DatabaseUnavailableError or TableUnusableError (both only if
-   * the account is cold),
-   * BackpressureError, NotDurableError, RedisUnsuitableError (a durability that this Redis cannot give),
-   * ProducerOverloadedError, ProducerClosedError
+   * RedisUnavailableError, RedisOutOfMemoryError, BackpressureError, NotDurableError, RedisUnsuitableError
+   * (this Redis cannot give the durability), ProducerOverloadedError, ProducerClosedError, and if the account
+   * is cold DatabaseUnavailableError, TableUnusableError
    */
   async credit(account: string, amount: number, options: PointsOptions): Promise<Receipt> {
     return this.#submit(this.#entry(account, amount, options, 1), options?.durability);
@@ -210,20 +209,20 @@ export class PointsHandle {
 
   /**
    * Takes points from an account, never below the program's floor. `amount` is a positive whole number.
-   * @throws InsufficientPointsError, and what `credit` throws
+   * @throws InsufficientPointsError and all errors of `credit`
    */
   async debit(account: string, amount: number, options: PointsOptions): Promise<Receipt> {
     return this.#submit(this.#entry(account, amount, options, -1), options?.durability);
   }
 
-  /** The balance, with every acknowledged entry in it; 0 for an account without entries. Throws as `CounterHandle.get`. */
+  /** The balance, with every acknowledged entry; 0 without entries. Throws as `CounterHandle.get`. */
   async balance(account: string): Promise<number> {
     checkText(account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
     const [value] = await this.#parts.reads.values([{ kind: 'p', name: this.program, key: account }]);
     return value!;
   }
 
-  /** The account's entries, newest first, those still pending with `persisted: false`. */
+  /** The account's entries, newest first; pending ones have `persisted: false`. */
   async history(account: string, options: HistoryOptions = {}): Promise<HistoryEntry[]> {
     checkText(account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
     return this.#parts.reads.history(this.program, account, options);

@@ -1,4 +1,4 @@
-/** Whether a producer's servers answer: what a service's own health check shows. */
+/** Whether a producer's servers answer, for the health check of a service. */
 import type { Database } from '../shared/mysql.ts';
 import type { Primaries } from '../shared/primaries.ts';
 import { Question } from '../shared/question.ts';
@@ -10,18 +10,17 @@ export interface Health {
   readonly database: Connection;
 }
 
-/** Above a slow answer, below the patience of whoever asks for a service's health. */
+/** Longer than a slow answer, shorter than the usual timeout of a health check. */
 const ANSWER_MS = 2000;
 
 /**
- * Gives a function that judges by what answers now, on every primary of a Cluster, not by what a connection believes of
- * itself.
+ * Asks every primary and the database each time: a connection may look usable although its server is gone.
  */
 export function healthOf(primaries: Primaries, database: Database): () => Promise<Health> {
   const redis = new Question(async () => {
     const servers = [...primaries.all().values()];
     await Promise.all(servers.map(server => server.ping()));
-    // A Cluster that nothing is known of has no primaries, and all of none would have answered.
+    // A Cluster whose nodes are not known yet has no primaries to ask.
     return servers.length > 0;
   });
   const mysql = new Question(() => database.query('SELECT 1'));

@@ -1,4 +1,4 @@
-/** Tells metrics, the log and the database of updates that Redis lost after it had acknowledged them. */
+/** Reports updates that Redis acknowledged and lost: in a metric, in the log and in MySQL. */
 import type { Logger } from 'pino';
 import type { Inspector } from '../shared/inspect.ts';
 import { declareLost } from '../shared/losses.ts';
@@ -16,10 +16,10 @@ export function lossReport(
   return (partition, updates) => {
     metrics.lost.inc(updates);
     log.error({ partition, updates }, 'Redis lost updates that it had acknowledged');
-    // The workers write it down as well; but Redis may lose that it knows, and then nobody would.
+    // Workers record it too, but only as long as Redis still knows of the loss.
     void inspector
       .partition(partition)
       .then(status => status && declareLost(database, status))
-      .catch(error => lines.warn({ partition, err: error }, 'the loss could not be written down yet'));
+      .catch(error => lines.warn({ partition, err: error }, 'could not record the loss in the database yet'));
   };
 }

@@ -1,4 +1,4 @@
-/** Looks now and then how full each primary is, since asking in every call would cost more than the call. */
+/** Polls how full each primary is: to ask in each call would cost more than the call itself. */
 import type { Redis } from 'ioredis';
 import { pause } from '../shared/clock.ts';
 import type { Primaries } from '../shared/primaries.ts';
@@ -14,7 +14,7 @@ export class MemoryWatch {
   readonly #memory = new WeakMap<Redis, Question<string>>();
   #over = new Set<string>();
 
-  /** @param limitPercent share of maxmemory; 100 for no limit */
+  /** @param limitPercent share of maxmemory; 100 is no limit */
   constructor(primaries: Primaries, limitPercent: number) {
     this.#primaries = primaries;
     this.#limitPercent = limitPercent;
@@ -28,17 +28,17 @@ export class MemoryWatch {
     this.#stop.abort();
   }
 
-  /** Whether the partition's primary is over the limit, as far as the last look told. */
+  /** Whether the partition's primary was over the limit at the last poll. */
   async isOver(partition: number): Promise<boolean> {
     return this.#over.size > 0 && this.#over.has(await this.#primaries.serverOf(partition));
   }
 
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const looks = [...this.#primaries.all()].map(async ([server, node]) =>
+      const polls = [...this.#primaries.all()].map(async ([server, node]) =>
         (await this.#isFull(node)) ? server : undefined,
       );
-      this.#over = new Set((await Promise.all(looks)).filter(server => server !== undefined));
+      this.#over = new Set((await Promise.all(polls)).filter(server => server !== undefined));
       await pause(EVERY_MS, this.#stop.signal);
     }
   }
@@ -49,7 +49,7 @@ export class MemoryWatch {
     this.#memory.set(node, memory);
     const info = await memory.answer(EVERY_MS);
     if (!info) return false;
-    const most = Number(infoField(info, 'maxmemory'));
-    return most > 0 && Number(infoField(info, 'used_memory')) * 100 > most * this.#limitPercent;
+    const maximum = Number(infoField(info, 'maxmemory'));
+    return maximum > 0 && Number(infoField(info, 'used_memory')) * 100 > maximum * this.#limitPercent;
   }
 }

@@ -1,10 +1,10 @@
-/** The producer's metrics, on a registry that the caller may pass; never on prom-client's global one. */
+/** The producer's metrics, on the caller's registry or a new one; never on prom-client's global one. */
 import { type Counter, Registry } from 'prom-client';
 import { counter, declareBuild, gauge, tally, weightedHistogram } from '../shared/metrics.ts';
 import type { Cell } from '../shared/tally.ts';
 import type { WeightedHistogram } from '../shared/weighted-histogram.ts';
 
-/** What is asked at a scrape how much it has buffered: every open producer of a registry, whose gauge is one. */
+/** By registry: gives the buffered updates of each open producer. They share one gauge. */
 const buffersOf = new WeakMap<Registry, Set<() => number>>();
 
 export class ProducerMetrics {
@@ -28,7 +28,7 @@ export class ProducerMetrics {
     this.#accepted = accepted.cell({ duplicate: 'false' });
     this.#duplicates = accepted.cell({ duplicate: 'true' });
     this.#refused = counter(registry, 'sluice_refused_updates_total');
-    // A rate misses the first of what was not there before.
+    // A rate misses the first increment of a series that starts with it.
     for (const code of REFUSALS) this.#refused.inc({ code }, 0);
     const lookups = tally(registry, 'sluice_live_lookups_total');
     const cells = (operation: 'update' | 'read') => ({
@@ -53,7 +53,7 @@ export class ProducerMetrics {
     this.#lookups.update[value === null ? 'no' : 'yes'].count++;
   }
 
-  /** Shows what a producer has buffered, until the function that it gives back is called. */
+  /** Adds a producer's buffer to the gauge. @returns what takes it out again */
   watchBuffer(buffered: () => number): () => void {
     this.#buffers.add(buffered);
     return () => this.#buffers.delete(buffered);
@@ -63,20 +63,20 @@ export class ProducerMetrics {
     this.#refused.inc({ code });
   }
 
-  /** Values read, and how many of them were not live. */
+  /** @param cold how many of the values were not live */
   read(values: number, cold: number): void {
     this.#lookups.read.yes.count += values - cold;
     this.#lookups.read.no.count += cold;
   }
 
-  /** One call to Redis that was answered. */
+  /** Counts one answered call to Redis. */
   apply(updates: number, ms: number): void {
     this.#microBatch.observe(updates);
     this.#applySeconds.observe(ms / 1000);
   }
 }
 
-/** The codes that say something about the system or an account; those of malformed updates appear when there are any. */
+/** Codes of refusals that start at 0. Others, such as those of malformed updates, appear with the first. */
 const REFUSALS = [
   'BACKPRESSURE',
   'DATABASE_UNAVAILABLE',

@@ -1,4 +1,4 @@
-/** The pure part of a micro-batch: which updates are summed, how they are encoded, what the answer means. */
+/** The pure part of a micro-batch: sums updates, encodes them for apply.lua, reads the reply. */
 import {
   BackpressureError,
   type BackpressureLimit,
@@ -10,22 +10,22 @@ import {
 import type { CheckedUpdate } from '../shared/update.ts';
 import type { Mark } from './waiting.ts';
 
-/** How many counter updates an entry counts for in a micro-batch: it takes Redis three to five times as long. */
+/** Counter updates that one entry counts as in a micro-batch: it takes Redis three to five times as long. */
 export const ENTRY_WEIGHT = 4;
 
-/** What a micro-batch has to know of an update. */
+/** An update, as far as a micro-batch needs it. */
 export interface Member {
   readonly update: CheckedUpdate;
-  /** Not to be summed with others. */
+  /** Whether it must not be summed with others. */
   readonly alone: boolean;
   accept(value: number | null, duplicate: boolean, mark: Mark): void;
 }
 
-/** Updates that go to Redis as one: increments of one counter without ids, or a single update. */
+/** Updates sent as one: increments of one counter without ids, or a single update. */
 export class Group<M extends Member> {
   readonly members: M[];
   amount: number;
-  /** The most that any part of it, in any order, comes to. */
+  /** Sum of the absolute amounts: a bound for each partial sum in any order. */
   magnitude: number;
 
   constructor(first: M) {
@@ -34,7 +34,7 @@ export class Group<M extends Member> {
     this.magnitude = Math.abs(first.update.amount);
   }
 
-  /** Whether it took one more in: not where some order of them could leave the safe range. */
+  /** Adds the update unless some order of the group could leave the safe range. @returns whether it did */
   take(member: M): boolean {
     const magnitude = this.magnitude + Math.abs(member.update.amount);
     if (!Number.isSafeInteger(magnitude)) return false;
@@ -44,13 +44,13 @@ export class Group<M extends Member> {
     return true;
   }
 
-  /** Gives every member the value right after it. */
+  /** Accepts each member with the value right after it. */
   accept(token: string, mark: Mark): void {
     const duplicate = token.startsWith('d');
     const text = duplicate ? token.slice(1) : token;
     const isLive = text !== '-';
     let value = isLive ? Number(text) : 0;
-    // A duplicate is alone in its group.
+    // Only groups without ids have several members, so a duplicate is alone.
     if (this.members.length > 1) value -= this.amount;
     for (const member of this.members) {
       if (this.members.length > 1) value += member.update.amount;
@@ -60,12 +60,12 @@ export class Group<M extends Member> {
 }
 
 /**
- * Sums increments of the same counter that carry no id, as long as no order of them could leave the safe range.
- * The groups stand in the order of their first members.
+ * Sums increments without ids of the same counter, as long as no order of them could leave the safe range.
+ * Groups are in the order of their first members.
  */
 export function groupUpdates<M extends Member>(batch: readonly M[]): Group<M>[] {
   const groups: Group<M>[] = [];
-  // By name and by key: a key's hash is known, that of an item, which is put together from both, is not.
+  // By name, then by key: V8 has cached the hash of a key, but not that of an item, a new string each time.
   const open = new Map<string, Map<string, Group<M>>>();
   for (const member of batch) {
     const { kind, id, name, key } = member.update;
@@ -83,7 +83,7 @@ export function groupUpdates<M extends Member>(batch: readonly M[]): Group<M>[] 
   return groups;
 }
 
-/** The groups as apply.lua takes them. */
+/** @returns the JSON array that apply.lua takes */
 export function encodeGroups(groups: readonly Group<Member>[]): string {
   const values: (string | number)[] = [];
   for (const { members, amount } of groups) {
@@ -95,18 +95,18 @@ export function encodeGroups(groups: readonly Group<Member>[]): string {
   return JSON.stringify(values);
 }
 
-/** What a number, a kind and commas take beside the texts of an update. */
-const BESIDE = 64;
-/** The worst byte of a text in JSON: a control character is `\u0001`. */
-const WORST = 6;
-/** Characters of an update up to which it is not worth counting: a whole call of such ones is short enough. */
+/** Bytes of an update's numbers, kind and commas. */
+const OVERHEAD_BYTES = 64;
+/** Most bytes that one byte of text takes in JSON: a control character is `\u0001`. */
+const ESCAPED_BYTES = 6;
+/** Characters of an update up to which a bound will do: a whole call of such updates is short enough. */
 const SHORT = { c: 256, p: 1024 };
 
-/** Bytes that an update takes in a call, or a bound of it if that is small. */
+/** Bytes of an update in a call, or an upper bound if it is short. */
 export function requestBytes({ kind, item, id, payload }: CheckedUpdate): number {
   const length = item.length + id.length + payload.length;
-  if (length <= SHORT[kind]) return WORST * length + BESIDE;
-  return Buffer.byteLength(JSON.stringify([item, id, payload])) + BESIDE;
+  if (length <= SHORT[kind]) return ESCAPED_BYTES * length + OVERHEAD_BYTES;
+  return Buffer.byteLength(JSON.stringify([item, id, payload])) + OVERHEAD_BYTES;
 }
 
 export interface ApplyReply {
@@ -120,9 +120,9 @@ export interface ApplyReply {
   readonly sequence: number;
   readonly segmentEnd: number;
   readonly incarnation: string;
-  /** How many updates the partition has accepted in all. */
+  /** Updates that the partition has accepted in total. */
   readonly updates: number;
-  /** Updates that this call found to be lost, as its caller had been answered a higher count. */
+  /** Updates that this call found lost: its caller had been answered a higher count. */
   readonly lost: number;
   readonly results: readonly string[];
 }
@@ -147,14 +147,14 @@ export function parseReply(text: string): ApplyReply {
   };
 }
 
-const LIMITS: Readonly<Record<string, BackpressureLimit>> = {
+const BACKPRESSURE_LIMITS: Readonly<Record<string, BackpressureLimit>> = {
   k: 'keys',
   e: 'entries',
   a: 'age',
   m: 'memory',
 };
 
-/** The error that a result token stands for, or undefined where the update was accepted. */
+/** The error that a result token stands for; undefined if the update was accepted. */
 export function refusal(token: string, update: CheckedUpdate): SluiceError | undefined {
   switch (token[0]) {
     case 'r':
@@ -164,7 +164,7 @@ export function refusal(token: string, update: CheckedUpdate): SluiceError | und
     case 'f':
       return new InsufficientPointsError(update.name, update.amount, Number(token.slice(1)), update.floor);
     case 'b':
-      return new BackpressureError(update.name, LIMITS[token[1]!]!, Number(token.slice(2)));
+      return new BackpressureError(update.name, BACKPRESSURE_LIMITS[token[1]!]!, Number(token.slice(2)));
     default:
       return undefined;
   }

@@ -1,4 +1,4 @@
-/** Puts a producer together: connections, checks at start, and what the client needs. */
+/** Connects a producer, checks its servers, and assembles its parts. */
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { Aligner } from '../shared/align.ts';
@@ -36,34 +36,34 @@ export interface ProducerOptions<D extends DefinitionsInput> {
   redis: string | RedisLocation;
   /** URL, or URL with credentials apart. */
   mysql: string | MysqlLocation;
-  /** What `defineConfig` returned, or the content of `sluice.config.json`. */
+  /** The result of `defineConfig`, or the content of `sluice.config.json`. */
   definitions: D;
   /** Prefix of hash tags and queue; `sluice` by default. */
   namespace?: string;
   /** Tuning options; see docs/configuration.md. */
   settings?: Partial<Settings>;
   /**
-   * What an answer stands for where a call does not say: `memory` of the primary (default), `replica`, or `fsync`.
-   * Refused where the server cannot give it.
+   * Durability of calls that do not name one: `memory` (default), `replica`, or `fsync`; see `CallOptions`.
+   * Refused if the server cannot give it.
    */
   durability?: Durability;
   /**
-   * Links the spans of sampled calls to that of the flush that writes them, through the OpenTelemetry API that your service
-   * has set up. Off by default; see docs/operating.md.
+   * Links the spans of sampled calls to the span of the flush that writes them, through the OpenTelemetry API
+   * that your service has set up. Off by default; see docs/operating.md.
    */
   tracing?: boolean;
-  /** Where the metrics go; a registry of its own by default. */
+  /** Registry of the metrics; a new one by default. */
   registry?: Registry;
   /** A pino logger; silent by default. */
   log?: Logger;
 }
 
 const CONNECTIONS = 4;
-/** A producer blocks on nothing, so that silence means a lost connection sooner than for a worker. */
+/** A producer sends no blocking commands, so silence means a lost connection sooner than for a worker. */
 const LEAST_SOCKET_TIMEOUT_MS = 3000;
 
 /**
- * Connects and checks both servers, and waits for them at most `startWaitMs`.
+ * Connects to both servers and checks them; waits for them at most `startWaitMs`.
  * @throws ConfigurationError, RedisUnavailableError, RedisUnsuitableError, DatabaseUnavailableError,
  * DatabaseUnsuitableError, NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError
  */
@@ -89,8 +89,8 @@ export async function createProducer<const D extends DefinitionsInput>(
   const mysqlLocation = typeof options.mysql === 'string' ? { url: options.mysql } : options.mysql;
 
   const metrics = new ProducerMetrics(options.registry);
-  const place = { redis: redisLocation, mysql: mysqlLocation };
-  const parts = { ...place, definitions, settings, keys, durability, log, telemetry, metrics };
+  const servers = { redis: redisLocation, mysql: mysqlLocation };
+  const parts = { ...servers, definitions, settings, keys, durability, log, telemetry, metrics };
   return whenReachable(() => connect<D>(parts), { waitMs: settings.startWaitMs, log });
 }
 
@@ -107,37 +107,37 @@ interface ProducerParts {
 }
 
 /**
- * Asks the servers everything that a start has to know, on one connection to MySQL, and closes it before the producer is
- * used. If many start at once, those that wait for a connection get it soon.
+ * Runs all checks of a start on one connection to MySQL, and closes it before the producer is used: if many
+ * producers start at once, each gets a connection soon.
  */
 async function startOn(redis: RedisConnection, parts: ProducerParts): Promise<ValueTables> {
   const { mysql, definitions, settings, keys, durability, log, metrics } = parts;
-  const place = redisPlace(parts.redis);
+  const address = redisPlace(parts.redis);
   const database = new Database(mysql, { ...settings, connections: 1 });
   try {
-    const tables = await checkServers({ redis, place, database, keys }, definitions, {
+    const tables = await checkServers({ redis, place: address, database, keys }, definitions, {
       onUnfit: ({ owner }, error) =>
         log.warn(
           { err: error },
-          `${owner} worked before, and its mapped table was changed: its updates are held until the table can be written`,
+          `the mapped table of ${owner} was changed and no longer fits: its updates are held until it can be written`,
         ),
     });
-    await checkDurability(redis, durability, settings.barrierReplicas, place);
+    await checkDurability(redis, durability, settings.barrierReplicas, address);
     await new Aligner(redis, database, keys, log, () => metrics.rewinds.inc()).alignAtStart(
       (partition, error) => log.error({ partition, err: error }, 'partition could not be aligned'),
     );
     return tables;
   } catch (error) {
-    throw explain(error, place, database.place);
+    throw explain(error, address, database.place);
   } finally {
     await database.close();
   }
 }
 
-/** One attempt, which closes what it opened if it fails. */
+/** Makes one attempt. If it fails, it closes all that it opened. */
 async function connect<const D extends DefinitionsInput>(parts: ProducerParts): Promise<Sluice<D>> {
   const { settings, log } = parts;
-  const place = redisPlace(parts.redis);
+  const address = redisPlace(parts.redis);
   const lines = new RedisLog(log);
   const silentMs = Math.max(LEAST_SOCKET_TIMEOUT_MS, 2 * settings.callTimeoutMs);
   const redis = openRedis(parts.redis, lines.failed, silentMs);
@@ -153,11 +153,11 @@ async function connect<const D extends DefinitionsInput>(parts: ProducerParts): 
   } catch (error) {
     redis.disconnect();
     await database?.close().catch(() => {});
-    throw explain(error, place, database?.place ?? 'MySQL');
+    throw explain(error, address, database?.place ?? 'MySQL');
   }
 }
 
-/** A producer on connections that have passed the checks. */
+/** Assembles a producer on connections that passed the checks. */
 async function assemble<const D extends DefinitionsInput>(
   parts: ProducerParts,
   redis: RedisConnection,
@@ -165,14 +165,14 @@ async function assemble<const D extends DefinitionsInput>(
   tables: ValueTables,
 ): Promise<Sluice<D>> {
   const { definitions, settings, keys, durability, log, telemetry, metrics } = parts;
-  const place = redisPlace(parts.redis);
+  const address = redisPlace(parts.redis);
   const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
-  const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
-  const calls = new Calls(redis, place, systemClock);
+  const cold = new ColdReader(redis, address, database, keys, tables, aligner, settings.liveTtlMs);
+  const calls = new Calls(redis, address, systemClock);
   const primaries = new Primaries(redis, keys);
   const onRead = (values: number, missing: number) => metrics.read(values, missing);
   const reads = new Reads({ redis, calls, database, keys, cold, settings, onRead });
-  const shared = { redis, place, database, keys, settings, calls, primaries, aligner, reads };
+  const shared = { redis, address, database, keys, settings, calls, primaries, aligner, reads };
   const writing = new Writing({ ...shared, metrics, log });
   await writing.start();
   const endWatch = metrics.watchBuffer(() => writing.applier.buffered);

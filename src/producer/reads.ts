@@ -1,4 +1,4 @@
-/** Reads of single values, many values, and an account's history, pending updates included. */
+/** Reads values and the history of an account, pending updates included. */
 import type { ColdKey, ColdReader } from '../shared/cold-read.ts';
 import { InvalidUpdateError, type SluiceError } from '../shared/errors.ts';
 import { itemOf, type Keys } from '../shared/keys.ts';
@@ -14,16 +14,16 @@ import { cut } from '../shared/statement-size.ts';
 import { checkText } from '../shared/update.ts';
 import type { Calls } from './calls.ts';
 
-/** One change of an account, as `history` gives it. */
+/** One entry of an account. */
 export interface HistoryEntry {
   readonly id: string;
   readonly amount: number;
-  /** Balance right after; what Redis answered while the entry is pending, what the ledger holds afterwards. */
+  /** Balance right after the entry: in Redis while it is pending, in the ledger afterwards. */
   readonly balanceAfter: number;
   readonly reason: string | null;
-  /** As `JSON.parse` gives it, which rounds a number that JavaScript cannot hold. */
+  /** Parsed by `JSON.parse`, which rounds numbers that JavaScript cannot hold. */
   readonly metadata: Record<string, unknown> | null;
-  /** The metadata as JSON, each number as it was written. */
+  /** The metadata as JSON text, with exact numbers. */
   readonly metadataText: string | null;
   readonly createdAt: Date;
   /** Whether it is in MySQL. */
@@ -31,9 +31,9 @@ export interface HistoryEntry {
 }
 
 export interface HistoryOptions {
-  /** Most entries, 1 to 1,000; 50 by default. */
+  /** Longest page, 1 to 1,000 entries; 50 by default. */
   limit?: number;
-  /** Id of the entry before which (older) to go on: the last one of the page before. */
+  /** Id of the last entry of the previous page; this page has older ones. */
   before?: string;
 }
 
@@ -44,27 +44,27 @@ export interface ReadParts {
   readonly keys: Keys;
   readonly cold: ColdReader;
   readonly settings: Settings;
-  /** Told of each read: how many values, and how many of them were not live. */
+  /** Called after each read. @param cold how many of the values were not live */
   readonly onRead?: (values: number, cold: number) => void;
 }
 
 const HISTORY = readSql(new URL('./sql/history.sql', import.meta.url));
-/** Above every ledger number. */
+/** Greater than every ledger number. */
 const ABOVE_ALL = '18446744073709551615';
-/** Keys in one script call or one statement: to make them live takes Redis about a millisecond. */
+/** Keys in one script call or statement: Redis takes about a millisecond to make them live. */
 const CHUNK = 250;
-/** Partitions that are asked for values at a time: each answers a few kilobytes. */
+/** Partitions asked at once: each answers a few kilobytes. */
 const ABREAST = 64;
 /** Bytes of a page of pending entries. */
 const HISTORY_BYTES = 256 * 1024;
-/** Pending entries of one account that `history` walks through at most. */
+/** Most pending entries of one account that `history` walks through. */
 const PENDING_LIMIT = 10_000;
 
 export class Reads {
   readonly #parts: ReadParts;
   readonly #read: Script<string[]>;
   readonly #history: Script<string[]>;
-  /** Loads under way by item: concurrent readers of a cold key share one. */
+  /** Loads under way, by kind and item: concurrent readers of a cold key share one. */
   readonly #loads = new Map<string, Promise<number>>();
 
   constructor(parts: ReadParts) {
@@ -73,19 +73,19 @@ export class Reads {
     this.#history = defineScript(parts.redis, 'history', new URL('./history.lua', import.meta.url));
   }
 
-  /** Values of keys of one name, in order. Throws what `ColdReader.load` does. */
+  /** Reads keys of one name; values in the order of the keys. Throws as `ColdReader.load`. */
   async values(wanted: readonly ColdKey[]): Promise<number[]> {
     const values: number[] = new Array(wanted.length);
-    const places = new Map<number, number[]>();
-    for (const [at, { key }] of wanted.entries()) {
+    const positions = new Map<number, number[]>();
+    for (const [position, { key }] of wanted.entries()) {
       const partition = this.#parts.keys.partitionOf(key);
-      const list = places.get(partition);
-      if (list) list.push(at);
-      else places.set(partition, [at]);
+      const list = positions.get(partition);
+      if (list) list.push(position);
+      else positions.set(partition, [position]);
     }
-    await abreast([...places], ABREAST, async ([partition, list]) => {
-      // An item that is longer by a byte counts for as much more of the call.
-      const share = (at: number) => Math.max(REQUEST_BYTES / CHUNK, 3 * wanted[list[at]!]!.key.length);
+    await abreast([...positions], ABREAST, async ([partition, list]) => {
+      // A longer key takes a larger share of the call.
+      const share = (index: number) => Math.max(REQUEST_BYTES / CHUNK, 3 * wanted[list[index]!]!.key.length);
       for (const [from, to] of cut(list.length, REQUEST_BYTES, share))
         await this.#chunk(partition, list.slice(from, to), wanted, values);
     });
@@ -94,33 +94,36 @@ export class Reads {
 
   async #chunk(
     partition: number,
-    places: readonly number[],
+    positions: readonly number[],
     wanted: readonly ColdKey[],
     values: number[],
   ): Promise<void> {
-    const args = places.flatMap(at => [wanted[at]!.kind, itemOf(wanted[at]!.name, wanted[at]!.key)]);
+    const args = positions.flatMap(position => {
+      const { kind, name, key } = wanted[position]!;
+      return [kind, itemOf(name, key)];
+    });
     const { calls, keys, settings } = this.#parts;
     const [status, ...live] = await calls.read(settings.callTimeoutMs, () =>
       this.#read(keys.state(partition), settings.liveTtlMs, keys.deployment, ...args),
     );
     const cold: number[] = [];
-    for (const [index, at] of places.entries()) {
+    for (const [index, position] of positions.entries()) {
       const value = status === 'ok' ? live[index] : '-';
-      if (value === '-' || value === undefined) cold.push(at);
-      else values[at] = Number(value);
+      if (value === '-' || value === undefined) cold.push(position);
+      else values[position] = Number(value);
     }
-    this.#parts.onRead?.(places.length, cold.length);
+    this.#parts.onRead?.(positions.length, cold.length);
     if (cold.length === 0) return;
     const loaded = await Promise.all(
       this.load(
         partition,
-        cold.map(at => wanted[at]!),
+        cold.map(position => wanted[position]!),
       ),
     );
-    for (const [index, at] of cold.entries()) values[at] = loaded[index]!;
+    for (const [index, position] of cold.entries()) values[position] = loaded[index]!;
   }
 
-  /** Makes keys of one partition and name live; keys that are being loaded already are not loaded again. */
+  /** Makes keys of one partition and name live. A key that is being loaded already is not loaded again. */
   load(partition: number, keys: readonly ColdKey[]): Promise<number>[] {
     const missing = new Map<string, ColdKey>();
     for (const key of keys) {
@@ -129,10 +132,10 @@ export class Reads {
     }
     if (missing.size > 0) {
       const batch = this.#parts.cold.load(partition, [...missing.values()]);
-      for (const [at, item] of [...missing.keys()].entries()) {
+      for (const [index, item] of [...missing.keys()].entries()) {
         const one = batch
           .then(values => {
-            const value = values[at]!;
+            const value = values[index]!;
             if (value instanceof Error) throw value;
             return value;
           })
@@ -144,7 +147,7 @@ export class Reads {
     return keys.map(key => this.#loads.get(key.kind + itemOf(key.name, key.key))!);
   }
 
-  /** Makes keys of one partition live, whatever their names. Gives what failed, by item. */
+  /** Makes keys of one partition live, whatever their names. @returns the errors by item */
   async loadAll(
     partition: number,
     keys: readonly (ColdKey & { readonly item: string })[],
@@ -152,8 +155,8 @@ export class Reads {
     const loads: Promise<unknown>[] = [];
     const failures = new Map<string, SluiceError>();
     for (const group of Map.groupBy(keys, key => key.name).values()) {
-      for (const [at, one] of this.load(partition, group).entries())
-        loads.push(one.catch(error => failures.set(group[at]!.item, error)));
+      for (const [index, one] of this.load(partition, group).entries())
+        loads.push(one.catch(error => failures.set(group[index]!.item, error)));
     }
     await Promise.all(loads);
     return failures;
@@ -169,7 +172,7 @@ export class Reads {
       );
     }
     if (options.before !== undefined) checkText(options.before, 'INVALID_ID', 'id', LIMITS.id);
-    // Redis first: an entry that a flush moves between the two reads is then seen twice, never missed.
+    // Redis first: if a flush moves an entry between the two reads, it is seen twice, never missed.
     const { before } = options;
     let isPast = before === undefined;
     const page: HistoryEntry[] = [];
@@ -179,8 +182,8 @@ export class Reads {
       if (page.length === limit) break;
     }
     const wasPending = before !== undefined && isPast;
-    // Entries that were pending a moment ago may have been flushed meanwhile, so MySQL is asked for a whole page; where
-    // the cursor itself was pending, everything in MySQL is older unless it has got there too.
+    // Pending entries may be flushed meanwhile, so MySQL is asked for a whole page more. If the cursor was
+    // pending, every entry in MySQL is older, unless the cursor is there by now too.
     const persisted = await this.#persisted(
       program,
       account,
@@ -192,7 +195,7 @@ export class Reads {
     return [...page.filter(entry => !known.has(entry.id)), ...persisted].slice(0, limit);
   }
 
-  /** Newest first, at most so many. */
+  /** Pending entries, newest first. */
   async *#pending(program: string, account: string, most: number): AsyncGenerator<HistoryEntry> {
     const partition = this.#parts.keys.partitionOf(account);
     const { calls, keys, settings } = this.#parts;

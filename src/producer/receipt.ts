@@ -1,4 +1,4 @@
-/** `persisted()`: waits until the batches up to an update's mark are in MySQL. One poll per partition serves all waiters. */
+/** `persisted()`: waits until the batches up to an update's mark are in MySQL. All waiters share one poll. */
 import { pause } from '../shared/clock.ts';
 import {
   PersistenceUnknownError,
@@ -21,11 +21,11 @@ export interface PersistedOptions {
   timeoutMs?: number;
 }
 
-/** What a producer answers for an accepted update. */
+/** A producer's answer for an accepted update. */
 export class Receipt {
-  /** The live value right after the update; null for a counter that is not live (cold). */
+  /** The live value right after the update; null if the counter is cold (has no live value). */
   readonly value: number | null;
-  /** The id had been used for the same update: nothing was changed, `value` is the first answer. */
+  /** Whether the update was accepted before under its id: nothing changed, `value` is the first answer. */
   readonly duplicate: boolean;
   readonly #mark: Mark;
   readonly #update: CheckedUpdate;
@@ -46,8 +46,8 @@ export class Receipt {
   }
 
   /**
-   * Resolves once the update is in MySQL (it may resolve a batch later than it could). An update that is held, since its mapped
-   * table cannot be written, is waited for like any other.
+   * Resolves once the update is in MySQL, perhaps one batch later than possible. It waits for a held update,
+   * whose mapped table cannot be written, like for any other.
    * @throws PersistTimeoutError, QuarantinedError, PersistenceUnknownError, ProducerClosedError
    */
   persisted(options: PersistedOptions = {}): Promise<void> {
@@ -58,13 +58,13 @@ export class Receipt {
 interface Waiter {
   readonly mark: Mark;
   readonly kind: CheckedUpdate['kind'];
-  readonly settle: (outcome: Reached | Error) => void;
+  readonly finish: (outcome: Reached | Error) => void;
 }
 
 interface Reached {
-  /** Whether anything of the partition went into quarantine meanwhile. */
+  /** Whether an update of the partition went into quarantine meanwhile. */
   readonly quarantine: boolean;
-  /** The partition's sequence when it was seen. */
+  /** The partition's sequence number at that poll. */
   readonly sequence: number;
 }
 
@@ -79,7 +79,7 @@ export class Progress {
   readonly #database: Database;
   readonly #keys: Keys;
   readonly #waiters = new Map<number, Set<Waiter>>();
-  /** Whether updates of a counter or program are held, by partition and name. */
+  /** By partition, kind and name: the lowest id of a held row. */
   readonly #held = new Map<string, Question<number>>();
   readonly #closed = new AbortController();
 
@@ -93,7 +93,7 @@ export class Progress {
     const end = performance.now() + timeoutMs;
     const outcome = await this.#wait(mark, update.kind, timeoutMs);
     if (outcome instanceof Error) throw outcome;
-    // What a duplicate repeats may have gone into quarantine before this mark was made.
+    // The original of a duplicate may have gone into quarantine before this mark.
     if (!outcome.quarantine && !duplicate) return;
     const from = duplicate ? { ...mark, sequence: 0, segmentEnd: 0 } : mark;
     for (;;) {
@@ -107,7 +107,7 @@ export class Progress {
     }
   }
 
-  /** Waits until a worker has taken a held row away. One look for each counter or program of a partition serves all waiters. */
+  /** Waits until a worker has written a held row. Waiters for the same counter or program share one poll. */
   async #released(
     partition: number,
     { kind, name }: CheckedUpdate,
@@ -115,17 +115,17 @@ export class Progress {
     end: number,
     onTimeout: () => never,
   ): Promise<void> {
-    const about = `${partition} ${kind} ${name}`;
+    const group = `${partition} ${kind} ${name}`;
     const held =
-      this.#held.get(about) ?? new Question(() => this.#oldestHeld(partition, kind, name), HELD_POLL_MS);
-    this.#held.set(about, held);
+      this.#held.get(group) ?? new Question(() => this.#oldestHeld(partition, kind, name), HELD_POLL_MS);
+    this.#held.set(group, held);
     for (;;) {
       const left = end - performance.now();
       if (left <= 0) onTimeout();
       await pause(Math.min(left, HELD_POLL_MS), this.#closed.signal);
       if (this.#closed.signal.aborted) throw new ProducerClosedError();
       const oldest = await held.answer(Math.max(1, end - performance.now()));
-      // Rows are written in the order of their numbers; none is left as infinity.
+      // Rows are written in the order of their ids; infinity means that none is left.
       if (oldest !== undefined && oldest > id) return;
     }
   }
@@ -138,7 +138,7 @@ export class Progress {
   close(): void {
     this.#closed.abort();
     for (const waiters of this.#waiters.values())
-      for (const waiter of waiters) waiter.settle(new ProducerClosedError());
+      for (const waiter of waiters) waiter.finish(new ProducerClosedError());
   }
 
   #wait(mark: Mark, kind: CheckedUpdate['kind'], timeoutMs: number): Promise<Reached | Error> {
@@ -147,15 +147,15 @@ export class Progress {
       const known = this.#waiters.get(mark.partition);
       const waiters = known ?? new Set<Waiter>();
       if (!known) this.#waiters.set(mark.partition, waiters);
-      // Node's timers end at 2^31 ms and fire at once beyond.
+      // Node fires a timer at once if its delay does not fit 31 bits.
       const timer = setTimeout(
-        () => waiter.settle(new PersistTimeoutError(timeoutMs)),
+        () => waiter.finish(new PersistTimeoutError(timeoutMs)),
         Math.min(timeoutMs, 2 ** 31 - 1),
       );
       const waiter: Waiter = {
         mark,
         kind,
-        settle: outcome => {
+        finish: outcome => {
           clearTimeout(timer);
           this.#waiters.get(mark.partition)?.delete(waiter);
           resolve(outcome);
@@ -169,13 +169,13 @@ export class Progress {
   async #poll(partition: number, waiters: Set<Waiter>): Promise<void> {
     while (waiters.size > 0 && !this.#closed.signal.aborted) {
       const state = await readState(this.#redis, this.#keys, partition, FIELDS).catch(() => undefined);
-      if (state?.epoch) for (const waiter of waiters) look(waiter, state);
+      if (state?.epoch) for (const waiter of waiters) check(waiter, state);
       if (waiters.size > 0) await pause(POLL_MS, this.#closed.signal);
     }
     this.#waiters.delete(partition);
   }
 
-  /** Something of the partition is in quarantine; is it this update? A counter's sum is, if its batch came later. */
+  /** The update's row in quarantine, if any; for a counter, a sum of a batch after the mark. */
   async #inQuarantine(
     { partition, sequence: after, pushed, segmentEnd }: Mark,
     update: CheckedUpdate,
@@ -204,11 +204,11 @@ export class Progress {
   }
 }
 
-function look(waiter: Waiter, state: Standing): void {
+function check(waiter: Waiter, state: Standing): void {
   const standing = standingOf(waiter.mark, waiter.kind, state);
-  if (standing === 'lost') waiter.settle(new PersistenceUnknownError());
+  if (standing === 'lost') waiter.finish(new PersistenceUnknownError());
   else if (standing !== 'waiting')
-    waiter.settle({ quarantine: standing === 'quarantine', sequence: state.sequence });
+    waiter.finish({ quarantine: standing === 'quarantine', sequence: state.sequence });
 }
 
 const FIELDS = [
@@ -223,23 +223,23 @@ const FIELDS = [
 ] as const;
 type Standing = Pick<State, (typeof FIELDS)[number]>;
 
-/** What a partition's state says about an update with this mark. */
+/** Tells from a partition's state what became of an update with this mark. */
 export function standingOf(
   mark: Mark,
   kind: CheckedUpdate['kind'],
   state: Omit<Standing, 'sequence'>,
 ): 'waiting' | 'reached' | 'quarantine' | 'lost' {
   if (state.epoch !== mark.epoch) return 'lost';
-  // Where no update has come since Redis lost its tail, the incarnation is still the old one, and its count too low.
+  // If Redis lost its last writes and no update came since, the incarnation is the old one, and its count low.
   const kept = state.incarnation === mark.incarnation ? state.updates : keptOf(mark.incarnation, state.ended);
   if (mark.updates > kept) return 'lost';
   const reached = kind === 'c' ? state.poppedAcked >= mark.pushed : state.entryAcked >= mark.entries;
   if (!reached) return 'waiting';
-  // An entry is looked up by its id, so that it is asked for whenever anything is in quarantine: its id may be there from before.
+  // If anything is in quarantine, an entry is looked up by its id, which may be there from before the mark.
   return state.quarantined > (kind === 'p' ? 0 : mark.quarantined) ? 'quarantine' : 'reached';
 }
 
-/** How many of an ended incarnation's updates are still there; -1 where it is not known any more. */
+/** How many updates of an ended incarnation Redis kept; -1 if Redis no longer knows it. */
 function keptOf(incarnation: string, ended: string): number {
   return parseEnded(ended).find(one => one.incarnation === incarnation)?.kept ?? -1;
 }

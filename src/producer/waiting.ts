@@ -1,17 +1,18 @@
-/** An update on its way to Redis, and who is told what became of it. */
+/** An update on its way to Redis, and the caller that gets its result. */
 import type { Durability } from '../shared/durability.ts';
 import type { CheckedUpdate } from '../shared/update.ts';
 
-/** Where the partition stood right after an update was accepted; `persisted()` waits for it to be passed. */
+/** How far the partition was right after it accepted an update; `persisted()` waits until a flush passes it. */
 export interface Mark {
   readonly partition: number;
   readonly epoch: string;
+  /** In total: counter keys made pending, entries accepted, updates quarantined. */
   readonly pushed: number;
   readonly entries: number;
   readonly quarantined: number;
-  /** Of the batch claimed last. */
+  /** Of the last claimed batch. */
   readonly sequence: number;
-  /** Where the segment ended that batches were taken of: the update is behind it. */
+  /** End of the segment when the update was accepted; the update comes after it. */
   readonly segmentEnd: number;
   /** Ms of Redis' clock. */
   readonly time: number;
@@ -20,33 +21,42 @@ export interface Mark {
   readonly updates: number;
 }
 
-/** Of each update of a call it is told one of the two, once. Neither may throw. */
+/** Gets exactly one of the two calls for each update. Neither may throw. */
 export interface Caller {
-  /** @param at the update's place in the call @param value the live value right after it, null where that is not live */
-  accepted(at: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void;
-  refused(at: number, error: Error): void;
+  /**
+   * @param position of the update in the call
+   * @param value the live value right after the update; null if it is cold
+   */
+  accepted(
+    position: number,
+    update: CheckedUpdate,
+    value: number | null,
+    duplicate: boolean,
+    mark: Mark,
+  ): void;
+  refused(position: number, error: Error): void;
 }
 
-/** Counts the updates that it was given and that are not settled. */
+/** Counts updates that are not settled yet. */
 export interface Unsettled {
   unsettled: number;
   onSettled(): void;
 }
 
-/** One for each update, so it holds what there is to know instead of functions that remember it. */
+/** One for each buffered update. It has fields instead of closures, which take more memory. */
 export class Waiting {
   readonly update: CheckedUpdate;
   readonly durability: Durability;
-  /** When it stops waiting to be sent, on the producer's clock, ms. */
+  /** Deadline for being sent, ms of the producer's clock. */
   until: number;
-  /** Sent by itself, after a sum that it was part of was refused. */
+  /** Whether it is sent by itself, after Redis refused a sum with it. */
   alone = false;
   /** How often its account was found cold. */
   loads = 0;
-  /** When it stops waiting for room, set at the first refusal. */
-  patience: number | undefined = undefined;
+  /** Deadline for waiting for room, ms of the producer's clock; set at the first refusal. */
+  roomUntil: number | undefined = undefined;
   readonly #caller: Caller;
-  readonly #at: number;
+  readonly #position: number;
   readonly #buffer: Unsettled;
 
   constructor(
@@ -54,24 +64,24 @@ export class Waiting {
     durability: Durability,
     until: number,
     caller: Caller,
-    at: number,
+    position: number,
     buffer: Unsettled,
   ) {
     this.update = update;
     this.durability = durability;
     this.until = until;
     this.#caller = caller;
-    this.#at = at;
+    this.#position = position;
     this.#buffer = buffer;
   }
 
   accept(value: number | null, duplicate: boolean, mark: Mark): void {
-    this.#caller.accepted(this.#at, this.update, value, duplicate, mark);
+    this.#caller.accepted(this.#position, this.update, value, duplicate, mark);
     this.#settled();
   }
 
   refuse(error: Error): void {
-    this.#caller.refused(this.#at, error);
+    this.#caller.refused(this.#position, error);
     this.#settled();
   }
 

@@ -1,4 +1,4 @@
-/** The write path of a producer put together: from its callers to Redis, and to the wake-up of the flush. */
+/** Assembles the write path of a producer: from its callers to Redis and to the wake-up of the flush. */
 import type { Logger } from 'pino';
 import type { Aligner } from '../shared/align.ts';
 import { Barrier } from '../shared/barrier.ts';
@@ -22,8 +22,8 @@ import type { Reads } from './reads.ts';
 
 export interface WritingParts {
   readonly redis: RedisConnection;
-  /** Of Redis, for messages. */
-  readonly place: string;
+  /** Of Redis, for error messages. */
+  readonly address: string;
   readonly database: Database;
   readonly keys: Keys;
   readonly settings: Settings;
@@ -45,7 +45,8 @@ export class Writing {
   readonly #memory: MemoryWatch;
 
   constructor(parts: WritingParts) {
-    const { redis, place, database, keys, settings, calls, primaries, aligner, reads, metrics, log } = parts;
+    const { redis, address, database, keys, settings, calls, primaries, aligner, reads, metrics, log } =
+      parts;
     this.#settings = settings;
     this.#queue = openQueue(redis, keys);
     this.#wakeUps = new WakeUps(this.#queue, log);
@@ -53,7 +54,7 @@ export class Writing {
     this.#memory = new MemoryWatch(primaries, settings.memoryLimitPercent);
     this.#call = new ApplyCall({
       redis,
-      place,
+      address,
       keys,
       settings,
       clock: systemClock,
@@ -62,14 +63,14 @@ export class Writing {
       memory: this.#memory,
       align: async partition => {
         await aligner.align(partition).catch(error => {
-          throw explain(error, place, database.place);
+          throw explain(error, address, database.place);
         });
       },
       onLost: lossReport(new Inspector(redis, keys), database, metrics, log),
     });
     this.applier = new Applier({
       call: this.#call,
-      place,
+      address,
       keys,
       settings,
       clock: systemClock,

@@ -63,15 +63,15 @@ async function connect(
   keys: Keys,
   log: Logger,
 ): Promise<OpenFailedUpdates> {
-  const place = redisPlace(at);
+  const address = redisPlace(at);
   const database = new Database(mysql, { ...settings, connections: CONNECTIONS });
   const lines = new RepeatedLines(log);
   const redis = openRedis(at, error => lines.warn({ err: error }, 'Redis connection failed, reconnecting'));
   try {
-    const tables = await checkServers({ redis, place, database, keys }, definitions);
+    const tables = await checkServers({ redis, place: address, database, keys }, definitions);
     const aligner = new Aligner(redis, database, keys, log);
     const queue = openQueue(redis, keys);
-    const parts = { redis, place, keys, settings, aligner, queue, log, database, tables, definitions };
+    const parts = { redis, address, keys, settings, aligner, queue, log, database, tables, definitions };
     return new OpenFailedUpdates(parts, async () => {
       await within(queue.close(), FAREWELL_MS);
       redis.disconnect();
@@ -80,7 +80,7 @@ async function connect(
   } catch (error) {
     redis.disconnect();
     await database.close();
-    throw explain(error, place, database.place);
+    throw explain(error, address, database.place);
   }
 }
 

@@ -17,7 +17,7 @@ async function openPoisoned() {
   const queue = openQueue(engine.own.redis, engine.keys);
   engine.onClose(() => queue.close());
   const { own, keys, settings, aligner, log } = engine;
-  const amend = await openAmender({ redis: own.redis, place: 'test', keys, settings, aligner, queue, log });
+  const amend = await openAmender({ redis: own.redis, address: 'test', keys, settings, aligner, queue, log });
   const sluice = await engine.producer();
   const send = async (account: string, delta: number, content: AmendmentContent) => {
     await take(engine.database, content.quarantine, content.operation);
@@ -179,7 +179,7 @@ it('amends counters in the same way', async () => {
   const { own, keys, settings, aligner, log } = engine;
   const queue = openQueue(own.redis, keys);
   engine.onClose(() => queue.close());
-  const amend = await openAmender({ redis: own.redis, place: 'test', keys, settings, aligner, queue, log });
+  const amend = await openAmender({ redis: own.redis, address: 'test', keys, settings, aligner, queue, log });
   const limit = Number.MAX_SAFE_INTEGER;
   await sluice.counter('views').increment('k', limit - 5);
   await engine.drain();

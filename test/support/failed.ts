@@ -61,7 +61,7 @@ export async function openFailed(
   const parsed = parseDefinitions(definitions);
   return new FailedUpdates({
     redis,
-    place: 'test',
+    address: 'test',
     keys,
     settings,
     aligner,

@@ -41,11 +41,11 @@ it('gathers spans while some are being sent, and settles when all are', async ()
   await turn();
   expect(sent).toEqual([['7 a']]);
   answers.shift()!();
-  const settled = traces.settled();
+  const drained = traces.drained();
   await turn();
   expect(sent).toEqual([['7 a'], ['7 b', '7 c']]);
   answers.shift()!();
-  await settled;
+  await drained;
   traces.note(mark, 'd');
   await turn();
   expect(sent).toHaveLength(3);
@@ -55,6 +55,6 @@ it('settles although Redis does not answer', async () => {
   const { redis, sent } = slowRedis();
   const traces = new CallTraces(redis, new Keys('t', 1), api);
   traces.note(mark, 'a');
-  await traces.settled();
+  await traces.drained();
   expect(sent).toHaveLength(1);
 });
