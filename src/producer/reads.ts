@@ -1,8 +1,10 @@
 /** Reads values and the history of an account, pending updates included. */
-import type { ColdKey, ColdReader } from '../shared/cold-read.ts';
+import type { ColdReader } from '../shared/cold-read.ts';
 import { InvalidUpdateError, type SluiceError } from '../shared/errors.ts';
-import { itemOf, type Keys } from '../shared/keys.ts';
+import { itemOf } from '../shared/item.ts';
+import type { Keys } from '../shared/keys.ts';
 import { LIMITS } from '../shared/limits.ts';
+import type { LiveKey } from '../shared/live-keys.ts';
 import { type Database, readSql } from '../shared/mysql.ts';
 import { databaseError } from '../shared/mysql-errors.ts';
 import { isEntry, parseRecord } from '../shared/record.ts';
@@ -74,7 +76,7 @@ export class Reads {
   }
 
   /** Reads keys of one name; values in the order of the keys. Throws as `ColdReader.load`. */
-  async values(wanted: readonly ColdKey[]): Promise<number[]> {
+  async values(wanted: readonly LiveKey[]): Promise<number[]> {
     const values: number[] = new Array(wanted.length);
     const positions = new Map<number, number[]>();
     for (const [position, { key }] of wanted.entries()) {
@@ -95,7 +97,7 @@ export class Reads {
   async #chunk(
     partition: number,
     positions: readonly number[],
-    wanted: readonly ColdKey[],
+    wanted: readonly LiveKey[],
     values: number[],
   ): Promise<void> {
     const args = positions.flatMap(position => {
@@ -124,8 +126,8 @@ export class Reads {
   }
 
   /** Makes keys of one partition and name live. A key that is being loaded already is not loaded again. */
-  load(partition: number, keys: readonly ColdKey[]): Promise<number>[] {
-    const missing = new Map<string, ColdKey>();
+  load(partition: number, keys: readonly LiveKey[]): Promise<number>[] {
+    const missing = new Map<string, LiveKey>();
     for (const key of keys) {
       const item = key.kind + itemOf(key.name, key.key);
       if (!this.#loads.has(item)) missing.set(item, key);
@@ -150,7 +152,7 @@ export class Reads {
   /** Makes keys of one partition live, whatever their names. @returns the errors by item */
   async loadAll(
     partition: number,
-    keys: readonly (ColdKey & { readonly item: string })[],
+    keys: readonly (LiveKey & { readonly item: string })[],
   ): Promise<Map<string, SluiceError>> {
     const loads: Promise<unknown>[] = [];
     const failures = new Map<string, SluiceError>();

@@ -6,7 +6,8 @@ import {
   ProducerClosedError,
   QuarantinedError,
 } from '../shared/errors.ts';
-import { type Keys, ROW_KINDS } from '../shared/keys.ts';
+import { ROW_KINDS } from '../shared/item.ts';
+import type { Keys } from '../shared/keys.ts';
 import { type Database, readSql } from '../shared/mysql.ts';
 import { databaseError } from '../shared/mysql-errors.ts';
 import { Question } from '../shared/question.ts';

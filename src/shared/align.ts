@@ -8,7 +8,6 @@
 import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
 import { randomToken } from './clock.ts';
-import { anotherDeployment } from './deployment.ts';
 import { NotMigratedError, PartitionHaltedError, RedisUnsuitableError } from './errors.ts';
 import type { Keys } from './keys.ts';
 import { declareLoss } from './losses.ts';
@@ -18,6 +17,7 @@ import { refuseOutdated } from './mysql-writable.ts';
 import type { State } from './redis/layout.ts';
 import { readState } from './redis/state.ts';
 import type { RedisConnection } from './redis.ts';
+import { anotherDeployment } from './redis-check.ts';
 import { defineScript, type Script } from './script.ts';
 import { lockWatermark, toWatermark, tryLockWatermark, type Watermark } from './watermark.ts';
 

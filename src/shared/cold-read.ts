@@ -9,7 +9,9 @@ import type { Aligner } from './align.ts';
 import { pause, within } from './clock.ts';
 import { AnswerMissingError, OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from './errors.ts';
 import { explain } from './explain.ts';
-import { itemOf, type Keys, type Kind } from './keys.ts';
+import { itemOf } from './item.ts';
+import type { Keys } from './keys.ts';
+import type { LiveKey } from './live-keys.ts';
 import { type Database, queryRows, type Rows } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
 import { redisError } from './redis-errors.ts';
@@ -18,14 +20,8 @@ import { cut, LARGEST_ITEM, literalBytes } from './statement-size.ts';
 import type { ValueTable, ValueTables } from './tables.ts';
 import { toPosition } from './watermark.ts';
 
-export interface ColdKey {
-  readonly kind: Kind;
-  readonly name: string;
-  readonly key: string;
-}
-
 /** A key's live value beside what it should be. */
-export interface Comparison extends ColdKey {
+export interface Comparison extends LiveKey {
   /** Undefined where the key is not live, NaN where it holds no number. */
   readonly live: number | undefined;
   readonly expected: number;
@@ -54,7 +50,7 @@ export function drifts({ live, expected }: Comparison): boolean {
   return live !== undefined && live !== expected;
 }
 
-function comparisons(keys: readonly ColdKey[], found: readonly string[]): Comparison[] {
+function comparisons(keys: readonly LiveKey[], found: readonly string[]): Comparison[] {
   return found.map((pair, at) => {
     // Whatever a stranger wrote into the key may hold blanks.
     const [, live, expected] = /^(.*) (\S+)$/s.exec(pair)!;
@@ -71,7 +67,7 @@ function wholeNumber(text: string): number {
 }
 
 /** Keys that one statement of any server takes, and one call of the script. Mostly that is all of them. */
-function* inParts(keys: readonly ColdKey[]): Generator<readonly ColdKey[]> {
+function* inParts(keys: readonly LiveKey[]): Generator<readonly LiveKey[]> {
   const bytesAt = (at: number) => literalBytes(JSON.stringify([keys[at]!.name, keys[at]!.key]));
   for (const [from, to] of cut(keys.length, LARGEST_ITEM, bytesAt)) yield keys.slice(from, to);
 }
@@ -124,7 +120,7 @@ export class ColdReader {
    */
   async load(
     partition: number,
-    keys: readonly ColdKey[],
+    keys: readonly LiveKey[],
   ): Promise<(number | OutOfRangeError | ReadUnsettledError)[]> {
     const found = await this.#readAll('load', partition, keys);
     return found.map((value, at) => {
@@ -134,7 +130,7 @@ export class ColdReader {
   }
 
   /** Compares without changing anything. Throws as `load` does. */
-  async compare(partition: number, keys: readonly ColdKey[]): Promise<Comparison[]> {
+  async compare(partition: number, keys: readonly LiveKey[]): Promise<Comparison[]> {
     return comparisons(keys, await this.#readAll('compare', partition, keys));
   }
 
@@ -143,7 +139,7 @@ export class ColdReader {
    * coming between, or the partition is halted.
    * @throws DatabaseUnavailableError, RedisUnavailableError
    */
-  async glance(partition: number, keys: readonly ColdKey[]): Promise<Comparison[] | undefined> {
+  async glance(partition: number, keys: readonly LiveKey[]): Promise<Comparison[] | undefined> {
     const all: Comparison[] = [];
     for (const some of inParts(keys)) {
       const found = await this.#glance(partition, some);
@@ -153,7 +149,7 @@ export class ColdReader {
     return all;
   }
 
-  async #glance(partition: number, keys: readonly ColdKey[]): Promise<Comparison[] | undefined> {
+  async #glance(partition: number, keys: readonly LiveKey[]): Promise<Comparison[] | undefined> {
     for (let attempt = 0; attempt < PLAIN_TRIES; attempt++) {
       const [status, ...found] = await this.#try('compare', partition, keys, false);
       if (status === 'ok') return comparisons(keys, found);
@@ -165,17 +161,17 @@ export class ColdReader {
    * Compares, and in the same step makes every live value that differs what it should be; one that should be out of
    * range is deleted, as a cold read would refuse it. Gives what was found. Throws as `load` does.
    */
-  async repair(partition: number, keys: readonly ColdKey[]): Promise<Comparison[]> {
+  async repair(partition: number, keys: readonly LiveKey[]): Promise<Comparison[]> {
     return comparisons(keys, await this.#readAll('repair', partition, keys));
   }
 
-  async #readAll(mode: Mode, partition: number, keys: readonly ColdKey[]): Promise<string[]> {
+  async #readAll(mode: Mode, partition: number, keys: readonly LiveKey[]): Promise<string[]> {
     const found: string[] = [];
     for (const some of inParts(keys)) found.push(...(await this.#read(mode, partition, some)));
     return found;
   }
 
-  async #read(mode: Mode, partition: number, keys: readonly ColdKey[]): Promise<string[]> {
+  async #read(mode: Mode, partition: number, keys: readonly LiveKey[]): Promise<string[]> {
     const end = performance.now() + DOUBT_MS;
     let reason = '';
     for (let attempt = 0; attempt < TRIES; attempt++) {
@@ -197,7 +193,7 @@ export class ColdReader {
   }
 
   /** @param held whether the watermark is locked meanwhile */
-  async #try(mode: Mode, partition: number, keys: readonly ColdKey[], held: boolean): Promise<string[]> {
+  async #try(mode: Mode, partition: number, keys: readonly LiveKey[], held: boolean): Promise<string[]> {
     const table = this.#tables.of(keys[0]!.kind, keys[0]!.name);
     const use = async (connection: PoolConnection) => {
       if (held) {
@@ -220,7 +216,7 @@ export class ColdReader {
     mode: Mode,
     connection: PoolConnection,
     partition: number,
-    keys: readonly ColdKey[],
+    keys: readonly LiveKey[],
     table: ValueTable,
   ): Promise<string[]> {
     const read = async () =>

@@ -5,8 +5,7 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from './clock.ts';
-import { ConfigurationError, NotMigratedError, RedisUnsuitableError } from './errors.ts';
-import type { Keys } from './keys.ts';
+import { ConfigurationError, NotMigratedError } from './errors.ts';
 import { type Database, queryRows } from './mysql.ts';
 import { databaseError } from './mysql-errors.ts';
 
@@ -58,13 +57,4 @@ async function read(connection: PoolConnection): Promise<Recorded> {
     "SELECT name, value FROM sluice_meta WHERE name IN ('namespace', 'deployment')",
   );
   return Object.fromEntries(rows.map(row => [String(row.name), String(row.value)]));
-}
-
-/** For a process that finds another deployment's name in Redis. */
-export function anotherDeployment(what: string, keys: Keys, found: string): RedisUnsuitableError {
-  return new RedisUnsuitableError(
-    `${what} of namespace ${keys.namespace} belongs to another deployment (${found}), which has another database ` +
-      `than this one (${keys.deployment}). Nothing was changed. Set SLUICE_NAMESPACE, or a database number in REDIS_URL, ` +
-      'that this deployment has for itself. If the database was made anew on purpose: docs/operating.md, "Another deployment".',
-  );
 }

@@ -1,16 +1,7 @@
 /** Where things are in Redis: namespace, partitions, and the names of their keys. */
 import { crc32 } from 'node:zlib';
+import type { Kind } from './item.ts';
 import { FORMAT_KEY, type PartitionKey } from './redis/layout.ts';
-
-/** `c` is a counter (item `name:key`), `p` is points (item `program:account`). */
-export type Kind = 'c' | 'p';
-/** A kind as the tables of Sluice write it. */
-export const ROW_KINDS = { c: 'counter', p: 'entry' } as const satisfies Record<Kind, string>;
-/** A kind as people read it: in logs, reports and labels. */
-export const SHOWN_KINDS = { c: 'counter', p: 'points' } as const satisfies Record<Kind, string>;
-
-/** Version of the tables in MySQL. A process that meets a newer one ends. */
-export const FORMAT = 5;
 
 const STATE = 'state' satisfies PartitionKey;
 
@@ -64,14 +55,4 @@ export class Keys {
   get queuePrefix(): string {
     return `{${this.namespace}}`;
   }
-}
-
-/** `name:key`; unambiguous because names hold no colon. */
-export function itemOf(name: string, key: string): string {
-  return `${name}:${key}`;
-}
-
-export function splitItem(item: string): { name: string; key: string } {
-  const colon = item.indexOf(':');
-  return { name: item.slice(0, colon), key: item.slice(colon + 1) };
 }

@@ -1,8 +1,15 @@
 /** Walks through the keys that Redis knows of, page by page, so that memory does not grow with their number. */
 import { Cluster, type Redis } from 'ioredis';
-import type { ColdKey } from './cold-read.ts';
-import { type Keys, type Kind, splitItem } from './keys.ts';
+import { type Kind, splitItem } from './item.ts';
+import type { Keys } from './keys.ts';
 import type { RedisConnection } from './redis.ts';
+
+/** A counter's key or an account. */
+export interface LiveKey {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly key: string;
+}
 
 /** Names in the first page of a walk. */
 const FIRST = 50;
@@ -16,7 +23,7 @@ export async function* liveKeys(
   redis: RedisConnection,
   keys: Keys,
   pageSize: number,
-): AsyncGenerator<ColdKey[]> {
+): AsyncGenerator<LiveKey[]> {
   const nodes: Redis[] = redis instanceof Cluster ? redis.nodes('master') : [redis as Redis];
   // "{namespace:partition}:kind:epoch:item"
   const live = new RegExp(`^\\{${keys.namespace.replace(/\./g, '\\.')}:\\d+\\}:([cp]):[^:]+:(?=.*:)`, 's');
@@ -41,7 +48,7 @@ export async function* waitingKeys(
   redis: RedisConnection,
   keys: Keys,
   pageSize: number,
-): AsyncGenerator<ColdKey[]> {
+): AsyncGenerator<LiveKey[]> {
   for (let partition = 0; partition < keys.partitions; partition++) {
     for (const [kind, hash] of [
       ['c', 'counters'],

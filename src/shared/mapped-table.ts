@@ -3,7 +3,7 @@
  * may write them meanwhile, so that every change is relative and made under the row's lock.
  */
 import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
-import { itemOf, type Kind, ROW_KINDS } from './keys.ts';
+import { itemOf, type Kind, ROW_KINDS } from './item.ts';
 import { LIMITS } from './limits.ts';
 import { type Database, fillSql, queryRows, quoteIdentifier, readSql } from './mysql.ts';
 import { REFUSED } from './mysql-error-numbers.ts';

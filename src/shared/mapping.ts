@@ -1,7 +1,7 @@
 /** Which table each counter and program uses: Sluice's own, or the one that its definition maps it to. */
 import type { Definitions, Target } from './definitions.ts';
 import { DatabaseUnsuitableError, SluiceError } from './errors.ts';
-import { type Kind, ROW_KINDS } from './keys.ts';
+import { type Kind, ROW_KINDS } from './item.ts';
 import { type Database, readSql } from './mysql.ts';
 import { databaseError } from './mysql-errors.ts';
 import { OwnTable, type ValueTables } from './tables.ts';

@@ -4,12 +4,11 @@ import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from './clock.ts';
 import { nameDeployment } from './deployment.ts';
 import { DatabaseUnsuitableError } from './errors.ts';
-import { FORMAT } from './keys.ts';
 import { MigrationLease } from './migration-lease.ts';
 import { type Database, queryRow, readSql } from './mysql.ts';
 import { OTHER } from './mysql-error-numbers.ts';
 import { databaseError } from './mysql-errors.ts';
-import { checkRecorded, checkServerVersion, readMeta } from './schema.ts';
+import { checkRecorded, checkServerVersion, FORMAT, readMeta } from './schema.ts';
 
 const FOLDER = new URL('./migrations/', import.meta.url);
 /** Waits for tables that others use, and lets a large one be altered. */

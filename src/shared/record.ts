@@ -3,7 +3,7 @@
  * operator drops or edits a quarantined update, that is a record too: an amendment, which the flush carries out.
  */
 import { parseExact } from './exact-json.ts';
-import { splitItem } from './keys.ts';
+import { splitItem } from './item.ts';
 
 /** What a caller says of an entry. */
 export interface EntryContent {

@@ -1,7 +1,6 @@
 /** Whether a Redis is fit to keep what Sluice promises, and is the one that is meant: asked at each start. */
 import { Cluster, type Redis } from 'ioredis';
 import { pause } from './clock.ts';
-import { anotherDeployment } from './deployment.ts';
 import { NewerFormatError, PartitionCountError, RedisUnsuitableError } from './errors.ts';
 import type { Keys } from './keys.ts';
 import { type FormatField, formatFields, REDIS_FORMAT } from './redis/layout.ts';
@@ -138,4 +137,13 @@ export function checkServer(info: string, place: string, asCluster: boolean): vo
       `Redis at ${place} is part of a Cluster; use redis+cluster://${place}, or rediss+cluster://, also where it has one node.`,
     );
   }
+}
+
+/** For a process that finds another deployment's name in Redis. */
+export function anotherDeployment(what: string, keys: Keys, found: string): RedisUnsuitableError {
+  return new RedisUnsuitableError(
+    `${what} of namespace ${keys.namespace} belongs to another deployment (${found}), which has another database ` +
+      `than this one (${keys.deployment}). Nothing was changed. Set SLUICE_NAMESPACE, or a database number in REDIS_URL, ` +
+      'that this deployment has for itself. If the database was made anew on purpose: docs/operating.md, "Another deployment".',
+  );
 }

@@ -1,8 +1,10 @@
 /** What a database says of itself: its version, and which format and number of partitions its tables have. */
 import type { PoolConnection } from 'mysql2/promise';
 import { DatabaseUnsuitableError, NewerFormatError, PartitionCountError } from './errors.ts';
-import { FORMAT } from './keys.ts';
 import { queryRow, queryRows } from './mysql.ts';
+
+/** Version of the tables in MySQL. A process that meets a newer one ends. */
+export const FORMAT = 5;
 
 /**
  * JSON_TABLE and the locking reads of Sluice need MySQL 8.0.19 or MariaDB 10.6.

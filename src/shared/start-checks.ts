@@ -6,13 +6,13 @@
 import type { Definitions } from './definitions.ts';
 import { deploymentOf } from './deployment.ts';
 import { DatabaseUnsuitableError, NotMigratedError, SluiceError } from './errors.ts';
-import { FORMAT, type Keys } from './keys.ts';
+import type { Keys } from './keys.ts';
 import { failingTables, type OpenTables, openTables, type TableEvents } from './mapping.ts';
 import type { Database } from './mysql.ts';
 import { databaseError } from './mysql-errors.ts';
 import { connectRedis, type RedisConnection } from './redis.ts';
 import { checkRedis } from './redis-check.ts';
-import { checkRecorded, checkServerVersion, type Recorded, readMeta } from './schema.ts';
+import { checkRecorded, checkServerVersion, FORMAT, type Recorded, readMeta } from './schema.ts';
 import { isPassing } from './start-wait.ts';
 
 export interface Servers {

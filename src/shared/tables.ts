@@ -4,7 +4,7 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Target } from './definitions.ts';
-import { itemOf, type Kind, ROW_KINDS } from './keys.ts';
+import { itemOf, type Kind, ROW_KINDS } from './item.ts';
 import { LIMITS } from './limits.ts';
 import { type Database, fillSql, queryRows, readSql } from './mysql.ts';
 import type { RefusedValueError } from './refusal.ts';

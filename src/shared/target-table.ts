@@ -5,7 +5,7 @@
 import type { PoolConnection } from 'mysql2/promise';
 import type { Target } from './definitions.ts';
 import { DatabaseUnsuitableError, TableUnusableError } from './errors.ts';
-import type { Kind } from './keys.ts';
+import type { Kind } from './item.ts';
 import { MappedTable } from './mapped-table.ts';
 import type { Database } from './mysql.ts';
 import { databaseErrorCode, isLockWait, isServerError, tableTrouble } from './mysql-errors.ts';

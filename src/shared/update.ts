@@ -2,7 +2,7 @@
 import type { Definitions } from './definitions.ts';
 import { InvalidUpdateError, shown, UnknownNameError } from './errors.ts';
 import { exactNumber, kindOf } from './exact-json.ts';
-import { itemOf, type Kind } from './keys.ts';
+import { itemOf, type Kind } from './item.ts';
 import { isLonger, LIMITS } from './limits.ts';
 import { metadataText } from './metadata.ts';
 import { writePayload } from './record.ts';

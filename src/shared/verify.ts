@@ -6,11 +6,12 @@
 
 import type { ResultSetHeader } from 'mysql2/promise';
 import { checkAudit } from './audit.ts';
-import { type ColdKey, type ColdReader, drifts } from './cold-read.ts';
+import { type ColdReader, drifts } from './cold-read.ts';
 import type { Definitions } from './definitions.ts';
 import { TableUnusableError } from './errors.ts';
-import { type Keys, type Kind, SHOWN_KINDS } from './keys.ts';
-import { liveKeys, waitingKeys } from './live-keys.ts';
+import { type Kind, SHOWN_KINDS } from './item.ts';
+import type { Keys } from './keys.ts';
+import { type LiveKey, liveKeys, waitingKeys } from './live-keys.ts';
 import { type Database, readSql } from './mysql.ts';
 import type { RedisConnection } from './redis.ts';
 import type { ValueTables } from './tables.ts';
@@ -143,7 +144,7 @@ class Check {
   readonly #repair: boolean;
   readonly #found = new Map<string, Drift>();
   readonly #unread = new Map<string, NonNullable<Verification['unread']>[number]>();
-  readonly #groups = new Map<string, Map<string, ColdKey>>();
+  readonly #groups = new Map<string, Map<string, LiveKey>>();
   #waiting = 0;
 
   constructor(parts: VerifyParts, repair: boolean) {
@@ -170,10 +171,10 @@ class Check {
     return [...this.#found.values()];
   }
 
-  async add(keys: readonly ColdKey[]): Promise<void> {
+  async add(keys: readonly LiveKey[]): Promise<void> {
     for (const key of keys) {
       const name = `${key.kind}${key.name}:${this.#parts.keys.partitionOf(key.key)}`;
-      const group = this.#groups.get(name) ?? new Map<string, ColdKey>();
+      const group = this.#groups.get(name) ?? new Map<string, LiveKey>();
       this.#groups.set(name, group);
       if (group.has(key.key)) continue;
       group.set(key.key, key);
@@ -190,12 +191,12 @@ class Check {
     this.#groups.clear();
   }
 
-  #compareAll(group: readonly ColdKey[]): Promise<void> {
+  #compareAll(group: readonly LiveKey[]): Promise<void> {
     const { kind, name } = group[0]!;
     return this.reading(kind, name, () => this.#compare(group));
   }
 
-  async #compare(group: readonly ColdKey[]): Promise<void> {
+  async #compare(group: readonly LiveKey[]): Promise<void> {
     this.#waiting -= group.length;
     const { cold, keys } = this.#parts;
     const partition = keys.partitionOf(group[0]!.key);

@@ -1,5 +1,5 @@
 /** A batch as `claim` returns it: what one transaction writes to MySQL. */
-import { splitItem } from '../shared/keys.ts';
+import { splitItem } from '../shared/item.ts';
 import { type Amendment, isAmendment, isEntry, parseRecord, type RecordedEntry } from '../shared/record.ts';
 
 /** The sum of a counter's pending increments. */

@@ -2,7 +2,7 @@
 
 import type { PoolConnection } from 'mysql2/promise';
 import { AnswerMissingError } from '../shared/errors.ts';
-import { itemOf } from '../shared/keys.ts';
+import { itemOf } from '../shared/item.ts';
 import { queryRow, queryRows, readSql } from '../shared/mysql.ts';
 import type { EntryContent, RecordedEntry } from '../shared/record.ts';
 import { RefusedValueError } from '../shared/refusal.ts';

@@ -3,7 +3,7 @@
  * docs/guarantees.md names: above all of a debit that Redis forgot and MySQL has, after which its points were spent again.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { itemOf } from '../shared/keys.ts';
+import { itemOf } from '../shared/item.ts';
 import { queryRows, readSql } from '../shared/mysql.ts';
 import { jsonParts } from '../shared/statement-size.ts';
 import type { ValueTables } from '../shared/tables.ts';

@@ -6,7 +6,7 @@
  * and no debit gets there before the credit that covers it. The partition's watermark row says whether any is held.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { itemOf } from '../shared/keys.ts';
+import { itemOf } from '../shared/item.ts';
 import { queryRows, readSql } from '../shared/mysql.ts';
 import type { RecordedEntry } from '../shared/record.ts';
 import { jsonParts, keyLists, literalBytes, roomFor } from '../shared/statement-size.ts';

@@ -6,7 +6,7 @@
 import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
 import type { Definitions } from '../shared/definitions.ts';
-import { ROW_KINDS } from '../shared/keys.ts';
+import { ROW_KINDS } from '../shared/item.ts';
 import { type OpenTables, recordTarget } from '../shared/mapping.ts';
 import { type Database, queryRows, readSql } from '../shared/mysql.ts';
 import { classifyDatabaseError, isLockWait, isServerError, suspect } from '../shared/mysql-errors.ts';

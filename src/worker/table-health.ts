@@ -3,7 +3,7 @@
  * statement that would fail or wait, until somebody finds that it takes rows again (release.ts).
  */
 import type { Logger } from 'pino';
-import { SHOWN_KINDS } from '../shared/keys.ts';
+import { SHOWN_KINDS } from '../shared/item.ts';
 import type { ValueTable } from '../shared/tables.ts';
 import { isTableFailure, raiserOf, type TargetTable, tableFailureCode } from '../shared/target-table.ts';
 

@@ -5,10 +5,11 @@
  */
 import type { Logger } from 'pino';
 import { within } from '../shared/clock.ts';
-import { type ColdKey, type ColdReader, type Comparison, drifts } from '../shared/cold-read.ts';
+import { type ColdReader, type Comparison, drifts } from '../shared/cold-read.ts';
 import { TableUnusableError } from '../shared/errors.ts';
-import { type Keys, SHOWN_KINDS } from '../shared/keys.ts';
-import { liveKeys } from '../shared/live-keys.ts';
+import { SHOWN_KINDS } from '../shared/item.ts';
+import type { Keys } from '../shared/keys.ts';
+import { type LiveKey, liveKeys } from '../shared/live-keys.ts';
 import type { RedisConnection } from '../shared/redis.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { ValueTables } from '../shared/tables.ts';
@@ -38,10 +39,10 @@ const ANSWER_MS = 3000;
 export class Verifier {
   readonly #parts: VerifierParts;
   readonly #rounds: Rounds;
-  readonly #drifting = new Map<string, ColdKey>();
-  #walk: AsyncGenerator<ColdKey[]> | undefined;
+  readonly #drifting = new Map<string, LiveKey>();
+  #walk: AsyncGenerator<LiveKey[]> | undefined;
   /** What the last page held beyond the sample. */
-  #rest: ColdKey[] = [];
+  #rest: LiveKey[] = [];
 
   constructor(parts: VerifierParts) {
     const { settings, random, log } = parts;
@@ -79,7 +80,7 @@ export class Verifier {
   }
 
   /** The next live keys of the walk, which begins anew once it has seen all. */
-  async #sample(size: number): Promise<ColdKey[]> {
+  async #sample(size: number): Promise<LiveKey[]> {
     const { redis, keys } = this.#parts;
     const sample = this.#rest;
     for (let page = 0; page < PAGES && sample.length < size; page++) {
@@ -94,8 +95,8 @@ export class Verifier {
   }
 
   /** Compares keys, those of one partition and table together, and gives how many could be. */
-  async #compare(keys: readonly ColdKey[]): Promise<number> {
-    const partitionOf = (key: ColdKey) => this.#parts.keys.partitionOf(key.key);
+  async #compare(keys: readonly LiveKey[]): Promise<number> {
+    const partitionOf = (key: LiveKey) => this.#parts.keys.partitionOf(key.key);
     const groups = Map.groupBy(keys, key => `${key.kind}${key.name}:${partitionOf(key)}`);
     let compared = 0;
     for (const group of groups.values()) {

@@ -6,7 +6,8 @@
  */
 import { pause, within } from '../shared/clock.ts';
 import { explain } from '../shared/explain.ts';
-import { Keys, SHOWN_KINDS } from '../shared/keys.ts';
+import { SHOWN_KINDS } from '../shared/item.ts';
+import { Keys } from '../shared/keys.ts';
 import { Database } from '../shared/mysql.ts';
 import { openRedis } from '../shared/redis.ts';
 import { RedisLog } from '../shared/redis-log.ts';

@@ -2,8 +2,8 @@
 
 import { readdirSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { FORMAT } from '../../src/shared/keys.ts';
 import { Database } from '../../src/shared/mysql.ts';
+import { FORMAT } from '../../src/shared/schema.ts';
 import { openDeployment } from '../support/command.ts';
 
 const MIGRATIONS = readdirSync(new URL('../../src/shared/migrations/', import.meta.url)).toSorted();

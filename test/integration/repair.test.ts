@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { drifts } from '../../src/shared/cold-read.ts';
-import type { Kind } from '../../src/shared/keys.ts';
+import type { Kind } from '../../src/shared/item.ts';
 import { type Engine, openEngine } from '../support/engine.ts';
 
 const COUNTERS = Array.from({ length: 12 }, (_, n) => `/${n}`);

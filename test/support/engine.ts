@@ -4,11 +4,12 @@ import { Redis } from 'ioredis';
 import { createProducer, type ProducerOptions } from '../../src/producer/producer.ts';
 import { Aligner } from '../../src/shared/align.ts';
 import { systemClock } from '../../src/shared/clock.ts';
-import { type ColdKey, ColdReader } from '../../src/shared/cold-read.ts';
+import { ColdReader } from '../../src/shared/cold-read.ts';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
 import { deploymentOf } from '../../src/shared/deployment.ts';
 import { Inspector } from '../../src/shared/inspect.ts';
 import { Keys } from '../../src/shared/keys.ts';
+import type { LiveKey } from '../../src/shared/live-keys.ts';
 import { createLog } from '../../src/shared/log.ts';
 import { openTables } from '../../src/shared/mapping.ts';
 import { migrate } from '../../src/shared/migrate.ts';
@@ -146,7 +147,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
     },
     /** What live, MySQL, quarantine, in flight and pending of one key add up to, as a cold read would have it. */
     async compare(kind: 'c' | 'p', counter: string, key: string) {
-      const wanted: ColdKey = { kind, name: counter, key };
+      const wanted: LiveKey = { kind, name: counter, key };
       return (await cold.compare(keys.partitionOf(key), [wanted]))[0]!;
     },
     async counterInMysql(counter: string, key: string): Promise<number> {
