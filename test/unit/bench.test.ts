@@ -1,4 +1,5 @@
-// The benchmarks' own arithmetic: paces, medians, figures and verdicts, the command line, and that the page has them all.
+// The benchmarks' arithmetic: pacing, medians, figures, verdicts, command line, and a complete
+// bench/README.md.
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -25,12 +26,12 @@ const measurement = (value: number, details: Record<string, number> = {}): Measu
 });
 const round = (values: Record<string, Measurement>): Round => new Map(Object.entries(values));
 
-it('calls are due by the clock, whatever became of those before', () => {
+it('calls are due by the clock, whatever happened to earlier calls', () => {
   const pace = new Pace(1000, 500, 40);
   expect(pace.dueBy(499)).toBe(0);
   expect(pace.dueBy(500)).toBe(1);
   expect(pace.dueBy(509.9)).toBe(10);
-  // A process that was away for a second has all of them to make at once, and they are late.
+  // A process that paused for a second owes all calls of that second at once, and they are late.
   expect(pace.dueBy(1500)).toBe(40);
   expect(pace.dueAt(0)).toBe(500);
   expect(pace.dueAt(39)).toBe(539);
@@ -55,7 +56,7 @@ it('latencies have percentiles', () => {
   expect(latencies.percentile(0.99)).toBeCloseTo(99, 0);
 });
 
-it('a summary is the median of each number for itself, a detail that is missing counts as 0', () => {
+it('a summary takes the median of each number separately and counts a missing detail as 0', () => {
   const scenario = { name: 'a', title: 'A', unit: 'x/s' } as Scenario;
   const rounds = [measurement(3, { n: 1 }), measurement(1, { n: 5, late: 4 }), measurement(2, { n: 3 })];
   expect(summarise(scenario, rounds)).toMatchObject({
@@ -64,7 +65,7 @@ it('a summary is the median of each number for itself, a detail that is missing 
   });
 });
 
-it('a ratio is the median of the quotients within rounds, and a round without its parts is left out', () => {
+it('a ratio is the median of the quotients of each round, without rounds that lack a part', () => {
   const figure: Figure = {
     name: 'r',
     title: 'ratio',
@@ -99,12 +100,12 @@ it('a target has a direction, and a verdict says what was missed', () => {
   expect(tableOf([], [summed({ atMost: 300 })])).toMatch(/Lag +412 ms +at most 300: missed: 412 of 300/);
 });
 
-it('a value just under its target is missed, even where rounding hides it', () => {
+it('a value just under its target is missed, even if rounding hides it', () => {
   const figure: Figure = { name: 'f', title: '', unit: '', target: { atLeast: 0.9 }, of: () => 0.8999 };
   expect(summariseFigure(figure, [round({})])).toMatchObject({ median: 0.9, met: false });
 });
 
-it('the peers to beat are the better of all of them, or nothing', () => {
+it('the peer to beat is the best peer, or none', () => {
   const against = mainFigures.find(({ name }) => name === 'counters-against-peers')!;
   const peers = { 'upsert-per-update': measurement(4000), 'bullmq-jobs': measurement(3000) };
   const some = round({ ...peers, counters: measurement(100_000) });
@@ -113,7 +114,7 @@ it('the peers to beat are the better of all of them, or nothing', () => {
   expect(against.of(every)).toBe(10);
 });
 
-it('every figure is made of scenarios that its suite has', () => {
+it('every figure uses scenarios of its suite', () => {
   for (const [name, { scenarios, figures }] of all) {
     const names = new Set(scenarios.map(scenario => scenario.name));
     expect(names.size, name).toBe(scenarios.length);
@@ -138,14 +139,14 @@ it('the rate of a flush counts from the first quarter of its rows', () => {
     { at: 2000, rows: 100 },
     { at: 2500, rows: 200 },
   ];
-  // The worker started slowly: 100 rows in whatever time, then 300 in 1.5 s.
+  // The worker started slowly: 100 rows in any time, then 300 in 1.5 s.
   expect(warmRate(commits)).toBe(200);
   expect(warmRate(commits.toReversed())).toBe(200);
   expect(warmRate([{ at: 1000, rows: 5 }])).toBe(0);
   expect(warmRate([])).toBe(0);
 });
 
-it('several producers are one: sums add up, latencies are the worst', () => {
+it('several producers count as one: sums add up, latencies are the worst', () => {
   const one = (n: number, p99: number) => ({
     ...{ acknowledged: n, warmUp: 1, refused: { FULL: n }, elapsedMs: n, loopDelayP99Ms: p99 },
     tally: {
@@ -168,19 +169,19 @@ it('a soak compares its first quarter with its last', () => {
   });
 });
 
-it("redis-benchmark's own line is understood, and nothing else is", () => {
+it('a line of redis-benchmark is parsed, and no other line', () => {
   const head = '"test","rps","avg_latency_ms","min_latency_ms"';
   expect(rateOf(`${head}\n"HINCRBY limit key:__rand_int__ 1","769230.81","4.116","0.144"\n`)).toBe(769230.81);
   expect(() => rateOf('Could not connect to Redis')).toThrow(/something else than a rate/);
 });
 
-it.runIf(process.platform === 'linux')('a process has memory now and a peak of it', () => {
+it.runIf(process.platform === 'linux')('a process has a current and a peak memory use', () => {
   const { now, peak } = residentMb(process.pid);
   expect(now).toBeGreaterThan(10);
   expect(peak).toBeGreaterThanOrEqual(now);
 });
 
-it('the command line chooses a suite, which brings its own rounds and seconds', () => {
+it('the command line chooses a suite, which sets rounds and seconds', () => {
   expect(parseOptions([])).toMatchObject({ suite: 'main', rounds: 5, seconds: 3, only: [], save: true });
   expect(parseOptions(['--suite', 'soak', '--minutes', '2'])).toMatchObject({ rounds: 1, seconds: 120 });
   expect(parseOptions(['--suite', 'soak'])).toMatchObject({ seconds: 1200 });
@@ -190,7 +191,7 @@ it('the command line chooses a suite, which brings its own rounds and seconds', 
   });
 });
 
-it('refuses what it does not know, with what there is', () => {
+it('an unknown option or scenario is refused with the known ones', () => {
   const refused =
     (...args: string[]) =>
     (reason: RegExp | typeof UsageError) =>
@@ -204,12 +205,12 @@ it('refuses what it does not know, with what there is', () => {
   for (const [name] of all) expect(usage).toContain(name);
 });
 
-it('README.md has every scenario, every figure with its target, and no others', () => {
+it('README.md lists exactly the scenarios and the figures with their targets', () => {
   const page = readFileSync(new URL('../../bench/README.md', import.meta.url), 'utf8');
   const section = (title: string) => new RegExp(`\\n## ${title}\\n([\\s\\S]*?)(\\n## |$)`).exec(page)![1]!;
   const named = (text: string) => [...text.matchAll(/^\| `([\w-]+)`/gm)].map(([, name]) => name);
   const documented = all.flatMap(([name, { scenarios }]) =>
-    // The nine of a grid are one line.
+    // One line stands for the nine of a grid.
     name === 'scale' ? 'workers-N-producers-M' : scenarios.map(scenario => scenario.name),
   );
   expect(named(section('What is measured')).toSorted()).toEqual(documented.toSorted());
@@ -224,7 +225,7 @@ it('README.md has every scenario, every figure with its target, and no others', 
   }
 });
 
-it('a profile has shares of the time that was not idle, whatever machine it comes from', () => {
+it('a profile gives shares of the busy time, whatever machine it comes from', () => {
   const frame = (id: number, functionName: string, url: string) => ({
     id,
     callFrame: { functionName, url, lineNumber: 1 },
@@ -241,7 +242,7 @@ it('a profile has shares of the time that was not idle, whatever machine it come
   ]);
 });
 
-it('the statistics of commands leave out the scripts that called them', () => {
+it('command statistics leave out the scripts that called the commands', () => {
   const info =
     'cmdstat_get:calls=4,usec=30,usec_per_call=7.5\r\ncmdstat_evalsha:calls=1,usec=99\r\ncmdstat_client|id:calls=1,usec=10,a=b\r\n';
   expect(topCommands(info)).toEqual([
@@ -253,7 +254,7 @@ it('the statistics of commands leave out the scripts that called them', () => {
 it.each([
   [benchFile, benchPage],
   [readmeFile, readmePage],
-])('%s has the newest results', (file, pageOf) => {
+])('%s shows the newest results', (file, pageOf) => {
   const page = readFileSync(file, 'utf8');
   expect(pageOf(page), 'npm run generate').toBe(page);
 });

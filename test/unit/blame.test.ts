@@ -1,4 +1,4 @@
-// Which rows are blamed for an error: classes of errors, the search for culprits, what is remembered of tables.
+// Which rows are blamed for an error: error classes, the search for culprits, what is remembered about tables.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import { bisect, type Search } from '../../src/worker/bisect.ts';
 import { type Blame, RowFailure } from '../../src/worker/blame.ts';
 import { Failures } from '../../src/worker/failures.ts';
 
-/** An error as mysql2 makes it of the server's packet. */
+/** An error as mysql2 makes it from the server's packet. */
 const sent = (errno: number, sqlState: string, code?: string) => ({ errno, sqlState, code });
 
 describe('classes of errors', () => {
@@ -33,7 +33,7 @@ describe('classes of errors', () => {
     expect(classifyDatabaseError(error)).toBe(expected);
   });
 
-  // As MySQL 9.7 and MariaDB 10.11 send them.
+  // SQLSTATEs as MySQL 9.7 and MariaDB 10.11 send them.
   it.each([
     ['no partition for the key', sent(1526, 'HY000')],
     ['division by zero', sent(1365, '22012')],
@@ -52,7 +52,7 @@ describe('classes of errors', () => {
     ['SIGNAL with the number of a deadlock', sent(1213, '45000')],
     ['SIGNAL with the number of an outage', sent(1290, '02001')],
     ['a foreign key, as parent', sent(1451, '23000')],
-  ])('%s is data', (_, error) => {
+  ])('%s refuses the row', (_, error) => {
     expect(classifyDatabaseError(error)).toBe('refused');
   });
 
@@ -72,11 +72,11 @@ describe('classes of errors', () => {
     [{ errno: -104, code: 'ECONNRESET' }, 'nothing'],
     [{ errno: 31_001, sqlState: 'HY000', fatal: true }, 'nothing'],
     [new TypeError('of ours'), 'nothing'],
-  ])('%j may be about: %s', (error, expected) => {
+  ])('%j may be the fault of: %s', (error, expected) => {
     expect(suspect(error)).toBe(expected);
   });
 
-  it('names no number that somebody made up, and none that another server gave', () => {
+  it('a number gets no name if a trigger chose it or if it means something else on this server', () => {
     expect(databaseErrorCode(sent(1213, '45000', 'ER_LOCK_DEADLOCK'))).toBe('ERRNO_1213');
     expect(databaseErrorCode(sent(1644, '45000', 'ER_SIGNAL_EXCEPTION'))).toBe('ER_SIGNAL_EXCEPTION');
     expect(databaseErrorCode(sent(4038, 'HY000', 'ER_WARN_DEPRECATED_TLS'))).toBe('ERRNO_4038');
@@ -84,7 +84,7 @@ describe('classes of errors', () => {
   });
 });
 
-/** A table that fails for some of its items. */
+/** A table that fails for some items. */
 class Table {
   readonly refused: number[] = [];
   readonly done: number[] = [];
@@ -126,7 +126,7 @@ class Table {
 const upTo = (size: number) => Array.from({ length: size }, (_, i) => i);
 const sizes = fc.integer({ min: 1, max: 300 });
 
-describe('bisecting', () => {
+describe('bisect', () => {
   it('finds exactly the culprits among rows of data, in order, in O(k log n) attempts', async () => {
     await fc.assert(
       fc.asyncProperty(sizes, fc.uniqueArray(fc.nat(299), { maxLength: 5 }), async (size, candidates) => {
@@ -142,7 +142,7 @@ describe('bisecting', () => {
     );
   });
 
-  it('with errors of any kind, writes every good row once or nothing, and refuses no good row', async () => {
+  it('whatever the errors, it writes every good row once or nothing, and refuses no good row', async () => {
     const kind = fc.constantFrom<Blame | undefined>(undefined, 'data', 'row', 'schema');
     await fc.assert(
       fc.asyncProperty(fc.array(kind, { minLength: 1, maxLength: 40 }), fc.boolean(), async (rows, took) => {
@@ -153,7 +153,7 @@ describe('bisecting', () => {
           expect(table.done).toEqual(upTo(rows.length).filter(item => !rows[item]));
           expect(table.refused).toEqual(upTo(rows.length).filter(item => rows[item]));
         } else expect(failed).toBeInstanceOf(RowFailure);
-        // Rows of data are refused whatever the others do.
+        // Rows with wrong data are refused whatever happens to the others.
         if (rows.every(blame => blame === 'data')) expect(failed).toBeUndefined();
         const unknown = rows.some(blame => blame === 'row' || blame === 'schema');
         if (unknown && rows.every(Boolean) && !took) expect(failed).toBeInstanceOf(RowFailure);
@@ -161,7 +161,7 @@ describe('bisecting', () => {
     );
   });
 
-  it('takes a table that fails for all alike to be broken, after some samples', async () => {
+  it('after some samples, it takes a table that fails for every row to be broken', async () => {
     for (const blame of ['row', 'schema'] as const) {
       const table = new Table(() => blame);
       await expect(bisect(upTo(5000), table.search())).rejects.toBeInstanceOf(RowFailure);
@@ -170,7 +170,7 @@ describe('bisecting', () => {
     }
   });
 
-  it('finds the one row that passes, sooner or later', async () => {
+  it('finds the one row that passes after a bounded number of calls', async () => {
     await fc.assert(
       fc.asyncProperty(sizes, fc.nat(), async (size, chosen) => {
         const good = chosen % size;
@@ -186,7 +186,7 @@ describe('bisecting', () => {
     );
   });
 
-  it('blames a row that is alone if its table took others, but not for the schema', async () => {
+  it('blames a row that is alone if its table took others, but not for an error of the schema', async () => {
     const row = new Table(() => 'row');
     await bisect([7], row.search(1, true));
     expect(row.refused).toEqual([7]);
@@ -195,11 +195,11 @@ describe('bisecting', () => {
     expect(schema.refused).toEqual([]);
   });
 
-  it('does not blame a row whose error does not come twice', async () => {
+  it('does not blame a row whose error does not repeat', async () => {
     const seen = new Map<number, number>();
     const table = new Table(item => {
       seen.set(item, (seen.get(item) ?? 0) + 1);
-      // The whole, its half, and once alone.
+      // It fails with the whole list, with its half, and once alone.
       return item === 3 && seen.get(item)! <= 3 ? 'row' : undefined;
     });
     await bisect(upTo(4), table.search());
@@ -207,18 +207,18 @@ describe('bisecting', () => {
     expect([...table.done].sort()).toEqual(upTo(4));
   });
 
-  it('ends at an error that blames no row', async () => {
+  it('stops at an error that blames no row', async () => {
     const away = new Error('away');
     const search = { ...new Table(() => undefined).search(), attempt: () => Promise.reject(away) };
     await expect(bisect([1, 2], search)).rejects.toBe(away);
   });
 });
 
-describe('what is remembered', () => {
+describe('Failures', () => {
   const [table, other] = [{} as ValueTable, {} as ValueTable];
   const batch = { partition: 3, token: 'a' };
 
-  it('counts only what a table took after the failure, in a transaction that began after it', () => {
+  it('counts only rows that a table took in a transaction that began after the failure', () => {
     const failures = new Failures(1000);
     const early = failures.moment();
     failures.tableFailed(batch, table);
@@ -228,7 +228,7 @@ describe('what is remembered', () => {
     expect(failures.tookOthers(batch, table)).toBe(false);
     failures.took([table], failures.moment());
     expect(failures.tookOthers(batch, table)).toBe(true);
-    // The first failure counts, not the last.
+    // The first failure counts, not the latest.
     failures.tableFailed(batch, table);
     expect(failures.tookOthers(batch, table)).toBe(true);
     expect(failures.tookOthers({ ...batch, token: 'b' }, table)).toBe(false);
@@ -236,7 +236,7 @@ describe('what is remembered', () => {
     expect(failures.tookOthers(batch, table)).toBe(false);
   });
 
-  it('doubts conflicts that last, of one batch', () => {
+  it('doubts the conflicts of a batch once they have lasted too long', () => {
     let now = 0;
     const failures = new Failures(1000, () => now);
     failures.conflicted(batch);

@@ -1,4 +1,4 @@
-// The spans that a producer leaves behind: together while one sending is under way, and none keeps it from closing.
+// A producer's spans on their way to Redis: one request at a time, and no close() waits for a silent Redis.
 
 import { context, TraceFlags, trace } from '@opentelemetry/api';
 import { expect, it } from 'vitest';
@@ -31,7 +31,7 @@ function slowRedis() {
 const api = { context, trace, TraceFlags } as never;
 const turn = () => new Promise(resolve => setImmediate(resolve));
 
-it('gathers spans while some are being sent, and settles when all are', async () => {
+it('spans gather while a request is under way, and settled() waits for all of them', async () => {
   const { redis, sent, answers } = slowRedis();
   const traces = new CallTraces(redis, new Keys('t', 1), api);
   traces.note(mark, 'a');
@@ -51,7 +51,7 @@ it('gathers spans while some are being sent, and settles when all are', async ()
   expect(sent).toHaveLength(3);
 });
 
-it('settles although Redis does not answer', async () => {
+it('settled() resolves although Redis does not answer', async () => {
   const { redis, sent } = slowRedis();
   const traces = new CallTraces(redis, new Keys('t', 1), api);
   traces.note(mark, 'a');

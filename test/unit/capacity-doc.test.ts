@@ -11,18 +11,18 @@ const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta
 const page = readFileSync(capacityFile, 'utf8');
 const examples = [...page.matchAll(/```console\n\$ sluice ([^\n]*)\n(.*?)```/gs)];
 
-it('has three examples', () => {
+it('the page has three examples', () => {
   expect(examples).toHaveLength(3);
 });
 
 it.each(examples.map(([, args, output]) => [args!, output!]))(
-  'prints for %s what it shows',
+  '`sluice %s` prints what the page shows',
   async (args, output) => {
     expect(await sluice(args.split(' '), {})).toEqual({ code: 0, stdout: output, stderr: '' });
   },
 );
 
-it('shows the constants as the code has them', () => {
+it('the page shows the constants of the code', () => {
   expect(page).toBe(capacityPage(page));
   const sources = Object.values<{ from: Source }>(measured).flatMap(({ from }) =>
     typeof from === 'object' && 'scenario' in from ? [from.figure, from.per] : [],
@@ -31,12 +31,12 @@ it('shows the constants as the code has them', () => {
     expect([...Object.keys(measured), ...sources]).toContain(name);
 });
 
-it('names options that exist', () => {
+it('every option that the page names exists', () => {
   const options = [...Object.keys(loadCatalogue), 'partitions', 'json'].map(optionName);
   for (const [option] of page.matchAll(/--[a-z][a-z-]*/g)) expect(options).toContain(option);
 });
 
-it('is found from where it is asked for', () => {
+it('the pages of its readers link to it', () => {
   expect(read('README.md')).toContain('](docs/capacity.md)');
   expect(read('docs/operating.md')).toContain('](capacity.md)');
   expect(read('docs/memory.md')).toContain('](capacity.md)');

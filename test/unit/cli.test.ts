@@ -1,4 +1,4 @@
-// What `sluice` says and how it exits where no server is needed to see that something is wrong.
+// What `sluice` prints and its exit code if no server is needed to see that something is wrong.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,12 +14,12 @@ function file(name: string, content: string): string {
   return join(folder, name);
 }
 
-// Port 1 is privileged and unused: connections to it are refused at once.
+// Port 1 is privileged and unused, so connections to it are refused at once.
 const env: Environment = {
   REDIS_URL: 'redis://127.0.0.1:1',
   MYSQL_URL: 'mysql://root@127.0.0.1:1/app',
   SLUICE_CONFIG: file('sluice.config.json', '{"counters":{"page_views":{}}}'),
-  // Otherwise a worker waits for five minutes.
+  // The default wait of a worker is five minutes.
   SLUICE_START_WAIT_MS: '0',
 };
 const commands = [
@@ -63,34 +63,39 @@ describe.concurrent('exit code 2', () => {
     ['no command', [], {}, /Usage: sluice/],
     ['an unknown option', ['status', '--jsno'], {}, /unknown option '--jsno'/],
     ['a missing argument', ['ingest'], {}, /missing required argument 'file'/],
-    ['a timeout that is no number', ['drain', '--timeout', 'soon'], {}, /--timeout must be a number/],
+    ['a timeout that is not a number', ['drain', '--timeout', 'soon'], {}, /--timeout must be a number/],
     ['an empty timeout', ['drain', '--timeout', ''], {}, /--timeout must be a number/],
-    ['a partition that is none', ['recover', '--partition', '16'], {}, /--partition must be/],
-    ['a choice that is none', ['recover', '--counters', 'both'], {}, /--counters must be discard or apply/],
-    ['a reason for nothing', ['recover', '--reason', 'x'], {}, /give --yes too/],
+    ['a partition out of range', ['recover', '--partition', '16'], {}, /--partition must be/],
+    ['an unknown choice', ['recover', '--counters', 'both'], {}, /--counters must be discard or apply/],
+    ['a reason without --yes', ['recover', '--reason', 'x'], {}, /give --yes too/],
     ['a run name with a colon', ['ingest', '--run', 'a:b', '-'], {}, /--run must be/],
-    ['no subcommand of failed', ['failed'], {}, /Usage: sluice failed/],
-    ['a replay of nothing', ['failed', 'replay'], {}, /Nothing is selected: .*--all/],
-    ['a replay of all and some', ['failed', 'replay', '--all', '3'], {}, /--all goes with no other filter/],
+    ['failed without a subcommand', ['failed'], {}, /Usage: sluice failed/],
+    ['a replay without a filter', ['failed', 'replay'], {}, /Nothing is selected: .*--all/],
+    [
+      'a replay of all with a filter',
+      ['failed', 'replay', '--all', '3'],
+      {},
+      /--all goes with no other filter/,
+    ],
     ['a resume with a filter', ['failed', 'replay', '--resume', '1', '--key', 'x'], {}, /leave them out/],
     ['a resume with an edit', ['failed', 'replay', '--resume', '1', '--edit', '{}'], {}, /leave --edit out/],
     ['a drop without a reason', ['failed', 'drop', '3'], {}, /A drop needs a reason/],
-    ['an edit that is no JSON', ['failed', 'replay', '3', '--edit', 'amount=5'], {}, /--edit must be JSON/],
-    [
-      'an edit of nothing',
-      ['failed', 'replay', '3', '--edit', '{}'],
-      {},
-      /A change is an object with amount/,
-    ],
+    ['an edit that is not JSON', ['failed', 'replay', '3', '--edit', 'amount=5'], {}, /--edit must be JSON/],
+    ['an empty edit', ['failed', 'replay', '3', '--edit', '{}'], {}, /A change is an object with amount/],
     [
       'an edit of the account',
       ['failed', 'replay', '3', '--edit', '{"account":"5"}'],
       {},
       /it has "account"/,
     ],
-    ['a dry resume', ['failed', 'replay', '--resume', '1', '--dry-run'], {}, /leave --resume out/],
-    ['a rate of nothing', ['failed', 'replay', '--all', '--rate', '0'], {}, /--rate must be/],
-    ['an update that is no number', ['failed', 'show', 'x'], {}, /An update must be a whole number, not "x"/],
+    ['a dry run of a resume', ['failed', 'replay', '--resume', '1', '--dry-run'], {}, /leave --resume out/],
+    ['a rate of 0', ['failed', 'replay', '--all', '--rate', '0'], {}, /--rate must be/],
+    [
+      'an update that is not a number',
+      ['failed', 'show', 'x'],
+      {},
+      /An update must be a whole number, not "x"/,
+    ],
     ['a batch without its partition', ['failed', 'list', '--batch', '3'], {}, /without its partition/],
     [
       'a time without a zone',
@@ -98,15 +103,15 @@ describe.concurrent('exit code 2', () => {
       {},
       /from: must be a time with a zone/,
     ],
-    ['a plan for nothing', ['plan'], {}, /give --updates or --entries/],
-    ['a load that is no number', ['plan', '--updates', '30k'], {}, /--updates must be a number from 0 to/],
+    ['a plan without a load', ['plan'], {}, /give --updates or --entries/],
+    ['a load that is not a number', ['plan', '--updates', '30k'], {}, /--updates must be a number from 0 to/],
     ['a load without digits', ['plan', '--updates', ''], {}, /--updates must be a number from 0 to/],
     ['a negative load', ['plan', '--entries=-1'], {}, /--entries must be a number from 0 to/],
-    ['a part of a key', ['plan', '--keys', '1.5'], {}, /--keys must be a whole number from 1 to/],
-    ['more ids than updates', ['plan', '--ids', '1.01'], {}, /--ids must be a number from 0 to 1,/],
+    ['a fraction of a key', ['plan', '--keys', '1.5'], {}, /--keys must be a whole number from 1 to/],
+    ['a share of ids above 1', ['plan', '--ids', '1.01'], {}, /--ids must be a number from 0 to 1,/],
     ['too many partitions', ['plan', '--partitions', '1025'], {}, /--partitions must be a whole number/],
-    ['a bad option of two words', ['plan', '--key-bytes', '0'], {}, /--key-bytes must be a number from 1/],
-    ['an input that is not there', ['ingest', join(folder, 'none')], {}, /none cannot be read/],
+    ['a bad option with a hyphen', ['plan', '--key-bytes', '0'], {}, /--key-bytes must be a number from 1/],
+    ['a missing input file', ['ingest', join(folder, 'none')], {}, /none cannot be read/],
     ['an input that is a folder', ['ingest', folder], {}, /cannot be read/],
     [
       'an unknown variable',
@@ -115,13 +120,13 @@ describe.concurrent('exit code 2', () => {
       /did you mean SLUICE_FLUSH_INTERVAL_MS\?/,
     ],
     [
-      'a setting that is no number',
+      'a setting that is not a number',
       ['status'],
       { SLUICE_BATCH_KEYS: 'many' },
       /SLUICE_BATCH_KEYS must be a whole number, in digits only/,
     ],
     [
-      'a setting out of its limits',
+      'a setting outside its limits',
       ['status'],
       { SLUICE_BATCH_KEYS: '0' },
       /SLUICE_BATCH_KEYS\) must be a whole number/,
@@ -133,12 +138,12 @@ describe.concurrent('exit code 2', () => {
       /leaseMs must be more than twice/,
     ],
     ['a port out of range', ['worker'], { SLUICE_HTTP_PORT: '65536' }, /SLUICE_HTTP_PORT must be/],
-    ['a port that nobody can know', ['health'], { SLUICE_HTTP_PORT: '0' }, /the worker took any free port/],
+    ['a health check on port 0', ['health'], { SLUICE_HTTP_PORT: '0' }, /the worker took any free port/],
     ['an unknown log level', ['worker'], { SLUICE_LOG_LEVEL: 'loud' }, /SLUICE_LOG_LEVEL must be one of/],
     ['a namespace with a brace', ['status'], { SLUICE_NAMESPACE: 'a}b' }, /SLUICE_NAMESPACE must/],
     ['no Redis', ['status'], { REDIS_URL: '' }, /REDIS_URL is not set/],
     ['no MySQL', ['migrate'], { MYSQL_URL: '' }, /MYSQL_URL is not set/],
-    ['a Redis URL of another kind', ['status'], { REDIS_URL: 'http://localhost' }, /REDIS_URL must be/],
+    ['a Redis URL with another scheme', ['status'], { REDIS_URL: 'http://localhost' }, /REDIS_URL must be/],
     [
       'a MySQL URL without a database',
       ['migrate'],
@@ -146,12 +151,17 @@ describe.concurrent('exit code 2', () => {
       /must name a database/,
     ],
     [
-      'an authority that is not there',
+      'a missing file of the CA',
       ['status'],
       { REDIS_URL: 'rediss://127.0.0.1:1', REDIS_CA: join(folder, 'no.pem') },
       /REDIS_CA/,
     ],
-    ['no definitions', ['worker'], { SLUICE_CONFIG: join(folder, 'no.json') }, /no\.json cannot be read/],
+    [
+      'a missing file of definitions',
+      ['worker'],
+      { SLUICE_CONFIG: join(folder, 'no.json') },
+      /no\.json cannot be read/,
+    ],
     [
       'definitions that are not JSON',
       ['worker'],
@@ -181,7 +191,7 @@ describe.concurrent('exit code 3', () => {
     },
   );
 
-  it('where migrate cannot reach MySQL, and needs no Redis', async () => {
+  it('migrate cannot reach MySQL, and needs no Redis', async () => {
     const { code, stdout, stderr } = await sluice(['migrate'], { ...env, REDIS_URL: '' });
     expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
     expect(stderr).toMatch(/^sluice: DATABASE_UNAVAILABLE: .*127\.0\.0\.1:1 /);
@@ -190,8 +200,8 @@ describe.concurrent('exit code 3', () => {
 
 describe.concurrent('no part of a password is shown, even at debug level,', () => {
   it.each<[string, string[], Environment]>([
-    ['where Redis is away', ['worker'], { REDIS_URL: 'redis://user:hunter2@127.0.0.1:1' }],
-    ['where MySQL is away', ['migrate'], { MYSQL_URL: 'mysql://root:hunter2@127.0.0.1:1/app' }],
+    ['Redis is away', ['worker'], { REDIS_URL: 'redis://user:hunter2@127.0.0.1:1' }],
+    ['MySQL is away', ['migrate'], { MYSQL_URL: 'mysql://root:hunter2@127.0.0.1:1/app' }],
     [
       'where the Redis URL has an @ that is not encoded',
       ['status'],
@@ -217,7 +227,7 @@ describe.concurrent('no part of a password is shown, even at debug level,', () =
       ['migrate'],
       { MYSQL_URL: 'mysql://root:hunter2%zz@127.0.0.1:1/app' },
     ],
-    ['where the MySQL URL is none', ['migrate'], { MYSQL_URL: 'mysql://root:hunter2@[/app' }],
+    ['the MySQL URL is malformed', ['migrate'], { MYSQL_URL: 'mysql://root:hunter2@[/app' }],
   ])('%s', async (_, args, more) => {
     const { code, stdout, stderr } = await sluice(args, { ...env, ...more, SLUICE_LOG_LEVEL: 'debug' });
     expect(code).toBeGreaterThanOrEqual(2);

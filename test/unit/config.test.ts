@@ -1,4 +1,4 @@
-// The environment: what is read, what is overridden, what is refused, and that secrets stay out of what is said.
+// The environment: which variables are read, overridden or refused, and that no error shows a secret.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ import { environmentName, settingNames, settingsCatalogue } from '../../src/shar
 
 const servers = { REDIS_URL: 'redis://u:hidden@r:1', MYSQL_URL: 'mysql://u:hidden@m:2/app' };
 
-/** The error's own words and those of its causes, with every property that a careless log would print. */
+/** The messages of the error and of its causes, with every property that a careless log would print. */
 function refusal(read: () => unknown): string {
   try {
     read();
@@ -28,7 +28,7 @@ function refusal(read: () => unknown): string {
 }
 
 describe('defaults', () => {
-  it('are those of the catalogue, from an environment of nothing but the servers', () => {
+  it('are those of the catalogue if the environment names only the servers', () => {
     const config = readConfig({ ...servers, PATH: '/bin', HOME: '/' });
     for (const name of settingNames) expect(config.settings[name]).toBe(settingsCatalogue[name].default);
     expect(config).toMatchObject({
@@ -41,7 +41,7 @@ describe('defaults', () => {
     });
   });
 
-  it('stand for empty variables too', () => {
+  it('also replace empty variables', () => {
     const names = [...variables.map(variable => variable.name), ...settingNames.map(environmentName)];
     const empty = Object.fromEntries(names.map(name => [name, '']));
     expect(readConfig({ ...empty, ...servers })).toEqual(readConfig(servers));
@@ -53,7 +53,7 @@ describe('variables', () => {
     for (const name of settingNames) {
       const { default: preset, max } = settingsCatalogue[name];
       const value = Math.min(max, preset + 1);
-      // The interval alone may not come near the lease; one more than the default does not.
+      // leaseMs must be more than twice flushIntervalMs, which plus 1 still fits.
       expect(readConfig({ [environmentName(name)]: String(value) }).settings[name], name).toBe(value);
     }
     expect(environmentName('flushIntervalMs')).toBe('SLUICE_FLUSH_INTERVAL_MS');
@@ -74,7 +74,7 @@ describe('variables', () => {
     redis.disconnect();
   });
 
-  it('name files that hold a password, up to its line end', () => {
+  it('name files with a password, read up to the line end', () => {
     const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const path = join(folder, 'secret');
@@ -85,7 +85,7 @@ describe('variables', () => {
     expect(passwords()).toEqual([' hidden@/% ', ' hidden@/% ']);
     writeFileSync(path, 'rotated');
     expect(passwords()).toEqual(['rotated', 'rotated']);
-    // It is missing for a moment while it is replaced.
+    // The file is missing for a moment while somebody replaces it.
     rmSync(path);
     expect(passwords()).toEqual(['rotated', 'rotated']);
     writeFileSync(path, ' hidden@/% \n');
@@ -107,7 +107,7 @@ describe('variables', () => {
     }
   });
 
-  it('of the set-up scripts are let through', () => {
+  it('of the set-up scripts are ignored', () => {
     expect(() => readConfig({ SLUICE_CACHE: '/c', SLUICE_SETUP_NO_SERVERS: '1' })).not.toThrow();
   });
 
@@ -129,17 +129,17 @@ describe('variables', () => {
     [{ MYSQL_TLS: 'yes' }, /MYSQL_TLS must be 1, 0 or rds/],
     [{ MYSQL_CA: '/nowhere/ca.pem' }, /MYSQL_CA names a file that cannot be read/],
     [{ MYSQL_URL: '' }, /MYSQL_URL is not set; it must be/],
-  ])('%j is refused where MySQL is asked for', (environment, message) => {
+  ])('%j is refused if MySQL is needed', (environment, message) => {
     expect(refusal(() => readConfig({ ...servers, ...environment }).mysql)).toMatch(message);
   });
 
-  it('of one server are not needed by who asks for the other only', () => {
+  it('of a server that is not needed may be missing', () => {
     expect(readConfig({ MYSQL_URL: servers.MYSQL_URL }).mysql.url).toBe(servers.MYSQL_URL);
     expect(refusal(() => readConfig({ MYSQL_URL: servers.MYSQL_URL }).redis)).toMatch(/REDIS_URL is not set/);
   });
 });
 
-describe('no part of a password is said', () => {
+describe('no error shows a part of a password', () => {
   it.each([
     'redis://u:hidden/word@h',
     'redis://u:hid@hidden@h',

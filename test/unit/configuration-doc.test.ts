@@ -1,4 +1,4 @@
-// The generated files are those that the code generates: config.schema.json and the tables of docs/configuration.md.
+// config.schema.json and the tables of docs/configuration.md are what the code generates.
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -6,11 +6,11 @@ import { configSchema, configurationPage, pageFile, schemaFile } from '../../scr
 import { variables } from '../../src/shared/config.ts';
 import { environmentName, settingNames } from '../../src/shared/settings.ts';
 
-it('publishes the schema of the definitions that the code checks', () => {
+it('config.schema.json is the schema that the code checks definitions with', () => {
   expect(readFileSync(schemaFile, 'utf8')).toBe(configSchema());
 });
 
-it('documents every variable and setting as the code has it', () => {
+it('docs/configuration.md has every variable and setting as the code has it', () => {
   const page = readFileSync(pageFile, 'utf8');
   expect(page).toBe(configurationPage(page));
   for (const name of [...variables.map(variable => variable.name), ...settingNames.map(environmentName)])

@@ -1,4 +1,4 @@
-// The line for CloudWatch: its format, and what stands in it while figures are missing.
+// The line for CloudWatch: its format, and its content while figures are missing.
 
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
@@ -7,7 +7,7 @@ import { emfLine } from '../../src/worker/emf.ts';
 
 const NOW = Date.UTC(2026, 10, 21);
 
-it('sums partitions up, takes the largest lag, and follows the embedded metric format', async () => {
+it('the line sums up partitions, has the largest lag, and follows the embedded metric format', async () => {
   const registry = new Registry();
   const pending = gauge(registry, 'sluice_pending_updates');
   const lag = gauge(registry, 'sluice_flush_lag_seconds');
@@ -44,7 +44,7 @@ it('sums partitions up, takes the largest lag, and follows the embedded metric f
   expect(directive.Metrics).toContainEqual({ Name: 'FlushLagSeconds', Unit: 'Seconds' });
 });
 
-it('leaves out what is not known: no data must not look like nothing pending', async () => {
+it('the line leaves out unknown figures, since no data must not look like nothing pending', async () => {
   const registry = new Registry();
   gauge(registry, 'sluice_pending_updates');
   gauge(registry, 'sluice_quarantined_entries').set(Number.NaN);

@@ -1,5 +1,5 @@
-// What a caller wrote is what MySQL will hold, or it is refused: amounts of lines and of the package, lines themselves,
-// edits, definitions, settings and filters. Metadata: metadata.test.ts.
+// MySQL will hold exactly what the caller wrote, or Sluice refuses it: amounts in lines and in calls, lines
+// themselves, edits, definitions, settings and filters. Metadata: metadata.test.ts.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -68,7 +68,7 @@ describe('the amount of a line', () => {
     await expect(lineCheck(line)).rejects.toEqual(refusal);
   });
 
-  it('is shown as it was written, and not at any length', async () => {
+  it('is shown in an error as it was written, cut if it is long', async () => {
     await expect(lineCheck('{"counter":"views","key":"/","by":9007199254740990.6}')).rejects.toThrow(
       'is the number 9007199254740990.6',
     );
@@ -77,7 +77,7 @@ describe('the amount of a line', () => {
   });
 });
 
-it('a plain line is parsed as any other', () => {
+it('a plain line is parsed like any other', () => {
   const part = fc.constantFrom(
     ...[
       '{',
@@ -127,7 +127,7 @@ it('a plain line is parsed as any other', () => {
   };
   fc.assert(
     fc.property(fc.oneof(flat, broken), text => {
-      // Inside an array it is not plain.
+      // In an array the line does not take the parser's short way for plain lines.
       const [alone, inArray] = [outcome(() => parseExact(text)), outcome(() => parseExact(`[${text}]`))];
       const isOne = inArray.startsWith('[{') && outcome(() => JSON.parse(text)) !== 'SyntaxError';
       if (isOne || alone.startsWith('{')) expect(`[${alone}]`, again).toBe(inArray);
@@ -136,7 +136,7 @@ it('a plain line is parsed as any other', () => {
   );
 });
 
-describe('an amount of the package', () => {
+describe('an amount in a call', () => {
   it.each<unknown>([
     ...[
       Number.NaN,
@@ -158,7 +158,7 @@ describe('an amount of the package', () => {
     expect(() => counter({ by: amount })).toThrow(refusal);
   });
 
-  it('may be what JSON.rawJSON makes of a whole number', () => {
+  it('may be a whole number made by JSON.rawJSON', () => {
     expect(counter({ by: JSON.rawJSON('5.0') }).amount).toBe(5);
   });
 });
@@ -173,7 +173,7 @@ describe('lines', () => {
     ['a NUL', '{"a":1}\0', 'NOT_JSON'],
     ['a NUL in a string', '{"a":"\0"}', 'NOT_JSON'],
     ['nothing but a NUL', '\0', 'NOT_JSON'],
-    ['blanks that are none of JSON', '\u3000\u00a0', 'NOT_JSON'],
+    ['blanks that JSON does not know', '\u3000\u00a0', 'NOT_JSON'],
     ['half a character', Buffer.from([0x22, 0xf0, 0x9f, 0x22]), 'NOT_UTF8'],
     ['CESU-8', Buffer.from([0x22, 0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80, 0x22]), 'NOT_UTF8'],
     ['UTF-16', Buffer.from('\ufeff{"a":1}', 'utf16le'), 'NOT_UTF8'],
@@ -189,7 +189,7 @@ describe('lines', () => {
     ['__proto__ twice', '{"__proto__":1,"__proto__":2}', 'DUPLICATE_KEY'],
     ['one value in two spellings', '{"a":1,"a":1.0}', 'DUPLICATE_KEY'],
     ['thousands of levels', `{"a":${'['.repeat(30_000)}${']'.repeat(30_000)}}`, 'TOO_DEEP'],
-  ])('refuses %s, alone', async (_, text, problem) => {
+  ])('with %s are refused, each alone', async (_, text, problem) => {
     const found = await lines('{"a":1}\n', text, '\n{"a":2}');
     expect(found.map(line => line.problem ?? line.value)).toEqual([{ a: 1 }, problem, { a: 2 }]);
   });
@@ -211,7 +211,7 @@ describe('an edit', () => {
     expect(() => checkChange(parseExact(text) as object)).toThrow(expect.objectContaining({ code }));
   });
 
-  it('of the package by what its record cannot hold is refused', () => {
+  it('through the package is refused if its record cannot hold it', () => {
     for (const change of [
       { amount: Number.NaN },
       { metadata: { a: Number.NaN } },
@@ -260,7 +260,7 @@ describe('definitions', () => {
     },
   );
 
-  it('refuse a key that stands twice, by name', () => {
+  it('refuse a duplicate key by its name', () => {
     expect(() => read('{"counters":{"a":{}},"counters":{"b":{}}}')).toThrow(
       /sluice\.config\.json is not valid: the key "counters" stands twice/,
     );
@@ -268,7 +268,7 @@ describe('definitions', () => {
   });
 });
 
-describe('other numbers from outside', () => {
+describe('other numbers from callers', () => {
   it.each<unknown>([1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '5', ' 5', '1e3', 5n, -1, [5]])(
     'a setting is refused: %o',
     value => {
@@ -303,7 +303,7 @@ describe('other numbers from outside', () => {
     { key: 'a\ud800' },
     { name: '\udc00' },
     { jobs: ['\ud800'] },
-  ])('a filter is refused: %o', filter => {
+  ])('the filter %o is refused', filter => {
     expect(() => checkFilter(filter as object)).toThrow(
       expect.objectContaining({ code: 'INVALID_CONFIGURATION' }),
     );

@@ -1,5 +1,5 @@
-// 30,000 definitions, settings and environments from strangers: each is taken or refused with one of our errors, no prototype
-// is changed, no secret is repeated. A failure names its seed; TEST_SEED=N runs it again.
+// 30,000 random definitions, settings and environments: each is accepted or refused with one of our errors,
+// no prototype changes, and no error shows a secret. A failure names its seed; TEST_SEED=N runs it again.
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -15,7 +15,7 @@ watchPrototypes();
 
 const SECRET = 'hunter2-Geheim';
 
-/** Runs it; whatever is thrown must be a ConfigurationError that does not repeat the secret. */
+/** Runs it; anything thrown must be a ConfigurationError that does not show the secret. */
 function refusedOrTaken<Taken>(read: () => Taken): Taken | undefined {
   try {
     return read();
@@ -27,7 +27,7 @@ function refusedOrTaken<Taken>(read: () => Taken): Taken | undefined {
   }
 }
 
-it('takes or refuses 15,000 definitions', { timeout: 400_000 }, () => {
+it('each of 15,000 definitions is accepted or refused', { timeout: 400_000 }, () => {
   const words = [
     ...['counters', 'points', '$schema', 'target', 'table', 'key', 'column', 'missing', 'floor', 'views'],
     ...['__proto__', 'constructor', 'prototype', 'toString', 'cuonters', ''],
@@ -55,7 +55,7 @@ it('takes or refuses 15,000 definitions', { timeout: 400_000 }, () => {
   expect(taken).toBeGreaterThan(100);
 });
 
-it('takes or refuses 10,000 settings', () => {
+it('each of 10,000 settings is accepted or refused', () => {
   const value = fc.oneof(
     fc.integer({ min: -1, max: 70_000 }),
     strangeJson.map(text => JSON.parse(text)),
@@ -69,7 +69,9 @@ it('takes or refuses 10,000 settings', () => {
   fc.assert(property, { seed, numRuns: 10_000 });
 });
 
-it('takes or refuses 5,000 environments, and repeats no secret', { timeout: 400_000 }, () => {
+it('each of 5,000 environments is accepted or refused, and no error shows a secret', {
+  timeout: 400_000,
+}, () => {
   const noise = fc.oneof(
     fc.constantFrom('@', ':', '/', '//', '?', '#', '%', '%4', ',', '[', ']', ' ', '\0', ''),
     fc.string({ maxLength: 3 }),
@@ -119,14 +121,14 @@ it('takes or refuses 5,000 environments, and repeats no secret', { timeout: 400_
   expect(taken).toBeGreaterThan(50);
 });
 
-it('quotes every name so that nothing of it is SQL', () => {
+it('a quoted name holds no SQL', () => {
   const name = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.string({ unit: fc.constantFrom('`', "'", '"', '\\', ';', '--', '/*', 'a') }),
   );
   const property = fc.property(name, given => {
     const quoted = quoteIdentifier(given);
-    // One pair of quotes around pairs and other characters is the whole of an identifier.
+    // The identifier is everything between one pair of quotes, with inner quotes doubled.
     expect(quoted).toMatch(/^`(?:[^`]|``)*`$/);
     expect(quoted.slice(1, -1).replaceAll('``', '`')).toBe(given);
   });

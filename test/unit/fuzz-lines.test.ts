@@ -1,5 +1,5 @@
-// 70,000 NDJSON lines from strangers: each is taken or refused with one of our errors, nothing is half-taken, no prototype
-// is changed. A failure names its seed; TEST_SEED=N runs it again.
+// 70,000 random NDJSON lines: each is accepted whole or refused with one of our errors, and no prototype
+// changes. A failure names its seed; TEST_SEED=N runs it again.
 
 import { Readable } from 'node:stream';
 import fc from 'fast-check';
@@ -24,7 +24,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Chooses at random, the same for the same seed: mulberry32, as fast-check is too slow for single lines. */
+/** Random choices, the same for the same seed: mulberry32, since fast-check is too slow for single lines. */
 class Chance {
   #state = seed;
 
@@ -44,7 +44,7 @@ class Chance {
   }
 }
 
-/** Deeper than any stack, and rare, as each takes a while. */
+/** Nested deeper than any stack; rare, since each takes a while. */
 const BOTTOMLESS = `${'['.repeat(30_000)}${']'.repeat(30_000)}`;
 
 function strangeLine(chance: Chance, values: readonly string[]): Buffer {
@@ -57,7 +57,7 @@ function strangeLine(chance: Chance, values: readonly string[]): Buffer {
   const kind = chance.below(20);
   if (kind < 5) return Buffer.from(good);
   if (kind < 11) {
-    // One value replaced, so that the checks behind the first are reached too.
+    // Only one value is replaced, so that the later checks are reached too.
     const field = chance.below(5);
     let at = 0;
     return Buffer.from(
@@ -81,7 +81,7 @@ function strangeLine(chance: Chance, values: readonly string[]): Buffer {
   return Buffer.from(chance.of(['', ' ', '\r', '\t\r', '\ufeff{}', 'x'.repeat(LINE_LIMIT + 1)]));
 }
 
-/** The bytes in pieces as a pipe would bring them. */
+/** The bytes in chunks, as a pipe brings them. */
 function* pieces(bytes: Buffer, chance: Chance): Generator<Buffer> {
   for (let from = 0; from < bytes.length; ) {
     const to = from + 1 + (chance.below(2) ? chance.below(50) : chance.below(100_000));
@@ -90,7 +90,7 @@ function* pieces(bytes: Buffer, chance: Chance): Generator<Buffer> {
   }
 }
 
-/** Answers as a producer does, with Redis' part left out; keeps what would have gone to Redis. */
+/** Answers as a producer does, without Redis, and keeps what it would have sent to Redis. */
 function recorder() {
   const taken: CheckedUpdate[] = [];
   const crashes: unknown[] = [];
@@ -114,7 +114,7 @@ async function parsed(chunks: Iterable<Buffer>): Promise<Line[]> {
   return lines;
 }
 
-it('takes or refuses each of 70,000 lines, whole and alone', { timeout: 400_000 }, async () => {
+it('each of 70,000 lines is accepted or refused by itself', { timeout: 400_000 }, async () => {
   const written: string[] = [];
   const listen = (text: unknown) => void written.push(String(text));
   vi.spyOn(console, 'error').mockImplementation(listen);
@@ -131,7 +131,7 @@ it('takes or refuses each of 70,000 lines, whole and alone', { timeout: 400_000 
   ingest.report();
   const report = JSON.parse(written.at(-1)!);
 
-  // The same lines one by one: what stands near a line changes nothing of it.
+  // The same lines one by one: the neighbours of a line must not change its result.
   let blank = 0;
   const expected: CheckedUpdate[] = [];
   for (const [at, own] of lines.entries()) {
@@ -141,7 +141,7 @@ it('takes or refuses each of 70,000 lines, whole and alone', { timeout: 400_000 
     try {
       expected.push(checkUpdate({ id: `r:${at + 1}`, ...value } as unknown as Update, definitions));
     } catch {
-      // Refused: the recorder has looked at the error.
+      // The recorder has checked the error of a refused line.
     }
   }
   expect(JSON.stringify(taken), again).toBe(JSON.stringify(expected));
@@ -159,6 +159,6 @@ it('takes or refuses each of 70,000 lines, whole and alone', { timeout: 400_000 
     expect(Buffer.byteLength(key) <= LIMITS.key && Buffer.byteLength(id) <= LIMITS.id, again).toBe(true);
     if (kind === 'p') expect(JSON.parse(payload).slice(0, 4), again).toEqual([name, key, id, amount]);
   }
-  // A line's words are not repeated without end.
+  // An error quotes only a part of a long line.
   for (const text of written) expect(text.length, again).toBeLessThan(1000);
 });

@@ -1,5 +1,5 @@
-// docs/guarantees.md: a row for each fault of the torture, tests that exist, and recoveries as the report has them.
-// docs/input.md: the lengths of texts.
+// docs/guarantees.md has each fault of the torture, existing tests, and the report's recoveries;
+// docs/input.md has the lengths of texts.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -13,7 +13,7 @@ const page = read('docs/guarantees.md');
 const input = read('docs/input.md');
 const rows = [...page.matchAll(/^\| `(\w+)` \| .* \| (.*) \| `(test\/.*)` \|$/gm)];
 
-it('has a row for each kind of fault', () => {
+it('the page has a row for each kind of fault', () => {
   const servers = [
     ['standalone', 'mariadb'],
     ['sentinel', 'mariadb'],
@@ -27,19 +27,19 @@ it('has a row for each kind of fault', () => {
   expect(rows.map(([, kind]) => kind).toSorted()).toEqual([...new Set(kinds)].toSorted());
 });
 
-it('gives the lengths of texts', () => {
+it('docs/input.md gives the lengths of texts', () => {
   const { key, account, id, reason, metadata, depth } = LIMITS;
   expect(new Set([account, id, reason]).size).toBe(1);
   const text = `Keys have 1 to ${key} bytes of UTF-8, accounts, ids and reasons up to ${account}, metadata up to ${metadata.toLocaleString('en-US')} as JSON and ${depth} levels.`;
   expect(input.replaceAll('\n', ' ')).toContain(text);
 });
 
-it('names tests that exist', () => {
+it('every test that the pages name exists', () => {
   for (const [, path] of (page + input).matchAll(/`(test\/[\w/.-]+)`/g))
     expect(existsSync(new URL(path!, root)), path).toBe(true);
 });
 
-it('gives the recoveries of the report, and a dash for a kind that is not in it yet', () => {
+it('the page gives the recoveries of the report, and a dash for a kind that the report lacks', () => {
   const report = read('docs/torture-report.md');
   expect(page).toBe(guaranteesPage(page, report));
   const filled = guaranteesPage(page, '| workerKill | 3 | 1.00 | 6.00 |\n| workerKill | 1 | 2.00 | 2.00 |\n');

@@ -1,4 +1,4 @@
-// docs/memory.md: written by `npm run memory`, and within what is promised.
+// docs/memory.md is what `npm run memory` writes, and its figures are within the promised bytes.
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -8,11 +8,11 @@ import { settingsCatalogue } from '../../src/shared/settings.ts';
 const page = readFileSync(pageFile, 'utf8');
 const figures = figuresOf(page);
 
-it('says what was measured as the measurement writes it', () => {
+it('the page has its figures as the measurement writes them', () => {
   expect(page).toBe(memoryPage(page, figures, settingsCatalogue.partitions.default));
 });
 
-it('has every server, within the promised bytes', () => {
+it('the page has every server, within the promised bytes', () => {
   expect(figures.map(({ server }) => server.replace(/\..*/, ''))).toEqual(['Redis 7', 'Redis 8', 'Valkey 9']);
   for (const one of figures)
     for (const [name, most] of Object.entries(promised)) {

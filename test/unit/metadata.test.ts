@@ -1,5 +1,5 @@
-// The metadata of an entry: numbers as they are written, the same text for the same content, and a refusal of all that
-// JavaScript can hold and JSON cannot. A failure names its seed; TEST_SEED=N runs it again.
+// The metadata of an entry: numbers stay as they are written, the same content gives the same text, and
+// everything that JSON cannot hold is refused. A failure names its seed; TEST_SEED=N runs it again.
 
 import { Readable } from 'node:stream';
 import { runInNewContext } from 'node:vm';
@@ -17,7 +17,7 @@ const definitions = parseDefinitions({ points: { loyalty: {} } });
 const points = (more: object) =>
   checkUpdate({ points: 'loyalty', account: 'a', amount: 1, id: 'i', ...more } as Update, definitions);
 
-/** What a line with this metadata would have in the ledger. */
+/** The ledger's text for a line with this metadata. */
 async function lineText(text: string): Promise<string | null> {
   const line = `{"points":"loyalty","account":"a","amount":1,"id":"i","metadata":${text}}`;
   for await (const [found] of readLines(Readable.from([Buffer.from(line)]))) {
@@ -42,7 +42,7 @@ describe('metadata', () => {
     expect(await lineText(text)).toBe(text);
   });
 
-  it('has its keys in order and its strings in one form, so that the same content is the same text', async () => {
+  it('has sorted keys and strings in one form, so that the same content is the same text', async () => {
     const text = '{"a":{"c":1.0,"d":"é"},"b":[2,1]}';
     expect(await lineText('{ "b": [2, 1],\t"a": {"d": "\\u00e9", "c": 1.0} }')).toBe(text);
     expect(metadataText({ b: [2, 1], a: { d: 'é', c: JSON.rawJSON('1.0') } })).toBe(text);
@@ -76,14 +76,14 @@ describe('metadata', () => {
           .join(' ,')}}`,
     ),
   }));
-  /** The text's numbers outside its strings. */
+  /** Numbers of the text outside its strings. */
   const literals = (text: string) =>
     text
       .replace(/"(?:[^"\\]|\\.)*"/g, '')
       .match(/-?\d[\d.eE+-]*/g)
       ?.sort() ?? [];
 
-  it('holds the numbers of any line as they were written, and is its own text when it is read and written again', async () => {
+  it('keeps the numbers of any line as they were written, and survives reading and writing unchanged', async () => {
     await fc.assert(
       fc.asyncProperty(tree, async value => {
         const text = await lineText(`{"v":${value}}`);
@@ -96,7 +96,7 @@ describe('metadata', () => {
     );
   });
 
-  it('is found in a payload whatever stands before it', () => {
+  it('is found in a payload behind any account, id and reason', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'grapheme' }),
@@ -106,7 +106,7 @@ describe('metadata', () => {
         (account, id, reason, metadata) => {
           const content = { program: 'loyalty', account, id, amount: 5, reason, metadata };
           expect(readPayload(writePayload(content)), again).toEqual(content);
-          // As somebody may have written it by hand.
+          // A hand-written payload may have spaces.
           const spaced = writePayload(content).replace(/^\[/, '[ ');
           expect(readPayload(spaced), again).toEqual(content);
         },
@@ -192,11 +192,11 @@ describe('metadata', () => {
       'metadata.a cannot be read',
     ],
     ['a cycle', cyclic, 'is nested deeper than 20 levels, or holds itself'],
-    ['what grows without end', doubled, 'is longer than 8192 bytes'],
+    ['an object that doubles with each level', doubled, 'is longer than 8192 bytes'],
     ['a lone surrogate', { a: ['\ud800'] }, 'metadata.a[0] holds a lone surrogate'],
     ['a key with a lone surrogate', { b: { '\udc00': 1 } }, 'metadata.b holds a lone surrogate'],
     ['a raw lone surrogate', { a: JSON.rawJSON('"\\ud800"') }, 'metadata.a holds a lone surrogate'],
-    ['an endless number', { a: JSON.rawJSON('1'.repeat(9000)) }, 'metadata.a is longer than 8192 bytes'],
+    ['a very long number', { a: JSON.rawJSON('1'.repeat(9000)) }, 'metadata.a is longer than 8192 bytes'],
     ['an array', [1], 'metadata must be an object'],
     ['a string', 'text', 'metadata must be an object'],
     ['null', null, 'metadata must be an object'],
@@ -204,7 +204,7 @@ describe('metadata', () => {
     ['a Date', new Date(0), 'metadata must be an object'],
     ['a function itself', () => 1, 'metadata is a function'],
     ['a Map itself', new Map(), 'metadata is an object of class Map'],
-  ])('with %s is refused by the name of its place', (_, metadata, message) => {
+  ])('with %s is refused with its path', (_, metadata, message) => {
     expect(() => points({ metadata })).toThrow(
       expect.objectContaining({ code: 'INVALID_METADATA', message: expect.stringContaining(message) }),
     );

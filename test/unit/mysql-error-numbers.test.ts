@@ -1,4 +1,4 @@
-// Error numbers stand beside the right names, and in one group each.
+// Error numbers have the right names, and each is in one group only.
 
 import { createRequire } from 'node:module';
 import { expect, it } from 'vitest';
@@ -10,12 +10,12 @@ const known: Readonly<Record<string, unknown>> = createRequire(root)(
 );
 const all = Object.values(groups).flatMap(group => Object.entries<number>(group));
 
-it('names that the client knows have its numbers', () => {
+it("a name that the client knows has the client's number", () => {
   for (const [name, number] of all) expect(known[name] ?? number, name).toBe(number);
   expect(all.filter(([name]) => name in known).length).toBeGreaterThan(100);
 });
 
-it('names and numbers are in one group', () => {
+it('each name and each number is in one group', () => {
   expect(new Set(all.map(([name]) => name)).size).toBe(all.length);
   expect(new Set(all.map(([, number]) => number)).size).toBe(all.length);
 });

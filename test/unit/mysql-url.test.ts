@@ -14,11 +14,11 @@ describe('hosts of MYSQL_URL', () => {
     ['mysql://u:p@q@h/app', ['h:3306']],
     ['mysql:///app', ['127.0.0.1:3306']],
     ['mysql://my_db.internal/app', ['my_db.internal:3306']],
-  ])('%s', (url, hosts) => {
+  ])('%s is read', (url, hosts) => {
     expect(hostsOf(url)).toEqual(hosts);
   });
 
-  it('are read beside the login', () => {
+  it('are read together with the login', () => {
     const parsed = parseMysqlUrl({ url: 'mysql://a%40b:c%2Cd@h1,h2/my%20app' });
     expect(parsed).toMatchObject({ user: 'a@b', password: 'c,d', database: 'my app' });
   });
@@ -36,7 +36,7 @@ describe('hosts of MYSQL_URL', () => {
     expect(() => hostsOf(url)).toThrow(/MYSQL_URL holds a host that cannot be read/);
   });
 
-  it('twice the same is refused', () => {
+  it('may not repeat', () => {
     expect(() => hostsOf('mysql://h1,H1:3306/app')).toThrow(/names the host h1:3306 twice/);
   });
 });

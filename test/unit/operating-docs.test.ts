@@ -1,5 +1,5 @@
-// docs/metrics.md has every metric, docs/operating.md a runbook for every alert, deploy/prometheus tests for every alert, and no
-// other metrics.
+// docs/metrics.md, docs/operating.md, deploy/prometheus and the dashboards agree with each other and with the
+// catalogue of metrics.
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -18,13 +18,13 @@ const alerts = read('alerts.yml')
   .slice(1)
   .map(text => ({ name: /^\w+/.exec(text)![0], text }));
 
-it('documents every metric as the code has it', () => {
+it('docs/metrics.md has every metric as the code has it', () => {
   const metrics = readFileSync(metricsFile, 'utf8');
   expect(metrics).toBe(metricsPage(metrics));
   for (const name of Object.keys(metricCatalogue)) expect(metrics).toContain(`| \`${name}\` |`);
 });
 
-it('gives every alert a runbook, and has no other runbooks', () => {
+it('docs/operating.md has a runbook for each alert, and no other', () => {
   const section = /\n## Alerts\n([\s\S]*?)\n## /.exec(page)![1]!;
   const runbooks = [...section.matchAll(/^### (\w+)$/gm)].map(([, name]) => name!);
   expect(runbooks).toEqual(alerts.map(({ name }) => name));
@@ -34,7 +34,7 @@ it('gives every alert a runbook, and has no other runbooks', () => {
   }
 });
 
-it('shows every alert firing and not firing', () => {
+it("the alerts' tests show each alert firing and quiet", () => {
   const tests = read('tests/alerts.yml').split('  - name: ').slice(1);
   for (const { name } of alerts) {
     const own = tests.filter(text => text.includes(`alertname: ${name}\n`));
@@ -43,7 +43,7 @@ it('shows every alert firing and not firing', () => {
   }
 });
 
-it('asks only for metrics that there are', () => {
+it('alerts and rules use only existing metrics', () => {
   const known = new Set(
     Object.entries<MetricDefinition>(metricCatalogue).flatMap(([name, { type }]) =>
       type === 'histogram' ? ['_bucket', '_sum', '_count'].map(end => name + end) : [name],
@@ -57,7 +57,7 @@ it('asks only for metrics that there are', () => {
   }
 });
 
-it.skipIf(!promtoolBinary)('passes promtool: configuration, rules, and their tests', async () => {
+it.skipIf(!promtoolBinary)('configuration, rules and their tests pass promtool', async () => {
   const file = (name: string) => fileURLToPath(new URL(name, folder));
   for (const args of [
     ['check', 'config', file('prometheus.yml')],
@@ -69,7 +69,7 @@ it.skipIf(!promtoolBinary)('passes promtool: configuration, rules, and their tes
   }
 });
 
-it('links to sections that there are', () => {
+it('every link of docs/operating.md leads to an existing section', () => {
   const anchorsOf = (text: string) =>
     [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
       title!
@@ -83,12 +83,12 @@ it('links to sections that there are', () => {
   }
 });
 
-it('publishes the dashboards that the code describes', () => {
+it('the published dashboards are those of the code', () => {
   for (const [name, dashboard] of Object.entries(dashboards))
     expect(readFileSync(dashboardFile(name), 'utf8')).toBe(dashboardText(dashboard));
 });
 
-it('shows every metric in a panel, says what it shows, and tells global and process metrics apart', () => {
+it('a panel shows each metric, a global one as a maximum, a counter of processes as a sum', () => {
   const all = Object.values(dashboards).flatMap(expressions);
   for (const [name, { scope, type }] of Object.entries<MetricDefinition>(metricCatalogue)) {
     const own = all.filter(({ expression }) =>

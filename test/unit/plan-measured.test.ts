@@ -1,4 +1,4 @@
-// No constant of the capacity model is more optimistic than what was measured last.
+// No constant of the capacity model is more optimistic than the latest measurement.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -14,7 +14,7 @@ interface Result {
 }
 
 const folder = new URL('../../bench/results/', import.meta.url);
-/** The newest first. */
+/** Newest first. */
 const results: Result[] = readdirSync(folder)
   .filter(file => file.endsWith('.json'))
   .toSorted()
@@ -23,7 +23,7 @@ const results: Result[] = readdirSync(folder)
 
 const constants = Object.entries<{ value: number; from: Source }>(measured);
 
-/** What the newest result that has the figure says of it. */
+/** The figure in the newest result that has it. */
 function measuredLast(from: Exclude<Source, 'assumed' | { memory: string }>) {
   for (const { file, scenarios } of results) {
     const found = scenarios.find(({ name }) => name === from.scenario);
@@ -39,20 +39,20 @@ function measuredLast(from: Exclude<Source, 'assumed' | { memory: string }>) {
 }
 
 it.each(constants.filter(([, { from }]) => typeof from === 'object' && 'scenario' in from))(
-  '%s',
+  '%s is not more optimistic than its benchmark',
   (_, { value, from }) => {
     const source = from as Exclude<Source, 'assumed' | { memory: string }>;
     const last = measuredLast(source);
     expect(last, `no result has ${source.figure} of ${source.scenario}`).toBeDefined();
     const optimism = source.as === 'rate' ? value / last!.value : last!.value / value;
     expect(optimism, `${value} against ${last!.value} of ${last!.file}`).toBeLessThanOrEqual(1);
-    // Nor far from it, or somebody has forgotten it.
+    // A value far from it was forgotten.
     expect(optimism, `${value} against ${last!.value} of ${last!.file}`).toBeGreaterThan(0.5);
   },
 );
 
 it.each(constants.filter(([, { from }]) => typeof from === 'object' && 'memory' in from))(
-  '%s',
+  '%s is the largest figure of docs/memory.md',
   (_, { value, from }) => {
     const page = readFileSync(new URL('../../docs/memory.md', import.meta.url), 'utf8');
     const [head, , ...rows] = page
@@ -68,7 +68,7 @@ it.each(constants.filter(([, { from }]) => typeof from === 'object' && 'memory' 
   },
 );
 
-it('says of each constant what it is', () => {
+it('each constant has a comment', () => {
   const code = readFileSync(new URL('../../src/cli/plan-measured.ts', import.meta.url), 'utf8');
   for (const [name] of constants) expect(code).toMatch(new RegExp(`\\*/\\n  ${name}: `));
 });

@@ -1,4 +1,5 @@
-// The capacity model against calculations by hand, against what the benchmark counted, and by its properties.
+// The capacity model against calculations by hand, against the counts of the benchmark, and by its
+// properties.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
@@ -17,8 +18,8 @@ const plan = (some: Partial<Load>) => planFor(load(some));
 const of = (name: keyof typeof measured) => measured[name].value;
 
 describe('distinct keys', () => {
-  it('are what the formula says, by hand', () => {
-    // Two keys with two thirds and one third of the updates.
+  it('follow the formula, computed by hand', () => {
+    // Two keys that get two thirds and one third of the updates.
     expect(new Zipf(2, 1).hottest).toBeCloseTo(2 / 3, 12);
     expect(new Zipf(2, 1).distinct(3)).toBeCloseTo(1 - Math.exp(-2) + 1 - Math.exp(-1), 12);
     expect(new Zipf(4, 0).distinct(8)).toBeCloseTo(4 * (1 - Math.exp(-2)), 12);
@@ -26,7 +27,7 @@ describe('distinct keys', () => {
     expect(new Zipf(10, 1).distinct(0)).toBe(0);
   });
 
-  it('are as exact for many keys as the sum over each of them', () => {
+  it('are as exact for many keys as a sum over all keys', () => {
     for (const skew of [0, 0.5, 1, 1.5]) {
       const keys = 200_000;
       const weights = Array.from({ length: keys }, (_, rank) => (rank + 1) ** -skew);
@@ -38,7 +39,7 @@ describe('distinct keys', () => {
     }
   });
 
-  it('are as many as the rows that the benchmark wrote', () => {
+  it('match the rows that the benchmark wrote', () => {
     const folder = new URL('../../bench/results/', import.meta.url);
     const newest = readdirSync(folder)
       .filter(file => /^[\d-]+\.json$/.test(file))
@@ -47,7 +48,8 @@ describe('distinct keys', () => {
     const { scenarios, settings } = JSON.parse(readFileSync(new URL(newest, folder), 'utf8'));
     const detailsOf = (name: string) =>
       scenarios.find((scenario: { name: string }) => scenario.name === name)?.details;
-    // Each partition's batches took what came since the one before; the scenarios' keys are those of bench/README.md.
+    // A partition's batch holds the updates since its previous one; bench/README.md has the keys of the
+    // scenarios.
     for (const [name, spread, ledger] of [
       ['counters', new Zipf(100_000, 1), 0],
       ['points', new Zipf(10_000, 0), 1],
@@ -61,9 +63,9 @@ describe('distinct keys', () => {
   });
 });
 
-describe('a plan by hand', () => {
-  it('for counters', () => {
-    // 100 updates an interval on 100 keys of equal weight; a call of one producer and partition a millisecond.
+describe('a plan', () => {
+  it('for counters follows the calculation by hand', () => {
+    // 100 updates per interval on 100 equally likely keys; one call per millisecond.
     const found = plan({ updates: 1000, keys: 100, skew: 0, producers: 1, latency: 1, partitions: 1 });
     const rows = 10 * 100 * (1 - Math.exp(-1));
     const commits = 1 / 0.101;
@@ -82,7 +84,7 @@ describe('a plan by hand', () => {
       3,
     );
     expect(found.mysql.hotRows).toBe(100 * (of('mysqlRowBytes') + 20));
-    // 200 updates in two intervals; after a quarter of an hour all hundred keys wait.
+    // 200 updates in two intervals; after 15 minutes all hundred keys are pending.
     const lasting = of('redisBaseBytes') + 100 * of('liveValueBytes');
     expect(found.redis.memory).toBeCloseTo(lasting + 100 * (1 - Math.exp(-2)) * of('pendingKeyBytes'), 3);
     expect(found.redis.memoryAfterOutage).toBeCloseTo(lasting + 100 * of('pendingKeyBytes'), 3);
@@ -90,20 +92,21 @@ describe('a plan by hand', () => {
     expect(found).toMatchObject({ workers: 2, partitions: 1, partitionsNeeded: 8, flushIntervalMs: 100 });
   });
 
-  it('for calls of several producers, each with one of each partition under way', () => {
+  it('for several producers has one call in flight per producer and partition', () => {
     const calls = (some: Partial<Load>) => plan({ updates: 1000, ...some }).redis.callsPerSecond;
     expect(calls({ producers: 2, partitions: 4, latency: 8 })).toBeCloseTo(500, 6);
     expect(calls({ producers: 2, partitions: 12, latency: 8 })).toBeCloseTo(750, 6);
-    // However long a call takes, it carries 300 updates at most, of which an entry takes four places.
+    // However long a call takes, it carries at most 300 updates; an entry counts as four.
     expect(calls({ producers: 1, partitions: 1, latency: 1000, updates: 12_000 })).toBe(40);
     expect(calls({ producers: 1, partitions: 1, latency: 1000, updates: 0, entries: 3000 })).toBe(40);
   });
 
-  it('for entries, with names longer than measured', () => {
+  it('for entries adds the bytes of names longer than measured', () => {
     const found = plan({ entries: 100, accounts: 1, keyBytes: 26, idBytes: 36, entryBytes: 50, outage: 1 });
     expect(found.mysql.counterRowsPerSecond).toBe(0);
     expect(found.mysql.balanceRowsPerSecond).toBeCloseTo(10 * (1 - Math.exp(-10)), 6);
-    // Accounts were measured with 16 bytes, ids with 12: 10 and 24 more; live names with 20: 6 more. An hour of ids.
+    // Measured: accounts of 16 bytes, ids of 12, live names of 20. Here they have 10, 24 and 6 more. Ids stay
+    // an hour.
     const entry = of('pendingEntryBytes') + 3 * 34 + 50;
     const lasting = of('redisBaseBytes') + of('liveValueBytes') + 6 + 360_000 * (of('entryIdBytes') + 2 * 34);
     expect(found.redis.memory).toBeCloseTo(lasting + 20 * entry, 3);
@@ -122,9 +125,9 @@ describe('a plan by hand', () => {
     expect((half!.redis.cores - none!.redis.cores) * 1e6).toBeCloseTo(micros, 3);
   });
 
-  it('gives workers and partitions for the rows', () => {
+  it('has enough workers and partitions for the rows', () => {
     const workers = (updates: number) => plan({ updates, keys: 1e12, skew: 0 }).workers;
-    // Hardly a key twice, so that a row is an update; half of each worker stays free.
+    // Hardly any key comes twice, so an update is a row; half of each worker stays free.
     expect(workers(of('workerRowsPerSecond') * 0.99)).toBe(2);
     expect(workers(of('workerRowsPerSecond') * 1.01)).toBe(3);
     const many = plan({ entries: 20 * of('workerEntriesPerSecond') * 0.5 });
@@ -132,7 +135,7 @@ describe('a plan by hand', () => {
     expect(many.partitions).toBeGreaterThanOrEqual(80);
   });
 
-  it('catches up with what workers and MySQL have to spare', () => {
+  it('catches up with the spare capacity of workers and MySQL', () => {
     const { outage } = plan({ entries: 1000, outage: 10 });
     const spare = 2 - 1000 / of('workerEntriesPerSecond');
     expect(outage.catchUpSeconds).toBeGreaterThanOrEqual(600_000 / of('workerEntriesPerSecond') / spare);
@@ -144,14 +147,14 @@ describe('classes', () => {
   it('have room for the data below the alarm', () => {
     const large = nodeClasses.find(({ name }) => name === 'cache.m7g.large')!;
     expect(usableBytes(large)).toBeCloseTo(6_854_542_746 * 0.6, 3);
-    // Entries of a size that fills it nearly, and then not any more.
+    // An outage that nearly fills the class, and one that is too long for it.
     const room = usableBytes(large) - plan({ entries: 1000, outage: 0 }).redis.memory;
     const minutes = room / (60_000 * (of('pendingEntryBytes') + 3 * (4 + 24)));
     const at = (outage: number) => plan({ entries: 1000, outage }).redis.nodeClass;
     expect([at(minutes * 0.999), at(minutes * 1.001)]).toEqual(['cache.m7g.large', 'cache.r7g.large']);
   });
 
-  it('are sorted by what they can do', () => {
+  it('are sorted by capacity', () => {
     for (const [at, node] of nodeClasses.slice(1).entries())
       expect(node.maxmemory).toBeGreaterThan(nodeClasses[at]!.maxmemory);
     for (const [at, instance] of instanceClasses.slice(1).entries())
@@ -174,8 +177,8 @@ const any = fc.record({
   partitions: fc.option(fc.integer({ min: 1, max: 1024 }), { nil: undefined }),
 });
 
-describe('for any load', () => {
-  it('more of it never needs less', () => {
+describe('a plan for any load', () => {
+  it('never needs less when the load grows', () => {
     const more = fc.record({
       updates: fc.integer({ min: 0, max: 1e6 }),
       entries: fc.integer({ min: 0, max: 1e5 }),
@@ -204,14 +207,14 @@ describe('for any load', () => {
           pending: rest.outage.pendingKeys + rest.outage.pendingEntries,
         });
         const before = needs(less);
-        // The last digits of a sum may go either way.
+        // Rounding may change the last digits of a sum.
         for (const [name, need] of Object.entries(needs(grown)))
           expect(need, name).toBeGreaterThanOrEqual(before[name as keyof typeof before] * (1 - 1e-12));
       }),
     );
   });
 
-  it('what is suggested suffices, and what is summed is never more than what came', () => {
+  it('suggests classes that suffice, and writes no more rows than updates came', () => {
     fc.assert(
       fc.property(any, some => {
         const found = plan({ ...some, updates: some.updates + 1 });
@@ -242,7 +245,7 @@ describe('warnings', () => {
   const quiet = { updates: 1000, keys: 10_000 };
   const codes = (some: Partial<Load>) => warningsOf(plan(some)).map(({ code }) => code);
 
-  it('are none for a small load', () => {
+  it('are absent for a small load', () => {
     expect(codes(quiet)).toEqual([]);
   });
 
@@ -258,14 +261,14 @@ describe('warnings', () => {
     ['NO_CATCH_UP', { updates: 1e8, keys: 1e9, skew: 0 }, /more headroom/],
     ['COUNTER_IDS', { ...quiet, ids: 1, partitions: 9 }, /for 30 minutes only/],
     ['INTERVAL', { ...quiet, flushInterval: 750 }, /Set SLUICE_STUCK_AFTER_MS above 1500/],
-  ])('say %s', (code, some, message) => {
+  ])('have %s', (code, some, message) => {
     const found = warningsOf(plan(some)).find(warning => warning.code === code);
     expect(found?.message).toMatch(message);
   });
 });
 
 describe('sluice plan', () => {
-  it('prints as JSON what the model says, with the warnings', async () => {
+  it("prints the model's plan and its warnings as JSON", async () => {
     const args = ['--updates', '30000', '--keys', '1000000', '--key-bytes', '40', '--partitions', '4'];
     const { code, stdout, stderr } = await sluice(['plan', ...args, '--json'], {});
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -275,14 +278,14 @@ describe('sluice plan', () => {
     );
   });
 
-  it('has a default for everything that the help lists', async () => {
+  it('shows every default in its help', async () => {
     const { stdout } = await sluice(['plan', '--help'], {});
     const help = stdout.replace(/\s+/g, ' ');
     for (const { what, default: preset } of Object.values(loadCatalogue))
       expect(help).toContain(`${what} (default: ${preset})`);
   });
 
-  it('rounds numbers to what they can mean', () => {
+  it('rounds numbers to their precision', () => {
     expect([0, 0.514, 9.996, 15.55, 99.94, 30_000.4].map(count)).toEqual([
       '0',
       '0.51',

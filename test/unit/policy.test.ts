@@ -1,4 +1,4 @@
-// The pure policies: grouping of updates, backoff, settings, records. Those of rows that fail are in blame.test.ts.
+// The pure policies: grouping of updates, backoff, settings, records. Rows that fail: blame.test.ts.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -58,7 +58,7 @@ describe('grouping', () => {
     );
   });
 
-  it('does not sum what could leave the safe range', () => {
+  it('does not sum amounts that could leave the safe range', () => {
     const waiting = [Number.MAX_SAFE_INTEGER, 1].map(by => ({
       update: checkUpdate({ counter: 'views', key: 'k', by }, definitions),
       alone: false,
@@ -67,7 +67,7 @@ describe('grouping', () => {
     expect(groupUpdates(waiting)).toHaveLength(2);
   });
 
-  it('reads a reply', () => {
+  it('a reply is parsed into its fields', () => {
     expect(parseReply('ok 1700000000000 epoch 1 12 7 0 3 9 incarnation 40 2 5 - d9')).toEqual({
       status: 'ok',
       time: 1_700_000_000_000,
@@ -86,17 +86,17 @@ describe('grouping', () => {
   });
 });
 
-it('backs off with full jitter, doubling up to the cap', () => {
+it('the backoff has full jitter and doubles up to the cap', () => {
   expect([1, 2, 3, 10, 100].map(n => backoff(n, 100, 1000, () => 1))).toEqual([100, 200, 400, 1000, 1000]);
   expect(backoff(5, 100, 1000, () => 0)).toBe(0);
 });
 
-it('quotes identifiers so that no name leaves its quotes', () => {
+it('a quoted identifier never leaves its quotes', () => {
   expect(quoteIdentifier('products')).toBe('`products`');
   expect(quoteIdentifier('a`; DROP TABLE b; -- ')).toBe('`a``; DROP TABLE b; -- `');
 });
 
-it('reads records whose items and payloads hold anything', () => {
+it('a record is read back whatever its item and payload hold', () => {
   fc.assert(
     fc.property(
       fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }),
@@ -126,7 +126,7 @@ it('reads records whose items and payloads hold anything', () => {
 });
 
 describe('settings', () => {
-  it('suggest the right name, name the limits, and are checked against each other', () => {
+  it('are refused with the nearest name, with the limits, or because they contradict each other', () => {
     expect(() => parseSettings({ flushIntervalMS: 5 } as never)).toThrow(/did you mean "flushIntervalMs"/);
     expect(() => parseSettings({ concurrency: 0 })).toThrow(/SLUICE_CONCURRENCY.*from 1 to 64/);
     expect(() => parseSettings({ flushIntervalMs: 1000, leaseMs: 2000 })).toThrow(/leaseMs/);

@@ -1,4 +1,4 @@
-// A question that is asked again and again, and never twice at once.
+// A question to a server that many ask: one request at a time serves all who wait.
 
 import { expect, it } from 'vitest';
 import { Question } from '../../src/shared/question.ts';
@@ -12,7 +12,7 @@ function openQuestion(freshMs = 0) {
   return { asked, question: new Question(ask, freshMs) };
 }
 
-it('is not asked again while it is unanswered, and its answer serves all who wait', async () => {
+it('a question is asked once at a time, and its answer serves everyone who waits', async () => {
   const { asked, question } = openQuestion();
   expect(await question.answer(1)).toBeUndefined();
   const waiting = [question.answer(10_000), question.answer(10_000)];
@@ -27,7 +27,7 @@ it('is not asked again while it is unanswered, and its answer serves all who wai
   expect(asked).toHaveLength(3);
 });
 
-it('gives an answer that is fresh once more', async () => {
+it('a fresh answer is given again', async () => {
   const { asked, question } = openQuestion(60_000);
   const first = question.answer(10_000);
   asked[0]!.answer(7);

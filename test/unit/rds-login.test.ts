@@ -1,4 +1,4 @@
-// Tokens for the login to RDS, against what AWS's own library makes of the same, and their place in the environment.
+// Tokens for the login to RDS, compared with those of AWS's library, and their settings in the environment.
 
 import { expect, it } from 'vitest';
 import { readConfig } from '../../src/shared/config.ts';
@@ -14,7 +14,7 @@ const target = {
 const keys = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' };
 const noon = Date.parse('2026-11-21T12:00:00Z');
 
-it('are those of @aws-sdk/rds-signer 3.1169.0, letter by letter', () => {
+it('tokens are those of @aws-sdk/rds-signer 3.1169.0, letter by letter', () => {
   const common =
     'sluice.proxy-abcdefghijkl.eu-west-1.rds.amazonaws.com:3306/?Action=connect&DBUser=sluice%40app' +
     '&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261121%2Feu-west-1%2Frds-db%2Faws4_request' +
@@ -33,7 +33,7 @@ it('are those of @aws-sdk/rds-signer 3.1169.0, letter by letter', () => {
   );
 });
 
-it('the authorities of RDS and of RDS Proxy are at hand', () => {
+it('the certificates of RDS and of RDS Proxy are included', () => {
   const authorities = rdsAuthorities();
   expect(authorities.length).toBeGreaterThan(50);
   for (const authority of authorities) expect(authority).toMatch(/^-----BEGIN CERTIFICATE-----/);
@@ -57,7 +57,7 @@ it('credentials are those given, or those of the task', () => {
   expect(readConfig({ ...mysql, MYSQL_IAM_AUTH: '0' }).mysql.rdsLogin).toBeUndefined();
 });
 
-it('what cannot work is refused', () => {
+it('settings that cannot work are refused', () => {
   const read = (environment: Record<string, string>) => () => readConfig({ ...mysql, ...environment }).mysql;
   expect(read(role)).toThrow(/AWS_REGION/);
   expect(read({ AWS_REGION: 'eu-west-1' })).toThrow(/AWS_CONTAINER_CREDENTIALS_RELATIVE_URI/);

@@ -1,4 +1,4 @@
-// What stands in place of the marked lines of a script, and what is refused when it is read.
+// How the marked lines of a script are replaced when it is read, and which of them are refused.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,13 +13,13 @@ async function read(...lines: string[]): Promise<string[]> {
   return readScript(pathToFileURL(file)).split('\n');
 }
 
-it('puts a part in place of its line, on one line and without its comments', async () => {
+it('a part replaces its line, on one line and without comments', async () => {
   const [shebang, part, last] = await read('#!lua', '--!include int', 'return int(ARGV[1])');
   expect([shebang, last]).toEqual(['#!lua', 'return int(ARGV[1])']);
   expect(part).toBe("local function int(number) return string.format('%d', number) end");
 });
 
-it('reads the fields that are used, each as what the layout says that it is', async () => {
+it('`read state` reads the fields that the script uses, with the types of the layout', async () => {
   const [reading, last] = await read(
     '--!read state',
     "return state.token ~= '' and state.sequence -- state.epoch",
@@ -31,18 +31,18 @@ it('reads the fields that are used, each as what the layout says that it is', as
   );
 });
 
-it('reads fields that only a part uses', async () => {
+it('`read state` also reads fields that only a part uses', async () => {
   expect((await read('--!read state', '  --!include oldest'))[0]).toMatch(/'flightOldest'/);
 });
 
-it('refuses a part that does not exist, and a field that the layout does not have', async () => {
+it('an unknown part and an unknown field are refused', async () => {
   await expect(read('--!include intt')).rejects.toThrow('some.lua includes "intt", which does not exist');
   await expect(read('--!read state', 'return state.tokn')).rejects.toThrow(
     'some.lua uses state.tokn, which is no field of the state',
   );
 });
 
-it('has no part that fewer than two scripts share, and no marked line that is not understood', () => {
+it('every part is shared by two scripts at least, and every marked line is understood', () => {
   const root = join(import.meta.dirname, '../../src');
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(name =>
     name.endsWith('.lua'),

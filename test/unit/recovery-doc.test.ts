@@ -12,21 +12,21 @@ const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta
 const page = read('docs/recovery.md');
 const all = (pattern: RegExp) => [...new Set([...page.matchAll(pattern)].map(match => match[1]!))];
 
-it('explains every verdict', () => {
+it('the page explains every verdict', () => {
   expect(all(/^\| `([A-Z_]+)` \|/gm).toSorted()).toEqual(VERDICTS.toSorted());
 });
 
-it('names codes, metrics and settings as they are', async () => {
+it('the page names only codes, metrics and settings that exist', async () => {
   for (const code of ['DATABASE_WENT_BACK', 'REDIS_BACKUP_RESTORED'] as const)
     expect(new PartitionHaltedError(code, 0, 1, 2).message).toContain('docs/recovery.md');
-  // The lag is read at scrape time.
+  // The worker adds the lag's gauge at each scrape.
   for (const name of all(/`(sluice_[a-z_]+_(?:total|seconds))/g))
     if (name !== 'sluice_flush_lag_seconds')
       expect(new WorkerMetrics().registry.getSingleMetric(name), name).toBeDefined();
   for (const name of all(/(SLUICE_[A-Z_]+)/g)) expect(settingNames.map(environmentName)).toContain(name);
 });
 
-it('gives commands that exist', async () => {
+it('the page gives only commands that exist', async () => {
   const commands = all(/(?:^|`)(sluice [a-z].*?)(?: {2,}#.*)?(?:`|$)/gm);
   expect(commands.length).toBeGreaterThan(4);
   const calls = commands.map(command => command.split(' ').slice(1));
@@ -41,6 +41,6 @@ it('gives commands that exist', async () => {
   }
 });
 
-it('is found from where the halt is explained', () => {
+it('docs/guarantees.md links to the page', () => {
   expect(read('docs/guarantees.md')).toContain('](recovery.md)');
 });

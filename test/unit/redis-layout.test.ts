@@ -1,4 +1,5 @@
-// Scripts name the keys and fields of src/shared/redis/layout.ts and no others, and its page says what it says.
+// Scripts name exactly the keys and fields of src/shared/redis/layout.ts, and docs/redis-layout.md is
+// generated from it.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +25,10 @@ type Layout = Record<string, { readonly writers: readonly string[] }>;
 const ofScripts = (layout: Layout) =>
   Object.keys(layout).filter(name => layout[name]!.writers.some(writer => !writer.endsWith('.ts')));
 
-/** Keys that a script names; `base .. kind` begins the name of a live value. Nothing may be done to `base` otherwise. */
+/**
+ * Keys that a script names; `base .. kind` begins the name of a live value. No other use of `base` is
+ * allowed.
+ */
 function keysIn(name: string, lua: string): string[] {
   const named = [...lua.matchAll(/\bbase \.\. (?:'([^']*)'|kind \.\. ':')/g)];
   const others = lua.match(/\bbase\b/g)!.length - named.length - 1;
@@ -40,7 +44,7 @@ interface StateCall {
   readonly fields: string[];
 }
 
-/** Calls of a script on the state. All names of fields must be literals. */
+/** A script's commands on the state. All names of fields must be literals. */
 function stateCallsIn(name: string, lua: string): StateCall[] {
   const calls = [...lua.matchAll(/\bcall\('(\w+)', KEYS\[1\], /g)];
   const others = lua.replaceAll(/sub\(KEYS\[1\], 1, -6\)/g, '').match(/KEYS\[1\]/g)!.length - calls.length;
@@ -54,7 +58,7 @@ function stateCallsIn(name: string, lua: string): StateCall[] {
   });
 }
 
-/** What stands between commas up to the bracket that closes. */
+/** The arguments of a call, up to its closing bracket. */
 function argumentsFrom(lua: string, from: number): string[] {
   const args = [''];
   let depth = 0;
@@ -68,7 +72,7 @@ function argumentsFrom(lua: string, from: number): string[] {
 }
 
 describe('scripts', () => {
-  it('name every key of the layout, and no other', () => {
+  it('name exactly the keys of the layout', () => {
     const named = new Set(
       scripts.filter(({ lua }) => /\bbase\b/.test(lua)).flatMap(({ name, lua }) => keysIn(name, lua)),
     );
@@ -76,14 +80,14 @@ describe('scripts', () => {
     expect([...named].sort()).toEqual(ofScripts(partitionKeys).sort());
   });
 
-  it('name every field of the state, and no other', () => {
+  it('name exactly the fields of the state', () => {
     const named = new Set(
       scripts.flatMap(({ name, lua }) => stateCallsIn(name, lua).flatMap(({ fields }) => fields)),
     );
     expect([...named].sort()).toEqual(ofScripts(stateFields).sort());
   });
 
-  it('write the fields that the layout says they write', () => {
+  it('write exactly the fields that the layout lists for them', () => {
     const written = Object.fromEntries(Object.keys(stateFields).map(field => [field, [] as string[]]));
     for (const { name, lua } of scripts)
       for (const { command, fields } of stateCallsIn(name, lua))
@@ -95,12 +99,12 @@ describe('scripts', () => {
   });
 });
 
-it('TypeScript takes the names of fields from the layout', () => {
+it('TypeScript code takes the names of fields from the layout', () => {
   for (const { name, file } of sources('.ts'))
     expect(readFileSync(file, 'utf8'), name).not.toMatch(/\.(hmget|hget|hset|hsetnx|hincrby|hdel)\([^;]*?'/);
 });
 
-it('docs/redis-layout.md says what the layout says', () => {
+it('docs/redis-layout.md shows the layout', () => {
   const page = readFileSync(layoutFile, 'utf8');
   expect(page).toBe(layoutPage(page));
 });

@@ -1,4 +1,4 @@
-// A Redis that still loads its data, and guesses wrongly how long that takes.
+// A Redis that is loading its data and overestimates how long that takes.
 
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, it } from 'vitest';
@@ -7,7 +7,7 @@ import { cleanUp } from '../support/cleanup.ts';
 
 const bulk = (text: string) => `$${text.length}\r\n${text}\r\n`;
 
-it('is asked again soon, not when it had guessed to be done', async () => {
+it('a loading Redis is asked again soon, whatever it estimates', async () => {
   const asked: number[] = [];
   const server = createServer(socket => {
     socket.on('error', () => {});
@@ -27,6 +27,6 @@ it('is asked again soon, not when it had guessed to be done', async () => {
   cleanUp(() => redis.disconnect());
   await redis.connect();
   expect(redis.status).toBe('ready');
-  // Less than Redis asked for the first time, so nobody waited for it.
+  // Redis estimated 9 s each time; the client did not wait for that.
   expect(asked[2]! - asked[0]!).toBeLessThan(9000);
 });

@@ -1,4 +1,4 @@
-// What a server answers in place of what it was asked, and what a process makes of it; and which URLs are read how.
+// Error replies of a server, and the error that a process makes of each; and which URLs are read how.
 
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
@@ -7,7 +7,10 @@ import { redisError } from '../../src/shared/redis-errors.ts';
 import { parseRedisUrl } from '../../src/shared/redis-url.ts';
 import { cleanUp } from '../support/cleanup.ts';
 
-/** Answers every command with +OK, INFO as a primary would, and one of them, or the connection itself, as told. */
+/**
+ * Answers every command with +OK and INFO as a primary would; `answers` replaces the reply to a command or a
+ * connection.
+ */
 async function openServer(answers: Record<string, string>): Promise<string> {
   const info = 'role:master\r\nloading:0\r\n';
   const server = createServer(socket => {
@@ -26,7 +29,7 @@ async function openServer(answers: Record<string, string>): Promise<string> {
   return `redis://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-describe('a server that answers at the start', () => {
+describe('a server that refuses at the start', () => {
   it.each([
     [
       { connection: 'DENIED Redis is running in protected mode because' },
@@ -43,7 +46,7 @@ describe('a server that answers at the start', () => {
     [{ select: "ERR unknown command 'select'" }, 'REDIS_UNSUITABLE', /database number 4/],
     [{ select: 'ERR SELECT is not allowed in cluster mode' }, 'REDIS_UNSUITABLE', /database number 4/],
     [{ select: 'NOPERM this user has no permissions' }, 'REDIS_UNSUITABLE', /database number 4/],
-  ])('%j is refused with %s', async (answers, code, message) => {
+  ])('with %j gives %s', async (answers, code, message) => {
     const redis = openRedis({ url: `${await openServer(answers)}/4` }, () => {});
     cleanUp(() => redis.disconnect());
     await expect(connectRedis(redis, 'here', 2000)).rejects.toMatchObject({
@@ -55,7 +58,7 @@ describe('a server that answers at the start', () => {
 });
 
 it.each(['READONLY', 'NOREPLICAS', 'MISCONF', 'MASTERDOWN', 'LOADING', 'CLUSTERDOWN', 'TRYAGAIN', 'BUSY'])(
-  'a reply %s is named, without what else it says, and may be cured by waiting',
+  'a reply %s is named without the rest of its text, and is retryable',
   code => {
     const reply = Object.assign(new Error(`${code} about {user}:secret`), {
       name: 'ReplyError',

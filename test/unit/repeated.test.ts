@@ -1,4 +1,5 @@
-// Lines that come with each attempt: written once in a while, with a count, and never instead of another line.
+// Log lines that come with each attempt: written now and then with a count, and never instead of another
+// line.
 
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
@@ -20,7 +21,7 @@ function openLines() {
 
 const failure = (code: string) => Object.assign(new Error('no'), { code });
 
-it('writes the same line once in ten seconds, and then how many were left out', () => {
+it('the same line is written once in ten seconds, with the number of lines left out', () => {
   const { lines, written, at } = openLines();
   for (let ms = 0; ms < 25_000; ms += 15) {
     at(ms);
@@ -32,7 +33,7 @@ it('writes the same line once in ten seconds, and then how many were left out', 
   expect(written.at(-1)!.leftOut).toBe(332);
 });
 
-it('takes a line for another one by its text, its level, its partition and its error', () => {
+it('lines differ by text, level, partition and error', () => {
   const { lines, written } = openLines();
   for (let again = 0; again < 3; again++) {
     lines.warn({ err: failure('A') }, 'lost');
@@ -48,7 +49,7 @@ it('takes a line for another one by its text, its level, its partition and its e
   expect(written.every(({ leftOut }) => leftOut === undefined)).toBe(true);
 });
 
-it('remembers a bounded number of lines, the latest', () => {
+it('the latest lines are remembered, a bounded number of them', () => {
   const { lines, written } = openLines();
   for (let n = 0; n < 1000; n++) lines.warn({}, `line ${n}`);
   lines.warn({}, 'line 999');

@@ -1,4 +1,4 @@
-// docs/replay.md has the options that the commands have, and the codes for which updates are quarantined.
+// docs/replay.md has the options of the commands, and the codes with which updates are quarantined.
 
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
@@ -9,7 +9,7 @@ import { DATABASE_CODES } from '../support/mapped.ts';
 
 const page = readFileSync(new URL('../../docs/replay.md', import.meta.url), 'utf8');
 
-it('documents every option, and of which commands it is', () => {
+it('the page has every option with its commands', () => {
   const documented = [...page.matchAll(/^\| `(--[a-z-]+)` \| ([a-z, ]+) \|/gm)].flatMap(
     ([, option, commands]) => commands!.split(', ').map(command => `${command} ${option}`),
   );
@@ -21,7 +21,7 @@ it('documents every option, and of which commands it is', () => {
   for (const command of commands) expect(page).toContain(`\nsluice failed ${command.name()}`);
 });
 
-it('explains every code that Sluice gives, and those of MySQL that its tests show', () => {
+it('the page explains every code of Sluice, and those of MySQL that tests show', () => {
   const codes = [...page.matchAll(/^\| ((?:`[A-Z0-9_]+`(?:, )?)+) \|/gm)].flatMap(([, cell]) =>
     [...cell!.matchAll(/`([A-Z0-9_]+)`/g)].map(([, code]) => code),
   );

@@ -1,4 +1,4 @@
-// Which servers are refused at start, by what they say of themselves.
+// Which servers a process refuses at its start, by version and settings.
 
 import { describe, expect, it } from 'vitest';
 import { checkServer } from '../../src/shared/redis-check.ts';
@@ -28,15 +28,15 @@ describe('Redis', () => {
 
 describe('Redis in a Cluster', () => {
   const node = `${info('8.0.6', 'noeviction')}cluster_enabled:1\r\n`;
-  it('is taken where it is addressed as one', () => {
+  it('is accepted if the URL is that of a cluster', () => {
     expect(() => checkServer(node, 'here', true)).not.toThrow();
   });
-  it('is refused where it is addressed as a single server, whose scripts do not declare their keys', () => {
+  it('is refused if the URL is that of a single server, since scripts do not declare their keys there', () => {
     expect(() => checkServer(node, 'here:1', false)).toThrow(/use redis\+cluster:\/\/here:1/);
   });
 });
 
-it('a Redis of 32 bits is refused, whose scripts would cut sums short', () => {
+it('a 32-bit Redis is refused, since its scripts would truncate sums', () => {
   const small = `${info('8.0.6', 'noeviction')}arch_bits:32\r\n`;
   expect(() => checkServer(small, 'here', false)).toThrow(
     expect.objectContaining({ code: 'REDIS_UNSUITABLE' }),

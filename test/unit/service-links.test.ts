@@ -1,11 +1,12 @@
-// What Kubernetes and Docker put into every container's environment is nobody's setting; a typing error still is one.
+// Variables that Kubernetes and Docker put into every container's environment are ignored; typing errors are
+// refused.
 
 import { expect, it } from 'vitest';
 import { readConfig } from '../../src/shared/config.ts';
 
 const servers = { REDIS_URL: 'redis://r', MYSQL_URL: 'mysql://m/app' };
 
-/** What Kubernetes sets for a Service of this name with these ports, as its documentation has it. */
+/** What Kubernetes sets for a Service of this name with these ports, as its documentation says. */
 function serviceLinks(service: string, ports: Record<string, number>, protocol = 'tcp') {
   const prefix = service.toUpperCase().replaceAll('-', '_');
   const [first] = Object.values(ports);
@@ -34,7 +35,7 @@ it.each([
   'sluice-http-port',
   'redis',
   'mysql',
-])('of a Service named %s nothing is read', service => {
+])('the variables of a Service named %s are ignored', service => {
   const links = {
     ...serviceLinks(service, { http: 9464, 'metrics-2': 80 }),
     ...serviceLinks(service, { dns: 53 }, 'udp'),
@@ -44,7 +45,7 @@ it.each([
   expect(readConfig({ ...links, ...servers, ...own })).toEqual(readConfig({ ...servers, ...own }));
 });
 
-it('of a container that Docker links as sluice-worker nothing is read', () => {
+it('the variables of a container that Docker links as sluice-worker are ignored', () => {
   const links = {
     SLUICE_WORKER_NAME: '/api/sluice-worker',
     SLUICE_WORKER_PORT: 'tcp://172.17.0.2:9464',

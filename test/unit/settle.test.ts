@@ -1,4 +1,4 @@
-// What `sluice ingest` does with each answer of a producer: count it, send the line again, or end.
+// What `sluice ingest` does with each result of a producer: count it, send the line again, or stop.
 
 import { describe, expect, it } from 'vitest';
 import { type Sent, settle } from '../../src/cli/settle.ts';
@@ -12,7 +12,7 @@ const RETRYABLE = new Set([
   'PRODUCER_OVERLOADED',
 ]);
 
-/** Answers each call with the next row of codes: `ok`, `duplicate` or an error's. */
+/** Answers each call with the next row of codes: `ok`, `duplicate` or the code of an error. */
 function answering(...calls: string[][]) {
   const sent: Update[][] = [];
   const apply = async (updates: readonly Update[]) => {
@@ -45,7 +45,7 @@ const entry = (line: number, amount: number, account = 'a'): Sent => ({
 });
 
 describe('settle', () => {
-  it('counts what is settled and sends again only what a server refused for now', async () => {
+  it('counts settled lines and resends only those with a retryable error', async () => {
     const { sluice, sent } = answering(
       ['ok', 'REDIS_UNAVAILABLE', 'INVALID_KEY', 'REDIS_OUT_OF_MEMORY', 'duplicate'],
       ['ok', 'PRODUCER_OVERLOADED'],
@@ -58,7 +58,7 @@ describe('settle', () => {
     expect(sent.map(call => call.length)).toEqual([5, 2, 1]);
   });
 
-  it('repeats an unknown outcome where an id makes that safe, and ends at once where there is none', async () => {
+  it('resends an unknown outcome if the line has an id, and stops at once if it has none', async () => {
     const safe = answering(['UNKNOWN_OUTCOME'], ['duplicate']);
     expect(await settle(safe.sluice, [view(1, 'x')], 10_000, listening().listener)).toBeUndefined();
     const unsafe = answering(['ok', 'REDIS_UNAVAILABLE', 'UNKNOWN_OUTCOME', 'ok']);
@@ -73,7 +73,7 @@ describe('settle', () => {
     expect(unsafe.sent).toHaveLength(1);
   });
 
-  it('ends where no other line could fare better', async () => {
+  it('stops at an error that every line would meet', async () => {
     const { sluice } = answering(['ok', 'ACCESS_DENIED', 'ACCESS_DENIED']);
     const { heard, listener } = listening();
     expect(await settle(sluice, [view(7), view(8), view(9)], 10_000, listener)).toMatchObject({
@@ -84,7 +84,7 @@ describe('settle', () => {
     expect(heard).toEqual(['accepted']);
   });
 
-  it('gives up when its patience is over', async () => {
+  it('gives up after its time limit', async () => {
     const { sluice } = answering(['REDIS_UNAVAILABLE']);
     expect(await settle(sluice, [view(7)], 0, listening().listener)).toMatchObject({
       error: { code: 'REDIS_UNAVAILABLE' },
@@ -93,7 +93,7 @@ describe('settle', () => {
     });
   });
 
-  it('judges no debit before the credits above it have arrived', async () => {
+  it('rejects no debit before the credits above it have arrived', async () => {
     const { sluice, sent } = answering(
       ['REDIS_UNAVAILABLE', 'INSUFFICIENT_POINTS', 'INSUFFICIENT_POINTS'],
       ['ok', 'INSUFFICIENT_POINTS'],

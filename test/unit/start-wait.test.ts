@@ -1,4 +1,4 @@
-// The wait of a start: what is waited for, for how long, and how it is spread.
+// The wait of a start: for which errors, for how long, and what is logged.
 
 import { expect, it } from 'vitest';
 import { ConfigurationError, RedisUnavailableError } from '../../src/shared/errors.ts';
@@ -8,7 +8,7 @@ import { whenReachable } from '../../src/shared/start-wait.ts';
 const log = createLog('silent', 'stderr');
 const away = () => new RedisUnavailableError('h:1');
 
-it('tries again until an attempt succeeds, and tells why it waits', async () => {
+it('a start retries until an attempt succeeds, and reports why it waits', async () => {
   let attempts = 0;
   const told: string[] = [];
   const attempt = async () => {
@@ -27,8 +27,8 @@ it('tries again until an attempt succeeds, and tells why it waits', async () => 
 
 it.each([
   ['an error that waiting cannot cure', () => new ConfigurationError('wrong'), 60_000],
-  ['an error of nobody', () => new TypeError('bug'), 60_000],
-  ['a server that is away, without time', away, 0],
+  ['an unexpected error', () => new TypeError('bug'), 60_000],
+  ['an unreachable server with no time to wait', away, 0],
 ])('%s ends the start at the first attempt', async (_, make, waitMs) => {
   let attempts = 0;
   const error = make();
@@ -40,13 +40,13 @@ it.each([
   expect(attempts).toBe(1);
 });
 
-it('ends with the last error when its time is over', async () => {
+it('a start ends with the last error when its time is over', async () => {
   await expect(whenReachable(() => Promise.reject(away()), { waitMs: 50, log })).rejects.toMatchObject({
     code: 'REDIS_UNAVAILABLE',
   });
 });
 
-it('says what it waits for once, not at each attempt', async () => {
+it('a start logs once what it waits for', async () => {
   const lines: string[] = [];
   const counted = createLog('info', { write: line => lines.push(line) });
   let attempts = 0;

@@ -1,4 +1,4 @@
-// The bytes of a statement are counted as the client writes them, and lists are cut by them.
+// Bytes of a statement are counted as the client writes them, and lists are split by that count.
 
 import { Buffer } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
@@ -47,7 +47,7 @@ const text = fc.oneof(
 );
 
 describe('literalBytes', () => {
-  it('is what the client writes, byte for byte', () => {
+  it('counts the bytes that the client writes', () => {
     fc.assert(
       fc.property(text, value => {
         expect(literalBytes(value)).toBe(bytes(value));
@@ -58,7 +58,7 @@ describe('literalBytes', () => {
     );
   });
 
-  it('counts a lone surrogate as what UTF-8 has for it', () => {
+  it("counts a lone surrogate as UTF-8's replacement character", () => {
     for (const value of ['\ud83d', 'a\ud83d', '\ud83da', '\ude00\ud83d', '\ud83d\ud83d\ude00'])
       expect(literalBytes(value)).toBe(bytes(value));
   });
@@ -67,7 +67,7 @@ describe('literalBytes', () => {
 describe('parts of a list', () => {
   const lists = fc.array(fc.tuple(text, fc.integer()), { maxLength: 60 });
 
-  it('hold every row once, in order, and fit', () => {
+  it('hold every row once, in order, and fit into the packet', () => {
     fc.assert(
       fc.property(
         lists,
@@ -93,7 +93,7 @@ describe('parts of a list', () => {
     expect([...jsonParts(connection(), [], row => row)]).toEqual([]);
   });
 
-  it('of keys hold them all, and fit', () => {
+  it('of a list of keys hold them all and fit into the packet', () => {
     const keys = fc.array(
       fc.oneof(
         text,
@@ -121,7 +121,7 @@ describe('parts of a list', () => {
   });
 });
 
-it('leaves room for the largest single item in the smallest packet', () => {
+it('the smallest packet has room for the largest single item', () => {
   const worst = (limit: number) => '\x01'.repeat(limit);
   const quotes = JSON.stringify({ q: '"'.repeat((LIMITS.metadata - 8) / 2) });
   const name = 'n'.repeat(64);
@@ -134,12 +134,12 @@ it('leaves room for the largest single item in the smallest packet', () => {
   const quarantined = [...aside, Buffer.from(worst(LIMITS.id)), 'E'.repeat(64), JSON.stringify(entry)];
   for (const values of [[65535, row], [counter], [ids, ids], quarantined])
     expect(bytes(values)).toBeLessThanOrEqual(LARGEST_ITEM);
-  // Close to it: a bound that is much too high would refuse servers that serve.
+  // A bound far above the real size would refuse servers that suffice.
   expect(bytes(quarantined)).toBeGreaterThan(LARGEST_ITEM * 0.9);
   expect(roomFor(connection(LEAST_PACKET))).toBeGreaterThanOrEqual(LARGEST_ITEM);
 });
 
-it('is documented', async () => {
+it('docs/configuration.md names the smallest packet', async () => {
   const page = await readFile(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
   expect(page).toContain(`| \`max_allowed_packet\` | ${LEAST_PACKET} bytes |`);
 });

@@ -1,4 +1,4 @@
-// Which folder may import which, and who may read the environment: the rules of ARCHITECTURE.md.
+// The rules of ARCHITECTURE.md: which folder may import which, and which file may read the environment.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -40,7 +40,7 @@ it('only config.ts and the command line read the environment', () => {
   expect(readers.filter(name => !name.startsWith('cli/'))).toEqual([]);
 });
 
-it('every file says first what it is for', () => {
+it('every file begins with its purpose', () => {
   for (const { name, text } of files) expect(text.replace(/^#!.*\n/, ''), name).toMatch(/^\/\*\*/);
 });
 
@@ -48,7 +48,7 @@ it('every script and statement is called by exactly one file', () => {
   const others = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(name =>
     /\.(lua|sql)$/.test(name),
   );
-  // Parts of scripts are shared by several.
+  // Several scripts share the parts in redis/lua.
   for (const name of others.filter(name => !/migrations\/|redis\/lua\//.test(name))) {
     const base = name.split('/').at(-1)!;
     const stem = base.replace(/^mapped-|\.sql$/g, '');
@@ -68,7 +68,7 @@ it('statements take the lengths of texts from LIMITS', () => {
     expect(readFileSync(join(root, name), 'utf8'), name).not.toMatch(/\bVAR(?:CHAR|BINARY)\(\d/);
 });
 
-it('ARCHITECTURE.md names every file of the folders that it maps, and none that is not there', () => {
+it('ARCHITECTURE.md names exactly the files of the folders that it maps', () => {
   const page = readFileSync(join(root, '../ARCHITECTURE.md'), 'utf8');
   const mapped = ['producer', 'worker', 'shared', 'replay'];
   for (const folder of mapped) {

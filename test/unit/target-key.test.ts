@@ -1,4 +1,4 @@
-// A key fits an integer column exactly when the column would give it back as the same text.
+// A key fits an integer column exactly if the column gives it back as the same text.
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -17,7 +17,7 @@ const ranges: [string, bigint, bigint][] = [
   ['bigint unsigned', 0n, 2n ** 64n - 1n],
 ];
 
-it.each(ranges)('%s takes its whole range and nothing outside', (columnType, min, max) => {
+it.each(ranges)('%s takes exactly the keys of its range', (columnType, min, max) => {
   const type = integer(columnType);
   for (const number of [min, min + 1n, 0n, 9n, max - 1n, max]) {
     expect(type.fits(String(number))).toBe(true);
@@ -26,7 +26,7 @@ it.each(ranges)('%s takes its whole range and nothing outside', (columnType, min
   for (const number of [min - 1n, max + 1n, max * 1000n]) expect(type.fits(String(number))).toBe(false);
 });
 
-it('takes no other spelling of a number', () => {
+it('a column takes no other spelling of a number', () => {
   const type = integer('bigint');
   const text = fc.oneof(fc.string(), fc.stringMatching(/^[-+ 0-9.e]{1,24}$/));
   fc.assert(
@@ -41,7 +41,7 @@ it('takes no other spelling of a number', () => {
   }
 });
 
-it('counts a text in characters and bytes as its column does', () => {
+it('the length of a text counts in the characters or bytes of its column', () => {
   const text = keyTypeOf({
     dataType: 'varchar',
     columnType: 'varchar(3)',

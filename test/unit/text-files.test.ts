@@ -1,4 +1,5 @@
-// Files as editors write them: a byte order mark is taken away, and what is not UTF-8 is refused by name.
+// Text files as editors write them: a byte order mark is removed, and any encoding other than UTF-8 is
+// refused.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +21,7 @@ function written(content: Buffer | string): string {
   return path;
 }
 
-it('definitions with a byte order mark are those without', () => {
+it('a byte order mark changes nothing about definitions', () => {
   const plain = readDefinitions(written(text));
   expect(readDefinitions(written(Buffer.concat([BOM, Buffer.from(text)])))).toEqual(plain);
 });
@@ -30,7 +31,7 @@ it.each([
   ['UTF-16, little end first', utf16, 'UTF-16'],
   ['UTF-16, big end first', Buffer.from(utf16).swap16(), 'UTF-16'],
   ['Latin-1', Buffer.from('{ "counters": { "é": {} } }', 'latin1'), 'not in UTF-8'],
-])('definitions in %s are refused by name', (_, content, said) => {
+])('definitions in %s are refused with their path', (_, content, said) => {
   const path = written(content);
   expect(() => readDefinitions(path)).toThrow(
     expect.objectContaining({ code: 'INVALID_CONFIGURATION', message: expect.stringContaining(said) }),
@@ -38,7 +39,7 @@ it.each([
   expect(() => readDefinitions(path)).toThrow(path);
 });
 
-it('a password in a file is what was typed, without the mark and the line end', () => {
+it('a password in a file is read without the mark and the line end', () => {
   const path = written(Buffer.concat([BOM, Buffer.from('pä ss\r\n')]));
   const { redis, mysql } = readConfig({ ...servers, REDIS_PASSWORD_FILE: path, MYSQL_PASSWORD_FILE: path });
   expect([redis, mysql].map(({ password }) => currentPassword(password!))).toEqual(['pä ss', 'pä ss']);

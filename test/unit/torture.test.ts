@@ -1,5 +1,5 @@
-// The torture's own eyes: what a journal says of an update, which differences the checker sees and which of them are
-// declared, and what the command line and the report make of it.
+// The parts of the torture that judge: what the journal says about an update, which differences the checker
+// finds and which of them are declared, the command line and the report.
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -30,7 +30,7 @@ async function openJournal() {
   return { journal: new Journal(path), path, read: () => readJournal(path) };
 }
 
-/** Two views acknowledged, one unknown, and an entry of each outcome. */
+/** Two acknowledged views, an unknown one, and an entry of each outcome. */
 async function someUpdates() {
   const { journal, read } = await openJournal();
   const ask = (update: Update) => journal.ask([update])[0]!;
@@ -61,7 +61,7 @@ function holdings(changes: Partial<Holdings> = {}): Holdings {
   };
 }
 
-it('knows what a client knows, after errors, repetitions and a kill', async () => {
+it('the journal knows what the client knows, after errors, retries and a kill', async () => {
   const { journal, path, read } = await openJournal();
   const [acknowledged, refused, unknown, again, againRefused, killed] = journal.ask(
     ['a', 'b', 'c', 'd', 'e', 'f'].map(id => entry(id)),
@@ -90,7 +90,7 @@ it('knows what a client knows, after errors, repetitions and a kill', async () =
   ]);
 });
 
-it('finds nothing where what is unknown is there, or is not', async () => {
+it('the checker accepts an unknown update whether it was written or not', async () => {
   const updates = await someUpdates();
   const both = holdings({
     counters: new Map([['views k', 3]]),
@@ -109,7 +109,7 @@ it('finds nothing where what is unknown is there, or is not', async () => {
     });
     expect(verdict.problems).toEqual([]);
   }
-  // What waits in quarantine is not lost.
+  // A quarantined update is not lost.
   const quarantined = { ...held('kept'), balanceAfter: undefined };
   const inQuarantine = holdings({ entries: [quarantined], balances: new Map() });
   expect(check(updates, inQuarantine, keys)).toMatchObject({ lost: 0, doubled: 0, problems: [] });
@@ -119,7 +119,7 @@ const balances = (balance: number) => new Map([['loyalty a', balance]]);
 const cases: [string, Partial<Holdings>, { lost: number; doubled: number }][] = [
   ['a lost increment', { counters: new Map([['views k', 1]]) }, { lost: 1, doubled: 0 }],
   ['a lost key', { counters: new Map() }, { lost: 2, doubled: 0 }],
-  ['an increment too many', { counters: new Map([['views k', 4]]) }, { lost: 0, doubled: 1 }],
+  ['an extra increment', { counters: new Map([['views k', 4]]) }, { lost: 0, doubled: 1 }],
   ['a lost entry', { entries: [], balances: new Map() }, { lost: 1, doubled: 0 }],
   [
     'an entry twice',
@@ -132,14 +132,14 @@ const cases: [string, Partial<Holdings>, { lost: number; doubled: number }][] = 
     { lost: 0, doubled: 1 },
   ],
   [
-    'an entry of nobody',
+    'an entry that nobody sent',
     { entries: [held('kept'), held('nobody', 5, 10)], balances: balances(10) },
     { lost: 0, doubled: 1 },
   ],
   ['another amount', { entries: [held('kept', 6, 6)], balances: balances(6) }, { lost: 0, doubled: 1 }],
 ];
 
-it.each(cases)('sees %s, unless it was declared for its partition', async (_, changes, expected) => {
+it.each(cases)('the checker finds %s, unless the partition has declared it', async (_, changes, expected) => {
   const updates = await someUpdates();
   expect(check(updates, holdings(changes), keys)).toMatchObject({ ...expected, declared: 0 });
   const kind = expected.lost > 0 ? 'lost' : 'doubled';
@@ -161,7 +161,7 @@ it.each(cases)('sees %s, unless it was declared for its partition', async (_, ch
   });
 });
 
-it('sees a balance that its entries do not add up to, and a debit below the floor', async () => {
+it('the checker finds a wrong balance and a debit below the floor', async () => {
   const { journal, read } = await openJournal();
   for (const number of journal.ask([entry('in'), entry('out', -9)])) journal.acknowledged(number);
   const entries = [held('in'), held('out', -9, -4)];
@@ -173,7 +173,7 @@ it('sees a balance that its entries do not add up to, and a debit below the floo
   expect(wrong.problems).toEqual(['balance of loyalty a is 6, its entries add up to 5']);
 });
 
-it('six seeds in a row are the six combinations', () => {
+it('six consecutive seeds give the six combinations', () => {
   const chosen = [4, 5, 6, 7, 8, 9].map(seed => {
     const { topology, database } = parseOptions(['--seed', String(seed)]);
     return `${topology} ${database}`;
@@ -199,7 +199,7 @@ it('six seeds in a row are the six combinations', () => {
   }
 });
 
-it('breaks Redis in the same ways on all topologies, but for what only one of them has', () => {
+it('all topologies share the faults of Redis, except those that only one of them has', () => {
   const special = [['redisRestart'], ['sentinelFailover'], ['clusterFailover', 'clusterMigration']];
   const topologies = ['standalone', 'sentinel', 'cluster'] as const;
   const kinds = topologies.map(topology => faultsOf(topology, 'mariadb').map(({ kind }) => kind));
@@ -210,7 +210,7 @@ it('breaks Redis in the same ways on all topologies, but for what only one of th
     expect(common[0]).toContain(kind);
 });
 
-it('tells at a proxy whose connection it is by the scripts that it runs', async () => {
+it('the proxy tells producers from workers by the scripts that a connection runs', async () => {
   const received: string[] = [];
   const server = createServer(socket => socket.on('data', data => received.push(String(data))));
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
@@ -239,7 +239,7 @@ it('tells at a proxy whose connection it is by the scripts that it runs', async 
   server.close();
 });
 
-it('reports as JSON and as one section for each pair of servers', async () => {
+it('the report is JSON and one section per pair of servers', async () => {
   const outcome = (topology: 'standalone' | 'cluster', seed: number, ...more: string[]): Outcome => ({
     options: parseOptions([
       ...['--seed', String(seed), '--topology', topology, '--database', 'mariadb'],
@@ -274,7 +274,7 @@ it('reports as JSON and as one section for each pair of servers', async () => {
   expect(text.match(/seed \d/g)).toEqual(['seed 2', 'seed 3']);
   expect(text).toContain('| workerKill | 3 | 1.00 | 6.00 (promised: 5) |');
 
-  // Some kinds only: beside the run of all kinds, until the next one of those.
+  // A run of some kinds has a section of its own, which the next run of all kinds removes.
   const headings = () => readFileSync(file, 'utf8').match(/^## standalone.*/gm);
   const some = ['--kinds', 'workerKill,deadlock'];
   for (const seed of [4, 5]) writeReport(file, outcome('standalone', seed, ...some));
@@ -284,12 +284,12 @@ it('reports as JSON and as one section for each pair of servers', async () => {
   expect(headings()).toEqual(['## standalone, mariadb']);
 });
 
-it('sees a process that is larger after an outage than before', () => {
+it('a process that is larger after an outage than before is reported', () => {
   const quiet: Footprint = { role: 'worker', megabytes: 40, connections: { redis: 2, mysql: 4 } };
   const found = (changes: Partial<Footprint>) => excess({ ...quiet, ...changes }, quiet, 'memory');
   expect(found({ megabytes: 59 })).toEqual([]);
   expect(found({ megabytes: 61 })).toEqual(['61 MB in use, 40 before, 60 at most']);
-  // A pool to MySQL may be filled up to its limit.
+  // A pool of connections to MySQL may grow up to its limit.
   expect(found({ connections: { redis: 2, mysql: 12 } })).toEqual([]);
   expect(found({ connections: { redis: 3, mysql: 13 } })).toEqual([
     '3 connections to Redis, 2 before, 2 at most',

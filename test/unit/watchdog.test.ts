@@ -1,4 +1,4 @@
-// When the watchdog restarts a consumer, and when it must not: with a fake queue and a clock of the test's own.
+// When the watchdog restarts a consumer and when not, with a fake queue and a fake clock.
 
 import { Counter, Registry } from 'prom-client';
 import { expect, it } from 'vitest';
@@ -35,14 +35,14 @@ function openWatchdog() {
     circuit,
     watchdog,
     restarts: () => restarts,
-    /** Time passes, with a look every second. */
+    /** Advances the clock and looks once a second. */
     async pass(ms: number) {
       for (const end = now + ms; now < end; ) {
         now += 1000;
         await watchdog.look();
       }
     },
-    /** A job that runs until it is told to end. */
+    /** A job that runs until the returned function ends it. */
     job() {
       let end = () => {};
       const ended = watchdog.during(
@@ -59,21 +59,21 @@ function openWatchdog() {
   };
 }
 
-it('restarts a consumer that starts nothing while jobs wait', async () => {
+it('a consumer that starts no job while jobs wait is restarted', async () => {
   const { queue, pass, restarts } = openWatchdog();
   queue.waiting = 1;
   await pass(WATCHDOG_MS);
   expect(restarts()).toBe(0);
   await pass(1000);
   expect(restarts()).toBe(1);
-  // The new one has its own time.
+  // The new consumer has the whole time again.
   await pass(WATCHDOG_MS);
   expect(restarts()).toBe(1);
   await pass(1000);
   expect(restarts()).toBe(2);
 });
 
-it('counts from when the work came, not from the last job', async () => {
+it('the time counts from the arrival of work, not from the last job', async () => {
   const { queue, pass, restarts } = openWatchdog();
   await pass(10 * WATCHDOG_MS);
   queue.waiting = 1;
@@ -81,7 +81,7 @@ it('counts from when the work came, not from the last job', async () => {
   expect(restarts()).toBe(0);
 });
 
-it('leaves a consumer alone that starts jobs, however many wait', async () => {
+it('a consumer that starts jobs is left alone, however many wait', async () => {
   const { queue, pass, restarts, job } = openWatchdog();
   queue.waiting = 100;
   for (let i = 0; i < 20; i++) {
@@ -91,7 +91,7 @@ it('leaves a consumer alone that starts jobs, however many wait', async () => {
   expect(restarts()).toBe(0);
 });
 
-it('leaves a consumer alone whose slots are full of long jobs, but not one with a free slot', async () => {
+it('a consumer full of long jobs is left alone, one with a free slot is not', async () => {
   const { queue, pass, restarts, job } = openWatchdog();
   queue.waiting = 5;
   const ends = [job(), job()];
@@ -100,7 +100,7 @@ it('leaves a consumer alone whose slots are full of long jobs, but not one with 
   await ends[0]!();
   await pass(WATCHDOG_MS + 1000);
   expect(restarts()).toBe(1);
-  // What the old consumer left running takes no slot of the new one.
+  // A job that the old consumer left running takes no slot of the new one.
   await job()();
   await pass(WATCHDOG_MS + 1000);
   expect(restarts()).toBe(2);
@@ -112,7 +112,7 @@ it.each<[string, (parts: ReturnType<typeof openWatchdog>) => void]>([
   ['the queue is paused', ({ queue }) => Object.assign(queue, { paused: true })],
   ['Redis is away', ({ queue }) => Object.assign(queue, { answers: false })],
   ['MySQL is away', ({ circuit }) => Object.assign(circuit, { isOpen: true })],
-])('does nothing while %s, and gives the consumer its whole time afterwards', async (_, happen) => {
+])('the watchdog does nothing while %s, and the whole time counts again afterwards', async (_, happen) => {
   const parts = openWatchdog();
   const { queue, circuit, pass, restarts } = parts;
   queue.waiting = 1;

@@ -1,4 +1,4 @@
-// The workflows parse, pin what they run, and call only scripts and files that exist.
+// The workflows parse, pin their actions, and call only scripts and files that exist.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const read = (file: string): Workflow => parse(readFileSync(join(folder, file), 
 const steps = (workflow: Workflow) => Object.values(workflow.jobs).flatMap(job => job.steps);
 const commands = (workflow: Workflow) => steps(workflow).flatMap(({ run }) => run ?? []);
 
-it.each(readdirSync(folder))('%s names what exists, has a time limit, and pins its actions', file => {
+it.each(readdirSync(folder))('%s calls existing scripts, has a time limit, and pins its actions', file => {
   const workflow = read(file);
   for (const job of Object.values(workflow.jobs)) expect(job['timeout-minutes']).toBeGreaterThan(0);
   for (const { uses } of steps(workflow)) expect(uses ?? '@'.padEnd(41, '0')).toMatch(/@[0-9a-f]{40}$/);
