@@ -18,6 +18,7 @@ import { WakeUps } from '../shared/wake-ups.ts';
 import { ApplyCall } from './apply-call.ts';
 import { Calls } from './calls.ts';
 import { MemoryWatch } from './memory-watch.ts';
+import { OUT_OF_RANGE } from './micro-batch.ts';
 
 export interface AmenderParts {
   readonly redis: RedisConnection;
@@ -75,7 +76,7 @@ export async function openAmender(parts: AmenderParts): Promise<Amend> {
     const id = `${content.operation} ${content.quarantine}`;
     const update = JSON.stringify(['a', item, delta, 0, id, JSON.stringify(content)]);
     const { armed, results } = await call.run(partition, update, 'memory');
-    if (results[0] === 'x') throw new OutOfRangeError(name);
+    if (results.includes(OUT_OF_RANGE)) throw new OutOfRangeError(name);
     if (armed) wakeUps.after(partition, settings.flushIntervalMs);
   };
 }

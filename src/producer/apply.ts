@@ -24,6 +24,8 @@ import {
   encodeGroups,
   type Group,
   groupUpdates,
+  NOT_LOADED,
+  OUT_OF_RANGE,
   refusal,
   requestBytes,
 } from './micro-batch.ts';
@@ -197,13 +199,13 @@ export class Applier {
     cold: Map<string, Waiting[]>,
   ): void {
     const first = group.members[0]!;
-    if (token === 'x' && group.members.length > 1) {
+    if (token === OUT_OF_RANGE && group.members.length > 1) {
       // Only the sum is known to be out of range, not each part of it.
       for (const member of group.members) {
         member.alone = true;
         resend.push(member);
       }
-    } else if (token === 'n') {
+    } else if (token === NOT_LOADED) {
       if (++first.loads > MAX_TRIES) {
         first.refuse(new RedisUnavailableError(`${this.#parts.address} (an account does not stay live)`));
         return;

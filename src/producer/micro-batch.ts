@@ -147,6 +147,10 @@ export function parseReply(text: string): ApplyReply {
   };
 }
 
+/** Results of updates that a producer acts on by itself. */
+export const OUT_OF_RANGE = 'x';
+export const NOT_LOADED = 'n';
+
 const BACKPRESSURE_LIMITS: Readonly<Record<string, BackpressureLimit>> = {
   k: 'keys',
   e: 'entries',
@@ -159,7 +163,7 @@ export function refusal(token: string, update: CheckedUpdate): SluiceError | und
   switch (token[0]) {
     case 'r':
       return new IdempotencyKeyReusedError(update.name);
-    case 'x':
+    case OUT_OF_RANGE:
       return new OutOfRangeError(update.name);
     case 'f':
       return new InsufficientPointsError(update.name, update.amount, Number(token.slice(1)), update.floor);

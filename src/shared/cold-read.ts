@@ -72,9 +72,28 @@ function* inParts(keys: readonly LiveKey[]): Generator<readonly LiveKey[]> {
   for (const [from, to] of cut(keys.length, LARGEST_ITEM, bytesAt)) yield keys.slice(from, to);
 }
 
+/** What load.lua answers; see there. */
+interface Answer {
+  readonly status: 'ok' | 'again' | 'epoch' | 'absent';
+  /** Of `again`: `behind`, `ahead`, `many` or `doubtful`; of `epoch`, the other epoch. */
+  readonly why: string;
+  /** Of `ok`, one for each key. */
+  readonly values: readonly string[];
+}
+
+const ABSENT: Answer = { status: 'absent', why: '', values: [] };
+/** In place of a live value. */
+const WAITS = 'w';
+const BEYOND = 'x';
+
+function parseReply([status, ...rest]: string[]): Answer {
+  if (status === 'ok') return { status, why: '', values: rest };
+  return { status: status as Answer['status'], why: rest.join(' '), values: [] };
+}
+
 /** Whether an account, in a load perhaps one of many, has entries on their way that MySQL may have. */
-function isDoubtful(status: string | undefined, rest: readonly string[]): boolean {
-  return status === 'ok' ? rest.includes('w') : rest[0] === 'doubtful';
+function isDoubtful({ status, why, values }: Answer): boolean {
+  return status === 'ok' ? values.includes(WAITS) : why === 'doubtful';
 }
 
 type Mode = 'load' | 'compare' | 'repair';
@@ -124,8 +143,8 @@ export class ColdReader {
   ): Promise<(number | OutOfRangeError | ReadUnsettledError)[]> {
     const found = await this.#readAll('load', partition, keys);
     return found.map((value, at) => {
-      if (value === 'w') return new ReadUnsettledError(partition, DOUBT);
-      return value === 'x' ? new OutOfRangeError(keys[at]!.name) : Number(value);
+      if (value === WAITS) return new ReadUnsettledError(partition, DOUBT);
+      return value === BEYOND ? new OutOfRangeError(keys[at]!.name) : Number(value);
     });
   }
 
@@ -151,8 +170,8 @@ export class ColdReader {
 
   async #glance(partition: number, keys: readonly LiveKey[]): Promise<Comparison[] | undefined> {
     for (let attempt = 0; attempt < PLAIN_TRIES; attempt++) {
-      const [status, ...found] = await this.#try('compare', partition, keys, false);
-      if (status === 'ok') return comparisons(keys, found);
+      const { status, values } = await this.#try('compare', partition, keys, false);
+      if (status === 'ok') return comparisons(keys, values);
     }
     return undefined;
   }
@@ -171,21 +190,22 @@ export class ColdReader {
     return found;
   }
 
-  async #read(mode: Mode, partition: number, keys: readonly LiveKey[]): Promise<string[]> {
+  async #read(mode: Mode, partition: number, keys: readonly LiveKey[]): Promise<readonly string[]> {
     const end = performance.now() + DOUBT_MS;
     let reason = '';
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const held = attempt >= PLAIN_TRIES;
-      const [status, ...rest] = await this.#try(mode, partition, keys, held);
-      if (isDoubtful(status, rest) && performance.now() < end) {
+      const answer = await this.#try(mode, partition, keys, held);
+      if (isDoubtful(answer) && performance.now() < end) {
         await pause(DOUBT_PAUSE_MS);
         attempt = -1;
         continue;
       }
-      if (status === 'ok') return rest;
-      if (isDoubtful(status, rest)) throw new ReadUnsettledError(partition, DOUBT);
-      reason = `${status} ${rest.join(' ')}`.trim();
-      if (status === 'again' && rest[0] === 'ahead' && held) throw await this.#halted(partition);
+      const { status, why, values } = answer;
+      if (status === 'ok') return values;
+      if (isDoubtful(answer)) throw new ReadUnsettledError(partition, DOUBT);
+      reason = `${status} ${why}`.trim();
+      if (status === 'again' && why === 'ahead' && held) throw await this.#halted(partition);
       // Under the lock these are no passing states; before it, an absent state will not appear by itself either.
       if (status === 'absent' || held) await this.#align(partition);
     }
@@ -193,7 +213,7 @@ export class ColdReader {
   }
 
   /** @param held whether the watermark is locked meanwhile */
-  async #try(mode: Mode, partition: number, keys: readonly LiveKey[], held: boolean): Promise<string[]> {
+  async #try(mode: Mode, partition: number, keys: readonly LiveKey[], held: boolean): Promise<Answer> {
     const table = this.#tables.of(keys[0]!.kind, keys[0]!.name);
     const use = async (connection: PoolConnection) => {
       if (held) {
@@ -218,7 +238,7 @@ export class ColdReader {
     partition: number,
     keys: readonly LiveKey[],
     table: ValueTable,
-  ): Promise<string[]> {
+  ): Promise<Answer> {
     const read = async () =>
       queryRows(connection, table.read, [
         JSON.stringify(keys.map(({ name, key }) => [name, key])),
@@ -227,7 +247,7 @@ export class ColdReader {
     const rows = await read().catch(error => {
       throw table.explained(error, this.#database);
     });
-    if (rows.length === 0) return ['absent'];
+    if (rows.length === 0) return ABSENT;
     const values = new Map(rows.map(row => [itemOf(String(row.name), String(row.item_key)), exactSum(row)]));
     const { epoch, sequence, token } = toPosition(rows[0]!);
     const args = keys.flatMap(({ kind, name, key }) => {
@@ -246,7 +266,7 @@ export class ColdReader {
     );
     if (reply === undefined) throw new RedisUnavailableError(this.#place);
     if (reply instanceof Error) throw reply;
-    return reply;
+    return parseReply(reply);
   }
 
   /** What the aligner says under its own lock counts; the read may have seen a partition in the middle of a change. */

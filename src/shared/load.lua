@@ -11,8 +11,8 @@
 --          { 'epoch', epoch here } the epochs differ;
 --          { 'behind' } Redis is behind the watermark; { 'ahead' } MySQL went back in time; { 'absent' } no state;
 --          { 'ok', ... } then for each key: load: the live value, 'x' (out of range) or 'w' (in doubt: wait);
---          compare: 'live expected', live '-' where there is none, else '=' and its text;
---          repair: the same, as it was before; the key is gone where what it should be is out of range
+--          compare: 'live expected', live '-' if there is none, else '=' and its text;
+--          repair: the same, as it was before; the key is gone if what it should be is out of range
 --
 -- In doubt is an account with entries on their way from before Redis was found behind the watermark. MySQL may have them, as
 -- Redis forgot their claim; their flush tells. Counters add up: what comes once more is added once more, and declared.
@@ -36,7 +36,7 @@ elseif state.sequence ~= watermark or state.token ~= token then
   return { 'again', state.sequence > watermark and 'ahead' or 'behind' }
 end
 
--- Asked once, where most keys have nothing in most hashes.
+-- Asked once, since most keys have nothing in most hashes.
 local isThere = {}
 local counters, accounts = base .. 'counters', base .. 'accounts'
 local segmentCounters, segmentAccounts = base .. 'segment:counters', base .. 'segment:accounts'

@@ -45,7 +45,7 @@ redis.call('HINCRBY', KEYS[1], 'claims', 1)
 local token = unique(random)
 local inFlight = state.token ~= ''
 
--- A segment that is used up is not in flight either where nothing is.
+-- If nothing is in flight, a segment that is used up is not either.
 if not inFlight then
   local renamed
   if state.popped >= state.segmentEnd and state.pushed > state.popped then
@@ -134,7 +134,8 @@ while fits and read < wanted do
   fits = readEntries(math.max(1, math.min(wanted - read, math.floor((most - bytes) / each) + 1)))
 end
 
--- What is in front of the batch is in MySQL. Left to the end of a long segment, it would hold its memory while producers fill Redis.
+-- What is in front of the batch is in MySQL. Left to the end of a long segment, it would hold its memory while producers
+-- fill Redis.
 local gone = math.min(room, from - state.segmentStart)
 if gone > 0 and from < state.segmentEnd then
   local _, items = ordered(0, gone)

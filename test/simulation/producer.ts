@@ -4,6 +4,8 @@ import {
   type Group,
   groupUpdates,
   type Member,
+  NOT_LOADED,
+  OUT_OF_RANGE,
   parseReply,
   refusal,
 } from '../../src/producer/micro-batch.ts';
@@ -95,9 +97,9 @@ function* send(world: World, me: Process, first: Sent[]): Steps<void> {
 /** `Applier.#settle`. */
 function settle(group: Group<Sent>, result: string, mark: Mark, again: Sent[]): void {
   const { members } = group;
-  if (result === 'x' && members.length > 1)
+  if (result === OUT_OF_RANGE && members.length > 1)
     for (const member of members) again.push(Object.assign(member, { alone: true }));
-  else if (result === 'n') again.push(members[0]!);
+  else if (result === NOT_LOADED) again.push(members[0]!);
   else {
     const refused = refusal(result, members[0]!.update);
     if (refused) for (const member of members) member.refuse();
