@@ -1,4 +1,4 @@
-/** Both servers, opened for one command and closed after it. */
+/** Opens both servers for one command, and closes them after it. */
 import type { Logger } from 'pino';
 import { Aligner } from '../shared/align.ts';
 import { pause } from '../shared/clock.ts';
@@ -27,7 +27,7 @@ export interface Connections extends Servers {
   readonly tables: ValueTables;
   readonly cold: ColdReader;
   readonly aligner: Aligner;
-  /** Whether the database takes writes; asked only for a command that looks. */
+  /** Whether the database takes writes; undefined unless the command only looks. */
   readonly condition: Condition | undefined;
   readonly log: Logger;
 }
@@ -37,8 +37,8 @@ const SILENCE_MS = 10_000;
 const CLOSE_MS = 1000;
 
 /**
- * Opens and checks both servers, waiting for them at most `startWaitMs`, lends them, and closes them.
- * @param options `looks` for a command that changes nothing, and so must work with servers that take no writes
+ * Opens and checks both servers, waits at most `startWaitMs` for them, runs `use`, and closes them.
+ * @param options `looks`: the command changes nothing, so it works with servers that take no writes
  * @throws any of our errors
  */
 export async function withConnections<Result>(
@@ -98,7 +98,7 @@ async function connect(config: Config, definitions: Definitions, log: Logger, lo
     const condition = looks ? await database.session(sessionCondition) : undefined;
     if (condition && condition.writes !== 'yes')
       console.error(
-        `sluice: the database at ${database.place} takes no writes now (${condition.why}); updates wait in Redis until one does, and what is read there may be old`,
+        `sluice: the database at ${database.place} takes no writes now (${condition.why}); updates wait in Redis until it does, and what this command shows may be out of date`,
       );
     const open: Connections = { ...parts, aligner, inspector, tables, cold, condition };
     return { open, close };
@@ -109,8 +109,8 @@ async function connect(config: Config, definitions: Definitions, log: Logger, lo
 }
 
 /**
- * Rejects once the server has not answered for a while: what the command itself has sent would wait for ever, since
- * the connections of a worker are meant to outlast any outage.
+ * Rejects once the server has been silent for a while. The command's own calls would wait for ever, since
+ * these connections are made to outlast any outage.
  */
 async function silence(
   ask: () => Promise<unknown>,

@@ -10,7 +10,9 @@ export async function runDrain(options: { timeout: string; json?: boolean }): Pr
   // Number('') is 0.
   const timeout = options.timeout.trim() === '' ? Number.NaN : Number(options.timeout);
   if (!(timeout >= 0 && timeout < Number.POSITIVE_INFINITY))
-    throw new ConfigurationError('--timeout must be a number of seconds.');
+    throw new ConfigurationError(
+      `--timeout must be a number of seconds, not ${JSON.stringify(options.timeout)}.`,
+    );
   return withConnections(
     async ({ inspector }) => {
       const end = performance.now() + timeout * 1000;
@@ -25,7 +27,7 @@ export async function runDrain(options: { timeout: string; json?: boolean }): Pr
         if (performance.now() >= end) {
           if (options.json) console.log(JSON.stringify({ drained: false, left }));
           console.error(
-            `sluice: ${left} updates of ${busy} partitions are not in the database after ${timeout} s; are workers running?`,
+            `sluice: after ${timeout} s, ${left} updates of ${busy} partitions are not in the database; check with "sluice health --ready" that workers can flush, then drain again`,
           );
           return EXIT.found;
         }

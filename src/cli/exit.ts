@@ -5,9 +5,9 @@ import { SluiceError } from '../shared/errors.ts';
 export const EXIT = {
   /** Done. */
   ok: 0,
-  /** Something was found wrong: drift, rejected lines under --strict, a drain that timed out. */
+  /** The command found something wrong: drift, a rejected line under --strict, a drain that timed out. */
   found: 1,
-  /** Usage or configuration, wrong credentials and a missing schema included. */
+  /** Wrong usage or configuration; also wrong credentials or a missing schema. */
   usage: 2,
   /** A server cannot be reached. */
   unreachable: 3,
@@ -23,7 +23,7 @@ const UNREACHABLE = new Set([
   'UNKNOWN_OUTCOME',
 ]);
 
-/** Codes that say that something is wrong with the data rather than with the call. */
+/** Codes of problems with the data rather than with the call. */
 const FOUND = new Set(['DATABASE_WENT_BACK', 'REDIS_BACKUP_RESTORED', 'READ_UNSETTLED', 'OUT_OF_RANGE']);
 
 export function exitCodeOf(error: unknown): ExitCode {
@@ -35,14 +35,15 @@ export function exitCodeFor(code: string): ExitCode {
   return FOUND.has(code) ? EXIT.found : EXIT.usage;
 }
 
-/** `sluice: CODE: message`; the stacks only for those who debug. */
+/** Prints `sluice: CODE: message`; with `debug` also the stacks. */
 export function reportError(error: unknown, debug: boolean): void {
   const code = error instanceof SluiceError ? error.code : 'UNEXPECTED';
   const message = error instanceof Error ? error.message : String(error);
-  // Our own messages say it themselves. Others may be about anything, such as a file that could not be opened.
+  // Our own messages already contain the remedy.
   const remedy = error instanceof SluiceError ? undefined : failureRemedy(error);
   console.error(`sluice: ${code}: ${message}${remedy ? `; ${remedy}` : ''}`);
   if (!debug) return;
-  // Stacks only: the other properties of a client's error hold its command, which may be AUTH with the password.
+  // Stacks only: the other properties of a client's error hold its command, which may be AUTH with the
+  // password.
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) console.error(cause.stack);
 }

@@ -1,9 +1,9 @@
-/** What `sluice failed` works with, on both servers, for the time of one command. */
+/** Opens both servers for one command of `sluice failed`. */
 import { FailedUpdates } from '../replay/index.ts';
 import { withConnections } from './connections.ts';
 
 /**
- * @param options `looks` for a command that changes nothing
+ * @param options `looks`: the command changes nothing
  * @throws any of our errors
  */
 export async function withFailed<Result>(

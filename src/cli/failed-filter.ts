@@ -3,7 +3,7 @@
 import { checkFilter, type FailedFilter } from '../replay/filter.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 
-/** What the options of all subcommands select by. */
+/** The options that select updates, alike for all subcommands. */
 export interface Selection {
   readonly all?: boolean;
   readonly kind?: string;
@@ -34,21 +34,21 @@ export function filterOf(which: readonly string[], options: Selection): FailedFi
   });
 }
 
-/** The filter of a command that changes something: everything only where that is said. @throws ConfigurationError */
+/** The filter of a command that changes updates: all of them only with `--all`. @throws ConfigurationError */
 export function explicitFilterOf(which: readonly string[], options: Selection): FailedFilter {
   const filter = filterOf(which, options);
   const isEmpty = Object.keys(filter).length === 0;
   if (isEmpty && !options.all)
-    throw new ConfigurationError('Nothing is selected: name updates, give a filter, or say --all.');
+    throw new ConfigurationError('Nothing is selected; give numbers of updates, a filter, or --all.');
   if (!isEmpty && options.all)
-    throw new ConfigurationError('--all goes with no other filter; leave one out.');
+    throw new ConfigurationError('--all cannot be combined with a filter; leave one out.');
   return filter;
 }
 
 export function split(which: readonly string[]): { ids: number[]; jobs: string[] } {
   const isJob = (one: string) => one.startsWith('job:');
   return {
-    ids: which.filter(one => !isJob(one)).map(one => wholeNumber('An update', one)),
+    ids: which.filter(one => !isJob(one)).map(one => wholeNumber('The number of an update', one)),
     jobs: which.filter(isJob).map(one => one.slice('job:'.length)),
   };
 }

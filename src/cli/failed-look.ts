@@ -1,4 +1,4 @@
-/** `sluice failed list`, `show`, `export` and `audit`: looking, without changing anything. */
+/** `sluice failed list`, `show`, `export` and `audit`, which change nothing. */
 import type {
   FailedJob,
   FailedPage,
@@ -109,7 +109,9 @@ export async function runShow(which: readonly string[], options: { json?: boolea
     if (blocks.length > 0) console.log(blocks.join('\n\n'));
   }
   if (unknown.length === 0) return EXIT.ok;
-  console.error(`sluice: not failed, now or before: ${unknown.join(', ')}`);
+  console.error(
+    `sluice: no failed update or job has this number, now or before: ${unknown.join(', ')}; see sluice failed list`,
+  );
   return EXIT.found;
 }
 
@@ -159,7 +161,7 @@ function printShown({ id, update, items }: ShownUpdate): string {
           ['metadata', metadata === null ? '-' : JSON.stringify(metadata)],
         ] as const)
       : ([['increments', updates]] as const)),
-    ['cause', cause === 'held' ? 'held: it waits for its table, and is written by itself' : 'refused'],
+    ['cause', cause === 'held' ? 'held: a worker writes it once its table can be written' : 'refused'],
     ['error code', code],
     ['batch', `${sequence} of partition ${partition}`],
     ['quarantined at', quarantinedAt],
@@ -187,7 +189,7 @@ export async function runAudit(operation: string | undefined, options: Page): Pr
     console.log(options.json ? JSON.stringify({ operations }) : printOperations(operations));
     return EXIT.ok;
   }
-  const number = wholeNumber('An operation', operation);
+  const number = wholeNumber('The number of an operation', operation);
   const found = await withFailed(
     async failed => ({
       ...(await failed.operation(number)),

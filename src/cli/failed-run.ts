@@ -1,4 +1,4 @@
-/** `sluice failed replay` and `drop`: what changes something, with a dry run, a pace, progress and an audit record. */
+/** `sluice failed replay` and `drop`, which change updates: dry run, pace, progress and audit record. */
 import { SingleBar } from 'cli-progress';
 import { checkChange } from '../replay/amendment.ts';
 import type {
@@ -32,7 +32,7 @@ interface RunFlags extends Selection {
   readonly json?: boolean;
 }
 
-/** What is to be done with each update. */
+/** What to do with each update. */
 interface Deed {
   readonly action: Action;
   readonly change?: Change;
@@ -47,7 +47,7 @@ export async function runReplay(which: readonly string[], flags: RunFlags): Prom
 export async function runDrop(which: readonly string[], flags: RunFlags): Promise<ExitCode> {
   const { reason, dryRun, resume } = flags;
   if (!reason && !dryRun && resume === undefined)
-    throw new ConfigurationError('A drop needs a reason: --reason TEXT.');
+    throw new ConfigurationError('A drop needs a reason; give --reason TEXT.');
   return carryOut({ action: 'drop', ...(reason === undefined ? {} : { reason }) }, which, flags);
 }
 
@@ -59,7 +59,7 @@ function carryOut(deed: Deed, which: readonly string[], flags: RunFlags): Promis
 function changeOf({ edit, resume }: RunFlags): Change | undefined {
   if (edit === undefined) return undefined;
   if (resume !== undefined)
-    throw new ConfigurationError('--resume goes on with its own change; leave --edit out.');
+    throw new ConfigurationError('--resume uses the change of its operation; leave --edit out.');
   let change: Change;
   try {
     change = parseExact(edit) as Change;
@@ -86,7 +86,7 @@ async function runPlan(
 
 function printPlan({ action, groups, jobs }: Plan): string {
   const updates = groups.reduce((sum, group) => sum + group.updates, 0);
-  const head = `nothing was changed; a ${action} would see updates: ${updates}, failed flush jobs: ${jobs.length}`;
+  const head = `nothing was changed; a ${action} would cover updates: ${updates}, failed flush jobs: ${jobs.length}`;
   if (groups.length === 0) return head;
   const rows = groups.map(group => [group.updates, group.kind, group.name, group.code, group.outcome]);
   return `${head}\n${table(['updates', 'kind', 'name', 'error code', 'would be'], rows)}`;
@@ -98,7 +98,7 @@ async function runOperation(deed: Deed, which: readonly string[], flags: RunFlag
   const filter = resumed === undefined ? explicitFilterOf(which, flags) : undefined;
   if (resumed !== undefined && (which.length > 0 || Object.keys(ownOptions(flags)).length > 0))
     throw new ConfigurationError(
-      '--resume goes on with its own filter, operator and reason; leave them out.',
+      '--resume uses the filter, operator and reason of its operation; leave them out.',
     );
   const author = { operator: operatorName(flags.operator) };
   const stopping = new AbortController();
@@ -144,18 +144,18 @@ function printReport({ operation, action, updates, jobs, finished }: OperationRe
 }
 
 function goOn(action: OperationReport['action'], operation: number): string {
-  return `sluice: operation ${operation} is not finished; go on with: ${resuming(action, operation)}`;
+  return `sluice: operation ${operation} is not finished; continue with: ${resuming(action, operation)}`;
 }
 
 function takenBy({ operation, action, operator, updates }: TakenBy): string {
-  return `sluice: operation ${operation} (${action} by ${operator}) has taken ${updates} of these updates, and nobody else may change them; if it was cut off, anybody can go on with it: ${resuming(action, operation)}`;
+  return `sluice: operation ${operation} (${action} by ${operator}) has taken ${updates} of these updates, so no other may change them; if it was interrupted, continue it with: ${resuming(action, operation)}`;
 }
 
 function resuming(action: OperationReport['action'], operation: number): string {
   return `sluice failed ${action === 'drop' ? 'drop' : 'replay'} --resume ${operation}`;
 }
 
-/** The options that a resumed operation has of its own. */
+/** The options that a resumed operation takes from its record. */
 function ownOptions({ json: _, rate: __, resume: ___, ...own }: RunFlags) {
   return own;
 }

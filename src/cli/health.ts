@@ -1,10 +1,10 @@
-/** `sluice health`: asks the worker on this machine how it is, for the health check of a container. */
+/** `sluice health`: checks the worker on this machine, for the health check of a container. */
 import { type Config, readConfig } from '../shared/config.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 
 const ANSWER_MS = 4000;
-/** A worker that listens on every address is asked on the loopback's. */
+/** If a worker listens on every address, the loopback address reaches it. */
 const LOOPBACK: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 export interface HealthOptions {
@@ -12,14 +12,14 @@ export interface HealthOptions {
   ready?: boolean;
 }
 
-/** @throws ConfigurationError where the port is not known */
+/** @throws ConfigurationError if the port is not known */
 export async function runHealth(
   options: HealthOptions,
   { http }: Config = readConfig(process.env),
 ): Promise<ExitCode> {
   if (http.port === 0)
     throw new ConfigurationError(
-      'SLUICE_HTTP_PORT is 0, so the worker took any free port; set the one that the worker logged.',
+      'SLUICE_HTTP_PORT is 0, so the worker took a free port; set SLUICE_HTTP_PORT to the port in the log of the worker.',
     );
   const host = LOOPBACK[http.host] ?? http.host;
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${http.port}${options.ready ? '/readyz' : '/healthz'}`;
@@ -29,7 +29,9 @@ export async function runHealth(
     return response.ok ? EXIT.ok : EXIT.found;
   } catch (error) {
     const { cause } = error as { cause?: { code?: string } };
-    console.error(`sluice: no worker answers at ${url} (${cause?.code ?? (error as Error).name}).`);
+    console.error(
+      `sluice: no worker answers at ${url} (${cause?.code ?? (error as Error).name}); check that it runs, and SLUICE_HTTP_HOST and SLUICE_HTTP_PORT.`,
+    );
     return EXIT.found;
   }
 }

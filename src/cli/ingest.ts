@@ -1,6 +1,6 @@
 /**
- * `sluice ingest FILE|-`: sends NDJSON updates through a producer. With --run NAME every line carries the idempotency
- * key NAME:line, so that a killed ingest can be run again from the start.
+ * `sluice ingest FILE|-`: sends NDJSON updates through a producer. With --run NAME each line gets the
+ * idempotency key NAME:line, so that a killed ingest can be run again from the start.
  */
 import { createReadStream, fstatSync, openSync } from 'node:fs';
 import type { Readable } from 'node:stream';
@@ -21,13 +21,13 @@ import { onFirstStopSignal, type StopSignal } from './signals.ts';
 export interface IngestOptions {
   readonly run?: string;
   readonly strict?: boolean;
-  /** How long a line is tried while a server is away, seconds. */
+  /** How long to retry a line while a server is away, seconds. */
   readonly patience: string;
   readonly json?: boolean;
 }
 
 export interface IngestReport {
-  /** Lines settled, blank ones included. */
+  /** Settled lines, blank ones included. */
   lines: number;
   accepted: number;
   duplicates: number;
@@ -52,7 +52,9 @@ export async function runIngest(file: string, options: IngestOptions): Promise<E
     throw new ConfigurationError('--run must be a name of 1 to 200 characters without blanks and colons.');
   }
   if (!/^\d{1,9}$/.test(options.patience))
-    throw new ConfigurationError('--patience must be a whole number of seconds.');
+    throw new ConfigurationError(
+      `--patience must be a whole number of seconds, not ${JSON.stringify(options.patience)}.`,
+    );
   const config = readConfig(process.env);
   const definitions = readDefinitions(config.definitionsPath);
   const { input, size } = openInput(file);
@@ -79,7 +81,7 @@ export async function runIngest(file: string, options: IngestOptions): Promise<E
 function openInput(file: string): { input: Readable; size: number } {
   if (file === '-') return { input: process.stdin, size: 0 };
   try {
-    // Opened now: a file that cannot be read is said before anything is sent.
+    // Opens the file now, so that an unreadable one is reported before anything is sent.
     const descriptor = openSync(file, 'r');
     const stat = fstatSync(descriptor);
     if (stat.isDirectory()) throw new Error('a folder');
@@ -120,17 +122,19 @@ export class Ingest {
         if (code !== EXIT.ok) return code;
       }
     } catch (error) {
-      // Reading ends with an error where the input is closed under it.
+      // Reading fails if the signal closes the input.
       if (!this.#stopped) throw error;
     } finally {
       giveBack();
     }
     if (!this.#stopped) return EXIT.ok;
-    console.error(`sluice: stopped by ${this.#stopped} before line ${this.#report.nextLine}`);
+    console.error(
+      `sluice: stopped by ${this.#stopped}; the lines from ${this.#report.nextLine} on were not sent`,
+    );
     return EXIT.found;
   }
 
-  /** Sends what one read brought, in chunks, rather than wait for more: a pipe may be slow. */
+  /** Sends the lines of one read in chunks, without waiting for more, since a pipe may be slow. */
   async #take(lines: readonly Line[]): Promise<ExitCode> {
     let chunk: Sent[] = [];
     for (const line of lines) {
@@ -158,7 +162,7 @@ export class Ingest {
       );
   }
 
-  /** The line's update, or undefined where it has none; what is wrong is reported and counted. */
+  /** The line's update; undefined if the line is blank, or wrong, which is reported and counted. */
   #read({ number, value, problem, blank }: Line): Update | undefined {
     if (blank) return undefined;
     if (problem) {
@@ -178,7 +182,7 @@ export class Ingest {
     return this.#options.strict === true && this.#report.rejected > 0;
   }
 
-  /** Sends until every line is settled. In strict mode one line at a time, to stop at the first that is rejected. */
+  /** Sends until every line is settled; in strict mode one at a time, to stop at the first rejected line. */
   async #send(chunk: readonly Sent[]): Promise<ExitCode> {
     const size = this.#options.strict ? 1 : CHUNK;
     const before = this.#report.rejected;
@@ -192,7 +196,7 @@ export class Ingest {
         const { line, others, error } = stuck;
         this.#settled(line - 1, 0);
         console.error(
-          `sluice: ${error.code}: line ${line} and ${others} more are not settled: ${error.message}`,
+          `sluice: ${error.code}: line ${line} and ${others} more have no final result: ${error.message}`,
         );
         return exitCodeFor(error.code);
       }
@@ -208,7 +212,7 @@ export class Ingest {
     this.#report.rejected++;
     if (this.#report.rejected <= SHOWN_REJECTIONS) console.error(`sluice: line ${line}: ${code}: ${message}`);
     if (this.#report.rejected === SHOWN_REJECTIONS)
-      console.error('sluice: further rejected lines are only counted');
+      console.error('sluice: further rejected lines are counted, not shown');
   }
 
   #settled(line: number, bytes: number, next = line + 1): void {

@@ -1,4 +1,4 @@
-/** NDJSON input, line by line in bounded memory: what is not UTF-8 or not JSON is said of its own line only. */
+/** Reads NDJSON line by line in bounded memory. A line that is not UTF-8 or not JSON spoils no other line. */
 import { DuplicateKeyError, parseExact } from '../shared/exact-json.ts';
 
 export interface Line {
@@ -13,10 +13,10 @@ export interface Line {
   readonly blank?: boolean;
 }
 
-/** Longest line; the largest valid update is far below. */
+/** Longest line, bytes; the largest valid update is far shorter. */
 export const LINE_LIMIT = 64 * 1024;
 
-/** The lines as they come in, those of one read together. */
+/** Yields the lines of each read together. */
 export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let rest: Buffer = Buffer.alloc(0);

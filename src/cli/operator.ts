@@ -1,4 +1,4 @@
-/** Who gives a command and why, for the audit records: `--operator`, else the user of this machine, and `--reason`. */
+/** Who runs a command and why, for the audit records: `--operator`, by default the user, and `--reason`. */
 import { userInfo } from 'node:os';
 import { ConfigurationError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
@@ -9,19 +9,21 @@ interface Asked {
 }
 
 /**
- * Undefined where nothing is to be changed.
- * @param flag the option that has it changed
+ * Undefined if the command changes nothing.
+ * @param flag the option that makes it change something
  * @throws ConfigurationError
  */
 export function authorOf({ operator, reason }: Asked, flag: string, isGiven: boolean | undefined) {
   if (!isGiven && (operator !== undefined || reason !== undefined))
-    throw new ConfigurationError(`--operator and --reason are for the record of a change; give ${flag} too.`);
+    throw new ConfigurationError(
+      `--operator and --reason are recorded with a change only; give ${flag} too, or leave them out.`,
+    );
   if (reason !== undefined && reason.length > LIMITS.operator)
     throw new ConfigurationError(`--reason must be ${LIMITS.operator} characters at most.`);
   return isGiven ? { operator: operatorName(operator), reason } : undefined;
 }
 
-/** @throws ConfigurationError where the name given is none */
+/** @throws ConfigurationError if the given name is empty or too long */
 export function operatorName(given: string | undefined): string {
   if (given === undefined) return userName();
   if (given === '' || given.length > LIMITS.operator)

@@ -1,24 +1,24 @@
-/** Classes of ElastiCache and RDS that `sluice plan` chooses from, each list from small to large; the first that suffices is taken. */
+/** Classes of ElastiCache and RDS, from small to large. `sluice plan` takes the first that suffices. */
 
 const GIB = 1024 ** 3;
 
 /** ElastiCache's default for reserved-memory-percent, kept for replication and failover. */
 const RESERVED = 0.25;
-/** From here on the alarm on memory goes off. */
+/** Share of usable memory at which the alarm on memory goes off. */
 const ALARM = 0.8;
-/** RDS gives InnoDB's buffer pool this share of the memory by default. */
+/** Share of the memory that RDS gives InnoDB's buffer pool by default. */
 const BUFFER_POOL = 0.75;
 
 interface NodeClass {
   readonly name: string;
   readonly vcpu: number;
-  /** What it can keep up of one core, since Redis runs scripts on one thread: burstable classes have a baseline. */
+  /** Cores that scripts can keep busy: Redis runs them on one thread, and burstable classes have a baseline. */
   readonly core: number;
-  /** AWS' table of maxmemory, bytes. */
+  /** maxmemory by the table of AWS, bytes. */
   readonly maxmemory: number;
 }
 
-/** Those with the most memory for their price: m7g.xlarge has no more than r7g.large, and a core more that Redis does not use. */
+/** Classes with the most memory for their price. m7g.xlarge is not one: r7g.large has as much memory. */
 export const nodeClasses: readonly NodeClass[] = [
   { name: 'cache.t4g.small', vcpu: 2, core: 0.4, maxmemory: 1_471_026_299 },
   { name: 'cache.t4g.medium', vcpu: 2, core: 0.4, maxmemory: 3_317_862_236 },
@@ -72,7 +72,7 @@ export function bufferPoolBytes({ memory }: InstanceClass): number {
   return memory * BUFFER_POOL;
 }
 
-/** Primaries that share so many bytes and cores out, and the smallest node for each of them. */
+/** How many primaries these bytes and cores need, and the smallest class that suffices for each of them. */
 export function nodesFor(bytes: number, cores: number) {
   const largest = nodeClasses.at(-1)!;
   const primaries = Math.max(1, Math.ceil(cores / largest.core), Math.ceil(bytes / usableBytes(largest)));
@@ -81,7 +81,7 @@ export function nodesFor(bytes: number, cores: number) {
   return { primaries, node: nodeClasses.find(suffices) ?? largest };
 }
 
-/** The smallest instance with so many vCPUs and room for so many bytes of rows; undefined where none is large enough. */
+/** The smallest instance with these vCPUs and room for these bytes of rows; undefined if none suffices. */
 export function instanceFor(bytes: number, vcpu: number): InstanceClass | undefined {
   return instanceClasses.find(one => bufferPoolBytes(one) >= bytes && one.sustained >= vcpu);
 }

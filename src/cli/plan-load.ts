@@ -1,4 +1,4 @@
-/** What `sluice plan` is told: its options, their defaults and limits. */
+/** The options of `sluice plan`, their defaults and limits. */
 import { ConfigurationError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
 import { settingsCatalogue } from '../shared/settings.ts';
@@ -39,9 +39,9 @@ export const loadCatalogue = {
     min: 0,
     max: 3,
     unit: 'exponent',
-    what: "of Zipf's law, by which updates spread over keys; 0 is evenly",
+    what: "of Zipf's law, by which updates spread over keys; 0 spreads them evenly",
   },
-  ids: { default: 0, min: 0, max: 1, unit: 'fraction', what: 'of the counter updates that carry an id' },
+  ids: { default: 0, min: 0, max: 1, unit: 'fraction', what: 'of counter updates that carry an id' },
   keyBytes: {
     default: 20,
     min: 1,
@@ -57,17 +57,17 @@ export const loadCatalogue = {
     unit: 'bytes',
     what: 'average length of reason and metadata, as JSON',
   },
-  outage: { default: 15, min: 0, max: 43_200, unit: 'minutes', what: 'of a MySQL outage to survive' },
+  outage: { default: 15, min: 0, max: 43_200, unit: 'minutes', what: 'length of a MySQL outage to survive' },
   producers: { default: 4, min: 1, max: 100_000, unit: 'n', what: 'API processes that send', whole: true },
   latency: {
     default: 5,
     min: 0.1,
     max: 1000,
     unit: 'ms',
-    what: 'that a call to Redis may take; longer ones carry more updates',
+    what: 'time that a call to Redis takes; longer calls carry more updates',
   },
-  headroom: { default: 0.5, min: 0, max: 0.95, unit: 'fraction', what: 'of every CPU that stays free' },
-  replicas: { default: 1, min: 0, max: 5, unit: 'n', what: 'of each Redis primary', whole: true },
+  headroom: { default: 0.5, min: 0, max: 0.95, unit: 'fraction', what: 'of each CPU that stays free' },
+  replicas: { default: 1, min: 0, max: 5, unit: 'n', what: 'replicas of each Redis primary', whole: true },
   flushInterval: {
     default: flushIntervalMs.default,
     min: flushIntervalMs.min,
@@ -78,11 +78,11 @@ export const loadCatalogue = {
   },
 } as const satisfies Record<string, Input>;
 
-/** How `--partitions` is checked where it is given; without it the plan says how many. */
+/** Limits of `--partitions`; without it the plan chooses the number. */
 export const partitionsInput: Input = { ...partitions, unit: 'n', what: 'SLUICE_PARTITIONS', whole: true };
 
 export type Load = Record<keyof typeof loadCatalogue, number> & {
-  /** Undefined where the plan chooses. */
+  /** Undefined if the plan chooses. */
   readonly partitions?: number | undefined;
 };
 
@@ -92,8 +92,8 @@ export function optionName(name: string): string {
 }
 
 /**
- * The options as numbers, with defaults for those left out.
- * @throws ConfigurationError naming the first that is wrong
+ * Parses the options, with defaults for missing ones.
+ * @throws ConfigurationError that names the first wrong option
  */
 export function parseLoad(options: Readonly<Record<string, string | undefined>>): Load {
   const load: Record<string, number> = {};
@@ -102,7 +102,7 @@ export function parseLoad(options: Readonly<Record<string, string | undefined>>)
   if (options.partitions !== undefined)
     load.partitions = numberOf('partitions', options.partitions, partitionsInput);
   if (load.updates === 0 && load.entries === 0)
-    throw new ConfigurationError('There is nothing to plan for: give --updates or --entries a second.');
+    throw new ConfigurationError('There is no load to plan for; give --updates or --entries a second.');
   return load as Load;
 }
 

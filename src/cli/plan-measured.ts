@@ -1,6 +1,6 @@
 /**
- * What `sluice plan` calculates with, each with where it was measured. After new measurements change the values here,
- * then `npm run generate`: a unit test compares them with the newest figures in bench/results and with docs/memory.md.
+ * The constants of `sluice plan`, each with its source. After new measurements change them here, then run
+ * `npm run generate`: a unit test compares them with the newest bench/results and with docs/memory.md.
  */
 
 /** Where a constant comes from. */
@@ -10,17 +10,17 @@ export type Source =
       readonly scenario: string;
       /** One of its details, or `median`, its rate. */
       readonly figure: string;
-      /** Another detail, to divide it by. */
+      /** Another detail that divides it. */
       readonly per?: string;
       /**
-       * `figure` is the constant itself, `rate` what was done in a second. Cores busy by a rate are the cost of one,
-       * microseconds.
+       * `figure`: the constant itself. `rate`: operations a second. Busy cores divided by a rate are the cost
+       * of one operation, microseconds.
        */
       readonly as: 'figure' | 'rate' | 'microseconds of busy cores';
     }
   /** A column of the table in docs/memory.md. */
   | { readonly memory: string }
-  /** Not measured by anything that is kept in bench/results; the docstring says what it rests on. */
+  /** No result in bench/results measures it; the docstring says where it comes from. */
   | 'assumed';
 
 interface Constant {
@@ -29,7 +29,7 @@ interface Constant {
 }
 
 export const measured = {
-  /** Redis' CPU for a counter update in large micro-batches, its share of claim and ack included, microseconds. */
+  /** Redis' CPU for a counter update in large micro-batches, microseconds, with its share of claim and ack. */
   redisMicrosPerUpdate: {
     value: 3,
     from: { scenario: 'counters', figure: 'redisCpuMicrosPerUpdate', as: 'figure' },
@@ -40,13 +40,13 @@ export const measured = {
     from: { scenario: 'points', figure: 'redisCpuMicrosPerUpdate', as: 'figure' },
   },
   /**
-   * Redis' CPU for an apply call beside what its updates cost, microseconds: 42 for a call of two updates, by INFO's
-   * used_cpu over 24,000 of them, sixteen under way.
+   * Redis' CPU for an apply call without its updates, microseconds. INFO's used_cpu over 24,000 calls of two
+   * updates, sixteen at a time: 42 a call.
    */
   redisMicrosPerCall: { value: 40, from: 'assumed' },
   /**
-   * Redis' CPU for a flush of a partition that holds next to nothing, microseconds: flush job, claim, watermark check,
-   * ack. INFO's used_cpu over 500 of them: 460 to 490, while other programs ran on the machine.
+   * Redis' CPU for a flush of a nearly empty partition, microseconds: flush job, claim, watermark check, ack.
+   * INFO's used_cpu over 500 flushes, while other programs ran on the machine: 460 to 490 a flush.
    */
   redisMicrosPerFlush: { value: 500, from: 'assumed' },
 
@@ -86,7 +86,7 @@ export const measured = {
     value: 25,
     from: { scenario: 'points', figure: 'mysqlCores', per: 'median', as: 'microseconds of busy cores' },
   },
-  /** MySQL's CPU for a durable commit, microseconds. A bound: the statement is in it. */
+  /** MySQL's CPU for a durable commit, microseconds. An upper bound, since it includes the statement. */
   mysqlMicrosPerCommit: {
     value: 180,
     from: {
@@ -96,6 +96,6 @@ export const measured = {
       as: 'microseconds of busy cores',
     },
   },
-  /** A row of counters or accounts in InnoDB's buffer pool beside its key, bytes: columns, row header, pages two thirds full. */
+  /** A row of counters or accounts in InnoDB's buffer pool without its key, bytes; pages two thirds full. */
   mysqlRowBytes: { value: 150, from: 'assumed' },
 } as const satisfies Record<string, Constant>;

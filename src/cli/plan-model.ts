@@ -1,6 +1,6 @@
 /**
- * The capacity model behind `sluice plan` and docs/capacity.md: from a load to what Redis, MySQL and workers need for it.
- * Pure; every number that was measured stands in plan-measured.ts.
+ * The capacity model behind `sluice plan` and docs/capacity.md: computes what a load needs of Redis, MySQL
+ * and workers. Pure; plan-measured.ts holds every measured number.
  */
 import { ENTRY_WEIGHT } from '../producer/micro-batch.ts';
 import { settingsCatalogue } from '../shared/settings.ts';
@@ -14,14 +14,15 @@ export interface Plan {
   readonly redis: {
     /** Apply calls a second of all producers. */
     readonly callsPerSecond: number;
-    /** Busy at the peak, over all primaries, without headroom; of them what calls cost beside their updates. */
+    /** Busy cores at the peak, over all primaries, without headroom. */
     readonly cores: number;
+    /** Share of `cores` that calls cost without their updates. */
     readonly callCores: number;
     readonly primaries: number;
     /** Bytes over all primaries: in steady state, and at the end of the outage. */
     readonly memory: number;
     readonly memoryAfterOutage: number;
-    /** Of each primary and replica. */
+    /** Class of each primary and replica. */
     readonly nodeClass: string;
     readonly nodes: number;
   };
@@ -30,39 +31,39 @@ export interface Plan {
     /** Balances of the accounts that have entries. */
     readonly balanceRowsPerSecond: number;
     readonly commitsPerSecond: number;
-    /** Busy at the peak, without headroom. */
+    /** Busy vCPUs at the peak, without headroom. */
     readonly vcpu: number;
     /** Bytes of the rows that updates touch, for the buffer pool. */
     readonly hotRows: number;
-    /** Null where none is large enough. */
+    /** Null if none is large enough. */
     readonly instanceClass: string | null;
   };
   readonly workers: number;
   readonly partitions: number;
-  /** Fewest partitions that the rest of the plan asks for. */
+  /** Fewest partitions that the rest of the plan needs. */
   readonly partitionsNeeded: number;
   readonly flushIntervalMs: number;
-  /** The partition of the most frequent key: what it gets, and its share of a core of Redis, which no Cluster can split. */
+  /** Load of the partition of the most frequent key, which no Cluster can split. */
   readonly hottestPartition: { readonly updatesPerSecond: number; readonly cores: number };
   readonly outage: {
     readonly pendingKeys: number;
     readonly pendingEntries: number;
-    /** Until workers and MySQL have caught up after it, while the peak goes on; null where they cannot. */
+    /** Time until workers and MySQL catch up after it, while the peak goes on; null if they cannot. */
     readonly catchUpSeconds: number | null;
   };
-  /** Ids of counter updates that the window asks to remember, and how many are. */
+  /** Ids of counter updates that fall into the window, and how many of them Redis keeps. */
   readonly counterIds: { readonly wanted: number; readonly kept: number };
 }
 
-/** Lengths that the bytes in docs/memory.md were measured with. */
+/** Lengths of names and ids, bytes, with which docs/memory.md was measured. */
 const MEASURED_KEY = 20;
 const MEASURED_ACCOUNT = 16;
 const MEASURED_ID = 12;
-/** A worker too few is an outage of its own. */
+/** With a single worker, its failure would be an outage. */
 const FEWEST_WORKERS = 2;
-/** Fewer partitions to a primary would share its load out too unevenly. */
+/** Fewer partitions would spread too unevenly over the primaries. */
 const PARTITIONS_PER_PRIMARY = 4;
-/** Updates wait for an interval, then for as long again until they are in MySQL and acknowledged. */
+/** Updates wait for one interval, and as long again until they are in MySQL and acknowledged. */
 const PENDING_INTERVALS = 2;
 
 const setting = (name: keyof typeof settingsCatalogue) => settingsCatalogue[name].default;
@@ -78,7 +79,7 @@ export function planFor(load: Load): Plan {
       settingsCatalogue.partitions.max,
       Math.max(setting('concurrency') * workers.count, PARTITIONS_PER_PRIMARY * redis.primaries),
     );
-  // More partitions are more and smaller calls, which may take more primaries, and so on: the least that is enough.
+  // More partitions mean more calls, which may need more primaries, which need more partitions.
   while (load.partitions === undefined && partitions < needed()) {
     partitions *= 2;
     redis = redisFor(load, spread, rows, partitions);
@@ -110,7 +111,7 @@ function rowsOf(load: Load, spread: Zipf) {
 
 type Rows = ReturnType<typeof rowsOf>;
 
-/** `busy` of `count` workers have their hands full. */
+/** `busy`: workers that the load keeps busy, a fraction; `count`: workers to run. */
 function workersFor({ entries, headroom }: Load, counterRows: number) {
   const busy =
     counterRows / measured.workerRowsPerSecond.value + entries / measured.workerEntriesPerSecond.value;
@@ -118,8 +119,9 @@ function workersFor({ entries, headroom }: Load, counterRows: number) {
 }
 
 /**
- * Each producer has one call of each partition under way; the next carries what came meanwhile. So between two calls
- * lie one call's time and the wait for an update, and no call carries more than a micro-batch.
+ * Apply calls a second. Each producer has one call to each partition under way, and the next call carries the
+ * updates that came meanwhile: the time between calls is one call plus the wait for an update. A micro-batch
+ * bounds a call.
  */
 function callsOf({ producers, latency, updates, entries }: Load, partitions: number): number {
   return Math.max(
@@ -128,7 +130,7 @@ function callsOf({ producers, latency, updates, entries }: Load, partitions: num
   );
 }
 
-/** Cores of Redis for so many a second of each. */
+/** Busy cores of Redis; arguments are rates a second. */
 function redisCores({ ids }: Load, updates: number, entries: number, calls: number, flushes: number): number {
   return (
     (updates * (1 - ids) * measured.redisMicrosPerUpdate.value +
@@ -149,7 +151,7 @@ function hottestOf(load: Load, spread: Zipf, flushes: number, partitions: number
   };
 }
 
-/** A partition's batch follows the first update after the last one by an interval, sooner where batches are full. */
+/** Flushes a second. A partition is flushed one interval after its first update, sooner if batches are full. */
 function flushesOf({ updates, entries, flushInterval }: Load, rows: Rows, partitions: number): number {
   return Math.max(
     1 / (flushInterval / 1000 / partitions + 1 / (updates + entries)),
@@ -181,15 +183,15 @@ function counterIdsOf({ updates, ids }: Load, partitions: number) {
   return { wanted, kept: Math.min(wanted, setting('idempotencyLimit') * partitions) };
 }
 
-/** Bytes, at most: every key is read now and then, so that it is live. */
+/** Bytes, an upper bound: it takes every key to be live. */
 function memoryOf(load: Load, spread: Zipf, partitions: number) {
   const { updates, keys, entries, accounts, flushInterval } = load;
   const more = (length: number, measuredLength: number) => Math.max(0, length - measuredLength);
   const key = more(load.keyBytes, MEASURED_KEY);
   const account = more(load.keyBytes, MEASURED_ACCOUNT);
   const id = more(load.idBytes, MEASURED_ID);
-  // How often a name stands in Redis is how often a byte of it costs: a key in the sums and in their order; an account
-  // and an id in the entry, among the ids, and in their order.
+  // Each byte of a name costs once for each copy in Redis. A key is in the sums and in their order; an
+  // account and an id are in the entry, among the ids, and in their order.
   const liveValues = (updates > 0 ? keys : 0) + (entries > 0 ? accounts : 0);
   const pendingKey = measured.pendingKeyBytes.value + 2 * key;
   const pendingEntry = measured.pendingEntryBytes.value + 3 * (account + id) + load.entryBytes;

@@ -1,6 +1,6 @@
-/** How a plan shows numbers: rounded to what an estimate can mean. */
+/** Formats the numbers of a plan, rounded to the precision of an estimate. */
 
-/** Up to three digits behind the point for what is small, none from 100 on. */
+/** No digit behind the point from 100 on, one from 10 on, and two below. */
 export function count(value: number): string {
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
   return value.toLocaleString('en-US', { maximumFractionDigits: digits });

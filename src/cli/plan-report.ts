@@ -1,4 +1,4 @@
-/** Prints what `sluice plan` found: each figure with where it comes from. */
+/** Prints the plan of `sluice plan`: each figure with its reason. */
 import { EXIT, type ExitCode } from './exit.ts';
 import { type Load, parseLoad } from './plan-load.ts';
 import { measured } from './plan-measured.ts';
@@ -7,7 +7,7 @@ import { bytes, count } from './plan-numbers.ts';
 import { warningsOf } from './plan-warnings.ts';
 import { table } from './table.ts';
 
-/** @throws ConfigurationError where an option is wrong */
+/** @throws ConfigurationError if an option is wrong */
 export function runPlan({
   json,
   ...options
@@ -27,7 +27,7 @@ type Row = readonly [what: string, needed: string, because: string];
 
 const percent = (fraction: number) => `${count(fraction * 100)} %`;
 
-/** What there is of both kinds, or of the one that there is. */
+/** The text for each kind of update in the load. */
 function of({ updates, entries }: Load, ofUpdates: string, ofEntries: string): string {
   return [updates > 0 && ofUpdates, entries > 0 && ofEntries].filter(Boolean).join(', ');
 }
@@ -58,7 +58,7 @@ function redisRows({ load, redis, outage, partitions }: Plan): Row[] {
     [
       'Redis memory',
       bytes(redis.memory),
-      `${of(load, `${count(load.keys)} live values`, `${count(load.accounts)} live balances`)}, ids, what two intervals leave pending`,
+      `${of(load, `${count(load.keys)} live values`, `${count(load.accounts)} live balances`)}, ids, updates pending for two intervals`,
     ],
     [
       'Redis memory, outage',
@@ -88,7 +88,7 @@ function mysqlRows({ load, mysql, partitions, flushIntervalMs }: Plan): Row[] {
     [
       'MySQL commits',
       `${count(mysql.commitsPerSecond)}/s`,
-      `${partitions} partitions, each once in ${flushIntervalMs} ms where it has something`,
+      `${partitions} partitions, each once in ${flushIntervalMs} ms if it has updates`,
     ],
     [
       'MySQL CPU',
@@ -97,7 +97,7 @@ function mysqlRows({ load, mysql, partitions, flushIntervalMs }: Plan): Row[] {
     ],
     [
       'RDS',
-      mysql.instanceClass ?? 'no class of the table',
+      mysql.instanceClass ?? 'no class is enough',
       `CPU to ${percent(1 - load.headroom)}, ${bytes(mysql.hotRows)} of rows in the buffer pool`,
     ],
   ];
@@ -119,11 +119,11 @@ function ownRows({ load, workers, partitions, partitionsNeeded, flushIntervalMs,
         ? `4 for each worker and 4 for each primary: ${partitionsNeeded}; 16 at least, doubled until enough`
         : 'as given',
     ],
-    ['flush interval', `${flushIntervalMs} ms`, 'longer sums up more, and MySQL follows later'],
+    ['flush interval', `${flushIntervalMs} ms`, 'a longer one writes fewer rows, and MySQL lags more'],
     [
       'caught up after outage',
       caughtUp === null ? 'never' : `${count(caughtUp)} s`,
-      'what waits, by what workers and MySQL have to spare at the peak',
+      'the backlog, by the spare capacity of workers and MySQL at the peak',
     ],
   ];
 }

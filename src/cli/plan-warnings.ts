@@ -1,4 +1,4 @@
-/** What a plan's reader has to decide or to set: each with a stable code. */
+/** Warnings of a plan, each with a stable code: what its reader has to decide or to set. */
 import { environmentName, type SettingName, settingsCatalogue } from '../shared/settings.ts';
 import type { Plan } from './plan-model.ts';
 import { count } from './plan-numbers.ts';
@@ -21,7 +21,7 @@ export interface Warning {
   readonly message: string;
 }
 
-/** What a gp3 volume below 400 GiB does without being asked for more, operations a second. */
+/** Operations a second of a gp3 volume below 400 GiB, by default. */
 const STORAGE_OPERATIONS = 3000;
 /** A durable commit waits for the redo log and for the binary log. */
 const SYNCS_PER_COMMIT = 2;
@@ -37,10 +37,10 @@ function redisWarnings({ load, redis, hottestPartition: hottest, ...plan }: Plan
     found.push({
       code: 'CLUSTER',
       message:
-        `One Redis primary is not enough: use Redis Cluster with ${redis.primaries} shards, and look with CLUSTER KEYSLOT ` +
+        `One Redis primary is not enough: use Redis Cluster with ${redis.primaries} shards, and check with CLUSTER KEYSLOT ` +
         'how evenly the partitions spread over them.' +
         (redis.callCores > redis.cores / 2
-          ? ` Calls are ${count(redis.callCores)} of the ${count(redis.cores)} cores: a longer --latency makes fewer of them.`
+          ? ` Calls take ${count(redis.callCores)} of the ${count(redis.cores)} cores: a longer --latency means fewer calls.`
           : ''),
     });
   if (hottest.cores > allowed)
@@ -48,12 +48,12 @@ function redisWarnings({ load, redis, hottestPartition: hottest, ...plan }: Plan
       code: 'HOT_PARTITION',
       message:
         `The partition of the most frequent key gets ${count(hottest.updatesPerSecond)} updates a second, ${count(hottest.cores)} of a core, ` +
-        `and no Cluster splits a partition: spread that key over several, from about ${count((hottest.updatesPerSecond * allowed) / hottest.cores)} a second on.`,
+        `and no Cluster splits a partition: spread that key over several keys from about ${count((hottest.updatesPerSecond * allowed) / hottest.cores)} updates a second on.`,
     });
   if (plan.partitions < plan.partitionsNeeded)
     found.push({
       code: 'FEW_PARTITIONS',
-      message: `${plan.partitions} partitions keep ${plan.workers} workers and ${redis.primaries} Redis primaries from sharing the load evenly: use ${plan.partitionsNeeded} at least.`,
+      message: `${plan.partitions} partitions are too few to spread the load evenly over ${plan.workers} workers and ${redis.primaries} Redis primaries: use ${plan.partitionsNeeded} at least.`,
     });
   return found;
 }
@@ -63,7 +63,7 @@ function mysqlWarnings({ mysql, flushIntervalMs }: Plan): Warning[] {
   if (mysql.instanceClass === null)
     found.push({
       code: 'NO_INSTANCE_CLASS',
-      message: `No RDS class of the table suffices: a flush interval above ${flushIntervalMs} ms writes fewer rows of counters; entries need several databases.`,
+      message: `No RDS class that the plan knows is enough: a flush interval above ${flushIntervalMs} ms writes fewer rows of counters; entries need several databases.`,
     });
   const syncs = mysql.commitsPerSecond * SYNCS_PER_COMMIT;
   if (syncs > STORAGE_OPERATIONS)
@@ -81,7 +81,7 @@ function outageWarnings({ load, outage, partitions }: Plan): Warning[] {
     if (each > settingsCatalogue[name].default)
       found.push({
         code,
-        message: `The outage leaves ${count(each)} ${what} in each partition: set ${environmentName(name)} above that, or they are refused.`,
+        message: `The outage leaves ${count(each)} ${what} in each partition: set ${environmentName(name)} above that, or further updates are refused.`,
       });
   };
   over('PENDING_KEYS_LIMIT', 'pending keys', outage.pendingKeys, 'pendingKeysLimit');
@@ -89,12 +89,13 @@ function outageWarnings({ load, outage, partitions }: Plan): Warning[] {
   if (load.outage * 60_000 > settingsCatalogue.pendingAgeLimitMs.default)
     found.push({
       code: 'PENDING_AGE_LIMIT',
-      message: `Updates are refused once the oldest waits longer than ${environmentName('pendingAgeLimitMs')}, a day by default.`,
+      message: `Updates are refused once the oldest has waited longer than ${environmentName('pendingAgeLimitMs')}, a day by default: set it above the outage.`,
     });
   if (outage.catchUpSeconds === null)
     found.push({
       code: 'NO_CATCH_UP',
-      message: 'Nothing is left to catch up with after an outage: plan with more headroom.',
+      message:
+        'Workers or MySQL have no spare capacity to catch up after an outage: plan with more headroom.',
     });
   return found;
 }
@@ -105,7 +106,7 @@ function settingWarnings({ counterIds: { wanted, kept }, flushIntervalMs }: Plan
     const minutes = (settingsCatalogue.idempotencyWindowMs.default / 60_000) * (kept / wanted);
     found.push({
       code: 'COUNTER_IDS',
-      message: `Ids of counter updates are remembered for ${count(minutes)} minutes only: raise ${environmentName('idempotencyLimit')}, and count the memory.`,
+      message: `Ids of counter updates are remembered for ${count(minutes)} minutes only: raise ${environmentName('idempotencyLimit')}, and plan memory for it.`,
     });
   }
   const tight = (['leaseMs', 'stuckAfterMs'] as const).filter(

@@ -1,6 +1,6 @@
-/** How many different keys a number of updates touches, where keys are drawn by Zipf's law: what is left to write once they are summed. */
+/** Distinct keys that updates touch if keys follow Zipf's law: the rows to write once updates are summed. */
 
-/** Ranks that are added up one by one; behind them, ranks of nearly equal weight are taken together. */
+/** Ranks that are added up one by one; the later ones, of nearly equal weight, are added up in groups. */
 const EXACT = 1000;
 const GROWTH = 1.01;
 
@@ -34,7 +34,7 @@ export class Zipf {
     return 1 / this.#weight;
   }
 
-  /** Distinct keys among so many updates on average, where they come independently of each other. */
+  /** Average number of distinct keys among these updates, if they are independent of each other. */
   distinct(updates: number): number {
     const each = updates / this.#weight;
     return sumOverRanks(this.#keys, rank => -Math.expm1(-each * rank ** -this.#skew));

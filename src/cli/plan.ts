@@ -1,4 +1,4 @@
-/** `sluice plan`: its options. It asks no server. */
+/** Adds `sluice plan`, which asks no server, and its options. */
 import type { Command } from 'commander';
 import type { ExitCode } from './exit.ts';
 import { loadCatalogue, optionName, partitionsInput } from './plan-load.ts';
@@ -7,7 +7,7 @@ import { loadCatalogue, optionName, partitionsInput } from './plan-load.ts';
 export function addPlan(program: Command, set: (code: ExitCode) => void): void {
   const plan = program
     .command('plan')
-    .description('what Redis, MySQL and how many workers a load needs; asks no server')
+    .description('estimate which Redis, which MySQL and how many workers a load needs; asks no server')
     .exitOverride();
   for (const [name, { unit, what, default: preset }] of Object.entries(loadCatalogue))
     plan.option(`${optionName(name)} <${unit}>`, `${what} (default: ${preset})`);
@@ -19,7 +19,7 @@ export function addPlan(program: Command, set: (code: ExitCode) => void): void {
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nThe constants were measured on the machine of bench/README.md, settings are at their defaults: see docs/capacity.md.\n' +
+      '\nThe plan uses measurements from the machine of bench/README.md and default settings: see docs/capacity.md.\n' +
         '\nExample:\n  sluice plan --updates 30000 --keys 1000000 --entries 500',
     )
     .action(async options => set((await import('./plan-report.ts')).runPlan(options)));

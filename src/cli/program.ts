@@ -12,13 +12,13 @@ const program = new Command('sluice')
   .exitOverride()
   .addHelpText(
     'after',
-    '\nThe environment says where the servers are: REDIS_URL, MYSQL_URL and more, see docs/configuration.md.\n' +
+    '\nREDIS_URL and MYSQL_URL name the servers; docs/configuration.md lists all environment variables.\n' +
       '\nExample:\n  REDIS_URL=redis://localhost MYSQL_URL=mysql://root@localhost/app sluice status',
   );
 
 let code: ExitCode = EXIT.ok;
 
-/** Commands are loaded when they run, so that `--help` needs no servers' clients. */
+/** Each command is loaded when it runs, so that `--help` loads no client of a server. */
 function command(name: string, description: string, example: string): Command {
   return program
     .command(name)
@@ -56,11 +56,12 @@ command(
     'after',
     '\nLines:\n  {"counter":"page_views","key":"/index.html","by":1}\n' +
       '  {"points":"loyalty","account":"00004","amount":29,"id":"0001-1","reason":"purchase"}\n\n' +
-      'Points remember an id for ever. Counters remember it for SLUICE_IDEMPOTENCY_WINDOW_MS, and the newest\n' +
-      'SLUICE_IDEMPOTENCY_LIMIT of each partition: run a killed ingest again while that holds.',
+      'Sluice remembers ids of points entries for ever. It remembers ids of counter updates for\n' +
+      'SLUICE_IDEMPOTENCY_WINDOW_MS, and the newest SLUICE_IDEMPOTENCY_LIMIT of each partition.\n' +
+      'Run a killed ingest again before it forgets them.',
   )
-  .option('--patience <seconds>', 'how long a line is tried while a server is away', '30')
-  .option('--strict', 'stop at the first line that is rejected, with exit code 1')
+  .option('--patience <seconds>', 'how long to retry a line while a server is away', '30')
+  .option('--strict', 'stop at the first rejected line, with exit code 1')
   .option('--json', 'print the report as JSON')
   .action(async (file, options) => {
     code = await (await import('./ingest.ts')).runIngest(file, options);
@@ -68,10 +69,10 @@ command(
 
 command(
   'health',
-  'ask the worker on this machine how it is; exit code 1 where it is not well',
+  'check the worker on this machine; exit code 1 if it is not well',
   'SLUICE_HTTP_PORT=9464 sluice health --ready',
 )
-  .option('--ready', 'whether it can flush now, rather than whether it runs')
+  .option('--ready', 'check that it can flush now, not only that it runs')
   .action(async options => {
     code = await (await import('./health.ts')).runHealth(options);
   });
@@ -84,16 +85,16 @@ command('status', 'show partitions, flush jobs and quarantine', 'sluice status -
 
 command(
   'verify',
-  'compare live values and ledgers with the database; exit code 1 where something differs, and still does',
+  'compare live values and ledgers with the database; exit code 1 if a difference remains',
   'sluice verify --json\n  sluice verify --repair --reason "redis-cli in production"',
 )
-  .option('--repair', 'make live values that differ what they should be, while traffic goes on')
-  .option('--operator <name>', 'who repairs, for the audit record; this user by default')
+  .option('--repair', 'set live values that drifted to the right value, while traffic goes on')
+  .option('--operator <name>', 'who repairs, for the audit record; your user name by default')
   .option('--reason <text>', 'why, for the audit record')
   .addHelpText(
     'after',
-    '\nA repair changes live values in Redis only, never MySQL: ledgers that do not add up are only reported.\n' +
-      'Of a mapped table it takes over what others have written there.',
+    '\nA repair changes live values in Redis only, never MySQL: it only reports ledgers that do not add up.\n' +
+      'It takes over values that others have written to a mapped table.',
   )
   .option('--json', 'print JSON')
   .action(async options => {
@@ -102,16 +103,16 @@ command(
 
 command(
   'recover',
-  'show what a restored backup did to the partitions, and with --yes end their halt; exit code 1 where one is halted',
+  'show what a restored backup did to the partitions, and with --yes end their halt; exit code 1 if one is halted',
   'sluice recover\n  sluice recover --yes --reason "MySQL restored to 04:00"',
 )
   .option('--yes', 'do what is shown; without it nothing is changed')
   .option('--partition <number>', 'this partition only')
   .option(
     '--counters <choice>',
-    'counters of an old backup of Redis: discard (may lose) or apply (may double); discard by default',
+    'what to do with counters of an old backup of Redis: discard (may lose) or apply (may double); discard by default',
   )
-  .option('--operator <name>', 'who recovers, for the audit record; this user by default')
+  .option('--operator <name>', 'who recovers, for the audit record; your user name by default')
   .option('--reason <text>', 'why, for the audit record')
   .addHelpText('after', '\nRead docs/recovery.md first.')
   .option('--json', 'print JSON')
@@ -135,13 +136,13 @@ addPlan(program, end);
 const isWorker = process.argv[2] === 'worker';
 
 process.stdout.on('error', error => {
-  // What a worker writes is its log, which it does without.
+  // A worker writes only its log there, and can run without it.
   if (isWorker) return;
   const { code } = error as NodeJS.ErrnoException;
-  // Whoever read our output has gone.
+  // The reader of our output has closed the pipe.
   if (code === 'EPIPE') process.exit(EXIT.ok);
   console.error(
-    `sluice: OUTPUT_FAILED: stdout cannot be written (${code}); what was printed is not complete.`,
+    `sluice: OUTPUT_FAILED: stdout cannot be written (${code}), so the output is incomplete; check where it goes, and run the command again.`,
   );
   process.exit(EXIT.found);
 });
@@ -155,6 +156,6 @@ try {
     code = exitCodeOf(error);
   }
 }
-// What was printed is written first, and a failure of that is heard of.
+// Waits until the output is written, so that a failure to write it is noticed.
 if (!isWorker) await new Promise(resolve => process.stdout.write('', resolve));
 process.exit(code);

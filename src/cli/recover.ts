@@ -1,4 +1,4 @@
-/** `sluice recover`: what a restored backup did to each partition, and with --yes the end of its halt. */
+/** `sluice recover`: shows what a restored backup did to each partition, and with --yes ends its halt. */
 import { readConfig } from '../shared/config.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import {
@@ -26,7 +26,7 @@ export interface RecoverOptions {
 
 interface PartitionReport extends Evidence {
   readonly partition: number;
-  /** The row of `sluice_operations`, where something was done. */
+  /** The row of `sluice_operations`, if something was done. */
   readonly operation?: number;
 }
 
@@ -35,9 +35,9 @@ const HALTED: ReadonlySet<Verdict> = new Set(['DATABASE_WENT_BACK', 'REDIS_BACKU
 const WORDS: Readonly<Record<Verdict, string>> = {
   IN_ORDER: 'Redis and the database agree',
   NO_STATE: 'Redis holds nothing of it: the next update creates it from the watermark',
-  EPOCHS_DIFFER: 'the epochs differ: live values are read anew, by themselves',
+  EPOCHS_DIFFER: 'the epochs differ: Sluice reads the live values anew; nothing to do',
   REDIS_BEHIND:
-    'Redis is behind the database: the next flush mends it by itself and counts what it finds as a rewind',
+    'Redis is behind the database: the next flush aligns the partition and counts a rewind; nothing to do',
   REDIS_BACKUP_RESTORED: 'halted: Redis holds a batch older than the journal, as from an old backup',
   DATABASE_WENT_BACK: 'halted: the database is behind Redis, as after the restore of an older backup',
   NOT_MIGRATED:
@@ -48,7 +48,7 @@ export async function runRecover(options: RecoverOptions): Promise<ExitCode> {
   const { yes, counters, json } = options;
   const author = authorOf(options, '--yes', yes);
   if (counters !== undefined && !isChoice(counters))
-    throw new ConfigurationError('--counters must be discard or apply.');
+    throw new ConfigurationError(`--counters must be discard or apply, not ${JSON.stringify(counters)}.`);
   const wanted = partitionsOf(options.partition);
   const request = author && { counters, ...author };
   const reports = await withConnections(
@@ -81,7 +81,10 @@ function partitionsOf(text: string | undefined): number[] {
   const all = Array.from({ length: partitions }, (_, partition) => partition);
   if (text === undefined) return all;
   const wanted = all.filter(partition => String(partition) === text);
-  if (wanted.length === 0) throw new ConfigurationError(`--partition must be from 0 to ${partitions - 1}.`);
+  if (wanted.length === 0)
+    throw new ConfigurationError(
+      `--partition must be a number from 0 to ${partitions - 1}, not ${JSON.stringify(text)}.`,
+    );
   return wanted;
 }
 
@@ -117,7 +120,7 @@ function print(reports: readonly PartitionReport[], counters: OldCounters): stri
 }
 
 const LEGEND =
-  'Redis: its last batch, the token and updates in flight, updates pending, and written by its count. Database: watermark, updates, journal.';
+  'Redis: its last batch, token, updates in flight, updates pending, and updates that it counts as written. Database: watermark, updates, journal.';
 
 function story({ verdict, damage, operation }: PartitionReport, counters: OldCounters): string {
   if (!damage) return WORDS[verdict];
@@ -131,5 +134,5 @@ function story({ verdict, damage, operation }: PartitionReport, counters: OldCou
 
 function cost({ kind, updates, isExact }: Damage): string {
   if (isExact) return `${updates} updates ${kind === 'lost' ? 'lost' : 'doubled'} at most`;
-  return `updates ${kind}, how many is not known: Redis counts ${updates} since it was last empty`;
+  return `updates ${kind}, number unknown: Redis has counted ${updates} since it was last empty`;
 }

@@ -1,6 +1,6 @@
 /**
- * Sends updates until each of them is settled: accepted, a duplicate, or rejected for its own sake. What a server that
- * is away refuses is sent again for a bounded time; anything else that no other line could escape ends the ingest.
+ * Sends updates until each is settled: accepted, a duplicate, or rejected. While a server is away, it retries
+ * for a bounded time. Any other error that all lines would meet ends the ingest.
  */
 import type { ApplyResult, Sluice } from '../producer/client.ts';
 import { pause } from '../shared/clock.ts';
@@ -27,7 +27,7 @@ export interface SettleListener {
   rejected(line: number, error: Failure): void;
 }
 
-/** The codes that are about the line itself, so that the next one may fare better. */
+/** Codes about the line itself; the next line may succeed. */
 const REJECTIONS: ReadonlySet<string> = new Set([
   'INVALID_UPDATE',
   'INVALID_AMOUNT',
@@ -81,7 +81,7 @@ function sort(open: readonly Sent[], results: readonly ApplyResult[], listener: 
     }
     const { error } = result;
     const account = accountOf(sent.update);
-    // A debit is not judged before the credits on the lines above it have arrived.
+    // A debit is retried until the credits on the lines above it have arrived.
     const early =
       error.code === 'INSUFFICIENT_POINTS' && account !== undefined && waitingAccounts.has(account);
     if (REJECTIONS.has(error.code) && !early) {
@@ -95,14 +95,14 @@ function sort(open: readonly Sent[], results: readonly ApplyResult[], listener: 
   return { again, fatal };
 }
 
-/** A rejected line may hold anything there, also what cannot be made a string. */
+/** Undefined if either is no string: a rejected line may hold anything there. */
 function accountOf(update: Update): string | undefined {
   if (!('account' in update)) return undefined;
   const { points, account } = update;
   return typeof points === 'string' && typeof account === 'string' ? `${points}:${account}` : undefined;
 }
 
-/** Without an id an update whose outcome is unknown might count twice. */
+/** If the outcome is unknown, an update without an id might count twice. */
 function mayRepeat({ update }: Sent, { code, retryable }: Failure): boolean {
   return retryable && (code !== 'UNKNOWN_OUTCOME' || update.id !== undefined);
 }

@@ -1,11 +1,11 @@
 /**
- * What SIGTERM and SIGINT do. From the first moment on they end the process; a command that has something to finish takes
- * them over meanwhile. Imports nothing, so that nothing is loaded before it.
+ * Handles SIGTERM and SIGINT. They end the process from the first moment on; a command that has work to
+ * finish takes them over meanwhile. Imports nothing, so that nothing is loaded before it.
  */
 
 export type StopSignal = 'SIGTERM' | 'SIGINT';
 
-/** What a shell reports for a program that the signal ended. */
+/** Exit codes that a shell reports for a program that the signal ended. */
 const KILLED_BY: Record<StopSignal, number> = { SIGTERM: 143, SIGINT: 130 };
 /** A worker that has not started to flush has stopped in order. */
 const WORKER_STOPPED = 0;
@@ -20,7 +20,7 @@ let handler: Handler = end;
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => handler(signal));
 
-/** Has both signals go to the handler. @returns what gives them back */
+/** Passes both signals to the handler. @returns a function that gives them back */
 export function onStopSignal(taken: Handler): () => void {
   handler = taken;
   return () => {
@@ -28,7 +28,7 @@ export function onStopSignal(taken: Handler): () => void {
   };
 }
 
-/** The same for one signal: the next one ends the process. */
+/** Passes only the first signal to the handler; the next one ends the process. */
 export function onFirstStopSignal(taken: Handler): () => void {
   const giveBack = onStopSignal(signal => {
     giveBack();

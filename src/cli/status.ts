@@ -1,4 +1,4 @@
-/** `sluice status`: what each partition holds, the flush jobs, and what is in quarantine. */
+/** `sluice status`: shows what each partition holds, the flush jobs, and the quarantine. */
 import type { Definitions } from '../shared/definitions.ts';
 import { HELD_BY_NAME } from '../shared/failed-update.ts';
 import type { PartitionStatus } from '../shared/inspect.ts';
@@ -20,21 +20,21 @@ export interface Status {
     readonly delayed: number;
     readonly failed: number;
   };
-  /** Updates that MySQL refuses for their own sake. */
+  /** Updates in quarantine because MySQL refused them. */
   readonly quarantined: number;
-  /** Rows that wait for a mapped table which cannot be written; workers write them once it can. */
+  /** Rows that wait because their mapped table cannot be written; workers write them once it can. */
   readonly held: readonly {
     readonly kind: 'counter' | 'points';
     readonly name: string;
-    /** The mapped table in the definitions; null if they have none for the name. */
+    /** The mapped table in the definitions; null if they map none to the name. */
     readonly table: string | null;
     readonly rows: number;
-    /** What the database said. */
+    /** Error code of the database. */
     readonly code: string;
   }[];
   /** Whether the database takes writes, and why it may not. */
   readonly database: Condition;
-  /** Updates since ever, at most: gone with Redis, or counted twice since it forgot their claim. */
+  /** Updates declared in total, at most: lost with Redis, or counted twice since it forgot their claim. */
   readonly declared: { readonly lost: number; readonly doubled: number };
 }
 
@@ -107,8 +107,8 @@ function print({ partitions, queue, quarantined, held, declared }: Status): stri
     `in quarantine: ${quarantined}`,
     ...held.map(
       ({ kind, name, table, rows, code }) =>
-        `held: ${rows} rows of ${kind} ${name}, whose table ${table ?? ''} cannot be written (${code}); they are written by themselves once it can`,
+        `held: ${rows} rows of ${kind} ${name}, since table ${table ?? '(not in the definitions)'} cannot be written (${code}); workers write them once it can`,
     ),
-    `declared since ever: ${declared.lost} updates lost, ${declared.doubled} doubled, at most`,
+    `declared in total, at most: ${declared.lost} updates lost, ${declared.doubled} doubled`,
   ].join('\n');
 }

@@ -1,4 +1,4 @@
-/** Plain text tables, numbers to the right. */
+/** Plain text tables, with numbers aligned to the right. */
 
 export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const widths = head.map((title, column) =>

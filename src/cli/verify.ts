@@ -1,4 +1,4 @@
-/** `sluice verify`: drift of live values, mended on request, and ledgers that do not add up to their balances. */
+/** `sluice verify`: shows drift of live values, repairs it on request, and shows ledgers that do not add up. */
 import { type Drift, type Verification, verify } from '../shared/verify.ts';
 import { withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
@@ -29,7 +29,7 @@ function print({ checked, drift, ledger, unlisted, unread = [] }: Verification):
       `${ledger.length} ledgers that do not add up`,
   ];
   if (unlisted)
-    lines.push(`and ${unlisted.drift} times drift and ${unlisted.ledger} ledgers more, not listed`);
+    lines.push(`not listed: ${unlisted.drift} more keys with drift, ${unlisted.ledger} more ledgers`);
   for (const { kind, name, reason } of unread) lines.push(`not compared: ${kind} ${name}. ${reason}`);
   if (drift.length > 0) {
     const rows = drift.map(d => [d.kind, d.name, JSON.stringify(d.key), d.live, second(d)]);

@@ -1,4 +1,4 @@
-/** `sluice worker`: flushes until SIGTERM, then finishes the batch at hand and exits 0. */
+/** `sluice worker`: flushes until SIGTERM, then finishes its current batch and exits 0. */
 import type { Logger } from 'pino';
 import { type Config, readConfig } from '../shared/config.ts';
 import { readDefinitions } from '../shared/definitions.ts';
@@ -14,10 +14,10 @@ import { Worker } from '../worker/worker.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { onStopSignal, type StopSignal } from './signals.ts';
 
-/** Longest wait at the end for somebody to read the last lines. */
+/** Longest wait at the end for the last log lines to be read, ms. */
 const FLUSH_MS = 1000;
 
-/** Resolves with the exit code once the worker has stopped. Throws what `Worker.start` does. */
+/** Resolves with the exit code once the worker has stopped. @throws errors of `Worker.start` */
 export async function runWorker(config: Config = readConfig(process.env)): Promise<ExitCode> {
   const output = new LogStream('stdout');
   const log = createLog(config.logLevel ?? 'info', output);
@@ -38,10 +38,10 @@ async function flushUntilStopped(
   const { redis, mysql, namespace, workerSettings: settings, claimDurability, tracing } = config;
   const { registry } = new WorkerMetrics();
   const parts = { redis, mysql, definitions, namespace, settings, claimDurability, tracing, log, registry };
-  // Listens before it connects: whoever asks meanwhile is told that the worker runs, and what it waits for.
+  // Listens before it connects, so that a health check learns that the worker runs, and what it waits for.
   let readiness = () => Promise.resolve(notStarted());
   const { server, port } = await listen({ registry, readiness: () => readiness() }, config);
-  log.info({ version: packageVersion(), host: config.http.host, port }, 'worker listens, and connects');
+  log.info({ version: packageVersion(), host: config.http.host, port }, 'worker listens, and is connecting');
   const close = () => {
     server.close();
     server.closeAllConnections();
@@ -54,9 +54,9 @@ async function flushUntilStopped(
     throw error;
   });
   if (typeof first === 'string') {
-    // Nothing is at hand yet, and what is being opened ends with the process.
+    // There is no batch yet, and half-open connections end with the process.
     starting.catch(() => {});
-    log.info({ signal: first }, 'worker stopped before it had started');
+    log.info({ signal: first }, 'worker stopped before it started to flush');
     close();
     return EXIT.ok;
   }
@@ -70,15 +70,15 @@ async function flushUntilStopped(
   const endReports = config.emf ? reportEmf(registry, namespace, write) : undefined;
   const signal = await stopped;
   endReports?.();
-  log.info({ signal, deadlineMs: settings.shutdownDeadlineMs }, 'worker stops after the batch at hand');
+  log.info({ signal, deadlineMs: settings.shutdownDeadlineMs }, 'worker stops after its current batch');
   const inTime = await worker.stop();
   close();
   if (inTime) log.info('worker stopped');
-  else log.error('worker did not stop inside its deadline; its batch is safe in flight for another worker');
+  else log.error('worker did not stop before its deadline; its batch stays in flight for another worker');
   return inTime ? EXIT.ok : EXIT.found;
 }
 
-/** @throws ConfigurationError where the port cannot be had */
+/** @throws ConfigurationError if the worker cannot listen on the port */
 async function listen(parts: HttpParts, { http }: Config): ReturnType<typeof serve> {
   try {
     return await serve(parts, http.host, http.port);
@@ -91,16 +91,16 @@ async function listen(parts: HttpParts, { http }: Config): ReturnType<typeof ser
   }
 }
 
-/** npm passes Ctrl-C on to a program that the terminal has told already: both are the same request. */
+/** Two signals within this time are one request, ms: npm repeats a Ctrl-C that the terminal has sent. */
 const SAME_REQUEST_MS = 500;
 
-/** A signal during start counts too. One that comes later again ends the process at once. */
+/** Resolves with the first signal, also one during start. A later second one ends the process at once. */
 function stopSignal(log: Logger): Promise<StopSignal> {
   return new Promise(resolve => {
     let askedAt: number | undefined;
     onStopSignal(signal => {
       if (askedAt !== undefined && performance.now() - askedAt > SAME_REQUEST_MS) {
-        log.error({ signal }, 'told twice to stop; the batch at hand is left in flight for another worker');
+        log.error({ signal }, 'second signal to stop; the current batch stays in flight for another worker');
         process.exit(EXIT.found);
       }
       askedAt ??= performance.now();

@@ -90,7 +90,8 @@ it('shows what failed, and what a replay would do', async () => {
   expect(unknown).toEqual({
     code: 1,
     stdout: '',
-    stderr: 'sluice: not failed, now or before: job:7, 99\n',
+    stderr:
+      'sluice: no failed update or job has this number, now or before: job:7, 99; see sluice failed list\n',
   });
 
   const lines = jsonLines((await deployment.failed('export', '--name', 'page_views')).stdout);
@@ -100,7 +101,7 @@ it('shows what failed, and what a replay would do', async () => {
   await deployment.addRows('users');
   const dry = await deployment.failed('replay', '--all', '--dry-run');
   expect(dry.code).toBe(1);
-  expect(dry.stdout).toMatch(/^nothing was changed; a replay would see updates: 4, failed flush jobs: 0\n/);
+  expect(dry.stdout).toMatch(/^nothing was changed; a replay would cover updates: 4, failed flush jobs: 0\n/);
   expect(dry.stdout).toMatch(/^ +2 +counter +page_views +TARGET_ROW_MISSING +refused:TARGET_ROW_MISSING$/m);
   expect(dry.stdout).toMatch(/^ +2 +entry +loyalty +TARGET_ROW_MISSING +replayed$/m);
   expect((await deployment.failed('audit')).stdout).toBe('no operations yet\n');
@@ -167,7 +168,7 @@ it('goes on with a replay whose process was killed, and one that was told to sto
   expect(end.code).toBe(1);
   expect(JSON.parse(end.stdout)).toMatchObject({ operation: 1, finished: false });
   expect(end.stderr).toBe(
-    'sluice: operation 1 is not finished; go on with: sluice failed replay --resume 1\n',
+    'sluice: operation 1 is not finished; continue with: sluice failed replay --resume 1\n',
   );
   expect(await deployment.failed('replay', '--resume', '1', '--json')).toEqual({
     code: 0,

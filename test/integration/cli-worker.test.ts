@@ -26,7 +26,7 @@ it('finishes the batch at hand on SIGTERM, and exits 0', async () => {
     worker.child.kill('SIGTERM');
     worker.child.kill('SIGINT');
     await until(
-      () => worker.stdout().includes('worker stops after the batch at hand'),
+      () => worker.stdout().includes('worker stops after its current batch'),
       'the signal to arrive',
     );
     expect(worker.child.exitCode).toBeNull();
@@ -44,8 +44,8 @@ it('finishes the batch at hand on SIGTERM, and exits 0', async () => {
 });
 
 it.each([
-  ['at its deadline', false, 'worker did not stop inside its deadline'],
-  ['on a second signal', true, 'told twice to stop'],
+  ['at its deadline', false, 'worker did not stop before its deadline'],
+  ['on a second signal', true, 'second signal to stop'],
 ])(
   'leaves a batch that cannot be finished in flight %s, exits 1, and another worker writes it',
   async (_, twice, said) => {
@@ -159,7 +159,7 @@ it('shows health, readiness and every metric on the port that it logs', async ()
   const gone = await deployment.sluice(['health'], asked);
   expect(gone.code).toBe(1);
   expect(gone.stderr).toMatch(
-    /^sluice: no worker answers at http:\/\/127\.0\.0\.1:\d+\/healthz \(ECONNREFUSED\)\.$/m,
+    /^sluice: no worker answers at http:\/\/127\.0\.0\.1:\d+\/healthz \(ECONNREFUSED\); check that it runs, .*\.$/m,
   );
 });
 

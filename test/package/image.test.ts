@@ -166,7 +166,10 @@ describe.skipIf(skipped !== undefined)(`a built image${skipped ? ` (${skipped})`
       const state = deployment.keys.state(deployment.keys.partitionOf('/'));
       await until(async () => Boolean(await deployment.redis.hget(state, 'token')), 'a batch in flight');
       worker.child.kill('SIGTERM');
-      await until(() => worker.stdout().includes('worker stops after the batch'), 'the signal to arrive');
+      await until(
+        () => worker.stdout().includes('worker stops after its current batch'),
+        'the signal to arrive',
+      );
       expect(worker.child.exitCode).toBeNull();
     });
     expect(await worker.ended).toMatchObject({ code: 0, stderr: '' });

@@ -45,7 +45,7 @@ it('ingest waits for a Redis that comes back, and ends where it does not', async
   const end = await stuck.ended;
   expect(end.code).toBe(3);
   expect(JSON.parse(end.stdout)).toEqual({ lines: 1, accepted: 1, duplicates: 0, rejected: 0, nextLine: 2 });
-  expect(end.stderr).toMatch(/^sluice: [A-Z_]+: line 2 and 4 more are not settled/m);
+  expect(end.stderr).toMatch(/^sluice: [A-Z_]+: line 2 and 4 more have no final result/m);
   worker.child.kill('SIGKILL');
 });
 

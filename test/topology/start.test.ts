@@ -86,7 +86,7 @@ describe('a worker whose servers are away', () => {
     const { code, stdout } = await worker.ended;
     expect(performance.now() - told).toBeLessThan(2000);
     expect(code).toBe(0);
-    expect(stdout).toContain('worker stopped before it had started');
+    expect(stdout).toContain('worker stopped before it started to flush');
   });
 
   it('fails when its time is over, with the code of the server that is away', async () => {
