@@ -5,10 +5,10 @@ import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import type { Sluice } from '../src/producer/client.ts';
 import { createProducer } from '../src/producer/producer.ts';
-import { parseDefinitions } from '../src/shared/definitions.ts';
-import { Inspector } from '../src/shared/inspect.ts';
-import { Keys } from '../src/shared/keys.ts';
-import { parseSettings } from '../src/shared/settings.ts';
+import { parseDefinitions } from '../src/shared/config/definitions.ts';
+import { parseSettings } from '../src/shared/config/settings.ts';
+import { Inspector } from '../src/shared/redis/inspect.ts';
+import { Keys } from '../src/shared/redis/keys.ts';
 import { Worker } from '../src/worker/worker.ts';
 import { sizes } from './memory-page.ts';
 

@@ -5,9 +5,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startMysql, startRedis } from '../scripts/servers.ts';
-import { migrate } from '../src/shared/migrate.ts';
-import { Database } from '../src/shared/mysql.ts';
-import { parseSettings } from '../src/shared/settings.ts';
+import { parseSettings } from '../src/shared/config/settings.ts';
+import { Database } from '../src/shared/mysql/database.ts';
+import { migrate } from '../src/shared/mysql/migrate.ts';
 import { measureMemory } from './memory-growth.ts';
 import { type Figures, memoryPage, pageFile, sizes } from './memory-page.ts';
 

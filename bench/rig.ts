@@ -12,9 +12,9 @@ import { type Deployment, ProducerProcess, WorkerProcess } from '../scripts/load
 import type { ProducerPlan } from '../scripts/load/producer-plan.ts';
 import { definitions } from '../scripts/load/traffic.ts';
 import { type RunningServer, startMysql, startRedis } from '../scripts/servers.ts';
-import { migrate } from '../src/shared/migrate.ts';
-import { Database } from '../src/shared/mysql.ts';
-import { parseSettings } from '../src/shared/settings.ts';
+import { parseSettings } from '../src/shared/config/settings.ts';
+import { Database } from '../src/shared/mysql/database.ts';
+import { migrate } from '../src/shared/mysql/migrate.ts';
 
 const project = fileURLToPath(new URL('../', import.meta.url));
 

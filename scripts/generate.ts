@@ -11,13 +11,18 @@ import { parseLoad } from '../src/cli/plan-load.ts';
 import { measured, type Source } from '../src/cli/plan-measured.ts';
 import { planFor } from '../src/cli/plan-model.ts';
 import { planText } from '../src/cli/plan-report.ts';
-import { variables } from '../src/shared/config.ts';
-import { definitionsSchema } from '../src/shared/definitions.ts';
-import { type MetricDefinition, metricCatalogue } from '../src/shared/metric-catalogue.ts';
+import { variables } from '../src/shared/config/config.ts';
+import { definitionsSchema } from '../src/shared/config/definitions.ts';
+import {
+  environmentName,
+  parseSettings,
+  settingNames,
+  settingsCatalogue,
+} from '../src/shared/config/settings.ts';
+import { leftAlone } from '../src/shared/mysql/session-left-alone.ts';
+import { sessionVariables, sqlOf } from '../src/shared/mysql/session-variables.ts';
 import { formatFields, forms, partitionKeys, stateFields } from '../src/shared/redis/layout.ts';
-import { leftAlone } from '../src/shared/session-left-alone.ts';
-import { sessionVariables, sqlOf } from '../src/shared/session-variables.ts';
-import { environmentName, parseSettings, settingNames, settingsCatalogue } from '../src/shared/settings.ts';
+import { type MetricDefinition, metricCatalogue } from '../src/shared/telemetry/metric-catalogue.ts';
 import { filled } from './generated.ts';
 import { guaranteesPage } from './torture/report.ts';
 

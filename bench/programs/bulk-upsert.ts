@@ -3,8 +3,8 @@
 
 import { crc32 } from 'node:zlib';
 import { createPool, type Pool } from 'mysql2/promise';
-import { parseSettings } from '../../src/shared/settings.ts';
-import { OwnTable } from '../../src/shared/tables.ts';
+import { parseSettings } from '../../src/shared/config/settings.ts';
+import { OwnTable } from '../../src/shared/values/tables.ts';
 import { serve } from './serve.ts';
 import { type PeerPlan, type PeerResult, Updates } from './updates.ts';
 

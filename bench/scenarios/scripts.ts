@@ -6,10 +6,10 @@ import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { definitions } from '../../scripts/load/traffic.ts';
 import { createProducer } from '../../src/producer/producer.ts';
-import { Inspector } from '../../src/shared/inspect.ts';
-import { Keys } from '../../src/shared/keys.ts';
+import { parseSettings } from '../../src/shared/config/settings.ts';
+import { Inspector } from '../../src/shared/redis/inspect.ts';
+import { Keys } from '../../src/shared/redis/keys.ts';
 import { readScript } from '../../src/shared/redis/read-script.ts';
-import { parseSettings } from '../../src/shared/settings.ts';
 import { Flight } from '../../src/worker/flight.ts';
 import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
 import type { Site } from '../rig.ts';
@@ -18,8 +18,8 @@ import type { Scenario } from '../scenario.ts';
 const files = {
   apply: 'producer/apply.lua',
   read: 'producer/read.lua',
-  load: 'shared/load.lua',
-  inspect: 'shared/inspect.lua',
+  load: 'shared/values/load.lua',
+  inspect: 'shared/redis/inspect.lua',
   claim: 'worker/claim.lua',
   ack: 'worker/ack.lua',
   trim: 'worker/trim.lua',

@@ -4,9 +4,9 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { migrate } from '../../src/shared/migrate.ts';
-import { Database } from '../../src/shared/mysql.ts';
-import { parseSettings } from '../../src/shared/settings.ts';
+import { parseSettings } from '../../src/shared/config/settings.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
+import { migrate } from '../../src/shared/mysql/migrate.ts';
 import { type Deployment, WorkerProcess } from '../load/processes.ts';
 import { definitions } from '../load/traffic.ts';
 import { startMysql, startRedis } from '../servers.ts';

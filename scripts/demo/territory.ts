@@ -3,9 +3,9 @@
 
 import { Cluster, type Redis } from 'ioredis';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
-import type { Database } from '../../src/shared/mysql.ts';
-import { connectRedis, openRedis, type RedisConnection } from '../../src/shared/redis.ts';
-import { redisPlace } from '../../src/shared/redis-url.ts';
+import type { Database } from '../../src/shared/mysql/database.ts';
+import { connectRedis, openRedis, type RedisConnection } from '../../src/shared/redis/connections.ts';
+import { redisPlace } from '../../src/shared/redis/url.ts';
 
 /** Something is there already that the demo must not touch. */
 export class NotEmptyError extends Error {}

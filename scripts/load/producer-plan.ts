@@ -1,6 +1,6 @@
 // What a producer process is to push, and what it reports.
 
-import type { Settings } from '../../src/shared/settings.ts';
+import type { Settings } from '../../src/shared/config/settings.ts';
 import type { Tally } from './tally.ts';
 import type { TrafficPlan } from './traffic.ts';
 

@@ -1,7 +1,7 @@
 // What was acknowledged, key by key, and the comparison with what MySQL holds.
 // Differences are added up as absolute values: one update lost and another counted twice are two, not none.
 
-import type { Database } from '../../src/shared/mysql.ts';
+import type { Database } from '../../src/shared/mysql/database.ts';
 import { accountName, counterKey } from './traffic.ts';
 
 /** Acknowledged updates, by counter rank and account number. Plain arrays: they travel between processes. */

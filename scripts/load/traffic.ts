@@ -1,7 +1,7 @@
 // The updates that the demo and the benchmarks push: increments of counters and entries on accounts.
 // Counters go up by one, so that the sum of their values is the number of updates that arrived.
 
-import type { Update } from '../../src/shared/update.ts';
+import type { Update } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from './zipf.ts';
 
 export const definitions = { counters: { page_views: {} }, points: { loyalty: { floor: 0 } } };

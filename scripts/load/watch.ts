@@ -2,11 +2,11 @@
 // The percentiles of the flush lag are over time: each look counts alike, those while nothing waited left out.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { Inspector } from '../../src/shared/inspect.ts';
-import { Keys } from '../../src/shared/keys.ts';
-import { connectRedis, openRedis, type RedisConnection } from '../../src/shared/redis.ts';
-import { redisPlace } from '../../src/shared/redis-url.ts';
-import { parseSettings } from '../../src/shared/settings.ts';
+import { parseSettings } from '../../src/shared/config/settings.ts';
+import { connectRedis, openRedis, type RedisConnection } from '../../src/shared/redis/connections.ts';
+import { Inspector } from '../../src/shared/redis/inspect.ts';
+import { Keys } from '../../src/shared/redis/keys.ts';
+import { redisPlace } from '../../src/shared/redis/url.ts';
 
 const sampleEvery = 50;
 

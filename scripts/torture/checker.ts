@@ -2,7 +2,7 @@
  * Compares, update by update, what the journals know with what the database holds, and what is missing or too much with
  * what Sluice itself declared to be lost or counted twice, partition by partition.
  */
-import type { Keys } from '../../src/shared/keys.ts';
+import type { Keys } from '../../src/shared/redis/keys.ts';
 import type { Holdings } from './holdings.ts';
 import { type JournalledUpdate, knownOf } from './journal.ts';
 import { definitions } from './traffic.ts';

@@ -1,8 +1,8 @@
 /** The database of a torture: one server, or a cluster of three, and the rights and tables that Sluice needs in it. */
 import { createPool } from 'mysql2/promise';
-import { migrate } from '../../src/shared/migrate.ts';
-import { Database } from '../../src/shared/mysql.ts';
-import { parseSettings } from '../../src/shared/settings.ts';
+import { parseSettings } from '../../src/shared/config/settings.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
+import { migrate } from '../../src/shared/mysql/migrate.ts';
 import { readRights } from '../../test/support/rights.ts';
 import {
   type DatabaseCluster,

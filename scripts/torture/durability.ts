@@ -2,7 +2,7 @@
  * What processes are told about durability: runs that fail over a Redis ask for copies on a replica, unless they are to
  * lose something and see it declared. Runs on a single Redis have it write to disk before it answers, and ask for nothing.
  */
-import type { Durability } from '../../src/shared/durability.ts';
+import type { Durability } from '../../src/shared/redis/durability.ts';
 import type { TopologyName } from './servers.ts';
 
 export type TortureDurability = Extract<Durability, 'memory' | 'replica'>;

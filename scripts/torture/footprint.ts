@@ -3,7 +3,7 @@
  * up meanwhile, or is not given back, would grow from outage to outage.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseSettings } from '../../src/shared/settings.ts';
+import { parseSettings } from '../../src/shared/config/settings.ts';
 import type { ServerKind } from './accounts.ts';
 import { countConnections } from './connections.ts';
 import type { TortureDurability } from './durability.ts';

@@ -10,7 +10,7 @@
  *   p NUMBER                             persisted() said that it is in MySQL
  */
 import { openSync, readFileSync, writeSync } from 'node:fs';
-import type { Update } from '../../src/shared/update.ts';
+import type { Update } from '../../src/shared/updates/update.ts';
 
 /** Errors that say for certain that nothing was applied. All others leave it open. */
 const certain = new Set([

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
 import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/index.ts';
-import { Keys } from '../../src/shared/keys.ts';
+import { Keys } from '../../src/shared/redis/keys.ts';
 import type { Root } from './cluster-root.ts';
 import type { TortureDurability } from './durability.ts';
 import { Journal } from './journal.ts';

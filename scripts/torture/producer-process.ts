@@ -8,7 +8,7 @@ import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/index.ts';
 import type { Receipt } from '../../src/producer/receipt.ts';
 import { createLog } from '../../src/shared/log.ts';
-import type { Update } from '../../src/shared/update.ts';
+import type { Update } from '../../src/shared/updates/update.ts';
 import type { Deployment } from '../load/processes.ts';
 import type { Login } from './accounts.ts';
 import type { TortureDurability } from './durability.ts';

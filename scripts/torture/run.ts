@@ -1,8 +1,8 @@
 /** One torture from start to verdict: breaks things one after another, lets everything drain, and compares. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Inspector } from '../../src/shared/inspect.ts';
-import { Keys } from '../../src/shared/keys.ts';
-import { connectRedis, openRedis } from '../../src/shared/redis.ts';
+import { connectRedis, openRedis } from '../../src/shared/redis/connections.ts';
+import { Inspector } from '../../src/shared/redis/inspect.ts';
+import { Keys } from '../../src/shared/redis/keys.ts';
 import { seededRandom } from '../load/zipf.ts';
 import { check, type Verdict } from './checker.ts';
 import { differenceOfMembers } from './cluster-root.ts';

@@ -2,7 +2,7 @@
 // debits on accounts, some of both in tables of a user's own. Every increment is by one, so that a difference in a sum is
 // a number of updates.
 
-import type { Update } from '../../src/shared/update.ts';
+import type { Update } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from '../load/zipf.ts';
 
 export const partitions = 8;

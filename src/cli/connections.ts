@@ -1,23 +1,23 @@
 /** Opens both servers for one command, and closes them after it. */
 import type { Logger } from 'pino';
-import { Aligner } from '../shared/align.ts';
 import { pause } from '../shared/clock.ts';
-import { ColdReader } from '../shared/cold-read.ts';
-import { type Config, readConfig } from '../shared/config.ts';
-import { type Definitions, readDefinitions } from '../shared/definitions.ts';
+import { type Config, readConfig } from '../shared/config/config.ts';
+import { type Definitions, readDefinitions } from '../shared/config/definitions.ts';
 import { DatabaseUnavailableError, type SluiceError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
-import { Inspector } from '../shared/inspect.ts';
-import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
-import { Database } from '../shared/mysql.ts';
-import { type Condition, sessionCondition } from '../shared/mysql-writable.ts';
-import { type FlushQueue, openQueue } from '../shared/queue.ts';
-import { openRedis, unavailable } from '../shared/redis.ts';
-import { redisPlace } from '../shared/redis-url.ts';
+import { Database } from '../shared/mysql/database.ts';
+import { type Condition, sessionCondition } from '../shared/mysql/writable.ts';
+import { Aligner } from '../shared/partition/align.ts';
+import { openRedis, unavailable } from '../shared/redis/connections.ts';
+import { Inspector } from '../shared/redis/inspect.ts';
+import { Keys } from '../shared/redis/keys.ts';
+import { type FlushQueue, openQueue } from '../shared/redis/queue.ts';
+import { redisPlace } from '../shared/redis/url.ts';
 import { checkServers, type Servers } from '../shared/start-checks.ts';
 import { whenReachable } from '../shared/start-wait.ts';
-import type { ValueTables } from '../shared/tables.ts';
+import { ColdReader } from '../shared/values/cold-read.ts';
+import type { ValueTables } from '../shared/values/tables.ts';
 
 export interface Connections extends Servers {
   readonly config: Config;

@@ -1,5 +1,5 @@
 /** `sluice health`: checks the worker on this machine, for the health check of a container. */
-import { type Config, readConfig } from '../shared/config.ts';
+import { type Config, readConfig } from '../shared/config/config.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 

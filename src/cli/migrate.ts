@@ -1,8 +1,8 @@
 /** `sluice migrate`: brings the database's schema to this version's format. */
-import { readConfig } from '../shared/config.ts';
+import { readConfig } from '../shared/config/config.ts';
 import { createLog } from '../shared/log.ts';
-import { migrate } from '../shared/migrate.ts';
-import { Database } from '../shared/mysql.ts';
+import { Database } from '../shared/mysql/database.ts';
+import { migrate } from '../shared/mysql/migrate.ts';
 import { whenReachable } from '../shared/start-wait.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 

@@ -1,7 +1,8 @@
 /** The options of `sluice plan`, their defaults and limits. */
+
+import { settingsCatalogue } from '../shared/config/settings.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
-import { settingsCatalogue } from '../shared/settings.ts';
 
 interface Input {
   readonly default: number;

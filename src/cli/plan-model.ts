@@ -3,7 +3,7 @@
  * and workers. Pure; plan-measured.ts holds every measured number.
  */
 import { ENTRY_WEIGHT } from '../producer/micro-batch.ts';
-import { settingsCatalogue } from '../shared/settings.ts';
+import { settingsCatalogue } from '../shared/config/settings.ts';
 import { instanceFor, nodesFor } from './plan-classes.ts';
 import type { Load } from './plan-load.ts';
 import { measured } from './plan-measured.ts';

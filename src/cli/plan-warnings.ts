@@ -1,5 +1,5 @@
 /** Warnings of a plan, each with a stable code: what its reader has to decide or to set. */
-import { environmentName, type SettingName, settingsCatalogue } from '../shared/settings.ts';
+import { environmentName, type SettingName, settingsCatalogue } from '../shared/config/settings.ts';
 import type { Plan } from './plan-model.ts';
 import { count } from './plan-numbers.ts';
 

@@ -1,6 +1,6 @@
 /** The `sluice` command: one file beside this for each subcommand. */
 import { Command, CommanderError } from 'commander';
-import { packageVersion } from '../shared/version.ts';
+import { packageVersion } from '../shared/config/version.ts';
 import { EXIT, type ExitCode, exitCodeOf, reportError } from './exit.ts';
 import { addFailed } from './failed.ts';
 import { addPlan } from './plan.ts';

@@ -1,15 +1,16 @@
 /** `sluice recover`: shows what a restored backup did to each partition, and with --yes ends its halt. */
-import { readConfig } from '../shared/config.ts';
-import { ConfigurationError } from '../shared/errors.ts';
+
 import {
   committedCount,
   type Damage,
   type Evidence,
   type OldCounters,
   type Verdict,
-} from '../shared/evidence.ts';
-import { wake } from '../shared/queue.ts';
-import { Recovery } from '../shared/recover.ts';
+} from '../recovery/evidence.ts';
+import { Recovery } from '../recovery/recover.ts';
+import { readConfig } from '../shared/config/config.ts';
+import { ConfigurationError } from '../shared/errors.ts';
+import { wake } from '../shared/redis/queue.ts';
 import { withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { authorOf } from './operator.ts';

@@ -4,7 +4,7 @@
  */
 import type { ApplyResult, Sluice } from '../producer/client.ts';
 import { pause } from '../shared/clock.ts';
-import type { Update } from '../shared/update.ts';
+import type { Update } from '../shared/updates/update.ts';
 
 /** A line that is on its way. */
 export interface Sent {

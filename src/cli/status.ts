@@ -1,10 +1,10 @@
 /** `sluice status`: shows what each partition holds, the flush jobs, and the quarantine. */
-import type { Definitions } from '../shared/definitions.ts';
-import { HELD_BY_NAME } from '../shared/failed-update.ts';
-import type { PartitionStatus } from '../shared/inspect.ts';
-import { type LossKind, readLosses } from '../shared/losses.ts';
-import { queryRow, type Rows } from '../shared/mysql.ts';
-import type { Condition } from '../shared/mysql-writable.ts';
+import type { Definitions } from '../shared/config/definitions.ts';
+import { queryRow, type Rows } from '../shared/mysql/database.ts';
+import type { Condition } from '../shared/mysql/writable.ts';
+import { type LossKind, readLosses } from '../shared/partition/losses.ts';
+import type { PartitionStatus } from '../shared/redis/inspect.ts';
+import { HELD_BY_NAME } from '../shared/updates/failed-update.ts';
 import { type Connections, withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { table } from './table.ts';

@@ -1,5 +1,5 @@
 /** `sluice verify`: shows drift of live values, repairs it on request, and shows ledgers that do not add up. */
-import { type Drift, type Verification, verify } from '../shared/verify.ts';
+import { type Drift, type Verification, verify } from '../recovery/verify.ts';
 import { withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { authorOf } from './operator.ts';

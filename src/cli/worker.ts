@@ -1,11 +1,11 @@
 /** `sluice worker`: flushes until SIGTERM, then finishes its current batch and exits 0. */
 import type { Logger } from 'pino';
-import { type Config, readConfig } from '../shared/config.ts';
-import { readDefinitions } from '../shared/definitions.ts';
+import { type Config, readConfig } from '../shared/config/config.ts';
+import { readDefinitions } from '../shared/config/definitions.ts';
+import { packageVersion } from '../shared/config/version.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
 import { LogStream } from '../shared/log-stream.ts';
-import { packageVersion } from '../shared/version.ts';
 import { reportEmf } from '../worker/emf.ts';
 import { type HttpParts, serve } from '../worker/http.ts';
 import { WorkerMetrics } from '../worker/metrics.ts';

@@ -3,18 +3,18 @@
  * value changes at once; the flush transaction does the rest.
  */
 import type { Logger } from 'pino';
-import type { Aligner } from '../shared/align.ts';
-import { Barrier } from '../shared/barrier.ts';
 import { systemClock } from '../shared/clock.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import { OutOfRangeError } from '../shared/errors.ts';
 import { itemOf, type Kind } from '../shared/item.ts';
-import type { Keys } from '../shared/keys.ts';
-import { Primaries } from '../shared/primaries.ts';
-import type { FlushQueue } from '../shared/queue.ts';
-import { type AmendmentContent, amendedItem } from '../shared/record.ts';
-import type { RedisConnection } from '../shared/redis.ts';
-import type { Settings } from '../shared/settings.ts';
-import { WakeUps } from '../shared/wake-ups.ts';
+import type { Aligner } from '../shared/partition/align.ts';
+import { Barrier } from '../shared/redis/barrier.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import type { Keys } from '../shared/redis/keys.ts';
+import { Primaries } from '../shared/redis/primaries.ts';
+import type { FlushQueue } from '../shared/redis/queue.ts';
+import { WakeUps } from '../shared/redis/wake-ups.ts';
+import { type AmendmentContent, amendedItem } from '../shared/updates/record.ts';
 import { ApplyCall } from './apply-call.ts';
 import { Calls } from './calls.ts';
 import { MemoryWatch } from './memory-watch.ts';

@@ -3,20 +3,21 @@
  * a deadline on Redis' clock, after which Redis refuses it, so that an outcome is unknown for a bounded time only; what
  * Redis answered last, so that it can tell what it has lost; and the barrier, where the caller wants more than memory.
  */
-import type { Barrier } from '../shared/barrier.ts';
+
 import { type Clock, pause, randomToken } from '../shared/clock.ts';
-import { checkDurability, type Durability } from '../shared/durability.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import {
   NotDurableError,
   RedisUnavailableError,
   type SluiceError,
   UnknownOutcomeError,
 } from '../shared/errors.ts';
-import type { Keys } from '../shared/keys.ts';
+import type { Barrier } from '../shared/redis/barrier.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import { checkDurability, type Durability } from '../shared/redis/durability.ts';
+import type { Keys } from '../shared/redis/keys.ts';
 import type { StateField } from '../shared/redis/layout.ts';
-import type { RedisConnection } from '../shared/redis.ts';
-import { defineScript, type Script, type ScriptCall } from '../shared/script.ts';
-import type { Settings } from '../shared/settings.ts';
+import { defineScript, type Script, type ScriptCall } from '../shared/redis/script.ts';
 import type { Calls } from './calls.ts';
 import type { MemoryWatch } from './memory-watch.ts';
 import { type ApplyReply, parseReply } from './micro-batch.ts';

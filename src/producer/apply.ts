@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino';
 import { type Clock, pause, within } from '../shared/clock.ts';
-import type { Durability } from '../shared/durability.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import {
   BackpressureError,
   DatabaseUnavailableError,
@@ -13,10 +13,10 @@ import {
   type SluiceError,
   UnknownOutcomeError,
 } from '../shared/errors.ts';
-import type { Keys } from '../shared/keys.ts';
-import { REQUEST_BYTES } from '../shared/redis-size.ts';
-import type { Settings } from '../shared/settings.ts';
-import type { CheckedUpdate } from '../shared/update.ts';
+import type { Durability } from '../shared/redis/durability.ts';
+import type { Keys } from '../shared/redis/keys.ts';
+import { REQUEST_BYTES } from '../shared/redis/reply-size.ts';
+import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { ApplyCall } from './apply-call.ts';
 import {
   type ApplyReply,

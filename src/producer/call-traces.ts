@@ -1,8 +1,8 @@
 /** Writes the spans of sampled calls to Redis, for the flush of their updates to link to. */
 import { within } from '../shared/clock.ts';
-import type { Keys } from '../shared/keys.ts';
-import type { RedisConnection } from '../shared/redis.ts';
-import { type OpenTelemetry, TRACES_LIMIT, TRACES_TTL_MS } from '../shared/tracing.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import type { Keys } from '../shared/redis/keys.ts';
+import { type OpenTelemetry, TRACES_LIMIT, TRACES_TTL_MS } from '../shared/telemetry/tracing.ts';
 import type { Mark } from './waiting.ts';
 
 /** Longest wait for Redis when the producer closes. */

@@ -1,6 +1,6 @@
 /** The callers of the write path: one for a call of `apply`, one for a single update. */
 import { SluiceError } from '../shared/errors.ts';
-import type { CheckedUpdate } from '../shared/update.ts';
+import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { CallTraces } from './call-traces.ts';
 import type { ProducerMetrics } from './metrics.ts';
 import { type Progress, Receipt } from './receipt.ts';

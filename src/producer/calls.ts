@@ -1,8 +1,8 @@
 /** Calls to Redis with a deadline: ioredis alone would wait for a lost server for ever. */
 import type { Clock } from '../shared/clock.ts';
 import { RedisUnavailableError, UnknownOutcomeError } from '../shared/errors.ts';
-import { type RedisConnection, unavailable } from '../shared/redis.ts';
-import { redisError, replyCode } from '../shared/redis-errors.ts';
+import { type RedisConnection, unavailable } from '../shared/redis/connections.ts';
+import { redisError, replyCode } from '../shared/redis/errors.ts';
 
 /** Redis refuses a call after its deadline; an answer sent just before needs this long to arrive. */
 const MARGIN_MS = 100;

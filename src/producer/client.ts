@@ -1,9 +1,9 @@
 /** The client that API services use: counters, points, many updates at once. */
 
-import type { Definitions, DefinitionsInput } from '../shared/definitions.ts';
-import { DURABILITIES, type Durability, parseDurability } from '../shared/durability.ts';
+import type { Definitions, DefinitionsInput } from '../shared/config/definitions.ts';
 import { InvalidUpdateError, ProducerClosedError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
+import { DURABILITIES, type Durability, parseDurability } from '../shared/redis/durability.ts';
 import {
   type CheckedUpdate,
   checkAmount,
@@ -13,7 +13,7 @@ import {
   checkText,
   checkUpdate,
   type Update,
-} from '../shared/update.ts';
+} from '../shared/updates/update.ts';
 import type { Applier } from './apply.ts';
 import type { CallTraces } from './call-traces.ts';
 import { type ApplyResult, ManyCaller, SingleCaller } from './callers.ts';

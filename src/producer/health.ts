@@ -1,7 +1,7 @@
 /** Whether a producer's servers answer, for the health check of a service. */
-import type { Database } from '../shared/mysql.ts';
-import type { Primaries } from '../shared/primaries.ts';
+import type { Database } from '../shared/mysql/database.ts';
 import { Question } from '../shared/question.ts';
+import type { Primaries } from '../shared/redis/primaries.ts';
 
 type Connection = 'connected' | 'disconnected';
 

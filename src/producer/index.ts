@@ -5,14 +5,14 @@ export {
   type DefinitionsInput,
   defineConfig,
   readDefinitions,
-} from '../shared/definitions.ts';
-export type { Durability } from '../shared/durability.ts';
+} from '../shared/config/definitions.ts';
+export type { Settings } from '../shared/config/settings.ts';
 export * from '../shared/errors.ts';
 export { LIMITS } from '../shared/limits.ts';
-export type { MysqlLocation } from '../shared/mysql-url.ts';
-export type { RedisLocation } from '../shared/redis-url.ts';
-export type { Settings } from '../shared/settings.ts';
-export type { CounterUpdate, PointsUpdate, Update } from '../shared/update.ts';
+export type { MysqlLocation } from '../shared/mysql/url.ts';
+export type { Durability } from '../shared/redis/durability.ts';
+export type { RedisLocation } from '../shared/redis/url.ts';
+export type { CounterUpdate, PointsUpdate, Update } from '../shared/updates/update.ts';
 export {
   type ApplyResult,
   type CallOptions,

@@ -1,8 +1,8 @@
 /** Reports updates that Redis acknowledged and lost: in a metric, in the log and in MySQL. */
 import type { Logger } from 'pino';
-import type { Inspector } from '../shared/inspect.ts';
-import { declareLost } from '../shared/losses.ts';
-import type { Database } from '../shared/mysql.ts';
+import type { Database } from '../shared/mysql/database.ts';
+import { declareLost } from '../shared/partition/losses.ts';
+import type { Inspector } from '../shared/redis/inspect.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
 import type { ProducerMetrics } from './metrics.ts';
 

@@ -1,8 +1,8 @@
 /** The producer's metrics, on the caller's registry or a new one; never on prom-client's global one. */
 import { type Counter, Registry } from 'prom-client';
-import { counter, declareBuild, gauge, tally, weightedHistogram } from '../shared/metrics.ts';
-import type { Cell } from '../shared/tally.ts';
-import type { WeightedHistogram } from '../shared/weighted-histogram.ts';
+import { counter, declareBuild, gauge, tally, weightedHistogram } from '../shared/telemetry/metrics.ts';
+import type { Cell } from '../shared/telemetry/tally.ts';
+import type { WeightedHistogram } from '../shared/telemetry/weighted-histogram.ts';
 
 /** By registry: gives the buffered updates of each open producer. They share one gauge. */
 const buffersOf = new WeakMap<Registry, Set<() => number>>();

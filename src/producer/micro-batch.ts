@@ -7,7 +7,7 @@ import {
   OutOfRangeError,
   type SluiceError,
 } from '../shared/errors.ts';
-import type { CheckedUpdate } from '../shared/update.ts';
+import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { Mark } from './waiting.ts';
 
 /** Counter updates that one entry counts as in a micro-batch: it takes Redis three to five times as long. */

@@ -1,27 +1,32 @@
 /** Connects a producer, checks its servers, and assembles its parts. */
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import { Aligner } from '../shared/align.ts';
 import { systemClock } from '../shared/clock.ts';
-import { ColdReader } from '../shared/cold-read.ts';
-import { type Definitions, type DefinitionsInput, parseDefinitions } from '../shared/definitions.ts';
-import { checkDurability, DURABILITIES, type Durability, parseDurability } from '../shared/durability.ts';
+import { type Definitions, type DefinitionsInput, parseDefinitions } from '../shared/config/definitions.ts';
+import { checkNamespace } from '../shared/config/namespace.ts';
+import { parseSettings, type Settings } from '../shared/config/settings.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
-import { Keys } from '../shared/keys.ts';
 import { createLog } from '../shared/log.ts';
-import { Database } from '../shared/mysql.ts';
-import type { MysqlLocation } from '../shared/mysql-url.ts';
-import { checkNamespace } from '../shared/namespace.ts';
-import { Primaries } from '../shared/primaries.ts';
-import { openRedis, type RedisConnection } from '../shared/redis.ts';
-import { RedisLog } from '../shared/redis-log.ts';
-import { type RedisLocation, redisPlace } from '../shared/redis-url.ts';
-import { parseSettings, type Settings } from '../shared/settings.ts';
+import { Database } from '../shared/mysql/database.ts';
+import type { MysqlLocation } from '../shared/mysql/url.ts';
+import { Aligner } from '../shared/partition/align.ts';
+import { openRedis, type RedisConnection } from '../shared/redis/connections.ts';
+import {
+  checkDurability,
+  DURABILITIES,
+  type Durability,
+  parseDurability,
+} from '../shared/redis/durability.ts';
+import { Keys } from '../shared/redis/keys.ts';
+import { RedisLog } from '../shared/redis/log.ts';
+import { Primaries } from '../shared/redis/primaries.ts';
+import { type RedisLocation, redisPlace } from '../shared/redis/url.ts';
 import { checkServers } from '../shared/start-checks.ts';
 import { whenReachable } from '../shared/start-wait.ts';
-import type { ValueTables } from '../shared/tables.ts';
-import { loadOpenTelemetry } from '../shared/tracing.ts';
+import { loadOpenTelemetry } from '../shared/telemetry/tracing.ts';
+import { ColdReader } from '../shared/values/cold-read.ts';
+import type { ValueTables } from '../shared/values/tables.ts';
 import { CallTraces } from './call-traces.ts';
 import { Calls } from './calls.ts';
 import { Sluice } from './client.ts';

@@ -1,19 +1,20 @@
 /** Reads values and the history of an account, pending updates included. */
-import type { ColdReader } from '../shared/cold-read.ts';
+
+import type { Settings } from '../shared/config/settings.ts';
 import { InvalidUpdateError, type SluiceError } from '../shared/errors.ts';
 import { itemOf } from '../shared/item.ts';
-import type { Keys } from '../shared/keys.ts';
 import { LIMITS } from '../shared/limits.ts';
-import type { LiveKey } from '../shared/live-keys.ts';
-import { type Database, readSql } from '../shared/mysql.ts';
-import { databaseError } from '../shared/mysql-errors.ts';
-import { isEntry, parseRecord } from '../shared/record.ts';
-import type { RedisConnection } from '../shared/redis.ts';
-import { abreast, REQUEST_BYTES } from '../shared/redis-size.ts';
-import { defineScript, type Script } from '../shared/script.ts';
-import type { Settings } from '../shared/settings.ts';
-import { cut } from '../shared/statement-size.ts';
-import { checkText } from '../shared/update.ts';
+import { type Database, readSql } from '../shared/mysql/database.ts';
+import { databaseError } from '../shared/mysql/errors.ts';
+import { cut } from '../shared/mysql/statement-size.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import type { Keys } from '../shared/redis/keys.ts';
+import type { LiveKey } from '../shared/redis/live-keys.ts';
+import { abreast, REQUEST_BYTES } from '../shared/redis/reply-size.ts';
+import { defineScript, type Script } from '../shared/redis/script.ts';
+import { isEntry, parseRecord } from '../shared/updates/record.ts';
+import { checkText } from '../shared/updates/update.ts';
+import type { ColdReader } from '../shared/values/cold-read.ts';
 import type { Calls } from './calls.ts';
 
 /** One entry of an account. */

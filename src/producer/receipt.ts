@@ -7,14 +7,14 @@ import {
   QuarantinedError,
 } from '../shared/errors.ts';
 import { ROW_KINDS } from '../shared/item.ts';
-import type { Keys } from '../shared/keys.ts';
-import { type Database, readSql } from '../shared/mysql.ts';
-import { databaseError } from '../shared/mysql-errors.ts';
+import { type Database, readSql } from '../shared/mysql/database.ts';
+import { databaseError } from '../shared/mysql/errors.ts';
 import { Question } from '../shared/question.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import type { Keys } from '../shared/redis/keys.ts';
 import type { State } from '../shared/redis/layout.ts';
 import { parseEnded, readState } from '../shared/redis/state.ts';
-import type { RedisConnection } from '../shared/redis.ts';
-import type { CheckedUpdate } from '../shared/update.ts';
+import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { Mark } from './waiting.ts';
 
 export interface PersistedOptions {

@@ -1,6 +1,6 @@
 /** An update on its way to Redis, and the caller that gets its result. */
-import type { Durability } from '../shared/durability.ts';
-import type { CheckedUpdate } from '../shared/update.ts';
+import type { Durability } from '../shared/redis/durability.ts';
+import type { CheckedUpdate } from '../shared/updates/update.ts';
 
 /** How far the partition was right after it accepted an update; `persisted()` waits until a flush passes it. */
 export interface Mark {

@@ -1,17 +1,17 @@
 /** Assembles the write path of a producer: from its callers to Redis and to the wake-up of the flush. */
 import type { Logger } from 'pino';
-import type { Aligner } from '../shared/align.ts';
-import { Barrier } from '../shared/barrier.ts';
 import { systemClock, within } from '../shared/clock.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import { explain } from '../shared/explain.ts';
-import { Inspector } from '../shared/inspect.ts';
-import type { Keys } from '../shared/keys.ts';
-import type { Database } from '../shared/mysql.ts';
-import type { Primaries } from '../shared/primaries.ts';
-import { type FlushQueue, openQueue } from '../shared/queue.ts';
-import type { RedisConnection } from '../shared/redis.ts';
-import type { Settings } from '../shared/settings.ts';
-import { WakeUps } from '../shared/wake-ups.ts';
+import type { Database } from '../shared/mysql/database.ts';
+import type { Aligner } from '../shared/partition/align.ts';
+import { Barrier } from '../shared/redis/barrier.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import { Inspector } from '../shared/redis/inspect.ts';
+import type { Keys } from '../shared/redis/keys.ts';
+import type { Primaries } from '../shared/redis/primaries.ts';
+import { type FlushQueue, openQueue } from '../shared/redis/queue.ts';
+import { WakeUps } from '../shared/redis/wake-ups.ts';
 import { Applier } from './apply.ts';
 import { ApplyCall } from './apply-call.ts';
 import type { Calls } from './calls.ts';

@@ -3,13 +3,13 @@
  * flush transaction carries them out. So what is in MySQL, in quarantine, in flight and pending always adds up.
  */
 import type { AmendRequest } from '../producer/amend.ts';
-import type { Definitions } from '../shared/definitions.ts';
+import type { Definitions } from '../shared/config/definitions.ts';
 import { ConfigurationError, InvalidUpdateError } from '../shared/errors.ts';
 import { parseExact } from '../shared/exact-json.ts';
-import type { FailedUpdate } from '../shared/failed-update.ts';
 import { LIMITS } from '../shared/limits.ts';
-import { metadataText } from '../shared/metadata.ts';
-import { checkAmount, checkCounter, checkPoints, checkText } from '../shared/update.ts';
+import type { FailedUpdate } from '../shared/updates/failed-update.ts';
+import { metadataText } from '../shared/updates/metadata.ts';
+import { checkAmount, checkCounter, checkPoints, checkText } from '../shared/updates/update.ts';
 
 /** What an edit changes. Null takes reason or metadata away; account, key and id stay what they are. */
 export interface Change {

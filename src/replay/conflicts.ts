@@ -1,6 +1,6 @@
 /** Statements that meet a flush or another operation: repeated a few times, since most of what they meet is over soon. */
 import { pause } from '../shared/clock.ts';
-import { classifyDatabaseError } from '../shared/mysql-errors.ts';
+import { classifyDatabaseError } from '../shared/mysql/errors.ts';
 
 const RETRIES = 5;
 const PAUSE_MS = 50;

@@ -4,9 +4,9 @@
  */
 
 import { ConfigurationError, OperationError } from '../shared/errors.ts';
-import type { FailedUpdate } from '../shared/failed-update.ts';
 import { LIMITS } from '../shared/limits.ts';
-import type { ValueTables } from '../shared/tables.ts';
+import type { FailedUpdate } from '../shared/updates/failed-update.ts';
+import type { ValueTables } from '../shared/values/tables.ts';
 import { type Change, checkChange, editOf } from './amendment.ts';
 import { checkFilter, type FailedFilter, matchesJob } from './filter.ts';
 import { type FailedJob, readJobs } from './jobs.ts';

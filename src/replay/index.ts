@@ -1,6 +1,6 @@
 /** `import { openFailed } from 'sluice/replay'`: what operators do with failed updates and flush jobs, for programs. */
 
-export type { FailedUpdate } from '../shared/failed-update.ts';
+export type { FailedUpdate } from '../shared/updates/failed-update.ts';
 export type { Change } from './amendment.ts';
 export {
   type FailedPage,

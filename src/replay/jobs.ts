@@ -2,7 +2,7 @@
  * Failed flush jobs: wake-ups that used up their attempts. Their data is safe, in flight or pending, and the sweep goes on
  * trying; so a job can be dropped without loss, and replaying one is to wake its partition anew.
  */
-import { type FlushQueue, failedJobs, wake } from '../shared/queue.ts';
+import { type FlushQueue, failedJobs, wake } from '../shared/redis/queue.ts';
 
 export interface FailedJob {
   /** BullMQ's id. */

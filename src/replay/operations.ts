@@ -2,9 +2,9 @@
 import type { ResultSetHeader } from 'mysql2/promise';
 import { ConfigurationError, OperationError } from '../shared/errors.ts';
 import { parseExact } from '../shared/exact-json.ts';
-import { type FailedUpdate, recordItem } from '../shared/failed-update.ts';
-import { type Database, type Rows, readSql } from '../shared/mysql.ts';
-import { literalBytes, roomFor } from '../shared/statement-size.ts';
+import { type Database, type Rows, readSql } from '../shared/mysql/database.ts';
+import { literalBytes, roomFor } from '../shared/mysql/statement-size.ts';
+import { type FailedUpdate, recordItem } from '../shared/updates/failed-update.ts';
 import type { Change } from './amendment.ts';
 import type { FailedFilter } from './filter.ts';
 import { numberLists } from './updates.ts';

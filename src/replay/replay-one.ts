@@ -6,12 +6,12 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { DatabaseFailedError } from '../shared/errors.ts';
-import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/failed-update.ts';
-import type { Database } from '../shared/mysql.ts';
-import { databaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
-import type { ValueTables } from '../shared/tables.ts';
-import { isTableFailure, tableFailureCode } from '../shared/target-table.ts';
-import { lockWatermark } from '../shared/watermark.ts';
+import type { Database } from '../shared/mysql/database.ts';
+import { databaseError, databaseErrorCode } from '../shared/mysql/errors.ts';
+import { lockWatermark } from '../shared/partition/watermark.ts';
+import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/updates/failed-update.ts';
+import type { ValueTables } from '../shared/values/tables.ts';
+import { isTableFailure, tableFailureCode } from '../shared/values/target-table.ts';
 import { blame, RowFailure, withSavepoint } from '../worker/blame.ts';
 import { EntryWriter, quarantinedEntry } from '../worker/entries.ts';
 import { refusalCode } from '../worker/quarantine.ts';

@@ -5,10 +5,10 @@
 
 import { type Amend, type AmenderParts, openAmender } from '../producer/amend.ts';
 import { pause } from '../shared/clock.ts';
-import type { Definitions } from '../shared/definitions.ts';
+import type { Definitions } from '../shared/config/definitions.ts';
 import { SluiceError } from '../shared/errors.ts';
-import type { FailedUpdate } from '../shared/failed-update.ts';
-import type { Database } from '../shared/mysql.ts';
+import type { Database } from '../shared/mysql/database.ts';
+import type { FailedUpdate } from '../shared/updates/failed-update.ts';
 import { dropOf, editOf } from './amendment.ts';
 import { endJob, readJobs } from './jobs.ts';
 import { DONE, type Operation, type Operations } from './operations.ts';

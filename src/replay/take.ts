@@ -6,9 +6,10 @@
  * amendment out, or refused it. Whoever is killed in between leaves it taken: what was sent may still arrive, so only the same
  * operation, resumed by anybody, can know that it is sent once.
  */
-import { type FailedUpdate, toFailedUpdate } from '../shared/failed-update.ts';
-import { type Database, queryRows } from '../shared/mysql.ts';
-import { databaseError } from '../shared/mysql-errors.ts';
+
+import { type Database, queryRows } from '../shared/mysql/database.ts';
+import { databaseError } from '../shared/mysql/errors.ts';
+import { type FailedUpdate, toFailedUpdate } from '../shared/updates/failed-update.ts';
 import { repeatConflicts } from './conflicts.ts';
 
 const TAKE =

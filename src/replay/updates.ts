@@ -1,6 +1,7 @@
 /** Reads quarantined updates by filter, a page at a time. */
-import { type FailedUpdate, toFailedUpdate } from '../shared/failed-update.ts';
-import { type Database, queryRow, readSql } from '../shared/mysql.ts';
+
+import { type Database, queryRow, readSql } from '../shared/mysql/database.ts';
+import { type FailedUpdate, toFailedUpdate } from '../shared/updates/failed-update.ts';
 import { type FailedFilter, filterParameters, meansUpdates } from './filter.ts';
 
 export interface Span {

@@ -1,7 +1,7 @@
 /** Turns whatever a server's client threw into one of our errors, where the caller does not know which server it was. */
 import { SluiceError } from './errors.ts';
-import { databaseError } from './mysql-errors.ts';
-import { redisError, replyCode } from './redis-errors.ts';
+import { databaseError } from './mysql/errors.ts';
+import { redisError, replyCode } from './redis/errors.ts';
 
 /** Names of the errors by which ioredis says that it could not get a command to a server. */
 const UNSENT = new Set([

@@ -3,17 +3,17 @@
  * schema is of this version's format, both servers hold data of this deployment, and the tables of users that
  * the definitions name fit.
  */
-import type { Definitions } from './definitions.ts';
-import { deploymentOf } from './deployment.ts';
+import type { Definitions } from './config/definitions.ts';
 import { DatabaseUnsuitableError, NotMigratedError, SluiceError } from './errors.ts';
-import type { Keys } from './keys.ts';
-import { failingTables, type OpenTables, openTables, type TableEvents } from './mapping.ts';
-import type { Database } from './mysql.ts';
-import { databaseError } from './mysql-errors.ts';
-import { connectRedis, type RedisConnection } from './redis.ts';
-import { checkRedis } from './redis-check.ts';
-import { checkRecorded, checkServerVersion, FORMAT, type Recorded, readMeta } from './schema.ts';
+import type { Database } from './mysql/database.ts';
+import { deploymentOf } from './mysql/deployment.ts';
+import { databaseError } from './mysql/errors.ts';
+import { checkRecorded, checkServerVersion, FORMAT, type Recorded, readMeta } from './mysql/schema.ts';
+import { checkRedis } from './redis/check.ts';
+import { connectRedis, type RedisConnection } from './redis/connections.ts';
+import type { Keys } from './redis/keys.ts';
 import { isPassing } from './start-wait.ts';
+import { failingTables, type OpenTables, openTables, type TableEvents } from './values/mapping.ts';
 
 export interface Servers {
   readonly redis: RedisConnection;

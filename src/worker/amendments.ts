@@ -4,12 +4,12 @@
  * when the amendment was accepted, and pending held the difference since, so that everything adds up at any time.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/failed-update.ts';
-import { queryRows } from '../shared/mysql.ts';
-import { type Amendment, type AmendmentContent, readPayload } from '../shared/record.ts';
-import { RefusedValueError } from '../shared/refusal.ts';
-import type { ValueTables } from '../shared/tables.ts';
-import { isTableFailure, tableFailureCode } from '../shared/target-table.ts';
+import { queryRows } from '../shared/mysql/database.ts';
+import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/updates/failed-update.ts';
+import { type Amendment, type AmendmentContent, readPayload } from '../shared/updates/record.ts';
+import { RefusedValueError } from '../shared/values/refusal.ts';
+import type { ValueTables } from '../shared/values/tables.ts';
+import { isTableFailure, tableFailureCode } from '../shared/values/target-table.ts';
 import type { Batch } from './batch.ts';
 import { RowFailure, withSavepoint } from './blame.ts';
 import { type EntryWriter, ledgerNumber, quarantinedEntry } from './entries.ts';

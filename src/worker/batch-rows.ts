@@ -3,9 +3,9 @@
  * are put aside. What happens to them is the same for both kinds (batch-writer.ts, careful.ts).
  */
 import type { PoolConnection } from 'mysql2/promise';
-import type { RecordedEntry } from '../shared/record.ts';
-import type { RefusedValueError } from '../shared/refusal.ts';
-import type { ValueTable, ValueTables } from '../shared/tables.ts';
+import type { RecordedEntry } from '../shared/updates/record.ts';
+import type { RefusedValueError } from '../shared/values/refusal.ts';
+import type { ValueTable, ValueTables } from '../shared/values/tables.ts';
 import type { Batch, CounterSum } from './batch.ts';
 import { type EntryWriter, ledgerNumber } from './entries.ts';
 import type { FloorWatch } from './floors.ts';

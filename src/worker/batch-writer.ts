@@ -3,8 +3,8 @@
  * held. The first time it writes everything at once, the second time carefully (careful.ts).
  */
 import type { PoolConnection } from 'mysql2/promise';
-import type { RecordedEntry } from '../shared/record.ts';
-import type { ValueTables } from '../shared/tables.ts';
+import type { RecordedEntry } from '../shared/updates/record.ts';
+import type { ValueTables } from '../shared/values/tables.ts';
 import { AmendmentWriter } from './amendments.ts';
 import type { Batch } from './batch.ts';
 import {

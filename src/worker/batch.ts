@@ -1,6 +1,12 @@
 /** A batch as `claim` returns it: what one transaction writes to MySQL. */
 import { splitItem } from '../shared/item.ts';
-import { type Amendment, isAmendment, isEntry, parseRecord, type RecordedEntry } from '../shared/record.ts';
+import {
+  type Amendment,
+  isAmendment,
+  isEntry,
+  parseRecord,
+  type RecordedEntry,
+} from '../shared/updates/record.ts';
 
 /** The sum of a counter's pending increments. */
 export interface CounterSum {

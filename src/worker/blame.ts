@@ -3,9 +3,9 @@
  * is sure that the transaction goes on without the statement. Any other error ends the transaction, as it was thrown.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { queryRows } from '../shared/mysql.ts';
-import { classifyDatabaseError, isServerError, suspect } from '../shared/mysql-errors.ts';
-import { isWholeTable } from '../shared/target-table.ts';
+import { queryRows } from '../shared/mysql/database.ts';
+import { classifyDatabaseError, isServerError, suspect } from '../shared/mysql/errors.ts';
+import { isWholeTable } from '../shared/values/target-table.ts';
 import { isRefusal } from './quarantine.ts';
 
 /**

@@ -3,8 +3,8 @@
  * bisected by table, with savepoints: rows to blame are put aside, and the rest is written. If a mapped table takes no row at
  * all, its rows are held.
  */
-import type { ValueTable } from '../shared/tables.ts';
-import { isWholeTable, raiserOf, tableFailureCode } from '../shared/target-table.ts';
+import type { ValueTable } from '../shared/values/tables.ts';
+import { isWholeTable, raiserOf, tableFailureCode } from '../shared/values/target-table.ts';
 import { type BatchAttempt, type BatchRows, note } from './batch-rows.ts';
 import { bisect } from './bisect.ts';
 import { RowFailure, withSavepoint } from './blame.ts';

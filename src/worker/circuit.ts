@@ -12,7 +12,7 @@ import {
 } from 'cockatiel';
 import type { Logger } from 'pino';
 import { ClaimNotDurableError } from '../shared/errors.ts';
-import { classifyDatabaseError, isLockWait, isLoginRefused } from '../shared/mysql-errors.ts';
+import { classifyDatabaseError, isLockWait, isLoginRefused } from '../shared/mysql/errors.ts';
 
 export interface CircuitLimits {
   breakerFailures: number;

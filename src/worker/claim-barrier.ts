@@ -4,16 +4,16 @@
  */
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import type { Barrier } from '../shared/barrier.ts';
 import { type Clock, pause } from '../shared/clock.ts';
+import { ClaimNotDurableError } from '../shared/errors.ts';
+import type { Barrier } from '../shared/redis/barrier.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
 import {
   type ClaimDurability,
   checkDurability,
   countReplicas,
   type Durability,
-} from '../shared/durability.ts';
-import { ClaimNotDurableError } from '../shared/errors.ts';
-import type { RedisConnection } from '../shared/redis.ts';
+} from '../shared/redis/durability.ts';
 
 export interface ClaimBarrierParts {
   readonly redis: RedisConnection;

@@ -5,7 +5,7 @@
  * Every worker reports the same shared figures: take their maximum. `Workers` is 1 in each line of each worker: count its samples.
  */
 import type { MetricObjectWithValues, MetricValue, Registry } from 'prom-client';
-import type { MetricName } from '../shared/metric-catalogue.ts';
+import type { MetricName } from '../shared/telemetry/metric-catalogue.ts';
 
 interface Figure {
   readonly metric: MetricName;

@@ -3,11 +3,11 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { AnswerMissingError } from '../shared/errors.ts';
 import { itemOf } from '../shared/item.ts';
-import { queryRow, queryRows, readSql } from '../shared/mysql.ts';
-import type { EntryContent, RecordedEntry } from '../shared/record.ts';
-import { RefusedValueError } from '../shared/refusal.ts';
-import { jsonParts } from '../shared/statement-size.ts';
-import type { Addition, ValueTable, ValueTables } from '../shared/tables.ts';
+import { queryRow, queryRows, readSql } from '../shared/mysql/database.ts';
+import { jsonParts } from '../shared/mysql/statement-size.ts';
+import type { EntryContent, RecordedEntry } from '../shared/updates/record.ts';
+import { RefusedValueError } from '../shared/values/refusal.ts';
+import type { Addition, ValueTable, ValueTables } from '../shared/values/tables.ts';
 import type { FloorWatch } from './floors.ts';
 
 const INSERT = readSql(new URL('./sql/insert-entries.sql', import.meta.url));

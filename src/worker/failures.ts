@@ -2,7 +2,7 @@
  * What this process has seen of batches that fail and tables that work. A row that fails alone in its batch is to blame
  * if its table took other rows after the batch failed and before it failed again.
  */
-import type { ValueTable } from '../shared/tables.ts';
+import type { ValueTable } from '../shared/values/tables.ts';
 import type { Batch } from './batch.ts';
 
 interface Failing {

@@ -1,11 +1,12 @@
 /** The batch in flight as Redis knows it: claim, ack, rewind. */
-import { Budget } from '../shared/budget.ts';
+
 import { randomToken } from '../shared/clock.ts';
-import type { Keys } from '../shared/keys.ts';
+import { Budget } from '../shared/redis/budget.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import type { Keys } from '../shared/redis/keys.ts';
+import { REPLY_BYTES } from '../shared/redis/reply-size.ts';
+import { defineScript, type Script } from '../shared/redis/script.ts';
 import { readState } from '../shared/redis/state.ts';
-import type { RedisConnection } from '../shared/redis.ts';
-import { REPLY_BYTES } from '../shared/redis-size.ts';
-import { defineScript, type Script } from '../shared/script.ts';
 import { type Batch, joinPages, type Page } from './batch.ts';
 import type { ClaimBarrier } from './claim-barrier.ts';
 import { claimPages } from './claim-pages.ts';

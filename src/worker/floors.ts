@@ -4,9 +4,9 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { itemOf } from '../shared/item.ts';
-import { queryRows, readSql } from '../shared/mysql.ts';
-import { jsonParts } from '../shared/statement-size.ts';
-import type { ValueTables } from '../shared/tables.ts';
+import { queryRows, readSql } from '../shared/mysql/database.ts';
+import { jsonParts } from '../shared/mysql/statement-size.ts';
+import type { ValueTables } from '../shared/values/tables.ts';
 
 const QUARANTINED = readSql(new URL('./sql/quarantined-sums.sql', import.meta.url));
 

@@ -1,10 +1,10 @@
 /** The span of a flush: made for a batch with sampled calls in it, and linked to their spans. */
 import type { Span } from '@opentelemetry/api';
 import { within } from '../shared/clock.ts';
-import type { Keys } from '../shared/keys.ts';
-import type { RedisConnection } from '../shared/redis.ts';
-import { type OpenTelemetry, TRACES_LIMIT } from '../shared/tracing.ts';
-import { packageVersion } from '../shared/version.ts';
+import { packageVersion } from '../shared/config/version.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import type { Keys } from '../shared/redis/keys.ts';
+import { type OpenTelemetry, TRACES_LIMIT } from '../shared/telemetry/tracing.ts';
 import type { Batch } from './batch.ts';
 import type { CommitResult } from './store.ts';
 

@@ -5,11 +5,11 @@
  * the batch in flight, and the next claim returns it; the watermark tells whether it was written.
  */
 import type { Logger } from 'pino';
-import type { Aligner } from '../shared/align.ts';
 import type { Clock } from '../shared/clock.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
-import { classifyDatabaseError, isLockWait } from '../shared/mysql-errors.ts';
-import type { Settings } from '../shared/settings.ts';
+import { classifyDatabaseError, isLockWait } from '../shared/mysql/errors.ts';
+import type { Aligner } from '../shared/partition/align.ts';
 import type { Batch } from './batch.ts';
 import type { Flight } from './flight.ts';
 import type { FlushTracing } from './flush-span.ts';

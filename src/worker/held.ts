@@ -7,12 +7,12 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { itemOf } from '../shared/item.ts';
-import { queryRows, readSql } from '../shared/mysql.ts';
-import type { RecordedEntry } from '../shared/record.ts';
-import { jsonParts, keyLists, literalBytes, roomFor } from '../shared/statement-size.ts';
-import type { ValueTables } from '../shared/tables.ts';
-import { tableFailureCode } from '../shared/target-table.ts';
-import { setMayHold } from '../shared/watermark.ts';
+import { queryRows, readSql } from '../shared/mysql/database.ts';
+import { jsonParts, keyLists, literalBytes, roomFor } from '../shared/mysql/statement-size.ts';
+import { setMayHold } from '../shared/partition/watermark.ts';
+import type { RecordedEntry } from '../shared/updates/record.ts';
+import type { ValueTables } from '../shared/values/tables.ts';
+import { tableFailureCode } from '../shared/values/target-table.ts';
 import type { Batch, CounterSum } from './batch.ts';
 import { type AsideUpdate, counterAside, counterPayload, entryAside, quarantine } from './quarantine.ts';
 import type { TableHealth } from './table-health.ts';

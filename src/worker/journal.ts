@@ -3,8 +3,8 @@
  * from the past are recognised. Written in the transaction of each batch.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { queryRow, queryRows, readSql } from '../shared/mysql.ts';
-import { literalBytes, roomFor } from '../shared/statement-size.ts';
+import { queryRow, queryRows, readSql } from '../shared/mysql/database.ts';
+import { literalBytes, roomFor } from '../shared/mysql/statement-size.ts';
 import type { Batch } from './batch.ts';
 
 /** What became of a batch's rows; recorded in the journal, so that whoever acknowledges knows it. */

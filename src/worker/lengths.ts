@@ -5,7 +5,7 @@
  */
 import { TextTooLongError } from '../shared/errors.ts';
 import { isLonger, LIMITS } from '../shared/limits.ts';
-import type { EntryContent } from '../shared/record.ts';
+import type { EntryContent } from '../shared/updates/record.ts';
 import type { Batch } from './batch.ts';
 
 /** @throws TextTooLongError */

@@ -1,8 +1,8 @@
 /** What a worker counts of its own work. What all workers share is read at scrape time: system-metrics.ts. */
 import { type Counter, collectDefaultMetrics, type Gauge, type Histogram, Registry } from 'prom-client';
-import type { LabelOf } from '../shared/metric-catalogue.ts';
-import { counter, declareBuild, gauge, histogram, weightedHistogram } from '../shared/metrics.ts';
-import type { WeightedHistogram } from '../shared/weighted-histogram.ts';
+import type { LabelOf } from '../shared/telemetry/metric-catalogue.ts';
+import { counter, declareBuild, gauge, histogram, weightedHistogram } from '../shared/telemetry/metrics.ts';
+import type { WeightedHistogram } from '../shared/telemetry/weighted-histogram.ts';
 import type { Batch } from './batch.ts';
 
 /** Gauges of prom-client that are named as counters; the same numbers are there by type, under sound names. */

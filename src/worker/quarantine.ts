@@ -1,9 +1,9 @@
 /** Updates that are put aside one by one, and what MySQL refuses for its own sake, in the transaction of their batch. */
 import type { PoolConnection } from 'mysql2/promise';
-import { readSql } from '../shared/mysql.ts';
-import { classifyDatabaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
-import type { RecordedEntry } from '../shared/record.ts';
-import { RefusedValueError } from '../shared/refusal.ts';
+import { readSql } from '../shared/mysql/database.ts';
+import { classifyDatabaseError, databaseErrorCode } from '../shared/mysql/errors.ts';
+import type { RecordedEntry } from '../shared/updates/record.ts';
+import { RefusedValueError } from '../shared/values/refusal.ts';
 import type { CounterSum } from './batch.ts';
 
 export type Cause = 'refused' | 'held';

@@ -1,10 +1,10 @@
 /** Whether a worker is ready: judged by what works now, not by what a connection believes of itself. */
 import type { Clock } from '../shared/clock.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import type { SluiceError } from '../shared/errors.ts';
-import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
-import type { Database } from '../shared/mysql.ts';
+import type { Database } from '../shared/mysql/database.ts';
 import { Question } from '../shared/question.ts';
-import type { Settings } from '../shared/settings.ts';
+import type { Inspector, PartitionStatus } from '../shared/redis/inspect.ts';
 import type { Flusher } from './flush.ts';
 import type { Readiness } from './http.ts';
 

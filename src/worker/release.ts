@@ -6,12 +6,12 @@
  * partition comes between, so that updates of a key are written in their order.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { type Database, queryRows, readSql } from '../shared/mysql.ts';
-import { readPayload } from '../shared/record.ts';
-import { RefusedValueError } from '../shared/refusal.ts';
-import type { Addition, ValueTables } from '../shared/tables.ts';
-import { isWholeTable } from '../shared/target-table.ts';
-import { lockWatermark, setMayHold } from '../shared/watermark.ts';
+import { type Database, queryRows, readSql } from '../shared/mysql/database.ts';
+import { lockWatermark, setMayHold } from '../shared/partition/watermark.ts';
+import { readPayload } from '../shared/updates/record.ts';
+import { RefusedValueError } from '../shared/values/refusal.ts';
+import type { Addition, ValueTables } from '../shared/values/tables.ts';
+import { isWholeTable } from '../shared/values/target-table.ts';
 import { bisect } from './bisect.ts';
 import { withSavepoint } from './blame.ts';
 import { EntryWriter, type LedgerEntry, quarantinedEntry } from './entries.ts';

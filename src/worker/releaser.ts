@@ -5,14 +5,14 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
-import type { Definitions } from '../shared/definitions.ts';
+import type { Definitions } from '../shared/config/definitions.ts';
 import { ROW_KINDS } from '../shared/item.ts';
-import { type OpenTables, recordTarget } from '../shared/mapping.ts';
-import { type Database, queryRows, readSql } from '../shared/mysql.ts';
-import { classifyDatabaseError, isLockWait, isServerError, suspect } from '../shared/mysql-errors.ts';
+import { type Database, queryRows, readSql } from '../shared/mysql/database.ts';
+import { classifyDatabaseError, isLockWait, isServerError, suspect } from '../shared/mysql/errors.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
-import type { ValueTable } from '../shared/tables.ts';
-import { isTableFailure, type TargetTable } from '../shared/target-table.ts';
+import { type OpenTables, recordTarget } from '../shared/values/mapping.ts';
+import type { ValueTable } from '../shared/values/tables.ts';
+import { isTableFailure, type TargetTable } from '../shared/values/target-table.ts';
 import { RowFailure } from './blame.ts';
 import { type Circuit, isOutage } from './circuit.ts';
 import { isRefusal } from './quarantine.ts';

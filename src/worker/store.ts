@@ -13,14 +13,14 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from '../shared/clock.ts';
-import { type Decision, decide } from '../shared/decision.ts';
 import { DatabaseFailedError, PartitionHaltedError } from '../shared/errors.ts';
-import { declareLoss } from '../shared/losses.ts';
-import type { Database } from '../shared/mysql.ts';
-import { classifyDatabaseError, databaseErrorCode } from '../shared/mysql-errors.ts';
-import { refuseOutdated } from '../shared/mysql-writable.ts';
-import type { ValueTables } from '../shared/tables.ts';
-import { lockWatermark, moveWatermark, type Watermark } from '../shared/watermark.ts';
+import type { Database } from '../shared/mysql/database.ts';
+import { classifyDatabaseError, databaseErrorCode } from '../shared/mysql/errors.ts';
+import { refuseOutdated } from '../shared/mysql/writable.ts';
+import { type Decision, decide } from '../shared/partition/decision.ts';
+import { declareLoss } from '../shared/partition/losses.ts';
+import { lockWatermark, moveWatermark, type Watermark } from '../shared/partition/watermark.ts';
+import type { ValueTables } from '../shared/values/tables.ts';
 import type { Batch } from './batch.ts';
 import { BatchWriter } from './batch-writer.ts';
 import { RowFailure } from './blame.ts';

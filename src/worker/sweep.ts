@@ -3,14 +3,14 @@
  * flushes them without BullMQ. Also compares idle partitions with their watermarks and forgets old ids.
  */
 import type { Logger } from 'pino';
-import type { Aligner } from '../shared/align.ts';
 import type { Clock } from '../shared/clock.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import { ClaimNotDurableError } from '../shared/errors.ts';
-import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
-import { declareLost } from '../shared/losses.ts';
-import type { Database } from '../shared/mysql.ts';
+import type { Database } from '../shared/mysql/database.ts';
+import type { Aligner } from '../shared/partition/align.ts';
+import { declareLost } from '../shared/partition/losses.ts';
+import type { Inspector, PartitionStatus } from '../shared/redis/inspect.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
-import type { Settings } from '../shared/settings.ts';
 import { backoff, type Circuit, isOutage } from './circuit.ts';
 import type { Flight } from './flight.ts';
 import type { Flusher } from './flush.ts';

@@ -4,18 +4,18 @@
  */
 import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
-import type { Definitions } from '../shared/definitions.ts';
-import { HELD_BY_NAME } from '../shared/failed-update.ts';
-import type { Inspector, PartitionStatus } from '../shared/inspect.ts';
-import type { Keys } from '../shared/keys.ts';
-import type { MetricNameOf } from '../shared/metric-catalogue.ts';
-import { counter, gauge } from '../shared/metrics.ts';
-import { type Database, queryRow, queryRows, readSql } from '../shared/mysql.ts';
-import type { Primaries } from '../shared/primaries.ts';
+import type { Definitions } from '../shared/config/definitions.ts';
+import { type Database, queryRow, queryRows, readSql } from '../shared/mysql/database.ts';
 import { Question } from '../shared/question.ts';
-import type { FlushQueue } from '../shared/queue.ts';
-import type { RedisConnection } from '../shared/redis.ts';
-import { infoField } from '../shared/redis-check.ts';
+import { infoField } from '../shared/redis/check.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import type { Inspector, PartitionStatus } from '../shared/redis/inspect.ts';
+import type { Keys } from '../shared/redis/keys.ts';
+import type { Primaries } from '../shared/redis/primaries.ts';
+import type { FlushQueue } from '../shared/redis/queue.ts';
+import type { MetricNameOf } from '../shared/telemetry/metric-catalogue.ts';
+import { counter, gauge } from '../shared/telemetry/metrics.ts';
+import { HELD_BY_NAME } from '../shared/updates/failed-update.ts';
 import { valueAtRisk } from './value-at-risk.ts';
 
 export interface SystemSources {

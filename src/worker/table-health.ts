@@ -4,8 +4,13 @@
  */
 import type { Logger } from 'pino';
 import { SHOWN_KINDS } from '../shared/item.ts';
-import type { ValueTable } from '../shared/tables.ts';
-import { isTableFailure, raiserOf, type TargetTable, tableFailureCode } from '../shared/target-table.ts';
+import type { ValueTable } from '../shared/values/tables.ts';
+import {
+  isTableFailure,
+  raiserOf,
+  type TargetTable,
+  tableFailureCode,
+} from '../shared/values/target-table.ts';
 
 export class TableHealth {
   readonly #log: Logger | undefined;

@@ -1,8 +1,9 @@
 /** The points that are nowhere but in Redis, for each program, at a cost that a scrape may have whatever is pending. */
-import type { Keys } from '../shared/keys.ts';
-import type { RedisConnection } from '../shared/redis.ts';
-import { abreast } from '../shared/redis-size.ts';
-import { defineScript } from '../shared/script.ts';
+
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import type { Keys } from '../shared/redis/keys.ts';
+import { abreast } from '../shared/redis/reply-size.ts';
+import { defineScript } from '../shared/redis/script.ts';
 
 /** Of each partition; what is more is estimated. */
 const MOST_ACCOUNTS = 1000;

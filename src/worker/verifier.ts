@@ -5,14 +5,14 @@
  */
 import type { Logger } from 'pino';
 import { within } from '../shared/clock.ts';
-import { type ColdReader, type Comparison, drifts } from '../shared/cold-read.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import { TableUnusableError } from '../shared/errors.ts';
 import { SHOWN_KINDS } from '../shared/item.ts';
-import type { Keys } from '../shared/keys.ts';
-import { type LiveKey, liveKeys } from '../shared/live-keys.ts';
-import type { RedisConnection } from '../shared/redis.ts';
-import type { Settings } from '../shared/settings.ts';
-import type { ValueTables } from '../shared/tables.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import type { Keys } from '../shared/redis/keys.ts';
+import { type LiveKey, liveKeys } from '../shared/redis/live-keys.ts';
+import { type ColdReader, type Comparison, drifts } from '../shared/values/cold-read.ts';
+import type { ValueTables } from '../shared/values/tables.ts';
 import { type Circuit, isOutage } from './circuit.ts';
 import type { WorkerMetrics } from './metrics.ts';
 import { Rounds, spread } from './rounds.ts';

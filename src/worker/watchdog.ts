@@ -8,10 +8,10 @@
 import type { Logger } from 'pino';
 import type { Counter } from 'prom-client';
 import type { Clock } from '../shared/clock.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import { Question } from '../shared/question.ts';
-import type { FlushQueue } from '../shared/queue.ts';
+import type { FlushQueue } from '../shared/redis/queue.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
-import type { Settings } from '../shared/settings.ts';
 import { Rounds } from './rounds.ts';
 
 export interface WatchdogParts {

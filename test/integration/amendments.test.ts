@@ -4,8 +4,8 @@
 import { describe, expect, it } from 'vitest';
 import { openAmender } from '../../src/producer/amend.ts';
 import { take } from '../../src/replay/take.ts';
-import { openQueue } from '../../src/shared/queue.ts';
-import type { AmendmentContent } from '../../src/shared/record.ts';
+import { openQueue } from '../../src/shared/redis/queue.ts';
+import type { AmendmentContent } from '../../src/shared/updates/record.ts';
 import { Crash, type Engine, openEngine } from '../support/engine.ts';
 
 /** MySQL refuses entries of 7 points, until `mend`. */

@@ -1,7 +1,7 @@
 // Limits on what a partition holds: what is refused, that nothing of it is applied, and who waits instead.
 
 import { expect, it } from 'vitest';
-import { defineConfig } from '../../src/shared/definitions.ts';
+import { defineConfig } from '../../src/shared/config/definitions.ts';
 import { BackpressureError } from '../../src/shared/errors.ts';
 import { openEngine, until, type definitions as usual } from '../support/engine.ts';
 

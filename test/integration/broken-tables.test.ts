@@ -3,9 +3,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { afterAll, describe, expect, inject, it } from 'vitest';
-import { parseDefinitions } from '../../src/shared/definitions.ts';
-import { openTables } from '../../src/shared/mapping.ts';
-import { Database } from '../../src/shared/mysql.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
+import { openTables } from '../../src/shared/values/mapping.ts';
 import { Store } from '../../src/worker/store.ts';
 import { definitions, type Engine, openEngine, until } from '../support/engine.ts';
 import { author, openFailed } from '../support/failed.ts';

@@ -2,11 +2,11 @@
 
 import { readdirSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { Database } from '../../src/shared/mysql.ts';
-import { FORMAT } from '../../src/shared/schema.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
+import { FORMAT } from '../../src/shared/mysql/schema.ts';
 import { openDeployment } from '../support/command.ts';
 
-const MIGRATIONS = readdirSync(new URL('../../src/shared/migrations/', import.meta.url)).toSorted();
+const MIGRATIONS = readdirSync(new URL('../../src/shared/mysql/migrations/', import.meta.url)).toSorted();
 const definitions = { counters: { page_views: {} }, points: { loyalty: {} } } as const;
 
 const LINES = [

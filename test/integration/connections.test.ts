@@ -3,7 +3,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, inject, it } from 'vitest';
-import { Database } from '../../src/shared/mysql.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { until } from '../support/engine.ts';
 

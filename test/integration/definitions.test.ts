@@ -1,7 +1,7 @@
 // A worker whose definitions are older than its producers': it says so, since it cannot know where a new name belongs.
 
 import { expect, it } from 'vitest';
-import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { createLog } from '../../src/shared/log.ts';
 import { openEngine } from '../support/engine.ts';
 

@@ -1,7 +1,7 @@
 // Redis forgets that entries went to MySQL, and has them pending once more: until their flush, a cold read must not add them up.
 
 import { describe, expect, it } from 'vitest';
-import type { Settings } from '../../src/shared/settings.ts';
+import type { Settings } from '../../src/shared/config/settings.ts';
 import { backUpRedis, openWithCommand } from '../support/backup.ts';
 import { type Engine, until } from '../support/engine.ts';
 

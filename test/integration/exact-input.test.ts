@@ -3,7 +3,7 @@
 
 import { expect, it } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
-import type { Database } from '../../src/shared/mysql.ts';
+import type { Database } from '../../src/shared/mysql/database.ts';
 import { jsonLines, openDeployment } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 

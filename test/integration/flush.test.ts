@@ -1,7 +1,7 @@
 // The flush itself: batches cut by their limits, late duplicates, refused data, conflicts, forgotten ids.
 
 import { describe, expect, it } from 'vitest';
-import { OwnTable } from '../../src/shared/tables.ts';
+import { OwnTable } from '../../src/shared/values/tables.ts';
 import { openEngine, until } from '../support/engine.ts';
 
 describe('a claim', () => {

@@ -3,8 +3,8 @@
 
 import { describe, expect, it, vi } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
-import { parseDefinitions } from '../../src/shared/definitions.ts';
-import { Database } from '../../src/shared/mysql.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { definitions, type Engine, openEngine, until } from '../support/engine.ts';
 

@@ -1,11 +1,11 @@
 // The tables hold texts as long as LIMITS says. A longer one is an error: neither cut, nor read as a value of 0.
 
 import { expect, it } from 'vitest';
-import { ColdReader } from '../../src/shared/cold-read.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
+import { ColdReader } from '../../src/shared/values/cold-read.ts';
 
-import { checkTarget } from '../../src/shared/target-check.ts';
-import { TargetTable } from '../../src/shared/target-table.ts';
+import { checkTarget } from '../../src/shared/values/target-check.ts';
+import { TargetTable } from '../../src/shared/values/target-table.ts';
 import { openEngine } from '../support/engine.ts';
 
 it('the columns are as long as the limits', async () => {

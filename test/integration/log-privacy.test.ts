@@ -3,9 +3,9 @@
 
 import { expect, it } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
-import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { parseSettings } from '../../src/shared/config/settings.ts';
 import { createLog } from '../../src/shared/log.ts';
-import { parseSettings } from '../../src/shared/settings.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { definitions, openEngine, until } from '../support/engine.ts';

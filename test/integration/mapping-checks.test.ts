@@ -1,8 +1,8 @@
 // A target is checked before anything is written to it: each reason to refuse one, and names that try to break out.
 
 import { expect, inject, it } from 'vitest';
-import { type DefinitionsInput, parseDefinitions } from '../../src/shared/definitions.ts';
-import { openTables } from '../../src/shared/mapping.ts';
+import { type DefinitionsInput, parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { openTables } from '../../src/shared/values/mapping.ts';
 import { exactCollation, openDatabase, openShop } from '../support/mapped.ts';
 
 const mariadb = () => inject('mysqlFlavour') === 'mariadb';

@@ -2,7 +2,7 @@
 
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
-import { type MetricDefinition, metricCatalogue } from '../../src/shared/metric-catalogue.ts';
+import { type MetricDefinition, metricCatalogue } from '../../src/shared/telemetry/metric-catalogue.ts';
 import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
 import { openEngine, until } from '../support/engine.ts';
 import { promtool, promtoolBinary, readSamples } from '../support/prometheus.ts';

@@ -3,9 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
-import { parseDefinitions } from '../../src/shared/definitions.ts';
-import { migrate } from '../../src/shared/migrate.ts';
-import { parseSettings } from '../../src/shared/settings.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { parseSettings } from '../../src/shared/config/settings.ts';
+import { migrate } from '../../src/shared/mysql/migrate.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { definitions, openEngine, until } from '../support/engine.ts';
 

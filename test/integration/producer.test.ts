@@ -5,9 +5,9 @@ import { describe, expect, it } from 'vitest';
 import { applyArguments } from '../../src/producer/apply-call.ts';
 import { createProducer } from '../../src/producer/producer.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
-import { openQueue } from '../../src/shared/queue.ts';
-import { defineScript } from '../../src/shared/script.ts';
-import type { Update } from '../../src/shared/update.ts';
+import { openQueue } from '../../src/shared/redis/queue.ts';
+import { defineScript } from '../../src/shared/redis/script.ts';
+import type { Update } from '../../src/shared/updates/update.ts';
 import { definitions, openEngine, until } from '../support/engine.ts';
 
 describe('results', () => {

@@ -1,9 +1,9 @@
 // `sluice recover` where Redis was restored from an old backup: what becomes of its counters, and what is declared.
 
 import { describe, expect, it } from 'vitest';
-import { Evidences } from '../../src/shared/evidence.ts';
-import { readLosses } from '../../src/shared/losses.ts';
-import { Recovery } from '../../src/shared/recover.ts';
+import { Evidences } from '../../src/recovery/evidence.ts';
+import { Recovery } from '../../src/recovery/recover.ts';
+import { readLosses } from '../../src/shared/partition/losses.ts';
 import type { Outcome } from '../../src/worker/journal.ts';
 import type { CommitResult } from '../../src/worker/store.ts';
 import { backUpRedis, contents, declared, openWithCommand, recoveryOf } from '../support/backup.ts';

@@ -1,8 +1,8 @@
 // `sluice recover` where MySQL was restored from a backup: what is found, what is done, what is declared.
 
 import { describe, expect, it } from 'vitest';
-import { Evidences } from '../../src/shared/evidence.ts';
-import { Recovery } from '../../src/shared/recover.ts';
+import { Evidences } from '../../src/recovery/evidence.ts';
+import { Recovery } from '../../src/recovery/recover.ts';
 import {
   backUpMysql,
   contents,

@@ -8,7 +8,7 @@ import { expect, inject, it } from 'vitest';
 import { startRedis } from '../../scripts/servers.ts';
 import { partitionKeys, stateFields } from '../../src/shared/redis/layout.ts';
 import { readScript } from '../../src/shared/redis/read-script.ts';
-import { defineScript } from '../../src/shared/script.ts';
+import { defineScript } from '../../src/shared/redis/script.ts';
 import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
 import { backUpMysql, backUpRedis, recoveryOf } from '../support/backup.ts';
 import { cleanUp } from '../support/cleanup.ts';

@@ -1,8 +1,8 @@
 // Repairs of live values under load: no update is lost, and what no live value can carry is deleted.
 
 import { expect, it } from 'vitest';
-import { drifts } from '../../src/shared/cold-read.ts';
 import type { Kind } from '../../src/shared/item.ts';
+import { drifts } from '../../src/shared/values/cold-read.ts';
 import { type Engine, openEngine } from '../support/engine.ts';
 
 const COUNTERS = Array.from({ length: 12 }, (_, n) => `/${n}`);

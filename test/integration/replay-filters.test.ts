@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { FailedFilter } from '../../src/replay/filter.ts';
-import type { FailedUpdate } from '../../src/shared/failed-update.ts';
+import type { FailedUpdate } from '../../src/shared/updates/failed-update.ts';
 import { openEngine } from '../support/engine.ts';
 import { author, failSome, mend, openFailed, poison, poisoned } from '../support/failed.ts';
 

@@ -1,7 +1,7 @@
 // Batches that take several calls to claim, and what is where while a segment is used up batch by batch.
 
 import { expect, it } from 'vitest';
-import { defineScript } from '../../src/shared/script.ts';
+import { defineScript } from '../../src/shared/redis/script.ts';
 import { joinPages } from '../../src/worker/batch.ts';
 import { parsePage } from '../../src/worker/flight.ts';
 import { type Engine, openEngine } from '../support/engine.ts';

@@ -1,8 +1,8 @@
 // Sampled verification in the workers: finds drift, says so without naming keys, and sees it mended.
 
 import { expect, it } from 'vitest';
+import type { Settings } from '../../src/shared/config/settings.ts';
 import { createLog } from '../../src/shared/log.ts';
-import type { Settings } from '../../src/shared/settings.ts';
 import { WorkerMetrics } from '../../src/worker/metrics.ts';
 import { Verifier } from '../../src/worker/verifier.ts';
 import { openDeployment } from '../support/command.ts';

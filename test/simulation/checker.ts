@@ -2,7 +2,7 @@
  * What must hold after every step and at the end. It sees everything: which updates every sum is made of, what Redis has
  * accepted, what MySQL has committed. A violation is thrown, and ends the schedule.
  */
-import type { Watermark } from '../../src/shared/watermark.ts';
+import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import type { LedgerRow, Mysql, Refused } from './mysql.ts';
 import { type Drop, type Entry, liveKey, type RedisData, type State, type Sum } from './redis.ts';
 import { placesIn, Restores } from './restores.ts';

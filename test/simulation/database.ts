@@ -1,5 +1,5 @@
 /** Transactions and what both sides do with the watermark: `Database.transaction`, `Aligner` and `ColdReader` as steps. */
-import type { Watermark } from '../../src/shared/watermark.ts';
+import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import {
   BLOCKED,
   closeSession,

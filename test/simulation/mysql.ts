@@ -2,7 +2,7 @@
  * MySQL as one partition sees it: rows, the lock on the watermark, transactions under READ COMMITTED. What a transaction
  * writes stands in its draft until the commit, which nobody else can see and which a lost connection throws away.
  */
-import type { Watermark } from '../../src/shared/watermark.ts';
+import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import type { Entry } from './redis.ts';
 import { LOCK_WAIT, LOST_MYSQL, limits, MOST_UPDATES, REFUSED, type World } from './world.ts';
 

@@ -7,9 +7,9 @@ import {
   type RedisSide,
   type Verdict,
   verdictStepwise,
-} from '../../src/shared/evidence.ts';
-import { before, causeOf, withRoom } from '../../src/shared/recover.ts';
-import type { Watermark } from '../../src/shared/watermark.ts';
+} from '../../src/recovery/evidence.ts';
+import { before, causeOf, withRoom } from '../../src/recovery/recover.ts';
+import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import { locked, oldestOf, transaction } from './database.ts';
 import { declareLoss, type Session, use } from './mysql.ts';
 import { type RecoverMove, recover } from './recover-script.ts';

@@ -1,5 +1,5 @@
 /** recover.lua as one step of the model: what it sees of the partition, and what it takes away, page by page. */
-import type { RedisSide } from '../../src/shared/evidence.ts';
+import type { RedisSide } from '../../src/recovery/evidence.ts';
 import type { Order, RedisData, State, Sum } from './redis.ts';
 import type { World } from './world.ts';
 

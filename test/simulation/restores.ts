@@ -2,7 +2,7 @@
  * What must hold when a backup of either server was restored: a halted partition writes nothing, and what is lost or
  * counts twice through the restore, or through the recovery from it, is declared before it happens.
  */
-import { verdictStepwise } from '../../src/shared/evidence.ts';
+import { verdictStepwise } from '../../src/recovery/evidence.ts';
 import { declaredOf, type Mysql, type Session } from './mysql.ts';
 import { MOST_UPDATES, type World } from './world.ts';
 

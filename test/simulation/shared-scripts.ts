@@ -1,5 +1,5 @@
 /** load.lua, adopt.lua, inspect.lua, read.lua and the flush job of BullMQ as steps of the model. */
-import type { Watermark } from '../../src/shared/watermark.ts';
+import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import { type Job, liveKey, liveValue, NO_JOB, NO_SUM, type RedisData, type State } from './redis.ts';
 import { limits, OUT_OF_MEMORY, type World } from './world.ts';
 

@@ -1,7 +1,7 @@
 /** `Store.commit` as steps: the real table of decisions and the real bisecting, between modelled servers. */
 
-import { type Decision, decideStepwise } from '../../src/shared/decision.ts';
-import type { Watermark } from '../../src/shared/watermark.ts';
+import { type Decision, decideStepwise } from '../../src/shared/partition/decision.ts';
+import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import { halves } from '../../src/worker/bisect.ts';
 import { isRefusal } from '../../src/worker/quarantine.ts';
 import { HALTED, locked, transaction } from './database.ts';

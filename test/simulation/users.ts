@@ -1,6 +1,6 @@
 /** Those who call the producers: what they ask for, what they were told, and what they ask again. */
 import type { Mark } from '../../src/producer/waiting.ts';
-import { type CheckedUpdate, checkUpdate, type Update } from '../../src/shared/update.ts';
+import { type CheckedUpdate, checkUpdate, type Update } from '../../src/shared/updates/update.ts';
 import { BAD_AMOUNT } from './mysql.ts';
 import { definitions, MOST_UPDATES, type World } from './world.ts';
 

@@ -1,5 +1,5 @@
 /** A worker process: takes the flush job, sweeps, and runs claim -> commit -> ack, as `Worker`, `Sweep` and `Flusher` do. */
-import { classifyDatabaseError, isLockWait } from '../../src/shared/mysql-errors.ts';
+import { classifyDatabaseError, isLockWait } from '../../src/shared/mysql/errors.ts';
 import { backoff } from '../../src/worker/circuit.ts';
 import { align } from './database.ts';
 import { openSession } from './mysql.ts';

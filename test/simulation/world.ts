@@ -1,5 +1,5 @@
 /** What one schedule is made of: the two servers, the clock, chance, and how an actor asks something of a server. */
-import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import type { Bugs } from './bugs.ts';
 import type { Checker } from './checker.ts';
 import type { Mysql, Session } from './mysql.ts';

@@ -5,7 +5,7 @@
  */
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
-import { Database } from '../../src/shared/mysql.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
 import { readMigrationRights, readRights } from './rights.ts';
 
 export interface Servers {

@@ -1,8 +1,8 @@
 /** Backups of an engine's data on either side, taken and put back while the servers run; and what a recovery leaves behind. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Recovery, type RecoverySeam } from '../../src/shared/recover.ts';
-import type { Settings } from '../../src/shared/settings.ts';
+import { Recovery, type RecoverySeam } from '../../src/recovery/recover.ts';
+import type { Settings } from '../../src/shared/config/settings.ts';
 import { cleanUp } from './cleanup.ts';
 import { sluice as run } from './command.ts';
 import { Crash, definitions, type Engine, openEngine } from './engine.ts';

@@ -1,9 +1,9 @@
 /** Updates that MySQL refuses until their cause is mended, and what operators do with them, on an engine of a test's own. */
 import { FailedUpdates } from '../../src/replay/failed.ts';
 import type { ReplaySeam } from '../../src/replay/replay-one.ts';
-import { parseDefinitions } from '../../src/shared/definitions.ts';
-import { openTables } from '../../src/shared/mapping.ts';
-import { openQueue } from '../../src/shared/queue.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { openQueue } from '../../src/shared/redis/queue.ts';
+import { openTables } from '../../src/shared/values/mapping.ts';
 import { definitions, type Engine, openEngine } from './engine.ts';
 
 export const author = { operator: 'olga' };

@@ -4,7 +4,7 @@
  * takes some of them by SET only, and each one by itself, so that one which does not take is an error.
  */
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
-import { sessionVariables } from '../../src/shared/session-variables.ts';
+import { sessionVariables } from '../../src/shared/mysql/session-variables.ts';
 
 type Flavour = 'mariadb' | 'mysql97';
 

@@ -5,8 +5,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createProducer } from '../../src/producer/producer.ts';
-import { readConfig } from '../../src/shared/config.ts';
-import { readDefinitions } from '../../src/shared/definitions.ts';
+import { readConfig } from '../../src/shared/config/config.ts';
+import { readDefinitions } from '../../src/shared/config/definitions.ts';
 import { serve } from '../../src/worker/http.ts';
 
 const { redis, mysql, namespace, settings, definitionsPath } = readConfig(process.env);

@@ -1,7 +1,7 @@
 // A server is away for long: what producers meet, what grows, and how many come back at once.
 
 import { expect, it } from 'vitest';
-import { openQueue } from '../../src/shared/queue.ts';
+import { openQueue } from '../../src/shared/redis/queue.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 import { openProxy } from '../support/proxy.ts';
 import { ownServers } from '../support/servers.ts';

@@ -3,8 +3,8 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { startMysql, startRedis } from '../../scripts/servers.ts';
-import { Barrier } from '../../src/shared/barrier.ts';
-import { Primaries } from '../../src/shared/primaries.ts';
+import { Barrier } from '../../src/shared/redis/barrier.ts';
+import { Primaries } from '../../src/shared/redis/primaries.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { openEngine, until } from '../support/engine.ts';
 import { ownServers, temporaryFolder } from '../support/servers.ts';

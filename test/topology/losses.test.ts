@@ -4,7 +4,7 @@
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
 import type { RunningServer } from '../../scripts/servers.ts';
-import { readLosses } from '../../src/shared/losses.ts';
+import { readLosses } from '../../src/shared/partition/losses.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 

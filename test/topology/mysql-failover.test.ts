@@ -14,14 +14,14 @@ import {
   waitFor,
 } from '../../scripts/servers.ts';
 import { createProducer } from '../../src/producer/producer.ts';
-import { Aligner } from '../../src/shared/align.ts';
-import { parseDefinitions } from '../../src/shared/definitions.ts';
-import { Keys } from '../../src/shared/keys.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { parseSettings } from '../../src/shared/config/settings.ts';
 import { createLog } from '../../src/shared/log.ts';
-import { migrate } from '../../src/shared/migrate.ts';
-import { Database } from '../../src/shared/mysql.ts';
-import { connectRedis, openRedis } from '../../src/shared/redis.ts';
-import { parseSettings } from '../../src/shared/settings.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
+import { migrate } from '../../src/shared/mysql/migrate.ts';
+import { Aligner } from '../../src/shared/partition/align.ts';
+import { connectRedis, openRedis } from '../../src/shared/redis/connections.ts';
+import { Keys } from '../../src/shared/redis/keys.ts';
 import { checkSchema } from '../../src/shared/start-checks.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { cleanUp } from '../support/cleanup.ts';

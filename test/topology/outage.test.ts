@@ -1,7 +1,7 @@
 // A server goes away and comes back: producers and workers go on by themselves, nothing is lost or counted twice.
 
 import { expect, it } from 'vitest';
-import { openQueue } from '../../src/shared/queue.ts';
+import { openQueue } from '../../src/shared/redis/queue.ts';
 import { openEngine, until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 

@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { redisCall } from '../../scripts/servers/redis-protocol.ts';
-import { openQueue } from '../../src/shared/queue.ts';
+import { openQueue } from '../../src/shared/redis/queue.ts';
 import { jsonLines, openDeployment } from '../support/command.ts';
 import { openEngine, until } from '../support/engine.ts';
 import { ownCluster, ownServers } from '../support/servers.ts';

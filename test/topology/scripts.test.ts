@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { cacheFolder } from '../../scripts/servers/binaries.ts';
-import { migrate } from '../../src/shared/migrate.ts';
-import { Database } from '../../src/shared/mysql.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
+import { migrate } from '../../src/shared/mysql/migrate.ts';
 import { type Environment, start, workerPort } from '../support/command.ts';
 import { ownServers, temporaryFolder } from '../support/servers.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { startRedisSentinel } from '../../scripts/servers.ts';
-import { connectRedis, openRedis } from '../../src/shared/redis.ts';
+import { connectRedis, openRedis } from '../../src/shared/redis/connections.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';

@@ -3,12 +3,12 @@
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { startMysql, startRedis } from '../../scripts/servers.ts';
-import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { verify } from '../../src/recovery/verify.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
-import { openTables } from '../../src/shared/mapping.ts';
-import { failedJobs, openQueue } from '../../src/shared/queue.ts';
-import { LEAST_REPLIES } from '../../src/shared/redis-size.ts';
-import { verify } from '../../src/shared/verify.ts';
+import { failedJobs, openQueue } from '../../src/shared/redis/queue.ts';
+import { LEAST_REPLIES } from '../../src/shared/redis/reply-size.ts';
+import { openTables } from '../../src/shared/values/mapping.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { definitions, type Engine, openEngine, until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';

@@ -4,10 +4,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { makeCertificates } from '../../scripts/servers/certificates.ts';
 import { startMysql, startRedis, startRedisTls } from '../../scripts/servers.ts';
 import { createProducer } from '../../src/producer/producer.ts';
-import { migrate } from '../../src/shared/migrate.ts';
-import { Database } from '../../src/shared/mysql.ts';
-import type { MysqlLocation } from '../../src/shared/mysql-url.ts';
-import type { RedisLocation } from '../../src/shared/redis-url.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
+import { migrate } from '../../src/shared/mysql/migrate.ts';
+import type { MysqlLocation } from '../../src/shared/mysql/url.ts';
+import type { RedisLocation } from '../../src/shared/redis/url.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/servers.ts';
 

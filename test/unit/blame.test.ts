@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { classifyDatabaseError, databaseErrorCode, suspect } from '../../src/shared/mysql-errors.ts';
-import type { ValueTable } from '../../src/shared/tables.ts';
+import { classifyDatabaseError, databaseErrorCode, suspect } from '../../src/shared/mysql/errors.ts';
+import type { ValueTable } from '../../src/shared/values/tables.ts';
 import { bisect, type Search } from '../../src/worker/bisect.ts';
 import { type Blame, RowFailure } from '../../src/worker/blame.ts';
 import { Failures } from '../../src/worker/failures.ts';

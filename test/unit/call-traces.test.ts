@@ -4,8 +4,8 @@ import { context, TraceFlags, trace } from '@opentelemetry/api';
 import { expect, it } from 'vitest';
 import { CallTraces } from '../../src/producer/call-traces.ts';
 import type { Mark } from '../../src/producer/waiting.ts';
-import { Keys } from '../../src/shared/keys.ts';
-import type { RedisConnection } from '../../src/shared/redis.ts';
+import type { RedisConnection } from '../../src/shared/redis/connections.ts';
+import { Keys } from '../../src/shared/redis/keys.ts';
 
 const mark = { partition: 0, updates: 7 } as Mark;
 

@@ -4,12 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { readConfig, variables } from '../../src/shared/config.ts';
+import { readConfig, variables } from '../../src/shared/config/config.ts';
+import { environmentName, settingNames, settingsCatalogue } from '../../src/shared/config/settings.ts';
 import { ConfigurationError } from '../../src/shared/errors.ts';
-import { Database } from '../../src/shared/mysql.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
 import { currentPassword } from '../../src/shared/password.ts';
-import { openRedis } from '../../src/shared/redis.ts';
-import { environmentName, settingNames, settingsCatalogue } from '../../src/shared/settings.ts';
+import { openRedis } from '../../src/shared/redis/connections.ts';
 
 const servers = { REDIS_URL: 'redis://u:hidden@r:1', MYSQL_URL: 'mysql://u:hidden@m:2/app' };
 

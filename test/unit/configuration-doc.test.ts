@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { configSchema, configurationPage, pageFile, schemaFile } from '../../scripts/generate.ts';
-import { variables } from '../../src/shared/config.ts';
-import { environmentName, settingNames } from '../../src/shared/settings.ts';
+import { variables } from '../../src/shared/config/config.ts';
+import { environmentName, settingNames } from '../../src/shared/config/settings.ts';
 
 it('config.schema.json is the schema that the code checks definitions with', () => {
   expect(readFileSync(schemaFile, 'utf8')).toBe(configSchema());

@@ -2,7 +2,7 @@
 
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
-import { gauge } from '../../src/shared/metrics.ts';
+import { gauge } from '../../src/shared/telemetry/metrics.ts';
 import { emfLine } from '../../src/worker/emf.ts';
 
 const NOW = Date.UTC(2026, 10, 21);

@@ -11,12 +11,12 @@ import { wholeNumber } from '../../src/cli/failed-filter.ts';
 import { type Line, readLines } from '../../src/cli/lines.ts';
 import { checkChange } from '../../src/replay/amendment.ts';
 import { checkFilter } from '../../src/replay/filter.ts';
-import { readConfig } from '../../src/shared/config.ts';
-import { parseDefinitions, readDefinitions } from '../../src/shared/definitions.ts';
+import { readConfig } from '../../src/shared/config/config.ts';
+import { parseDefinitions, readDefinitions } from '../../src/shared/config/definitions.ts';
+import { parseSettings } from '../../src/shared/config/settings.ts';
 import { parseExact } from '../../src/shared/exact-json.ts';
-import { readPayload } from '../../src/shared/record.ts';
-import { parseSettings } from '../../src/shared/settings.ts';
-import { type CheckedUpdate, checkUpdate, type Update } from '../../src/shared/update.ts';
+import { readPayload } from '../../src/shared/updates/record.ts';
+import { type CheckedUpdate, checkUpdate, type Update } from '../../src/shared/updates/update.ts';
 import { again, seed } from '../support/strange.ts';
 
 const definitions = parseDefinitions({ counters: { views: {} }, points: { loyalty: {} } });

@@ -3,12 +3,12 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { readConfig, variables } from '../../src/shared/config.ts';
-import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { readConfig, variables } from '../../src/shared/config/config.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { environmentName, parseSettings, settingNames } from '../../src/shared/config/settings.ts';
 import { ConfigurationError } from '../../src/shared/errors.ts';
-import { Database, quoteIdentifier } from '../../src/shared/mysql.ts';
-import { openRedis } from '../../src/shared/redis.ts';
-import { environmentName, parseSettings, settingNames } from '../../src/shared/settings.ts';
+import { Database, quoteIdentifier } from '../../src/shared/mysql/database.ts';
+import { openRedis } from '../../src/shared/redis/connections.ts';
 import { names, seed, strangeJson, watchPrototypes } from '../support/strange.ts';
 
 watchPrototypes();

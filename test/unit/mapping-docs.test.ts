@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { REFUSAL_CODES } from '../../src/shared/refusal.ts';
+import { REFUSAL_CODES } from '../../src/shared/values/refusal.ts';
 import { DATABASE_CODES } from '../support/mapped.ts';
 
 it('the page explains every error code of the mapping tests', () => {

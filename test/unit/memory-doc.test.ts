@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { figuresOf, memoryPage, pageFile, promised } from '../../bench/memory-page.ts';
-import { settingsCatalogue } from '../../src/shared/settings.ts';
+import { settingsCatalogue } from '../../src/shared/config/settings.ts';
 
 const page = readFileSync(pageFile, 'utf8');
 const figures = figuresOf(page);

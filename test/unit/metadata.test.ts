@@ -6,11 +6,11 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readLines } from '../../src/cli/lines.ts';
-import { parseDefinitions } from '../../src/shared/definitions.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { parseExact } from '../../src/shared/exact-json.ts';
-import { metadataText } from '../../src/shared/metadata.ts';
-import { readPayload, writePayload } from '../../src/shared/record.ts';
-import { checkUpdate, type Update } from '../../src/shared/update.ts';
+import { metadataText } from '../../src/shared/updates/metadata.ts';
+import { readPayload, writePayload } from '../../src/shared/updates/record.ts';
+import { checkUpdate, type Update } from '../../src/shared/updates/update.ts';
 import { again, seed } from '../support/strange.ts';
 
 const definitions = parseDefinitions({ points: { loyalty: {} } });

@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { expect, it } from 'vitest';
-import * as groups from '../../src/shared/mysql-error-numbers.ts';
+import * as groups from '../../src/shared/mysql/error-numbers.ts';
 
 const root = new URL('../../', import.meta.url);
 const known: Readonly<Record<string, unknown>> = createRequire(root)(

@@ -1,7 +1,7 @@
 // One host or several in MYSQL_URL, and what is refused.
 
 import { describe, expect, it } from 'vitest';
-import { nameOf, parseMysqlUrl } from '../../src/shared/mysql-url.ts';
+import { nameOf, parseMysqlUrl } from '../../src/shared/mysql/url.ts';
 
 const hostsOf = (url: string) => parseMysqlUrl({ url }).hosts.map(nameOf);
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { dashboardFile, dashboards, dashboardText, expressions } from '../../deploy/grafana/dashboards.ts';
 import { metricsFile, metricsPage } from '../../scripts/generate.ts';
-import { type MetricDefinition, metricCatalogue } from '../../src/shared/metric-catalogue.ts';
+import { type MetricDefinition, metricCatalogue } from '../../src/shared/telemetry/metric-catalogue.ts';
 import { promtool, promtoolBinary } from '../support/prometheus.ts';
 
 const folder = new URL('../../deploy/prometheus/', import.meta.url);

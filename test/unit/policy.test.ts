@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { groupUpdates, type Member, parseReply } from '../../src/producer/micro-batch.ts';
 import type { Mark } from '../../src/producer/waiting.ts';
-import { parseDefinitions } from '../../src/shared/definitions.ts';
-import { quoteIdentifier } from '../../src/shared/mysql.ts';
-import { parseRecord } from '../../src/shared/record.ts';
-import { parseSettings } from '../../src/shared/settings.ts';
-import { checkUpdate } from '../../src/shared/update.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { parseSettings } from '../../src/shared/config/settings.ts';
+import { quoteIdentifier } from '../../src/shared/mysql/database.ts';
+import { parseRecord } from '../../src/shared/updates/record.ts';
+import { checkUpdate } from '../../src/shared/updates/update.ts';
 import { backoff } from '../../src/worker/circuit.ts';
 
 const definitions = parseDefinitions({ counters: { views: {} }, points: { loyalty: {} } });

@@ -1,9 +1,9 @@
 // Tokens for the login to RDS, compared with those of AWS's library, and their settings in the environment.
 
 import { expect, it } from 'vitest';
-import { readConfig } from '../../src/shared/config.ts';
-import { Database } from '../../src/shared/mysql.ts';
-import { rdsAuthorities, rdsToken } from '../../src/shared/rds-login.ts';
+import { readConfig } from '../../src/shared/config/config.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
+import { rdsAuthorities, rdsToken } from '../../src/shared/mysql/rds-login.ts';
 
 const target = {
   host: 'sluice.proxy-abcdefghijkl.eu-west-1.rds.amazonaws.com',

@@ -2,9 +2,9 @@
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { VERDICTS } from '../../src/recovery/evidence.ts';
+import { environmentName, settingNames } from '../../src/shared/config/settings.ts';
 import { PartitionHaltedError } from '../../src/shared/errors.ts';
-import { VERDICTS } from '../../src/shared/evidence.ts';
-import { environmentName, settingNames } from '../../src/shared/settings.ts';
 import { WorkerMetrics } from '../../src/worker/metrics.ts';
 import { sluice } from '../support/command.ts';
 

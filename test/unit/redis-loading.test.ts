@@ -2,7 +2,7 @@
 
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, it } from 'vitest';
-import { openRedis } from '../../src/shared/redis.ts';
+import { openRedis } from '../../src/shared/redis/connections.ts';
 import { cleanUp } from '../support/cleanup.ts';
 
 const bulk = (text: string) => `$${text.length}\r\n${text}\r\n`;

@@ -2,9 +2,9 @@
 
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { connectRedis, openRedis } from '../../src/shared/redis.ts';
-import { redisError } from '../../src/shared/redis-errors.ts';
-import { parseRedisUrl } from '../../src/shared/redis-url.ts';
+import { connectRedis, openRedis } from '../../src/shared/redis/connections.ts';
+import { redisError } from '../../src/shared/redis/errors.ts';
+import { parseRedisUrl } from '../../src/shared/redis/url.ts';
 import { cleanUp } from '../support/cleanup.ts';
 
 /**

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { expect, it } from 'vitest';
 import { addFailed } from '../../src/cli/failed.ts';
-import { REFUSAL_CODES } from '../../src/shared/refusal.ts';
+import { REFUSAL_CODES } from '../../src/shared/values/refusal.ts';
 import { DATABASE_CODES } from '../support/mapped.ts';
 
 const page = readFileSync(new URL('../../docs/replay.md', import.meta.url), 'utf8');

@@ -1,8 +1,8 @@
 // Which servers a process refuses at its start, by version and settings.
 
 import { describe, expect, it } from 'vitest';
-import { checkServer } from '../../src/shared/redis-check.ts';
-import { checkVersion } from '../../src/shared/schema.ts';
+import { checkVersion } from '../../src/shared/mysql/schema.ts';
+import { checkServer } from '../../src/shared/redis/check.ts';
 
 const info = (version: string, policy: string) =>
   `# Server\r\nredis_version:${version}\r\nmaxmemory_policy:${policy}\r\n`;

@@ -2,7 +2,7 @@
 // refused.
 
 import { expect, it } from 'vitest';
-import { readConfig } from '../../src/shared/config.ts';
+import { readConfig } from '../../src/shared/config/config.ts';
 
 const servers = { REDIS_URL: 'redis://r', MYSQL_URL: 'mysql://m/app' };
 

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Sent, settle } from '../../src/cli/settle.ts';
 import type { ApplyResult, Sluice } from '../../src/producer/client.ts';
-import type { Update } from '../../src/shared/update.ts';
+import type { Update } from '../../src/shared/updates/update.ts';
 
 const RETRYABLE = new Set([
   'REDIS_UNAVAILABLE',

@@ -15,7 +15,7 @@ import {
   literalBytes,
   notePacket,
   roomFor,
-} from '../../src/shared/statement-size.ts';
+} from '../../src/shared/mysql/statement-size.ts';
 
 const connection = (packet?: number) => {
   const fake = { connection: {} } as unknown as PoolConnection;

@@ -1,7 +1,7 @@
 // The rules of ARCHITECTURE.md: which folder may import which, and which file may read the environment.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../../src');
@@ -13,9 +13,15 @@ const allowed: Record<string, string[]> = {
   producer: ['producer', 'shared'],
   worker: ['worker', 'shared'],
   shared: ['shared'],
+  recovery: ['recovery', 'shared'],
   replay: ['replay', 'producer', 'worker', 'shared'],
-  cli: ['cli', 'replay', 'producer', 'worker', 'shared'],
+  cli: ['cli', 'replay', 'recovery', 'producer', 'worker', 'shared'],
 };
+
+/** The folders of shared from the ground up: each may import those before it. */
+const FLOORS = ['mysql', 'redis', 'config', 'updates', 'telemetry', 'partition', 'values'];
+/** They speak of both servers, so they stand above the floors that they name. */
+const ABOVE = ['shared/explain.ts', 'shared/start-checks.ts'];
 
 it('imports go producer -> shared <- worker; only replay and the command line compose', () => {
   for (const { name, text } of files) {
@@ -33,6 +39,18 @@ it('scripts do not import from bench', () => {
     name.endsWith('.ts'),
   ))
     expect(readFileSync(join(scripts, name), 'utf8'), name).not.toMatch(/from '(?:\.\.\/)+bench\//);
+});
+
+it('a folder of shared imports no folder above it, and a file beside the folders none of them', () => {
+  const floorOf = (name: string) => FLOORS.indexOf(name.split('/').slice(1, -1)[0] ?? '');
+  for (const { name, text } of files.filter(file => file.name.startsWith('shared/'))) {
+    expect(floorOf(name) >= 0 || name.split('/').length === 2, `${name} is on no floor`).toBe(true);
+    if (ABOVE.includes(name)) continue;
+    for (const [, path] of text.matchAll(/from '(\.[^']+)'/g)) {
+      const target = join(name, '..', path!);
+      expect(floorOf(target), `${name} imports ${target}`).toBeLessThanOrEqual(floorOf(name));
+    }
+  }
 });
 
 it('only config.ts and the command line read the environment', () => {
@@ -68,16 +86,15 @@ it('statements take the lengths of texts from LIMITS', () => {
     expect(readFileSync(join(root, name), 'utf8'), name).not.toMatch(/\bVAR(?:CHAR|BINARY)\(\d/);
 });
 
-it('ARCHITECTURE.md names exactly the files of the folders that it maps', () => {
+it('ARCHITECTURE.md names exactly the files of every folder of src', () => {
   const page = readFileSync(join(root, '../ARCHITECTURE.md'), 'utf8');
-  const mapped = ['producer', 'worker', 'shared', 'replay'];
-  for (const folder of mapped) {
-    const map = new RegExp(`\\| \`src/${folder}\` \\|[^]*?\\n\\n`).exec(page)![0];
-    const named = [...map.matchAll(/`([^`]+\.(?:ts|lua))`/g)].map(([, name]) => name!);
-    const there = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).filter(name =>
-      /\.ts$|^[^/]*\.lua$/.test(name),
-    );
-    expect(named.toSorted(), folder).toEqual(there.toSorted());
+  const code = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(name =>
+    /\.(ts|lua)$/.test(name),
+  );
+  for (const [folder, there] of Map.groupBy(code, name => dirname(name))) {
+    const map = new RegExp(`\\| \`src/${folder}\` \\|[^]*?\\n\\n`).exec(page)?.[0] ?? '';
+    const named = [...map.matchAll(/`([^`/]+\.(?:ts|lua))`/g)].map(([, name]) => name!);
+    expect(named.toSorted(), folder).toEqual(there.map(name => basename(name)).toSorted());
   }
   for (const [, path] of page.matchAll(/`((?:src|test|scripts|deploy|examples|bench)(?:\/[^` ]+)?)`/g))
     expect(existsSync(join(root, '..', path!)), path).toBe(true);

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { type KeyType, keyTypeOf } from '../../src/shared/target-key.ts';
+import { type KeyType, keyTypeOf } from '../../src/shared/values/target-key.ts';
 
 const integer = (columnType: string) =>
   keyTypeOf({ dataType: columnType.split(' ')[0]!, columnType, collation: null, length: null }) as KeyType;

@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { readConfig } from '../../src/shared/config.ts';
-import { readDefinitions } from '../../src/shared/definitions.ts';
+import { readConfig } from '../../src/shared/config/config.ts';
+import { readDefinitions } from '../../src/shared/config/definitions.ts';
 import { currentPassword } from '../../src/shared/password.ts';
 
 const servers = { REDIS_URL: 'redis://r', MYSQL_URL: 'mysql://m/app' };

@@ -15,9 +15,9 @@ import { Journal, knownOf, readJournal } from '../../scripts/torture/journal.ts'
 import { parseOptions } from '../../scripts/torture/options.ts';
 import { RedisProxies } from '../../scripts/torture/redis-proxies.ts';
 import { isFailure, jsonOf, type Outcome, writeReport } from '../../scripts/torture/report.ts';
-import { Keys } from '../../src/shared/keys.ts';
+import { Keys } from '../../src/shared/redis/keys.ts';
 import { readScript } from '../../src/shared/redis/read-script.ts';
-import type { Update } from '../../src/shared/update.ts';
+import type { Update } from '../../src/shared/updates/update.ts';
 import { until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
 

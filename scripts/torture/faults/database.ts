@@ -1,7 +1,7 @@
 /** A database that is killed, read-only for a while, or locks rows against the workers. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
-import { Keys } from '../../../src/shared/keys.ts';
+import { Keys } from '../../../src/shared/redis/keys.ts';
 import type { SingleDatabase } from '../servers.ts';
 import { namespace } from '../stack.ts';
 import { partitions } from '../traffic.ts';

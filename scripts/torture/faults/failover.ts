@@ -1,7 +1,7 @@
 /** Primaries that are killed or asked to hand over, and slots that move, in Sentinel and Cluster topologies. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { Keys } from '../../../src/shared/keys.ts';
+import { Keys } from '../../../src/shared/redis/keys.ts';
 import type { Random } from '../../load/zipf.ts';
 import { redisCall } from '../../servers/redis-protocol.ts';
 import { type RunningServer, waitFor } from '../../servers.ts';

@@ -1,6 +1,7 @@
 /** Reads a partition's state by the names of its fields. */
-import type { Keys } from '../keys.ts';
-import type { RedisConnection } from '../redis.ts';
+
+import type { RedisConnection } from './connections.ts';
+import type { Keys } from './keys.ts';
 import { type State, type StateField, stateFields } from './layout.ts';
 
 /** What is absent is 0 or ''; without an epoch there is no state. */

@@ -1,0 +1,231 @@
+/**
+ * Ends the halt of a partition whose MySQL or Redis was restored from a backup.
+ *
+ * Two transactions under the watermark's lock. The first declares, in the audit record and in `sluice_losses`, what may
+ * be lost or doubled. The second changes Redis by one script, then commits the watermark. Old counters may be incremented
+ * between the two: the script discards no more than is declared, else more is declared first. Invariant: nothing changes
+ * that is not declared, and after a crash at any point the partition is either halted as before, so that the command
+ * finds the same and goes on with the same declaration, or it is whole but for epochs that differ, which the next flush
+ * or alignment mends. Never are both sequences moved:
+ *
+ * - DATABASE_WENT_BACK: the watermark moves to Redis, one less where a batch is in flight, which is then applied next. In
+ *   Redis only the epoch changes, and ids of written entries are forgotten, so that what is gone can be sent again.
+ * - REDIS_BACKUP_RESTORED: Redis moves to the watermark, one more where a batch is in flight. In MySQL only the epoch
+ *   changes. Old counters are discarded, or left to be written once more.
+ *
+ * The script that moves a partition discards counters and forgets ids itself, but no more than a page of those that are
+ * pending: what is beyond goes before it, page by page, while the partition is halted as before.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { randomToken } from '../shared/clock.ts';
+import { NotMigratedError, ReadUnsettledError } from '../shared/errors.ts';
+import { checkAudit } from '../shared/mysql/audit.ts';
+import { type Database, queryRow, queryRows, readSql } from '../shared/mysql/database.ts';
+import { declareLoss } from '../shared/partition/losses.ts';
+import { lockWatermark, moveWatermark, readWatermark } from '../shared/partition/watermark.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import type { Keys } from '../shared/redis/keys.ts';
+import {
+  committedCount,
+  type DatabaseSide,
+  type Evidence,
+  Evidences,
+  type Move,
+  type OldCounters,
+  type RedisSide,
+} from './evidence.ts';
+
+export interface RecoveryRequest {
+  /** Also acts on a Redis that is behind and would mend by itself. `discard` where it is left out. */
+  readonly counters?: OldCounters | undefined;
+  /** Who, for the audit record. */
+  readonly operator: string;
+  readonly reason?: string | undefined;
+}
+
+export interface Recovered extends Evidence {
+  /** The row of `sluice_operations`. */
+  readonly operation: number;
+}
+
+/** Called between the steps, so that tests can end the process's part there. */
+export type RecoverySeam = (step: 'declared' | 'lightened' | 'moved') => void | Promise<void>;
+
+const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
+const UNFINISHED = sql('unfinished-recovery');
+const START = sql('start-recovery');
+/** Workers claim meanwhile, which changes what was seen. */
+const ATTEMPTS = 10;
+
+export class Recovery {
+  readonly #database: Database;
+  readonly #evidences: Evidences;
+  readonly #seam: RecoverySeam;
+
+  constructor(
+    redis: RedisConnection,
+    database: Database,
+    keys: Keys,
+    seam: RecoverySeam = () => {},
+    pageSize?: number,
+  ) {
+    this.#database = database;
+    this.#evidences = new Evidences(redis, keys, pageSize);
+    this.#seam = seam;
+  }
+
+  /**
+   * What a partition is like, and what recovering it would cost. Changes and locks nothing, so that it works on a
+   * read-only server too.
+   * @throws ReadUnsettledError
+   */
+  async look(partition: number, counters?: OldCounters): Promise<Evidence> {
+    try {
+      for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+        const found = await this.#database.session(async connection => {
+          const watermark = await readWatermark(connection, partition);
+          const evidence = await this.#evidences.look(connection, partition, watermark, counters);
+          const after = await readWatermark(connection, partition);
+          return isDeepStrictEqual(after, watermark) ? evidence : undefined;
+        });
+        if (found) return found;
+      }
+      throw new ReadUnsettledError(partition, 'workers change it all the time');
+    } catch (error) {
+      if (error instanceof NotMigratedError) return { verdict: 'NOT_MIGRATED' };
+      throw error;
+    }
+  }
+
+  /**
+   * Undefined where there is nothing to do, or nothing any more. May be repeated after any failure.
+   * @throws ReadUnsettledError, NotMigratedError
+   */
+  async recover(partition: number, request: RecoveryRequest): Promise<Recovered | undefined> {
+    let before: Recovered | undefined;
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const declared = await this.#declare(partition, request, before);
+      if (!declared) return undefined;
+      before = declared;
+      await this.#seam('declared');
+      try {
+        await this.#lighten(partition, request, declared);
+        await this.#carryOut(partition, request, declared);
+        await checkAudit(this.#database, declared.operation, { finished: true });
+        return declared;
+      } catch (error) {
+        if (!(error instanceof Contested)) throw error;
+      }
+    }
+    throw new ReadUnsettledError(partition, 'workers change it all the time');
+  }
+
+  /** @param before what the attempt before declared, which may have been too little */
+  async #declare(
+    partition: number,
+    request: RecoveryRequest,
+    before: Recovered | undefined,
+  ): Promise<Recovered | undefined> {
+    return this.#database.transaction(async connection => {
+      const watermark = await lockWatermark(connection, partition);
+      const found = await this.#evidences.look(connection, partition, watermark, request.counters);
+      if (!found.damage) return undefined;
+      const { verdict, database, damage } = found;
+      const counters = verdict === 'DATABASE_WENT_BACK' ? undefined : (request.counters ?? 'discard');
+      // In the form of the other operations, with which it is listed.
+      const filter = JSON.stringify({
+        filter: { partition },
+        verdict,
+        watermark: database!.sequence,
+        counters,
+      });
+      let [row] = await queryRows(connection, UNFINISHED, [filter]);
+      if (!row) {
+        await connection.query(START, [request.operator, request.reason ?? null, filter]);
+        row = await queryRow(connection, 'SELECT LAST_INSERT_ID() AS id');
+      }
+      const operation = Number(row.id);
+      const updates = withRoom(damage.updates, before?.damage?.updates);
+      await declareLoss(connection, partition, damage.kind, causeOf(operation), updates);
+      return { ...found, damage: { ...damage, updates }, operation };
+    });
+  }
+
+  /** Brings what the move has to take away down to a page, each page in a transaction of its own. */
+  async #lighten(partition: number, { counters }: RecoveryRequest, declared: Recovered): Promise<void> {
+    const { verdict, redis, database, burden, damage } = declared;
+    const { pageSize } = this.#evidences;
+    const forgets = verdict === 'DATABASE_WENT_BACK';
+    if (!forgets && counters === 'apply') return;
+    const action = forgets ? 'forget' : 'discard';
+    for (let left = burden![forgets ? 'ids' : 'oldKeys']; left > pageSize; left -= pageSize) {
+      await this.#database.transaction(async connection => {
+        const { sequence } = await lockWatermark(connection, partition);
+        if (sequence !== database!.sequence) throw new Contested();
+        const cutoff = database!.committedAt;
+        const done = await this.#evidences.lighten(partition, action, cutoff, redis!, damage!.updates);
+        if (!done) throw new Contested();
+      });
+      await this.#seam('lightened');
+    }
+  }
+
+  /** @throws Contested where the partition is not what it was declared to be any more */
+  async #carryOut(partition: number, request: RecoveryRequest, declared: Recovered): Promise<void> {
+    await this.#database.transaction(async connection => {
+      const watermark = await lockWatermark(connection, partition);
+      const found = await this.#evidences.look(connection, partition, watermark, request.counters);
+      const { verdict, redis, database, damage } = found;
+      if (verdict !== declared.verdict || !redis || !database || !damage) throw new Contested();
+      const isOldDatabase = verdict === 'DATABASE_WENT_BACK';
+      const move = isOldDatabase ? stay(redis) : moveTo(database, redis, request.counters ?? 'discard');
+      const most = declared.damage!.updates;
+      const moved = await this.#evidences.move(partition, database.committedAt, redis, move, most);
+      if (!moved) throw new Contested();
+      await this.#seam('moved');
+      const { sequence, token } = isOldDatabase ? { sequence: before(redis), token: '' } : database;
+      // By Redis' count from now on: what it takes for written, and no more.
+      const updates = committedCount(moved);
+      await moveWatermark(connection, partition, { sequence, token, epoch: move.epoch, updates });
+      const { operation } = declared;
+      await declareLoss(connection, partition, damage.kind, causeOf(operation), damage.updates);
+      await connection.query('UPDATE sluice_operations SET finished_at = UTC_TIMESTAMP(3) WHERE id = ?', [
+        operation,
+      ]);
+    });
+  }
+}
+
+export function causeOf(operation: number): string {
+  return `recover-${operation}`;
+}
+
+/** What has grown since it was declared is growing. It gets room for twice as much, so that some attempt is quick enough. */
+export function withRoom(updates: number, before = updates): number {
+  return updates + 2 * Math.max(0, updates - before);
+}
+
+/** The batch before the one in flight, or the last one. */
+export function before({ sequence, token }: Pick<RedisSide, 'sequence' | 'token'>): number {
+  return token === '' ? sequence : sequence - 1;
+}
+
+function stay({ sequence, token }: RedisSide): Move {
+  return { epoch: randomToken(), sequence, token, discards: false, forgetsIds: true };
+}
+
+function moveTo(database: DatabaseSide, seen: RedisSide, counters: OldCounters): Move {
+  const isInFlight = seen.token !== '';
+  const discards = counters === 'discard';
+  return {
+    epoch: randomToken(),
+    sequence: database.sequence + (isInFlight ? 1 : 0),
+    // What is discarded leaves another batch behind, which those who know the old one must not take for it.
+    token: isInFlight && discards ? randomToken() : seen.token,
+    discards,
+    forgetsIds: false,
+  };
+}
+
+/** Rolls the transaction back where the script refused. */
+class Contested extends Error {}

@@ -1,0 +1,250 @@
+/**
+ * Compares every value with what it should be, while traffic goes on: live values against MySQL plus quarantine, in
+ * flight and pending; balances against the sums of their ledgers. On request it mends live values in the same step.
+ * Keys are walked page by page, in MySQL and in Redis, so that memory does not grow with their number.
+ */
+
+import type { ResultSetHeader } from 'mysql2/promise';
+import type { Definitions } from '../shared/config/definitions.ts';
+import { TableUnusableError } from '../shared/errors.ts';
+import { type Kind, SHOWN_KINDS } from '../shared/item.ts';
+import { checkAudit } from '../shared/mysql/audit.ts';
+import { type Database, readSql } from '../shared/mysql/database.ts';
+import type { RedisConnection } from '../shared/redis/connections.ts';
+import type { Keys } from '../shared/redis/keys.ts';
+import { type LiveKey, liveKeys, waitingKeys } from '../shared/redis/live-keys.ts';
+import { type ColdReader, drifts } from '../shared/values/cold-read.ts';
+import type { ValueTables } from '../shared/values/tables.ts';
+
+export interface Drift {
+  readonly kind: 'counter' | 'points';
+  readonly name: string;
+  readonly key: string;
+  /** NaN where it is no number. */
+  readonly live: number;
+  readonly expected: number;
+  /** After a repair: what the live value is now; null where it was deleted, since no live value can carry that sum. */
+  readonly became?: number | null;
+}
+
+interface LedgerDifference {
+  readonly program: string;
+  readonly account: string;
+  readonly balance: number;
+  readonly sum: number;
+}
+
+export interface Verification {
+  /** Comparisons: of many keys, one that is in MySQL, live and pending may be compared, and counted, for each of these. */
+  readonly checked: number;
+  /** Each key once. */
+  readonly drift: readonly Drift[];
+  readonly ledger: readonly LedgerDifference[];
+  /** Names that could not be compared, since their mapped table cannot be read now. */
+  readonly unread?: readonly {
+    readonly kind: Drift['kind'];
+    readonly name: string;
+    readonly reason: string;
+  }[];
+  /** What was found, and mended, beyond the longest lists that are kept; keys may count more than once here. */
+  readonly unlisted?: { readonly drift: number; readonly ledger: number };
+}
+
+export interface VerifyParts {
+  readonly redis: RedisConnection;
+  readonly database: Database;
+  readonly keys: Keys;
+  readonly definitions: Definitions;
+  readonly tables: ValueTables;
+  readonly cold: ColdReader;
+}
+
+export interface Repair {
+  /** Who asked for it, for the audit record. */
+  readonly operator: string;
+  readonly reason?: string | undefined;
+}
+
+const PAGE = 1000;
+const CHUNK = 500;
+/** Keys that wait for others of their partition and table, at most. */
+const WAITING = 20_000;
+/** Longest list of what was found. */
+const LISTED = 10_000;
+const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
+const NAMES = sql('names');
+const LEDGER = sql('ledger-differences');
+const START = sql('start-repair');
+const FINISH = sql('finish-repair');
+
+/**
+ * With `repair` every live value that differs becomes what it should be; what is found is what was there before.
+ * Ledgers are never changed.
+ * @throws what `ColdReader.compare` throws
+ */
+export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verification> {
+  const operation = repair && (await startRepair(parts.database, repair));
+  const check = new Check(parts, repair !== undefined);
+  const names = await allNames(parts);
+  for (const { kind, name } of names) {
+    await check.reading(kind, name, async () => {
+      for await (const page of parts.tables.of(kind, name).keys(parts.database, name, PAGE))
+        await check.add(page.map(key => ({ kind, name, key })));
+    });
+  }
+  for (const walk of [waitingKeys, liveKeys])
+    for await (const page of walk(parts.redis, parts.keys, PAGE)) await check.add(page);
+  await check.finish();
+  const ledger = await ledgerDifferences(parts, names);
+  if (operation !== undefined) {
+    await parts.database.query(FINISH, [operation]);
+    await checkAudit(parts.database, operation, { finished: true });
+  }
+  const unlisted = { drift: check.unlisted, ledger: ledger.unlisted };
+  return {
+    checked: check.checked,
+    drift: check.drift,
+    ledger: ledger.listed,
+    ...(check.unread.length > 0 ? { unread: check.unread } : {}),
+    ...(unlisted.drift + unlisted.ledger > 0 ? { unlisted } : {}),
+  };
+}
+
+async function startRepair(database: Database, { operator, reason }: Repair): Promise<number> {
+  // In the form of the other operations, with which it is listed.
+  const filter = JSON.stringify({ filter: {}, jobs: [] });
+  const operation = await database.session(async connection => {
+    const [result] = await connection.query<ResultSetHeader>(START, [operator, reason ?? null, filter]);
+    return result.insertId;
+  });
+  await checkAudit(database, operation, { finished: false });
+  return operation;
+}
+
+interface Named {
+  readonly kind: Kind;
+  readonly name: string;
+}
+
+/** What is defined, and what has rows without being defined any more. */
+async function allNames({ database, definitions }: VerifyParts): Promise<Named[]> {
+  const items = new Set([
+    ...Object.keys(definitions.counters).map(name => `c${name}`),
+    ...Object.keys(definitions.points).map(name => `p${name}`),
+    ...(await database.query(NAMES)).map(row => `${row.kind}${row.name}`),
+  ]);
+  return [...items].map(item => ({ kind: item[0] as Kind, name: item.slice(1) }));
+}
+
+/** Collects keys of one partition and table until a comparison is worth its statement. */
+class Check {
+  checked = 0;
+  unlisted = 0;
+  readonly #parts: VerifyParts;
+  readonly #repair: boolean;
+  readonly #found = new Map<string, Drift>();
+  readonly #unread = new Map<string, NonNullable<Verification['unread']>[number]>();
+  readonly #groups = new Map<string, Map<string, LiveKey>>();
+  #waiting = 0;
+
+  constructor(parts: VerifyParts, repair: boolean) {
+    this.#parts = parts;
+    this.#repair = repair;
+  }
+
+  get unread() {
+    return [...this.#unread.values()];
+  }
+
+  /** Notes a mapped table that cannot be read, and goes on with the others. */
+  async reading(kind: Kind, name: string, read: () => Promise<void>): Promise<void> {
+    try {
+      await read();
+    } catch (error) {
+      if (!(error instanceof TableUnusableError)) throw error;
+      const unread = { kind: SHOWN_KINDS[kind], name, reason: error.message } as const;
+      this.#unread.set(kind + name, unread);
+    }
+  }
+
+  get drift(): Drift[] {
+    return [...this.#found.values()];
+  }
+
+  async add(keys: readonly LiveKey[]): Promise<void> {
+    for (const key of keys) {
+      const name = `${key.kind}${key.name}:${this.#parts.keys.partitionOf(key.key)}`;
+      const group = this.#groups.get(name) ?? new Map<string, LiveKey>();
+      this.#groups.set(name, group);
+      if (group.has(key.key)) continue;
+      group.set(key.key, key);
+      this.#waiting++;
+      if (group.size < CHUNK) continue;
+      this.#groups.delete(name);
+      await this.#compareAll([...group.values()]);
+    }
+    if (this.#waiting > WAITING) await this.finish();
+  }
+
+  async finish(): Promise<void> {
+    for (const group of this.#groups.values()) await this.#compareAll([...group.values()]);
+    this.#groups.clear();
+  }
+
+  #compareAll(group: readonly LiveKey[]): Promise<void> {
+    const { kind, name } = group[0]!;
+    return this.reading(kind, name, () => this.#compare(group));
+  }
+
+  async #compare(group: readonly LiveKey[]): Promise<void> {
+    this.#waiting -= group.length;
+    const { cold, keys } = this.#parts;
+    const partition = keys.partitionOf(group[0]!.key);
+    const compared = await (this.#repair ? cold.repair(partition, group) : cold.compare(partition, group));
+    this.checked += group.length;
+    for (const comparison of compared) {
+      if (!drifts(comparison)) continue;
+      const { kind, name, key, expected } = comparison;
+      const item = `${kind}${name}:${key}`;
+      if (this.#found.size >= LISTED && !this.#found.has(item)) {
+        this.unlisted++;
+        continue;
+      }
+      this.#found.set(item, {
+        kind: SHOWN_KINDS[kind],
+        name,
+        key,
+        live: comparison.live!,
+        expected,
+        ...(this.#repair ? { became: Number.isSafeInteger(expected) ? expected : null } : {}),
+      });
+    }
+  }
+}
+
+/** Accounts whose balance is not the sum of their entries; mapped programs have other writers and are left out. */
+async function ledgerDifferences({ database, tables }: VerifyParts, names: readonly Named[]) {
+  const listed: LedgerDifference[] = [];
+  let unlisted = 0;
+  for (const { kind, name: program } of names) {
+    if (kind === 'c' || tables.mapped('p', program)) continue;
+    const name = Buffer.from(program);
+    for (let after = Buffer.alloc(0); ; ) {
+      const rows = await database.query(LEDGER, [name, name, after, PAGE, name, after, PAGE, PAGE, name]);
+      for (const row of rows) {
+        if (String(row.balance) === String(row.total)) continue;
+        if (listed.length >= LISTED) unlisted++;
+        else
+          listed.push({
+            program,
+            account: String(row.account),
+            balance: Number(row.balance),
+            sum: Number(row.total),
+          });
+      }
+      if (rows.length < PAGE) break;
+      after = rows.at(-1)!.account as Buffer<ArrayBuffer>;
+    }
+  }
+  return { listed, unlisted };
+}

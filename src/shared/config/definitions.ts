@@ -1,0 +1,117 @@
+/** What counters and programs there are, where their values go, and what is allowed to be said about them. */
+import * as z from 'zod';
+import { ConfigurationError } from '../errors.ts';
+import { byValue, DuplicateKeyError, parseExact } from '../exact-json.ts';
+import { LIMITS } from '../limits.ts';
+import { closest } from './suggestion.ts';
+import { NotUtf8, readTextFile } from './text-file.ts';
+
+const name = z
+  .string()
+  .regex(
+    new RegExp(`^[A-Za-z][A-Za-z0-9_.-]{0,${LIMITS.name - 1}}$`),
+    `must start with a letter and hold only letters, digits, "_", "." and "-", ${LIMITS.name} at most`,
+  );
+const identifier = z.string().min(1).max(64);
+
+const targetSchema = z
+  .strictObject({
+    table: z.string().min(1).max(129).describe('Table of the user, optionally as "schema.table"'),
+    key: identifier.describe('Column that holds the counter key or the account'),
+    column: identifier.describe('Integer column that holds the value'),
+    missing: z
+      .enum(['insert', 'quarantine'])
+      .default('quarantine')
+      .describe('What happens to a key that has no row'),
+  })
+  .describe('A column of a table of yours that holds the value, in place of the table of Sluice');
+
+const safeInteger = z
+  .int({ error: 'must be a whole number from -(2^53-1) to 2^53-1' })
+  .min(Number.MIN_SAFE_INTEGER)
+  .max(Number.MAX_SAFE_INTEGER);
+const backpressure = z
+  .enum(['reject', 'wait'])
+  .default('reject')
+  .describe(
+    'What happens to an update that a limit of its partition refuses: an error at once, or a bounded wait',
+  );
+const counterSchema = z.strictObject({ target: targetSchema.optional(), backpressure });
+const programSchema = z.strictObject({
+  floor: safeInteger.default(0).describe('Lowest balance that an accepted debit may lead to'),
+  target: targetSchema.optional(),
+  backpressure,
+});
+
+/** Schema of `sluice.config.json`; published as `sluice/config.schema.json`. */
+export const definitionsSchema = z.strictObject({
+  $schema: z.string().optional(),
+  counters: z.record(name, counterSchema).default({}).describe('Counters by name'),
+  points: z.record(name, programSchema).default({}).describe('Points programs by name'),
+});
+
+/** Definitions as users write them. */
+export type DefinitionsInput = z.input<typeof definitionsSchema>;
+/** Definitions with every default filled in. */
+export type Definitions = z.output<typeof definitionsSchema>;
+/** A mapping into the user's own table. */
+export type Target = z.output<typeof targetSchema>;
+
+/**
+ * Gives TypeScript the declared names, so that `counter('page_veiws')` does not compile.
+ * @throws ConfigurationError where the definitions are malformed.
+ */
+export function defineConfig<const D extends DefinitionsInput>(definitions: D): D {
+  parseDefinitions(definitions);
+  return definitions;
+}
+
+/** @throws ConfigurationError naming every wrong place, with the nearest known key where one was misspelt. */
+export function parseDefinitions(input: unknown, where = 'definitions'): Definitions {
+  const parsed = definitionsSchema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(issue => {
+    const path = issue.path.length > 0 ? issue.path.join('.') : 'the top level';
+    if (issue.code === 'unrecognized_keys') return `${path}: ${unknownKeys(issue.keys, issue.path)}`;
+    return `${path}: ${issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message}`;
+  });
+  throw new ConfigurationError(`${where} is not valid: ${problems.join('; ')}.`);
+}
+
+function unknownKeys(keys: readonly string[], path: readonly PropertyKey[]): string {
+  const known =
+    path.length === 0
+      ? ['counters', 'points']
+      : path.at(-1) === 'target'
+        ? ['table', 'key', 'column', 'missing']
+        : ['floor', 'target', 'backpressure'];
+  return keys
+    .map(key => {
+      const nearest = closest(key, known);
+      return `unknown key ${JSON.stringify(key)}${nearest ? `, did you mean "${nearest}"?` : ''}`;
+    })
+    .join(', ');
+}
+
+/** @throws ConfigurationError where the file is missing, is not JSON, or is not valid. */
+export function readDefinitions(path: string): Definitions {
+  let text: string;
+  try {
+    text = readTextFile(path);
+  } catch (cause) {
+    if (cause instanceof NotUtf8)
+      throw new ConfigurationError(`The definitions file ${path} ${cause.message}.`, { cause });
+    throw new ConfigurationError(
+      `The definitions file ${path} cannot be read; create it or name another with SLUICE_CONFIG.`,
+      { cause },
+    );
+  }
+  let json: unknown;
+  try {
+    json = parseExact(text, byValue);
+  } catch (cause) {
+    const problem = cause instanceof DuplicateKeyError ? 'not valid' : 'not JSON';
+    throw new ConfigurationError(`${path} is ${problem}: ${(cause as Error).message}.`, { cause });
+  }
+  return parseDefinitions(json, path);
+}

@@ -1,0 +1,173 @@
+/** Connections to MySQL or MariaDB: sessions set up strictly, statements limited in time. */
+import { readFileSync } from 'node:fs';
+import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
+import { AnswerMissingError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
+import { classifyDatabaseError } from './errors.ts';
+import { Hosts } from './hosts.ts';
+import { connectionOptions } from './options.ts';
+import type { SessionTimes } from './session-variables.ts';
+import { type Address, type MysqlLocation, parseMysqlUrl } from './url.ts';
+
+export interface SessionLimits extends SessionTimes {
+  /** Connections at most. */
+  connections: number;
+  /** Longest wait for the answer to a statement, ms; 15,000 by default. */
+  statementTimeoutMs?: number;
+  /** See PoolLimits. */
+  onlyReads?: boolean;
+}
+
+/** A session's rows as `query` gives them: BIGINT and DECIMAL are strings, VARBINARY is a Buffer. */
+export type Rows = RowDataPacket[];
+
+const STATEMENT_TIMEOUT_MS = 15_000;
+
+export class Database {
+  readonly #hosts: Hosts;
+  readonly #limits: SessionLimits;
+
+  /**
+   * @param onMove called with two places when another host of the URL takes over
+   * @throws ConfigurationError where the URL is malformed or names no database.
+   */
+  constructor(
+    location: MysqlLocation,
+    limits: SessionLimits,
+    onMove: (from: string, to: string) => void = () => {},
+  ) {
+    const parsed = parseMysqlUrl(location);
+    this.#limits = limits;
+    const optionsOf = (address: Address) => connectionOptions(location, parsed, address);
+    this.#hosts = new Hosts(parsed.hosts, optionsOf, limits, onMove);
+  }
+
+  /** HOST:PORT of the host in use, or all hosts of the URL while none is. */
+  get place(): string {
+    return this.#hosts.place;
+  }
+
+  /** Runs one statement in a session of its own. @throws what mysql2 throws */
+  async query(sql: string, values: unknown[] = []): Promise<Rows> {
+    return this.session(connection => queryRows(connection, sql, values));
+  }
+
+  /**
+   * Lends a session; one that failed is closed rather than reused, since its state is not known.
+   * @param own limits of this session only, which is closed afterwards
+   */
+  async session<Result>(
+    use: (connection: PoolConnection) => Promise<Result>,
+    own?: Partial<SessionTimes & Pick<SessionLimits, 'statementTimeoutMs'>>,
+  ): Promise<Result> {
+    const { connection: acquired, pool } = await this.#hosts.connection();
+    const limits = { ...this.#limits, ...own };
+    const connection = timed(acquired, limits.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS);
+    try {
+      await pool.setUp.prepare(connection, limits, own !== undefined);
+      const result = await use(connection);
+      if (own) connection.destroy();
+      else connection.release();
+      return result;
+    } catch (error) {
+      connection.destroy();
+      this.#hosts.failed(pool, error);
+      throw error;
+    }
+  }
+
+  /**
+   * Lends a session inside a transaction that is committed when `use` returns. Where `use` throws, it is rolled back and
+   * the session kept; where the rollback or the commit fails, the session is closed, as its state is not known.
+   * @param own as of `session`
+   */
+  async transaction<Result>(
+    use: (connection: PoolConnection) => Promise<Result>,
+    own?: Partial<SessionTimes>,
+  ): Promise<Result> {
+    const ended = await this.session(async connection => {
+      await connection.query('START TRANSACTION');
+      let result: Result;
+      try {
+        result = await use(connection);
+      } catch (error) {
+        // A connection that is lost or silent would not answer the rollback either.
+        if (classifyDatabaseError(error) === 'unavailable') throw error;
+        await connection.query('ROLLBACK').catch(() => {
+          throw error;
+        });
+        return { error };
+      }
+      await connection.query('COMMIT');
+      return { result };
+    }, own);
+    if ('error' in ended) throw ended.error;
+    return ended.result;
+  }
+
+  /** Never rejects: a connection that is lost on its farewell is closed as well. */
+  async close(): Promise<void> {
+    await this.#hosts.close();
+  }
+}
+
+/**
+ * Gives every statement a limit on the client's side: a server that fell silent without closing its connections would
+ * hold a flush, and its partition, until TCP gives up. The session is destroyed then, its outcome unknown.
+ */
+function timed(connection: PoolConnection, timeout: number): PoolConnection {
+  const query = (sql: string, values?: unknown[]) => connection.query({ sql, values: values ?? [], timeout });
+  return Object.create(connection, { query: { value: query, writable: true } });
+}
+
+export async function queryRows(
+  connection: PoolConnection,
+  sql: string,
+  values: unknown[] = [],
+): Promise<Rows> {
+  const [rows] = await connection.query<Rows>(sql, values);
+  return rows;
+}
+
+/** The row of a statement that always has one. @throws AnswerMissingError, or what mysql2 throws */
+export async function queryRow(
+  connection: PoolConnection,
+  sql: string,
+  values: unknown[] = [],
+): Promise<RowDataPacket> {
+  const [row] = await queryRows(connection, sql, values);
+  if (!row) throw new AnswerMissingError(sql.slice(0, 100));
+  return row;
+}
+
+/** Reads an SQL file, without its comment header, and with the numbers of `LIMITS`. */
+export function readSql(file: URL): string {
+  return readFileSync(file, 'utf8')
+    .replace(/^--.*\n/gm, '')
+    .replace(/\{LIMITS\.(\w+)\}/g, (_, name: string) => limitOf(name))
+    .trim();
+}
+
+function limitOf(name: string): string {
+  if (!Object.hasOwn(LIMITS, name)) throw new Error(`there is no limit ${name}`);
+  return String(LIMITS[name as keyof typeof LIMITS]);
+}
+
+/**
+ * Statements with their placeholders, as {table}, filled: all at once, and by a function, so that a name that
+ * looks like a placeholder stays what it is.
+ */
+export function fillSql<Statements extends Readonly<Record<string, string>>>(
+  statements: Statements,
+  parts: Readonly<Record<string, string | number>>,
+): Statements {
+  const fill = (text: string) => text.replace(/\{(\w+)\}/g, (_, part: string) => String(parts[part]));
+  return Object.fromEntries(
+    Object.entries(statements).map(([name, text]) => [name, fill(text)]),
+  ) as Statements;
+}
+
+/** A backtick inside is doubled, so that no configured name can leave its quotes. */
+export function quoteIdentifier(name: string): string {
+  return `\`${name.replaceAll('`', '``')}\``;
+}

@@ -1,0 +1,60 @@
+/**
+ * Which deployment a database and a Redis belong to. A database has a random name of its own and the namespace that used it
+ * first; Redis has that name beside the format and in the state of each partition. So two deployments that meet in one
+ * Redis and one namespace notice, whether they start there or come there later, as by an address that leads elsewhere.
+ */
+import type { PoolConnection } from 'mysql2/promise';
+import { randomToken } from '../clock.ts';
+import { ConfigurationError, NotMigratedError } from '../errors.ts';
+import { type Database, queryRows } from './database.ts';
+import { databaseError } from './errors.ts';
+
+/** Names the deployment, once: whoever is first. A restored backup keeps its name. */
+export async function nameDeployment(connection: PoolConnection): Promise<void> {
+  await connection.query("INSERT IGNORE INTO sluice_meta (name, value) VALUES ('deployment', ?)", [
+    Buffer.from(randomToken()),
+  ]);
+}
+
+/**
+ * The deployment's name. A database belongs to the namespace that used it first: two namespaces would each keep live values
+ * that know nothing of the other's updates.
+ * @param looks for commands that only look: nothing is recorded, and a database that no namespace has used yet will do
+ * @throws ConfigurationError, NotMigratedError, DatabaseUnavailableError, AccessDeniedError
+ */
+export async function deploymentOf(database: Database, namespace: string, looks: boolean): Promise<string> {
+  let recorded: Recorded;
+  try {
+    recorded = await database.session(async connection => {
+      const found = await read(connection);
+      if (found.namespace && found.deployment) return found;
+      if (looks) return { namespace, ...found };
+      await nameDeployment(connection);
+      await connection.query("INSERT IGNORE INTO sluice_meta (name, value) VALUES ('namespace', ?)", [
+        Buffer.from(namespace),
+      ]);
+      return read(connection);
+    });
+  } catch (error) {
+    throw databaseError(error, database.place);
+  }
+  if (!recorded.namespace || !recorded.deployment)
+    throw new NotMigratedError(`The database at ${database.place} did not keep the name of its deployment`);
+  if (recorded.namespace === namespace) return recorded.deployment;
+  throw new ConfigurationError(
+    `The database at ${database.place} is used under the namespace ${recorded.namespace}, not ${namespace}; set SLUICE_NAMESPACE=${recorded.namespace} or use another database.`,
+  );
+}
+
+interface Recorded {
+  namespace?: string;
+  deployment?: string;
+}
+
+async function read(connection: PoolConnection): Promise<Recorded> {
+  const rows = await queryRows(
+    connection,
+    "SELECT name, value FROM sluice_meta WHERE name IN ('namespace', 'deployment')",
+  );
+  return Object.fromEntries(rows.map(row => [String(row.name), String(row.value)]));
+}

@@ -1,0 +1,191 @@
+/** Errors from MySQL or MariaDB sorted by code into what to do about them, and turned into errors of Sluice. */
+import { tlsProblem } from '../connection-failure.ts';
+import {
+  AccessDeniedError,
+  DatabaseFailedError,
+  DatabaseUnavailableError,
+  DatabaseUnsuitableError,
+  NotMigratedError,
+  SluiceError,
+  TlsFailedError,
+} from '../errors.ts';
+import { CONFLICT, OTHER, REFUSED, SCHEMA, SESSION, TABLE, UNAVAILABLE } from './error-numbers.ts';
+
+/** What an error from MySQL means for a flush. */
+export type DatabaseErrorClass = 'unavailable' | 'conflict' | 'refused' | 'other';
+
+const numbersOf = (group: Readonly<Record<string, number>>): ReadonlySet<unknown> =>
+  new Set(Object.values(group));
+
+/** Codes of mysql2, of sockets and of our own pool. */
+const CONNECTION_CODES = [
+  'PROTOCOL_CONNECTION_LOST',
+  'PROTOCOL_SEQUENCE_TIMEOUT',
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'POOL_CLOSED',
+  'NO_WRITABLE_HOST',
+  'NOT_WRITABLE',
+];
+
+/** By error number or code, never by message text. */
+const ERROR_CLASSES: readonly [DatabaseErrorClass, ReadonlySet<unknown>][] = [
+  ['unavailable', new Set<unknown>([...Object.values(UNAVAILABLE), ...CONNECTION_CODES])],
+  ['conflict', numbersOf(CONFLICT)],
+  ['refused', numbersOf(REFUSED)],
+];
+
+/** Classes of SQLSTATE that blame data: nothing found, data, constraint, CHECK OPTION, what a SIGNAL makes up. */
+const DATA_STATES = new Set(['02', '22', '23', '44', '45']);
+/** An ambiguous column, and two that a session with a wrong character set meets for any data, have a state of data. */
+const NOT_DATA: ReadonlySet<unknown> = new Set([
+  SCHEMA.ER_NON_UNIQ_ERROR,
+  OTHER.ER_INVALID_JSON_TEXT_IN_PARAM,
+  OTHER.ER_INVALID_JSON_CHARSET,
+]);
+
+/** An error that the server sent in answer to a statement, over a connection that it did not close. */
+export function isServerError(error: unknown): boolean {
+  const { errno, sqlState, fatal } = (error ?? {}) as { errno?: number; sqlState?: string; fatal?: boolean };
+  return errno !== undefined && errno > 0 && /^[0-9A-Z]{5}$/.test(sqlState ?? '') && fatal !== true;
+}
+
+export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
+  const { errno, code, sqlState } = (error ?? {}) as { errno?: number; code?: string; sqlState?: string };
+  // Before the number: the SIGNAL of a trigger may carry any number, that of an outage too.
+  if (isServerError(error) && DATA_STATES.has(sqlState!.slice(0, 2)) && !NOT_DATA.has(errno!))
+    return 'refused';
+  for (const [name, members] of ERROR_CLASSES) {
+    if ((errno !== undefined && errno > 0 && members.has(errno)) || (code !== undefined && members.has(code)))
+      return name;
+  }
+  // Where mysql2 lost the connection in the middle, it marks the error fatal without one of the codes above.
+  return (error as { fatal?: boolean } | undefined)?.fatal === true && !isDeniedByDatabase(error)
+    ? 'unavailable'
+    : 'other';
+}
+
+/** Whether somebody else held a row's or a table's lock for longer than we wait: unlike a deadlock, he may hold it still. */
+export function isLockWait(error: unknown): boolean {
+  const { errno } = (error ?? {}) as { errno?: number };
+  const isWait = errno === CONFLICT.ER_LOCK_WAIT_TIMEOUT || errno === CONFLICT.ER_LOCK_NOWAIT;
+  return isWait && classifyDatabaseError(error) === 'conflict';
+}
+
+const OF_SESSION = numbersOf(SESSION);
+const OF_TABLE = numbersOf(TABLE);
+const OF_SCHEMA = numbersOf(SCHEMA);
+
+/**
+ * What an error that no list knows as data may be about: a `row`, or the `schema`, or `nothing` of both.
+ * Only errors of class `other` need the question.
+ */
+export function suspect(error: unknown): 'row' | 'schema' | 'nothing' {
+  if (!isServerError(error) || classifyDatabaseError(error) !== 'other') return 'nothing';
+  const { errno } = error as { errno: number };
+  if (OF_SESSION.has(errno) || OF_TABLE.has(errno)) return 'nothing';
+  return OF_SCHEMA.has(errno) ? 'schema' : 'row';
+}
+
+/** Whether an error says that a table takes no row as it is, rather than anything about rows: `whole` or `schema`. */
+export function tableTrouble(error: unknown): 'whole' | 'schema' | undefined {
+  if (!isServerError(error) || classifyDatabaseError(error) !== 'other') return undefined;
+  const { errno } = error as { errno: number };
+  if (OF_TABLE.has(errno)) return 'whole';
+  return OF_SCHEMA.has(errno) ? 'schema' : undefined;
+}
+
+const DENIED: ReadonlySet<unknown> = new Set([
+  SESSION.ER_ACCESS_DENIED_ERROR,
+  SESSION.ER_ACCESS_DENIED_NO_PASSWORD_ERROR,
+  TABLE.ER_DBACCESS_DENIED_ERROR,
+  TABLE.ER_TABLEACCESS_DENIED_ERROR,
+  TABLE.ER_COLUMNACCESS_DENIED_ERROR,
+  TABLE.ER_SPECIFIC_ACCESS_DENIED_ERROR,
+  TABLE.ER_PROCACCESS_DENIED_ERROR,
+]);
+function isDeniedByDatabase(error: unknown): boolean {
+  return DENIED.has((error as { errno?: number }).errno);
+}
+
+/** Wrong password, a locked account, an expired password. */
+const LOGIN_REFUSED: ReadonlySet<unknown> = new Set([
+  SESSION.ER_ACCESS_DENIED_ERROR,
+  SESSION.ER_ACCESS_DENIED_NO_PASSWORD_ERROR,
+  SESSION.ER_MUST_CHANGE_PASSWORD,
+  SESSION.ER_MUST_CHANGE_PASSWORD_LOGIN,
+  SESSION.ER_ACCOUNT_HAS_BEEN_LOCKED,
+  OTHER.ER_ACCOUNT_HAS_BEEN_LOCKED_MARIADB,
+]);
+export function isLoginRefused(error: unknown): boolean {
+  return LOGIN_REFUSED.has((error as { errno?: number } | undefined)?.errno);
+}
+
+/** Named although their state is one that a SIGNAL chooses. */
+const SIGNALLED: ReadonlySet<unknown> = new Set([
+  REFUSED.ER_SP_FETCH_NO_DATA,
+  REFUSED.ER_SIGNAL_NOT_FOUND,
+  REFUSED.ER_SIGNAL_EXCEPTION,
+]);
+
+/** Short stable name of a database error, for metrics, quarantine and logs: `ER_DATA_TOO_LONG` or `ERRNO_1234`. */
+export function databaseErrorCode(error: unknown): string {
+  const { code, errno, sqlState } = (error ?? {}) as { code?: string; errno?: number; sqlState?: string };
+  // MariaDB's CHECK; mysql2 knows only what MySQL means by the number.
+  if (errno === REFUSED.ER_CONSTRAINT_FAILED) return 'ER_CONSTRAINT_FAILED';
+  const isSignal = /^(45|02)/.test(sqlState ?? '') && !SIGNALLED.has(errno);
+  // A number that a SIGNAL chose, or that means something else on MariaDB, has no name.
+  if (isSignal || (errno !== undefined && errno >= 4000 && errno < 4300 && sqlState)) return `ERRNO_${errno}`;
+  return code && /^[A-Z][A-Z0-9_]*$/.test(code) ? code : `ERRNO_${errno ?? 0}`;
+}
+
+const places = new WeakMap<object, string>();
+
+/** Notes which host an error came from, for its message. Returns the error. */
+export function cameFrom<Thrown>(error: Thrown, place: string): Thrown {
+  if (typeof error === 'object' && error !== null && !places.has(error)) places.set(error, place);
+  return error;
+}
+
+/** Turns an error of mysql2 into one of ours where it has a meaning of its own; others come back as they are. */
+export function databaseError(error: unknown, knownPlace: string): unknown {
+  if (error instanceof SluiceError) return error;
+  const place = places.get(Object(error)) ?? knownPlace;
+  // Raised inside a login, and wrapped by it.
+  const { cause } = (error ?? {}) as { cause?: unknown };
+  if (cause instanceof SluiceError) return cause;
+  const { errno = 0, code } = (error ?? {}) as { errno?: number; code?: string };
+  const problem = tlsProblem(error);
+  if (problem) return new TlsFailedError('The database', place, problem, { cause: error });
+  if (isDeniedByDatabase(error)) {
+    // To a user without rights to it, MySQL does not tell whether a database exists.
+    const reason =
+      errno === TABLE.ER_DBACCESS_DENIED_ERROR
+        ? 'there is no such database, or not for this user'
+        : undefined;
+    return new AccessDeniedError('The database', place, { cause: error, reason });
+  }
+  if (errno === TABLE.ER_BAD_DB_ERROR)
+    return new DatabaseUnsuitableError(
+      `There is no database of the name in MYSQL_URL at ${place}; create it (CREATE DATABASE), then run sluice migrate.`,
+      { cause: error },
+    );
+  if (errno === SCHEMA.ER_NO_SUCH_TABLE) return notMigrated(error, place);
+  const kind = classifyDatabaseError(error);
+  // Who loses a conflict may try again, as after an outage.
+  if (kind === 'unavailable' || kind === 'conflict')
+    return new DatabaseUnavailableError(place, { cause: error });
+  const fromDatabase =
+    errno > 0 || (code !== undefined && (error as { sqlState?: string }).sqlState !== undefined);
+  return fromDatabase ? new DatabaseFailedError(place, databaseErrorCode(error), { cause: error }) : error;
+}
+
+function notMigrated(error: unknown, place: string): SluiceError {
+  return new NotMigratedError(`The database at ${place} has no Sluice schema`, { cause: error });
+}

@@ -1,0 +1,109 @@
+/** Brings the database's schema to this version's format: plain SQL files, under a lock, as often as one likes. */
+import { readdirSync } from 'node:fs';
+import type { PoolConnection } from 'mysql2/promise';
+import { randomToken } from '../clock.ts';
+import { DatabaseUnsuitableError } from '../errors.ts';
+import { type Database, queryRow, readSql } from './database.ts';
+import { nameDeployment } from './deployment.ts';
+import { OTHER } from './error-numbers.ts';
+import { databaseError } from './errors.ts';
+import { MigrationLease } from './migration-lease.ts';
+import { checkRecorded, checkServerVersion, FORMAT, readMeta } from './schema.ts';
+
+const FOLDER = new URL('./migrations/', import.meta.url);
+/** Waits for tables that others use, and lets a large one be altered. */
+const PATIENT = { metadataLockWaitSeconds: 60, statementTimeoutMs: 24 * 60 * 60 * 1000 };
+const META =
+  'CREATE TABLE IF NOT EXISTS sluice_meta (name VARBINARY(64) NOT NULL PRIMARY KEY, value VARBINARY(255) NOT NULL) ENGINE = InnoDB';
+
+export interface MigrationReport {
+  applied: string[];
+  format: number;
+  partitions: number;
+}
+
+/**
+ * Applies the migrations that are missing and creates the watermark rows, in two sessions at a time.
+ * @throws NewerFormatError, PartitionCountError, DatabaseUnavailableError, DatabaseUnsuitableError, AccessDeniedError
+ */
+export async function migrate(database: Database, partitions: number): Promise<MigrationReport> {
+  try {
+    await database.session(async connection => {
+      await checkServerVersion(connection, database.place);
+      await connection.query(META);
+    }, PATIENT);
+    const lease = await MigrationLease.take(database);
+    let applied: string[];
+    try {
+      applied = await database.session(connection => migrateLocked(connection, lease, partitions), PATIENT);
+    } finally {
+      await lease.release();
+    }
+    await checkWritten(database, partitions);
+    return { applied, format: FORMAT, partitions };
+  } catch (error) {
+    throw databaseError(error, database.place);
+  }
+}
+
+async function migrateLocked(
+  connection: PoolConnection,
+  lease: MigrationLease,
+  partitions: number,
+): Promise<string[]> {
+  const recorded = await readMeta(connection);
+  checkRecorded(recorded, partitions);
+  const from = recorded.format ?? 0;
+  const applied: string[] = [];
+  for (const file of readdirSync(FOLDER)
+    .filter(name => name.endsWith('.sql'))
+    .sort()) {
+    const version = Number.parseInt(file, 10);
+    if (version <= from) continue;
+    for (const statement of readSql(new URL(file, FOLDER)).split(/;\s*$/m)) {
+      lease.check();
+      if (statement.trim() !== '') await run(connection, statement);
+    }
+    lease.check();
+    await writeMeta(connection, 'format', version);
+    applied.push(file);
+  }
+  lease.check();
+  await writeMeta(connection, 'partitions', partitions);
+  await nameDeployment(connection);
+  for (let partition = 0; partition < partitions; partition++) {
+    await connection.query(
+      "INSERT IGNORE INTO sluice_partitions (partition_id, sequence, token, epoch, updated_at) VALUES (?, 0, '', ?, UTC_TIMESTAMP(3))",
+      [partition, randomToken()],
+    );
+  }
+  return applied;
+}
+
+/** Reads as any other process will what is about to be reported. @throws DatabaseUnsuitableError */
+async function checkWritten(database: Database, partitions: number): Promise<void> {
+  const { meta, found } = await database.session(async connection => ({
+    meta: await readMeta(connection),
+    found: await queryRow(
+      connection,
+      'SELECT COUNT(*) AS written FROM sluice_partitions WHERE partition_id < ?',
+      [partitions],
+    ),
+  }));
+  if (meta.format === FORMAT && meta.partitions === partitions && Number(found.written) === partitions)
+    return;
+  throw new DatabaseUnsuitableError(
+    `The database at ${database.place} took the migration and does not show it: format ${meta.format ?? 'none'} of ${FORMAT}, ${found.written} partitions of ${partitions}. Look for a proxy in between that sends reads to another server, or undoes what is written.`,
+  );
+}
+
+/** DDL commits by itself: a migration that was cut off meets the columns that it had added. */
+async function run(connection: PoolConnection, statement: string): Promise<void> {
+  await connection.query(statement).catch(error => {
+    if (error.errno !== OTHER.ER_DUP_FIELDNAME) throw error;
+  });
+}
+
+async function writeMeta(connection: PoolConnection, name: string, value: number): Promise<void> {
+  await connection.query('REPLACE INTO sluice_meta (name, value) VALUES (?, ?)', [name, String(value)]);
+}

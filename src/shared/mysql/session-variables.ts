@@ -1,0 +1,272 @@
+/**
+ * The variables of a MySQL or MariaDB session that can change what a statement of Sluice means, returns, locks or how
+ * long it runs, each with the value that Sluice gives it. docs/configuration.md shows the table.
+ */
+
+import { LIMITS } from '../limits.ts';
+
+export interface SessionTimes {
+  /** Session wait_timeout: how long a silent session may keep its locks, seconds. */
+  readonly idleTransactionSeconds: number;
+  /** Longest wait for a row's lock, seconds. */
+  readonly lockWaitSeconds: number;
+  /** Longest wait for a lock of a table's metadata, seconds; `lockWaitSeconds` by default. */
+  readonly metadataLockWaitSeconds?: number | undefined;
+}
+
+export interface SessionVariable {
+  /** Its names in different servers; the first that a server has is used. */
+  readonly names: readonly string[];
+  /** SQL of the value, or the time that it is; undefined if it is only looked at. */
+  readonly set?: string | ((times: SessionTimes) => number);
+  /** What reads it, with its name in place of NAME; `@@SESSION.NAME` by default. */
+  readonly read?: string;
+  /**
+   * What it must read as: the same value; one of these, in any case; or anything that passes. Undefined: another value
+   * costs time or an error with a code of its own, but changes no result.
+   */
+  readonly must?:
+    | 'same'
+    | readonly string[]
+    | ((value: string, server: ReadonlyMap<string, string>) => boolean);
+  readonly why: string;
+}
+
+/** Strict, and without any mode that gives quotes, blanks or backslashes another meaning. */
+const SQL_MODES = [
+  'STRICT_ALL_TABLES',
+  'ERROR_FOR_DIVISION_BY_ZERO',
+  'NO_ZERO_DATE',
+  'NO_ZERO_IN_DATE',
+  'NO_AUTO_VALUE_ON_ZERO',
+  'NO_ENGINE_SUBSTITUTION',
+];
+const NO_LIMIT = '18446744073709551615';
+const OFF = ['0', 'OFF'];
+const ON = ['1', 'ON'];
+
+const hasSameModes = (value: string) => value.split(',').sort().join() === [...SQL_MODES].sort().join();
+
+/** In the order in which they are set: some reset others that come after them. */
+export const sessionVariables: readonly SessionVariable[] = [
+  // What a text means.
+  {
+    names: ['session_track_system_variables'],
+    set: "'character_set_client,character_set_connection,character_set_results'",
+    why: 'the driver encodes texts by what the server tells it of character_set_client',
+  },
+  {
+    names: ['character_set_client'],
+    set: 'utf8mb4',
+    must: ['utf8mb4'],
+    why: 'another one stores other bytes of a key, or NULL for a text',
+  },
+  {
+    names: ['character_set_connection'],
+    set: 'utf8mb4',
+    must: ['utf8mb4'],
+    why: 'texts are converted to it before they are stored or compared',
+  },
+  {
+    names: ['collation_connection'],
+    set: 'utf8mb4_unicode_ci',
+    must: 'same',
+    why: 'how texts without a column of their own compare',
+  },
+  {
+    names: ['character_set_results'],
+    set: 'utf8mb4',
+    must: ['utf8mb4'],
+    why: 'what is read is converted to it',
+  },
+  {
+    names: ['sql_mode'],
+    set: `'${SQL_MODES}'`,
+    must: hasSameModes,
+    why: 'strict: a value that does not fit is refused, never cut',
+  },
+  // Transactions.
+  {
+    names: ['autocommit'],
+    set: '1',
+    must: ON,
+    why: 'without it, what is written outside a transaction is lost',
+  },
+  {
+    names: ['completion_type'],
+    set: 'NO_CHAIN',
+    must: ['NO_CHAIN', '0'],
+    why: 'with CHAIN a commit starts a transaction that nobody ends',
+  },
+  {
+    names: ['transaction_isolation', 'tx_isolation'],
+    set: "'READ-COMMITTED'",
+    must: ['READ-COMMITTED'],
+    why: 'no locks of gaps, and a value is read with the watermark that belongs to it',
+  },
+  { names: ['transaction_read_only', 'tx_read_only'], set: '0', must: OFF, why: 'Sluice writes' },
+  {
+    names: ['innodb_snapshot_isolation'],
+    set: '0',
+    why: 'it refuses to lock rows that others changed (MariaDB)',
+  },
+  // Time, and who waits how long for whom.
+  {
+    names: ['timestamp'],
+    set: 'DEFAULT',
+    read: 'ABS(TIMESTAMPDIFF(SECOND, NOW(), SYSDATE()))',
+    must: value => Number(value) < 60,
+    why: 'a value stops the clock of the session',
+  },
+  {
+    names: ['wait_timeout'],
+    set: ({ idleTransactionSeconds }) => idleTransactionSeconds,
+    must: 'same',
+    why: 'frees the locks of a frozen process: `SLUICE_IDLE_TRANSACTION_SECONDS`',
+  },
+  {
+    names: ['idle_transaction_timeout'],
+    set: '0',
+    why: 'wait_timeout is what bounds a silent transaction (MariaDB)',
+  },
+  { names: ['idle_readonly_transaction_timeout'], set: '0', why: 'as above' },
+  { names: ['idle_write_transaction_timeout'], set: '0', why: 'as above' },
+  {
+    names: ['innodb_lock_wait_timeout'],
+    set: ({ lockWaitSeconds }) => lockWaitSeconds,
+    must: 'same',
+    why: 'how long a flush waits for a row: `SLUICE_LOCK_WAIT_SECONDS`',
+  },
+  {
+    names: ['lock_wait_timeout'],
+    set: ({ lockWaitSeconds, metadataLockWaitSeconds = lockWaitSeconds }) => metadataLockWaitSeconds,
+    must: 'same',
+    why: 'how long it waits for a table that somebody alters or locks: `SLUICE_LOCK_WAIT_SECONDS`; `migrate` waits for a minute',
+  },
+  {
+    names: ['max_execution_time', 'max_statement_time'],
+    set: '0',
+    must: value => Number(value) === 0,
+    why: 'a statement is given up by `SLUICE_STATEMENT_TIMEOUT_MS`, not cut by the server',
+  },
+  { names: ['net_read_timeout'], set: '30', why: 'how long the server waits for the rest of a statement' },
+  { names: ['net_write_timeout'], set: '60', why: 'how long the server waits until an answer is taken' },
+  // How many rows there are.
+  { names: ['sql_select_limit'], set: NO_LIMIT, must: [NO_LIMIT], why: 'it cuts what a SELECT finds' },
+  { names: ['max_join_size'], set: NO_LIMIT, must: [NO_LIMIT], why: 'it refuses joins by an estimate' },
+  { names: ['sql_big_selects'], set: '1', must: ON, why: 'as above' },
+  { names: ['sql_safe_updates'], set: '0', must: OFF, why: 'it refuses the update of a mapped table' },
+  { names: ['sql_auto_is_null'], set: '0', must: OFF, why: 'IS NULL would find the row inserted last' },
+  {
+    names: ['max_sort_length'],
+    set: String(Math.max(1024, LIMITS.key)),
+    must: value => Number(value) >= Math.max(1024, LIMITS.key),
+    why: `keys have up to ${LIMITS.key} bytes, and pages of them follow their order`,
+  },
+  // What is checked.
+  { names: ['foreign_key_checks'], set: '1', must: ON, why: 'a mapped table keeps its foreign keys' },
+  { names: ['unique_checks'], set: '1', must: ON, why: 'an entry counts once because its id is unique' },
+  {
+    names: ['check_constraint_checks'],
+    set: '1',
+    must: ON,
+    why: 'a value that CHECK forbids is refused (MariaDB)',
+  },
+  // Which rows a statement locks: a plan that reads the whole table locks it.
+  {
+    names: ['range_optimizer_max_mem_size'],
+    set: '0',
+    must: ['0'],
+    why: 'beyond the limit a list of keys becomes a scan of the table (MySQL)',
+  },
+  {
+    names: ['in_predicate_conversion_threshold'],
+    set: '0',
+    must: ['0'],
+    why: 'beyond the limit a list of keys becomes a join (MariaDB)',
+  },
+  {
+    names: ['optimizer_max_sel_arg_weight'],
+    set: '32000',
+    why: 'beyond the limit a list of keys becomes a scan (MariaDB)',
+  },
+  { names: ['optimizer_max_sel_args'], set: '16000', why: 'as above' },
+  // Which state of the data is read.
+  {
+    names: ['system_versioning_asof'],
+    set: 'DEFAULT',
+    must: ['DEFAULT'],
+    why: 'a mapped table with history would show an old value (MariaDB)',
+  },
+  { names: ['query_cache_type'], set: '0', must: OFF, why: 'what is read is what is there (MariaDB)' },
+  {
+    names: ['use_secondary_engine'],
+    set: "'OFF'",
+    must: OFF,
+    why: 'a copy in another engine lags behind (MySQL HeatWave)',
+  },
+  {
+    names: ['wsrep_sync_wait'],
+    set: '@@SESSION.wsrep_sync_wait | 1',
+    must: value => (Number(value) & 1) === 1,
+    why: 'a node that lags would show an older watermark, which halts a partition (Galera); a larger value stays',
+  },
+  {
+    names: ['wsrep_dirty_reads'],
+    set: '0',
+    must: OFF,
+    why: 'a node cut off from its cluster shows what is old (Galera)',
+  },
+  { names: ['wsrep_osu_method'], set: "'TOI'", must: ['TOI'], why: '`migrate` is for all nodes (Galera)' },
+  {
+    names: ['group_replication_consistency'],
+    set: "IF(@@SESSION.group_replication_consistency = 'EVENTUAL', 'BEFORE_ON_PRIMARY_FAILOVER', @@SESSION.group_replication_consistency)",
+    must: value => value !== 'EVENTUAL',
+    why: 'a new primary shows its data only once it has all of it (Group Replication); a stronger value stays',
+  },
+  {
+    names: ['skip_replication'],
+    set: '0',
+    must: OFF,
+    why: 'replicas may leave out what is so marked (MariaDB)',
+  },
+  {
+    names: ['binlog_format'],
+    must: (value, server) => value !== 'STATEMENT' || !ON.includes(server.get('log_bin') ?? 'OFF'),
+    why: 'InnoDB refuses READ COMMITTED with STATEMENT; ask for ROW',
+  },
+  // Limits on memory, and on what `migrate` may do.
+  { names: ['parser_max_mem_size'], set: NO_LIMIT, why: 'a batch is one long text (MySQL)' },
+  {
+    names: ['max_session_mem_used'],
+    set: '9223372036854775807',
+    why: 'its error reads as an outage (MariaDB)',
+  },
+  { names: ['tmp_disk_table_size'], set: NO_LIMIT, why: 'JSON_TABLE fills a temporary table (MariaDB)' },
+  {
+    names: ['sql_if_exists'],
+    set: '0',
+    why: '`migrate` must not pass over a table that is missing (MariaDB)',
+  },
+  { names: ['alter_algorithm'], set: "'DEFAULT'", why: 'others refuse some changes of tables (MariaDB)' },
+];
+
+/** As `must` says it in one line. */
+export function isAccepted(
+  variable: SessionVariable,
+  value: string,
+  times: SessionTimes,
+  server: ReadonlyMap<string, string>,
+): boolean {
+  const { must } = variable;
+  if (must === undefined) return true;
+  if (typeof must === 'function') return must(value, server);
+  return must === 'same'
+    ? value === sqlOf(variable, times)
+    : must.includes(value.toUpperCase()) || must.includes(value);
+}
+
+/** SQL of the value that it gets. */
+export function sqlOf({ set }: SessionVariable, times: SessionTimes): string {
+  return typeof set === 'function' ? String(set(times)) : set!;
+}

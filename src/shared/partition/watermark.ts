@@ -1,0 +1,101 @@
+/** The watermark row of a partition: which batch MySQL applied last, and under which epoch. */
+import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
+import { AnswerMissingError, NotMigratedError } from '../errors.ts';
+import { queryRows, readSql } from '../mysql/database.ts';
+
+export interface Watermark {
+  readonly sequence: number;
+  readonly token: string;
+  readonly epoch: string;
+  /** How far of the partition's history in Redis the database has come; 0 where no batch was written since it is counted. */
+  readonly updates: number;
+}
+
+/** The row as the owner of its lock finds it. */
+export interface LockedWatermark extends Watermark {
+  /** Whether updates of the partition may wait in quarantine for their mapped table. */
+  readonly mayHold: boolean;
+}
+
+const LOCK = readSql(new URL('./sql/lock-watermark.sql', import.meta.url));
+const UNLOCKED = LOCK.replace(/ FOR UPDATE$/, '');
+const READ = 'SELECT partition_id FROM sluice_partitions WHERE partition_id = ?';
+const MOVE = readSql(new URL('./sql/move-watermark.sql', import.meta.url));
+
+/** Locks and reads the row. @throws NotMigratedError where it is absent, since an absent row locks nothing. */
+export async function lockWatermark(connection: PoolConnection, partition: number): Promise<LockedWatermark> {
+  const [row] = await queryRows(connection, LOCK, [partition]);
+  if (!row) throw absent(partition);
+  return { ...toWatermark(row), mayHold: wholeNumber(row, 'held') === 1 };
+}
+
+/** Reads the row without a lock: it may be another one at once. @throws NotMigratedError */
+export async function readWatermark(connection: PoolConnection, partition: number): Promise<Watermark> {
+  const [row] = await queryRows(connection, UNLOCKED, [partition]);
+  if (!row) throw absent(partition);
+  return toWatermark(row);
+}
+
+function absent(partition: number): NotMigratedError {
+  return new NotMigratedError(`The database has no watermark row for partition ${partition}`);
+}
+
+/**
+ * The same, but undefined at once if somebody else holds the row. SKIP LOCKED alone cannot tell an absent row from a locked
+ * one, so an absent one is looked for without a lock.
+ * @throws NotMigratedError
+ */
+export async function tryLockWatermark(
+  connection: PoolConnection,
+  partition: number,
+): Promise<Watermark | undefined> {
+  const [row] = await queryRows(connection, `${LOCK} SKIP LOCKED`, [partition]);
+  if (row) return toWatermark(row);
+  const [seen] = await queryRows(connection, READ, [partition]);
+  if (!seen) throw absent(partition);
+  return undefined;
+}
+
+/** Only under the row's lock. */
+export async function moveWatermark(
+  connection: PoolConnection,
+  partition: number,
+  { sequence, token, epoch, updates }: Watermark,
+): Promise<void> {
+  const [moved] = await connection.query<ResultSetHeader>(MOVE, [sequence, token, epoch, updates, partition]);
+  if (moved.affectedRows !== 1) throw new AnswerMissingError(`the watermark row of partition ${partition}`);
+}
+
+/** Says whether updates of the partition may wait for their mapped table. Only under the row's lock. */
+export async function setMayHold(
+  connection: PoolConnection,
+  partition: number,
+  mayHold: boolean,
+): Promise<void> {
+  await connection.query('UPDATE sluice_partitions SET held = ? WHERE partition_id = ?', [
+    mayHold ? 1 : 0,
+    partition,
+  ]);
+}
+
+/** @throws AnswerMissingError */
+export function toWatermark(row: Readonly<Record<string, unknown>>): Watermark {
+  return { ...toPosition(row), updates: wholeNumber(row, 'updates') };
+}
+
+/** @throws AnswerMissingError */
+export function toPosition(row: Readonly<Record<string, unknown>>): Omit<Watermark, 'updates'> {
+  return { sequence: wholeNumber(row, 'sequence'), token: text(row, 'token'), epoch: text(row, 'epoch') };
+}
+
+function wholeNumber(row: Readonly<Record<string, unknown>>, column: string): number {
+  const value = Number(row[column] ?? Number.NaN);
+  if (!Number.isSafeInteger(value)) throw new AnswerMissingError(`${column} of a watermark`);
+  return value;
+}
+
+function text(row: Readonly<Record<string, unknown>>, column: string): string {
+  const value = row[column];
+  if (value === undefined || value === null) throw new AnswerMissingError(`${column} of a watermark`);
+  return String(value);
+}

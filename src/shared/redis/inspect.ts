@@ -1,0 +1,91 @@
+/** What the partitions hold, as Redis says it: for the sweep, the metrics, `status` and `drain`. */
+
+import type { RedisConnection } from './connections.ts';
+import type { Keys } from './keys.ts';
+import { abreast } from './reply-size.ts';
+import { defineScript, type Script } from './script.ts';
+import { parseEnded } from './state.ts';
+
+export interface PartitionStatus {
+  readonly partition: number;
+  readonly epoch: string;
+  /** Sequence number of the batch claimed last. */
+  readonly sequence: number;
+  /** Token of the batch in flight, '' where there is none. */
+  readonly token: string;
+  readonly pendingUpdates: number;
+  /** Distinct counter keys and accounts. */
+  readonly pendingKeys: number;
+  readonly pendingEntries: number;
+  /** Updates in the batch in flight. */
+  readonly inFlight: number;
+  /** Age of the oldest update that is not in MySQL, seconds; 0 where there is none. */
+  readonly lagSeconds: number;
+  /** What is known to be lost with ended incarnations of Redis. */
+  readonly lost: readonly { readonly incarnation: string; readonly updates: number }[];
+}
+
+/** What inspect.lua answers; see there. */
+type InspectReply = [
+  time: number,
+  epoch: string,
+  sequence: number,
+  token: string,
+  pendingUpdates: number,
+  pendingKeys: number,
+  pendingEntries: number,
+  inFlight: number,
+  oldest: number,
+  ended: string,
+];
+
+/** Partitions asked at a time; each answers up to a kilobyte. */
+const ABREAST = 128;
+
+export class Inspector {
+  readonly #keys: Keys;
+  readonly #inspect: Script<InspectReply | null>;
+
+  constructor(redis: RedisConnection, keys: Keys) {
+    this.#keys = keys;
+    this.#inspect = defineScript(redis, 'inspect', new URL('./inspect.lua', import.meta.url));
+  }
+
+  /** Undefined where the partition has no state yet. */
+  async partition(partition: number): Promise<PartitionStatus | undefined> {
+    const reply = await this.#inspect(this.#keys.state(partition), this.#keys.deployment);
+    if (!reply) return undefined;
+    const [time, epoch, sequence, token, pendingUpdates, pendingKeys, pendingEntries, ...rest] = reply;
+    const [inFlight, oldest, ended] = rest;
+    return {
+      ...{ partition, epoch, sequence, token, pendingUpdates, pendingKeys, pendingEntries, inFlight },
+      lagSeconds: oldest === 0 ? 0 : Math.max(0, time - oldest) / 1000,
+      lost: lossesOf(ended),
+    };
+  }
+
+  /** All partitions in order; one without state yet counts as empty. */
+  async all(): Promise<PartitionStatus[]> {
+    const partitions = Array.from({ length: this.#keys.partitions }, (_, p) => p);
+    const found = await abreast(partitions, ABREAST, partition => this.partition(partition));
+    return found.map((status, partition) => status ?? { ...EMPTY, partition });
+  }
+}
+
+const EMPTY: Omit<PartitionStatus, 'partition'> = {
+  epoch: '',
+  sequence: 0,
+  token: '',
+  pendingUpdates: 0,
+  pendingKeys: 0,
+  pendingEntries: 0,
+  inFlight: 0,
+  lagSeconds: 0,
+  lost: [],
+};
+
+function lossesOf(ended: string): PartitionStatus['lost'] {
+  return parseEnded(ended)
+    .filter(({ lost }) => lost > 0)
+    .map(({ incarnation, lost }) => ({ incarnation, updates: lost }));
+}

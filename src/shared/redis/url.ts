@@ -1,0 +1,128 @@
+/** Where a Redis is: the URL, what overrides its parts, and what of it may be shown. */
+import { isIPv6 } from 'node:net';
+import { ConfigurationError } from '../errors.ts';
+import { currentPassword, type Password } from '../password.ts';
+
+export interface RedisLocation {
+  /** `redis[s]://HOST:PORT/NUMBER`, `redis[s]+cluster://h1,h2` or `redis[s]+sentinel://h1,h2/NAME/NUMBER`. */
+  url: string;
+  /** Overrides the URL's part; a function is asked for each connection, so that a password may change. */
+  username?: string | undefined;
+  password?: Password | undefined;
+  /** For the Sentinels, which have users of their own; the URL's are those of the primary. */
+  sentinelUsername?: string | undefined;
+  sentinelPassword?: Password | undefined;
+  /** PEM file of the authority that signed the server's certificate, where the system does not know it. */
+  caFile?: string | undefined;
+}
+
+interface ParsedUrl {
+  scheme: 'single' | 'cluster' | 'sentinel';
+  secure: boolean;
+  hosts: { host: string; port: number }[];
+  options: { username?: string; password?: string; db?: number };
+  /** What the Sentinels call the primary; else ''. */
+  name: string;
+}
+
+const FORMS =
+  'redis://HOST:PORT/NUMBER, redis+cluster://HOST:PORT,HOST:PORT or redis+sentinel://HOST:PORT,HOST:PORT/NAME/NUMBER, ' +
+  'with rediss in place of redis for TLS';
+/** What Redis itself can count to; how many databases there are, the server says when it is asked for one. */
+const HIGHEST_DATABASE = 2 ** 31 - 1;
+const HIGHEST_PORT = 65_535;
+
+/** @throws ConfigurationError where the URL is not of a known form; it repeats nothing that may be a password */
+export function parseRedisUrl(location: RedisLocation): ParsedUrl {
+  const match = /^redis(s?)(?:\+(cluster|sentinel))?:\/\/(?:([^@/]*)@)?([^/]*)(?:\/(.*))?$/s.exec(
+    location.url,
+  );
+  if (!match) throw new ConfigurationError(`REDIS_URL must be ${FORMS}.${hint(location.url)}`);
+  const [, secure, kind, credentials = '', hostList = '', path = ''] = match;
+  if (/[?#]/.test(hostList + path))
+    throw new ConfigurationError(
+      'REDIS_URL holds a "?" or "#": options are not read from it. The database number comes behind the host ' +
+        '(redis://HOST:PORT/1), what else can be set has a variable of its own; in a password write %3F or %23.',
+    );
+  const scheme = (kind ?? 'single') as ParsedUrl['scheme'];
+  const hosts = hostList
+    .split(',')
+    .map(text => parseHost(text.trim(), scheme === 'sentinel' ? 26_379 : 6379));
+  if (scheme === 'single' && hosts.length > 1)
+    throw new ConfigurationError('REDIS_URL names several hosts; use redis+cluster:// or redis+sentinel://.');
+  const colon = credentials.indexOf(':');
+  const username = location.username ?? decodePart(colon < 0 ? credentials : credentials.slice(0, colon));
+  const password = location.password ?? (colon < 0 ? '' : decodePart(credentials.slice(colon + 1)));
+  const { name, db } = scheme === 'sentinel' ? parseName(path) : { name: '', db: parseDatabase(path) };
+  if (scheme === 'cluster' && db > 0)
+    throw new ConfigurationError(
+      'REDIS_URL asks a Cluster for a database number, and a Cluster has number 0 only; leave it out and set SLUICE_NAMESPACE.',
+    );
+  return {
+    scheme,
+    secure: secure === 's',
+    hosts,
+    options: {
+      ...(username ? { username } : {}),
+      ...(password ? { password: currentPassword(password) } : {}),
+      ...(db > 0 ? { db } : {}),
+    },
+    name,
+  };
+}
+
+function hint(url: string): string {
+  return /^(?:[a-z+]*unix|[a-z+]*socket):|^\/|^\.\//i.test(url) ? ' A Unix socket cannot be used.' : '';
+}
+
+function parseHost(text: string, defaultPort: number): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^\s:@[\]%\\<>"'|^`{}]+))(?::(\d*))?$/.exec(text);
+  const [, bracketed, plain, portText] = match ?? [];
+  // What cannot be read may be a part of the password, so it is not shown.
+  if (!match || (bracketed !== undefined && !isIPv6(bracketed)))
+    throw new ConfigurationError(
+      'REDIS_URL holds a host that cannot be read; special characters in the password must be percent-encoded, and an ' +
+        'address of IPv6 stands in brackets: redis://[::1]:6379.',
+    );
+  const port = portText === undefined ? defaultPort : Number(portText || Number.NaN);
+  if (!(port >= 1 && port <= HIGHEST_PORT))
+    throw new ConfigurationError(
+      `REDIS_URL holds a port that is not a number from 1 to ${HIGHEST_PORT}; special characters in the password must be percent-encoded.`,
+    );
+  return { host: bracketed ?? plain!, port };
+}
+
+/** `NAME` or `NAME/NUMBER`, of the characters that Sentinels allow. */
+function parseName(path: string): { name: string; db: number } {
+  const [, name, number = ''] = /^([A-Za-z0-9._-]+)(?:\/([^/]*))?$/.exec(path) ?? [];
+  if (name === undefined)
+    throw new ConfigurationError(
+      'REDIS_URL must end with the name that the Sentinels have for the primary, and a database number behind it if need ' +
+        'be: redis+sentinel://HOST/NAME or redis+sentinel://HOST/NAME/1.',
+    );
+  return { name, db: parseDatabase(number) };
+}
+
+function parseDatabase(text: string): number {
+  if (text === '') return 0;
+  const db = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (db <= HIGHEST_DATABASE) return db;
+  throw new ConfigurationError(
+    'REDIS_URL has a database that is not a whole number from 0 on; special characters in the password must be percent-encoded.',
+  );
+}
+
+function decodePart(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new ConfigurationError(
+      'REDIS_URL holds a "%" that is not followed by two hexadecimal digits; write %25.',
+    );
+  }
+}
+
+/** Hosts, ports and what is behind them, without credentials: what errors and logs may show. */
+export function redisPlace(location: RedisLocation): string {
+  return location.url.replace(/^[^/]*\/\/(?:[^@/]*@)?/, '');
+}

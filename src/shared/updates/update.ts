@@ -1,0 +1,169 @@
+/** What a producer may ask for, and the check of everything that needs no server. */
+import type { Definitions } from '../config/definitions.ts';
+import { InvalidUpdateError, shown, UnknownNameError } from '../errors.ts';
+import { exactNumber, kindOf } from '../exact-json.ts';
+import { itemOf, type Kind } from '../item.ts';
+import { isLonger, LIMITS } from '../limits.ts';
+import { metadataText } from './metadata.ts';
+import { writePayload } from './record.ts';
+
+export interface CounterUpdate {
+  counter: string;
+  key: string;
+  /** Whole number, not zero; 1 by default. */
+  by?: number | undefined;
+  id?: string | undefined;
+}
+
+export interface PointsUpdate {
+  points: string;
+  account: string;
+  /** Whole number, not zero; negative for a debit. */
+  amount: number;
+  id: string;
+  reason?: string | undefined;
+  /** A JSON object, up to 8 KiB; see `PointsOptions`. */
+  metadata?: Record<string, unknown> | undefined;
+}
+
+export type Update = CounterUpdate | PointsUpdate;
+
+/** An update that passed the checks, in the form that `apply` takes. */
+export interface CheckedUpdate {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly key: string;
+  readonly item: string;
+  readonly amount: number;
+  /** '' where there is none. */
+  readonly id: string;
+  /** Whether it waits for room under backpressure. */
+  readonly waits: boolean;
+  /** Points only. */
+  readonly floor: number;
+  /** Points only: the entry as JSON, with keys sorted so that equal content is equal text. */
+  readonly payload: string;
+}
+
+const COUNTER_FIELDS = new Set(['counter', 'key', 'by', 'id']);
+const POINTS_FIELDS = new Set(['points', 'account', 'amount', 'id', 'reason', 'metadata']);
+
+/**
+ * @throws InvalidUpdateError, UnknownNameError
+ */
+export function checkUpdate(update: Update, definitions: Definitions): CheckedUpdate {
+  if (typeof update !== 'object' || update === null) {
+    throw new InvalidUpdateError('INVALID_UPDATE', 'An update must be an object with "counter" or "points".');
+  }
+  if ('counter' in update === 'points' in update) {
+    throw new InvalidUpdateError('INVALID_UPDATE', 'An update must name either "counter" or "points".');
+  }
+  const fields = 'counter' in update ? COUNTER_FIELDS : POINTS_FIELDS;
+  for (const field in update) {
+    if (!fields.has(field)) {
+      throw new InvalidUpdateError(
+        'INVALID_UPDATE',
+        `An update has an unknown field ${shown(field)}; remove or rename it.`,
+      );
+    }
+  }
+  return 'counter' in update
+    ? checkCounter(update.counter, update.key, update.by, update.id, definitions)
+    : checkPoints(update, definitions);
+}
+
+/** @throws InvalidUpdateError, UnknownNameError */
+export function checkCounter(
+  name: string,
+  key: string,
+  by: number | undefined,
+  id: string | undefined,
+  definitions: Definitions,
+): CheckedUpdate {
+  checkName('counter', name, definitions);
+  checkText(key, 'INVALID_KEY', 'counter key', LIMITS.key);
+  const amount = by === undefined ? 1 : checkAmount(by);
+  if (id !== undefined) checkText(id, 'INVALID_ID', 'id', LIMITS.id);
+  const waits = definitions.counters[name]!.backpressure === 'wait';
+  return {
+    kind: 'c',
+    name,
+    key,
+    item: itemOf(name, key),
+    amount,
+    id: id ?? '',
+    waits,
+    floor: 0,
+    payload: '',
+  };
+}
+
+/** @throws InvalidUpdateError, UnknownNameError */
+export function checkPoints(update: PointsUpdate, definitions: Definitions): CheckedUpdate {
+  const { points: name, account, id, reason, metadata } = update;
+  checkName('program', name, definitions);
+  checkText(account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
+  const amount = checkAmount(update.amount);
+  if (id === undefined || id === null) {
+    throw new InvalidUpdateError(
+      'MISSING_ID',
+      'A points update needs an id, unique in its account for ever; pass one with { id }.',
+    );
+  }
+  checkText(id, 'INVALID_ID', 'id', LIMITS.id);
+  if (reason !== undefined) checkText(reason, 'INVALID_REASON', 'reason', LIMITS.reason);
+  const payload = writePayload({
+    program: name,
+    account,
+    id,
+    amount,
+    reason: reason ?? null,
+    metadata: metadata === undefined ? null : metadataText(metadata),
+  });
+  return {
+    kind: 'p',
+    name,
+    key: account,
+    item: itemOf(name, account),
+    amount,
+    id,
+    waits: definitions.points[name]!.backpressure === 'wait',
+    floor: definitions.points[name]!.floor,
+    payload,
+  };
+}
+
+/** @throws UnknownNameError */
+export function checkName(kind: 'counter' | 'program', name: string, definitions: Definitions): void {
+  const known = kind === 'counter' ? definitions.counters : definitions.points;
+  if (typeof name !== 'string' || !Object.hasOwn(known, name))
+    throw new UnknownNameError(kind, name, Object.keys(known));
+}
+
+/**
+ * Refuses what is not text that UTF-8 can carry unchanged, is empty, or is too long.
+ * @throws InvalidUpdateError
+ */
+export function checkText(text: string, code: InvalidUpdateError['code'], what: string, limit: number): void {
+  if (typeof text !== 'string')
+    throw new InvalidUpdateError(code, `The ${what} must be a string; it is ${kindOf(text)}.`);
+  if (text.length === 0) throw new InvalidUpdateError(code, `The ${what} must not be empty.`);
+  if (isLonger(text, limit))
+    throw new InvalidUpdateError(code, `The ${what} is longer than ${limit} bytes of UTF-8; shorten it.`);
+  if (!text.isWellFormed())
+    throw new InvalidUpdateError(code, `The ${what} holds a lone surrogate, which UTF-8 cannot carry.`);
+}
+
+/**
+ * A whole number other than 0 that every reader can hold; one from a line may be written as 5.0 or 1e3.
+ * @throws InvalidUpdateError
+ */
+export function checkAmount(given: unknown): number {
+  const amount = exactNumber(given);
+  if (typeof amount === 'number' && Number.isSafeInteger(amount) && amount !== 0) return amount;
+  const found = typeof given === 'number' ? String(given) : kindOf(given);
+  throw new InvalidUpdateError(
+    'INVALID_AMOUNT',
+    `The amount must be a whole number other than 0, from -(2^53-1) to 2^53-1; it is ${found}${typeof given === 'bigint' ? '; pass Number(amount)' : ''}.`,
+  );
+}

@@ -1,0 +1,285 @@
+/**
+ * Exact values of cold keys: what MySQL holds, plus what Redis holds and MySQL does not. One SQL statement reads the
+ * value with the watermark, one script adds what the watermark does not cover; where a flush came between the two, the
+ * script says so and both are read again, the third time with the watermark held still. Accounts in doubt wait a little for
+ * the flush that ends it, and hold nothing still meanwhile: the flush needs the watermark.
+ */
+import type { PoolConnection } from 'mysql2/promise';
+import { pause, within } from '../clock.ts';
+import { AnswerMissingError, OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from '../errors.ts';
+import { explain } from '../explain.ts';
+import { itemOf } from '../item.ts';
+import { type Database, queryRows, type Rows } from '../mysql/database.ts';
+import { cut, LARGEST_ITEM, literalBytes } from '../mysql/statement-size.ts';
+import type { Aligner } from '../partition/align.ts';
+import { toPosition } from '../partition/watermark.ts';
+import type { RedisConnection } from '../redis/connections.ts';
+import { redisError } from '../redis/errors.ts';
+import type { Keys } from '../redis/keys.ts';
+import type { LiveKey } from '../redis/live-keys.ts';
+import { defineScript, type Script } from '../redis/script.ts';
+import type { ValueTable, ValueTables } from './tables.ts';
+
+/** A key's live value beside what it should be. */
+export interface Comparison extends LiveKey {
+  /** Undefined where the key is not live, NaN where it holds no number. */
+  readonly live: number | undefined;
+  readonly expected: number;
+}
+
+/** Stands for a sum that a number cannot carry: so far out that nothing in Redis brings it back, and the script refuses it. */
+const OUT_OF_RANGE = 1e300;
+
+/**
+ * Value and quarantined sum of a row. A mapped column may hold more than 2^53-1; rounding it would go
+ * unnoticed.
+ * @throws AnswerMissingError if the database changed the key that it was asked for
+ */
+function exactSum({ name, value, quarantined }: Rows[number]): number {
+  if (value === null) throw missing(String(name));
+  const sum = Number(BigInt(value) + BigInt(quarantined));
+  return Number.isSafeInteger(sum) ? sum : OUT_OF_RANGE;
+}
+
+function missing(name: string): AnswerMissingError {
+  return new AnswerMissingError(`the value of a key of ${name}`);
+}
+
+/** Whether what is live is not what it should be. */
+export function drifts({ live, expected }: Comparison): boolean {
+  return live !== undefined && live !== expected;
+}
+
+function comparisons(keys: readonly LiveKey[], found: readonly string[]): Comparison[] {
+  return found.map((pair, at) => {
+    // Whatever a stranger wrote into the key may hold blanks.
+    const [, live, expected] = /^(.*) (\S+)$/s.exec(pair)!;
+    return {
+      ...keys[at]!,
+      live: live === '-' ? undefined : wholeNumber(live!.slice(1)),
+      expected: Number(expected),
+    };
+  });
+}
+
+function wholeNumber(text: string): number {
+  return /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
+}
+
+/** Keys that one statement of any server takes, and one call of the script. Mostly that is all of them. */
+function* inParts(keys: readonly LiveKey[]): Generator<readonly LiveKey[]> {
+  const bytesAt = (at: number) => literalBytes(JSON.stringify([keys[at]!.name, keys[at]!.key]));
+  for (const [from, to] of cut(keys.length, LARGEST_ITEM, bytesAt)) yield keys.slice(from, to);
+}
+
+/** What load.lua answers; see there. */
+interface Answer {
+  readonly status: 'ok' | 'again' | 'epoch' | 'absent';
+  /** Of `again`: `behind`, `ahead`, `many` or `doubtful`; of `epoch`, the other epoch. */
+  readonly why: string;
+  /** Of `ok`, one for each key. */
+  readonly values: readonly string[];
+}
+
+const ABSENT: Answer = { status: 'absent', why: '', values: [] };
+/** In place of a live value. */
+const WAITS = 'w';
+const BEYOND = 'x';
+
+function parseReply([status, ...rest]: string[]): Answer {
+  if (status === 'ok') return { status, why: '', values: rest };
+  return { status: status as Answer['status'], why: rest.join(' '), values: [] };
+}
+
+/** Whether an account, in a load perhaps one of many, has entries on their way that MySQL may have. */
+function isDoubtful({ status, why, values }: Answer): boolean {
+  return status === 'ok' ? values.includes(WAITS) : why === 'doubtful';
+}
+
+type Mode = 'load' | 'compare' | 'repair';
+const PLAIN_TRIES = 2;
+const TRIES = 8;
+/** How long a read waits for the flush of entries in doubt: below the time of a call, so that its caller hears why. */
+const DOUBT_MS = 1000;
+const DOUBT_PAUSE_MS = 50;
+const DOUBT = 'entries that the database may have already wait for their flush';
+const ANSWER_MS = 3000;
+
+export class ColdReader {
+  readonly #database: Database;
+  readonly #keys: Keys;
+  readonly #tables: ValueTables;
+  readonly #aligner: Aligner;
+  readonly #liveTtlMs: number;
+  readonly #place: string;
+  readonly #load: Script<string[]>;
+
+  constructor(
+    redis: RedisConnection,
+    place: string,
+    database: Database,
+    keys: Keys,
+    tables: ValueTables,
+    aligner: Aligner,
+    liveTtlMs: number,
+  ) {
+    this.#place = place;
+    this.#database = database;
+    this.#keys = keys;
+    this.#tables = tables;
+    this.#aligner = aligner;
+    this.#liveTtlMs = liveTtlMs;
+    this.#load = defineScript(redis, 'load', new URL('./load.lua', import.meta.url));
+  }
+
+  /**
+   * Makes keys of one partition and one table live and gives their values, in order.
+   * A value out of range, or in doubt, is an error of its own key, since the others were asked for by other callers.
+   * @throws DatabaseUnavailableError, RedisUnavailableError, ReadUnsettledError, PartitionHaltedError, TableUnusableError
+   */
+  async load(
+    partition: number,
+    keys: readonly LiveKey[],
+  ): Promise<(number | OutOfRangeError | ReadUnsettledError)[]> {
+    const found = await this.#readAll('load', partition, keys);
+    return found.map((value, at) => {
+      if (value === WAITS) return new ReadUnsettledError(partition, DOUBT);
+      return value === BEYOND ? new OutOfRangeError(keys[at]!.name) : Number(value);
+    });
+  }
+
+  /** Compares without changing anything. Throws as `load` does. */
+  async compare(partition: number, keys: readonly LiveKey[]): Promise<Comparison[]> {
+    return comparisons(keys, await this.#readAll('compare', partition, keys));
+  }
+
+  /**
+   * Compares without locking or aligning anything, so that no flush ever waits for it. Undefined where a flush kept
+   * coming between, or the partition is halted.
+   * @throws DatabaseUnavailableError, RedisUnavailableError
+   */
+  async glance(partition: number, keys: readonly LiveKey[]): Promise<Comparison[] | undefined> {
+    const all: Comparison[] = [];
+    for (const some of inParts(keys)) {
+      const found = await this.#glance(partition, some);
+      if (!found) return undefined;
+      all.push(...found);
+    }
+    return all;
+  }
+
+  async #glance(partition: number, keys: readonly LiveKey[]): Promise<Comparison[] | undefined> {
+    for (let attempt = 0; attempt < PLAIN_TRIES; attempt++) {
+      const { status, values } = await this.#try('compare', partition, keys, false);
+      if (status === 'ok') return comparisons(keys, values);
+    }
+    return undefined;
+  }
+
+  /**
+   * Compares, and in the same step makes every live value that differs what it should be; one that should be out of
+   * range is deleted, as a cold read would refuse it. Gives what was found. Throws as `load` does.
+   */
+  async repair(partition: number, keys: readonly LiveKey[]): Promise<Comparison[]> {
+    return comparisons(keys, await this.#readAll('repair', partition, keys));
+  }
+
+  async #readAll(mode: Mode, partition: number, keys: readonly LiveKey[]): Promise<string[]> {
+    const found: string[] = [];
+    for (const some of inParts(keys)) found.push(...(await this.#read(mode, partition, some)));
+    return found;
+  }
+
+  async #read(mode: Mode, partition: number, keys: readonly LiveKey[]): Promise<readonly string[]> {
+    const end = performance.now() + DOUBT_MS;
+    let reason = '';
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const held = attempt >= PLAIN_TRIES;
+      const answer = await this.#try(mode, partition, keys, held);
+      if (isDoubtful(answer) && performance.now() < end) {
+        await pause(DOUBT_PAUSE_MS);
+        attempt = -1;
+        continue;
+      }
+      const { status, why, values } = answer;
+      if (status === 'ok') return values;
+      if (isDoubtful(answer)) throw new ReadUnsettledError(partition, DOUBT);
+      reason = `${status} ${why}`.trim();
+      if (status === 'again' && why === 'ahead' && held) throw await this.#halted(partition);
+      // Under the lock these are no passing states; before it, an absent state will not appear by itself either.
+      if (status === 'absent' || held) await this.#align(partition);
+    }
+    throw new ReadUnsettledError(partition, reason);
+  }
+
+  /** @param held whether the watermark is locked meanwhile */
+  async #try(mode: Mode, partition: number, keys: readonly LiveKey[], held: boolean): Promise<Answer> {
+    const table = this.#tables.of(keys[0]!.kind, keys[0]!.name);
+    const use = async (connection: PoolConnection) => {
+      if (held) {
+        await connection.query(
+          'SELECT sequence FROM sluice_partitions WHERE partition_id = ? LOCK IN SHARE MODE',
+          [partition],
+        );
+      }
+      return this.#once(mode, connection, partition, keys, table);
+    };
+    try {
+      await table.ready(this.#database);
+      return await (held ? this.#database.transaction(use) : this.#database.session(use));
+    } catch (error) {
+      throw explain(error, this.#place, this.#database.place);
+    }
+  }
+
+  async #once(
+    mode: Mode,
+    connection: PoolConnection,
+    partition: number,
+    keys: readonly LiveKey[],
+    table: ValueTable,
+  ): Promise<Answer> {
+    const read = async () =>
+      queryRows(connection, table.read, [
+        JSON.stringify(keys.map(({ name, key }) => [name, key])),
+        partition,
+      ]);
+    const rows = await read().catch(error => {
+      throw table.explained(error, this.#database);
+    });
+    if (rows.length === 0) return ABSENT;
+    const values = new Map(rows.map(row => [itemOf(String(row.name), String(row.item_key)), exactSum(row)]));
+    const { epoch, sequence, token } = toPosition(rows[0]!);
+    const args = keys.flatMap(({ kind, name, key }) => {
+      const value = values.get(itemOf(name, key));
+      // Every key has a row, also one that the table does not hold: a missing one came back under another name.
+      if (value === undefined) throw missing(name);
+      return [kind, itemOf(name, key), value];
+    });
+    const state = this.#keys.state(partition);
+    // Bounded, because the watermark may be locked meanwhile and ioredis would wait for a lost Redis for ever.
+    const reply = await within(
+      this.#load(state, mode, this.#liveTtlMs, epoch, sequence, token, ...args).catch(error =>
+        redisError(error, this.#place),
+      ),
+      ANSWER_MS,
+    );
+    if (reply === undefined) throw new RedisUnavailableError(this.#place);
+    if (reply instanceof Error) throw reply;
+    return parseReply(reply);
+  }
+
+  /** What the aligner says under its own lock counts; the read may have seen a partition in the middle of a change. */
+  async #halted(partition: number): Promise<Error> {
+    return this.#align(partition).then(
+      () => new ReadUnsettledError(partition, 'ahead'),
+      error => error as Error,
+    );
+  }
+
+  async #align(partition: number): Promise<void> {
+    await this.#aligner.align(partition).catch(error => {
+      throw explain(error, this.#place, this.#database.place);
+    });
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * A column of a user's own table as the place of a counter's values or a program's balances. Rows are the user's: others
+ * may write them meanwhile, so that every change is relative and made under the row's lock.
+ */
+import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
+import { itemOf, type Kind, ROW_KINDS } from '../item.ts';
+import { LIMITS } from '../limits.ts';
+import { type Database, fillSql, queryRows, quoteIdentifier, readSql } from '../mysql/database.ts';
+import { REFUSED } from '../mysql/error-numbers.ts';
+import { jsonParts, keyLists } from '../mysql/statement-size.ts';
+import { RefusedValueError } from './refusal.ts';
+import { type Addition, pages, type ValueKey, type ValueRows } from './tables.ts';
+import type { CheckedTarget } from './target-check.ts';
+
+const sql = (name: string) => readSql(new URL(`./sql/mapped-${name}.sql`, import.meta.url));
+const SQL = {
+  add: sql('add'),
+  insert: sql('insert'),
+  lock: sql('lock'),
+  values: sql('values'),
+  read: sql('read'),
+  keys: sql('keys'),
+};
+/** Keys in one IN list: each is a range for the optimizer, whose memory for ranges is limited. */
+const LOCKED_AT_ONCE = 1000;
+/** A row that keeps appearing and going away again under our insert. */
+const INSERT_TRIES = 5;
+
+export class MappedTable implements ValueRows {
+  readonly read: string;
+  readonly #target: CheckedTarget;
+  readonly #sql: typeof SQL;
+  readonly #longestKey: number;
+
+  constructor(kind: Kind, target: CheckedTarget) {
+    this.#target = target;
+    this.#longestKey = kind === 'c' ? LIMITS.key : LIMITS.account;
+    this.#sql = fillSql(SQL, {
+      table: `${quoteIdentifier(target.schema)}.${quoteIdentifier(target.table)}`,
+      key: quoteIdentifier(target.key),
+      column: quoteIdentifier(target.column),
+      index: quoteIdentifier(target.index),
+      keyType: target.keyType.sql,
+      holdsAll: String(target.keyType.holdsAll),
+      kind: ROW_KINDS[kind],
+    });
+    this.read = this.#sql.read;
+  }
+
+  async values(connection: PoolConnection, rows: readonly ValueKey[]): Promise<Map<string, number>> {
+    const values = new Map<string, number>();
+    for (const { json } of jsonParts(connection, rows, row => [row.name, row.key]))
+      for (const row of await queryRows(connection, this.#sql.values, [json])) {
+        const value = Number(row.value);
+        // The user's column may hold more than a number can carry exactly.
+        if (!Number.isSafeInteger(value)) throw new RefusedValueError('OUT_OF_RANGE');
+        values.set(itemOf(String(row.name), String(row.item_key)), value);
+      }
+    return values;
+  }
+
+  async add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
+    if (!rows.every(row => this.#target.keyType.fits(row.key)))
+      throw new RefusedValueError('TARGET_KEY_NOT_CANONICAL');
+    const existing = this.#target.missing === 'insert' ? await this.#insertMissing(connection, rows) : rows;
+    for (const { json, rows: part } of jsonParts(connection, existing, keyAndAmount)) {
+      const [result] = await connection.query<ResultSetHeader>(this.#sql.add, [json]);
+      // The server counts matched rows, changed or not.
+      if (result.affectedRows !== part.length) throw new RefusedValueError('TARGET_ROW_MISSING');
+    }
+  }
+
+  async refusals<Row extends Addition>(
+    connection: PoolConnection,
+    rows: readonly Row[],
+  ): Promise<Map<Row, RefusedValueError>> {
+    const refused = new Map<Row, RefusedValueError>();
+    const fitting = rows.filter(row => this.#target.keyType.fits(row.key));
+    const locked =
+      this.#target.missing === 'quarantine' ? await this.#lockExisting(connection, fitting) : undefined;
+    const fits = new Set(fitting);
+    for (const row of rows) {
+      if (!fits.has(row)) refused.set(row, new RefusedValueError('TARGET_KEY_NOT_CANONICAL'));
+      else if (locked && !locked.has(row.key)) refused.set(row, new RefusedValueError('TARGET_ROW_MISSING'));
+    }
+    return refused;
+  }
+
+  async *keys(database: Database, _name: string, pageSize: number): AsyncGenerator<string[]> {
+    const read = (after: unknown, limit: number) => {
+      const last = after === null ? null : this.#target.keyType.literal(String(after));
+      // A cursor of bytes goes back as it came: it need not be UTF-8.
+      const cursor = Buffer.isBuffer(after) ? after : last;
+      return database.query(this.#sql.keys, [cursor, cursor, limit]);
+    };
+    for await (const page of pages(pageSize, read))
+      yield page.map(String).filter((key, at) => this.#isOurs(key, page[at]));
+  }
+
+  /** Whether a row's key is one that an update can name. */
+  #isOurs(key: string, raw: unknown): boolean {
+    const bytes = Buffer.from(key);
+    if (Buffer.isBuffer(raw) && !raw.equals(bytes)) return false;
+    return bytes.length > 0 && bytes.length <= this.#longestKey;
+  }
+
+  /** Inserts the rows that are missing and gives those that are not, locked. */
+  async #insertMissing(connection: PoolConnection, rows: readonly Addition[]): Promise<Addition[]> {
+    const existing: Addition[] = [];
+    let missing = rows;
+    for (let attempt = 1; ; attempt++) {
+      const locked = await this.#lockExisting(connection, missing);
+      existing.push(...missing.filter(row => locked.has(row.key)));
+      missing = missing.filter(row => !locked.has(row.key));
+      const inserted = new Set<Addition>();
+      try {
+        for (const { json, rows: part } of jsonParts(connection, missing, keyAndAmount)) {
+          await connection.query(this.#sql.insert, [json]);
+          for (const row of part) inserted.add(row);
+        }
+        return existing;
+      } catch (error) {
+        // Somebody else inserted one since we looked; the statement left nothing behind. Look again, but not at what the
+        // statements before it inserted: these rows hold their amounts.
+        if ((error as { errno?: number }).errno !== REFUSED.ER_DUP_ENTRY || attempt === INSERT_TRIES)
+          throw error;
+        missing = missing.filter(row => !inserted.has(row));
+      }
+    }
+  }
+
+  async #lockExisting(connection: PoolConnection, rows: readonly Addition[]): Promise<Set<string>> {
+    const found = new Set<string>();
+    const literals = rows.map(row => this.#target.keyType.literal(row.key));
+    for (const keys of keyLists(connection, literals, LOCKED_AT_ONCE))
+      for (const row of await queryRows(connection, this.#sql.lock, [keys])) found.add(String(row.item_key));
+    return found;
+  }
+}
+
+function keyAndAmount({ key, amount }: Addition): unknown[] {
+  return [key, amount];
+}

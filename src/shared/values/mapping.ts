@@ -1,0 +1,120 @@
+/** Which table each counter and program uses: Sluice's own, or the one that its definition maps it to. */
+import type { Definitions, Target } from '../config/definitions.ts';
+import { DatabaseUnsuitableError, SluiceError } from '../errors.ts';
+import { type Kind, ROW_KINDS } from '../item.ts';
+import { type Database, readSql } from '../mysql/database.ts';
+import { databaseError } from '../mysql/errors.ts';
+import { OwnTable, type ValueTables } from './tables.ts';
+import { type CheckedTarget, checkTarget } from './target-check.ts';
+import { ownerOf, TargetTable } from './target-table.ts';
+
+interface Mapping {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly target: Target;
+}
+
+/** Listeners of a process that opens tables. */
+export interface TableEvents {
+  /** Called once for each name that is used and not defined: whoever defines it may have mapped it. */
+  readonly onUndefined?: (kind: Kind, name: string) => void;
+  /** Called for each mapping that worked before and does not fit now. */
+  readonly onUnfit?: (table: TargetTable, error: DatabaseUnsuitableError) => void;
+}
+
+export interface OpenTables extends ValueTables {
+  /** Those of users. */
+  readonly targets: readonly TargetTable[];
+}
+
+/** For commands that may need no value at all: who asks for a table gets the error. */
+export function failingTables(error: Error): OpenTables {
+  const fail = () => {
+    throw error;
+  };
+  return { of: fail, mapped: fail, floor: fail, targets: [] };
+}
+
+const RECORD = readSql(new URL('./sql/record-target.sql', import.meta.url));
+
+/**
+ * Checks every target against the catalogue of the connected server. A mapping that a worker has found to fit before, and
+ * that does not now, is a table that was changed: its updates wait, and nobody else. Any other is a mistake.
+ * @throws DatabaseUnsuitableError, DatabaseUnavailableError, AccessDeniedError
+ */
+export async function openTables(
+  database: Database,
+  definitions: Definitions,
+  { onUndefined = () => {}, onUnfit = () => {} }: TableEvents = {},
+): Promise<OpenTables> {
+  const mappings = [...mappingsOf('c', definitions.counters), ...mappingsOf('p', definitions.points)];
+  const tables = new Map<string, TargetTable>();
+  const owners = new Map<string, string>();
+  try {
+    for (const { kind, name, target } of mappings) {
+      const owner = ownerOf(kind, name);
+      const checked = await checkOrRemember(database, { kind, name, target });
+      const table = new TargetTable(kind, name, target, checked);
+      tables.set(kind + name, table);
+      if (checked instanceof DatabaseUnsuitableError) {
+        onUnfit(table, checked);
+        continue;
+      }
+      const place = JSON.stringify([checked.schema, checked.table, checked.column]);
+      const other = owners.get(place);
+      // Each would hold the other's updates in its value, but not in its live value.
+      if (other)
+        throw new DatabaseUnsuitableError(
+          `${owner} and ${other} are both mapped to ${target.table}.${target.column}; give each a column of its own.`,
+        );
+      owners.set(place, owner);
+    }
+  } catch (error) {
+    throw error instanceof SluiceError ? error : databaseError(error, database.place);
+  }
+  const own = { c: new OwnTable('c'), p: new OwnTable('p') };
+  const named = { c: definitions.counters, p: definitions.points };
+  const known = new Set(
+    (['c', 'p'] as const).flatMap(kind => Object.keys(named[kind]).map(name => kind + name)),
+  );
+  return {
+    of: (kind, name) => {
+      if (!known.has(kind + name)) {
+        known.add(kind + name);
+        onUndefined(kind, name);
+      }
+      return tables.get(kind + name) ?? own[kind];
+    },
+    mapped: (kind, name) => tables.get(kind + name)?.target,
+    targets: [...tables.values()],
+    floor: program =>
+      Object.hasOwn(definitions.points, program) ? definitions.points[program]!.floor : undefined,
+  };
+}
+
+/** Gives what the catalogue says. A refusal is given back only if this very mapping fitted before. @throws DatabaseUnsuitableError */
+async function checkOrRemember(
+  database: Database,
+  { kind, name, target }: Mapping,
+): Promise<CheckedTarget | DatabaseUnsuitableError> {
+  try {
+    return await database.session(connection => checkTarget(connection, ownerOf(kind, name), target));
+  } catch (error) {
+    if (!(error instanceof DatabaseUnsuitableError)) throw error;
+    const [known] = await database.query('SELECT target FROM sluice_targets WHERE kind = ? AND name = ?', [
+      ROW_KINDS[kind],
+      Buffer.from(name),
+    ]);
+    if (String(known?.target) !== JSON.stringify(target)) throw error;
+    return error;
+  }
+}
+
+/** Remembers that the mapping fits, for processes that start while it does not. @throws what mysql2 threw */
+export async function recordTarget(database: Database, { kind, name, target }: TargetTable): Promise<void> {
+  await database.query(RECORD, [ROW_KINDS[kind], Buffer.from(name), Buffer.from(JSON.stringify(target))]);
+}
+
+function mappingsOf(kind: Kind, named: Readonly<Record<string, { target?: Target | undefined }>>): Mapping[] {
+  return Object.entries(named).flatMap(([name, { target }]) => (target ? [{ kind, name, target }] : []));
+}

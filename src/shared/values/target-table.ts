@@ -1,0 +1,156 @@
+/**
+ * A mapped table as it is now. Its owner may alter, drop or lock it at any time, so that its catalogue is read again when
+ * it has failed, and its errors say which table raised them: only its own updates wait for it.
+ */
+import type { PoolConnection } from 'mysql2/promise';
+import type { Target } from '../config/definitions.ts';
+import { DatabaseUnsuitableError, TableUnusableError } from '../errors.ts';
+import type { Kind } from '../item.ts';
+import type { Database } from '../mysql/database.ts';
+import { databaseErrorCode, isLockWait, isServerError, tableTrouble } from '../mysql/errors.ts';
+import { MappedTable } from './mapped-table.ts';
+import type { RefusedValueError } from './refusal.ts';
+import type { Addition, ValueKey, ValueTable } from './tables.ts';
+import { type CheckedTarget, checkTarget } from './target-check.ts';
+
+const raisers = new WeakMap<object, TargetTable>();
+/** Those who read ask for the catalogue at most so often, ms. */
+const RECHECK_MS = 500;
+
+/** The mapped table that raised this error; undefined if none did. */
+export function raiserOf(error: unknown): TargetTable | undefined {
+  return typeof error === 'object' && error !== null ? raisers.get(error) : undefined;
+}
+
+/** Whether a mapped table raised this error, and it says that the table takes no row as it is. */
+export function isTableFailure(error: unknown): boolean {
+  return (
+    raiserOf(error) !== undefined &&
+    (error instanceof DatabaseUnsuitableError || tableTrouble(error) !== undefined || isLockWait(error))
+  );
+}
+
+/** Whether a mapped table raised this error, and no row of it can be to blame. */
+export function isWholeTable(error: unknown): boolean {
+  return raiserOf(error) !== undefined && tableTrouble(error) === 'whole';
+}
+
+/** A short name of what is wrong with a table, for quarantine and metrics. */
+export function tableFailureCode(error: unknown): string {
+  return error instanceof DatabaseUnsuitableError ? 'TARGET_UNSUITABLE' : databaseErrorCode(error);
+}
+
+export class TargetTable implements ValueTable {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly target: Target;
+  #table: MappedTable | undefined;
+  #problem: unknown;
+  #recheckedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(kind: Kind, name: string, target: Target, checked: CheckedTarget | DatabaseUnsuitableError) {
+    this.kind = kind;
+    this.name = name;
+    this.target = target;
+    if (checked instanceof DatabaseUnsuitableError) this.#problem = checked;
+    else this.#table = new MappedTable(kind, checked);
+  }
+
+  /** Whether the catalogue said so when it was read last. */
+  get fits(): boolean {
+    return this.#table !== undefined;
+  }
+
+  /** `counter "views"`, for messages. */
+  get owner(): string {
+    return ownerOf(this.kind, this.name);
+  }
+
+  /** @throws DatabaseUnsuitableError if the table did not fit when it was looked at last */
+  get read(): string {
+    return this.#fitting().read;
+  }
+
+  values(connection: PoolConnection, rows: readonly ValueKey[]) {
+    return this.use(() => this.#fitting().values(connection, rows));
+  }
+
+  add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
+    return this.use(() => this.#fitting().add(connection, rows));
+  }
+
+  refusals<Row extends Addition>(
+    connection: PoolConnection,
+    rows: readonly Row[],
+  ): Promise<Map<Row, RefusedValueError>> {
+    return this.use(() => this.#fitting().refusals(connection, rows));
+  }
+
+  /** @throws TableUnusableError, or what MySQL threw */
+  async *keys(database: Database, name: string, pageSize: number): AsyncGenerator<string[]> {
+    try {
+      await this.ready(database);
+      yield* this.#fitting().keys(database, name, pageSize);
+    } catch (error) {
+      throw this.explained(error, database);
+    }
+  }
+
+  /** Notes that this table raised what `use` throws. */
+  async use<Result>(use: () => Promise<Result>): Promise<Result> {
+    try {
+      return await use();
+    } catch (error) {
+      if (error instanceof DatabaseUnsuitableError || isServerError(error))
+        raisers.set(error as object, this);
+      throw error;
+    }
+  }
+
+  /**
+   * Reads the catalogue again: the table may have come back with another index or type. What does not fit is not tried.
+   * @throws what mysql2 threw
+   */
+  async recheck(database: Database): Promise<void> {
+    this.#recheckedAt = performance.now();
+    try {
+      const checked = await database.session(connection => checkTarget(connection, this.owner, this.target));
+      this.#table = new MappedTable(this.kind, checked);
+      this.#problem = undefined;
+    } catch (error) {
+      if (!(error instanceof DatabaseUnsuitableError)) throw error;
+      this.#table = undefined;
+      this.#problem = error;
+    }
+  }
+
+  /** Reads the catalogue again, now and then, if the table did not fit: it may have been mended. @throws what mysql2 threw */
+  async ready(database: Database): Promise<void> {
+    if (!this.fits && this.#isDue()) await this.recheck(database);
+  }
+
+  #isDue(): boolean {
+    return performance.now() - this.#recheckedAt >= RECHECK_MS;
+  }
+
+  /** An error of a read, as callers get it. Has the catalogue read again, so that a later read finds a table that was mended. */
+  explained(error: unknown, database: Database): unknown {
+    const isUnsuitable = error instanceof DatabaseUnsuitableError;
+    if (!isUnsuitable && tableTrouble(error) === undefined && !isLockWait(error)) return error;
+    if (this.#isDue()) this.recheck(database).catch(() => {});
+    const { table, key, column } = this.target;
+    // Without the mapping, which stands before it already.
+    const problem = isUnsuitable && error.message.replace(/^.* cannot be mapped to .*?\): (.*)\.$/s, '$1');
+    const reason = problem || ((error as Error).message ?? databaseErrorCode(error));
+    return new TableUnusableError(this.owner, `${table} (${key}, ${column})`, reason, { cause: error });
+  }
+
+  #fitting(): MappedTable {
+    if (!this.#table) throw this.#problem;
+    return this.#table;
+  }
+}
+
+export function ownerOf(kind: Kind, name: string): string {
+  return `${kind === 'c' ? 'counter' : 'program'} ${JSON.stringify(name)}`;
+}
