@@ -1,5 +1,5 @@
-// Dropping and editing quarantined updates while traffic goes on: what is live, in MySQL, in quarantine, in flight and
-// pending adds up at every moment, and each decision is carried out once.
+// Dropping and editing quarantined updates under load: live values stay exact at every moment, and each
+// decision is carried out once.
 
 import { describe, expect, it } from 'vitest';
 import { openAmender } from '../../src/producer/amend.ts';
@@ -8,7 +8,7 @@ import { openQueue } from '../../src/shared/redis/queue.ts';
 import type { AmendmentContent } from '../../src/shared/updates/record.ts';
 import { Crash, type Engine, openEngine } from '../support/engine.ts';
 
-/** MySQL refuses entries of 7 points, until `mend`. */
+/** Makes MySQL refuse entries of 7 points, until `mend`. */
 async function openPoisoned() {
   const engine = await openEngine();
   await engine.database.query(
@@ -73,16 +73,17 @@ describe('a dropped entry', () => {
     expect(await outcomes(engine)).toEqual([[1, 'dropped']]);
   });
 
-  it('is dropped once, whoever asks again', async () => {
+  it('is dropped once, however many operations ask for it', async () => {
     const { engine, sluice, send } = await openPoisoned();
     await sluice.points('loyalty').credit('a', 7, { id: 'y' });
     await engine.drain();
     const [row] = await quarantined(engine);
-    // The same operation twice, and another one beside it.
+    // The same operation twice, and another operation.
     for (const operation of [1, 1, 2])
       await send('a', -7, { amendment: 'drop', quarantine: row!.id, operation });
     await engine.drain();
-    // The second operation changed the live value without having taken the update; its batch had it loaded anew.
+    // The second operation changed the live value without taking the update, so its batch had the value read
+    // again.
     expect(await sluice.points('loyalty').balance('a')).toBe(0);
     await expectNoDrift(engine, 'a', 0);
     expect(await outcomes(engine)).toEqual([[1, 'dropped']]);
@@ -138,7 +139,7 @@ describe('an edited entry', () => {
     expect(await outcomes(engine)).toEqual([[3, 'edited']]);
   });
 
-  it('goes back into quarantine as it was edited where it is refused again, and its neighbours do not', async () => {
+  it('goes back into quarantine as edited if MySQL refuses it again, and its neighbours do not', async () => {
     const { engine, sluice, send, mend } = await openPoisoned();
     for (const id of ['x', 'y']) await sluice.points('loyalty').credit('a', 7, { id, reason: id });
     await engine.drain();
@@ -174,7 +175,7 @@ describe('an edited entry', () => {
   });
 });
 
-it('amends counters in the same way', async () => {
+it('counters are dropped and edited in the same way', async () => {
   const { engine, sluice } = await openPoisoned();
   const { own, keys, settings, aligner, log } = engine;
   const queue = openQueue(own.redis, keys);
@@ -183,7 +184,7 @@ it('amends counters in the same way', async () => {
   const limit = Number.MAX_SAFE_INTEGER;
   await sluice.counter('views').increment('k', limit - 5);
   await engine.drain();
-  // Cold, so that only the table's check can refuse it.
+  // The value is cold, so only the table can refuse the amendment.
   await engine.redis.del(
     `${keys.livePattern(keys.partitionOf('k'), 'c', (await engine.watermark(keys.partitionOf('k'))).epoch)}views:k`,
   );

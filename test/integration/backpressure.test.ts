@@ -1,4 +1,4 @@
-// Limits on what a partition holds: what is refused, that nothing of it is applied, and who waits instead.
+// Limits on the pending updates of a partition: further updates are refused, and nothing of them is applied.
 
 import { expect, it } from 'vitest';
 import { defineConfig } from '../../src/shared/config/definitions.ts';
@@ -7,7 +7,7 @@ import { openEngine, until, type definitions as usual } from '../support/engine.
 
 const refused = (limit: string) => ({ code: 'BACKPRESSURE', retryable: true, limit });
 
-it('refuses further keys over the limit; those that are pending go on', async () => {
+it('a new key over the limit is refused, a pending key is not', async () => {
   const engine = await openEngine({ partitions: 1, pendingKeysLimit: 2 });
   const sluice = await engine.producer();
   const views = sluice.counter('views');
@@ -18,7 +18,7 @@ it('refuses further keys over the limit; those that are pending go on', async ()
   expect(error).toMatchObject(refused('keys'));
   expect(error.retryAfterMs).toBeGreaterThan(0);
   await views.increment('a');
-  // In one call as well, the update that fits is told from the one that does not.
+  // The same holds within one call.
   const results = await sluice.apply([
     { counter: 'views', key: 'a' },
     { counter: 'views', key: 'd' },
@@ -32,7 +32,7 @@ it('refuses further keys over the limit; those that are pending go on', async ()
   expect(await engine.counterInMysql('views', 'c')).toBe(1);
 });
 
-it('refuses further entries over the limit, those in flight counted', async () => {
+it('an entry over the limit is refused, and entries in flight count', async () => {
   const engine = await openEngine({ partitions: 1, pendingEntriesLimit: 2, batchEntries: 1 });
   const sluice = await engine.producer();
   const loyalty = sluice.points('loyalty');
@@ -40,7 +40,7 @@ it('refuses further entries over the limit, those in flight counted', async () =
   await loyalty.credit('a', 1, { id: '2' });
   await engine.flight.claim(0);
   await expect(loyalty.credit('a', 1, { id: '3' })).rejects.toMatchObject(refused('entries'));
-  // What was accepted before is still recognised.
+  // An accepted id is still recognised.
   expect((await loyalty.credit('a', 1, { id: '2' })).duplicate).toBe(true);
   await sluice.counter('views').increment('k');
   await engine.drain();
@@ -49,11 +49,14 @@ it('refuses further entries over the limit, those in flight counted', async () =
   expect(await engine.balanceInMysql('loyalty', 'a')).toBe(3);
 });
 
-it('refuses everything while the oldest update is too old', async () => {
+it('every update is refused while the oldest pending one is too old', async () => {
   const engine = await openEngine({ partitions: 1, pendingAgeLimitMs: 50 });
   const sluice = await engine.producer();
   await sluice.counter('views').increment('k');
-  await until(async () => (await engine.inspector.partition(0))!.lagSeconds > 0.05, 'age');
+  await until(
+    async () => (await engine.inspector.partition(0))!.lagSeconds > 0.05,
+    'the oldest update to be too old',
+  );
   await expect(sluice.counter('views').increment('k')).rejects.toMatchObject(refused('age'));
   await expect(sluice.points('loyalty').credit('a', 1, { id: '1' })).rejects.toMatchObject(refused('age'));
   await engine.drain();
@@ -62,7 +65,7 @@ it('refuses everything while the oldest update is too old', async () => {
   expect(await engine.counterInMysql('views', 'k')).toBe(2);
 });
 
-it('waits for room where the definition says so, in order, and not for ever', async () => {
+it('a call waits for room if its definition says so, in order and up to a limit', async () => {
   const definitions = defineConfig({
     counters: { views: { backpressure: 'wait' }, clicks: {} },
     points: { loyalty: { floor: 0, backpressure: 'wait' }, credits: { floor: -100 } },

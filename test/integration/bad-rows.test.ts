@@ -1,26 +1,27 @@
-// One batch with a bad row in each of many tables of a user's, each bad in another way: all good rows are written, each bad
-// one waits in quarantine with the server's code, nothing drifts, and once the cause is mended a replay writes it.
+// One batch with a bad row in each of many tables, each bad in another way: all good rows are written, each
+// bad row waits in quarantine with the server's code, nothing drifts, and a replay writes it once its cause
+// is mended.
 
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { DATABASE_CODES, openShop, type Shop } from '../support/mapped.ts';
 
 interface Case {
-  /** The bad row, 2 by default; 1 and 3 are good. */
+  /** Id of the bad row, 2 by default; 1 and 3 are good. */
   readonly bad?: string;
-  /** Columns beside id and n, and what comes behind them. */
+  /** Columns beside id and n, and the end of the statement. */
   readonly columns?: string;
   readonly options?: string;
-  /** What a trigger does before an update of row 2. */
+  /** Statement of a trigger before an update of row 2. */
   readonly trigger?: string;
-  /** Tables and procedures beside; `{t}` is the table's name. */
+  /** Other tables and procedures; `{t}` is the table's name. */
   readonly besides?: readonly string[];
   /** Rows are inserted rather than updated. */
   readonly insert?: true;
-  /** What is added to row 2. */
+  /** Amount added to row 2. */
   readonly by?: number;
-  /** Null: row 2 is no bad row after all. */
+  /** Null if row 2 is not bad after all. */
   readonly code: string | { readonly mysql97: string; readonly mariadb: string } | null;
-  /** By default, the trigger is dropped. */
+  /** SQL that mends the cause; by default it drops the trigger. */
   readonly mend?: string;
 }
 
@@ -213,7 +214,7 @@ function statements(name: string): string[] {
   const { columns = '', options = '', trigger, besides = [], insert } = CASES[name]!;
   const isPart = (text: string) => text.startsWith('UPDATE');
   const table = `CREATE TABLE {t} (id INT PRIMARY KEY, n BIGINT NOT NULL DEFAULT 0 ${columns}) ${options}`;
-  // A row that may become too long is taken by a lenient session only.
+  // Only a lenient session creates a table whose rows may become too long.
   const lenient = ['CREATE PROCEDURE {t}_lenient() BEGIN SET innodb_strict_mode = 0; ', '; END'];
   return [
     ...besides.filter(text => !isPart(text)),
@@ -228,7 +229,7 @@ function statements(name: string): string[] {
   ].map(text => text.replaceAll('{t}', tableOf(name)));
 }
 
-describe('one bad row', () => {
+describe('a bad row', () => {
   let shop: Shop<{ counters: Record<string, object> }>;
   const rows = async (name: string) => {
     const found = await shop.database.query(`SELECT id, n FROM ${tableOf(name)} ORDER BY id`);
@@ -256,7 +257,7 @@ describe('one bad row', () => {
     await shop.drain();
   });
 
-  it.each(names)('blocks nobody: %s', async name => {
+  it.each(names)('blocks no other row: %s', async name => {
     const { code, by = 2, insert } = CASES[name]!;
     const found = await shop.database.query(
       'SELECT item_key, amount, error_code FROM sluice_quarantine WHERE name = ?',
@@ -270,14 +271,14 @@ describe('one bad row', () => {
     expect(await rows(name)).toEqual({ 1: 2, 3: 2, ...bad });
   });
 
-  it('was one batch', async () => {
+  it('is in one batch with all the others', async () => {
     expect(await shop.database.query('SELECT sequence FROM sluice_partitions')).toMatchObject([
       { sequence: expect.toSatisfy(value => Number(value) === 1) },
     ]);
     expect(await shop.verify()).toEqual({ drift: [], ledger: [] });
   });
 
-  it('is written by a replay once its cause is mended, and refused until then', async () => {
+  it('is refused by a replay until its cause is mended, and then written', async () => {
     const culprits = names.filter(name => CASES[name]!.code !== null);
     const refused = await shop.replay();
     const total = Object.values(refused).reduce((sum, count) => sum + count, 0);

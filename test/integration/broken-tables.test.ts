@@ -1,5 +1,6 @@
-// What is wrong with a table or a right is its owner's to mend. A mapped table that takes no row holds up its own updates only,
-// whatever the error's number says; what waited is written afterwards. A row that is alone is blamed once its table took others.
+// A mapped table that takes no row holds up its own updates only, whatever the error's number; they are
+// written once its owner has mended it. A row that is alone in its batch is blamed only after its table took
+// another row.
 
 import { randomBytes } from 'node:crypto';
 import { afterAll, describe, expect, inject, it } from 'vitest';
@@ -15,7 +16,7 @@ const user = `u${randomBytes(6).toString('hex')}`;
 const signal = (set: string, when = '') =>
   `CREATE TRIGGER guard BEFORE UPDATE ON items FOR EACH ROW BEGIN ${when} SIGNAL SQLSTATE ${set}; ${when && 'END IF;'} END`;
 
-/** How the table breaks, and how it is mended; the keys that wait meanwhile, all three unless it says which. */
+/** How the table breaks and how it is mended; `held` are the keys that wait, by default all three. */
 const CAUSES: Record<string, { breaks: string[]; mend: string[]; held?: string[] }> = {
   'a column is renamed (1054)': {
     breaks: ['ALTER TABLE items RENAME COLUMN n TO m'],
@@ -103,7 +104,7 @@ describe('only the updates of a mapped table wait', () => {
   });
 });
 
-/** From now on, MySQL fails for keys and accounts that begin with "bad". */
+/** Makes MySQL fail for keys and accounts that begin with "bad". */
 async function breakBad({ database }: Engine, what: string): Promise<void> {
   for (const [table, key] of [
     ['sluice_counters', 'counter_key'],
@@ -118,14 +119,14 @@ const codes = async ({ database }: Engine) =>
   (await database.query('SELECT item_key, error_code FROM sluice_quarantine ORDER BY id')).map(
     row => `${row.item_key} ${row.error_code}`,
   );
-/** Keys of the form `${name}N` in this partition, or in another one. */
+/** Keys of the form `${name}N` in this partition, or outside it. */
 const keyIn = (engine: Engine, name: string, partition: number, same: boolean) => {
   for (let n = 0; ; n++)
     if ((engine.keys.partitionOf(`${name}${n}`) === partition) === same) return `${name}${n}`;
 };
 
 describe('a row that is alone in its batch', () => {
-  it('waits until its table took another row, and is put aside then', async () => {
+  it('waits until its table took another row, and is then put in quarantine', async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     await breakBad(engine, ODD);
@@ -134,7 +135,7 @@ describe('a row that is alone in its batch', () => {
     await sluice.counter('views').increment('bad');
     for (let attempt = 0; attempt < 3; attempt++)
       await expect(flush()).rejects.toMatchObject({ errno: 31_001 });
-    // Another table says nothing about this one.
+    // A row of another table proves nothing about this one.
     const other = keyIn(engine, 'good', partition, false);
     await sluice.points('loyalty').credit(other, 5, { id: 'e' });
     await engine.flusher.flush(engine.keys.partitionOf(other));
@@ -164,7 +165,7 @@ describe('a row that is alone in its batch', () => {
 });
 
 describe('entries', () => {
-  it('of one account fail with an odd number: others of the batch are in the ledger', async () => {
+  it('of one account fail with an unknown number, and the others of the batch are written', async () => {
     const engine = await openEngine({ partitions: 1 });
     const sluice = await engine.producer();
     await breakBad(engine, ODD);
@@ -192,7 +193,7 @@ describe('entries', () => {
 });
 
 describe('a conflict', () => {
-  /** Commits with no patience for conflicts. */
+  /** Commits that blame a row at its first conflict. */
   async function impatient(engine: Engine) {
     const tables = await openTables(engine.own.database, parseDefinitions(definitions));
     const store = new Store(
@@ -214,7 +215,7 @@ describe('a conflict', () => {
   it.each([
     ['a deadlock', "'40001' SET MYSQL_ERRNO = 1213", 'ER_LOCK_DEADLOCK'],
     ['a lock wait', "'HY000' SET MYSQL_ERRNO = 1205", 'ER_LOCK_WAIT_TIMEOUT'],
-  ])('that a trigger made up is retried, and blamed on its row at last: %s', async (_, what, code) => {
+  ])('raised by a trigger is retried, and at last blamed on its row: %s', async (_, what, code) => {
     const engine = await openEngine({ partitions: 1 });
     const sluice = await engine.producer();
     await breakBad(engine, `SIGNAL SQLSTATE ${what}`);
@@ -232,7 +233,7 @@ describe('a conflict', () => {
     expect(await engine.compare('c', 'views', 'bad')).toMatchObject({ expected: 3 });
   });
 
-  it('that is real blames nobody, however long it lasts', async () => {
+  it('that is real blames no row, however long it lasts', async () => {
     const engine = await openEngine({ partitions: 1, lockWaitSeconds: 1, idleTransactionSeconds: 60 });
     const sluice = await engine.producer();
     await sluice.apply(['ann', 'ben', 'cid'].map(key => ({ counter: 'views' as const, key, by: 3 })));

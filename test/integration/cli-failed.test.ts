@@ -1,4 +1,4 @@
-// `sluice failed`: what it prints, how it exits, and that a killed replay is resumed.
+// `sluice failed`: its output, its exit codes, and that a killed replay can be resumed.
 
 import { expect, it } from 'vitest';
 import { jsonLines, openDeployment } from '../support/command.ts';
@@ -9,7 +9,7 @@ const definitions = {
   points: { loyalty: { target: { table: 'users', key: 'id', column: 'points' } } },
 } as const;
 
-/** Counters and accounts 1 to `count`, whose rows are missing, in quarantine. */
+/** A deployment with counters and accounts 1 to `count` in quarantine, since their rows are missing. */
 async function openWithFailures(count: number) {
   const deployment = await openDeployment(definitions);
   await deployment.database.query(
@@ -43,7 +43,7 @@ async function openWithFailures(count: number) {
   };
 }
 
-it('shows what failed, and what a replay would do', async () => {
+it('failed updates are shown, with what a replay would do', async () => {
   const deployment = await openWithFailures(2);
   const list = JSON.parse((await deployment.failed('list', '--json')).stdout);
   expect(list).toMatchObject({ jobs: [], total: 4 });
@@ -107,7 +107,7 @@ it('shows what failed, and what a replay would do', async () => {
   expect((await deployment.failed('audit')).stdout).toBe('no operations yet\n');
 });
 
-it('replays what is mended, and keeps a record', async () => {
+it('a replay writes mended updates, and keeps a record', async () => {
   const deployment = await openWithFailures(2);
   const rows = await deployment.database.query(
     'SELECT id, kind, item_key FROM sluice_quarantine ORDER BY id',
@@ -146,7 +146,7 @@ it('replays what is mended, and keeps a record', async () => {
   expect((await deployment.failed('audit', '9')).code).toBe(2);
 });
 
-it('goes on with a replay whose process was killed, and one that was told to stop', async () => {
+it('a replay goes on after its process was killed or told to stop', async () => {
   const deployment = await openWithFailures(20);
   await deployment.addRows('products');
   await deployment.addRows('users');
@@ -185,7 +185,7 @@ it('goes on with a replay whose process was killed, and one that was told to sto
   await deployment.verified();
 });
 
-it('drops and edits, and keeps the values exact', async () => {
+it('drops and edits keep the values exact', async () => {
   const deployment = await openWithFailures(2);
   await deployment.addRows('users');
   const worker = await deployment.worker();

@@ -1,4 +1,5 @@
-// `sluice ingest`: what the file says is what MySQL holds, whatever happens to the process and whatever the lines hold.
+// `sluice ingest`: MySQL ends up with exactly what the file says, whatever the lines hold and whatever
+// happens to the process.
 
 import { createReadStream } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -11,7 +12,7 @@ const definitions = {
   points: { loyalty: { floor: 0 } },
 } as const;
 
-/** Keys that a careless step between file and table would merge, cut or refuse. */
+/** Keys that careless code would merge, cut or refuse. */
 const ODD_KEYS = [
   '/',
   '/index.html',
@@ -50,7 +51,7 @@ const ODD_KEYS = [
   '好'.repeat(170),
 ]; // prettier-ignore
 
-/** JSON with every character that is not plain ASCII as an escape. */
+/** JSON with an escape for every character outside plain ASCII. */
 const escaped = (value: unknown) =>
   JSON.stringify(value).replace(
     /[\u007f-\uffff]/g,
@@ -96,7 +97,7 @@ function generate(count: number): Generated {
   return made;
 }
 
-it('brings a file through two workers to MySQL, row by row, and again as duplicates', async () => {
+it('two workers write a file to MySQL row by row, and a second run finds duplicates only', async () => {
   const deployment = await openDeployment(definitions);
   const made = generate(6000);
   const file = deployment.file('updates.ndjson', `${made.lines.join('\n')}\n`);
@@ -147,7 +148,7 @@ it('brings a file through two workers to MySQL, row by row, and again as duplica
   for (const worker of workers) expect((await worker.ended).code).toBe(0);
 });
 
-it('ends exact when a killed ingest is run again', async () => {
+it('a killed ingest that runs again ends with exact values', async () => {
   const deployment = await openDeployment(definitions);
   const total = 100_000;
   const lines = Array.from({ length: total }, (_, n) => `{"counter":"page_views","key":"k${n % 100}"}`);
@@ -183,7 +184,7 @@ it('ends exact when a killed ingest is run again', async () => {
 
 const good = (key: string) => `{"counter":"page_views","key":${JSON.stringify(key)}}`;
 
-it('names bad lines by number, counts them, and takes their neighbours', async () => {
+it('bad lines are named by number and counted, and their neighbours are accepted', async () => {
   const deployment = await openDeployment(definitions);
   const lines: (string | Buffer)[] = [
     good('a'), // 1
@@ -201,7 +202,7 @@ it('names bad lines by number, counts them, and takes their neighbours', async (
     '{"points":"loyalty","account":"1","amount":-5,"id":"debit"}', // 13
     '{"counter":"page_views","key":"a","by":0}', // 14
     `${good('a')}\r`, // 15
-    `{"counter":"page_views","key":"${'y'.repeat(700_000)}"}`, // 16, longer than what is read at a time
+    `{"counter":"page_views","key":"${'y'.repeat(700_000)}"}`, // 16, longer than one read
     '{"counter":"page_views","key":"a","bye":1}', // 17
     good('last'), // 18, without a line end
   ];
@@ -236,9 +237,9 @@ it.each([
   ['not JSON', 'oops'],
   ['refused by the check', '{"counter":"page_views","key":""}'],
   ['refused by Redis', '{"points":"loyalty","account":"1","amount":-1,"id":"d"}'],
-])('--strict stops at the first line that is %s, with all lines before it taken', async (_, bad) => {
+])('--strict stops at the first line that is %s, after all lines before it', async (_, bad) => {
   const deployment = await openDeployment(definitions);
-  // Over a thousand lines before it, so that it is not in the first chunk.
+  // Over a thousand lines come first, so that the bad one is not in the first chunk.
   const lines = Array.from({ length: 1500 }, (_, n) => good(`k${n}`));
   const file = deployment.file('strict.ndjson', [...lines, bad, good('after'), good('after')].join('\n'));
   const { code, stdout } = await deployment.sluice(['ingest', '--strict', '--json', file]);
@@ -256,7 +257,7 @@ it.each([
   ).toBe(1500);
 });
 
-it('reads standard input as -, while it comes in', async () => {
+it('`-` reads standard input as it comes in', async () => {
   const deployment = await openDeployment(definitions);
   const file = deployment.file('in.ndjson', `${[good('a'), good('b'), good('a')].join('\n')}\n`);
   const ingest = deployment.start(['ingest', '-']);

@@ -1,4 +1,4 @@
-// `sluice migrate`, `status`, `verify` and `drain`: what they print, to the byte where it is JSON, and how they exit.
+// `sluice migrate`, `status`, `verify` and `drain`: their exact output as JSON, and their exit codes.
 
 import { readdirSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -15,7 +15,7 @@ const LINES = [
   '{"points":"loyalty","account":"00042","amount":5,"id":"a"}',
 ].join('\n');
 
-it('migrate runs once, however often and by however many it is called', async () => {
+it('migrate does its work once, however many processes run it', async () => {
   const deployment = await openDeployment(definitions, { migrated: false });
   const both = await Promise.all([
     deployment.sluice(['migrate', '--json']),
@@ -43,7 +43,7 @@ it('migrate runs once, however often and by however many it is called', async ()
   );
 });
 
-it('migrate refuses another number of partitions and a newer database, and changes nothing', async () => {
+it('migrate refuses another number of partitions and a newer database without a change', async () => {
   const deployment = await openDeployment(definitions);
   const more = await deployment.sluice(['migrate', '--json'], { SLUICE_PARTITIONS: '8' });
   expect({ code: more.code, stdout: more.stdout }).toEqual({ code: 2, stdout: '' });
@@ -61,7 +61,7 @@ it('migrate refuses another number of partitions and a newer database, and chang
   }
 });
 
-it('migrate works in a database with the longest of names', async () => {
+it('migrate works in a database with the longest possible name', async () => {
   const deployment = await openDeployment(definitions);
   const long = deployment.name.padEnd(64, 'x');
   await deployment.database.query(`CREATE DATABASE ${long}`);
@@ -73,7 +73,7 @@ it('migrate works in a database with the longest of names', async () => {
   await database.close();
 });
 
-it('status tells partitions, flush jobs and quarantine', async () => {
+it('status shows partitions, flush jobs and quarantine', async () => {
   const deployment = await openDeployment(definitions);
   const empty = (partition: number) =>
     `{"partition":${partition},"pendingUpdates":0,"pendingKeys":0,"inFlight":0,"lagSeconds":0,"sequence":0}`;
@@ -114,7 +114,7 @@ it('status tells partitions, flush jobs and quarantine', async () => {
   );
 });
 
-it('drain waits for workers, and says what is left where none comes', async () => {
+it('drain waits for workers, and says what is left if none comes', async () => {
   const deployment = await openDeployment(definitions);
   await deployment.sluice(['ingest', '-'], {}, LINES);
   const late = await deployment.sluice(['drain', '--timeout', '0.3', '--json']);
@@ -143,7 +143,7 @@ it('drain waits for workers, and says what is left where none comes', async () =
 it('verify finds a live value that drifted and a ledger that does not add up', async () => {
   const deployment = await openDeployment(definitions);
   await deployment.sluice(['ingest', '-'], {}, LINES);
-  // Pending updates are no drift.
+  // Pending updates are not drift.
   expect((await deployment.sluice(['verify', '--json'])).stdout).toBe(
     '{"checked":2,"drift":[],"ledger":[]}\n',
   );
@@ -175,9 +175,9 @@ it('verify finds a live value that drifted and a ledger that does not add up', a
   await worker.ended;
 });
 
-it('migrate goes on where it was cut off, and brings the data of the format before along', async () => {
+it('an interrupted migrate goes on, and converts the data of the older format', async () => {
   const deployment = await openDeployment(definitions);
-  // All of a migration's statements ran; that they did was not recorded any more.
+  // As if it had run every statement of a migration and died before it recorded that.
   await deployment.database.query("UPDATE sluice_meta SET value = '1' WHERE name = 'format'");
   const report = await deployment.sluice(['migrate', '--json']);
   expect(JSON.parse(report.stdout)).toMatchObject({

@@ -1,11 +1,12 @@
-// `sluice verify` beyond a handful of keys: every page, what only Redis knows, what is defined no longer, lost balances.
+// `sluice verify` on many keys: several pages, keys that only Redis knows, removed definitions, lost
+// balances.
 
 import { expect, it } from 'vitest';
 import { openDeployment } from '../support/command.ts';
 
 const definitions = { counters: { page_views: {}, clicks: {} }, points: { loyalty: {} } } as const;
 
-/** Over two pages of the tables and many chunks; accounts and keys in an order that no table has. */
+/** More than two pages of the tables; the order of keys and accounts is not that of a table. */
 const KEYS = Array.from({ length: 2500 }, (_, n) => `/${(n * 7919) % 2500}`);
 const view = (key: string) => `{"counter":"page_views","key":${JSON.stringify(key)}}`;
 const credit = (account: string) =>
@@ -13,7 +14,7 @@ const credit = (account: string) =>
 const verified = (stdout: string) =>
   JSON.parse(stdout) as { checked: number; drift: { key: string }[]; ledger: { account: string }[] };
 
-it('looks at every key, wherever it is, and finds each that is wrong', async () => {
+it('verify looks at every key, wherever it is, and finds each wrong one', async () => {
   const deployment = await openDeployment(definitions);
   const lines = [...KEYS.map(view), ...KEYS.map(credit)];
   expect((await deployment.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
@@ -21,7 +22,7 @@ it('looks at every key, wherever it is, and finds each that is wrong', async () 
   expect((await deployment.sluice(['drain'])).code).toBe(0);
   worker.child.kill('SIGTERM');
   expect((await worker.ended).code).toBe(0);
-  // One known and one new key that only Redis knows of; accounts are live already.
+  // A known and a new counter, and a new account, that only Redis has; the other accounts are live already.
   const pending = [view('/0'), view('only pending'), credit('only pending')];
   expect((await deployment.sluice(['ingest', '-'], {}, pending.join('\n'))).code).toBe(0);
   expect(await deployment.read('page_views', 'only live')).toBe(0);
@@ -47,7 +48,7 @@ it('looks at every key, wherever it is, and finds each that is wrong', async () 
     expect(found).toMatchObject({ kind: 'points', name: 'loyalty', live: 12, expected: 5 });
 });
 
-it('sees a program whose definition is gone, and a balance that is gone', async () => {
+it('verify finds a program without a definition, and a lost balance', async () => {
   const deployment = await openDeployment(definitions);
   const worker = await deployment.worker();
   expect(
@@ -67,7 +68,7 @@ it('sees a program whose definition is gone, and a balance that is gone', async 
   });
 });
 
-it('mends what drifted, says what it was and became, and keeps a record', async () => {
+it('a repair mends drift, prints old and new values, and keeps a record', async () => {
   const deployment = await openDeployment(definitions);
   const worker = await deployment.worker();
   const lines = [view('/'), credit('1'), credit('2'), credit('3')];
@@ -81,7 +82,7 @@ it('mends what drifted, says what it was and became, and keeps a record', async 
   await deployment.redis.set(await liveKey('1'), 70);
   await deployment.redis.set(await liveKey('2'), 'not a number');
   await deployment.redis.incrby(await liveKey('4'), -7);
-  // A ledger that does not add up is none of a repair's business: which side is right, nobody knows.
+  // A repair leaves a ledger alone that does not add up, since nobody knows which side is right.
   await deployment.database.query("UPDATE sluice_accounts SET balance = 6 WHERE account = '3'");
 
   const repair = ['verify', '--repair', '--json', '--operator', 'anna', '--reason', 'redis-cli'];
@@ -128,7 +129,7 @@ it('mends what drifted, says what it was and became, and keeps a record', async 
   expect((await deployment.sluice(['verify', '--reason', 'x'])).code).toBe(2);
 });
 
-it('compares mapped columns with live values, and leaves their ledgers alone', async () => {
+it('verify compares mapped columns with live values, and leaves their ledgers alone', async () => {
   const deployment = await openDeployment({
     counters: { page_views: { target: { table: 'products', key: 'id', column: 'views' } } },
     points: { loyalty: { target: { table: 'users', key: 'id', column: 'points', missing: 'insert' } } },
@@ -142,7 +143,7 @@ it('compares mapped columns with live values, and leaves their ledgers alone', a
   await deployment.database.query('INSERT INTO products VALUES (1, 10), (2, 20), (3, 30)');
   await deployment.database.query('INSERT INTO users VALUES (1, 100)');
   const worker = await deployment.worker();
-  // Product 9 has no row, so its views end in quarantine, which verify counts.
+  // Product 9 has no row, so its views end in quarantine; verify counts them.
   const lines = [view('1'), view('9'), credit('1'), credit('2')];
   expect((await deployment.sluice(['ingest', '-'], {}, lines.join('\n'))).code).toBe(0);
   expect((await deployment.sluice(['drain'])).code).toBe(0);
@@ -162,7 +163,7 @@ it('compares mapped columns with live values, and leaves their ledgers alone', a
     drift: [{ kind: 'points', name: 'loyalty', key: '2', live: 5, expected: 6 }],
     ledger: [],
   });
-  // A repair takes over what the other writer left.
+  // A repair adopts the other writer's value.
   expect(JSON.parse((await deployment.sluice(['verify', '--repair', '--json'])).stdout).drift).toEqual([
     { kind: 'points', name: 'loyalty', key: '2', live: 5, expected: 6, became: 6 },
   ]);

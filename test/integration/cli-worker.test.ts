@@ -1,4 +1,4 @@
-// `sluice worker` as a process: how it starts, what it shows on its port and in its log, how it ends.
+// `sluice worker` as a process: its start, its HTTP port, its log and its end.
 
 import { createServer } from 'node:net';
 import { expect, inject, it } from 'vitest';
@@ -10,19 +10,19 @@ import { readSamples } from '../support/prometheus.ts';
 const definitions = { counters: { page_views: {} }, points: { loyalty: {} } } as const;
 const view = (key: string) => `{"counter":"page_views","key":"${key}"}\n`;
 
-/** A password that nothing else in a log could look like. */
+/** A password that cannot appear in a log by chance. */
 const SECRET = 'hunter2-5e%c';
 
-it('finishes the batch at hand on SIGTERM, and exits 0', async () => {
+it('a worker finishes its batch on SIGTERM, and exits 0', async () => {
   const deployment = await openDeployment(definitions);
   const worker = await deployment.worker();
   await deployment.database.transaction(async connection => {
-    // The batch has to wait for this row.
+    // The batch waits for the lock on this row.
     await connection.query("INSERT INTO sluice_counters VALUES ('page_views', '/', 41, UTC_TIMESTAMP(3))");
     expect((await deployment.sluice(['ingest', '-'], {}, view('/'))).code).toBe(0);
     const state = deployment.keys.state(deployment.keys.partitionOf('/'));
     await until(async () => Boolean(await deployment.redis.hget(state, 'token')), 'a batch in flight');
-    // Twice at once, as from npm and from the terminal: one request.
+    // Two signals at once, as npm and the terminal send them, count as one.
     worker.child.kill('SIGTERM');
     worker.child.kill('SIGINT');
     await until(
@@ -47,10 +47,11 @@ it.each([
   ['at its deadline', false, 'worker did not stop before its deadline'],
   ['on a second signal', true, 'second signal to stop'],
 ])(
-  'leaves a batch that cannot be finished in flight %s, exits 1, and another worker writes it',
+  'a worker leaves a batch that it cannot finish in flight %s and exits 1, and another worker writes it',
   async (_, twice, said) => {
     const deployment = await openDeployment(definitions);
-    // The lock wait is longer than the deadline, which is longer than the test needs for its second signal.
+    // The lock wait exceeds the deadline; with two signals, the deadline exceeds the time until the second
+    // one.
     const more = { SLUICE_SHUTDOWN_DEADLINE_MS: twice ? '30000' : '700', SLUICE_LOCK_WAIT_SECONDS: '60' };
     const worker = await deployment.worker(more);
     await deployment.database.transaction(async connection => {
@@ -60,7 +61,7 @@ it.each([
       await until(async () => Boolean(await deployment.redis.hget(state, 'token')), 'a batch in flight');
       worker.child.kill('SIGTERM');
       await until(() => worker.stdout().includes('worker stops after'), 'the signal to arrive');
-      // Signals close together are one request, so this asks until the second one counts.
+      // Signals close together count as one, so this repeats until one counts as the second.
       const again = twice ? setInterval(() => worker.child.kill('SIGTERM'), 100) : undefined;
       const { code, stdout } = await worker.ended;
       clearInterval(again);
@@ -74,7 +75,7 @@ it.each([
   },
 );
 
-it('needs a database, a schema, and a port', async () => {
+it('a worker needs a database, a schema and a port', async () => {
   const bare = await openDeployment(definitions, { migrated: false });
   for (const args of [['worker'], ['status'], ['ingest', '-']]) {
     const outcome = await bare.sluice(args);
@@ -103,7 +104,7 @@ it('needs a database, a schema, and a port', async () => {
   );
 });
 
-it('shows health, readiness and every metric on the port that it logs', async () => {
+it('a worker serves health, readiness and every metric on the port that it logs', async () => {
   const deployment = await openDeployment(definitions);
   const worker = await deployment.worker();
   await deployment.sluice(['ingest', '-'], {}, view('/').repeat(3));
@@ -163,7 +164,7 @@ it('shows health, readiness and every metric on the port that it logs', async ()
   );
 });
 
-it('logs JSON lines without secrets, whatever goes wrong and at whatever level', async () => {
+it('a worker logs JSON lines without secrets at every level, whatever goes wrong', async () => {
   const deployment = await openDeployment(definitions);
   const { name, redis, database } = deployment;
   // On hostile servers Sluice's own user has the name of the deployment.
@@ -185,7 +186,7 @@ it('logs JSON lines without secrets, whatever goes wrong and at whatever level',
   const worker = deployment.start(['worker'], env);
   await workerPort(worker);
   expect((await deployment.sluice(['ingest', '-'], env, view('before'))).code).toBe(0);
-  // Its password changes under the worker, and changes back.
+  // The worker's password changes, and changes back.
   await redis.call('ACL', 'SETUSER', user, 'resetpass', '>other');
   await redis.call('CLIENT', 'KILL', 'USER', user);
   await until(() => worker.stdout().includes('WRONGPASS'), 'the worker to be refused');
@@ -205,7 +206,7 @@ it('logs JSON lines without secrets, whatever goes wrong and at whatever level',
     });
 
   const wrong = 'wrong-7a1f';
-  // The level at which a command shows where its error came from.
+  // At this level a command logs the stack of its error.
   const debug = { ...env, SLUICE_LOG_LEVEL: 'debug' };
   const denied = await Promise.all([
     deployment.sluice(['worker'], { ...debug, REDIS_PASSWORD: wrong }),
@@ -223,7 +224,7 @@ it('logs JSON lines without secrets, whatever goes wrong and at whatever level',
   for (const secret of [SECRET, encodeURIComponent(SECRET), wrong]) expect(said).not.toContain(secret);
 });
 
-it('writes figures for CloudWatch among its logs, on request only', async () => {
+it('a worker logs figures for CloudWatch only if it is asked to', async () => {
   const deployment = await openDeployment(definitions);
   const quiet = await deployment.worker();
   const worker = await deployment.worker({ SLUICE_EMF: '1' });

@@ -1,4 +1,4 @@
-// What is left of a connection to MySQL once it has been given back: nothing.
+// A connection to MySQL that was given back to the pool leaves nothing in memory.
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -12,7 +12,7 @@ const collectGarbage: () => void = runInNewContext('gc');
 
 const SESSIONS = 200;
 
-it('a pool keeps nothing of what it has lent', async () => {
+it('a pool keeps no reference to what it has lent', async () => {
   const limits = { connections: 4, idleTransactionSeconds: 30, lockWaitSeconds: 5 };
   const database = new Database({ url: `${inject('mysqlUrl')}/mysql` }, limits);
   cleanUp(() => database.close());

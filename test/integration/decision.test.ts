@@ -1,4 +1,4 @@
-// The table "what the comparison decides" of the design: one test per row, against real servers.
+// The table of decisions in the design: one test per row, on real servers.
 
 import { describe, expect, it } from 'vitest';
 import { PartitionHaltedError } from '../../src/shared/errors.ts';
@@ -63,7 +63,7 @@ describe('the comparison of a batch with the watermark', () => {
     const { sluice, partition } = await withBatch(engine, 3);
     await engine.drain();
     const before = await engine.watermark(partition);
-    // Redis loses its tail: it is one batch behind, and has claimed another one under the same number.
+    // Redis loses its latest writes: it is one batch behind and claims another batch under the same number.
     await setState(engine, partition, 'sequence', before.sequence - 1);
     await sluice.counter('views').increment(KEY, 4);
     const batch = (await engine.flight.claim(partition))!;
@@ -102,7 +102,7 @@ describe('the comparison of a batch with the watermark', () => {
     expect(await engine.watermark(partition)).toEqual(before);
   });
 
-  it('b.seq older than the journal, token unknown: an old backup of Redis; refuses loudly', async () => {
+  it('b.seq older than the journal, token unknown: an old backup of Redis; halts', async () => {
     const engine = await openEngine();
     const { sluice, partition } = await withBatch(engine);
     await engine.drain();
@@ -120,7 +120,7 @@ describe('the comparison of a batch with the watermark', () => {
     expect(await engine.inspector.partition(partition)).toMatchObject({ inFlight: 1 });
   });
 
-  it('b.seq > w.seq + 1: MySQL went back in time; refuses loudly and keeps the batch', async () => {
+  it('b.seq > w.seq + 1: MySQL went back in time; halts and keeps the batch', async () => {
     const engine = await openEngine();
     const { sluice, partition } = await withBatch(engine);
     await engine.drain();
@@ -170,7 +170,7 @@ describe('nothing in flight', () => {
     expect(await sluice.counter('views').get(KEY)).toBe(7);
   });
 
-  it('Redis ahead of the watermark: MySQL was restored; never followed', async () => {
+  it('Redis ahead of the watermark: MySQL was restored; Redis does not follow it', async () => {
     const engine = await openEngine();
     const { partition } = await withBatch(engine);
     await engine.drain();
@@ -180,7 +180,7 @@ describe('nothing in flight', () => {
     await expect(engine.aligner.align(partition)).rejects.toMatchObject({ code: 'DATABASE_WENT_BACK' });
   });
 
-  it('epochs that differ: both get a new one, live values are read anew', async () => {
+  it('epochs that differ: both get a new one, live values are read again', async () => {
     const engine = await openEngine();
     const { sluice, partition } = await withBatch(engine, 5);
     await engine.drain();

@@ -1,11 +1,11 @@
-// A worker whose definitions are older than its producers': it says so, since it cannot know where a new name belongs.
+// A worker with older definitions than its producers warns, since it cannot know the table of a new name.
 
 import { expect, it } from 'vitest';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { createLog } from '../../src/shared/log.ts';
 import { openEngine } from '../support/engine.ts';
 
-it('a name that a worker does not know is told once, and written all the same', async () => {
+it('a worker warns once about a name that it does not know, and writes its updates', async () => {
   const engine = await openEngine();
   const lines: string[] = [];
   const log = createLog('warn', { write: (line: string) => lines.push(line) });

@@ -1,11 +1,15 @@
-// Redis forgets that entries went to MySQL, and has them pending once more: until their flush, a cold read must not add them up.
+// Redis was set back, so entries of MySQL are pending again: until they are flushed, no cold read may add
+// them up.
 
 import { describe, expect, it } from 'vitest';
 import type { Settings } from '../../src/shared/config/settings.ts';
 import { backUpRedis, openWithCommand } from '../support/backup.ts';
 import { type Engine, until } from '../support/engine.ts';
 
-/** Account 1 has 10 - 4 points in MySQL, and Redis has both entries pending again; account 2 has 3 and nothing pending. */
+/**
+ * Account 1 has 10 - 4 points in MySQL, and both entries are pending again in Redis. Account 2 has 3 points
+ * and nothing pending.
+ */
 async function forgetful(settings: Partial<Settings> = {}) {
   const { engine, sluice } = await openWithCommand(settings);
   const points = sluice.points('loyalty');
@@ -27,7 +31,7 @@ const doubt = {
   message: expect.stringMatching(/may have already wait for their flush/),
 };
 
-async function expectSettled(engine: Engine, balance: () => Promise<number>) {
+async function expectFlushed(engine: Engine, balance: () => Promise<number>) {
   await engine.drain();
   expect(await balance()).toBe(6);
   expect(await engine.balanceInMysql('loyalty', '1')).toBe(6);
@@ -35,36 +39,36 @@ async function expectSettled(engine: Engine, balance: () => Promise<number>) {
 }
 
 describe('entries that MySQL may have already', () => {
-  it('are not added up after a Redis that was behind is adopted, and hold up nothing else', async () => {
+  it('are not added up after a Redis that is behind was aligned, and delay nothing else', async () => {
     const { engine, points, views } = await forgetful();
     expect(await engine.aligner.align(0)).toBe('adopted');
-    // Nothing of the account can be spent meanwhile; of another, and of a new one, it can.
+    // This account cannot spend anything meanwhile; another account and a new one can.
     await expect(points.debit('1', 1, { id: 'd' })).rejects.toMatchObject(doubt);
     await expect(engine.compare('p', 'loyalty', '1')).rejects.toMatchObject(doubt);
     expect((await points.debit('2', 1, { id: 'e' })).value).toBe(2);
     expect((await points.credit('3', 1, { id: 'f' })).value).toBe(1);
-    // A counter that comes twice is written twice, and declared.
+    // A counter's updates are written twice, and the surplus is declared.
     expect(await views.get('k')).toBe(10);
     const waiting = points.balance('1');
     await engine.drain();
     expect(await waiting).toBe(6);
     expect(await engine.counterInMysql('views', 'k')).toBe(10);
-    await expectSettled(engine, () => points.balance('1'));
+    await expectFlushed(engine, () => points.balance('1'));
     expect([await points.balance('2'), await points.balance('3')]).toEqual([2, 1]);
   });
 
-  it('are not added up while the rest of them waits behind a batch that was rewound', async () => {
+  it('are not added up while some of them wait behind a rewound batch', async () => {
     const { engine, points } = await forgetful({ batchEntries: 1 });
-    // In place of what Redis had claimed when it was lost.
+    // The first of them is claimed again as a batch.
     const batch = (await engine.flight.claim(0))!;
     const result = await engine.store.commit(batch);
     expect(result).toMatchObject({ decision: 'rewind', late: 1 });
     if ('outcome' in result) await engine.flight.ack(batch, result.outcome);
     await expect(points.balance('1')).rejects.toMatchObject(doubt);
-    await expectSettled(engine, () => points.balance('1'));
+    await expectFlushed(engine, () => points.balance('1'));
   });
 
-  it('are read as soon as they are flushed, and what comes later is never in doubt', async () => {
+  it('are read as soon as they are flushed, and later entries are read at once', async () => {
     const { engine, points } = await forgetful();
     await engine.aligner.align(0);
     const waiting = points.balance('1');
@@ -80,7 +84,7 @@ describe('entries that MySQL may have already', () => {
 });
 
 describe('a debit that Redis has forgotten', () => {
-  it('may be spent once more, and the account that stands below its floor is counted', async () => {
+  it('can be spent again, and an account below its floor is counted', async () => {
     const { engine, sluice } = await openWithCommand();
     const points = sluice.points('loyalty');
     for (const account of ['1', '2']) await points.credit(account, 10, { id: 'a' });
@@ -88,7 +92,7 @@ describe('a debit that Redis has forgotten', () => {
     for (const account of ['1', '2']) await points.debit(account, 8, { id: 'b' });
     await engine.drain();
     await restore();
-    // Before anybody has found that Redis is behind: one account pays again, the other has a credit on its way.
+    // Nobody has found yet that Redis is behind: both accounts pay again, and one of them gets a credit.
     await points.debit('1', 9, { id: 'c' });
     await points.debit('2', 9, { id: 'c' });
     await points.credit('2', 20, { id: 'd' });

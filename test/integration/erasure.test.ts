@@ -1,4 +1,4 @@
-// docs/erasure.md: its statements erase what it says, leave the ledgers adding up, and leave where it says what it says.
+// The statements of docs/erasure.md erase exactly what the page says, and the ledgers still add up.
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -12,7 +12,7 @@ const [anonymise, erase] = [...page.matchAll(/```sql\n([\s\S]*?)```/g)].map(([, 
 
 const definitions = { points: { loyalty: {}, credits: {} } } as const;
 
-/** Two accounts in two programs, all in MySQL; the person's with a reason that says something. */
+/** Two accounts in two programs, all in MySQL; person-4 has entries with a telling reason. */
 async function openLedgers() {
   const deployment = await openDeployment(definitions);
   await deployment.worker();
@@ -39,7 +39,7 @@ async function openLedgers() {
   return { ...deployment, count, told };
 }
 
-it('takes away what the entries of one account say, and no number', async () => {
+it("anonymising removes the texts of an account's entries, and changes no number", async () => {
   const { database, sluice, count, told } = await openLedgers();
   for (const statement of anonymise!) await database.query(statement);
   expect(await count("account = 'person-4' AND program = 'loyalty'")).toBe(3);
@@ -48,9 +48,9 @@ it('takes away what the entries of one account say, and no number', async () => 
   expect(await sluice(['verify', '--json'])).toMatchObject({ code: 0 });
 });
 
-it('erases an account with what is in quarantine, and the repair clears its live value', async () => {
+it('an account is erased with its quarantined entries, and a repair clears its live value', async () => {
   const { database, sluice, count, redis, name } = await openLedgers();
-  // The next entry is refused by the database for its own sake.
+  // A constraint makes MySQL refuse the next entry.
   await database.query('ALTER TABLE sluice_entries ADD CONSTRAINT no_seven CHECK (amount <> 7)');
   const refused = { points: 'loyalty', account: 'person-4', amount: 7, id: 'refused', reason: 'private' };
   expect(await sluice(['ingest', '-'], {}, `${JSON.stringify(refused)}\n`)).toMatchObject({ code: 0 });
@@ -85,7 +85,7 @@ it('erases an account with what is in quarantine, and the repair clears its live
   expect(JSON.parse(repair.stdout).drift).toMatchObject([{ key: 'person-4', live: 6, became: 0 }]);
   expect(await sluice(['verify', '--json'])).toMatchObject({ code: 0 });
 
-  // What the page says that stays.
+  // The page says that these stay.
   const [item] = await database.query('SELECT original FROM sluice_operation_items');
   expect(String(item!.original)).toContain('person-4');
   const [operation] = await database.query("SELECT filter FROM sluice_operations WHERE action = 'drop'");

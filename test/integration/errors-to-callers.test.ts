@@ -1,4 +1,5 @@
-// Whatever fails behind a call, its caller hears of it in time and by a code: never a receipt for what was not accepted.
+// Whatever fails behind a call, its caller gets a stable code in time, and a receipt only for an accepted
+// update.
 
 import { describe, expect, it } from 'vitest';
 import { Receipt } from '../../src/producer/receipt.ts';
@@ -33,7 +34,7 @@ async function holdWatermark(engine: Engine): Promise<() => Promise<void>> {
 const loseState = async (engine: Engine) =>
   engine.redis.del(...(await engine.redis.keys(`{${engine.name}:0}:*`)));
 
-/** What a call ends with: the code of its error, or that it was acknowledged. */
+/** The result of a call: the code of its error, `a receipt`, or the value that it read. */
 const outcome = async (call: Promise<unknown>) =>
   call.then(
     answer => (answer instanceof Receipt ? 'a receipt' : answer),
@@ -43,7 +44,7 @@ const outcome = async (call: Promise<unknown>) =>
 const held = { partitions: 1, lockWaitSeconds: 1, idleTransactionSeconds: 60 };
 
 describe('the watermark is locked', () => {
-  it('and Redis lost its state: an update is refused, alone and among others, and goes through afterwards', async () => {
+  it('and Redis lost its state: an update is refused, alone and in a call, and accepted afterwards', async () => {
     const engine = await openEngine(held);
     const sluice = await engine.producer();
     const views = sluice.counter('views');
@@ -59,7 +60,7 @@ describe('the watermark is locked', () => {
     expect(await engine.counterInMysql('views', 'k')).toBe(1);
   });
 
-  it('and a cold account has to be read under it: the credit is refused, and goes through afterwards', async () => {
+  it('and a cold account must be read: its credit is refused, and accepted afterwards', async () => {
     const engine = await openEngine(held);
     const sluice = await engine.producer();
     const loyalty = sluice.points('loyalty');
@@ -76,7 +77,7 @@ describe('the watermark is locked', () => {
   });
 });
 
-it('a cold read fails for a reason of its own: credit and balance both say so, and nothing is counted', async () => {
+it('an unexpected error of a cold read fails credit and balance, and nothing is counted', async () => {
   const engine = await openEngine({ partitions: 1 });
   const loyalty = (await engine.producer()).points('loyalty');
   await engine.database.query('RENAME TABLE sluice_accounts TO elsewhere');
@@ -91,7 +92,7 @@ it('a cold read fails for a reason of its own: credit and balance both say so, a
 });
 
 describe('Redis refuses connections', () => {
-  it('calls that queue behind each other end together, not one time limit after the other', async () => {
+  it('calls in a queue time out together, not one after another', async () => {
     const engine = await openEngine({ partitions: 1, microBatch: 10, callTimeoutMs: 500 });
     const proxy = await openProxy(engine.redisUrl);
     const sluice = await engine.producer({ redisUrl: proxy.url });
@@ -107,7 +108,7 @@ describe('Redis refuses connections', () => {
     expect(results.at(-1)).toMatchObject({ error: { code: 'REDIS_UNAVAILABLE' } });
   });
 
-  it('reads end within the time of a call', async () => {
+  it('reads end within the timeout of a call', async () => {
     const engine = await openEngine({ partitions: 1, callTimeoutMs: 500 });
     const proxy = await openProxy(engine.redisUrl);
     const sluice = await engine.producer({ redisUrl: proxy.url });
@@ -126,7 +127,7 @@ describe('Redis refuses connections', () => {
   });
 });
 
-it('entries that wait for their account count towards the limit of the buffer, and end in time', async () => {
+it('entries that wait for their account count towards the buffer limit, and time out', async () => {
   const engine = await openEngine({ partitions: 1, bufferLimit: 100, callTimeoutMs: 1000 });
   const proxy = await openProxy(engine.mysqlUrl);
   const sluice = await engine.producer({ mysqlUrl: proxy.url });

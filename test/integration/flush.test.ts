@@ -1,11 +1,11 @@
-// The flush itself: batches cut by their limits, late duplicates, refused data, conflicts, forgotten ids.
+// The flush: batches cut at their limits, late duplicates, refused data, conflicts, expired ids.
 
 import { describe, expect, it } from 'vitest';
 import { OwnTable } from '../../src/shared/values/tables.ts';
 import { openEngine, until } from '../support/engine.ts';
 
 describe('a claim', () => {
-  it('is cut at its limits, oldest first, and moves every count and sum with it', async () => {
+  it('takes the oldest updates up to its limits, with their counts and sums', async () => {
     const engine = await openEngine({ partitions: 1, batchKeys: 3, batchEntries: 2 });
     const sluice = await engine.producer();
     for (let i = 0; i < 7; i++) await sluice.counter('views').increment(`k${i}`, i + 1);
@@ -35,14 +35,14 @@ describe('a claim', () => {
       inFlight: 0,
       lagSeconds: 0,
     });
-    // Nothing but state, ids and what live values there are is left behind.
+    // Only the state, ids and live values are left.
     const left = (await engine.redis.keys(`{${engine.name}:0}:*`)).map(key => key.split(':')[2]);
     expect(
       left.filter(name => ['counters', 'order', 'accounts', 'entries', 'segment'].includes(name!)),
     ).toEqual([]);
   });
 
-  it('coalesces: a thousand increments of a key are one row', async () => {
+  it('turns a thousand increments of a key into one row', async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     await sluice.apply(Array.from({ length: 1000 }, () => ({ counter: 'views', key: '/' })));
@@ -54,7 +54,7 @@ describe('a claim', () => {
 });
 
 describe('ids', () => {
-  it('that only the ledger remembers: the late duplicate changes nothing in MySQL and its live balance is corrected', async () => {
+  it('that only the ledger remembers make a late duplicate, which changes nothing in MySQL and whose live balance is corrected', async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     const loyalty = sluice.points('loyalty');
@@ -75,7 +75,7 @@ describe('ids', () => {
     ]);
   });
 
-  it('of a late duplicate are corrected from the journal when the commit answer was lost', async () => {
+  it('of late duplicates come from the journal if the answer to the commit was lost', async () => {
     const engine = await openEngine();
     const loyalty = (await engine.producer()).points('loyalty');
     await loyalty.credit('1', 29, { id: 'order' });
@@ -90,7 +90,7 @@ describe('ids', () => {
     expect(await loyalty.balance('1')).toBe(29);
   });
 
-  it('are forgotten after their window, never before they are persisted, and bounded in number', async () => {
+  it('expire after their window, never before they are persisted, and are limited in number', async () => {
     const engine = await openEngine({ partitions: 1, idempotencyWindowMs: 1000, idempotencyLimit: 100 });
     const sluice = await engine.producer();
     const count = () => engine.redis.hlen(`{${engine.name}:0}:ids`);
@@ -114,8 +114,8 @@ describe('ids', () => {
   });
 });
 
-describe('data that MySQL refuses for its own sake', () => {
-  it('goes into quarantine in the same transaction; the rest is applied, and drift stays zero', async () => {
+describe('data that MySQL refuses', () => {
+  it('goes into quarantine in the same transaction, the rest is applied, and nothing drifts', async () => {
     const engine = await openEngine({ partitions: 1 });
     const sluice = await engine.producer();
     await engine.database.query(
@@ -155,10 +155,10 @@ describe('data that MySQL refuses for its own sake', () => {
   });
 });
 
-it('a lock held by somebody else costs a wait, not an attempt, and leaves the slot to other partitions', async () => {
+it('a lock held by another session costs a wait, not an attempt, and leaves the slot to other partitions', async () => {
   const engine = await openEngine({
     lockWaitSeconds: 1,
-    // The lock is held by a session of this engine, too.
+    // A session of this engine holds the lock, so it must not idle out.
     idleTransactionSeconds: 60,
     concurrency: 1,
     partitions: 2,
@@ -182,7 +182,7 @@ it('a lock held by somebody else costs a wait, not an attempt, and leaves the sl
         ),
       'lock waits of the job and of the sweep',
     );
-    // With one slot, which the sweep's tries leave free.
+    // The only slot is free, since retries of the sweep do not take it.
     for (let n = 0; n < 3; n++) await (await views.increment(other)).persisted();
     return held;
   });
@@ -191,7 +191,7 @@ it('a lock held by somebody else costs a wait, not an attempt, and leaves the sl
   expect(await worker.metrics.registry.metrics()).toMatch(/sluice_queue_depth\{state="failed"\} 0/);
 });
 
-it('the tables of Sluice give back the values that were added, of both kinds', async () => {
+it('the tables of Sluice return the values that were added, of both kinds', async () => {
   const { database } = await openEngine({ partitions: 1 });
   for (const [kind, name] of [
     ['c', 'views'],

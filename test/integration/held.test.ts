@@ -1,5 +1,5 @@
-// A mapped table that takes no rows for a while: its own updates are held, everything else is written, and what was held is
-// written by itself afterwards, once and in its order.
+// A mapped table that takes no rows for a while: its own updates are held, everything else is written, and
+// the held updates are written afterwards, once and in order.
 
 import { pino } from 'pino';
 import { describe, expect, inject, it } from 'vitest';
@@ -47,7 +47,7 @@ async function open() {
 }
 
 describe('columns are renamed under load', () => {
-  it('and everything else is written; then what was held is, once and in its order', async () => {
+  it('and everything else is written; then the held updates are, once and in order', async () => {
     const shop = await open();
     const { sluice, database, items, plain } = shop;
     const [miles, loyalty] = [sluice.points('miles'), sluice.points('loyalty')];
@@ -62,7 +62,7 @@ describe('columns are renamed under load', () => {
     await database.query('ALTER TABLE users RENAME COLUMN miles TO m');
 
     const receipts: Receipt[] = [];
-    // Either of them would be refused if it came to the column before the one before it.
+    // Each would be refused if it reached the table before the entry ahead of it.
     receipts.push(await miles.credit('1', 5, { id: 'up' }), await miles.debit('1', 15, { id: 'down' }));
     let rounds = 0;
     const send = async () => {
@@ -75,7 +75,7 @@ describe('columns are renamed under load', () => {
     for (let batch = 0; batch < 20; batch++) await persisted();
     for (let more = 0; more < 100; more++) await send();
     await persisted();
-    // A key of a counter has one row, however many batches there were.
+    // A counter's key has one held row, however many batches there were.
     expect((await shop.held()).map(row => row.replace(/ .*/, ''))).toEqual(
       expect.arrayContaining(['1', '1', '1', '2', '3']),
     );
@@ -85,13 +85,13 @@ describe('columns are renamed under load', () => {
     await expect(items.get('9')).rejects.toMatchObject({ code: 'TABLE_UNUSABLE', retryable: true });
     await expect(miles.debit('2', 1, { id: 'cold' })).rejects.toMatchObject({ code: 'TABLE_UNUSABLE' });
 
-    // Without what cannot be read.
+    // verify() leaves out the unreadable tables.
     expect(await shop.verify()).toEqual({ drift: [], ledger: [] });
     expect(told()).toEqual([expect.stringMatching(/^50 a mapped table does not take updates: /)]);
 
     await database.query(BACK);
     await database.query('ALTER TABLE users RENAME COLUMN m TO miles');
-    // Behind what is held, although its table takes rows again.
+    // It waits behind the held entries, although its table takes rows again.
     receipts.push(await miles.credit('1', 7, { id: 'after' }));
     await Promise.all(receipts.map(receipt => receipt.persisted()));
     await persisted();
@@ -109,17 +109,17 @@ describe('columns are renamed under load', () => {
     expect(ledger.filter(row => row.startsWith('loyalty'))).toEqual(
       Array.from({ length: rounds }, (_, at) => `loyalty ${at + 1}`),
     );
-    await until(async () => (await items.get('9').catch(() => -1)) === 0, 'a read of what was not there');
+    await until(async () => (await items.get('9').catch(() => -1)) === 0, 'the table to be readable');
     expect(await shop.verify()).toEqual({ drift: [], ledger: [] });
-    await until(() => told().length > 1, 'a line that it is over');
+    await until(() => told().length > 1, 'the line that the table works again');
     expect(told()[1]).toMatch(/^30 a mapped table takes updates again: /);
-    // Then no flush looks for held updates any more.
+    // No row is held any more, so flushes do not look for held rows.
     expect(await database.query('SELECT held FROM sluice_partitions')).toMatchObject([{ held: 0 }]);
   });
 });
 
 describe('a right on a table', () => {
-  // Elsewhere Sluice is the administrator.
+  // On other pairings Sluice is the administrator, who keeps all rights.
   it.skipIf(inject('hostile') !== true)('is revoked and granted again', async () => {
     const other = `h${Date.now().toString(36)}`;
     const table = `${other}.things`;
@@ -147,7 +147,7 @@ describe('a right on a table', () => {
 });
 
 describe('workers', () => {
-  it('that start while the column is away know what the killed ones held, and write the rest', async () => {
+  it('that start while the column is missing know what earlier ones held, and write everything else', async () => {
     const shop = await open();
     const { database, items, plain } = shop;
     await shop.drain();
@@ -162,7 +162,7 @@ describe('workers', () => {
     await shop.drain();
     expect(await database.query('SELECT value FROM sluice_counters')).toMatchObject([{ value: '1' }]);
     expect((await shop.held()).map(row => row.replace(/ [A-Z_]+$/, ''))).toEqual(['1 11', '2 7']);
-    // A mapping that never worked is a mistake.
+    // A mapping that never worked is a configuration error.
     const wrong = { ...definitions.counters.items.target, column: 'nn' };
     await expect(
       shop.worker({
@@ -178,7 +178,7 @@ describe('workers', () => {
     expect(await shop.stock()).toEqual([11, 7, 0]);
   });
 
-  it('find a table that was dropped and made anew with another index', async () => {
+  it('use a table that was dropped and created again with another index', async () => {
     const shop = await open();
     await shop.drain();
     await shop.database.query('DROP TABLE items');
@@ -193,15 +193,15 @@ describe('workers', () => {
   });
 });
 
-describe('what is held', () => {
-  it('is refused at last if its table takes others, and holds up none of them', async () => {
+describe('held updates', () => {
+  it('are quarantined if their table takes other rows, and hold up none of them', async () => {
     const shop = await open();
     const { database, items } = shop;
     await shop.drain();
     await database.query(
       "CREATE TRIGGER guard BEFORE UPDATE ON items FOR EACH ROW IF NEW.id = 2 THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 31001; END IF",
     );
-    // Alone in its batch, so that nothing tells it from a table that fails for all rows.
+    // It is alone in its batch, so the table might fail for every row.
     await items.increment('2', 5);
     await shop.drain();
     expect(await shop.held()).toEqual(['2 5 ERRNO_31001']);
@@ -216,7 +216,7 @@ describe('what is held', () => {
     expect(await shop.stock()).toEqual([sent, 0, 0]);
   });
 
-  it('can be edited and dropped; a replay waits; what the mended table refuses is quarantined', async () => {
+  it('can be edited and dropped, are not replayed, and are quarantined if the mended table refuses them', async () => {
     const shop = await open();
     const { database, items } = shop;
     await shop.drain();
@@ -247,7 +247,7 @@ describe('what is held', () => {
     }
     await items.increment('2', 1);
     await shop.drain();
-    // What somebody is dropping or editing stays as he saw it.
+    // An update that an operation has taken stays as the operator saw it.
     await database.query("UPDATE sluice_quarantine SET operation = 99 WHERE item_key = '3'");
     await items.increment('3', 10);
     await shop.drain();
@@ -259,7 +259,7 @@ describe('what is held', () => {
     ]);
 
     await database.query(BACK);
-    await until(async () => (await shop.held()).length === 1, 'all but what is taken to be written');
+    await until(async () => (await shop.held()).length === 1, 'all but the taken one to be written');
     expect(await shop.stock()).toEqual([0, 21, 10]);
     await database.query('UPDATE sluice_quarantine SET operation = NULL');
     await shop.released();

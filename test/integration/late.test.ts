@@ -1,5 +1,5 @@
-// What shows late, in rare data or at rare moments: ids that outlive Redis' memory, batches too long for a statement,
-// pages read across a flush, values at the edge of the range.
+// Cases that rare data or rare moments bring up: ids that outlive their memory in Redis, batches too long for
+// a statement, pages read across a flush, values at the limits of the range.
 
 import { describe, expect, it, vi } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
@@ -26,7 +26,7 @@ const forgetIds = (engine: Engine) =>
   }, 'the ids to be forgotten');
 
 describe('an entry in quarantine whose id is used again after Redis forgot it', () => {
-  it.each([0, 1])('is counted once (beside %i other entries that MySQL refuses)', async others => {
+  it.each([0, 1])('counts once, beside %i other entries that MySQL refuses', async others => {
     const engine = await openEngine({ partitions: 1, idempotencyWindowMs: 1000 });
     const loyalty = (await engine.producer()).points('loyalty');
     await engine.database.query(refuse('sluice_entries', 'NEW.amount = 13'));
@@ -53,10 +53,11 @@ describe('an entry in quarantine whose id is used again after Redis forgot it', 
 });
 
 it('a batch that is too long for one statement is split and written', async () => {
-  // Five hundred of these are some twenty calls, more than a busy machine makes in the usual two seconds.
+  // Each 500 are about 20 calls, which a busy machine does not finish in the default timeout of 2 s.
   const engine = await openEngine({ partitions: 1, batchEntries: 2000, callTimeoutMs: 20_000 });
   const sluice = await engine.producer();
-  // Quotes, since each becomes eight characters in the statement: beyond what either server takes at once by default.
+  // Each quote becomes eight characters in the statement: together more than either server accepts by
+  // default.
   const quotes = '"'.repeat(240);
   const metadata = { a: '"'.repeat(4088) };
   for (let part = 0; part < 4; part++) {
@@ -114,7 +115,7 @@ describe('metadata', () => {
     ['a lone surrogate after a backslash', { a: '\\\ud83d' }],
     ['twenty-one levels', nested(21)],
     ['a hundred and one levels', nested(101)],
-  ])('is refused with %s', async (_, metadata) => {
+  ])('with %s is refused', async (_, metadata) => {
     const engine = await openEngine({ partitions: 1 });
     const loyalty = (await engine.producer()).points('loyalty');
     await expect(loyalty.credit('a', 1, { id: '1', metadata })).rejects.toMatchObject({
@@ -124,7 +125,7 @@ describe('metadata', () => {
   });
 });
 
-it('a page of a history that a flush comes into goes on where the page before ended', async () => {
+it('a page of a history follows the one before it, although a flush comes between', async () => {
   const engine = await openEngine({ partitions: 1 });
   const loyalty = (await engine.producer()).points('loyalty');
   for (let i = 1; i <= 6; i++) await loyalty.credit('a', i, { id: `e${i}` });
@@ -152,7 +153,7 @@ it('a page of a history that a flush comes into goes on where the page before en
   expect(await page('e3')).toEqual(['e2', 'e1']);
 });
 
-it('a rewind whose batch MySQL refuses in part is counted, once', async () => {
+it('a rewind is counted once, although MySQL refuses a part of its batch', async () => {
   const engine = await openEngine({ partitions: 1 });
   const views = (await engine.producer()).counter('views');
   await engine.database.query(refuse('sluice_counters', 'NEW.value = 13'));
@@ -171,7 +172,7 @@ it('a rewind whose batch MySQL refuses in part is counted, once', async () => {
   expect(await quarantined(engine)).toEqual([['views', 'bad', 13, null]]);
 });
 
-it('a second namespace on one database is refused, to producers and workers', async () => {
+it('producers and workers refuse a second namespace on one database', async () => {
   const engine = await openEngine({ partitions: 1 });
   const sluice = await engine.producer();
   await sluice.counter('views').increment('k');
@@ -203,7 +204,7 @@ it('a second namespace on one database is refused, to producers and workers', as
   expect(await engine.counterInMysql('views', 'k')).toBe(2);
 });
 
-it('a partition whose watermark row is gone does not keep the sweep from the others', async () => {
+it('a partition without its watermark row does not stop the sweep of the others', async () => {
   const engine = await openEngine({
     partitions: 3,
     idempotencyWindowMs: 1000,
@@ -218,7 +219,7 @@ it('a partition whose watermark row is gone does not keep the sweep from the oth
   await (await sluice.points('loyalty').credit(account, 1, { id: '1' })).persisted();
   await engine.database.query('DELETE FROM sluice_partitions WHERE partition_id = 0');
   await engine.redis.del(engine.keys.state(1));
-  // Redis is told before the transaction commits.
+  // The worker tells Redis before its transaction commits.
   await until(
     async () =>
       (await engine.redis.hget(engine.keys.state(1), 'epoch')) === (await engine.watermark(1)).epoch,
@@ -230,7 +231,7 @@ it('a partition whose watermark row is gone does not keep the sweep from the oth
   );
 });
 
-it('a cold counter at the edge of the range: what would leave it goes to quarantine', async () => {
+it('an update that takes a cold counter out of the range is quarantined', async () => {
   const engine = await openEngine({ partitions: 1 });
   const views = (await engine.producer()).counter('views');
   await views.increment('k', Number.MAX_SAFE_INTEGER);

@@ -1,4 +1,5 @@
-// The tables hold texts as long as LIMITS says. A longer one is an error: neither cut, nor read as a value of 0.
+// Tables hold texts as long as LIMITS allows. A longer text is an error: Sluice neither cuts it nor reads it
+// as 0.
 
 import { expect, it } from 'vitest';
 import { LIMITS } from '../../src/shared/limits.ts';
@@ -35,7 +36,7 @@ it('the columns are as long as the limits', async () => {
   for (const [name, limit] of Object.entries(expected)) expect(lengths.get(name), name).toBe(limit);
 });
 
-it('a key that is too long for a statement is an error, and not a value of 0', async () => {
+it('a key that is too long for a statement is an error, not a value of 0', async () => {
   const { cold } = await openEngine({ partitions: 1 });
   for (const [kind, name, limit] of [
     ['c', 'views', LIMITS.key],
@@ -48,7 +49,7 @@ it('a key that is too long for a statement is an error, and not a value of 0', a
   }
 });
 
-it('neither is one that is too long for the type of a mapped key column', async () => {
+it('a key that is too long for a mapped key column is an error, not a value of 0', async () => {
   const { database, own, keys, aligner } = await openEngine({ partitions: 1 });
   await database.query('CREATE TABLE pages (path VARBINARY(40) PRIMARY KEY, hits BIGINT NOT NULL)');
   await database.query("INSERT INTO pages VALUES ('a long path', 7)");
@@ -64,7 +65,7 @@ it('neither is one that is too long for the type of a mapped key column', async 
   await expect(read('VARBINARY(4)')).rejects.toMatchObject({ code: 'DATABASE_ANSWER_MISSING' });
 });
 
-it('a batch with a text that is too long is not written', async () => {
+it('a batch with too long a text is not written', async () => {
   const engine = await openEngine({ partitions: 1 });
   const sluice = await engine.producer();
   await sluice.counter('views').increment('k');

@@ -1,5 +1,5 @@
-// What goes wrong is logged without what users have given: no key, account, id, reason, metadata or credential stands
-// in the logs of producers and workers at info level, whatever fails.
+// Logs hold nothing that users sent: no key, account, id, reason, metadata or credential is in the logs of
+// producers and workers at info level, whatever fails.
 
 import { expect, it } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
@@ -11,30 +11,30 @@ import { cleanUp } from '../support/cleanup.ts';
 import { definitions, openEngine, until } from '../support/engine.ts';
 import { openProxy } from '../support/proxy.ts';
 
-/** Stands in everything that must not be logged. */
-const MARK = 'sEcReT';
-const KEY = `/${MARK}?q`;
-const ACCOUNT = `account-${MARK}`;
-const WORDS = { reason: `reason ${MARK}`, metadata: { [`${MARK}-name`]: `${MARK} value` } };
+/** Part of everything that must not be logged. */
+const SECRET = 'sEcReT';
+const KEY = `/${SECRET}?q`;
+const ACCOUNT = `account-${SECRET}`;
+const WORDS = { reason: `reason ${SECRET}`, metadata: { [`${SECRET}-name`]: `${SECRET} value` } };
 
-it('logs none of what users have given, whatever fails', async () => {
+it('logs hold nothing that users sent, whatever fails', async () => {
   const engine = await openEngine({ partitions: 1 });
   const { name, redis, database } = engine;
   // On hostile servers Sluice's own user has the name of the engine.
   const user = `${name}_s`;
-  await redis.call('ACL', 'SETUSER', user, 'on', `>${MARK}`, '~*', '&*', '+@all');
-  await database.query(`CREATE USER ${user}@'%' IDENTIFIED BY '${MARK}'`);
+  await redis.call('ACL', 'SETUSER', user, 'on', `>${SECRET}`, '~*', '&*', '+@all');
+  await database.query(`CREATE USER ${user}@'%' IDENTIFIED BY '${SECRET}'`);
   await database.query(`GRANT ALL ON ${name}.* TO ${user}@'%'`);
   cleanUp(async () => {
     await redis.call('ACL', 'DELUSER', user);
     await database.query(`DROP USER ${user}@'%'`);
   });
   const proxies = { redis: await openProxy(engine.redisUrl), mysql: await openProxy(engine.mysqlUrl) };
-  const withUser = (url: string) => url.replace(/\/\/(?:[^@]*@)?/, `//${user}:${MARK}@`);
+  const withUser = (url: string) => url.replace(/\/\/(?:[^@]*@)?/, `//${user}:${SECRET}@`);
 
   const lines: string[] = [];
   const log = createLog('info', { write: (line: string) => lines.push(line) });
-  /** Resolves once such a line was logged, after what was logged before the call. */
+  /** Resolves at the next log line with this text. */
   const logged = (text: string, from = lines.length) =>
     until(() => lines.slice(from).some(line => line.includes(text)), `a log line with "${text}"`);
   const parts = {
@@ -63,37 +63,37 @@ it('logs none of what users have given, whatever fails', async () => {
   });
   const views = sluice.counter('views');
   const loyalty = sluice.points('loyalty');
-  const credit = (id: string) => loyalty.credit(ACCOUNT, 5, { id: `${id}-${MARK}`, ...WORDS });
+  const credit = (id: string) => loyalty.credit(ACCOUNT, 5, { id: `${id}-${SECRET}`, ...WORDS });
   const settled = async () => {
     await (await views.increment(KEY)).persisted();
     await (await credit(`settled ${lines.length} ${Math.random()}`)).persisted();
   };
   await settled();
 
-  // The database refuses an entry, in words that repeat it.
+  // The database refuses an entry with a message that quotes it.
   await database.query(
-    `CREATE TRIGGER refuse BEFORE INSERT ON sluice_entries FOR EACH ROW BEGIN IF NEW.entry_id LIKE 'refused%' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${MARK}'; END IF; END`,
+    `CREATE TRIGGER refuse BEFORE INSERT ON sluice_entries FOR EACH ROW BEGIN IF NEW.entry_id LIKE 'refused%' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${SECRET}'; END IF; END`,
   );
   await Promise.all([logged('they are in quarantine'), credit('refused')]);
 
-  // An id that Redis has forgotten comes again.
+  // An id comes again after Redis has forgotten it.
   await (await credit('late')).persisted();
   await redis.del(`{${name}:0}:ids`);
   await Promise.all([logged('in the ledger already'), credit('late')]);
   await settled();
 
-  // Redis loses its tail.
+  // Redis loses its latest writes.
   await redis.hincrby(engine.keys.state(0), 'sequence', -1);
   await Promise.all([logged('went back in time'), views.increment(KEY)]);
   await settled();
 
-  // A statement fails for a reason that is neither an outage nor the data.
+  // A statement fails, though neither the server nor the data is at fault.
   await database.query('RENAME TABLE sluice_counters TO gone');
   await Promise.all([logged('will be tried again'), logged('sweep could not flush'), views.increment(KEY)]);
   await database.query('RENAME TABLE gone TO sluice_counters');
   await settled();
 
-  // Somebody writes into a live value, and mends it.
+  // Another client overwrites a live value, and corrects it.
   const { epoch } = await engine.watermark(0);
   const live = `${engine.keys.livePattern(0, 'p', epoch)}loyalty:${ACCOUNT}`;
   await Promise.all([logged('live values drift'), redis.set(live, 7)]);
@@ -125,7 +125,7 @@ it('logs none of what users have given, whatever fails', async () => {
   await worker.stop();
   await credit('broken');
   const [[number, record]] = Object.entries(await redis.hgetall(`{${name}:0}:entries`)) as [[string, string]];
-  await redis.hset(`{${name}:0}:entries`, number, record.replace('["', `[${MARK}"`));
+  await redis.hset(`{${name}:0}:entries`, number, record.replace('["', `[${SECRET}"`));
   const broken = logged('sweep could not flush');
   worker = await openWorker();
   await broken;
@@ -136,8 +136,8 @@ it('logs none of what users have given, whatever fails', async () => {
   await database.query("UPDATE sluice_partitions SET sequence = 1, token = ''");
   await Promise.all([logged('DATABASE_WENT_BACK'), views.increment(KEY)]);
 
-  // Nobody knows these credentials.
-  const wrong = { url: parts.redis.url.replace(MARK, `wrong-${MARK}`) };
+  // The servers do not know these credentials.
+  const wrong = { url: parts.redis.url.replace(SECRET, `wrong-${SECRET}`) };
   const denied = await Promise.all([
     Worker.start({ ...parts, redis: wrong, definitions: parseDefinitions(definitions) }).catch(
       error => error,
@@ -145,7 +145,7 @@ it('logs none of what users have given, whatever fails', async () => {
     createProducer({ ...parts, redis: wrong, mysql: parts.mysql, definitions }).catch(error => error),
     Worker.start({
       ...parts,
-      mysql: { url: parts.mysql.url.replace(MARK, `wrong-${MARK}`) },
+      mysql: { url: parts.mysql.url.replace(SECRET, `wrong-${SECRET}`) },
       definitions: parseDefinitions(definitions),
     }).catch(error => error),
   ]);
@@ -154,6 +154,6 @@ it('logs none of what users have given, whatever fails', async () => {
     log.error({ err: error }, 'refused');
   }
 
-  const telling = lines.filter(line => line.toLowerCase().includes(MARK.toLowerCase()));
+  const telling = lines.filter(line => line.toLowerCase().includes(SECRET.toLowerCase()));
   expect(telling).toEqual([]);
 });

@@ -1,4 +1,5 @@
-// A target is checked before anything is written to it: each reason to refuse one, and names that try to break out.
+// A target is checked before anything is written to it: every reason to refuse one, and names that try to
+// inject SQL.
 
 import { expect, inject, it } from 'vitest';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/config/definitions.ts';
@@ -14,7 +15,7 @@ const map = (...targets: object[]) =>
     ),
   } as DefinitionsInput);
 
-/** Tables that no target may name: columns of `things`, the target's difference, what the refusal says. */
+/** Tables that no target may name: columns of `things`, changes to the target, text of the refusal. */
 const refused: Record<string, [columns: string | (() => string), given: object, says: RegExp]> = {
   'a table that does not exist': ['id INT PRIMARY KEY, n INT', { table: 'thing' }, /no such table/],
   'a table in a schema that does not exist': [
@@ -86,7 +87,7 @@ const refused: Record<string, [columns: string | (() => string), given: object, 
 };
 
 for (const [what, [columns, given, says]] of Object.entries(refused)) {
-  it(`refuses ${what}`, async () => {
+  it(`a target is refused: ${what}`, async () => {
     const list = typeof columns === 'string' ? columns : columns();
     const { own } = await openDatabase(`CREATE TABLE things (${list})`);
     const refusal = await openTables(own, map(given)).catch(error => error);
@@ -95,7 +96,7 @@ for (const [what, [columns, given, says]] of Object.entries(refused)) {
   });
 }
 
-it('refuses a view, and an engine without transactions', async () => {
+it('a view, and an engine without transactions, are refused', async () => {
   const { own } = await openDatabase(
     'CREATE TABLE things (id INT PRIMARY KEY, n INT)',
     'CREATE VIEW seen AS SELECT * FROM things',
@@ -108,7 +109,7 @@ it('refuses a view, and an engine without transactions', async () => {
   });
 });
 
-it('refuses two names on one column, however they spell it, and takes two on two columns', async () => {
+it('two names on one column are refused, however they spell it, and two on two columns are not', async () => {
   const { name, own } = await openDatabase('CREATE TABLE things (id INT PRIMARY KEY, n INT, m INT)');
   await expect(openTables(own, map({}, { table: `${name}.things`, column: 'N' }))).rejects.toMatchObject({
     code: 'DATABASE_UNSUITABLE',
@@ -120,7 +121,7 @@ it('refuses two names on one column, however they spell it, and takes two on two
   expect(tables.mapped('p', 'counter1')).toBeUndefined();
 });
 
-it('takes every integer type and exact string as key, and every integer type as value', async () => {
+it('a key may have any integer type or an exact string type, a value any integer type', async () => {
   const keys = [
     'TINYINT',
     'SMALLINT UNSIGNED',
@@ -137,11 +138,11 @@ it('takes every integer type and exact string as key, and every integer type as 
   }
 });
 
-it('lets no name leave its quotes, nor stand for a placeholder', async () => {
+it('no name leaves its quotes or acts as a placeholder', async () => {
   const table = 'th`ings; DROP TABLE kept; -- {column}';
   const key = "i'd` OR 1=1 -- {key}";
   const column = '{table}`=0,"n\\';
-  // Nobody configures it, but whoever made the table named it.
+  // The configuration does not name the index, but its name reaches statements too.
   const index = 'u` ON x = ?; -- ? {key}';
   const quote = (name: string) => `\`${name.replaceAll('`', '``')}\``;
   const shop = await openShop(
@@ -163,7 +164,7 @@ it('lets no name leave its quotes, nor stand for a placeholder', async () => {
   expect(await shop.database.query('SELECT * FROM kept')).toEqual([]);
 });
 
-it('refuses names that would be taken for a parameter, or that no table can have', async () => {
+it('names that look like a parameter, and names that no table can have, are refused', async () => {
   const { own } = await openDatabase('CREATE TABLE things (id INT PRIMARY KEY, n INT)');
   for (const given of [
     { table: 'th?ngs' },

@@ -1,4 +1,4 @@
-// Keys in the user's own string columns are as exact as Sluice's: none is merged, none is cut off.
+// Keys in users' string columns are as exact as in Sluice's tables: none is merged or cut.
 
 import { describe, expect, it } from 'vitest';
 import { exactCollation, openShop } from '../support/mapped.ts';
@@ -39,7 +39,7 @@ describe('string keys', () => {
     ['VARCHAR', () => `VARCHAR(40) CHARACTER SET utf8mb4 COLLATE ${exactCollation()}`, '😀'.repeat(41)],
   ] as const;
   for (const [name, type, tooLong] of types) {
-    it(`are exact on ${name}, and one too long for it is quarantined`, async () => {
+    it(`are exact on ${name}, and a longer one is quarantined`, async () => {
       const shop = await openShop(
         {
           counters: { hits: { target: { table: 'pages', key: 'path', column: 'hits', missing: 'insert' } } },

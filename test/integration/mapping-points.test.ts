@@ -1,4 +1,5 @@
-// Points programs in columns of the user's own tables: balances, the ledger, other writers, values too large for a number.
+// Points programs in columns of users' tables: balances, the ledger, other writers, values beyond a safe
+// number.
 
 import { describe, expect, it } from 'vitest';
 import { openDatabase, openShop } from '../support/mapped.ts';
@@ -9,7 +10,7 @@ const loyalty = {
 } as const;
 
 describe('a program in a column of the user', () => {
-  it('starts from the balance that is there and keeps the ledger', async () => {
+  it("starts from the column's balance and keeps the ledger", async () => {
     const shop = await openShop(loyalty, users, "INSERT INTO users VALUES (18446744073709551615, 'ann', 50)");
     const points = shop.sluice.points('loyalty');
     const ann = '18446744073709551615';
@@ -30,7 +31,7 @@ describe('a program in a column of the user', () => {
     expect(await shop.database.query('SELECT * FROM sluice_accounts')).toEqual([]);
   });
 
-  it('opens accounts in a table of another schema where the mapping says so', async () => {
+  it('opens accounts in a table of another schema if the mapping says so', async () => {
     const other = await openDatabase(
       "CREATE TABLE users (id VARBINARY(255) PRIMARY KEY, points INT UNSIGNED, tier CHAR(4) NOT NULL DEFAULT 'base')",
       "INSERT INTO users VALUES ('ann', 7, 'gold')",
@@ -53,7 +54,7 @@ describe('a program in a column of the user', () => {
     expect(await points.history('ben')).toMatchObject([{ balanceAfter: 10 }, { balanceAfter: 5 }]);
   });
 
-  it('quarantines every entry of an account without a row, and only those', async () => {
+  it('quarantines exactly the entries of an account without a row', async () => {
     const shop = await openShop(loyalty, users, "INSERT INTO users VALUES (1, 'ann', 0), (2, 'ben', 0)");
     const points = shop.sluice.points('loyalty');
     const accounts = ['1', '404', '2', '404', '01'];
@@ -73,7 +74,7 @@ describe('a program in a column of the user', () => {
     expect(await points.balance('404')).toBe(24);
   });
 
-  it('adds to what other writers make of the column meanwhile', async () => {
+  it('adds to the values of other writers', async () => {
     const shop = await openShop(loyalty, users, "INSERT INTO users VALUES (1, 'ann', 0)");
     const points = shop.sluice.points('loyalty');
     await shop.drain();
@@ -93,7 +94,7 @@ describe('a program in a column of the user', () => {
     expect(await points.balance('1')).toBe(50_050);
   });
 
-  it('refuses to round a value that a number cannot carry', async () => {
+  it('does not round a value beyond a safe number', async () => {
     const shop = await openShop(
       loyalty,
       users,

@@ -1,4 +1,4 @@
-// Counters in columns of the user's own tables: missing rows, refused keys and values, other writers.
+// Counters in columns of users' tables: missing rows, refused keys and values, other writers.
 
 import { describe, expect, inject, it } from 'vitest';
 import { until } from '../support/engine.ts';
@@ -11,7 +11,7 @@ const views = (missing: 'insert' | 'quarantine') => ({
 });
 
 describe('a counter in a column of the user', () => {
-  it('adds to what is there, NULL counting as 0, and leaves the other columns to the table', async () => {
+  it("adds to the column's value, with NULL as 0, and does not touch other columns", async () => {
     const shop = await openShop(
       views('quarantine'),
       products,
@@ -39,7 +39,7 @@ describe('a counter in a column of the user', () => {
     expect(shop.tables.mapped('c', 'views')).toMatchObject({ table: 'products' });
   });
 
-  it('inserts a missing row where the mapping says so, also with the key 0 of an AUTO_INCREMENT', async () => {
+  it('inserts a missing row if the mapping says so, also for the key 0 of an AUTO_INCREMENT', async () => {
     const shop = await openShop(
       views('insert'),
       products,
@@ -58,7 +58,7 @@ describe('a counter in a column of the user', () => {
     expect(await shop.quarantined()).toEqual([]);
   });
 
-  it('takes from an UNSIGNED column what is in it, though the amount alone would not fit', async () => {
+  it('subtracts from an UNSIGNED column, though the negative amount alone would not fit', async () => {
     const shop = await openShop(
       views('insert'),
       products,
@@ -69,7 +69,7 @@ describe('a counter in a column of the user', () => {
     expect(await shop.database.query('SELECT view_count FROM products')).toMatchObject([{ view_count: 6 }]);
   });
 
-  it('quarantines the update of a missing row where the mapping says so; its receipt and its value know', async () => {
+  it('quarantines the update of a missing row if the mapping says so; receipt and live value show it', async () => {
     const shop = await openShop(
       views('quarantine'),
       products,
@@ -88,7 +88,7 @@ describe('a counter in a column of the user', () => {
     expect(await shop.compare('c', 'views', '8')).toMatchObject({ live: 4, expected: 4 });
   });
 
-  it('quarantines keys that are not what the column shows, and touches no row of theirs', async () => {
+  it('quarantines keys that the column would change, and touches no row for them', async () => {
     const shop = await openShop(
       views('insert'),
       products,
@@ -123,7 +123,7 @@ describe('a counter in a column of the user', () => {
     expect(await counter.getMany(wrong)).toEqual(wrong.map(() => 1));
   });
 
-  it('quarantines what an UNSIGNED column cannot hold, applies its neighbours, and stays consistent', async () => {
+  it('quarantines an update that an UNSIGNED column cannot hold, and applies its neighbours', async () => {
     const shop = await openShop(
       views('quarantine'),
       products,
@@ -180,7 +180,7 @@ describe('a counter in a column of the user', () => {
     ]);
   });
 
-  it('tells all rows that it would refuse by one look, without trying them', async () => {
+  it('finds the rows to refuse with one query, without trying them', async () => {
     const shop = await openShop(
       views('quarantine'),
       products,
@@ -198,7 +198,7 @@ describe('a counter in a column of the user', () => {
     ]);
   });
 
-  it('adds to a row that another writer inserts between our look and our insert', async () => {
+  it('adds to a row that another writer inserts just before ours', async () => {
     const shop = await openShop(views('insert'), products);
     const table = shop.tables.of('c', 'views');
     await shop.database.transaction(async connection => {
@@ -237,7 +237,8 @@ describe('a counter in a column of the user', () => {
         await connection.query('INSERT INTO products (id, view_count) VALUES (5, 100)');
         const drained = shop.drain();
         const waiting = async () => {
-          // Not the table of that name, whose column is utf8mb3: MySQL refuses to show an emoji of anybody's statement.
+          // A SELECT on the table itself would not do: its column is utf8mb3, and MySQL refuses to show
+          // statements with emoji.
           const processes = await shop.database.query('SHOW FULL PROCESSLIST');
           const running = processes.filter(({ db, Info }) => db === shop.name && statement.test(Info ?? ''));
           const [waits] = await shop.database.query("SHOW STATUS LIKE 'Innodb_row_lock_current_waits'");
@@ -254,7 +255,7 @@ describe('a counter in a column of the user', () => {
     },
   );
 
-  it('counts exactly where a number cannot, and refuses to read that value rounded', async () => {
+  it('counts exactly beyond safe numbers, and does not read such a value rounded', async () => {
     const shop = await openShop(
       { counters: { hits: { target: { table: 'big', key: 'id', column: 'n' } } } },
       'CREATE TABLE big (id INT PRIMARY KEY, n BIGINT)',

@@ -1,4 +1,4 @@
-// The metrics pages of a worker and a producer: what the catalogue has, and what the numbers say.
+// The metrics pages of a worker and a producer: exactly the catalogue's metrics, with the right values.
 
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
@@ -17,14 +17,14 @@ function declared(text: string): [string, string, string][] {
   ]);
 }
 
-/** What the catalogue says that a process of this kind has. */
+/** Metrics of the catalogue for a process of this kind. */
 function expected(from: 'worker' | 'producer'): [string, string, string][] {
   return catalogue
     .filter(([, metric]) => metric.from === from || metric.from === 'both')
     .map(([name, { type, help }]) => [name, type, help]);
 }
 
-it('shows exactly the metrics of the catalogue, on pages that promtool accepts', async () => {
+it('the pages have exactly the metrics of the catalogue, and promtool accepts them', async () => {
   const engine = await openEngine();
   const registry = new Registry();
   const producer = await engine.producer({}, { registry });
@@ -45,13 +45,13 @@ it('shows exactly the metrics of the catalogue, on pages that promtool accepts',
   }
 });
 
-it('says the same in every replica where a number is global, and adds up what is a process its own', async () => {
+it('global metrics are equal on every worker, those of a process add up', async () => {
   const engine = await openEngine();
   const producer = await engine.producer();
   await producer.counter('views').increment('a');
   const workers = [await engine.worker(), await engine.worker()];
   await until(async () => (await engine.counterInMysql('views', 'a')) === 1, 'the flush');
-  // In MySQL does not mean acknowledged, and a page asks for the partitions before it asks for the jobs.
+  // A batch in MySQL may still be unacknowledged, and a scrape reads partitions before jobs.
   const idle = async () => {
     const page = readSamples(await workers[0]!.metrics.registry.metrics());
     return [...page].every(
@@ -76,7 +76,7 @@ it('says the same in every replica where a number is global, and adds up what is
   expect(flushed[0]! + flushed[1]!).toBe(1);
 });
 
-it('counts what a batch holds: its busiest key, its rows, its age', async () => {
+it('a batch is measured by its busiest key, its rows and its age', async () => {
   const engine = await openEngine({ partitions: 1 });
   const producer = await engine.producer();
   await producer.apply([
@@ -95,11 +95,11 @@ it('counts what a batch holds: its busiest key, its rows, its age', async () => 
   expect(samples.get('sluice_batch_age_seconds_sum')).toBeGreaterThan(0);
 });
 
-it('counts what a producer sends and finds live', async () => {
+it('a producer counts what it sends and what it finds live', async () => {
   const engine = await openEngine({ partitions: 1 });
   const registry = new Registry();
   const producer = await engine.producer({}, { registry });
-  // Of one registry: their counts are one.
+  // Producers on one registry share their counts.
   const other = await engine.producer({}, { registry });
   const views = producer.counter('views');
   await Promise.all([views.increment('a'), views.increment('a'), views.increment('b')]);
@@ -117,20 +117,20 @@ it('counts what a producer sends and finds live', async () => {
   expect(samples.get('sluice_live_lookups_total{operation="read",live="no"}')).toBe(2);
 });
 
-it('shows what all producers of a registry have taken and not answered', async () => {
+it('the buffered updates of all producers on a registry are shown', async () => {
   const engine = await openEngine({ partitions: 1 });
   const registry = new Registry();
   const producers = [await engine.producer({}, { registry }), await engine.producer({}, { registry })];
   const buffered = async () => readSamples(await registry.metrics()).get('sluice_producer_buffered_updates');
   expect(await buffered()).toBe(0);
   const calls = producers.flatMap(one => ['a', 'b', 'c'].map(key => one.counter('views').increment(key)));
-  // Nothing goes out before the end of this turn of the event loop.
+  // Nothing is sent before this turn of the event loop ends.
   expect(await buffered()).toBe(6);
   await Promise.all(calls);
   expect(await buffered()).toBe(0);
 });
 
-it('adds up the points that are nowhere but in Redis, and estimates them where there are many', async () => {
+it('the points that only Redis has are summed, and estimated if there are many entries', async () => {
   const engine = await openEngine({ partitions: 1 });
   const producer = await engine.producer();
   const read = valueAtRisk(engine.own.redis, engine.keys);
@@ -158,7 +158,7 @@ it('adds up the points that are nowhere but in Redis, and estimates them where t
   expect((await read()).get('loyalty')).toBe(3000);
 });
 
-it('tells how much waits in quarantine, and for how long', async () => {
+it('the metrics show how much is in quarantine, and for how long', async () => {
   const engine = await openEngine();
   const worker = await engine.worker();
   const samples = async () => readSamples(await worker.metrics.registry.metrics());
@@ -171,7 +171,7 @@ it('tells how much waits in quarantine, and for how long', async () => {
       "INSERT INTO sluice_quarantine (partition_id, sequence, kind, name, item_key, amount, error_code, payload, created_at) VALUES (0, 1, 'counter', 'views', ?, 1, 'X', '{}', UTC_TIMESTAMP(3) - INTERVAL ? SECOND)",
       [name, age],
     );
-  // One look serves the scrapes of a moment.
+  // One query serves the scrapes of a moment.
   await until(async () => (await samples()).get('sluice_quarantined_entries') === 2, 'the next look');
   const after = await samples();
   expect(after.get('sluice_quarantine_oldest_age_seconds')).toBeGreaterThanOrEqual(90);

@@ -1,4 +1,4 @@
-// Another number of partitions, by exactly the statements that docs/operating.md gives to operators.
+// Changing the number of partitions with exactly the statements of docs/operating.md.
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -16,7 +16,7 @@ const blocks = [...section.matchAll(/```sql\n([\s\S]*?)```/g)].map(([, text]) =>
 it.each([
   ['more', 3, 7],
   ['fewer', 7, 2],
-])('keeps values, ledgers and their order: %s', async (_, before, after) => {
+])('%s partitions keep values, ledgers and their order', async (_, before, after) => {
   const engine = await openEngine({ partitions: before });
   const old = await engine.producer();
   const accounts = Array.from({ length: 20 }, (_, at) => `account ${at}`);
@@ -54,7 +54,7 @@ it.each([
   engine.onClose(() => worker.stop());
   const producer = await createProducer({ ...deployment, definitions, log: engine.log });
   engine.onClose(() => producer.close());
-  // The second id is known: to the ledger now, as Redis' memory of it stayed behind.
+  // Only the ledger knows the second id, since its entry in Redis stayed in the old namespace.
   const results = await producer.apply([
     ...credit(5, '4'),
     ...credit(10, '2'),

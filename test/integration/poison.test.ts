@@ -1,4 +1,4 @@
-// Updates that MySQL refuses for their own sake: found in O(k log n) statements, the rest written by the same flush.
+// Updates that MySQL refuses are found in O(k log n) statements, and the same flush writes the rest.
 
 import type { PoolConnection } from 'mysql2/promise';
 import { expect, it } from 'vitest';
@@ -9,12 +9,12 @@ type Update = Parameters<Sluice<typeof definitions>['apply']>[0][number];
 
 const UPDATES = 1000;
 const CULPRITS = [100, 500, 901];
-/** The whole, then two halves on each of the levels, for each culprit. */
+/** The whole batch, then for each culprit two halves on each level. */
 const ATTEMPTS = 1 + 2 * CULPRITS.length * (Math.ceil(Math.log2(UPDATES)) + 1);
-/** What the two transactions need besides, found culprits included. */
+/** Other statements of the two transactions, with those for the culprits found. */
 const BESIDES = 40;
 
-/** The statements of the engine's transactions from now on. */
+/** The statements of the engine's transactions, from now on. */
 function statements({ own: { database } }: Engine): string[] {
   const seen: string[] = [];
   const transaction = database.transaction.bind(database);
@@ -29,7 +29,7 @@ function statements({ own: { database } }: Engine): string[] {
   return seen;
 }
 
-/** Applies all updates, each part within the time of a call, however slow the machine is. */
+/** Applies all updates in calls small enough for their timeout on a slow machine. */
 async function accepted(sluice: Sluice<typeof definitions>, update: (i: number) => Update) {
   for (let from = 0; from < UPDATES; from += 100) {
     const results = await sluice.apply(Array.from({ length: 100 }, (_, i) => update(from + i)));
@@ -39,7 +39,7 @@ async function accepted(sluice: Sluice<typeof definitions>, update: (i: number) 
 
 const count = async ({ database }: Engine, sql: string) => Number((await database.query(sql))[0]!.n);
 
-it('counters: three among a thousand', async () => {
+it('three bad counters among a thousand are found', async () => {
   const engine = await openEngine({ partitions: 1 });
   const sluice = await engine.producer();
   for (const culprit of CULPRITS)
@@ -53,7 +53,7 @@ it('counters: three among a thousand', async () => {
   const attempts = seen.filter(sql => sql.startsWith('INSERT INTO sluice_counters')).length;
   expect(attempts).toBeGreaterThan(CULPRITS.length);
   expect(attempts).toBeLessThanOrEqual(ATTEMPTS);
-  // Each is a savepoint, the statement, and where it is refused the way back.
+  // Each attempt is a savepoint, a statement and, if it fails, a rollback.
   expect(seen.length).toBeLessThanOrEqual(3 * ATTEMPTS + BESIDES);
   expect(await count(engine, 'SELECT COUNT(*) AS n FROM sluice_counters WHERE value = 100')).toBe(
     UPDATES - CULPRITS.length,
@@ -63,7 +63,7 @@ it('counters: three among a thousand', async () => {
   expect(await engine.inspector.partition(0)).toMatchObject({ inFlight: 0, pendingUpdates: 0 });
 });
 
-it('entries: three among a thousand', async () => {
+it('three bad entries among a thousand are found', async () => {
   const engine = await openEngine({ partitions: 1 });
   const sluice = await engine.producer();
   await engine.database.query(
@@ -76,7 +76,7 @@ it('entries: three among a thousand', async () => {
   const attempts = seen.filter(sql => sql.startsWith('INSERT INTO sluice_entries')).length;
   expect(attempts).toBeGreaterThan(CULPRITS.length);
   expect(attempts).toBeLessThanOrEqual(ATTEMPTS);
-  // Each is a savepoint, balances added and read, the ledger rows, and where they are refused the way back.
+  // Each attempt is a savepoint, balances added and read, the ledger rows and, if it fails, a rollback.
   expect(seen.length).toBeLessThanOrEqual(5 * ATTEMPTS + BESIDES);
   expect(await count(engine, 'SELECT COUNT(*) AS n FROM sluice_entries')).toBe(UPDATES - CULPRITS.length);
   expect(await count(engine, 'SELECT COUNT(*) AS n FROM sluice_accounts WHERE balance = 5')).toBe(

@@ -1,4 +1,4 @@
-// What API services see: results, duplicates, refusals, receipts, exact keys, and calls that Redis answers twice or not.
+// What API services see: results, duplicates, refusals, receipts, exact keys, and calls that are sent twice.
 
 import { Registry, register } from 'prom-client';
 import { describe, expect, it } from 'vitest';
@@ -10,8 +10,8 @@ import { defineScript } from '../../src/shared/redis/script.ts';
 import type { Update } from '../../src/shared/updates/update.ts';
 import { definitions, openEngine, until } from '../support/engine.ts';
 
-describe('results', () => {
-  it('gives the new live value, null for a cold counter', async () => {
+describe('a producer', () => {
+  it('returns the new live value, null for a cold counter', async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     const views = sluice.counter('views');
@@ -22,7 +22,7 @@ describe('results', () => {
     expect(await views.getMany(['/', 'never', '/'])).toEqual([4, 0, 4]);
   });
 
-  it('gives every one of many concurrent increments a value of its own', async () => {
+  it('returns a value of its own to each of many concurrent increments', async () => {
     const engine = await openEngine();
     const views = (await engine.producer()).counter('views');
     await views.get('/');
@@ -32,7 +32,7 @@ describe('results', () => {
     expect(values).toEqual(Array.from({ length: 500 }, (_, i) => i + 1));
   });
 
-  it('answers a repeated id with the first result, and refuses it with other content', async () => {
+  it('answers a repeated id with its first result, and refuses it with other content', async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     const views = sluice.counter('views');
@@ -58,7 +58,7 @@ describe('results', () => {
     expect(await loyalty.balance('1')).toBe(29);
   });
 
-  it('refuses a debit below the floor, against the running state of one call', async () => {
+  it('refuses a debit below the floor, also after earlier updates of the same call', async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     await sluice.points('loyalty').credit('1', 100, { id: 'start' });
@@ -80,7 +80,7 @@ describe('results', () => {
     });
   });
 
-  it('keeps the order of an account within one call, also while the account is cold', async () => {
+  it('keeps the order of an account within a call, also while the account is cold', async () => {
     const engine = await openEngine({ microBatch: 3 });
     const sluice = await engine.producer();
     const updates: Update[] = Array.from({ length: 20 }, (_, i) => ({
@@ -95,7 +95,7 @@ describe('results', () => {
 });
 
 describe('one bad update among many', () => {
-  it('does not touch its neighbours', async () => {
+  it('does not affect its neighbours', async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     await sluice.counter('views').get('max');
@@ -150,7 +150,7 @@ describe('one bad update among many', () => {
     expect((await engine.database.query('SELECT COUNT(*) AS n FROM sluice_counters'))[0]!.n).toBe('1');
   });
 
-  it('refuses only what leaves the safe range, also where increments were summed', async () => {
+  it('is the only one refused for leaving the safe range, also among summed increments', async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     const views = sluice.counter('views');
@@ -171,7 +171,7 @@ describe('one bad update among many', () => {
   });
 });
 
-it('keeps keys exact: case, accents, blanks, emoji, NUL and width make different keys', async () => {
+it('keys that differ in case, accents, blanks, emoji, NUL or width are different keys', async () => {
   const engine = await openEngine();
   const sluice = await engine.producer();
   const names = [
@@ -259,8 +259,8 @@ describe('receipts', () => {
   });
 });
 
-describe('a call that is sent twice, or not answered', () => {
-  it("is recognised by its number among its caller's, and refused behind a later one", async () => {
+describe('a call that is sent twice', () => {
+  it("is recognised by the caller's number, and refused after a later call", async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     await sluice.counter('views').increment('/');
@@ -293,7 +293,7 @@ describe('a call that is sent twice, or not answered', () => {
     expect(await engine.counterInMysql('views', '/')).toBe(4);
   });
 
-  it('goes on after SCRIPT FLUSH', async () => {
+  it('is applied again after SCRIPT FLUSH', async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     await sluice.counter('views').increment('/');
@@ -306,7 +306,7 @@ describe('a call that is sent twice, or not answered', () => {
 });
 
 describe('wake-ups', () => {
-  it('are one flush job for each partition, however many updates', async () => {
+  it('add one flush job per partition, however many updates there are', async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     for (let round = 0; round < 20; round++)
@@ -315,12 +315,12 @@ describe('wake-ups', () => {
     await until(
       async () =>
         (await queue.getDelayedCount()) + (await queue.getWaitingCount()) === engine.settings.partitions,
-      'one job each',
+      'one job per partition',
     );
     await queue.close();
   });
 
-  it('may be lost: the sweep flushes what grew old', async () => {
+  it('may be lost, since the sweep flushes old updates', async () => {
     const engine = await openEngine({ stuckAfterMs: 300, sweepIntervalMs: 50 });
     const sluice = await engine.producer();
     const receipt = await sluice.counter('views').increment('/');
@@ -331,7 +331,7 @@ describe('wake-ups', () => {
   });
 });
 
-it('counts accepted and refused updates on the registry that the caller passed, never on the global one', async () => {
+it("accepted and refused updates count on the caller's registry, never on the global one", async () => {
   const engine = await openEngine();
   const registry = new Registry();
   const options = {
@@ -361,7 +361,7 @@ it('counts accepted and refused updates on the registry that the caller passed, 
 });
 
 describe('close', () => {
-  it('sends what is buffered, then refuses', async () => {
+  it('sends buffered updates, then refuses new ones', async () => {
     const engine = await openEngine();
     const sluice = await engine.producer();
     const calls = Array.from({ length: 1000 }, (_, i) => sluice.counter('views').increment(`${i % 10}`));
@@ -375,7 +375,7 @@ describe('close', () => {
   });
 });
 
-it('shows pending and persisted history in pages', async () => {
+it('a history comes in pages, with pending and persisted entries', async () => {
   const engine = await openEngine({ batchEntries: 3 });
   const sluice = await engine.producer();
   const loyalty = sluice.points('loyalty');

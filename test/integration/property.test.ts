@@ -1,5 +1,5 @@
-// Random updates, random batch cuts, and a crash between any two steps of the loop: live, pending, in flight,
-// quarantine and MySQL always add up to what was acknowledged.
+// Random updates, random batch limits, and a crash between any two steps of the loop: live, pending, in
+// flight, quarantine and MySQL always add up to the acknowledged updates.
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -51,8 +51,8 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: 'cool' as const }) },
 );
 
-it('always adds up', { timeout: 300_000 }, async () => {
-  // Tiny batches, so that most claims are cut.
+it('values always add up', { timeout: 300_000 }, async () => {
+  // Batches are tiny, so most claims leave a rest.
   const engine = await openEngine({ partitions: 2, batchKeys: 2, batchEntries: 2 });
   const sluice = await engine.producer();
   const views = sluice.counter('views');

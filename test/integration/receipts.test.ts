@@ -1,4 +1,4 @@
-// `persisted()` says what became of this update, and of no other.
+// `persisted()` tells the result of its own update, and of no other.
 
 import { describe, expect, it } from 'vitest';
 import { openEngine } from '../support/engine.ts';
@@ -20,8 +20,8 @@ async function open() {
   return { engine, views: sluice.counter('views'), loyalty: sluice.points('loyalty') };
 }
 
-describe('quarantine', () => {
-  it('is told to whoever repeats the entry, as to the first', async () => {
+describe('a receipt', () => {
+  it('rejects for a quarantined entry, also for a caller that repeats it', async () => {
     const { engine, loyalty } = await open();
     await engine.database.query(REFUSE_13);
     const first = await loyalty.credit('a', 13, { id: 'x' });
@@ -37,7 +37,7 @@ describe('quarantine', () => {
     expect(await outcome(otherAgain.persisted(soon))).toBe('persisted');
   });
 
-  it('is told to whoever sends the entry again when Redis has forgotten that the first is there', async () => {
+  it('rejects for a repeated entry, although Redis has forgotten that the first one is in quarantine', async () => {
     const { engine, loyalty } = await open();
     await engine.database.query(REFUSE_13);
     await loyalty.credit('a', 13, { id: 'refused' });
@@ -54,11 +54,11 @@ describe('quarantine', () => {
     expect(await outcome(refused.persisted(soon))).toBe('QUARANTINED');
     expect(await outcome(written.persisted(soon))).toBe('persisted');
     expect(await engine.balanceInMysql('loyalty', 'a')).toBe(14);
-    // What is left out because the ledger has it makes no receipt look into quarantine.
+    // An entry that the ledger has already does not count as quarantined.
     expect(await engine.redis.hget(engine.keys.state(0), 'quarantined')).toBe('1');
   });
 
-  it.each([-1, 1])('is told whichever clock is ahead (%i hour)', async hours => {
+  it.each([-1, 1])('rejects with a clock that is %i hour ahead', async hours => {
     const { engine, views, loyalty } = await open();
     await engine.database.query(REFUSE_13);
     await engine.database.query(
@@ -74,7 +74,7 @@ describe('quarantine', () => {
     expect(await outcome(counted.persisted(soon))).toBe('QUARANTINED');
   });
 
-  it('of another key of the same batch is not blamed on mine', async () => {
+  it('resolves although another key of its batch was quarantined', async () => {
     const { engine, views, loyalty } = await open();
     await engine.database.query(REFUSE_13);
     const [mine, theirs, counted] = await Promise.all([
@@ -88,7 +88,7 @@ describe('quarantine', () => {
     ).toEqual(['persisted', 'QUARANTINED', 'persisted']);
   });
 
-  it("of a counter's earlier batch, or of a later one, is not blamed on mine, asked for in between", async () => {
+  it('resolves although an earlier or later update of its counter was quarantined', async () => {
     const { engine, views } = await open();
     await engine.database.query(refuse('sluice_counters', 'UPDATE', 'NEW.value > 100'));
     const send = async (by: number) => {
@@ -104,14 +104,14 @@ describe('quarantine', () => {
   });
 });
 
-it('waits as long as it takes where the limit is Infinity', async () => {
+it('a receipt with an infinite timeout waits as long as it takes', async () => {
   const { engine, views } = await open();
   const receipt = await views.increment('k');
   let settled = false;
   const waiting = outcome(receipt.persisted({ timeoutMs: Number.POSITIVE_INFINITY })).finally(() => {
     settled = true;
   });
-  // Another wait that starts later and ends by its limit shows that time has passed.
+  // A later wait that times out shows that time has passed.
   expect(await outcome(receipt.persisted({ timeoutMs: 200 }))).toBe('PERSIST_TIMEOUT');
   expect(settled).toBe(false);
   await engine.drain();

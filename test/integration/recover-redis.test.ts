@@ -1,4 +1,5 @@
-// `sluice recover` where Redis was restored from an old backup: what becomes of its counters, and what is declared.
+// `sluice recover` after Redis was restored from an old backup: what happens to its counters, and what is
+// declared.
 
 import { describe, expect, it } from 'vitest';
 import { Evidences } from '../../src/recovery/evidence.ts';
@@ -12,14 +13,17 @@ import { Crash, type Engine, until } from '../support/engine.ts';
 const request = { operator: 'test' };
 const flush = (engine: Engine) => engine.flusher.flush(0).catch(error => error);
 
-/** Where the backup has its old counters. */
+/** State of the old counters in the backup. */
 type Where =
   | 'pending'
   | 'in flight'
   | 'in flight and in the rest of its segment'
   | 'in the rest of a segment';
 
-/** A backup of Redis with a counter and an entry pending, put back when the journal has forgotten its batches. */
+/**
+ * Takes a backup of Redis with counters and an entry pending, and restores it once the journal has forgotten
+ * their batches.
+ */
 async function restoreRedis(engine: Engine, sluice: Awaited<ReturnType<Engine['producer']>>, where: Where) {
   const views = sluice.counter('views');
   await views.increment('k');
@@ -40,12 +44,12 @@ async function restoreRedis(engine: Engine, sluice: Awaited<ReturnType<Engine['p
   }
   await engine.drain();
   await restore();
-  // Accepted by the restored Redis: nobody else has it.
+  // Only the restored Redis has these.
   await views.increment('new', 3);
   await views.increment('both', 4);
   expect(await flush(engine)).toMatchObject({ code: 'REDIS_BACKUP_RESTORED' });
   await views.increment('late', 2);
-  // The producer writes down what Redis forgot of its own accord, beside its calls.
+  // The producer records by itself what Redis forgot, outside its calls.
   await until(async () => (await readLosses(engine.database)).some(({ kind }) => kind === 'lost'));
 }
 
@@ -58,14 +62,14 @@ describe('an old backup of Redis', () => {
     ['in flight and in the rest of its segment', 1, 3, { inFlight: 1, pendingUpdates: 3 }],
     ['in the rest of a segment', 1, 1, { inFlight: 0, pendingUpdates: 3 }],
   ] as const)(
-    'its counters are discarded, what was accepted since is kept (in the backup: %s)',
+    'its counters are discarded, later updates are kept (in the backup: %s)',
     async (where, batchKeys, lost, left) => {
       const { engine, sluice, command } = await openWithCommand({ ...settings, batchKeys });
       await restoreRedis(engine, sluice, where);
       const before = await contents(engine);
       const look = await command('recover');
       expect(look.code).toBe(1);
-      // `both` is told by its first increment: it is lost as a whole where the backup had it pending.
+      // `both` counts as old since its first increment: a pending `both` is lost as a whole.
       expect(look.stdout).toMatch(
         `With --yes old counters are discarded, entries are kept: ${lost} updates lost at most.`,
       );
@@ -75,7 +79,7 @@ describe('an old backup of Redis', () => {
       expect(await declared(engine)).toMatchObject([{ kind: 'lost', updates: lost }]);
       expect(await engine.inspector.partition(0)).toMatchObject(left);
       await engine.drain();
-      // The next batch finds nothing more to declare.
+      // The next batch has nothing more to declare.
       expect(await engine.database.query("SELECT * FROM sluice_losses WHERE kind = 'doubled'")).toEqual([]);
       const views = sluice.counter('views');
       expect(await views.getMany(['k', 'old', 'both', 'new', 'late'])).toEqual([
@@ -99,7 +103,7 @@ describe('an old backup of Redis', () => {
     },
   );
 
-  it('all of it discarded, in flight, in the rest of its segment and beside it: what comes next is whole', async () => {
+  it('its counters are discarded in flight, in the segment and after it, and later updates are complete', async () => {
     const { engine, sluice, command } = await openWithCommand({ ...settings, batchKeys: 1 });
     const views = sluice.counter('views');
     for (const key of ['a', 'b', 'c']) await views.increment(key);
@@ -132,7 +136,7 @@ describe('an old backup of Redis', () => {
     expect((await command('verify')).code).toBe(0);
   });
 
-  it('its counters are applied once more where that is asked for', async () => {
+  it('its counters are applied again if the operator asks for it', async () => {
     const { engine, sluice, command } = await openWithCommand(settings);
     await restoreRedis(engine, sluice, 'pending');
     const done = await command('recover', '--yes', '--counters', 'apply', '--json');
@@ -146,7 +150,7 @@ describe('an old backup of Redis', () => {
     expect((await command('verify')).code).toBe(0);
   });
 
-  it('before any worker runs: what would mend by itself can be discarded on request', async () => {
+  it('before any worker runs, its counters can be discarded on request', async () => {
     const { engine, sluice, command } = await openWithCommand();
     const views = sluice.counter('views');
     await views.increment('k', 5);
@@ -168,13 +172,13 @@ describe('an old backup of Redis', () => {
     ['moved', 'discard', 10],
     ['declared', 'apply', 20],
     ['moved', 'apply', 20],
-  ] as const)('a crash when %s: the old counters are taken once (%s)', async (step, counters, old) => {
+  ] as const)('after a crash when %s, the old counters are taken once (%s)', async (step, counters, old) => {
     const { engine, sluice } = await openWithCommand({ journalBatches: 100 });
     await restoreRedis(engine, sluice, 'pending');
     await expect(recoveryOf(engine, step).recover(0, { ...request, counters })).rejects.toBeInstanceOf(Crash);
     const kind = counters === 'discard' ? 'lost' : 'doubled';
     expect(await declared(engine)).toMatchObject([{ kind, updates: 4 }]);
-    // Behind the script the partition is whole, but for the epoch; before it, it is halted as it was.
+    // After the script only the epochs differ; before it the partition is still halted.
     if (step === 'declared') expect(await flush(engine)).toMatchObject({ code: 'REDIS_BACKUP_RESTORED' });
     await recoveryOf(engine).recover(0, { ...request, counters });
     expect(await declared(engine)).toMatchObject([{ kind, updates: 4 }]);
@@ -184,7 +188,7 @@ describe('an old backup of Redis', () => {
   });
 });
 
-it('an old backup halts before it is claimed as well, whoever looks first', async () => {
+it('an old backup halts its partition before any claim, whoever looks first', async () => {
   const { engine, sluice } = await openWithCommand({ journalBatches: 100 });
   const views = sluice.counter('views');
   await views.increment('old', 5);
@@ -202,8 +206,8 @@ it('an old backup halts before it is claimed as well, whoever looks first', asyn
   expect(await engine.counterInMysql('views', 'old')).toBe(5);
 });
 
-describe('more old counters than one call may take away', () => {
-  /** A Redis that is put back to what was pending before everything was written. */
+describe('more old counters than one call may remove', () => {
+  /** An engine whose Redis is set back to `counters` pending keys that are already in MySQL. */
   async function goBack(counters: number, settings = {}) {
     const opened = await openWithCommand(settings);
     const { engine, sluice } = opened;
@@ -220,7 +224,7 @@ describe('more old counters than one call may take away', () => {
   }
   const pending = ({ redis, name }: Engine) => redis.llen(`{${name}:0}:order`);
 
-  it('are taken away page by page, 50,000 of them', async () => {
+  it('are removed page by page, 50,000 of them', async () => {
     const { engine, command } = await goBack(50_000);
     const left: number[] = [];
     const lightened = async (step: string) => {
@@ -238,7 +242,7 @@ describe('more old counters than one call may take away', () => {
     expect(Number(row!.sum)).toBe(50_000);
   });
 
-  it('and what is added to them meanwhile is declared, also after a crash', async () => {
+  it('are declared with the updates that come meanwhile, also after a crash', async () => {
     const { engine, sluice } = await goBack(10);
     const views = sluice.counter('views');
     let pages = 0;
@@ -247,7 +251,7 @@ describe('more old counters than one call may take away', () => {
       engine.own.database,
       engine.keys,
       async step => {
-        // k9 is taken away by a later page than k0, which is a new counter by now.
+        // A later page removes k9; k0 was removed already and is a new counter by now.
         if (step === 'lightened') await views.increment('k9');
         if (step === 'lightened') await views.increment('k0');
         if (step === 'lightened' && ++pages === 2) throw new Crash(step);
@@ -265,7 +269,7 @@ describe('more old counters than one call may take away', () => {
     expect((await engine.inspector.partition(0))!.pendingUpdates).toBe(0);
   });
 
-  it('and what is added between declaration and move is declared, though it crashes before the commit', async () => {
+  it('are declared with the updates that come before the move, although it crashes before the commit', async () => {
     const { engine, sluice } = await goBack(10);
     const views = sluice.counter('views');
     const adding = async (step: string) => {
@@ -275,15 +279,15 @@ describe('more old counters than one call may take away', () => {
     const crashing = new Recovery(engine.own.redis, engine.own.database, engine.keys, adding);
     const asked = { ...request, counters: 'discard' } as const;
     await expect(crashing.recover(0, asked)).rejects.toBeInstanceOf(Crash);
-    // One came before each of two attempts, the second of which had room for it.
+    // One update came before each of the two attempts; the second attempt had declared enough.
     expect(await engine.redis.hget(engine.keys.state(0), 'dropped')).toBe('12');
     expect(await declared(engine)).toMatchObject([{ kind: 'lost', updates: 13 }]);
     expect((await recoveryOf(engine).look(0, 'discard')).verdict).toBe('EPOCHS_DIFFER');
   });
 
-  it('and a flush that mends a partition from which a page was taken away declares all that counts twice', async () => {
+  it('are declared as doubled by a flush that aligns a partition after one page was removed', async () => {
     const { engine, sluice } = await goBack(10);
-    // MySQL has none of these five: what is taken away is no measure of what MySQL has.
+    // MySQL has none of these five, so the removed updates do not tell how many MySQL has.
     for (let n = 0; n < 5; n++) await sluice.counter('views').increment('k0');
     const asked = { ...request, counters: 'discard' } as const;
     await expect(recoveryOf(engine, 'lightened', 3).recover(0, asked)).rejects.toBeInstanceOf(Crash);
@@ -296,12 +300,12 @@ describe('more old counters than one call may take away', () => {
     expect(Number(row!.updates)).toBeGreaterThanOrEqual(7);
   });
 
-  it('a move that is sent again, as after a lost connection, gives the same count', async () => {
+  it('have the same count if the move is sent again, as after a lost connection', async () => {
     const { engine } = await goBack(10);
     const { redis } = await recoveryOf(engine).look(0);
     const evidences = new Evidences(engine.own.redis, engine.keys);
     const move = { epoch: 'fresh', sequence: 9, token: '', discards: true, forgetsIds: false };
-    // More than is declared is not discarded.
+    // The script discards no more than what is declared.
     expect(await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move, 9)).toBeUndefined();
     const first = await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move, 10);
     expect(first).toMatchObject({ claimed: 10, dropped: 10, inFlight: 0 });

@@ -1,4 +1,4 @@
-// `sluice recover` where MySQL was restored from a backup: what is found, what is done, what is declared.
+// `sluice recover` after MySQL was restored from a backup: what it shows, does and declares.
 
 import { describe, expect, it } from 'vitest';
 import { Evidences } from '../../src/recovery/evidence.ts';
@@ -16,7 +16,7 @@ import { Crash, type Engine, until } from '../support/engine.ts';
 const request = { operator: 'test' };
 const flush = (engine: Engine) => engine.flusher.flush(0).catch(error => error);
 
-/** Ten updates in the backup, four after it: one counter and two accounts. */
+/** Ten updates of one counter and two accounts in the backup, four after it. */
 async function restoreMysql(engine: Engine, sluice: Awaited<ReturnType<Engine['producer']>>) {
   const loyalty = sluice.points('loyalty');
   for (let i = 0; i < 8; i++) await sluice.counter('views').increment('k');
@@ -34,11 +34,11 @@ async function restoreMysql(engine: Engine, sluice: Awaited<ReturnType<Engine['p
 }
 
 describe('MySQL restored from a backup', () => {
-  it('is shown without a change; then accepted as it is, with what is gone declared', async () => {
+  it('is shown without a change, then accepted as it is, and lost updates are declared', async () => {
     const { engine, sluice, command } = await openWithCommand();
     const restore = await restoreMysql(engine, sluice);
     await restore();
-    // Producers go on, on what they know.
+    // Producers continue with what they know.
     await sluice.counter('views').increment('new', 3);
     expect(await flush(engine)).toMatchObject({ code: 'DATABASE_WENT_BACK', message: /docs\/recovery\.md/ });
 
@@ -89,7 +89,7 @@ describe('MySQL restored from a backup', () => {
     expect((await command('verify')).code).toBe(0);
   });
 
-  it('entries that are gone can be sent again with their ids; those that are there count once', async () => {
+  it('takes lost entries again with their ids, and counts kept ones once', async () => {
     const { engine, sluice, command } = await openWithCommand();
     const restore = await restoreMysql(engine, sluice);
     await restore();
@@ -108,7 +108,7 @@ describe('MySQL restored from a backup', () => {
     expect((await command('verify')).code).toBe(0);
   });
 
-  it('does not pretend to know how many are gone where the backup does not say', async () => {
+  it('reports an upper bound if the backup does not say how many updates it has', async () => {
     const { engine, sluice } = await openWithCommand();
     const restore = await restoreMysql(engine, sluice);
     await restore();
@@ -121,7 +121,7 @@ describe('MySQL restored from a backup', () => {
     expect(Number(row!.updates)).toBe(14);
   });
 
-  it('with a running worker: flushes go on by themselves', async () => {
+  it('flushes again by itself if a worker runs', async () => {
     const { engine, sluice } = await openWithCommand({
       stuckAfterMs: 300,
       sweepIntervalMs: 50,
@@ -145,7 +145,7 @@ describe('MySQL restored from a backup', () => {
   });
 
   it.each(['declared', 'moved'] as const)(
-    'a crash when %s: MySQL is accepted once, and declared once',
+    'is accepted once and declared once after a crash when %s',
     async step => {
       const { engine, sluice } = await openWithCommand();
       const restore = await restoreMysql(engine, sluice);
@@ -164,7 +164,7 @@ describe('MySQL restored from a backup', () => {
   );
 });
 
-it('a claim in the middle of a recovery is not overrun', async () => {
+it('a recovery does not overwrite a claim in its middle', async () => {
   const { engine, sluice } = await openWithCommand();
   const restore = await restoreMysql(engine, sluice);
   await restore();
@@ -181,7 +181,7 @@ it('a claim in the middle of a recovery is not overrun', async () => {
   expect(await engine.counterInMysql('views', 'new')).toBe(3);
 });
 
-it('says what is in order, and what mends by itself', async () => {
+it('recover tells what is in order, and what repairs itself', async () => {
   const { engine, sluice } = await openWithCommand();
   const state = engine.keys.state(0);
   const verdict = async () => (await recoveryOf(engine).look(0)).verdict;
@@ -207,7 +207,7 @@ it('says what is in order, and what mends by itself', async () => {
   expect(await operations(engine)).toEqual([]);
 });
 
-it('a Redis that is not what was seen is left alone', async () => {
+it('a recovery leaves a Redis alone that has changed since it looked', async () => {
   const { engine, sluice } = await openWithCommand();
   await sluice.counter('views').increment('k');
   const { redis } = await recoveryOf(engine).look(0);
@@ -221,7 +221,7 @@ it('a Redis that is not what was seen is left alone', async () => {
   expect(await contents(engine)).toEqual(before);
 });
 
-it('forgets more ids than one call may, and goes on after a crash', async () => {
+it('a recovery forgets more ids than one call may, and goes on after a crash', async () => {
   const { engine, sluice } = await openWithCommand();
   const loyalty = sluice.points('loyalty');
   const credit = (n: number) => loyalty.credit('1', 1, { id: `${n}` });

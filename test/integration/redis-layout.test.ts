@@ -1,4 +1,4 @@
-// What a server sees of a spread of operations: keys, types, fields and writers are those of src/shared/redis/layout.ts.
+// Commands that a server sees: keys, types, fields and writers are those of src/shared/redis/layout.ts.
 
 import { createHash } from 'node:crypto';
 import { readdirSync, writeFileSync } from 'node:fs';
@@ -16,18 +16,18 @@ import { type Engine, openEngine, until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
 interface Touch {
-  /** The script; '' if no script did it. */
+  /** The script, or '' for a command outside scripts. */
   readonly by: string;
   readonly command: string;
-  /** By its name in the layout. */
+  /** Name of the key in the layout. */
   readonly key: string;
-  /** Arguments behind the key. */
+  /** Arguments after the key. */
   readonly rest: readonly string[];
 }
 
 const source = join(import.meta.dirname, '../../src');
 
-/** The names of scripts by what calls of them begin with: their hash, or the first time their text. */
+/** Script names by the first argument of EVALSHA, the hash, or of EVAL, the text. */
 const scripts = new Map(
   readdirSync(source, { recursive: true, encoding: 'utf8' })
     .filter(file => file.endsWith('.lua') && !file.includes('/lua/'))
@@ -45,7 +45,7 @@ const patterns = Object.keys(partitionKeys).map(key => ({
 }));
 const nameOf = (key: string) => patterns.find(({ pattern }) => pattern.test(key))?.key ?? key;
 
-/** A server that nobody else uses: ioredis takes for a reply what it is told before it knows that it listens. */
+/** A server without other clients: ioredis takes early MONITOR lines for replies. */
 async function quietRedis(): Promise<string> {
   const directory = await temporaryFolder();
   const server = await startRedis({ flavour: inject('redisFlavour'), directory });
@@ -53,7 +53,7 @@ async function quietRedis(): Promise<string> {
   return server.url;
 }
 
-/** Notes what happens to the keys of partitions, until it is asked for it. */
+/** Records commands on the keys of partitions; the function stops it and returns them. */
 async function watch({ redis, name }: Engine): Promise<() => Promise<Touch[]>> {
   const touches: Touch[] = [];
   const monitor = await redis.duplicate().monitor();
@@ -77,12 +77,12 @@ async function watch({ redis, name }: Engine): Promise<() => Promise<Touch[]>> {
   });
   return async () => {
     await redis.echo(`over ${name}`);
-    await until(() => isOver, 'the end of what the server saw');
+    await until(() => isOver, 'the end of the recorded commands');
     return touches;
   };
 }
 
-/** Has every script do all that it can do to a key. */
+/** Makes every script do everything that it can do to a key. */
 async function useEverything(engine: Engine): Promise<void> {
   const { flight, redis } = engine;
   const sluice = await engine.producer();
@@ -109,7 +109,7 @@ async function useEverything(engine: Engine): Promise<void> {
   await until(async () => {
     await flight.trim(0);
     return (await redis.exists(engine.keys.of(0, 'ids'))) === 0;
-  }, 'the window of ids to end');
+  }, 'the ids to expire');
 
   const restoreMysql = await backUpMysql(engine);
   await loyalty.credit('x', 1, { id: '3' });
@@ -131,7 +131,7 @@ const READ = /^(HM?GET|HGETALL|HLEN|HRANDFIELD|HSCAN|LINDEX|LLEN|LRANGE|M?GET|GE
 const ANY_TYPE = /^(EXISTS|RENAME|UNLINK|DEL)$/;
 const TYPES = { hash: /^H/, list: /^[LR]/, string: /^(M?GET|SET)/ };
 
-it('no script touches, or leaves untouched, another key or field than the layout says', async () => {
+it('scripts touch exactly the keys and fields of the layout', async () => {
   const settings = { partitions: 1, batchKeys: 2, batchEntries: 2, idempotencyWindowMs: 1000 };
   const engine = await openEngine(settings, { redisUrl: await quietRedis() });
   const touchesSoFar = await watch(engine);

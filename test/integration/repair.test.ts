@@ -1,4 +1,4 @@
-// Repairs of live values under load: no update is lost, and what no live value can carry is deleted.
+// Repairs of live values under load: no update is lost, and a value that no live value can hold is deleted.
 
 import { expect, it } from 'vitest';
 import type { Kind } from '../../src/shared/item.ts';
@@ -9,13 +9,13 @@ const COUNTERS = Array.from({ length: 12 }, (_, n) => `/${n}`);
 const ACCOUNTS = Array.from({ length: 12 }, (_, n) => `a${n}`);
 const REPAIRS = 150;
 
-/** Where a key's live value stands. */
+/** The Redis key of a live value. */
 async function liveKey({ keys, watermark }: Engine, kind: Kind, name: string, key: string): Promise<string> {
   const partition = keys.partitionOf(key);
   return `${keys.livePattern(partition, kind, (await watermark(partition)).epoch)}${name}:${key}`;
 }
 
-it('mends live values while producers and a worker change them, and loses no update', async () => {
+it('repairs of live values under load lose no update', async () => {
   const engine = await openEngine({ flushIntervalMs: 5 });
   await engine.worker();
   const producers = [await engine.producer(), await engine.producer()];
@@ -27,7 +27,7 @@ it('mends live values while producers and a worker change them, and loses no upd
   let over = false;
   const produce = async (sluice: (typeof producers)[number], name: string) => {
     for (let turn = 0; !over; turn++) {
-      // Read, so that counters are live too.
+      // A read makes the counter live.
       await sluice.counter('views').get(COUNTERS[turn % COUNTERS.length]!);
       await Promise.all([
         ...COUNTERS.map(key => sluice.counter('views').increment(key, 1 + (turn % 3))),
@@ -54,14 +54,14 @@ it('mends live values while producers and a worker change them, and loses no upd
   await traffic;
   expect(mended).toBeGreaterThan(REPAIRS * 0.9);
 
-  // Nothing is repaired any more: an update that a repair overwrote would show as drift, or as a wrong value.
+  // Repairs are over: an update that a repair overwrote would show as drift or as a wrong value.
   for (const { kind, name, key } of all) {
     const { live, expected } = await engine.compare(kind, name, key);
     expect({ key, live, expected }).toEqual({ key, live: sent.get(key), expected: sent.get(key) });
   }
 });
 
-it('deletes a live value that should be out of range', async () => {
+it('a repair deletes a live value whose right value is out of range', async () => {
   const engine = await openEngine();
   const sluice = await engine.producer();
   await sluice.counter('views').increment('/');

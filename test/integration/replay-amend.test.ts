@@ -1,4 +1,5 @@
-// Dropping and editing what is in quarantine, by filter and with an audit record: live values follow at once and stay exact.
+// Dropping and editing quarantined updates, by filter and with an audit record: live values follow at once
+// and stay exact.
 
 import { describe, expect, it } from 'vitest';
 import { Crash, openEngine, until } from '../support/engine.ts';
@@ -6,7 +7,7 @@ import { author, drift, failSome, mend, openFailed, poison, quarantined } from '
 
 const why = { ...author, reason: 'test data' };
 
-/** Counters bad0 and on, entries bad0 and on in quarantine, all values live. */
+/** Counters bad0, bad1, ... and entries bad0, bad1, ... in quarantine, all values live. */
 async function poisoned(count: number) {
   const engine = await openEngine();
   await poison(engine);
@@ -19,7 +20,7 @@ async function poisoned(count: number) {
 }
 
 describe('a drop', () => {
-  it('takes updates out of quarantine and out of the live values, and says so after the flush', async () => {
+  it('removes updates from quarantine and from live values, and returns after the flush', async () => {
     const { engine, failed, value, balance } = await poisoned(3);
     expect([await value('bad1'), await balance('1')]).toEqual([2, 2]);
     expect(await failed.plan('drop', { key: 'bad1' })).toEqual({
@@ -63,7 +64,7 @@ describe('a drop', () => {
     expect(await failed.operations()).toEqual([]);
   });
 
-  it('that is killed between two updates is resumed, and takes each back once', async () => {
+  it('that is killed between two updates is resumed, and drops each update once', async () => {
     const { engine, balance } = await poisoned(4);
     let left = 2;
     const killed = await openFailed(engine);
@@ -74,7 +75,7 @@ describe('a drop', () => {
         },
       }),
     ).rejects.toThrow(Crash);
-    // Two are accepted and not flushed; drift counts them all the time.
+    // Two are accepted and not flushed; drift() must count them all the time.
     expect(await drift(engine, 4)).toEqual([]);
     await engine.worker();
     const resumed = await (await openFailed(engine)).resume(['drop'], 1);
@@ -83,14 +84,15 @@ describe('a drop', () => {
     expect(await drift(engine, 4)).toEqual([]);
   });
 
-  it('and a replay at the same time: whoever is first has it, and nothing counts twice', async () => {
+  it('and a replay at the same time leave each update to the first, and nothing counts twice', async () => {
     const { engine, failed, value, balance } = await poisoned(6);
     await mend(engine);
     await engine.worker();
     const other = await openFailed(engine);
     const [dropped, replayed] = await Promise.all([failed.drop({}, why), other.replay({}, author)]);
     expect((dropped.updates.dropped ?? 0) + (replayed.updates.replayed ?? 0)).toBe(12);
-    // A drop that came second has changed the live value; its flush finds the update gone, and has the value read anew.
+    // A drop that came second changed the live value; its flush does not find the update and has the value
+    // read again.
     const isDone = async () =>
       (await engine.inspector.all()).every(one => one.pendingUpdates === 0 && one.token === '');
     await until(isDone, 'the last flush');
@@ -127,7 +129,7 @@ describe('an edit', () => {
     expect(await drift(engine, 2)).toEqual([]);
   });
 
-  it('refuses what no update may be, and leaves the rest of the selection to it', async () => {
+  it('refuses a change that does not fit an update, and edits the others', async () => {
     const { engine, failed } = await poisoned(1);
     await mend(engine);
     await engine.worker();
@@ -148,7 +150,7 @@ describe('an edit', () => {
     expect(await drift(engine, 1)).toEqual([]);
   });
 
-  it('that MySQL refuses again stays in quarantine as it was edited, and can be dropped or edited once more', async () => {
+  it('that MySQL refuses again stays in quarantine as edited, and can be dropped or edited again', async () => {
     const { engine, failed, value } = await poisoned(2);
     await engine.worker();
     expect((await failed.edit({ key: 'bad0' }, { amount: 5 }, author)).updates).toEqual({

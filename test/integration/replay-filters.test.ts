@@ -1,4 +1,4 @@
-// Which failed updates an operation is about: a dry run says so without a change, and filters select them.
+// Which failed updates an operation selects: filters select them, and a dry run shows them without a change.
 
 import { describe, expect, it } from 'vitest';
 import type { FailedFilter } from '../../src/replay/filter.ts';

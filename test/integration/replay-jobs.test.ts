@@ -5,9 +5,9 @@ import { openEngine, until } from '../support/engine.ts';
 import { author, openFailed } from '../support/failed.ts';
 
 describe('a failed flush job', () => {
-  /** An engine whose job of one partition has failed, with an update in flight, and what MySQL needs to take it. */
+  /** An engine with one failed job, whose update is in flight; `mendTable` lets MySQL take it. */
   async function withFailedJob() {
-    // The sweep, which would flush it by itself, is kept out.
+    // The sweep must not flush the partition before the test does.
     const engine = await openEngine({ attempts: 1, stuckAfterMs: 600_000 });
     await engine.worker();
     await engine.database.query('RENAME TABLE sluice_counters TO hidden');
@@ -47,7 +47,7 @@ describe('a failed flush job', () => {
     expect(await failed.operation(1)).toMatchObject({ action: 'replay', jobs: [jobs[0]!.job] });
   });
 
-  it('is dropped without its updates, and gone where it was dealt with meanwhile', async () => {
+  it('is dropped without its updates, and skipped if another operation has handled it', async () => {
     const { engine, failed, partition, mendTable } = await withFailedJob();
     const [job] = (await failed.list()).jobs;
     const late = await openFailed(engine, {

@@ -1,4 +1,5 @@
-// Two operators and one update: whoever takes it first changes the live value, and nobody else does before that is settled.
+// Two operators and one update: the first to take it changes the live value, and nobody else does before the
+// flush has decided.
 
 import { describe, expect, it } from 'vitest';
 import type { ReplayStep } from '../../src/replay/replay-one.ts';
@@ -24,8 +25,8 @@ async function withDebit() {
   return { engine, account, balance, failed: await openFailed(engine), colleague: await openFailed(engine) };
 }
 
-describe('what one operator drops', () => {
-  it('another cannot drop before the flush, so that its points can be spent once', async () => {
+describe('an update that an operator drops', () => {
+  it('cannot be dropped by another before the flush, so its points are spent once', async () => {
     const { engine, account, balance, failed, colleague } = await withDebit();
     const first = failed.drop({}, why);
     await balance(10);
@@ -42,14 +43,14 @@ describe('what one operator drops', () => {
     expect(await account.balance('1')).toBe(0);
     expect(await engine.balanceInMysql('loyalty', '1')).toBe(0);
     expect(await drift(engine, 0)).toEqual([]);
-    // What is done is nobody's any more.
+    // A finished operation holds no update.
     expect(await colleague.drop({ ids: [1] }, other)).toMatchObject({
       updates: { already: 1 },
       takenBy: [],
     });
   });
 
-  it('another cannot replay before the flush', async () => {
+  it('cannot be replayed by another before the flush', async () => {
     const { engine, account, balance, failed, colleague } = await withDebit();
     await mend(engine);
     const first = failed.drop({}, why);
@@ -65,7 +66,7 @@ describe('what one operator drops', () => {
   });
 
   it.each<ReplayStep>(['taken', 'sent'])(
-    'stays with the operation that was killed when it was %s, and anybody may resume that',
+    'stays with an operation that was killed when it was %s, which anybody can resume',
     async at => {
       const { engine, account, balance, colleague } = await withDebit();
       const killed = await openFailed(engine, {
@@ -86,7 +87,7 @@ describe('what one operator drops', () => {
     },
   );
 
-  it('is dropped once if two go on with the operation at once', async () => {
+  it('is dropped once if two processes resume the operation at once', async () => {
     const { engine, account, balance, failed, colleague } = await withDebit();
     const killed = await openFailed(engine, {
       seam: step => {
@@ -102,7 +103,7 @@ describe('what one operator drops', () => {
     expect(await drift(engine, 0)).toEqual([]);
   });
 
-  it('can be resumed though the operation has finished, if Redis lost what it had sent', async () => {
+  it('can be resumed after the end of its operation if Redis lost the amendment', async () => {
     const { engine, account, colleague } = await withDebit();
     const killed = await openFailed(engine, {
       seam: step => {
@@ -117,7 +118,7 @@ describe('what one operator drops', () => {
   });
 });
 
-it('an edit that the flush refuses gives its update back, and a drop after it takes what it is then', async () => {
+it('an edit that the flush refuses releases its update, and a later drop takes it as it is then', async () => {
   const engine = await openEngine();
   await poison(engine);
   await failSome(engine, 1);

@@ -1,4 +1,5 @@
-// Replaying what MySQL refused: each update once, whoever is killed and whoever runs at the same time, and live values stay exact.
+// Replaying what MySQL refused: each update counts once, whatever is killed and whatever runs meanwhile, and
+// live values stay exact.
 
 import { describe, expect, it } from 'vitest';
 import type { ReplayStep } from '../../src/replay/replay-one.ts';
@@ -15,7 +16,7 @@ import {
   quarantined,
 } from '../support/failed.ts';
 
-/** Counters bad0 and on hold 1, 2, 3 and on; accounts 0, 1 and 2 hold every third of those. */
+/** Counters bad0, bad1, ... hold 1, 2, ...; accounts 0, 1 and 2 hold every third of those. */
 async function expectAllWritten(engine: Engine, count: number): Promise<void> {
   const values = await engine.database.query('SELECT counter_key, value FROM sluice_counters');
   const written = Object.fromEntries(values.map(row => [String(row.counter_key), Number(row.value)]));
@@ -32,7 +33,7 @@ async function expectAllWritten(engine: Engine, count: number): Promise<void> {
 }
 
 describe('a replay', () => {
-  it('writes what is mended to values and ledger, and records who did it', async () => {
+  it('writes mended updates to values and ledger, and records who did it', async () => {
     const engine = await poisoned(4);
     const sluice = await engine.producer();
     const waiting = await sluice.counter('views').increment('bad0', 10);
@@ -59,7 +60,7 @@ describe('a replay', () => {
       ['bad3', 'why', { n: 3 }],
       ['bad0', 'why', { n: 0 }],
     ]);
-    // A call that is repeated finds its entry in the ledger.
+    // A repeated call finds its entry in the ledger.
     const repeated = await sluice
       .points('loyalty')
       .credit('0', 1, { id: 'bad0', reason: 'why', metadata: { n: 0 } });
@@ -81,7 +82,7 @@ describe('a replay', () => {
     expect(shown).toMatchObject({ update: null, items: [{ operation: 1, outcome: 'replayed' }] });
   });
 
-  it('leaves what is refused again where it was, and goes on with the rest', async () => {
+  it('leaves in quarantine what MySQL refuses again, and goes on with the rest', async () => {
     const engine = await poisoned(3);
     const failed = await openFailed(engine);
     await engine.database.query('DROP TRIGGER bad_counters');
@@ -97,7 +98,7 @@ describe('a replay', () => {
     await expectAllWritten(engine, 3);
   });
 
-  it('says "already" of what was replayed before, and knows numbers that never were', async () => {
+  it('reports "already" for a replayed update, and "unknown" for a number that never existed', async () => {
     const engine = await poisoned(1);
     await mend(engine);
     const failed = await openFailed(engine);
@@ -110,7 +111,7 @@ describe('a replay', () => {
     await expectAllWritten(engine, 1);
   });
 
-  it('can run twice at once: each update counts once', async () => {
+  it('can run twice at once, and each update counts once', async () => {
     const engine = await poisoned(20);
     await mend(engine);
     const both = await Promise.all([openFailed(engine), openFailed(engine)]);
@@ -124,7 +125,7 @@ describe('a replay', () => {
     await expectAllWritten(engine, 20);
   });
 
-  it('can run while the partitions flush, and the ledger stays in order', async () => {
+  it('can run while partitions flush, and the ledger stays in order', async () => {
     const engine = await poisoned(12);
     await mend(engine);
     const failed = await openFailed(engine);
@@ -154,7 +155,7 @@ describe('a replay', () => {
     }
   });
 
-  it('touches nothing that came after its start', async () => {
+  it('touches no update that came after its start', async () => {
     const engine = await poisoned(2);
     const failed = await openFailed(engine, {
       seam: async step => {
@@ -164,7 +165,7 @@ describe('a replay', () => {
     await engine.database.query('DROP TRIGGER bad_counters');
     const report = await failed.replay({ kind: 'counter' }, author);
     expect(report.updates).toEqual({ replayed: 2 });
-    // The entries of both times are in quarantine; the counters that came later went straight into MySQL.
+    // All four entries are in quarantine; MySQL has taken the later counters.
     expect(await quarantined(engine)).toHaveLength(4);
     await engine.database.query('DROP TRIGGER bad_entries');
     const again = await openFailed(engine, {
@@ -181,7 +182,7 @@ describe('a replay', () => {
     await expectAllWritten(engine, 5);
   });
 
-  it('waits for the next batch where the last one has no ledger number left', async () => {
+  it('waits for the next batch if the last one has no ledger number left', async () => {
     const engine = await openEngine({ partitions: 1 });
     await poison(engine);
     await failSome(engine, 1);
@@ -207,9 +208,9 @@ describe('a replay', () => {
   });
 });
 
-describe('a replay that is cut off', () => {
+describe('an interrupted replay', () => {
   it.each<ReplayStep>(['started', 'locked', 'found', 'written', 'recorded', 'committed', 'finished'])(
-    'when it is killed at "%s" is resumed, and each update counts once',
+    'that was killed at "%s" is resumed, and each update counts once',
     async at => {
       const engine = await poisoned(3);
       await mend(engine);
@@ -233,7 +234,7 @@ describe('a replay that is cut off', () => {
     },
   );
 
-  it('stops between two updates when it is told to, and goes on with its own filter and snapshot', async () => {
+  it('stops between two updates if it is told to, and goes on with its filter and snapshot', async () => {
     const engine = await poisoned(3);
     await mend(engine);
     const failed = await openFailed(engine);
@@ -259,13 +260,13 @@ describe('a replay that is cut off', () => {
   });
 });
 
-it('keeps to the rate that it is given', async () => {
+it('a replay keeps to its rate', async () => {
   const engine = await poisoned(3);
   await mend(engine);
   const failed = await openFailed(engine);
   const startedAt = performance.now();
   await failed.replay({}, author, { rate: 20 });
-  // The first goes at once; five more wait 50 ms each.
+  // The first starts at once; five more wait 50 ms each.
   expect(performance.now() - startedAt).toBeGreaterThanOrEqual(249);
   await expectAllWritten(engine, 3);
 });

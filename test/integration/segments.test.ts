@@ -1,4 +1,4 @@
-// Batches that take several calls to claim, and what is where while a segment is used up batch by batch.
+// Batches that take several calls to claim, and the state of a segment while batch after batch uses it up.
 
 import { expect, it } from 'vitest';
 import { defineScript } from '../../src/shared/redis/script.ts';
@@ -14,7 +14,7 @@ async function commit({ store }: Engine, batch: NonNullable<Awaited<ReturnType<E
 
 const claims = async ({ redis, keys }: Engine) => Number(await redis.hget(keys.state(0), 'claims'));
 
-it('a batch of many pages is the same for whoever claims it, and for both who claim it at once', async () => {
+it('a batch of many pages is the same for each worker that claims it, also at the same time', async () => {
   const engine = await openEngine({ partitions: 1, batchKeys: 1100, batchEntries: 700 });
   const sluice = await engine.producer();
   await sluice.apply(Array.from({ length: 1800 }, (_, n) => ({ counter: 'views', key: `k${n % 1200}` })));
@@ -34,7 +34,7 @@ it('a batch of many pages is the same for whoever claims it, and for both who cl
   const before = await claims(engine);
   await engine.flight.claim(0);
   expect((await claims(engine)) - before).toBe(4);
-  // What comes meanwhile stands beside the segment.
+  // Later updates stay outside the segment.
   await sluice.apply([{ counter: 'views', key: 'k0' }]);
   expect(await engine.inspector.partition(0)).toMatchObject({
     pendingUpdates: 100 + 200 + 1,
@@ -51,7 +51,7 @@ it('a batch of many pages is the same for whoever claims it, and for both who cl
   expect(await engine.balanceInMysql('loyalty', '69')).toBe(12);
 });
 
-it('what is in MySQL leaves a segment while the rest of it waits', async () => {
+it('written updates leave a segment while the rest of it waits', async () => {
   const engine = await openEngine({ partitions: 1, batchKeys: 1 });
   const views = (await engine.producer()).counter('views');
   for (let n = 0; n < 5; n++) await views.increment(`k${n}`);
@@ -64,7 +64,7 @@ it('what is in MySQL leaves a segment while the rest of it waits', async () => {
   expect(await engine.redis.exists(`{${engine.name}:0}:segment:counters`)).toBe(0);
 });
 
-it('a claim whose copy arrives late, when its batch has ended, names the next batch otherwise', async () => {
+it('a claim that is received again after its batch has ended gives the next batch another token', async () => {
   const engine = await openEngine({ partitions: 1 });
   const views = (await engine.producer()).counter('views');
   const claim = defineScript<Parameters<typeof parsePage>[0] | null>(
@@ -88,7 +88,7 @@ it('a claim whose copy arrives late, when its batch has ended, names the next ba
   expect(await engine.counterInMysql('views', 'b')).toBe(1);
 });
 
-it('a receipt is not blamed for a sum of its key that an older segment had', async () => {
+it('a receipt does not reject for a sum of its key in an older segment', async () => {
   const engine = await openEngine({ partitions: 1, batchKeys: 1 });
   const views = (await engine.producer()).counter('views');
   await engine.database.query(
@@ -105,7 +105,7 @@ it('a receipt is not blamed for a sum of its key that an older segment had', asy
   expect(await engine.counterInMysql('views', 'full')).toBe(9007199254740986);
 });
 
-it('a flush goes on where an older segment was used up, since it took the wake-up of what came meanwhile', async () => {
+it('a flush goes on after an older segment, since it took the wake-up of later updates', async () => {
   const engine = await openEngine({ partitions: 1, batchKeys: 2 });
   const views = (await engine.producer()).counter('views');
   for (const key of ['a', 'b', 'c']) await views.increment(key);
@@ -116,7 +116,7 @@ it('a flush goes on where an older segment was used up, since it took the wake-u
   expect(await engine.inspector.partition(0)).toMatchObject({ pendingUpdates: 0, inFlight: 0 });
 });
 
-it('a read that would have to walk through thousands of entries says so, until they are in MySQL', async () => {
+it('a read behind thousands of entries is refused until they are in MySQL', async () => {
   const engine = await openEngine({ partitions: 1, batchEntries: 2000 });
   const sluice = await engine.producer();
   const credits = Array.from({ length: 4100 }, (_, n) => ({
@@ -135,26 +135,26 @@ it('a read that would have to walk through thousands of entries says so, until t
   expect(await sluice.points('loyalty').balance('a')).toBe(4100);
 });
 
-it('keys that wait in a segment need no room, where others have none', async () => {
+it('keys that are pending in a segment need no room, even if the limit is reached', async () => {
   const engine = await openEngine({ partitions: 1, batchKeys: 1, pendingKeysLimit: 3 });
   const views = (await engine.producer()).counter('views');
   for (const key of ['a', 'b', 'c']) await views.increment(key);
   const batch = (await engine.flight.claim(0))!;
   for (const key of ['d', 'b', 'c']) await views.increment(key);
   await expect(views.increment('e')).rejects.toMatchObject({ code: 'BACKPRESSURE' });
-  // Not claimed any more, it would take room of its own.
+  // Its batch has been claimed, so it would need room again.
   await expect(views.increment('a')).rejects.toMatchObject({ code: 'BACKPRESSURE' });
   await engine.flight.ack(batch, await commit(engine, batch));
   await engine.drain();
   expect(await views.getMany(['a', 'b', 'c', 'd'])).toEqual([1, 2, 2, 1]);
 });
 
-it('another worker that is faster between two pages is noticed', async () => {
+it('a worker notices that another one was faster between two pages', async () => {
   const engine = await openEngine({ partitions: 1 });
   const sluice = await engine.producer();
   await sluice.apply(Array.from({ length: 1200 }, (_, n) => ({ counter: 'views', key: `k${n}` })));
   let isFirst = true;
-  // Between the first page and the others.
+  // The other worker acts after the first page.
   const claim = engine.own.redis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
   await engine.flight.inFlight((await engine.flight.claim(0))!);
   const { sluice_claim: original } = claim;
@@ -176,7 +176,7 @@ it('another worker that is faster between two pages is noticed', async () => {
   expect(sum).toMatchObject({ value: '2300' });
 });
 
-it('cold reads are exact at every step of a segment, whatever was added to it since', async () => {
+it('cold reads are exact at every step of a segment, whatever came after it', async () => {
   const engine = await openEngine({ partitions: 1, batchKeys: 2, batchEntries: 2 });
   const sluice = await engine.producer();
   const counters = new Map<string, number>();
@@ -210,7 +210,7 @@ it('cold reads are exact at every step of a segment, whatever was added to it si
     await engine.flight.ack(batch, outcome);
     await expectExact();
   }
-  // Two segments: 8 entries, then the 9 that came meanwhile.
+  // Two segments: 8 entries, then the 9 later ones.
   expect(batches).toBe(4 + 5);
   for (const [key, value] of counters) expect(await engine.counterInMysql('views', key)).toBe(value);
   for (const [key, value] of accounts) expect(await engine.balanceInMysql('loyalty', key)).toBe(value);

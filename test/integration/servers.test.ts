@@ -1,11 +1,11 @@
-// The servers are the ones that the project's name promises: a test on the wrong version proves nothing.
+// The servers are those of the project's name: a test on the wrong version proves nothing.
 
 import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { expect, inject, test } from 'vitest';
 import { openEngine } from '../support/engine.ts';
 
-test('the Redis server is of the promised flavour and keeps what it is told', async () => {
+test('the Redis server has the right flavour and is durable', async () => {
   const redis = new Redis(inject('redisUrl'));
   try {
     const info = await redis.info();
@@ -22,7 +22,7 @@ test('the Redis server is of the promised flavour and keeps what it is told', as
   }
 });
 
-test('the MySQL server is of the promised flavour and durable', async () => {
+test('the MySQL server has the right flavour and is durable', async () => {
   const mysql = await createConnection(inject('mysqlUrl'));
   try {
     const [rows] = await mysql.query<RowDataPacket[]>(
@@ -36,13 +36,13 @@ test('the MySQL server is of the promised flavour and durable', async () => {
   }
 });
 
-test('a process that was busy while the server closed its idle connection takes another one', async () => {
+test('a process that was busy while the server closed its idle connection uses another one', async () => {
   const engine = await openEngine({ idleTransactionSeconds: 2 });
   const { database } = engine.own;
   const id = async () => Number((await database.query('SELECT CONNECTION_ID() AS id'))[0]!.id);
   const first = await id();
   expect(await id()).toBe(first);
-  // Longer than the session's wait_timeout, and without a turn of the event loop.
+  // Blocks the event loop for longer than the session's wait_timeout.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500);
   expect(await id()).not.toBe(first);
 });

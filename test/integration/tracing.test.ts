@@ -1,4 +1,5 @@
-// The trace of a call reaches the flush that writes its update, where tracing is on; where it is off, nothing is there.
+// With tracing, the trace of a call reaches the flush that writes its update; without tracing, nothing is
+// recorded.
 
 import { SpanStatusCode } from '@opentelemetry/api';
 import { beforeAll, expect, it } from 'vitest';
@@ -26,7 +27,7 @@ async function open() {
   return { engine, producer: await engine.producer({}, { tracing: true }), key: engine.keys.of(0, 'traces') };
 }
 
-it('links a flush to the sampled calls whose updates it writes', async () => {
+it('a flush is linked to the sampled calls whose updates it writes', async () => {
   const { engine, producer, key } = await open();
   const [one, two, unsampled, refused] = [caller(), caller(), caller(0), caller()];
   await inSpan(one, () => producer.counter('views').increment('a'));
@@ -39,7 +40,7 @@ it('links a flush to the sampled calls whose updates it writes', async () => {
   await inSpan(unsampled, () => producer.counter('views').increment('a'));
   await inSpan(refused, () => producer.points('loyalty').debit('a', 100, { id: '2' })).catch(() => {});
   await producer.counter('views').increment('a');
-  // The account was cold, so that its entry went with a micro-batch of its own.
+  // The account was cold, so its entry went in a micro-batch of its own.
   await until(async () => (await engine.redis.llen(key)) === 3, 'both calls');
   const from = spans.length;
   await engine.worker({}, {}, { tracing: true });
@@ -52,13 +53,13 @@ it('links a flush to the sampled calls whose updates it writes', async () => {
   });
   expect(linksOf([span!])).toEqual([one.traceId, two.traceId]);
   await until(async () => (await engine.redis.exists(key)) === 0, 'the calls to be forgotten');
-  // The next batch has no sampled call, and no span.
+  // The next batch has no sampled call, so it has no span.
   await producer.counter('views').increment('b');
   await until(async () => (await engine.counterInMysql('views', 'b')) === 1, 'the next flush');
   expect(spans.length).toBe(from + 1);
 });
 
-it('ends the span of a flush that failed with its error, and links the next attempt to the same calls', async () => {
+it('the span of a failed flush has its error, and the retry is linked to the same calls', async () => {
   const { engine, producer, key } = await open();
   const one = caller();
   await inSpan(one, () => producer.counter('views').increment('a'));
@@ -85,7 +86,7 @@ it('ends the span of a flush that failed with its error, and links the next atte
   expect([failed!, written!].map(span => linksOf([span]))).toEqual([[one.traceId], [one.traceId]]);
 });
 
-it('leaves to the next batch what was accepted after the claim', async () => {
+it('a call that was accepted after the claim is linked to the next batch', async () => {
   const { engine, producer, key } = await open();
   const [one, two] = [caller(), caller()];
   await inSpan(one, () => producer.counter('views').increment('a'));
@@ -98,21 +99,21 @@ it('leaves to the next batch what was accepted after the claim', async () => {
   expect(spans.slice(from).map(span => linksOf([span]))).toEqual([[one.traceId], [two.traceId]]);
 });
 
-it('is bounded, and endangers nothing', async () => {
+it('the list of calls is bounded, and an unusable list stops no flush', async () => {
   const { engine, producer, key } = await open();
   const calls = Array.from({ length: TRACES_LIMIT + 50 }, () => caller());
   await Promise.all(calls.map(one => inSpan(one, () => producer.counter('views').increment('a'))));
   for (const one of calls) await inSpan(one, () => producer.counter('views').increment('a'));
   expect(await engine.redis.llen(key)).toBeLessThanOrEqual(TRACES_LIMIT);
   expect(await engine.redis.pttl(key)).toBeGreaterThan(0);
-  // Neither side can use the key any more.
+  // From now on neither producer nor worker can use the key.
   await engine.redis.set(key, 'in the way');
   await inSpan(caller(), () => producer.counter('views').increment('a'));
   await engine.worker({}, {}, { tracing: true });
   await until(async () => (await engine.counterInMysql('views', 'a')) === 2 * calls.length + 1, 'the flush');
 });
 
-it('is off by default: no list is written, no span made', async () => {
+it('tracing is off by default: no list is written, no span is made', async () => {
   const engine = await openEngine({ partitions: 1 });
   const producer = await engine.producer();
   const from = spans.length;

@@ -1,4 +1,4 @@
-// Sampled verification in the workers: finds drift, says so without naming keys, and sees it mended.
+// Sampled verification in the workers: it finds drift, reports it without naming keys, and notices repairs.
 
 import { expect, it } from 'vitest';
 import type { Settings } from '../../src/shared/config/settings.ts';
@@ -8,7 +8,7 @@ import { Verifier } from '../../src/worker/verifier.ts';
 import { openDeployment } from '../support/command.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 
-/** A verifier that runs when it is told to, and what it logs at info. */
+/** A verifier that runs on request, and its log lines at info. */
 function openVerifier(engine: Engine, settings: Partial<Settings> = {}, isOpen = false) {
   const lines: string[] = [];
   const metrics = new WorkerMetrics();
@@ -39,13 +39,13 @@ async function liveOf(engine: Engine, pattern: string): Promise<string> {
   return (await engine.redis.keys(`{${engine.name}:*}:${pattern}`))[0]!;
 }
 
-it('finds corrupted live values, keeps their names to itself, and sees them mended', async () => {
+it('the verifier finds wrong live values, logs no keys, and notices repairs', async () => {
   const engine = await openEngine();
   const sluice = await engine.producer();
   await sluice.points('loyalty').credit('secret-account', 5, { id: 'a' });
   await sluice.counter('views').get('/secret-key');
   const { verifier, lines, drift, verified } = openVerifier(engine);
-  // The server holds other tests' keys as well, and a round walks over a part of them.
+  // The server also holds keys of other tests, and a round covers only a part of them.
   const rounds = (done: () => Promise<boolean>) =>
     until(async () => {
       await verifier.once();
@@ -58,7 +58,7 @@ it('finds corrupted live values, keeps their names to itself, and sees them mend
   await engine.redis.incrby(await liveOf(engine, 'p:*secret-account'), 7);
   await engine.redis.incrby(await liveOf(engine, 'c:*secret-key'), 7);
   await rounds(async () => (await drift()) === 2);
-  // Each is told once.
+  // Each drift is reported once.
   expect(
     lines.map(line => JSON.parse(line)).map(({ level, kind, name, keys }) => [level, kind, name, keys]),
   ).toEqual(
@@ -79,7 +79,7 @@ it('finds corrupted live values, keeps their names to itself, and sees them mend
   expect(await drift()).toBe(0);
 });
 
-it('walks through all live values, a sample at a time, and begins again', async () => {
+it('the verifier walks through all live values, a sample at a time, and begins again', async () => {
   const engine = await openEngine();
   const sluice = await engine.producer();
   const keys = Array.from({ length: 500 }, (_, n) => `/${n}`);
@@ -93,12 +93,12 @@ it('walks through all live values, a sample at a time, and begins again', async 
     await verifier.once();
     return (await drift()) === 3;
   }, 'all three found');
-  // What is known is looked at each time, wherever the walk is.
+  // Known drift is checked in every round, wherever the walk is.
   await sluice.counter('views').increment('/3');
   expect(await drift()).toBe(3);
 });
 
-it('leaves MySQL alone while the circuit breaker is open', async () => {
+it('the verifier leaves MySQL alone while the circuit breaker is open', async () => {
   const engine = await openEngine();
   const sluice = await engine.producer();
   await sluice.counter('views').get('/');
@@ -107,7 +107,7 @@ it('leaves MySQL alone while the circuit breaker is open', async () => {
   expect(await verified()).toBe(0);
 });
 
-it('runs in the workers, under load, unless it is turned off', async () => {
+it('the verifier runs in workers under load, unless it is turned off', async () => {
   const engine = await openEngine({ flushIntervalMs: 5 });
   const sluice = await engine.producer();
   const off = await engine.worker({ verifyIntervalMs: 0 });
@@ -127,7 +127,7 @@ it('runs in the workers, under load, unless it is turned off', async () => {
   expect(await total(on.metrics)).toBe(stopped);
 });
 
-it('counts mapped columns apart, as they may have other writers', async () => {
+it('mapped columns are counted separately, since they may have other writers', async () => {
   const deployment = await openDeployment({
     counters: { page_views: { target: { table: 'products', key: 'id', column: 'views' } } },
   });

@@ -5,7 +5,7 @@ import { openEngine, until } from '../support/engine.ts';
 import { openProxy } from '../support/proxy.ts';
 
 it('a consumer whose blocking connection is silent is restarted, and flushes go on', async () => {
-  // Neither the sweep nor BullMQ's own limit, 6 s, may be what flushes.
+  // Neither the sweep nor BullMQ's own timeout of 6 s may flush first.
   const engine = await openEngine({ partitions: 1, watchdogMs: 1000, stuckAfterMs: 600_000 });
   const proxy = await openProxy(engine.redisUrl);
   const views = (await engine.producer()).counter('views');
