@@ -1,7 +1,10 @@
 /**
- * One call of apply.lua with everything around it: its number, because a lost connection makes ioredis send it again;
- * a deadline on Redis' clock, after which Redis refuses it, so that an outcome is unknown for a bounded time only; what
- * Redis answered last, so that it can tell what it has lost; and the barrier, where the caller wants more than memory.
+ * One call of apply.lua and its safeguards:
+ * - a number, since ioredis sends a call again after a lost connection
+ * - a deadline on Redis' clock, after which Redis refuses the call, so that an outcome is unknown for a
+ *   bounded time only
+ * - the last answer of Redis, from which Redis finds out what it has lost
+ * - the barrier, if the caller asks for more than memory
  */
 
 import { type Clock, pause, randomToken } from '../shared/clock.ts';
@@ -33,17 +36,17 @@ export interface ApplyCallParts {
   readonly memory: MemoryWatch;
   /** Creates a partition's state. Rejects with one of our errors. */
   readonly align: (partition: number) => Promise<void>;
-  /** Called when Redis is found to have lost updates that it had answered to this producer. */
+  /** Called if Redis lost updates that it had acknowledged to this producer. */
   readonly onLost: (partition: number, updates: number) => void;
 }
 
-/** What a partition answered last: its incarnation of Redis ('' before any), and its count of updates. */
+/** Last answer of a partition: its incarnation of Redis ('' before any) and its count of updates. */
 type Seen = Pick<ApplyReply, 'incarnation' | 'updates'>;
 
-/** Whose calls of a partition come one after another: Redis knows the last of them, and refuses what comes behind it. */
+/** Makes one call of a partition at a time. Redis knows its last one and refuses an earlier one after it. */
 interface CallerId {
   readonly id: string;
-  /** Of the last call. */
+  /** Number of the last call. */
   number: number;
 }
 
@@ -56,11 +59,11 @@ interface Call extends CallerId {
   /** Ms of Redis' clock. */
   readonly deadline: number;
   readonly seen: Seen;
-  /** As `encodeGroups` gives them. */
+  /** From `encodeGroups`. */
   readonly updates: string;
 }
 
-/** In the order of apply.lua; see there. */
+/** The arguments of apply.lua; see there. */
 export function applyArguments(
   deployment: string,
   { id, number, deadline, seen, updates }: Call,
@@ -79,14 +82,14 @@ export function applyArguments(
 export class ApplyCall {
   readonly #parts: ApplyCallParts;
   readonly #apply: Script<string>;
-  /** Redis' clock less ours, ms, for each partition's primary. */
+  /** By partition: the clock of its primary minus the producer's clock, ms. */
   readonly #offsets: number[];
-  /** Those without a call under way, for each partition: mostly one, but amendments come at once. */
+  /** By partition: callers without a call under way. Mostly one; amendments run several calls at once. */
   readonly #idle: CallerId[][];
-  /** What each partition answered last. */
+  /** By partition. */
   readonly #seen: Seen[];
   readonly #suitable = new Map<Durability, Promise<void>>();
-  /** Counts lost connections: only after one can a call have been sent twice. */
+  /** Count of lost connections: a call can be sent twice only after one. */
   #disconnections = 0;
 
   constructor(parts: ApplyCallParts) {
@@ -102,7 +105,7 @@ export class ApplyCall {
     }
   }
 
-  /** Learns every primary's clock: a call past its deadline is refused and answers with the time. */
+  /** Learns the clock of each primary: the refusal of a call after its deadline has the time. */
   async synchronize(): Promise<void> {
     await Promise.all(
       this.#offsets.map(async (_, partition) => {
@@ -115,10 +118,10 @@ export class ApplyCall {
   }
 
   /**
-   * Has the updates applied.
-   * @param updates as `encodeGroups` gives them
-   * @throws UnknownOutcomeError, NotDurableError, RedisUnavailableError, RedisOutOfMemoryError, RedisUnsuitableError,
-   * AccessDeniedError, and what `align` throws
+   * Applies the updates.
+   * @param updates from `encodeGroups`
+   * @throws UnknownOutcomeError, NotDurableError, RedisUnavailableError, RedisOutOfMemoryError,
+   * RedisUnsuitableError, AccessDeniedError, and the errors of `align`
    */
   async run(partition: number, updates: string, durability: Durability): Promise<ApplyReply> {
     await this.#checkSuitable(durability);
@@ -161,13 +164,13 @@ export class ApplyCall {
           await align(partition);
         } else {
           failure = new RedisUnavailableError(address);
-          // Where there is time left, Redis' clock was set: try with its time.
+          // If there is time left, Redis' clock was changed: retry with the new offset.
           if (!sentOnce || clock.now() >= until) break;
         }
       }
       throw failure!;
     } catch (error) {
-      // Of two copies one may arrive at any time until the deadline: no error is certain then.
+      // If two copies were sent, one may arrive at any time until the deadline, so no error is certain.
       throw sentOnce || error instanceof NotDurableError ? error : new UnknownOutcomeError({ cause: error });
     }
   }
@@ -184,7 +187,7 @@ export class ApplyCall {
     return applyArguments(keys.deployment, call, settings, await memory.isOver(partition));
   }
 
-  /** Sends the call, on a lane with the barrier behind it where memory is not enough. */
+  /** Sends the call; if memory is not enough, on a lane with the barrier after it. */
   async #send(
     partition: number,
     args: readonly (string | number)[],
@@ -196,17 +199,17 @@ export class ApplyCall {
     const state = keys.state(partition);
     const apply = async (call: ScriptCall<string>) => parseReply(await call(state, ...args));
     if (durability === 'memory') return calls.write(until, apply(this.#apply));
-    // Whether it may have been applied: then no later error says for certain that it was not.
-    let open = false;
+    // Then no later error proves that the updates were not applied.
+    let mayBeApplied = false;
     for (;;) {
       const left = until - clock.now();
-      // Earlier than the call itself ends, so that it can say that the update is applied and not confirmed.
+      // Ends before the call does, so that the call can report an update that is applied and not confirmed.
       const wait = Math.max(left / 2, left - CONFIRM_MARGIN_MS);
       const sent = barrier.run(partition, durability, wait, async lane => {
         const reply = await apply(this.#apply.on(lane));
         if (reply.status !== 'ok') return reply;
-        open = true;
-        // A call that was sent before, or only repeats ids, wrote nothing that WAIT could wait for.
+        mayBeApplied = true;
+        // A repeated call, or one with known ids only, wrote nothing for WAIT to wait for.
         await lane.hincrby(state, BARRIERS, 1);
         return reply;
       });
@@ -215,11 +218,11 @@ export class ApplyCall {
         if (!confirmed && answer.status === 'ok') throw new NotDurableError(durability);
         return answer;
       } catch (error) {
-        // The lane broke: the same call once more tells what became of it, as long as there is time.
-        open ||= error instanceof UnknownOutcomeError;
+        // If the lane broke, the same call sent again gets the result, as long as there is time.
+        mayBeApplied ||= error instanceof UnknownOutcomeError;
         const broke = error instanceof UnknownOutcomeError || error instanceof RedisUnavailableError;
         if (!broke || clock.now() + LANE_PAUSE_MS >= until) {
-          if (!open || error instanceof NotDurableError) throw error;
+          if (!mayBeApplied || error instanceof NotDurableError) throw error;
           throw new UnknownOutcomeError({ cause: error });
         }
         sentAgain();
@@ -230,14 +233,14 @@ export class ApplyCall {
 
   #note(partition: number, reply: ApplyReply): ApplyReply {
     const seen = this.#seen[partition]!;
-    // An answer that was remembered may be older than the last one.
+    // A remembered reply may be older than the last one.
     if (reply.incarnation !== seen.incarnation || reply.updates > seen.updates)
       this.#seen[partition] = { incarnation: reply.incarnation, updates: reply.updates };
     if (reply.lost > 0) this.#parts.onLost(partition, reply.lost);
     return reply;
   }
 
-  /** Asked once for each durability in use. */
+  /** Checks each durability once. */
   async #checkSuitable(durability: Durability): Promise<void> {
     if (durability === 'memory') return;
     const { redis, address, settings } = this.#parts;

@@ -231,7 +231,7 @@ export function standingOf(
   state: Omit<Standing, 'sequence'>,
 ): 'waiting' | 'reached' | 'quarantine' | 'lost' {
   if (state.epoch !== mark.epoch) return 'lost';
-  // If Redis lost its last writes and no update came since, the incarnation is the old one, and its count low.
+  // If Redis lost its last writes and no update came since, the incarnation is the old one with a low count.
   const kept = state.incarnation === mark.incarnation ? state.updates : keptOf(mark.incarnation, state.ended);
   if (mark.updates > kept) return 'lost';
   const reached = kind === 'c' ? state.poppedAcked >= mark.pushed : state.entryAcked >= mark.entries;

@@ -2,7 +2,7 @@
 import type { Durability } from '../shared/redis/durability.ts';
 import type { CheckedUpdate } from '../shared/updates/update.ts';
 
-/** How far the partition was right after it accepted an update; `persisted()` waits until a flush passes it. */
+/** How far the partition was right after it accepted an update; `persisted()` waits for flushes to pass. */
 export interface Mark {
   readonly partition: number;
   readonly epoch: string;

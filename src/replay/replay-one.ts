@@ -124,7 +124,7 @@ export class ReplayOne {
   }
 
   async #writeEntry(connection: PoolConnection, update: FailedUpdate, sequence: number): Promise<boolean> {
-    const { first, free } = await this.#entries.nextPlaces(connection, update.partition, sequence);
+    const { first, free } = await this.#entries.nextNumbers(connection, update.partition, sequence);
     if (free === 0) return false;
     const { name: program, key: account, entryId, amount, reason, metadata, quarantinedAt } = update;
     const content = {

@@ -1,7 +1,7 @@
 /**
- * Carries out what operators decided about quarantined updates, in the transaction of the batch that brought the
- * decision: a dropped update leaves quarantine, an edited one goes from there into its value. The live value was changed
- * when the amendment was accepted, and pending held the difference since, so that everything adds up at any time.
+ * Carries out amendments in the transaction of their batch: a dropped update leaves quarantine, an edited one
+ * moves from there into its value. The live value changed when Redis accepted the amendment, and the
+ * difference was pending since, so the sums are right at any time.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { queryRows } from '../shared/mysql/database.ts';
@@ -32,11 +32,11 @@ export class AmendmentWriter {
   }
 
   /**
-   * @param careful whether an edit that fails goes back into quarantine, as it was edited, rather than being thrown. It
-   * needs no other row that passes: it is in quarantine already
-   * @param doubtConflicts as of withSavepoint
-   * @returns kind and item of the live values that an amendment changed wrongly, as its update had left quarantine, become
-   * another, or become another operation's since
+   * @param careful whether an edit that fails goes back into quarantine, as edited, instead of being thrown.
+   * No other row has to pass first: the update is in quarantine already
+   * @param doubtConflicts see withSavepoint
+   * @returns kind and item of live values to reload: the amendment changed them for an update that had left
+   * quarantine, been edited, or been taken by another operation
    */
   async write(
     connection: PoolConnection,
@@ -45,19 +45,20 @@ export class AmendmentWriter {
     doubtConflicts: boolean,
   ): Promise<string[]> {
     const reload: string[] = [];
-    for (const [at, amendment] of batch.amendments.entries()) {
+    for (const [index, amendment] of batch.amendments.entries()) {
       const { quarantine, operation } = amendment.content;
       const update = await lockFailedUpdate(connection, quarantine);
-      // Redis may bring a decision once more that was carried out or refused; the update may be another operation's by now.
+      // Redis may bring a decision again after it was carried out or refused, and another operation may hold
+      // the update.
       if (update?.takenBy !== operation) {
         reload.push(amendment.kind + amendment.item);
         continue;
       }
-      // An edit that was refused changed the update after this was decided, so that the live value is off by the difference.
+      // If a refused edit changed the update after this decision, the live value is off by the difference.
       if (amendment.delta !== amountAfter(amendment.content) - update.amount)
         reload.push(amendment.kind + amendment.item);
       const care = { careful, doubtConflicts };
-      const outcome = await this.#carryOut(connection, batch, at, amendment, update, care);
+      const outcome = await this.#carryOut(connection, batch, index, amendment, update, care);
       await recordItem(connection, operation, update, outcome);
     }
     return reload;
@@ -66,7 +67,7 @@ export class AmendmentWriter {
   async #carryOut(
     connection: PoolConnection,
     batch: Batch,
-    at: number,
+    index: number,
     { content }: Amendment,
     update: FailedUpdate,
     { careful, doubtConflicts }: { careful: boolean; doubtConflicts: boolean },
@@ -84,7 +85,7 @@ export class AmendmentWriter {
     }
     const write = async () => {
       await remove();
-      if (payload !== undefined) await this.#writeEntry(connection, batch, at, payload, update);
+      if (payload !== undefined) await this.#writeEntry(connection, batch, index, payload, update);
       else await this.#writeCounter(connection, update, amount);
     };
     if (!careful) {
@@ -103,7 +104,7 @@ export class AmendmentWriter {
     }
   }
 
-  /** The update goes on waiting, as it was edited. */
+  /** Leaves the update in quarantine, as edited. */
   async #putBack(
     connection: PoolConnection,
     { id, partition, updates }: FailedUpdate,
@@ -125,7 +126,7 @@ export class AmendmentWriter {
   async #writeEntry(
     connection: PoolConnection,
     batch: Batch,
-    at: number,
+    index: number,
     payload: string,
     update: FailedUpdate,
   ): Promise<void> {
@@ -139,13 +140,13 @@ export class AmendmentWriter {
     );
     if (row) throw new RefusedValueError('ID_IN_LEDGER');
     const entry = quarantinedEntry(content, Date.parse(update.quarantinedAt));
-    // Behind the places of the batch's own entries.
-    const number = ledgerNumber(batch.sequence, batch.entries.length + at);
+    // After the numbers of the batch's own entries.
+    const number = ledgerNumber(batch.sequence, batch.entries.length + index);
     await this.#entries.write(connection, batch.partition, [entry], () => number);
   }
 }
 
-/** What the update adds once the amendment is carried out. */
+/** The update's amount once the amendment is carried out. */
 function amountAfter(content: AmendmentContent): number {
   return content.amendment === 'drop' ? 0 : content.to.amount;
 }

@@ -1,4 +1,4 @@
-/** Puts a worker together: the flush loop, what looks after it, and what an operator sees. */
+/** Assembles a worker: the flush loop, the sweep and other rounds, and what an operator sees. */
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { type Clock, systemClock } from '../shared/clock.ts';
@@ -17,7 +17,7 @@ import { openQueue } from '../shared/redis/queue.ts';
 import type { RedisLocation } from '../shared/redis/url.ts';
 import { ColdReader } from '../shared/values/cold-read.ts';
 import type { OpenTables } from '../shared/values/mapping.ts';
-import { Circuit, tellOfCircuit } from './circuit.ts';
+import { Circuit, logCircuit } from './circuit.ts';
 import { ClaimBarrier } from './claim-barrier.ts';
 import { Consumer } from './consumer.ts';
 import { Flight } from './flight.ts';
@@ -37,10 +37,10 @@ export interface WorkerParts {
   readonly definitions: Definitions;
   readonly namespace: string;
   readonly settings: Settings;
-  /** What a claim waits for before its batch is written; `auto` by default: a replica where there is one. */
+  /** Where a claim must be before its batch is written; `auto` by default: on a replica if there is one. */
   readonly claimDurability?: ClaimDurability;
   readonly log: Logger;
-  /** Gives batches with sampled calls in them a span; off by default. */
+  /** Whether a batch with updates of sampled calls gets a span; off by default. */
   readonly tracing?: boolean | undefined;
   readonly registry?: Registry | undefined;
   readonly clock?: Clock;
@@ -51,8 +51,8 @@ export interface WorkerParts {
 /** Connections that passed the checks. */
 export interface Opened {
   readonly redis: RedisConnection;
-  /** Of Redis, for messages. */
-  readonly place: string;
+  /** Of Redis, for error messages. */
+  readonly address: string;
   readonly database: Database;
   readonly keys: Keys;
   readonly tables: OpenTables;
@@ -62,10 +62,10 @@ export interface Opened {
 
 export type Assembly = ReturnType<typeof assemble>;
 
-/** Nothing of it runs yet. */
+/** Starts nothing yet. */
 export function assemble(parts: WorkerParts, opened: Opened) {
   const { settings, definitions, log, clock = systemClock, random = Math.random } = parts;
-  const { redis, place, database, keys, tables, health, tracing } = opened;
+  const { redis, address, database, keys, tables, health, tracing } = opened;
   const metrics = new WorkerMetrics(parts.registry);
   for (const program of Object.keys(definitions.points)) metrics.belowFloor.inc({ program }, 0);
   const shared = { redis, database, keys, settings, metrics, clock, random, log };
@@ -84,7 +84,7 @@ export function assemble(parts: WorkerParts, opened: Opened) {
   const onRecovered = (partition: number) => consumer.forgetFailed(partition);
   const sweep = new Sweep({ ...shared, inspector, flusher, circuit, aligner, flight, onRecovered });
   const releaser = new Releaser({ ...shared, tables, definitions, health, circuit });
-  const cold = new ColdReader(redis, place, database, keys, tables, aligner, settings.liveTtlMs);
+  const cold = new ColdReader(redis, address, database, keys, tables, aligner, settings.liveTtlMs);
   const verifier = new Verifier({ ...shared, tables, cold, circuit });
   const judge = readinessJudge({ ...shared, inspector, flusher });
   return {
@@ -111,14 +111,14 @@ export function assemble(parts: WorkerParts, opened: Opened) {
 
 function claimBarrierOf(
   { claimDurability = 'auto', settings, log }: WorkerParts,
-  { redis, place }: Opened,
+  { redis, address }: Opened,
   barrier: Barrier,
   metrics: WorkerMetrics,
   clock: Clock,
 ): ClaimBarrier {
   return new ClaimBarrier({
     redis,
-    place,
+    address,
     barrier,
     asked: claimDurability,
     replicas: settings.barrierReplicas,
@@ -136,6 +136,6 @@ function claimBarrierOf(
 function circuitOf(settings: Settings, metrics: WorkerMetrics, log: Logger): Circuit {
   return new Circuit(settings, (open, cause) => {
     metrics.breakerOpen.set(open ? 1 : 0);
-    tellOfCircuit(log, open, cause);
+    logCircuit(log, open, cause);
   });
 }

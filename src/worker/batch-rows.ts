@@ -1,6 +1,6 @@
 /**
- * The rows of a batch by kind, in one attempt at it: which table they go to, how they are written, and how they
- * are put aside. What happens to them is the same for both kinds (batch-writer.ts, careful.ts).
+ * Counters and entries of a batch as rows: their tables, how they are written, how they are put aside. The
+ * steps are the same for both kinds (batch-writer.ts, careful.ts).
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { RecordedEntry } from '../shared/updates/record.ts';
@@ -12,20 +12,20 @@ import type { FloorWatch } from './floors.ts';
 import type { HeldUpdates } from './held.ts';
 import { type AsideUpdate, counterAside, entryAside } from './quarantine.ts';
 
-/** What an attempt wrote. */
+/** The result of an attempt so far. */
 export interface Written {
   /** Ledger rows. */
   entries: number;
-  /** All rows that hold values or entries. */
+  /** Rows of values and of the ledger. */
   rows: number;
   refused: number;
-  /** Updates put aside that wait for their mapped table. */
+  /** Updates put aside until their mapped table can be written. */
   held: number;
-  /** Items of entries that the ledger or the quarantine had already. */
+  /** Items of entries that were in the ledger or in quarantine already. */
   late: string[];
-  /** How many of them the quarantine had. */
+  /** How many of them were in quarantine. */
   quarantinedBefore: number;
-  /** Kind and item of live values to read anew. */
+  /** Kind and item of live values to reload. */
   reload: string[];
   /** Tables that took rows. */
   took: Set<ValueTable>;
@@ -39,11 +39,9 @@ export interface BatchAttempt {
   readonly written: Written;
 }
 
-/** What one statement, or a few, wrote. */
+/** The same for one part of the rows. */
 interface Wrote {
-  /** Ledger rows. */
   readonly entries: number;
-  /** All rows. */
   readonly rows: number;
   readonly tables: Iterable<ValueTable>;
 }
@@ -59,16 +57,16 @@ export interface BatchRows<Item extends { readonly item: string }> {
   /** Counter or program. */
   nameOf(row: Item): string;
   tableOf(row: Item): ValueTable;
-  /** Rows that their tables refuse, as far as that can be told without trying. */
+  /** Rows that their tables refuse, as far as a check without a write can tell. */
   refusals(rows: readonly Item[]): Promise<ReadonlyMap<Item, RefusedValueError>>;
   /**
-   * Writes the rows, all or nothing with the caller's savepoint or transaction.
-   * @throws RefusedValueError, or what MySQL threw
+   * Writes the rows. After an error the caller must roll back to its savepoint or end the transaction.
+   * @throws RefusedValueError, or the error of MySQL
    */
   write(rows: readonly Item[]): Promise<Wrote>;
-  /** The row as it goes into quarantine. */
+  /** The row as quarantine stores it. */
   aside(row: Item): AsideUpdate;
-  /** Puts rows aside that wait for their table. @param codeOf what keeps a row from it */
+  /** Puts rows aside until their table can be written. @param codeOf why a row cannot go there */
   hold(rows: readonly Item[], codeOf: (row: Item) => string): Promise<void>;
 }
 
@@ -105,9 +103,9 @@ export function entryRows(
   writer: EntryWriter,
 ): BatchRows<RecordedEntry> {
   const { partition, sequence } = batch;
-  const places = new Map(batch.entries.map((entry, place) => [entry, place]));
-  // By its place in the whole batch: a part that is written by itself leaves the numbers of others free.
-  const numberOf = (entry: RecordedEntry) => ledgerNumber(sequence, places.get(entry)!);
+  const positions = new Map(batch.entries.map((entry, position) => [entry, position]));
+  // By position in the whole batch: a part that is written by itself leaves the numbers of other parts free.
+  const numberOf = (entry: RecordedEntry) => ledgerNumber(sequence, positions.get(entry)!);
   return {
     kind: 'entry',
     nameOf: ({ program }) => program,

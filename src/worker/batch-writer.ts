@@ -1,6 +1,7 @@
 /**
- * Writes the rows of a batch inside the store's transaction: counters, entries, amendments. What waits for a mapped table is
- * held. The first time it writes everything at once, the second time carefully (careful.ts).
+ * Writes the rows of a batch inside the store's transaction: counters, entries, amendments. Updates whose
+ * mapped table cannot be written are held. The first attempt writes all rows at once, the second one
+ * carefully (careful.ts).
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { RecordedEntry } from '../shared/updates/record.ts';
@@ -20,7 +21,7 @@ import { CarefulWriter } from './careful.ts';
 import { EntryWriter } from './entries.ts';
 import type { Failures } from './failures.ts';
 import { FloorWatch } from './floors.ts';
-import { HeldUpdates, type Waiting } from './held.ts';
+import { HeldUpdates, type HoldRule } from './held.ts';
 import { checkLengths } from './lengths.ts';
 import type { TableHealth } from './table-health.ts';
 
@@ -42,8 +43,8 @@ export class BatchWriter {
   }
 
   /**
-   * @param mayHold what the watermark's row says of held updates
-   * @throws RowFailure if rows may be to blame, TextTooLongError, or what the server threw
+   * @param mayHold whether the partition may have held updates, from the watermark row
+   * @throws RowFailure if rows may be to blame, TextTooLongError, or the server's error
    */
   async write(
     connection: PoolConnection,
@@ -65,16 +66,16 @@ export class BatchWriter {
     };
     const attempt = { connection, batch, written };
     try {
-      const waiting = await this.#held.waiting(connection, batch, mayHold);
+      const rule = await this.#held.rule(connection, batch, mayHold);
       const counters = counterRows(attempt, this.#tables, this.#held);
-      await this.#write(attempt, counters, batch.counters, waiting, careful);
-      const fresh = await this.#fresh(attempt, careful || waiting.isAny);
+      await this.#write(attempt, counters, batch.counters, rule, careful);
+      const fresh = await this.#fresh(attempt, careful || rule.holdsAny);
       const entries = entryRows(attempt, this.#tables, this.#held, this.#entries);
-      await this.#write(attempt, entries, fresh, waiting, careful);
+      await this.#write(attempt, entries, fresh, rule, careful);
       const doubtConflicts = careful && this.#failures.doubtsConflicts(batch);
       written.reload = await this.#amendments.write(connection, batch, careful, doubtConflicts);
     } catch (error) {
-      // The careful attempt knows already.
+      // The careful attempt has found out already.
       throw careful ? error : await blame(connection, batch.partition, error);
     }
     return written;
@@ -84,12 +85,12 @@ export class BatchWriter {
     attempt: BatchAttempt,
     rows: BatchRows<Item>,
     items: readonly Item[],
-    waiting: Waiting,
+    rule: HoldRule,
     careful: boolean,
   ): Promise<void> {
     const { written } = attempt;
-    const codeOf = (item: Item) => waiting.codeOf(rows.kind, rows.nameOf(item), item.item);
-    const held = waiting.isAny ? items.filter(item => codeOf(item) !== undefined) : [];
+    const codeOf = (item: Item) => rule.codeOf(rows.kind, rows.nameOf(item), item.item);
+    const held = rule.holdsAny ? items.filter(item => codeOf(item) !== undefined) : [];
     const rest = held.length === 0 ? items : items.filter(item => codeOf(item) === undefined);
     await rows.hold(held, item => codeOf(item)!);
     written.held += held.length;
@@ -98,9 +99,10 @@ export class BatchWriter {
   }
 
   /**
-   * The batch's entries without those that were written or quarantined before.
-   * @param isWary whether to look for entries in any case. Mostly the ledger's unique key finds what is there,
-   * and only what waits in quarantine has to be looked for; an entry that is held now may be in either
+   * The batch's entries without those that are in the ledger or in quarantine already.
+   * @param isWary whether to look in any case. Otherwise the ledger's unique key finds duplicates, and a look
+   * is needed only if entries are in quarantine. An entry about to be held may be in either, so it must be
+   * looked for
    */
   async #fresh(
     { connection, batch: { partition, entries }, written }: BatchAttempt,

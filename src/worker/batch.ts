@@ -1,4 +1,4 @@
-/** A batch as `claim` returns it: what one transaction writes to MySQL. */
+/** A batch as a claim gives it; one transaction writes it to MySQL. */
 import { splitItem } from '../shared/item.ts';
 import {
   type Amendment,
@@ -14,9 +14,9 @@ export interface CounterSum {
   readonly key: string;
   readonly item: string;
   readonly amount: number;
-  /** How many updates the amount sums up. */
+  /** Number of summed updates. */
   readonly updates: number;
-  /** When the first of them was accepted, ms of Redis' clock. */
+  /** Acceptance of the first of them, ms of Redis' clock. */
   readonly acceptedAt: number;
 }
 
@@ -28,40 +28,39 @@ export interface Batch {
   readonly updates: number;
   readonly counters: readonly CounterSum[];
   readonly entries: readonly RecordedEntry[];
-  /** What operators decided about quarantined updates. */
   readonly amendments: readonly Amendment[];
-  /** How many updates of the partition were claimed so far, this batch included. */
+  /** Updates of the partition claimed in total, this batch included. */
   readonly claimed: number;
-  /** How many of those claimed recoveries discarded, so that MySQL never gets them. */
+  /** Those of them that recoveries discarded: MySQL never gets them. */
   readonly dropped: number;
-  /** How many counter keys were claimed so far. */
+  /** Counter keys claimed in total. */
   readonly popped: number;
-  /** It was in flight already: a crash, or another worker that is still at it. */
+  /** Whether it was in flight already: its worker crashed, or is still writing it. */
   readonly reclaimed: boolean;
-  /** More was pending than the segment that it is of: its wake-up may have been taken for this one. */
+  /** Whether updates are pending beyond this batch's segment: this flush may have used up their wake-up. */
   readonly more: boolean;
-  /** When `claim` answered, ms of Redis' clock, which is also that of `acceptedAt`. */
+  /** Time of the claim's answer, ms of Redis' clock, like `acceptedAt`. */
   readonly claimedAt: number;
 }
 
-/** A page of a batch, as `claim` gives it. */
+/** A page of a batch, as claim.lua gives it. */
 export interface Page {
-  /** False of a first page, also if a later one was asked for and the partition has changed since. */
-  readonly goesOn: boolean;
-  readonly mark: string;
-  /** Counter keys and entries of the batch. */
+  /** False for a first page, which also answers the request of a later page if the partition has changed. */
+  readonly continues: boolean;
+  readonly cursor: string;
+  /** Counter keys and entries of the whole batch. */
   readonly batch: { readonly keys: number; readonly entries: number };
   readonly keys: number;
   readonly entries: number;
   readonly bytes: number;
-  /** Updates of its keys. */
+  /** Updates of the page's counters. */
   readonly updates: number;
   readonly more: boolean;
   /** The counters as JSON: `["time item", ...]`, and `["sum count number", ...]`. */
   readonly order: string;
   readonly sums: string;
   readonly records: readonly string[];
-  /** Of the batch; holds on the last page. */
+  /** Of the whole batch; valid on the last page. */
   readonly whole: Omit<Batch, 'partition' | 'counters' | 'entries' | 'amendments' | 'more'>;
 }
 
@@ -69,7 +68,7 @@ export interface Page {
 export function joinPages(partition: number, pages: readonly Page[]): Batch {
   const counters: CounterSum[] = [];
   for (const { order, sums } of pages) parseCounters(order, sums, counters);
-  // Rows in key order: neighbours in the index are written together, and two writers never wait for each other crosswise.
+  // In key order: neighbours in the index are written together, and two writers cannot deadlock.
   counters.sort((a, b) => (a.item < b.item ? -1 : 1));
   const parsed = pages.flatMap(page => page.records).map(parseRecord);
   return {
@@ -82,18 +81,18 @@ export function joinPages(partition: number, pages: readonly Page[]): Batch {
   };
 }
 
-/** Adds the counters of a page to those before. */
+/** Appends the counters of a page. */
 function parseCounters(orderJson: string, sumsJson: string, counters: CounterSum[]): void {
   const order: string[] = JSON.parse(orderJson);
   const sums: string[] = JSON.parse(sumsJson);
-  for (let at = 0; at < order.length; at++) {
-    const element = order[at]!;
-    const sum = sums[at]!;
+  for (let index = 0; index < order.length; index++) {
+    const element = order[index]!;
+    const sum = sums[index]!;
     const afterTime = element.indexOf(' ');
     const item = element.slice(afterTime + 1);
     const afterAmount = sum.indexOf(' ');
     const { name, key } = splitItem(item);
-    // Written out: a spread in this loop cost more than all else that is done with a row.
+    // No spread: in this loop it cost more than all other work on a row.
     counters.push({
       name,
       key,

@@ -1,7 +1,7 @@
 /** Finds the rows that MySQL refuses for their own sake, in O(k log n) attempts for k of them among n. */
 import { RowFailure } from './blame.ts';
 
-/** Which items to attempt next; told whether they were refused. A refused item that was attempted alone is a culprit. */
+/** Yields items to attempt; `next` takes whether they were refused. An item refused alone is a culprit. */
 export function* halves<Item>(items: readonly Item[]): Generator<readonly Item[], void, boolean> {
   if (items.length === 0) return;
   const refused = yield items;
@@ -11,26 +11,30 @@ export function* halves<Item>(items: readonly Item[]): Generator<readonly Item[]
   yield* halves(items.slice(middle));
 }
 
-/** How the items of one table are written, and what is known of that table. */
+/** How to write items of one table, and what is known of the table. */
 export interface Search<Item> {
-  /** @throws RowFailure if the items can be to blame, and nothing of them is left behind; another error ends the search */
+  /**
+   * Writes all items or none.
+   * @throws RowFailure if they can be to blame; any other error ends the search
+   */
   attempt(items: readonly Item[]): Promise<void>;
-  /** The same, and leaves nothing behind if it succeeds either. */
+  /** Writes one item and undoes it. Throws as `attempt`. */
   trial(item: Item): Promise<void>;
   refuse(item: Item, error: unknown): Promise<void>;
   /** Whether the table took other rows since these items failed for the first time. */
   readonly tookOthers: boolean;
-  /** How often these items failed before: each search then looks at other samples. */
+  /** How often these items failed before. Each search takes other samples. */
   readonly failures: number;
 }
 
-/** Trials that look for an item that passes, before a table is taken to be broken for all of them. */
+/** Trials for an item that passes, before the table is taken to be broken for all items. */
 const SAMPLES = 16;
 
 /**
- * Attempts all items at once; if they are refused, halves them until the culprits are alone. Items are attempted in their
- * order. An error that is not known to be about data blames an item only if it comes twice, and other items pass.
- * @throws what the server threw if all items fail alike
+ * Attempts all items at once. If they are refused, it halves them until the culprits are alone. Items keep
+ * their order. An error that is not known to be about data blames an item only if it comes twice and other
+ * items pass.
+ * @throws RowFailure if all items fail alike
  */
 export async function bisect<Item>(items: readonly Item[], search: Search<Item>): Promise<void> {
   const steps = halves(items);
@@ -50,12 +54,12 @@ export async function bisect<Item>(items: readonly Item[], search: Search<Item>)
   }
 }
 
-/** Whether one of some samples passes. After as many searches as there are items for each sample, all had their turn. */
+/** Whether one of the samples passes. The samples shift with each search, until every item was one. */
 async function anyPasses<Item>(items: readonly Item[], search: Search<Item>): Promise<boolean> {
   if (items.length === 1) return false;
   const stride = Math.ceil(items.length / SAMPLES);
-  for (let at = search.failures % stride; at < items.length; at += stride)
-    if (!(await failureOf(() => search.trial(items[at]!)))) return true;
+  for (let index = search.failures % stride; index < items.length; index += stride)
+    if (!(await failureOf(() => search.trial(items[index]!)))) return true;
   return false;
 }
 

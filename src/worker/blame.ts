@@ -1,6 +1,7 @@
 /**
- * Whether rows are to blame for a statement that failed. An error that can be about rows becomes a RowFailure, once it
- * is sure that the transaction goes on without the statement. Any other error ends the transaction, as it was thrown.
+ * Decides whether rows are to blame for a failed statement. An error that can be about rows becomes a
+ * RowFailure, once it is certain that the transaction survived the statement. Any other error is thrown as it
+ * came and ends the transaction.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { queryRows } from '../shared/mysql/database.ts';
@@ -9,19 +10,19 @@ import { isWholeTable } from '../shared/values/target-table.ts';
 import { isRefusal } from './quarantine.ts';
 
 /**
- * How much an error says about the rows of its statement:
- * - `data`: they are at fault, whatever becomes of other rows
- * - `row`: they are if other rows of their table pass, in this transaction or another one
- * - `schema`: they are if other rows of their table pass in this transaction, which no change of the schema can split
- * - `table`: never; a mapped table does not take them now, and they wait for it
+ * When an error blames the rows of its statement:
+ * - `data`: always
+ * - `row`: if other rows of their table pass, in this transaction or another one
+ * - `schema`: if other rows of their table pass in this transaction, as no schema change can come between
+ * - `table`: never; the mapped table takes no rows now, and these wait for it
  */
 export type Blame = 'data' | 'row' | 'schema' | 'table';
 
-/** A statement failed, perhaps on account of its rows, and left nothing behind; the transaction goes on. */
+/** A statement failed, perhaps because of its rows, and wrote nothing; the transaction goes on. */
 export class RowFailure extends Error {
   readonly blame: Blame;
   override readonly cause: unknown;
-  /** The cause's number says "outage" or "conflict", and there is none: whoever reads numbers must not see it. */
+  /** The cause has the number of an outage or a conflict without one: retries must not depend on it. */
   readonly isForged: boolean;
   constructor(blame: Blame, cause: unknown, isForged = false) {
     super('rows failed', { cause });
@@ -31,13 +32,14 @@ export class RowFailure extends Error {
   }
 }
 
-/** Parts of a lock wait's limit after which its error is taken for a real one. */
+/** Share of the lock wait timeout after which a lock wait error is taken to be real. */
 const REAL_WAIT = 0.9;
 
 /**
- * Undoes what `use` wrote if rows can be to blame for its error.
- * @param doubtConflicts whether to blame rows also for a deadlock or lock wait that shows no sign of one
- * @throws RowFailure, or what `use` threw: then the transaction has to end
+ * If rows can be to blame for the error of `use`, undoes what `use` wrote.
+ * @param doubtConflicts whether rows may also be to blame for a deadlock or lock wait error that came too
+ * early to be one
+ * @throws RowFailure, or the error of `use`: then the transaction must end
  */
 export async function withSavepoint<Result>(
   connection: PoolConnection,
@@ -54,7 +56,7 @@ export async function withSavepoint<Result>(
     const kind = classifyDatabaseError(error);
     const claimsConflict = kind === 'conflict' && isServerError(error) && doubtConflicts;
     if (!claimsConflict && !canBlame(error)) throw error;
-    // Some errors end the whole transaction, and its savepoints with it: all deadlocks, a table of locks that is full.
+    // Some errors end the whole transaction with its savepoints: deadlocks, a full lock table.
     await connection.query('ROLLBACK TO SAVEPOINT attempt').catch(() => {
       throw error;
     });
@@ -63,7 +65,7 @@ export async function withSavepoint<Result>(
   }
 }
 
-/** Whether `blame` may make a RowFailure of it. */
+/** Whether `blame` may make it a RowFailure. */
 function canBlame(error: unknown): boolean {
   return (
     isRefusal(error) ||
@@ -73,18 +75,20 @@ function canBlame(error: unknown): boolean {
   );
 }
 
-/** The error as a RowFailure if it can be about rows; else as it came. Asks the server only if it claims an outage. */
+/**
+ * The error as a RowFailure if it can be about rows; else unchanged. Asks the server if it claims an outage.
+ */
 export async function blame(connection: PoolConnection, partition: number, error: unknown): Promise<unknown> {
   if (!canBlame(error)) return error;
   if (isRefusal(error)) return new RowFailure('data', error);
   if (isWholeTable(error)) return new RowFailure('table', error);
   const about = suspect(error);
   if (about !== 'nothing') return new RowFailure(about, error);
-  // A SIGNAL can carry the number of an outage. In an outage, the server would refuse this as well.
+  // A SIGNAL can have the number of an outage. In a real outage the server would refuse this write too.
   return (await canWrite(connection, partition)) ? new RowFailure('row', error, true) : error;
 }
 
-/** Whether the transaction, which holds the lock of the partition's watermark, can still write. */
+/** Whether the transaction can still write; it holds the lock of the watermark row. */
 async function canWrite(connection: PoolConnection, partition: number): Promise<boolean> {
   try {
     await connection.query('UPDATE sluice_partitions SET sequence = sequence WHERE partition_id = ?', [

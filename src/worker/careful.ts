@@ -1,7 +1,7 @@
 /**
- * The second attempt at a batch in which something failed. What a table knows it refuses is put aside first. Other rows are
- * bisected by table, with savepoints: rows to blame are put aside, and the rest is written. If a mapped table takes no row at
- * all, its rows are held.
+ * The second attempt at a failed batch. It first puts aside rows that their tables are known to refuse. It
+ * bisects the other rows by table, with savepoints: rows to blame are put aside, the rest is written. If a
+ * mapped table takes no row at all, its rows are held.
  */
 import type { ValueTable } from '../shared/values/tables.ts';
 import { isWholeTable, raiserOf, tableFailureCode } from '../shared/values/target-table.ts';
@@ -12,7 +12,7 @@ import type { Failures } from './failures.ts';
 import { quarantine, refusalCode } from './quarantine.ts';
 import type { TableHealth } from './table-health.ts';
 
-/** An update that is held behind another one of its key has no error of its own. */
+/** @param error undefined for an update held behind another one of its key */
 function heldCode(error: unknown): string {
   return error === undefined ? 'HELD_BEHIND' : tableFailureCode(error);
 }
@@ -27,8 +27,8 @@ export class CarefulWriter {
   }
 
   /**
-   * @param items rows of one kind that neither wait for their table nor are in the ledger
-   * @throws RowFailure if all rows of a table of Sluice fail alike, or what the server threw
+   * @param items of one kind, without held ones and those in the ledger
+   * @throws RowFailure if all rows of a table of Sluice fail alike, or the server's error
    */
   async write<Item extends { readonly item: string }>(
     attempt: BatchAttempt,
@@ -83,7 +83,7 @@ export class CarefulWriter {
         refuse: async (item, error) => {
           aside.add(item);
           if (!isWholeTable(error)) return this.#refuse(attempt, rows, item, error);
-          // The table takes others: only this key has to wait for it.
+          // The table takes other rows: only this key has to wait for it.
           heldKeys.add(item.item);
           await hold([item], error);
         },

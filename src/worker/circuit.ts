@@ -1,6 +1,6 @@
 /**
- * What happens around a flush when it fails: an outage opens the circuit breaker, so that nothing is claimed while
- * MySQL is away; anything else backs off per partition.
+ * Reacts to failed flushes: an outage opens the circuit breaker, so that no batch is claimed while MySQL is
+ * away; for other errors, the partition backs off.
  */
 import {
   BrokenCircuitError,
@@ -24,7 +24,7 @@ export class Circuit {
   readonly #policy;
   readonly #waitMs: number;
 
-  /** @param onChange called with what opened it */
+  /** @param onChange called when it opens, with the cause, and when it closes */
   constructor(limits: CircuitLimits, onChange: (open: boolean, cause?: unknown) => void) {
     this.#policy = circuitBreaker(handleWhen(isAway), {
       halfOpenAfter: new ExponentialBackoff({
@@ -43,7 +43,7 @@ export class Circuit {
     return this.#policy.execute(flush);
   }
 
-  /** MySQL is known to be back: nobody waits any longer. */
+  /** Closes the breaker at once: MySQL is known to be back. */
   close(): void {
     if (this.isOpen) this.#policy.isolate().dispose();
   }
@@ -52,41 +52,41 @@ export class Circuit {
     return this.#policy.state === CircuitState.Open;
   }
 
-  /** How long a job should wait before it tries again, ms; spread, so that replicas do not return together. */
+  /** Delay before a retry, ms; with jitter, so that workers do not return together. */
   retryDelay(random: () => number): number {
     return Math.ceil(this.#waitMs * (0.5 + random()));
   }
 }
 
-/** Tells operators that it opened or closed. @param cause what opened it */
-export function tellOfCircuit(log: Logger, open: boolean, cause?: unknown): void {
-  if (!open) log.info('the database is back: flushing goes on');
+/** @param cause what opened it */
+export function logCircuit(log: Logger, open: boolean, cause?: unknown): void {
+  if (!open) log.info('the database is back: flushing resumes');
   else if (isLoginRefused(cause))
     log.error(
       { err: cause },
-      'the database refuses the login: flushing pauses, updates go on in Redis; is the password the right one?',
+      'the database refuses the login: flushing pauses, Redis still takes updates; check the password',
     );
-  else log.warn({ err: cause }, 'the database is away: flushing pauses, updates go on and coalesce in Redis');
+  else log.warn({ err: cause }, 'the database is away: flushing pauses, Redis still takes updates');
 }
 
-/** A password that was changed, too: nothing can be written until it is known here, and it may come by itself. */
+/** Includes a changed password: this process cannot write without it, and may get it without a restart. */
 function isAway(error: unknown): boolean {
   return classifyDatabaseError(error) === 'unavailable' || isLoginRefused(error);
 }
 
-/** Whether the error says that MySQL is away, rather than anything about this flush. */
+/** Whether the error means that MySQL is away, and is not about this flush. */
 export function isOutage(error: unknown): boolean {
   return error instanceof BrokenCircuitError || isAway(error);
 }
 
-/** Why a failed flush is tried again; all but `other` leave the job its attempts. */
+/** Why a failed flush is retried; only `other` counts as an attempt of the job. */
 export function retryClass(error: unknown): 'unavailable' | 'not_durable' | 'conflict' | 'other' {
   if (isOutage(error)) return 'unavailable';
   if (isLockWait(error)) return 'conflict';
   return error instanceof ClaimNotDurableError ? 'not_durable' : 'other';
 }
 
-/** Full jitter: anything from nothing to the doubled wait, up to the cap (Brooker, "Exponential Backoff And Jitter", 2015). */
+/** Delay with full jitter, ms (Brooker, "Exponential Backoff And Jitter", 2015). */
 export function backoff(attempt: number, baseMs: number, capMs: number, random: () => number): number {
   return Math.ceil(random() * Math.min(capMs, baseMs * 2 ** Math.min(attempt - 1, 30)));
 }

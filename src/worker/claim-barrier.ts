@@ -1,6 +1,6 @@
 /**
- * Makes a claim as durable as it is asked to be before its batch is written: a claim that Redis forgets after MySQL has the
- * batch makes counters count twice. Where too few confirm in time, the batch stays in flight and is claimed again.
+ * Makes a claim durable before its batch is written: if Redis forgets a claim after MySQL has the batch,
+ * counters count twice. If too few replicas confirm in time, the batch stays in flight and is claimed again.
  */
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
@@ -17,52 +17,52 @@ import {
 
 export interface ClaimBarrierParts {
   readonly redis: RedisConnection;
-  readonly place: string;
+  readonly address: string;
   readonly barrier: Barrier;
   readonly asked: ClaimDurability;
-  /** Replicas that must confirm; `auto` asks as many of them as there are. */
+  /** Replicas that must confirm; with `auto`, fewer if there are fewer. */
   readonly replicas: number;
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Told at start and at each change. */
+  /** Called at start and after each change. */
   readonly onDurability: (durability: Durability) => void;
   readonly onUnconfirmed: () => void;
 }
 
-/** How often `auto` looks whether a replica has come or gone, where the barrier does not tell. */
-const LOOK_EVERY_MS = 5000;
+/** How often `auto` counts replicas; it also does after a claim that was not confirmed. */
+const COUNT_EVERY_MS = 5000;
 const LANE_PAUSE_MS = 50;
 
 export class ClaimBarrier {
   readonly #parts: ClaimBarrierParts;
   #current: Durability | undefined;
-  #lookedAt = 0;
-  /** Replicas that `auto` saw. */
+  #countedAt = 0;
+  /** Replicas that `auto` counted last. */
   #found = Number.POSITIVE_INFINITY;
 
   constructor(parts: ClaimBarrierParts) {
     this.#parts = parts;
   }
 
-  /** @throws RedisUnsuitableError where the server cannot give what is asked for */
+  /** @throws RedisUnsuitableError if the server cannot give the durability */
   async check(): Promise<void> {
-    const { redis, place, asked } = this.#parts;
-    if (asked === 'auto') return this.#look();
-    await checkDurability(redis, asked, this.#parts.replicas, place);
-    this.#become(asked);
+    const { redis, address, asked } = this.#parts;
+    if (asked === 'auto') return this.#count();
+    await checkDurability(redis, asked, this.#parts.replicas, address);
+    this.#use(asked);
   }
 
   /**
-   * @param claim the claim, on whatever connection it is given
-   * @throws ClaimNotDurableError, or what ioredis throws
+   * @param claim runs on the connection that it is given
+   * @throws ClaimNotDurableError, or the error of ioredis
    */
   async run<Answer>(
     partition: number,
     claim: (connection: RedisConnection) => Promise<Answer>,
   ): Promise<Answer> {
     const { redis, barrier, asked, timeoutMs, clock, onUnconfirmed } = this.#parts;
-    if (asked === 'auto' && clock.now() - this.#lookedAt > LOOK_EVERY_MS) await this.#look();
+    if (asked === 'auto' && clock.now() - this.#countedAt > COUNT_EVERY_MS) await this.#count();
     const durability = this.#current ?? 'memory';
     if (durability === 'memory') return claim(redis);
     const until = clock.now() + timeoutMs;
@@ -73,7 +73,7 @@ export class ClaimBarrier {
         .catch(async cause => {
           if (clock.now() + LANE_PAUSE_MS >= until)
             throw new ClaimNotDurableError(partition, durability, { cause });
-          // The lane broke, or its server is not the primary any more: another one returns the same batch.
+          // The lane broke, or its server is no longer the primary: another lane gets the same batch.
           await pause(LANE_PAUSE_MS);
           return attempt();
         });
@@ -81,19 +81,19 @@ export class ClaimBarrier {
     if (confirmed) return answer;
     onUnconfirmed();
     // The only replica may just have become the primary.
-    if (asked === 'auto') await this.#look();
+    if (asked === 'auto') await this.#count();
     if (this.#current === 'memory') return answer;
     throw new ClaimNotDurableError(partition, durability);
   }
 
-  async #look(): Promise<void> {
+  async #count(): Promise<void> {
     const { redis, clock } = this.#parts;
-    this.#lookedAt = clock.now();
+    this.#countedAt = clock.now();
     this.#found = await countReplicas(redis);
-    this.#become(this.#found > 0 ? 'replica' : 'memory');
+    this.#use(this.#found > 0 ? 'replica' : 'memory');
   }
 
-  #become(durability: Durability): void {
+  #use(durability: Durability): void {
     if (durability === this.#current) return;
     const { log, onDurability, asked } = this.#parts;
     this.#current = durability;
@@ -101,9 +101,12 @@ export class ClaimBarrier {
     if (durability === 'memory')
       log.warn(
         { claimDurability: durability, asked },
-        'claims are only as durable as the memory of the primary: if it loses them, counters can count twice',
+        'claims are only in the memory of the primary: if it loses them, counters can count twice',
       );
     else
-      log.info({ claimDurability: durability, asked }, 'claims wait to be confirmed before they are written');
+      log.info(
+        { claimDurability: durability, asked },
+        'claims are confirmed before their batches are written',
+      );
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The BullMQ worker on the queue `flush`: takes wake-ups and flushes their partitions. After a failure it leaves the partition
- * alone for a while and wakes it again; after too many the job fails, as a sign for operators. Trouble that is not the
- * partition's own, such as an outage, does not count. The watchdog replaces the BullMQ worker if it hangs.
+ * The BullMQ worker on the queue `flush`: takes wake-ups and flushes their partitions. After a failure the
+ * partition backs off; after too many the job fails, so that operators see it. Failures with another cause,
+ * such as an outage, do not count. The watchdog replaces the BullMQ worker if it hangs.
  */
 import { Worker as BullWorker, type Job } from 'bullmq';
 import type { Logger } from 'pino';
@@ -34,14 +34,14 @@ export interface ConsumerParts {
   readonly log: Logger;
 }
 
-/** BullMQ's lock: a killed worker's job returns after about this long; the sweep flushes its partition meanwhile. */
+/** BullMQ's lock: a killed worker's job returns after about this time. The sweep flushes before. */
 const LOCK_MS = 5000;
 const RESTART_MS = 3000;
 
 interface Trouble {
-  /** Flushes that failed for the partition's own sake, one after another. */
+  /** Consecutive failures that count. */
   readonly failures: number;
-  /** On the injected clock. */
+  /** Ms of the injected clock. */
   readonly notBefore: number;
 }
 
@@ -78,20 +78,20 @@ export class Consumer {
     this.#watchdog.start();
   }
 
-  /** Takes no new job. Resolves when BullMQ has said farewell, for which it may wait long after an outage. */
+  /** Takes no new job. Resolves when BullMQ has closed, which may take long after an outage. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#watchdog.stop();
-    // What waits here for its time is for other workers now.
+    // Wake-ups that are not due yet go to other workers.
     await Promise.all([this.#worker?.close(), this.#wakeUps.close()]);
   }
 
-  /** Leaves a job at hand to BullMQ's stall check. */
+  /** Leaves a running job to BullMQ's stall check. */
   async abandon(): Promise<void> {
     await this.#worker?.close(true);
   }
 
-  /** A partition has at most one failed job, and none once it flushes again. */
+  /** Removes failed jobs, so that a partition has at most one, and none once it flushes again. */
   async forgetFailed(partition: number, except?: string): Promise<void> {
     for await (const job of failedJobs(this.#parts.queue)) {
       if (job.data.partition === partition && job.id !== except) await job.remove();
@@ -109,11 +109,11 @@ export class Consumer {
         concurrency: settings.concurrency,
         lockDuration: LOCK_MS,
         stalledInterval: LOCK_MS / 2,
-        // A worker that is killed again and again must not make a job fail that did nothing wrong.
+        // A job must not fail because its workers were killed.
         maxStalledCount: 1_000_000,
       },
     );
-    this.#worker.on('error', error => this.#lines.warn({ err: error }, 'BullMQ worker reports an error'));
+    this.#worker.on('error', error => this.#lines.warn({ err: error }, 'BullMQ worker error'));
     this.#worker.on('failed', (job, error) => {
       if (!job) return;
       const { partition, attempts } = job.data;
@@ -128,11 +128,11 @@ export class Consumer {
   async #process(job: FlushJob): Promise<void> {
     const { partition } = job.data;
     const { circuit, clock, flusher, queue } = this.#parts;
-    // For another worker.
+    // Another worker takes it.
     if (this.#stopping) return wake(queue, partition);
-    // The sweep looks after it; a job that waited for the lock too would keep a slot from other partitions.
+    // The sweep retries it; a job that waits for the lock would take a slot from other partitions.
     if (flusher.isBlocked(partition)) return;
-    // Its own wake-up comes when it is time.
+    // A delayed wake-up is on its way.
     if ((this.#troubles.get(partition)?.notBefore ?? 0) > clock.now()) return;
     try {
       const end = await circuit.run(() => flusher.flush(partition));
@@ -143,7 +143,7 @@ export class Consumer {
     }
   }
 
-  /** Throws the error if the job is to fail for good. */
+  /** Throws the error if the job has failed for good. */
   async #failed(job: FlushJob, error: unknown): Promise<void> {
     const { partition } = job.data;
     const { settings, circuit, metrics, random, log } = this.#parts;
@@ -152,28 +152,28 @@ export class Consumer {
     if (why === 'conflict') {
       log.warn(
         { partition, err: error },
-        'the flush waited for a lock in the database; the sweep tries again',
+        'the flush timed out waiting for a database lock; the sweep will retry',
       );
       return;
     }
     const before = this.#troubles.get(partition)?.failures ?? 0;
-    if (why !== 'other') return this.#later(partition, before, circuit.retryDelay(random));
+    if (why !== 'other') return this.#retryLater(partition, before, circuit.retryDelay(random));
     const failures = before + 1;
-    // Trying a halted partition again at once cannot help: the sweep keeps looking, at the cap of the backoff.
+    // A quick retry of a halted partition cannot help: the sweep keeps retrying, at the cap of the backoff.
     if (error instanceof PartitionHaltedError || failures >= settings.attempts) {
       this.#troubles.delete(partition);
       await job.updateData({ partition, attempts: failures });
       throw error;
     }
-    this.#lines.warn({ partition, attempt: failures, err: error }, 'flush job will be tried again');
-    this.#later(
+    this.#lines.warn({ partition, attempt: failures, err: error }, 'flush failed and will be retried');
+    this.#retryLater(
       partition,
       failures,
       backoff(failures, settings.backoffBaseMs, settings.backoffCapMs, random),
     );
   }
 
-  #later(partition: number, failures: number, ms: number): void {
+  #retryLater(partition: number, failures: number, ms: number): void {
     this.#troubles.set(partition, { failures, notBefore: this.#parts.clock.now() + ms });
     this.#wakeUps.after(partition, ms);
   }

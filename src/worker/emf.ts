@@ -1,8 +1,8 @@
 /**
- * Figures for CloudWatch: a JSON line on stdout every ten seconds, in the embedded metric format, from which CloudWatch Logs
- * makes metrics. They are those of /metrics that alarms and scaling need, summed up over partitions.
+ * Metrics for CloudWatch: every ten seconds a JSON line on stdout in the embedded metric format. These are
+ * the metrics of /metrics that alarms and scaling need, over all partitions.
  *
- * Every worker reports the same shared figures: take their maximum. `Workers` is 1 in each line of each worker: count its samples.
+ * Every worker reports the same shared values: take the maximum. `Workers` is always 1: count its samples.
  */
 import type { MetricObjectWithValues, MetricValue, Registry } from 'prom-client';
 import type { MetricName } from '../shared/telemetry/metric-catalogue.ts';
@@ -27,7 +27,7 @@ const FIGURES: Record<string, Figure> = {
 const CLOUDWATCH_NAMESPACE = 'Sluice';
 const EVERY_MS = 10_000;
 
-/** One line. A figure whose server does not answer is left out: no data is not zero. */
+/** One line. A value whose server does not answer is left out: no data is not zero. */
 export async function emfLine(registry: Registry, namespace: string, now: number): Promise<string> {
   const metrics = [{ Name: 'Workers', Unit: 'Count' }];
   const values: Record<string, number> = { Workers: 1 };
@@ -49,18 +49,18 @@ export async function emfLine(registry: Registry, namespace: string, now: number
   });
 }
 
-/** Reports at once and from then on. @returns what ends it */
+/** Reports at once and then every ten seconds. @returns what stops it */
 export function reportEmf(registry: Registry, namespace: string, write: (line: string) => void): () => void {
-  let ended = false;
+  let stopped = false;
   const report = async () => {
     const line = await emfLine(registry, namespace, Date.now());
-    if (!ended) write(`${line}\n`);
+    if (!stopped) write(`${line}\n`);
   };
-  // A figure that cannot be made is absent at the next scrape too, where it is seen.
+  // A scrape of /metrics shows the same error.
   const timer = setInterval(() => void report().catch(() => {}), EVERY_MS);
   void report().catch(() => {});
   return () => {
-    ended = true;
+    stopped = true;
     clearInterval(timer);
   };
 }

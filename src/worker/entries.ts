@@ -1,5 +1,4 @@
-/** Writes ledger entries and the balances that they lead to, inside the store's transaction. */
-
+/** Writes ledger entries and their balances, inside the store's transaction. */
 import type { PoolConnection } from 'mysql2/promise';
 import { AnswerMissingError } from '../shared/errors.ts';
 import { itemOf } from '../shared/item.ts';
@@ -13,21 +12,21 @@ import type { FloorWatch } from './floors.ts';
 const INSERT = readSql(new URL('./sql/insert-entries.sql', import.meta.url));
 const NEXT = readSql(new URL('./sql/next-ledger-number.sql', import.meta.url));
 const FIND = readSql(new URL('./sql/find-entries.sql', import.meta.url));
-/** Ledger numbers that a batch has: its sequence times this, and those up to the next batch's. */
-const PLACES = 65_536;
+/** Ledger numbers of a batch: from its sequence times this to before the next batch's. */
+const NUMBERS_PER_BATCH = 65_536;
 
-/** What the ledger keeps of an entry. */
+/** An entry as the ledger stores it. */
 export type LedgerEntry = Omit<RecordedEntry, 'balance' | 'payload'>;
 
-/** The ledger number of an entry at this place of the batch with this sequence. */
-export function ledgerNumber(sequence: number, place: number): bigint {
-  return BigInt(sequence) * BigInt(PLACES) + BigInt(place);
+/** @param position of the entry in the batch with this sequence */
+export function ledgerNumber(sequence: number, position: number): bigint {
+  return BigInt(sequence) * BigInt(NUMBERS_PER_BATCH) + BigInt(position);
 }
 
-/** What the ledger keeps of an entry that was in quarantine. @param quarantinedAt ms */
+/** The ledger's form of an entry that was in quarantine. @param quarantinedAt Unix time, ms */
 export function quarantinedEntry(content: EntryContent, quarantinedAt: number): LedgerEntry {
   const item = itemOf(content.program, content.account);
-  // When it was accepted is not kept in quarantine; it was a flush interval before this.
+  // Quarantine does not store when the entry was accepted; it was about a flush interval before.
   return { ...content, item, acceptedAt: quarantinedAt };
 }
 
@@ -39,10 +38,11 @@ export class EntryWriter {
   }
 
   /**
-   * Adds the amounts to the balances and inserts the rows, all or nothing with the caller's transaction or savepoint.
-   * @param floors is told of the balances
-   * @returns how many balances it wrote, and to which tables
-   * @throws RefusedValueError, or what MySQL threw
+   * Adds the amounts to the balances and inserts the rows. After an error the caller must roll back to its
+   * savepoint or end the transaction.
+   * @param floors gets each balance before and after
+   * @returns the number of balances written, and their tables
+   * @throws RefusedValueError, or the error of MySQL
    */
   async write<Entry extends LedgerEntry>(
     connection: PoolConnection,
@@ -67,20 +67,20 @@ export class EntryWriter {
     return { accounts: sums.size, tables: byTable.keys() };
   }
 
-  /** What the entries add to each account. @throws RefusedValueError */
+  /** Sums of the amounts by account. @throws RefusedValueError */
   #sums(entries: readonly LedgerEntry[]): Map<string, Addition & { amount: number }> {
     const sums = new Map<string, Addition & { amount: number }>();
     for (const { program, account, item, amount } of entries) {
       const sum = sums.get(item);
       if (!sum) sums.set(item, { name: program, key: account, amount });
       else sum.amount += amount;
-      // Bisecting then finds parts whose sums are exact.
+      // Bisecting finds parts whose sums are exact.
       if (sum && !Number.isSafeInteger(sum.amount)) throw new RefusedValueError('OUT_OF_RANGE');
     }
     return sums;
   }
 
-  /** @param balances as they were before the entries; moves with them */
+  /** @param balances before the entries; updated with each entry */
   async #insert<Entry extends LedgerEntry>(
     connection: PoolConnection,
     partition: number,
@@ -112,22 +112,22 @@ export class EntryWriter {
   }
 
   /**
-   * Ledger numbers behind everything that the partition's batches up to the watermark have, and before what its next batch
-   * will have. Runs under the watermark's lock.
+   * The free ledger numbers after all batches up to the watermark and before the next batch. The caller holds
+   * the watermark's lock.
    */
-  async nextPlaces(
+  async nextNumbers(
     connection: PoolConnection,
     partition: number,
     sequence: number,
   ): Promise<{ readonly first: bigint; readonly free: number }> {
     const first = ledgerNumber(sequence, 0);
-    const behind = ledgerNumber(sequence, PLACES);
-    const row = await queryRow(connection, NEXT, [String(first), partition, String(behind)]);
-    const next = row.ledger_no === null ? behind : BigInt(String(row.ledger_no));
-    return { first: next, free: Number(behind - next) };
+    const end = ledgerNumber(sequence, NUMBERS_PER_BATCH);
+    const row = await queryRow(connection, NEXT, [String(first), partition, String(end)]);
+    const next = row.ledger_no === null ? end : BigInt(String(row.ledger_no));
+    return { first: next, free: Number(end - next) };
   }
 
-  /** Entries whose accounts their tables refuse, as far as that can be told without trying. */
+  /** Entries whose accounts their tables refuse, as far as a check without a write can tell. */
   async refusals(connection: PoolConnection, entries: readonly RecordedEntry[]) {
     const refused = new Map<RecordedEntry, RefusedValueError>();
     for (const [table, group] of Map.groupBy(entries, entry => this.#tables.of('p', entry.program))) {
@@ -154,8 +154,8 @@ export class EntryWriter {
   }
 
   /**
-   * Parts entries that the ledger or the quarantine has already (their id outlived Redis' memory) from fresh ones, and
-   * counts those that are in quarantine.
+   * Separates fresh entries from late ones: their ids are in the ledger or in quarantine already, and Redis
+   * forgot them. Counts those in quarantine.
    */
   async splitLate(connection: PoolConnection, entries: readonly RecordedEntry[]) {
     const known = new Map<string, boolean>();

@@ -1,20 +1,20 @@
 /**
- * What this process has seen of batches that fail and tables that work. A row that fails alone in its batch is to blame
- * if its table took other rows after the batch failed and before it failed again.
+ * Remembers failed batches and tables that took rows. A row that fails alone in its batch is to blame if its
+ * table took other rows between the first failure of the batch and the next one.
  */
 import type { ValueTable } from '../shared/values/tables.ts';
 import type { Batch } from './batch.ts';
 
 interface Failing {
   readonly token: string;
-  /** Tables whose rows failed all alike, and the moment at which they first did. */
+  /** Tables whose rows all failed alike, with the moment of the first time. */
   readonly tables: Map<ValueTable, number>;
   failures: number;
-  /** When its first conflict was, ms; undefined if none was. */
+  /** Time of its first conflict, ms of `now`; undefined before. */
   conflictSince: number | undefined;
 }
 
-type Id = Pick<Batch, 'partition' | 'token'>;
+type BatchId = Pick<Batch, 'partition' | 'token'>;
 
 export class Failures {
   readonly #patienceMs: number;
@@ -23,13 +23,13 @@ export class Failures {
   readonly #took = new WeakMap<ValueTable, number>();
   readonly #failing = new Map<number, Failing>();
 
-  /** @param patienceMs how long a batch may meet conflicts before somebody looks whether they are real */
+  /** @param patienceMs how long a batch may meet conflicts before they are doubted */
   constructor(patienceMs: number, now: () => number = () => performance.now()) {
     this.#patienceMs = patienceMs;
     this.#now = now;
   }
 
-  /** A moment for `took`; what comes later is greater. */
+  /** A moment for `took`; later ones are greater. */
   moment(): number {
     return ++this.#moment;
   }
@@ -40,46 +40,46 @@ export class Failures {
   }
 
   /** All rows of the batch in this table failed, with an error that is not known to be about data. */
-  tableFailed(batch: Id, table: ValueTable): void {
+  tableFailed(batch: BatchId, table: ValueTable): void {
     const { tables } = this.#of(batch);
     if (!tables.has(table)) tables.set(table, this.moment());
   }
 
-  tookOthers(batch: Id, table: ValueTable): boolean {
+  tookOthers(batch: BatchId, table: ValueTable): boolean {
     const failed = this.#find(batch)?.tables.get(table);
     return failed !== undefined && (this.#took.get(table) ?? 0) > failed;
   }
 
   /** A careful attempt at the batch failed. */
-  failed(batch: Id): void {
+  failed(batch: BatchId): void {
     this.#of(batch).failures++;
   }
 
-  count(batch: Id): number {
+  count(batch: BatchId): number {
     return this.#find(batch)?.failures ?? 0;
   }
 
-  conflicted(batch: Id): void {
+  conflicted(batch: BatchId): void {
     this.#of(batch).conflictSince ??= this.#now();
   }
 
-  /** Whether the batch met conflicts for so long that they may be made up. */
-  doubtsConflicts(batch: Id): boolean {
+  /** Whether the batch met conflicts for so long that they may not be real. */
+  doubtsConflicts(batch: BatchId): boolean {
     const since = this.#find(batch)?.conflictSince;
     return since !== undefined && this.#now() - since >= this.#patienceMs;
   }
 
-  /** The partition's batch was committed, or is somebody else's. */
-  ended({ partition }: Id): void {
+  /** The batch was committed, or another worker has it. */
+  ended({ partition }: BatchId): void {
     this.#failing.delete(partition);
   }
 
-  #find({ partition, token }: Id): Failing | undefined {
+  #find({ partition, token }: BatchId): Failing | undefined {
     const failing = this.#failing.get(partition);
     return failing?.token === token ? failing : undefined;
   }
 
-  #of(batch: Id): Failing {
+  #of(batch: BatchId): Failing {
     const known = this.#find(batch);
     if (known) return known;
     const failing = { token: batch.token, tables: new Map(), failures: 0, conflictSince: undefined };

@@ -1,5 +1,4 @@
-/** The batch in flight as Redis knows it: claim, ack, rewind. */
-
+/** The scripts on the batch in flight: claim, ack, rewind; and trim. */
 import { randomToken } from '../shared/clock.ts';
 import { Budget } from '../shared/redis/budget.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
@@ -21,17 +20,17 @@ export interface FlightLimits {
 }
 
 export interface AckResult {
-  /** False where somebody else had acknowledged the batch. */
+  /** False if another worker had acknowledged the batch. */
   readonly acknowledged: boolean;
   readonly pendingUpdates: number;
   /** Counter keys and entries. */
   readonly pendingItems: number;
 }
 
-/** What claim.lua answers; see there. */
+/** The reply of claim.lua; see there. */
 type ClaimReply = [
-  goesOn: number,
-  mark: string,
+  continues: number,
+  cursor: string,
   more: number,
   batch: [keys: number, entries: number],
   page: [keys: number, entries: number, bytes: number, updates: number],
@@ -51,7 +50,7 @@ type ClaimReply = [
   ],
 ];
 
-/** Ids: a call takes Redis about a millisecond. */
+/** Ids in one call, which takes Redis about a millisecond. */
 const TRIM_AT_ONCE = 1000;
 
 export class Flight implements FlightCheck {
@@ -63,10 +62,10 @@ export class Flight implements FlightCheck {
   readonly #ack: Script<[done: number, updates?: number, items?: number]>;
   readonly #rewind: Script<number>;
   readonly #trim: Script<number>;
-  /** Of all partitions together, since they share a connection. */
+  /** Bytes of replies under way, over all partitions: they share a connection. */
   readonly #replies = new Budget(REPLY_BYTES);
 
-  /** @param barrier behind each claim; without one, claims are as durable as the primary's memory */
+  /** @param barrier runs each claim; without one, claims are only in the memory of the primary */
   constructor(redis: RedisConnection, keys: Keys, limits: FlightLimits, barrier?: ClaimBarrier) {
     this.#barrier = barrier;
     this.#redis = redis;
@@ -79,7 +78,7 @@ export class Flight implements FlightCheck {
   }
 
   /**
-   * The batch in flight, or a new one of what is pending; undefined where nothing is.
+   * The batch in flight, or a new one of pending updates; undefined if there are none.
    * @throws ClaimNotDurableError
    */
   async claim(partition: number): Promise<Batch | undefined> {
@@ -91,11 +90,11 @@ export class Flight implements FlightCheck {
   #claimOn(connection: RedisConnection, partition: number): Promise<Page[] | undefined> {
     const claim = this.#claim.on(connection);
     const { batchKeys, batchEntries } = this.#limits;
-    return claimPages(async ({ mark, keys, entries, updates, items, bytes }) => {
+    return claimPages(async ({ cursor, keys, entries, updates, items, bytes }) => {
       const reply = await this.#replies.run(bytes, () =>
         claim(
           ...([this.#keys.state(partition), this.#keys.deployment, randomToken()] as const),
-          ...[batchKeys, batchEntries, items, bytes, mark, keys, entries, updates],
+          ...[batchKeys, batchEntries, items, bytes, cursor, keys, entries, updates],
         ),
       );
       return reply ? parsePage(reply) : undefined;
@@ -107,7 +106,7 @@ export class Flight implements FlightCheck {
       this.#keys.state(batch.partition),
       batch.token,
       this.#limits.idempotencyWindowMs,
-      // Redis may have forgotten those that were quarantined before. Their receipts have to look as well.
+      // Redis may have forgotten the earlier quarantined ones, whose receipts must look in quarantine too.
       outcome.quarantined + (outcome.quarantinedBefore ?? 0),
       ...outcome.late.flatMap(item => ['p', item]),
       ...(outcome.reload ?? []).flatMap(item => [item[0]!, item.slice(1)]),
@@ -132,7 +131,7 @@ export class Flight implements FlightCheck {
     );
   }
 
-  /** Forgets ids whose time is over. */
+  /** Removes expired ids. */
   async trim(partition: number): Promise<void> {
     let forgotten: number;
     do {
@@ -142,13 +141,23 @@ export class Flight implements FlightCheck {
 }
 
 /** Exported for a test that calls the script by itself. */
-export function parsePage([goesOn, mark, more, batch, page, order, sums, records, whole]: ClaimReply): Page {
+export function parsePage([
+  continues,
+  cursor,
+  more,
+  batch,
+  page,
+  order,
+  sums,
+  records,
+  whole,
+]: ClaimReply): Page {
   const [batchKeys, batchEntries] = batch;
   const [keys, entries, bytes, updates] = page;
   const [sequence, token, epoch, ofBatch, reclaimed, time, claimed, popped, dropped] = whole;
   return {
-    goesOn: goesOn === 1,
-    mark,
+    continues: continues === 1,
+    cursor,
     batch: { keys: batchKeys, entries: batchEntries },
     ...{ keys, entries, bytes, updates },
     more: more === 1,

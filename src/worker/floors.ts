@@ -1,6 +1,6 @@
 /**
- * Accounts that a batch takes below their floor. Every debit was accepted above it, so that this tells of an exception that
- * docs/guarantees.md names: above all of a debit that Redis forgot and MySQL has, after which its points were spent again.
+ * Finds accounts that a batch takes below their floor. Redis accepts no such debit, so one of the cases of
+ * docs/guarantees.md happened: mostly, Redis forgot a debit that MySQL has, and the points were spent again.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { itemOf } from '../shared/item.ts';
@@ -16,7 +16,7 @@ interface Fallen {
   balance: number;
 }
 
-/** Watches the balances that one attempt at a batch writes. */
+/** Watches the balances of one attempt at a batch. */
 export class FloorWatch {
   readonly #tables: ValueTables;
   readonly #fallen = new Map<string, Fallen>();
@@ -25,7 +25,7 @@ export class FloorWatch {
     this.#tables = tables;
   }
 
-  /** Notes a balance as the database has it now, and as it was before. */
+  /** @param before the balance in the database before the batch @param balance the balance now */
   note(item: string, program: string, account: string, before: number, balance: number): void {
     const known = this.#fallen.get(item);
     if (known) {
@@ -37,7 +37,7 @@ export class FloorWatch {
       this.#fallen.set(item, { program, account, balance });
   }
 
-  /** How many accounts of each program stand below the floor, with what is in quarantine. Asks nothing if none has fallen. */
+  /** Accounts below the floor by program, quarantined amounts included. Makes no query if none has fallen. */
   async below(connection: PoolConnection): Promise<ReadonlyMap<string, number>> {
     const below = new Map<string, number>();
     if (this.#fallen.size === 0) return below;

@@ -1,4 +1,4 @@
-/** The span of a flush: made for a batch with sampled calls in it, and linked to their spans. */
+/** The span of a flush, for batches with updates of sampled calls. It links to the spans of the calls. */
 import type { Span } from '@opentelemetry/api';
 import { within } from '../shared/clock.ts';
 import { packageVersion } from '../shared/config/version.ts';
@@ -20,7 +20,7 @@ const ANSWER_MS = 250;
 
 export function flushTracing(redis: RedisConnection, keys: Keys, api: OpenTelemetry): FlushTracing {
   const tracer = api.trace.getTracer('sluice', packageVersion());
-  /** Without what was accepted after the claim, which waits for the next batch. */
+  /** Without calls after the claim, which belong to the next batch. */
   const callsOf = async (batch: Batch) => {
     const key = keys.of(batch.partition, 'traces');
     const found = (await within(redis.lrange(key, 0, TRACES_LIMIT - 1), ANSWER_MS)) ?? [];
@@ -34,7 +34,7 @@ export function flushTracing(redis: RedisConnection, keys: Keys, api: OpenTeleme
   return async batch => {
     const own = await callsOf(batch);
     if (own.length === 0) return undefined;
-    // A call whose updates went to Redis in several micro-batches is there several times.
+    // A call with updates in several micro-batches is there several times.
     const calls = new Set(own.map(element => element.slice(element.indexOf(' ') + 1)));
     const links = [...calls].map(call => {
       const [traceId = '', spanId = '', flags] = call.split(' ');
@@ -50,7 +50,7 @@ export function flushTracing(redis: RedisConnection, keys: Keys, api: OpenTeleme
         'sluice.updates': batch.updates,
       },
     });
-    // Not before: a batch that failed is tried again, and the attempt that writes it has the same calls.
+    // Only then: a failed batch is retried and needs its calls again.
     return ending(span, api, () => void forget(batch).catch(() => {}));
   };
 }

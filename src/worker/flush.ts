@@ -1,8 +1,8 @@
 /**
- * The loop of a flush: claim -> commit -> ack, again until little is pending or the time budget is spent.
+ * The flush loop: claim -> commit -> ack, until little is pending or the time budget is spent.
  *
- * Invariant: a batch's data stays in Redis until MySQL has said that it is committed. Whoever fails in between leaves
- * the batch in flight, and the next claim returns it; the watermark tells whether it was written.
+ * Invariant: a batch stays in Redis until MySQL has confirmed its commit. A worker that fails before leaves
+ * the batch in flight. The next claim returns it, and the watermark tells whether it was written.
  */
 import type { Logger } from 'pino';
 import type { Clock } from '../shared/clock.ts';
@@ -17,11 +17,11 @@ import type { WorkerMetrics } from './metrics.ts';
 import type { CommitResult, Seam, Store } from './store.ts';
 
 export type FlushEnd =
-  /** Nothing is left that should not wait for the next interval. */
+  /** All updates that are left can wait for the next interval. */
   | 'drained'
-  /** The budget is spent or the worker is stopping; more is pending. */
+  /** The time budget is spent or the worker is stopping; more updates are pending. */
   | 'more'
-  /** Another flush of the partition, which was waited for, met a lock; the sweep looks after it. */
+  /** Another flush of the partition ran before this one and timed out on a lock; the sweep retries. */
   | 'blocked';
 
 export interface FlushParts {
@@ -48,13 +48,13 @@ export class Flusher {
     this.#lastProgress = parts.clock.now();
   }
 
-  /** Lets the batch at hand finish and starts no other. */
+  /** Lets running batches finish and starts no other. */
   stop(): void {
     this.#stopping = true;
   }
 
-  /** Resolves when no batch is at hand. Never rejects. */
-  async settled(): Promise<void> {
+  /** Resolves when all running flushes have ended. Never rejects. */
+  async finished(): Promise<void> {
     await Promise.allSettled(this.#running.values());
   }
 
@@ -63,19 +63,19 @@ export class Flusher {
   }
 
   /**
-   * Whether the partition's last flush waited for somebody's lock in vain. Each further one may take `lockWaitSeconds`, so
-   * only the sweep tries, a few partitions at a time, and the others keep the slots and connections.
+   * Whether the partition's last flush timed out on a lock. Each further one may take `lockWaitSeconds`, so
+   * only the sweep retries, a few partitions at a time: other partitions keep the slots and connections.
    */
   isBlocked(partition: number): boolean {
     return this.#blocked.has(partition);
   }
 
-  /** Somebody flushed the partition, perhaps in another process: whatever it waited for is over. */
+  /** The partition was flushed, perhaps by another process: the lock is gone. */
   unblock(partition: number): void {
     this.#blocked.delete(partition);
   }
 
-  /** When a flush last ended well, on the injected clock. */
+  /** Time of the last successful batch, ms of the injected clock. */
   get lastProgress(): number {
     return this.#lastProgress;
   }
@@ -114,7 +114,7 @@ export class Flusher {
     return 'more';
   }
 
-  /** One batch from claim to ack; whether as much as a full batch is left. */
+  /** One batch from claim to ack. @returns whether about a full batch is left */
   async #step(partition: number): Promise<boolean> {
     const { flight, metrics, clock, seam, settings, tracing } = this.#parts;
     const batch = await flight.claim(partition);
@@ -135,7 +135,7 @@ export class Flusher {
     await seam?.('acknowledged');
     if (result.decision === 'skip' && result.rewound && acked.acknowledged)
       await this.#parts.aligner.align(partition);
-    // Less than a full batch waits for its own wake-up: a loop of tiny batches would coalesce nothing.
+    // Less than a full batch waits for its own wake-up: tiny batches would coalesce nothing.
     return batch.reclaimed || batch.more
       ? acked.pendingItems > 0
       : acked.pendingItems >= Math.min(settings.batchKeys, settings.batchEntries) || wasCut(batch, settings);
@@ -153,7 +153,7 @@ export class Flusher {
         metrics.flushRetries.inc({ class: 'conflict' });
         log.debug(
           { partition: batch.partition, sequence: batch.sequence, err: error },
-          'conflict in the database, trying again',
+          'database conflict, retrying',
         );
       }
     }
@@ -164,7 +164,7 @@ export class Flusher {
     metrics.rewinds.inc();
     log.error(
       { partition, sequence },
-      'Redis went back in time: it lost answered writes, counters of this batch may be counted twice',
+      'Redis went back in time: it lost acknowledged writes, and counters of this batch may count twice',
     );
   }
 
@@ -177,28 +177,28 @@ export class Flusher {
         metrics.lateDuplicates.inc(result.late);
         log.warn(
           { ...about, entries: result.late },
-          'entries were in the ledger already, their live balances are reloaded',
+          'entries were in the ledger already; their live balances are reloaded',
         );
       }
       for (const [program, accounts] of result.belowFloor) {
         metrics.belowFloor.inc({ program }, accounts);
         log.error(
           { ...about, program, accounts },
-          'debits took accounts below their floor, see "SluiceUpdatesLost" in docs/operating.md',
+          'debits took accounts below their floor; see "SluiceUpdatesLost" in docs/operating.md',
         );
       }
       const quarantined = result.outcome.quarantined - (result.outcome.held ?? 0);
       if (quarantined > 0) {
-        log.error({ ...about, quarantined }, 'the database refused updates, they are in quarantine');
+        log.error({ ...about, quarantined }, 'the database refused updates; they are in quarantine');
       }
     } else {
       metrics.skippedBatches.inc();
-      log.info({ ...about, decision: result.decision }, 'batch was ended before');
+      log.info({ ...about, decision: result.decision }, 'the batch was finished before');
     }
   }
 }
 
-/** Whether the claim was cut off by a limit, so that more of its segment may be left. */
+/** Whether the claim reached a limit, so that more of its segment may be left. */
 function wasCut(batch: Batch, settings: Settings): boolean {
   return batch.counters.length >= settings.batchKeys || batch.entries.length >= settings.batchEntries;
 }

@@ -1,9 +1,10 @@
 /**
- * Updates that wait for their mapped table. They go into quarantine with the cause `held`, in the transaction of their batch;
- * release.ts writes them once the table takes rows.
+ * Holds updates whose mapped table cannot be written: they go into quarantine with the cause `held`, in the
+ * transaction of their batch. release.ts writes them once the table takes rows.
  *
- * Invariant: while an update of a key is held, later ones of that key are held behind it. So they reach the table in their order,
- * and no debit gets there before the credit that covers it. The partition's watermark row says whether any is held.
+ * Invariant: while an update of a key is held, later updates of that key are held behind it. So they reach
+ * the table in order, and no debit gets there before the credit that covers it. The partition's watermark row
+ * says whether any is held.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { itemOf } from '../shared/item.ts';
@@ -26,19 +27,19 @@ const HOLD = sql('hold');
 const LOCK = 'SELECT * FROM sluice_quarantine WHERE id IN (?) FOR UPDATE';
 const AT_ONCE = 1000;
 
-/** An update with the code of what keeps it from its table. */
+/** With the code of why it cannot be written. */
 type HeldUpdate = AsideUpdate & { readonly code: string };
-type Place = Pick<Batch, 'partition' | 'sequence'>;
+type Origin = Pick<Batch, 'partition' | 'sequence'>;
 
-/** The updates of a batch that have to wait. */
-export interface Waiting {
-  /** Whether anything may have to. */
-  readonly isAny: boolean;
-  /** The code of what keeps an update from its table; undefined if nothing does. */
+/** Which updates of a batch must be held. */
+export interface HoldRule {
+  /** False if none must. */
+  readonly holdsAny: boolean;
+  /** Why the update must be held; undefined if it can be written. */
   codeOf(kind: 'counter' | 'entry', name: string, item: string): string | undefined;
 }
 
-const NOBODY: Waiting = { isAny: false, codeOf: () => undefined };
+const HOLD_NONE: HoldRule = { holdsAny: false, codeOf: () => undefined };
 
 export class HeldUpdates {
   readonly #tables: ValueTables;
@@ -50,17 +51,17 @@ export class HeldUpdates {
   }
 
   /**
-   * Finds what has to wait: all updates of a table that is known to take no rows, and of keys with a held update.
-   * Asks the database nothing unless something may be held. Runs under the watermark's lock.
-   * @param mayHold what the watermark's row says
+   * Holds all updates of a table that is known to take no rows, and of keys with a held update. Makes no
+   * query if nothing can be held. The caller holds the watermark's lock.
+   * @param mayHold whether the partition may have held updates, from the watermark row
    */
-  async waiting(connection: PoolConnection, batch: Batch, mayHold: boolean): Promise<Waiting> {
+  async rule(connection: PoolConnection, batch: Batch, mayHold: boolean): Promise<HoldRule> {
     const isFailing = this.#health.failing.length > 0;
-    if (!isFailing && !mayHold) return NOBODY;
+    if (!isFailing && !mayHold) return HOLD_NONE;
     const keys = mayHold ? await this.#heldKeys(connection, batch) : new Map<string, string>();
-    if (!isFailing && keys.size === 0) return NOBODY;
+    if (!isFailing && keys.size === 0) return HOLD_NONE;
     return {
-      isAny: true,
+      holdsAny: true,
       codeOf: (kind, name, item) => {
         const problem =
           isFailing && this.#health.problem(this.#tables.of(kind === 'counter' ? 'c' : 'p', name));
@@ -96,38 +97,38 @@ export class HeldUpdates {
   }
 
   /**
-   * Puts sums aside. One row holds all of a key, however long it takes: it lies in the transaction of the batch whose sum is
-   * merged into it, so that it counts as often as the batch is written, which is once. What an operation has taken stays as the
-   * operator saw it.
+   * Holds sums, in one row for each key, however long the table fails. A sum is merged into the row in its
+   * batch's transaction, so it counts exactly once. A row that an operation has taken stays as the operator
+   * saw it.
    */
   async counters(
     connection: PoolConnection,
-    place: Place,
+    origin: Origin,
     sums: readonly CounterSum[],
     codeOf: (sum: CounterSum) => string,
   ): Promise<void> {
     if (sums.length === 0) return;
-    await this.note(connection, place.partition);
-    const merged = await this.#merge(connection, place, sums);
+    await this.note(connection, origin.partition);
+    const merged = await this.#merge(connection, origin, sums);
     const fresh = sums.filter(sum => !merged.has(sum.item));
     const rows = fresh.map(sum => ({ ...counterAside(sum), code: codeOf(sum) }));
-    await this.#insert(connection, place, rows);
+    await this.#insert(connection, origin, rows);
   }
 
   async entries(
     connection: PoolConnection,
-    place: Place,
+    origin: Origin,
     entries: readonly RecordedEntry[],
     codeOf: (entry: RecordedEntry) => string,
   ): Promise<void> {
     if (entries.length === 0) return;
-    await this.note(connection, place.partition);
+    await this.note(connection, origin.partition);
     const rows = entries.map(entry => ({ ...entryAside(entry), code: codeOf(entry) }));
-    await this.#insert(connection, place, rows);
+    await this.#insert(connection, origin, rows);
   }
 
-  async #insert(connection: PoolConnection, place: Place, updates: readonly HeldUpdate[]): Promise<void> {
-    const { partition, sequence } = place;
+  async #insert(connection: PoolConnection, origin: Origin, updates: readonly HeldUpdate[]): Promise<void> {
+    const { partition, sequence } = origin;
     const encode = ({ name, key, amount, id, code, payload }: HeldUpdate) => [
       name,
       key,
@@ -138,21 +139,21 @@ export class HeldUpdates {
     ];
     for (const { json, rows } of jsonParts(connection, updates, encode)) {
       const { kind, code } = rows[0]!;
-      // The longest entry, as text in JSON, is longer than any other statement; a statement of its own takes it.
+      // The longest entry may not fit as JSON; the plain INSERT of one row takes it.
       if (rows.length === 1 && literalBytes(json) > roomFor(connection))
         await quarantine(connection, partition, sequence, rows[0]!, code, 'held');
       else await connection.query(HOLD, [partition, sequence, kind, json]);
     }
   }
 
-  /** Whoever flushes the partition next looks for what is held; and so does this process. */
+  /** Notes that the partition has held updates: the next flush looks for them, and so does this process. */
   async note(connection: PoolConnection, partition: number): Promise<void> {
     this.#health.mayHold = true;
     await setMayHold(connection, partition, true);
   }
 
-  /** Adds sums to the held rows of their keys. Gives the items that had one. */
-  async #merge(connection: PoolConnection, { sequence }: Place, sums: readonly CounterSum[]) {
+  /** Adds sums to the held rows of their keys. @returns the items that had one */
+  async #merge(connection: PoolConnection, { sequence }: Origin, sums: readonly CounterSum[]) {
     const ids: string[] = [];
     for (const { json } of jsonParts(connection, sums, ({ name, key }) => [name, key]))
       for (const { id } of await queryRows(connection, COUNTERS, [json])) ids.push(String(id));

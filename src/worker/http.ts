@@ -1,4 +1,4 @@
-/** /healthz, /readyz and /metrics on one port. Not meant for the public: it has no authentication. */
+/** /healthz, /readyz and /metrics on one port, without authentication: keep it off public networks. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
@@ -7,10 +7,10 @@ export interface Readiness {
   ready: boolean;
   redis: 'connected' | 'disconnected';
   database: 'connected' | 'disconnected';
-  /** Whether flushes make progress while work is waiting. */
+  /** Whether flushes make progress while updates are pending. */
   flushing: 'starting' | 'idle' | 'progressing' | 'stalled' | 'stopping';
   lagSeconds: number;
-  /** Why a worker that starts has not started yet, if it had to wait. */
+  /** Why the worker has not started yet, if it is waiting. */
   reason?: string;
 }
 
@@ -20,7 +20,7 @@ export interface HttpParts {
   readiness(): Promise<Readiness>;
 }
 
-/** Listens; port 0 takes a free one. @throws what `listen` reports, such as EADDRINUSE */
+/** @param port 0 for any free one @throws the error of `listen`, such as EADDRINUSE */
 export async function serve(
   parts: HttpParts,
   host: string,

@@ -1,34 +1,34 @@
 /**
- * The journal: recent batches of each partition, their tokens and what became of them, so that late answers and workers
- * from the past are recognised. Written in the transaction of each batch.
+ * The journal: recent batches of each partition, with their tokens and outcomes, written in the transaction
+ * of each batch. It tells whether a batch that Redis or a late worker still has was written before.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { queryRow, queryRows, readSql } from '../shared/mysql/database.ts';
 import { literalBytes, roomFor } from '../shared/mysql/statement-size.ts';
 import type { Batch } from './batch.ts';
 
-/** What became of a batch's rows; recorded in the journal, so that whoever acknowledges knows it. */
+/** Results of a batch's rows, recorded for the worker that acknowledges it, which may be another one. */
 export interface Outcome {
-  /** Items (`p`rogram accounts) whose live value is wrong, since an entry was in the ledger already. */
+  /** Accounts (items) whose live value is wrong, since an entry was in the ledger already. */
   readonly late: string[];
-  /** Kind and item of live values that an amendment changed for nothing; absent in what older versions recorded. */
+  /** Kind and item of live values that an amendment changed in vain; absent in records of older versions. */
   readonly reload?: string[];
-  /** Updates of the batch that went into quarantine, those that are held included. */
+  /** Updates of the batch that went into quarantine, held ones included. */
   readonly quarantined: number;
-  /** Those of them that wait for their mapped table; absent in what older versions recorded. */
+  /** Held ones of them; absent in records of older versions. */
   readonly held?: number;
-  /** Entries that were left out because the first with their id is in quarantine; absent in what older versions recorded. */
+  /** Entries left out because their id is in quarantine already; absent in records of older versions. */
   readonly quarantinedBefore?: number;
-  /** How many counter keys were claimed up to this batch, by which receipts find the batch of a sum. */
+  /** Counter keys claimed in total, this batch included: receipts find the batch of a sum by it. */
   readonly popped?: number;
 }
 
 const RECORD = readSql(new URL('./sql/record-batch.sql', import.meta.url));
 const PRUNE_EVERY = 64;
-/** Longest list of live values in an outcome, bytes: it is one row in MySQL, and one call of `ack` in Redis. */
+/** Most bytes of an outcome: it is one row in MySQL and one call of ack.lua. */
 const LONGEST_OUTCOME = 256 * 1024;
 
-/** Whether a row of the journal can hold the outcome, on this connection. */
+/** Whether the outcome fits a row of the journal and a statement on this connection. */
 export function fitsJournal(connection: PoolConnection, outcome: Outcome): boolean {
   return literalBytes(JSON.stringify(outcome)) <= Math.min(LONGEST_OUTCOME, roomFor(connection));
 }
@@ -36,12 +36,12 @@ export function fitsJournal(connection: PoolConnection, outcome: Outcome): boole
 export class Journal {
   readonly #keep: number;
 
-  /** @param keep batches of a partition that are remembered */
+  /** @param keep number of batches of a partition */
   constructor(keep: number) {
     this.#keep = keep;
   }
 
-  /** Writes the batch down, and now and then forgets the oldest ones. */
+  /** Records the batch; every 64th time it also deletes old ones. */
   async record(
     connection: PoolConnection,
     { partition, sequence, token, updates }: Batch,
@@ -59,7 +59,7 @@ export class Journal {
     );
   }
 
-  /** What became of the batch with this token; undefined where it is not known (any more). */
+  /** The outcome of the batch with this token; undefined if the journal does not have it, or no longer. */
   async find(connection: PoolConnection, { partition, token }: Batch): Promise<Outcome | undefined> {
     const [row] = await queryRows(
       connection,
@@ -72,7 +72,7 @@ export class Journal {
     return (typeof outcome === 'string' ? JSON.parse(outcome) : outcome) ?? { late: [], quarantined: 0 };
   }
 
-  /** The oldest sequence number; undefined where nothing is written down. */
+  /** The oldest sequence number; undefined if the journal is empty. */
   async oldest(connection: PoolConnection, partition: number): Promise<number | undefined> {
     const row = await queryRow(
       connection,

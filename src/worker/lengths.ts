@@ -1,6 +1,6 @@
 /**
- * Whether the tables can hold the texts of a batch. A newer Sluice may accept longer ones, and JSON_TABLE tells
- * nobody: MySQL makes null of a text that is too long for its column, MariaDB cuts it and would add to another
+ * Checks that the texts of a batch fit their columns. A newer Sluice may accept longer texts, and JSON_TABLE
+ * reports no error: MySQL makes a text null that is too long, MariaDB truncates it and would add to another
  * key.
  */
 import { TextTooLongError } from '../shared/errors.ts';

@@ -1,11 +1,11 @@
-/** What a worker counts of its own work. What all workers share is read at scrape time: system-metrics.ts. */
+/** Metrics of a worker's own work. system-metrics.ts has those that all workers share. */
 import { type Counter, collectDefaultMetrics, type Gauge, type Histogram, Registry } from 'prom-client';
 import type { LabelOf } from '../shared/telemetry/metric-catalogue.ts';
 import { counter, declareBuild, gauge, histogram, weightedHistogram } from '../shared/telemetry/metrics.ts';
 import type { WeightedHistogram } from '../shared/telemetry/weighted-histogram.ts';
 import type { Batch } from './batch.ts';
 
-/** Gauges of prom-client that are named as counters; the same numbers are there by type, under sound names. */
+/** Gauges of prom-client that are named like counters; it has the same numbers by type under better names. */
 const MISNAMED = [
   'nodejs_active_handles_total',
   'nodejs_active_requests_total',
@@ -34,7 +34,7 @@ export class WorkerMetrics {
   readonly #batchUpdates: Histogram;
   readonly #hottest: Counter;
 
-  /** @param given the caller's registry; process metrics are its caller's business then */
+  /** @param given the caller's registry; without one, the worker adds process metrics to its own */
   constructor(given?: Registry) {
     const registry = given ?? new Registry();
     this.registry = registry;
@@ -66,8 +66,8 @@ export class WorkerMetrics {
   }
 
   /**
-   * Counts a batch that was written.
-   * @param now when it was committed, on the clock of the Redis that accepted its updates, ms
+   * Counts a written batch.
+   * @param now time of the commit, ms of Redis' clock
    */
   observeCommit(batch: Batch, rows: number, now: number): void {
     this.flushedUpdates.inc(batch.updates);

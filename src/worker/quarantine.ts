@@ -1,4 +1,4 @@
-/** Updates that are put aside one by one, and what MySQL refuses for its own sake, in the transaction of their batch. */
+/** Puts updates into quarantine, in the transaction of their batch, and tells which errors are refusals. */
 import type { PoolConnection } from 'mysql2/promise';
 import { readSql } from '../shared/mysql/database.ts';
 import { classifyDatabaseError, databaseErrorCode } from '../shared/mysql/errors.ts';
@@ -15,11 +15,10 @@ export interface AsideUpdate {
   readonly amount: number;
   /** The entry's id; null for a counter. */
   readonly id: string | null;
-  /** What a replay needs beyond the columns. */
+  /** JSON with all that a replay needs beyond the columns. */
   readonly payload: string;
 }
 
-/** What a replay needs of a sum beyond the columns. */
 export function counterPayload(updates: number): string {
   return JSON.stringify({ updates });
 }
@@ -34,7 +33,7 @@ export function entryAside({ program, account, amount, id, payload }: RecordedEn
 
 const INSERT = readSql(new URL('./sql/quarantine.sql', import.meta.url));
 
-/** Whether the error blames the data, so that trying the same again cannot help. */
+/** Whether the error is about the data, so that a retry cannot help. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof RefusedValueError || classifyDatabaseError(error) === 'refused';
 }

@@ -1,4 +1,6 @@
-/** Whether a worker is ready: judged by what works now, not by what a connection believes of itself. */
+/**
+ * Judges whether a worker is ready. It asks both servers: a connection may look usable without its server.
+ */
 import type { Clock } from '../shared/clock.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import type { SluiceError } from '../shared/errors.ts';
@@ -25,7 +27,7 @@ export function notStarted(error?: SluiceError): Readiness {
   return { ready: false, ...away, flushing: 'starting', lagSeconds: 0, ...reason };
 }
 
-/** Gives a function that never rejects, and answers in bounded time. */
+/** @returns a function that answers in bounded time and never rejects */
 export function readinessJudge(parts: ReadinessParts): (isStopping: boolean) => Promise<Readiness> {
   const partitions = new Question(() => parts.inspector.all());
   const database = new Question(() => parts.database.query('SELECT 1'));

@@ -1,9 +1,9 @@
 /**
- * Writes held updates to their table, some at a time, in one transaction under the lock of their partition's watermark: out of
- * quarantine, into the value and the ledger. The live value counts them already and stays as it is.
+ * Writes held updates to their table, some at a time: one transaction moves rows from quarantine into the
+ * value and the ledger. The live value includes them already and does not change.
  *
- * Whoever is killed leaves a row as it was or gone, never between; whoever comes second finds it gone. No flush of the
- * partition comes between, so that updates of a key are written in their order.
+ * The transaction holds the lock of the partition's watermark, so no flush comes between, and updates of a
+ * key are written in order. If two workers release the same rows, the second one finds them gone.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { type Database, queryRows, readSql } from '../shared/mysql/database.ts';
@@ -17,38 +17,38 @@ import { withSavepoint } from './blame.ts';
 import { EntryWriter, type LedgerEntry, quarantinedEntry } from './entries.ts';
 import { refusalCode } from './quarantine.ts';
 
-/** Held updates that go to one table from one partition. */
+/** Held updates of one partition for one table. */
 export interface HeldGroup {
   readonly partition: number;
   readonly kind: 'counter' | 'entry';
   /** Counter or program. */
   readonly name: string;
-  /** Numbers in quarantine. */
+  /** Ids in quarantine. */
   readonly oldest: number;
   readonly newest: number;
 }
 
-/** A row of quarantine that is held. */
+/** A held row of quarantine. */
 export interface HeldRow {
   readonly id: number;
   readonly key: string;
   readonly amount: number;
-  /** The ledger's row of an entry; undefined for a counter. */
+  /** Undefined for a counter. */
   readonly entry: LedgerEntry | undefined;
 }
 
 export interface Released {
   readonly written: number;
-  /** Rows that the table refuses for their own sake: they wait for an operator now. */
+  /** Rows that the table refused: they stay in quarantine for an operator. */
   readonly refused: number;
-  /** The number after which the next transaction looks; undefined if this one saw the last row. */
+  /** Id after which the next transaction starts; undefined if this one saw the last row. */
   readonly next: number | undefined;
 }
 
 const LOCK = readSql(new URL('./sql/lock-held.sql', import.meta.url));
-/** Rows in one transaction: its locks keep the partition's flush for some ten ms. */
+/** Rows in one transaction: its locks block the partition's flush for tens of milliseconds. */
 const AT_ONCE = 500;
-/** Longest wait for a lock, seconds; the partition's flush stands still meanwhile. */
+/** Short, since the partition's flush waits meanwhile. */
 export const SHORT_WAIT = { lockWaitSeconds: 1 };
 
 export class HeldRelease {
@@ -63,13 +63,13 @@ export class HeldRelease {
   }
 
   /**
-   * One transaction's worth.
-   * @param after the number after which to look
-   * @param keptKeys keys whose rows stay, since one of them could not be written; grows
+   * Writes the rows of one transaction.
+   * @param after id after which to start
+   * @param keptKeys keys whose rows stay held, since one of them could not be written; the call adds to it
    * @param tookOthers whether the table took other rows since all of this group failed alike
-   * @throws RowFailure if all rows fail alike, or what MySQL threw: then nothing is changed
+   * @throws RowFailure if all rows fail alike, or the error of MySQL; then nothing is changed
    */
-  async some(
+  async releaseSome(
     { partition, kind, name }: HeldGroup,
     after: number,
     keptKeys: Set<string>,
@@ -80,7 +80,7 @@ export class HeldRelease {
       const found = await queryRows(connection, LOCK, [partition, kind, Buffer.from(name), after, AT_ONCE]);
       const all = found.map(toHeldRow);
       if (all.length === 0) {
-        await noteNone(connection, partition);
+        await noteIfNone(connection, partition);
         return { written: 0, refused: 0, next: undefined };
       }
       const rows = all.filter(row => !keptKeys.has(row.key));
@@ -88,12 +88,12 @@ export class HeldRelease {
       const done = await this.#bisect(connection, partition, write.rows, keptKeys, tookOthers, write.write);
       const isCut = write.rows.length < rows.length;
       const isLast = all.length < AT_ONCE || isCut;
-      if (isLast && done.written + done.refused === all.length) await noteNone(connection, partition);
+      if (isLast && done.written + done.refused === all.length) await noteIfNone(connection, partition);
       return { ...done, next: isLast ? undefined : all.at(-1)!.id };
     }, SHORT_WAIT);
   }
 
-  /** How rows are written, and which of them have a ledger number before the partition's next batch. */
+  /** The rows for which ledger numbers are free before the partition's next batch, and how to write them. */
   async #writer(
     connection: PoolConnection,
     partition: number,
@@ -103,9 +103,9 @@ export class HeldRelease {
   ): Promise<{ rows: readonly HeldRow[]; write: (part: readonly HeldRow[]) => Promise<void> }> {
     if (!rows[0]?.entry)
       return { rows, write: part => this.#tables.of('c', name).add(connection, sums(name, part)) };
-    const places = await this.#entries.nextPlaces(connection, partition, sequence);
-    const able = rows.slice(0, places.free);
-    const numbers = new Map(able.map(({ entry }, at) => [entry!, places.first + BigInt(at)]));
+    const next = await this.#entries.nextNumbers(connection, partition, sequence);
+    const able = rows.slice(0, next.free);
+    const numbers = new Map(able.map(({ entry }, index) => [entry!, next.first + BigInt(index)]));
     const write = async (part: readonly HeldRow[]) => {
       const entries = part.map(({ entry }) => entry!);
       await this.#entries.write(connection, partition, entries, entry => numbers.get(entry)!);
@@ -154,8 +154,8 @@ export class HeldRelease {
   }
 }
 
-/** Tells the partition's next flush that it need not look, if nothing is held any more. */
-async function noteNone(connection: PoolConnection, partition: number): Promise<void> {
+/** If the partition holds nothing any more, notes it, so that its next flush does not look. */
+async function noteIfNone(connection: PoolConnection, partition: number): Promise<void> {
   const [held] = await queryRows(
     connection,
     "SELECT 1 FROM sluice_quarantine WHERE cause = 'held' AND partition_id = ? LIMIT 1",
@@ -164,12 +164,12 @@ async function noteNone(connection: PoolConnection, partition: number): Promise<
   if (!held) await setMayHold(connection, partition, false);
 }
 
-/** One addition for each key: its rows may be several. @throws RefusedValueError */
+/** One addition for each key, which may have several rows. @throws RefusedValueError */
 function sums(name: string, rows: readonly HeldRow[]): Addition[] {
   const byKey = new Map<string, number>();
   for (const { key, amount } of rows) byKey.set(key, (byKey.get(key) ?? 0) + amount);
   const added = [...byKey].map(([key, amount]) => ({ name, key, amount }));
-  // Bisecting then finds parts whose sums are exact.
+  // Bisecting finds parts whose sums are exact.
   if (!added.every(({ amount }) => Number.isSafeInteger(amount))) throw new RefusedValueError('OUT_OF_RANGE');
   return added.sort((a, b) => (a.key < b.key ? -1 : 1));
 }

@@ -1,7 +1,8 @@
 /**
- * Looks for held updates, and has them written as soon as their mapped table takes rows again. Every worker looks, so that what a
- * worker held before it was killed is found by any other. A table is tried on a few rows first, in a transaction that is rolled back
- * and holds no lock of Sluice: whoever alters the table holds up this look, and no flush.
+ * Looks for held updates, and releases them as soon as their mapped table takes rows again. Every worker
+ * looks, so that updates of a killed worker are released too. A trial of a few rows comes first, in a
+ * transaction that is rolled back and holds no lock of Sluice: if somebody alters the table, the trial waits,
+ * and no flush does.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
@@ -40,10 +41,10 @@ export interface ReleaserParts {
 const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
 const GROUPS = sql('held-groups');
 const SAMPLE = 'SELECT * FROM sluice_quarantine WHERE id IN (?)';
-/** How often a worker looks, ms: while it knows of held updates, and otherwise. */
+/** How often a worker looks: while it knows of held updates, and otherwise. */
 const HOLDING_MS = 1000;
 const IDLE_MS = 2000;
-/** Rows on which a table is tried. */
+/** Rows of a trial. */
 const SAMPLES = 16;
 
 /** Rolls a trial back. */
@@ -54,11 +55,11 @@ export class Releaser {
   readonly #release: HeldRelease;
   readonly #rounds: Rounds;
   readonly #lines: RepeatedLines;
-  /** When all rows of a group failed alike for the first time. */
+  /** By group: when all its rows first failed alike, ms of `performance.now()`. */
   readonly #failedSince = new Map<string, number>();
   readonly #released = new Map<ValueTable, number>();
   readonly #recorded = new Set<TargetTable>();
-  /** The first look is at once: somebody may have been killed. */
+  /** The first round starts at once: another worker may have been killed. */
   #hasLooked = false;
 
   constructor(parts: ReleaserParts) {
@@ -72,7 +73,7 @@ export class Releaser {
       onError: error => {
         if (isOutage(error) || this.#rounds.stopped)
           log.debug({ err: error }, 'held updates wait for the database');
-        else this.#lines.warn({ err: error }, 'held updates could not be looked for, will try again');
+        else this.#lines.warn({ err: error }, 'could not look for held updates, will retry');
       },
     });
   }
@@ -81,12 +82,12 @@ export class Releaser {
     this.#rounds.start();
   }
 
-  /** Resolves when the round at hand has ended. */
+  /** Resolves when a running round has ended. */
   stop(): Promise<void> {
     return this.#rounds.stop();
   }
 
-  /** One round over everything that is held. */
+  /** One round over all held updates. */
   async once(): Promise<void> {
     const { database, health, circuit, log } = this.#parts;
     this.#hasLooked = true;
@@ -102,27 +103,27 @@ export class Releaser {
     }));
     health.mayHold = groups.length > 0 || health.failing.length > 0;
     const byTable = Map.groupBy(groups, ({ kind, name }) => `${kind} ${name}`);
-    this.#settle(byTable);
+    this.#reportReleased(byTable);
     await Promise.all(
       [...byTable.values()].map(some =>
         this.#releaseAll(some).catch(error => {
           if (isOutage(error)) throw error;
-          log.debug({ err: error, name: some[0]!.name }, 'held updates wait on');
+          log.debug({ err: error, name: some[0]!.name }, 'held updates keep waiting');
         }),
       ),
     );
   }
 
-  /** Tables of which nothing is held any more. */
-  #settle(held: ReadonlyMap<string, unknown>): void {
+  /** Reports tables without held updates. */
+  #reportReleased(held: ReadonlyMap<string, unknown>): void {
     for (const table of this.#parts.tables.targets) {
       if (held.has(`${ROW_KINDS[table.kind]} ${table.name}`)) continue;
-      this.#parts.health.settled(table, this.#released.get(table) ?? 0);
+      this.#parts.health.released(table, this.#released.get(table) ?? 0);
       this.#released.delete(table);
     }
   }
 
-  /** Remembers once for each mapping that fits that it did. */
+  /** Records each mapping that fits, once. */
   async #record(): Promise<void> {
     for (const table of this.#parts.tables.targets) {
       if (this.#recorded.has(table) || !table.fits) continue;
@@ -131,12 +132,12 @@ export class Releaser {
     }
   }
 
-  /** @param groups all of one table */
+  /** @param groups of one table */
   async #releaseAll(groups: readonly HeldGroup[]): Promise<void> {
     const { definitions, tables, database, health } = this.#parts;
     const { kind, name } = groups[0]!;
     const isCounter = kind === 'counter';
-    // Whoever does not know where its values go must not write them.
+    // Without its definition, the mapping is not known.
     if (!(name in (isCounter ? definitions.counters : definitions.points))) return;
     const table = tables.of(isCounter ? 'c' : 'p', name);
     await table.recheck(database);
@@ -149,7 +150,9 @@ export class Releaser {
     }
   }
 
-  /** Whether rows may be to blame themselves: their error is odd, and their table took others since they failed. */
+  /**
+   * Whether the rows may be to blame: their error allows it, and their table took others since they failed.
+   */
   #isWorthTrying(table: ValueTable, groups: readonly HeldGroup[], problem: unknown): boolean {
     if (isTableFailure(problem) || suspect(problem) !== 'row') return false;
     const since = groups.map(group => this.#failed(group));
@@ -158,12 +161,12 @@ export class Releaser {
 
   async #releaseGroup(table: ValueTable, group: HeldGroup): Promise<void> {
     const { health } = this.#parts;
-    const place = placeOf(group);
-    const since = this.#failedSince.get(place);
+    const id = groupId(group);
+    const since = this.#failedSince.get(id);
     const tookOthers = since !== undefined && health.tookSince(table, since);
     const kept = new Set<string>();
     for (let after: number | undefined = group.oldest - 1; after !== undefined && !this.#rounds.stopped; ) {
-      const done: Released = await this.#release.some(group, after, kept, tookOthers).catch(error => {
+      const done: Released = await this.#release.releaseSome(group, after, kept, tookOthers).catch(error => {
         if (error instanceof RowFailure) this.#failed(group);
         throw error instanceof RowFailure ? error.cause : error;
       });
@@ -171,7 +174,7 @@ export class Releaser {
       if (done.refused > 0) this.#refused(group, done.refused);
       after = done.next;
     }
-    this.#failedSince.delete(place);
+    this.#failedSince.delete(id);
   }
 
   #wrote(table: ValueTable, rows: number): void {
@@ -182,23 +185,23 @@ export class Releaser {
   #refused({ partition, kind, name }: HeldGroup, quarantined: number): void {
     this.#parts.log.error(
       { partition, kind, name, quarantined },
-      'a mapped table takes updates again and refuses some of those held, they are in quarantine',
+      'a mapped table takes updates again but refused some of the held ones; they stay in quarantine',
     );
   }
 
-  /** When all rows of the group first failed alike; now, if they had not yet. */
+  /** Notes that all rows of the group failed alike. @returns when they first did */
   #failed(group: HeldGroup): number {
-    const place = placeOf(group);
-    const since = this.#failedSince.get(place) ?? performance.now();
-    this.#failedSince.set(place, since);
+    const id = groupId(group);
+    const since = this.#failedSince.get(id) ?? performance.now();
+    this.#failedSince.set(id, since);
     return since;
   }
 
-  /** Tries a few held rows. Gives the error that keeps the table from taking them; undefined if it takes one, or refuses one for its own sake. */
+  /** @returns the table's error for some held rows; undefined if it takes one, or refuses one for its data */
   async #try(table: ValueTable, groups: readonly HeldGroup[]): Promise<unknown> {
     const ids = [...new Set(groups.flatMap(({ oldest, newest }) => [oldest, newest]))];
     const stride = Math.ceil(ids.length / SAMPLES);
-    const some = ids.filter((_, at) => at % stride === 0);
+    const some = ids.filter((_, index) => index % stride === 0);
     let problem: unknown;
     try {
       await this.#parts.database.transaction(async connection => {
@@ -217,7 +220,7 @@ export class Releaser {
   }
 }
 
-function placeOf({ partition, kind, name }: HeldGroup): string {
+function groupId({ partition, kind, name }: HeldGroup): string {
   return `${partition} ${kind} ${name}`;
 }
 
@@ -239,8 +242,8 @@ async function tryRow(
     if (entry) await table.values(connection, rows);
   } catch (error) {
     // A lock that somebody holds, or a lost connection, ends the trial.
-    const isAbout = isRefusal(error) || isServerError(error) || isTableFailure(error);
-    if (!isAbout || isLockWait(error)) throw error;
+    const isAnswer = isRefusal(error) || isServerError(error) || isTableFailure(error);
+    if (!isAnswer || isLockWait(error)) throw error;
     if (!isRefusal(error)) problem = error;
   }
   await connection.query('ROLLBACK TO SAVEPOINT trial');

@@ -1,8 +1,8 @@
-/** Something that a worker does again and again until it is stopped. */
+/** A task that a worker repeats until it is stopped. */
 import { pause } from '../shared/clock.ts';
 
 export interface RoundParts {
-  /** How long to wait before each round, ms. */
+  /** Delay before each round, ms. */
   readonly every: () => number;
   readonly round: () => Promise<void>;
   readonly onError: (error: unknown) => void;
@@ -25,7 +25,7 @@ export class Rounds {
     this.#loop = this.#run();
   }
 
-  /** Resolves when no round is under way. */
+  /** Resolves when a running round has ended. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#loop;
@@ -41,7 +41,7 @@ export class Rounds {
   }
 }
 
-/** A wait that differs by a quarter either way, so that replicas do not act together. */
+/** The delay with a jitter of a quarter, so that workers do not act together. */
 export function spread(ms: number, random: () => number): number {
   return ms * (0.75 + random() / 2);
 }

@@ -2,14 +2,14 @@
  * Writes a batch to MySQL in one transaction, under the lock of the partition's watermark:
  *
  * 1. lock the watermark, decide (decision.ts)
- * 2. add counters; add balances and insert ledger entries; put aside what MySQL refuses for its own sake, and what waits for a
- *    mapped table that takes no rows
+ * 2. add counters and balances, insert ledger entries, carry out amendments; put rows that MySQL refuses into
+ *    quarantine, and hold rows of mapped tables that cannot be written
  * 3. record the batch and its outcome in the journal, move the watermark
  * 4. ask Redis once more that the batch is still in flight; commit
  *
- * The first attempt writes everything at once. Only if it fails, and rows may be to blame, is the transaction rolled back
- * and run again carefully (careful.ts), so that one bad row blocks no other. If a mapped table is to blame, it is run again
- * with that table's updates held (held.ts), so that one table blocks no other.
+ * The first attempt writes all rows at once. If it fails and rows may be to blame, a careful attempt follows
+ * (careful.ts), so that one bad row blocks no other. If a mapped table is to blame, an attempt follows that
+ * holds the table's updates (held.ts), so that one table blocks no other.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from '../shared/clock.ts';
@@ -34,20 +34,20 @@ export type CommitResult =
       readonly outcome: Outcome;
       readonly rows: number;
       readonly late: number;
-      /** Accounts of each program that it took below their floor. */
+      /** Number of accounts by program that the batch took below their floor. */
       readonly belowFloor: ReadonlyMap<string, number>;
     }
   | { readonly decision: 'skip'; readonly outcome: Outcome; readonly rewound: boolean }
   | { readonly decision: 'stop' };
 
-/** What the store asks of Redis while it holds the watermark's lock. */
+/** The store's calls to Redis while it holds the watermark's lock. */
 export interface FlightCheck {
   inFlight(batch: Batch): Promise<boolean>;
-  /** Gives the batch in flight another sequence and epoch; false where it is not in flight any more. */
+  /** Gives the batch another sequence and epoch. @returns false if it is no longer in flight */
   rewind(batch: Batch, sequence: number, epoch: string): Promise<boolean>;
 }
 
-/** Called between any two steps, so that tests can end the process's part there. */
+/** Called between any two steps, so that tests can crash there. */
 export type Seam = (step: Step) => Promise<void> | void;
 export type Step = 'claimed' | 'locked' | 'written' | 'recorded' | 'checked' | 'committed' | 'acknowledged';
 
@@ -58,10 +58,10 @@ interface Attempt {
   readonly onRewind: () => void;
 }
 
-/** Real conflicts end sooner: longer transactions than this on the same rows are a trouble of their own. */
+/** Conflicts that last longer may not be real: no healthy transaction holds these rows so long. */
 const CONFLICT_PATIENCE_MS = 60_000;
 
-/** Ends the transaction without a commit, with an answer. */
+/** Rolls the transaction back, with a result. */
 class Abandon extends Error {
   readonly result: CommitResult;
   constructor(result: CommitResult) {
@@ -98,8 +98,8 @@ export class Store {
   }
 
   /**
-   * @throws PartitionHaltedError, NotMigratedError, or what MySQL or Redis threw: then the outcome is unknown and the
-   * batch, still in flight, has to be committed again.
+   * @throws PartitionHaltedError, NotMigratedError, or the error of MySQL or Redis: then the outcome is
+   * unknown, the batch stays in flight, and it must be committed again
    */
   async commit(batch: Batch, onRewind: () => void = () => {}): Promise<CommitResult> {
     const attempt: Attempt = { batch, rewound: false, onRewind };
@@ -108,7 +108,7 @@ export class Store {
         return await this.#attempt(attempt, careful);
       } catch (error) {
         if (error instanceof Abandon) return this.#abandoned(batch, error);
-        // Each mapped table is news once, and holds up nothing the next time.
+        // True at most once for each mapped table, so the loop ends.
         if (this.#health.noteFailure(error)) continue;
         if (careful) throw this.#failed(batch, error);
         if (!this.#deservesCare(batch, error)) throw error;
@@ -121,7 +121,7 @@ export class Store {
   #failed(batch: Batch, error: unknown): unknown {
     this.#failures.failed(batch);
     if (!(error instanceof RowFailure)) return error;
-    // Its number would open the circuit breaker, or be tried again at once.
+    // A forged number would open the circuit breaker or cause a retry at once.
     const code = databaseErrorCode(error.cause);
     return error.isForged
       ? new DatabaseFailedError(this.#database.place, code, { cause: error.cause })
@@ -146,11 +146,12 @@ export class Store {
       const watermark = await lockWatermark(connection, attempt.batch.partition);
       await this.#seam('locked');
       const decision = await this.#decide(connection, attempt.batch, watermark);
-      if (decision === 'skip') throw new Abandon(await this.#recorded(connection, attempt.batch, watermark));
+      if (decision === 'skip') throw new Abandon(await this.#skip(connection, attempt.batch, watermark));
       if (decision === 'stop') throw new Abandon({ decision });
-      await this.#settle(attempt, watermark, decision);
+      await this.#renumberIfNeeded(attempt, watermark, decision);
       const { batch } = attempt;
-      // What MySQL took beyond what Redis had claimed before this batch: Redis forgot it, and may bring it once more.
+      // If MySQL has more updates than Redis claimed before this batch, Redis forgot some and may bring them
+      // again.
       const updates = batch.claimed - batch.dropped;
       const forgotten = watermark.updates - (updates - batch.updates);
       await declareLoss(connection, batch.partition, 'doubled', batch.token, forgotten);
@@ -160,7 +161,7 @@ export class Store {
 
       const { late, quarantinedBefore, reload, refused, held, rows, took, floors } = written;
       const belowFloor = await floors.below(connection);
-      const outcome = await this.#forget(connection, attempt, {
+      const outcome = await this.#fitOutcome(connection, attempt, {
         late,
         reload,
         quarantined: refused + held,
@@ -213,34 +214,38 @@ export class Store {
     return decision;
   }
 
-  async #recorded(connection: PoolConnection, batch: Batch, watermark: Watermark): Promise<CommitResult> {
+  async #skip(connection: PoolConnection, batch: Batch, watermark: Watermark): Promise<CommitResult> {
     const outcome = await this.#journal.find(connection, batch);
     const rewound = batch.sequence < watermark.sequence || batch.epoch !== watermark.epoch;
     return { decision: 'skip', outcome: outcome ?? { late: [], quarantined: 0 }, rewound };
   }
 
   /** Gives the batch a new sequence and epoch if it needs them. */
-  async #settle(attempt: Attempt, watermark: Watermark, decision: 'apply' | 'rewind'): Promise<void> {
+  async #renumberIfNeeded(
+    attempt: Attempt,
+    watermark: Watermark,
+    decision: 'apply' | 'rewind',
+  ): Promise<void> {
     const { batch } = attempt;
     if (decision === 'apply' && batch.epoch === watermark.epoch) return;
     await this.#renumber(attempt, watermark.sequence + 1);
     if (decision !== 'rewind') return;
-    // Told at once: should the transaction fail, the next one finds nothing unusual any more.
+    // Reported at once: if this transaction fails, the next one finds nothing unusual.
     attempt.rewound = true;
     attempt.onRewind();
   }
 
   /**
-   * The outcome as the journal takes it. If its list of wrong live values is too long, a new epoch makes all of the
-   * partition's be read anew, and the list is empty.
+   * Shortens an outcome that does not fit the journal: a new epoch makes all live values of the partition
+   * cold, so its lists of wrong ones can be empty.
    */
-  async #forget(connection: PoolConnection, attempt: Attempt, outcome: Outcome): Promise<Outcome> {
+  async #fitOutcome(connection: PoolConnection, attempt: Attempt, outcome: Outcome): Promise<Outcome> {
     if (fitsJournal(connection, outcome)) return outcome;
     await this.#renumber(attempt, attempt.batch.sequence);
     return { ...outcome, late: [], reload: [] };
   }
 
-  /** Gives the batch a sequence and a new epoch; Redis is told first. */
+  /** Gives the batch a sequence and a new epoch, in Redis first. */
   async #renumber(attempt: Attempt, sequence: number): Promise<void> {
     const { batch } = attempt;
     const epoch = randomToken();

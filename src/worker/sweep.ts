@@ -1,6 +1,6 @@
 /**
- * Finds partitions whose updates have grown old, because a worker died, a wake-up was lost or BullMQ cannot run, and
- * flushes them without BullMQ. Also compares idle partitions with their watermarks and forgets old ids.
+ * Flushes partitions with old updates, without BullMQ: a worker died, a wake-up was lost, or BullMQ cannot
+ * run. It also aligns idle partitions with their watermarks and removes expired ids.
  */
 import type { Logger } from 'pino';
 import type { Clock } from '../shared/clock.ts';
@@ -27,7 +27,7 @@ export interface SweepParts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
-  /** Called after a partition that had failed was flushed. */
+  /** Called after each successful flush of the sweep. */
   readonly onRecovered: (partition: number) => Promise<void>;
 }
 
@@ -40,7 +40,7 @@ interface Trouble {
 export class Sweep {
   readonly #parts: SweepParts;
   readonly #troubles = new Map<number, Trouble>();
-  /** Partitions that wait for a lock and are being tried. */
+  /** Blocked partitions with a flush under way. */
   readonly #probes = new Set<number>();
   readonly #declared = new Map<number, string>();
   readonly #rounds: Rounds;
@@ -55,7 +55,7 @@ export class Sweep {
     this.#rounds = new Rounds({
       every: () => spread(settings.sweepIntervalMs, random),
       round: () => this.once(),
-      onError: error => this.#lines.warn({ err: error }, 'sweep failed, will try again'),
+      onError: error => this.#lines.warn({ err: error }, 'sweep failed, will retry'),
     });
   }
 
@@ -63,7 +63,7 @@ export class Sweep {
     this.#rounds.start();
   }
 
-  /** Resolves when the sweep has ended. */
+  /** Resolves when a running round has ended. */
   stop(): Promise<void> {
     return this.#rounds.stop();
   }
@@ -94,8 +94,8 @@ export class Sweep {
   }
 
   /**
-   * Tries partitions that wait for somebody's lock, beside the round: each may wait for `lockWaitSeconds`, and only that
-   * one. Few at a time, those first that were not tried for longest.
+   * Flushes blocked partitions beside the round, since each flush may wait `lockWaitSeconds` for a lock. Few
+   * at a time, the longest untried first.
    */
   #probe(blocked: readonly PartitionStatus[]): void {
     const { settings } = this.#parts;
@@ -109,13 +109,13 @@ export class Sweep {
     }
   }
 
-  /** Writes down what Redis lost, once for each figure: Redis may lose that too. */
+  /** Records in MySQL what Redis lost, once for each number: Redis may lose this knowledge too. */
   async #declare(status: PartitionStatus): Promise<void> {
     const { database, log } = this.#parts;
-    const told = JSON.stringify(status.lost);
-    if (this.#declared.get(status.partition) === told) return;
+    const lost = JSON.stringify(status.lost);
+    if (this.#declared.get(status.partition) === lost) return;
     await declareLost(database, status);
-    this.#declared.set(status.partition, told);
+    this.#declared.set(status.partition, lost);
     for (const { updates } of status.lost)
       log.error({ partition: status.partition, updates }, 'Redis lost updates that it had acknowledged');
   }
@@ -124,7 +124,7 @@ export class Sweep {
     const { clock, flusher, settings } = this.#parts;
     if (flusher.isBusy(status.partition)) return false;
     if ((this.#troubles.get(status.partition)?.notBefore ?? 0) > clock.now()) return false;
-    // One that waited for a lock has no job any more: nobody else looks after it.
+    // A blocked partition has no job: only the sweep flushes it.
     const old = flusher.isBlocked(status.partition) ? 0 : settings.stuckAfterMs;
     return status.lagSeconds * 1000 > old;
   }
@@ -132,7 +132,7 @@ export class Sweep {
   async #flush(partition: number): Promise<void> {
     const { circuit, flusher, log } = this.#parts;
     if (this.#rounds.stopped) return;
-    // Also while the breaker is open: it closes only when somebody tries, and there may be no job left to do so.
+    // Also while the breaker is open: only a flush can close it, and there may be no job left.
     try {
       await circuit.run(() => flusher.flush(partition));
     } catch (error) {
@@ -141,24 +141,24 @@ export class Sweep {
     }
     if (this.#troubles.delete(partition)) {
       log.info({ partition }, 'partition flushes again');
-      // The lock that it waited for may be what the others wait for.
+      // Other partitions may have waited for the same lock.
       for (const [other, trouble] of this.#troubles) if (flusher.isBlocked(other)) trouble.notBefore = 0;
     }
     await this.#parts.onRecovered(partition).catch(error => {
       log.debug(
         { partition, err: error },
-        'failed flush jobs of a partition that flushes again could not be removed',
+        'could not remove failed flush jobs of a partition that flushes again',
       );
     });
   }
 
-  /** Leaves the partition alone for a while, unless the cause is not its own. */
+  /** Backs off, unless the failure has a cause beyond the partition. */
   #failed(partition: number, error: unknown): void {
     if (isOutage(error) || error instanceof ClaimNotDurableError) return;
     const { flusher, clock, settings, random } = this.#parts;
     const failures = (this.#troubles.get(partition)?.failures ?? 0) + 1;
     const now = clock.now();
-    // A lock ends by itself, so that its end should be noticed as soon as that of an outage.
+    // The end of a lock should be noticed as soon as that of an outage.
     const isBlocked = flusher.isBlocked(partition);
     const wait = isBlocked
       ? backoff(failures, settings.breakerBaseMs, settings.breakerCapMs, random)
@@ -166,7 +166,7 @@ export class Sweep {
     this.#troubles.set(partition, { failures, triedAt: now, notBefore: now + wait });
     this.#lines[isBlocked ? 'warn' : 'error'](
       { partition, failures, err: error },
-      isBlocked ? 'the partition waits for a lock in the database' : 'sweep could not flush the partition',
+      isBlocked ? 'the partition waits for a database lock' : 'sweep could not flush the partition',
     );
   }
 }

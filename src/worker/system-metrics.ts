@@ -1,6 +1,6 @@
 /**
- * The gauges of what all workers share: read from Redis and MySQL at scrape time, so that every replica reports the same
- * number. While their server is away they are absent, rather than old, and the others go on.
+ * Metrics that all workers share: read from Redis and MySQL at each scrape, so every worker reports the same
+ * values. While a server is away its metrics are absent instead of stale; the others stay.
  */
 import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
@@ -28,7 +28,7 @@ export interface SystemSources {
   readonly database: Database;
 }
 
-/** Longest wait of a scrape for a server; ioredis would wait for ever. */
+/** Longest wait for a server; ioredis would wait for ever. */
 const ANSWER_MS = 1500;
 const SAME_SCRAPE_MS = 100;
 const STATES = ['waiting', 'active', 'delayed', 'failed'] as const;
@@ -36,14 +36,13 @@ const SYSTEM = readSql(new URL('./sql/system-metrics.sql', import.meta.url));
 const LOSSES = 'SELECT kind, SUM(updates) AS updates FROM sluice_losses GROUP BY kind';
 const CONNECTIONS = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
-/** Registers them. */
 export function watchSystem(registry: Registry, sources: SystemSources): void {
   watchPartitions(registry, sources);
   watchServers(registry, sources);
 }
 
-/** One look serves all the gauges of a scrape; undefined if there was no answer in time. */
-function look<Answer>(ask: () => Promise<Answer>): () => Promise<Answer | undefined> {
+/** One question serves all metrics of a scrape; undefined if there is no answer in time. */
+function oncePerScrape<Answer>(ask: () => Promise<Answer>): () => Promise<Answer | undefined> {
   const question = new Question(ask, SAME_SCRAPE_MS);
   return () => question.answer(ANSWER_MS);
 }
@@ -52,7 +51,7 @@ function watchPartitions(
   registry: Registry,
   { redis, keys, definitions, inspector, queue }: SystemSources,
 ): void {
-  const partitions = look(() => inspector.all());
+  const partitions = oncePerScrape(() => inspector.all());
   const perPartition = (
     name: Extract<
       MetricNameOf<'gauge'>,
@@ -70,14 +69,14 @@ function watchPartitions(
   perPartition('sluice_in_flight_updates', status => status.inFlight);
   perPartition('sluice_flush_lag_seconds', status => status.lagSeconds);
   perPartition('sluice_batch_sequence', status => status.sequence);
-  const points = look(valueAtRisk(redis, keys));
+  const points = oncePerScrape(valueAtRisk(redis, keys));
   gauge(registry, 'sluice_value_at_risk', async metric => {
     const found = await points();
     metric.reset();
     if (found)
       for (const program of Object.keys(definitions.points)) metric.set({ program }, found.get(program) ?? 0);
   });
-  const jobs = look(() => queue.getJobCounts(...STATES));
+  const jobs = oncePerScrape(() => queue.getJobCounts(...STATES));
   gauge(registry, 'sluice_queue_depth', async metric => {
     const counts = await jobs();
     if (!counts) metric.reset();
@@ -87,8 +86,10 @@ function watchPartitions(
 
 function watchServers(registry: Registry, { primaries, database, definitions }: SystemSources): void {
   const ask = async (server: string, node: Redis) => [server || 'primary', await node.info()] as const;
-  const redis = look(() => Promise.all([...primaries.all()].map(([server, node]) => ask(server, node))));
-  const mysql = look(() =>
+  const redis = oncePerScrape(() =>
+    Promise.all([...primaries.all()].map(([server, node]) => ask(server, node))),
+  );
+  const mysql = oncePerScrape(() =>
     database.session(async connection => ({
       system: await queryRow(connection, SYSTEM),
       threads: await queryRow(connection, CONNECTIONS),
@@ -127,7 +128,7 @@ function watchServers(registry: Registry, { primaries, database, definitions }: 
   for (const [name, value] of Object.entries(perMysql))
     gauge(registry, name as keyof typeof perMysql, async metric => {
       const answer = await mysql();
-      // NaN, not an old number: Prometheus shows a gap.
+      // NaN makes a gap in Prometheus; the gauge would keep its old value.
       metric.set(answer ? Number(value(answer)) : Number.NaN);
     });
   gauge(registry, 'sluice_held_rows', async metric => {

@@ -1,6 +1,6 @@
 /**
- * Which mapped tables this process has found not to take rows. Flushes put the updates of such a table aside, without a
- * statement that would fail or wait, until somebody finds that it takes rows again (release.ts).
+ * The mapped tables that take no rows, as far as this process knows. Flushes hold their updates, without a
+ * statement that would fail or wait, until a trial passes (releaser.ts).
  */
 import type { Logger } from 'pino';
 import { SHOWN_KINDS } from '../shared/item.ts';
@@ -15,17 +15,17 @@ import {
 export class TableHealth {
   readonly #log: Logger | undefined;
   readonly #failing = new Map<ValueTable, unknown>();
-  /** Tables of whose failure a line was written, and not yet of their return. */
-  readonly #told = new Set<ValueTable>();
+  /** Tables whose failure is in the log, and whose return is not. */
+  readonly #logged = new Set<ValueTable>();
   readonly #took = new Map<ValueTable, number>();
-  /** Whether rows may be held: then somebody has to look for them. */
+  /** Whether rows may be held, so that the releaser looks often. */
   mayHold = true;
 
   constructor(log?: Logger) {
     this.#log = log;
   }
 
-  /** What keeps the table from taking rows; undefined if nothing is known to. */
+  /** The table's error; undefined if the table is not known to fail. */
   problem(table: ValueTable): unknown {
     return this.#failing.get(table);
   }
@@ -36,10 +36,10 @@ export class TableHealth {
   }
 
   /**
-   * Notes that a mapped table takes no row as it is, if the error says so and nobody has to look for rows to blame.
-   * One lock wait is enough: it held up the partition for `lockWaitSeconds` already, and who is wrong about it only writes
-   * the updates a second later.
-   * @returns whether that is news, so that the same batch passes if it holds the table's updates
+   * Notes that a mapped table takes no rows, if the error alone says so. One lock wait is enough: the
+   * partition waited `lockWaitSeconds` already, and after a wrong guess the updates are only written a second
+   * later.
+   * @returns whether the failure was not known: the same batch can pass if it holds the table's updates
    */
   noteFailure(error: unknown): boolean {
     const table = raiserOf(error);
@@ -48,30 +48,30 @@ export class TableHealth {
     return true;
   }
 
-  /** All rows of the table failed, whatever the error's number says. */
+  /** All rows of the table failed, whatever the error. */
   failed(table: TargetTable, error: unknown): void {
     this.#failing.set(table, error);
     this.mayHold = true;
-    if (this.#told.has(table)) return;
-    this.#told.add(table);
+    if (this.#logged.has(table)) return;
+    this.#logged.add(table);
     this.#log?.error(
       { ...about(table), code: tableFailureCode(error), err: error },
-      'a mapped table does not take updates: they are held, everything else is written; mend the table, or let its change end, and they are written by themselves',
+      'a mapped table does not take updates: Sluice holds them and writes all others; repair the table, or let its ALTER end, and Sluice writes them',
     );
   }
 
-  /** The table takes rows: flushes write to it again. What is held may still be on its way. */
+  /** The table takes rows: flushes write to it again. Held updates may still wait. */
   works(table: ValueTable): void {
     this.#failing.delete(table);
   }
 
-  /** Nothing of the table is held any more. @param released updates that this process wrote */
-  settled(table: TargetTable, released: number): void {
+  /** No update of the table is held any more. @param released rows that this process wrote */
+  released(table: TargetTable, released: number): void {
     this.works(table);
-    if (!this.#told.delete(table)) return;
+    if (!this.#logged.delete(table)) return;
     this.#log?.info(
       { ...about(table), released },
-      'a mapped table takes updates again: those held are written',
+      'a mapped table takes updates again: all held ones are written',
     );
   }
 

@@ -1,14 +1,13 @@
-/** The points that are nowhere but in Redis, for each program, at a cost that a scrape may have whatever is pending. */
-
+/** Points by program that only Redis has. Cheap enough for a scrape, whatever is pending. */
 import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import { abreast } from '../shared/redis/reply-size.ts';
 import { defineScript } from '../shared/redis/script.ts';
 
-/** Of each partition; what is more is estimated. */
+/** Accounts of a partition that are summed; the rest is estimated. */
 const MOST_ACCOUNTS = 1000;
 
-/** Partitions asked at a time; each answers a line for each program, of a thousand accounts at most. */
+/** Partitions asked at once; each sums up to a thousand accounts and answers two values for each program. */
 const ABREAST = 4;
 
 /** @returns a function that gives the points by program; programs without any are absent */
@@ -25,8 +24,8 @@ export function valueAtRisk(redis: RedisConnection, keys: Keys): () => Promise<M
       read(keys.state(partition), MOST_ACCOUNTS),
     );
     for (const reply of replies)
-      for (let at = 0; at < reply.length; at += 2)
-        points.set(reply[at]!, (points.get(reply[at]!) ?? 0) + Number(reply[at + 1]));
+      for (let index = 0; index < reply.length; index += 2)
+        points.set(reply[index]!, (points.get(reply[index]!) ?? 0) + Number(reply[index + 1]));
     return points;
   };
 }

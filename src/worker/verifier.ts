@@ -1,7 +1,7 @@
 /**
- * Compares a sample of live values with what they should be, every now and then and all of them in turn, so that drift
- * shows in a metric and not only when somebody asks. What is found is looked at again each time until it is mended, so
- * that the metric says what drifts now. Values that are not live cannot drift: a cold read works them out.
+ * Compares live values with their right values in the background, a sample in each round, so that a metric
+ * shows drift. Known drift is compared again in each round until it is repaired. Values that are not live
+ * cannot drift: a cold read computes them.
  */
 import type { Logger } from 'pino';
 import { within } from '../shared/clock.ts';
@@ -29,9 +29,9 @@ export interface VerifierParts {
   readonly log: Logger;
 }
 
-/** Pages of a round, at most: a Redis may hold much that is not live values. */
+/** Most pages of a round: a Redis may have many keys that are not live values. */
 const PAGES = 50;
-/** Drifting keys that are remembered, and looked at each time, at most. */
+/** Most drifting keys that are remembered. */
 const KNOWN = 1000;
 /** Longest wait for a page; ioredis would wait for ever. */
 const ANSWER_MS = 3000;
@@ -41,7 +41,7 @@ export class Verifier {
   readonly #rounds: Rounds;
   readonly #drifting = new Map<string, LiveKey>();
   #walk: AsyncGenerator<LiveKey[]> | undefined;
-  /** What the last page held beyond the sample. */
+  /** Keys of the last page beyond the sample. */
   #rest: LiveKey[] = [];
 
   constructor(parts: VerifierParts) {
@@ -53,7 +53,7 @@ export class Verifier {
       onError: error => {
         this.#walk = undefined;
         const level = isOutage(error) || this.#rounds.stopped ? 'debug' : 'warn';
-        log[level]({ err: error }, 'a sample could not be verified, will try again');
+        log[level]({ err: error }, 'could not verify a sample, will retry');
       },
     });
   }
@@ -62,12 +62,12 @@ export class Verifier {
     if (this.#parts.settings.verifyIntervalMs > 0) this.#rounds.start();
   }
 
-  /** Resolves when the round at hand has ended. */
+  /** Resolves when a running round has ended. */
   stop(): Promise<void> {
     return this.#rounds.stop();
   }
 
-  /** One round: the next sample, and what is known to drift. */
+  /** One round: the next sample, and keys that are known to drift. */
   async once(): Promise<void> {
     const { circuit, settings, metrics, tables } = this.#parts;
     if (circuit.isOpen) return;
@@ -79,7 +79,7 @@ export class Verifier {
     metrics.driftKeys.set({ mapped: 'no' }, this.#drifting.size - mapped);
   }
 
-  /** The next live keys of the walk, which begins anew once it has seen all. */
+  /** The next live keys of the walk, which starts again after the last key. */
   async #sample(size: number): Promise<LiveKey[]> {
     const { redis, keys } = this.#parts;
     const sample = this.#rest;
@@ -94,7 +94,7 @@ export class Verifier {
     return sample;
   }
 
-  /** Compares keys, those of one partition and table together, and gives how many could be. */
+  /** Compares keys, grouped by partition and table. @returns how many could be compared */
   async #compare(keys: readonly LiveKey[]): Promise<number> {
     const partitionOf = (key: LiveKey) => this.#parts.keys.partitionOf(key.key);
     const groups = Map.groupBy(keys, key => `${key.kind}${key.name}:${partitionOf(key)}`);
@@ -103,7 +103,7 @@ export class Verifier {
       if (this.#rounds.stopped) return compared;
       const partition = partitionOf(group[0]!);
       const found = await this.#parts.cold.glance(partition, group).catch(error => {
-        // One mapped table that cannot be read keeps no other from being verified.
+        // The other tables are compared all the same.
         if (error instanceof TableUnusableError) return undefined;
         throw error;
       });
@@ -124,14 +124,14 @@ export class Verifier {
       else if (!this.#drifting.has(item) && this.#drifting.size < KNOWN) {
         this.#drifting.set(item, { kind, name, key });
         fresh++;
-        log.debug({ kind, name, key, live, expected }, 'a live value differs from what it should be');
+        log.debug({ kind, name, key, live, expected }, 'a live value differs from its right value');
       }
     }
     if (fresh === 0) return;
     const { kind, name } = found[0]!;
     const about = { kind: SHOWN_KINDS[kind], name, partition, keys: fresh };
     if (tables.mapped(kind, name))
-      log.info(about, 'live values differ from their mapped column, as after other writers');
-    else log.warn(about, 'live values drift; run sluice verify, and sluice verify --repair to mend them');
+      log.info(about, 'live values differ from their mapped column, as they do if others write to it');
+    else log.warn(about, 'live values drift; run sluice verify, and sluice verify --repair to repair them');
   }
 }

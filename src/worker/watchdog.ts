@@ -1,9 +1,9 @@
 /**
- * Restarts a BullMQ consumer that makes no progress: after an outage or a change of the cluster it may say that it runs
- * and fetch nothing any more. It is judged by what it does, never by what it says of itself: work waits in the queue,
- * this process has a free slot, and no job was started for `watchdogMs`.
+ * Restarts a BullMQ consumer that makes no progress: after an outage or a change of the cluster it may claim
+ * to run and fetch no jobs. The criterion is that jobs wait in the queue, this process has a free slot, and
+ * no job was started for `watchdogMs`.
  *
- * Where the queue does not answer, or MySQL is away, nothing can be said of the consumer, and its time starts again.
+ * If the queue does not answer or MySQL is away, the consumer cannot be judged, and the time starts again.
  */
 import type { Logger } from 'pino';
 import type { Counter } from 'prom-client';
@@ -21,22 +21,22 @@ export interface WatchdogParts {
   readonly restarts: Counter;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Closes the consumer, in bounded time, and creates it anew. */
+  /** Closes the consumer in bounded time and creates a new one. */
   readonly restart: () => Promise<void>;
 }
 
 const ANSWER_MS = 1500;
-/** Looks within `watchdogMs`, so that a consumer that hangs is restarted at most a quarter late. */
+/** Looks in each `watchdogMs`: a hanging consumer is restarted at most a quarter late. */
 const LOOKS = 4;
 
 export class Watchdog {
   readonly #parts: WatchdogParts;
   readonly #rounds: Rounds;
-  /** Whether there is a job that a consumer should have taken by now. */
+  /** Whether there is a job that a consumer should take. */
   readonly #isWorkWaiting: Question<boolean>;
-  /** Jobs of the consumer at hand; those of one that was given up may still run, and do not count. */
+  /** Running jobs of the current consumer. Jobs of a replaced one may still run and do not count. */
   #jobs = new Set<symbol>();
-  /** Since when work has been seen waiting and nothing was started. */
+  /** Since when jobs have waited and none was started. */
   #idleSince: number | undefined;
 
   constructor(parts: WatchdogParts) {
@@ -50,20 +50,20 @@ export class Watchdog {
     this.#rounds = new Rounds({
       every: () => settings.watchdogMs / LOOKS,
       round: () => this.look(),
-      onError: error => lines.warn({ err: error }, 'the consumer could not be restarted'),
+      onError: error => lines.warn({ err: error }, 'could not restart the consumer'),
     });
   }
 
-  /** Runs a job of the consumer under the watchdog's eyes. */
+  /** Runs a job of the consumer and counts it as progress. */
   async during<Result>(job: () => Promise<Result>): Promise<Result> {
     const jobs = this.#jobs;
-    const mark = Symbol('job');
-    jobs.add(mark);
+    const id = Symbol('job');
+    jobs.add(id);
     this.#idleSince = undefined;
     try {
       return await job();
     } finally {
-      jobs.delete(mark);
+      jobs.delete(id);
     }
   }
 
@@ -76,7 +76,6 @@ export class Watchdog {
     return this.#rounds.stop();
   }
 
-  /** Looks once. */
   async look(): Promise<void> {
     const { settings, circuit, clock, log, restarts, restart } = this.#parts;
     const { watchdogMs } = settings;
@@ -89,7 +88,7 @@ export class Watchdog {
     }
     this.#idleSince ??= before;
     if (clock.now() - this.#idleSince < watchdogMs || this.#rounds.stopped) return;
-    log.warn({ watchdogMs, running: jobs.size }, 'jobs wait and none was started: the consumer is restarted');
+    log.warn({ watchdogMs, running: jobs.size }, 'jobs wait and none was started: restarting the consumer');
     restarts.inc();
     this.#idleSince = undefined;
     this.#jobs = new Set();

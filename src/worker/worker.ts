@@ -1,8 +1,8 @@
 /**
- * A worker process's part: one BullMQ worker on the queue `flush`, the sweep, and what an operator sees.
+ * The worker: connects to both servers, runs the parts of assembly.ts, and stops them.
  *
- * Boot: wait for both servers -> check them -> align partitions -> consume jobs and sweep.
- * Stop: take no new job -> finish the batch at hand -> close, all inside a deadline.
+ * Start: wait for both servers -> check them -> align partitions -> consume jobs and sweep.
+ * Stop: take no new job -> finish running batches -> close, all before a deadline.
  */
 import { pause, within } from '../shared/clock.ts';
 import { explain } from '../shared/explain.ts';
@@ -22,7 +22,8 @@ import type { WorkerMetrics } from './metrics.ts';
 import { watchSystem } from './system-metrics.ts';
 import { TableHealth } from './table-health.ts';
 
-const FAREWELL_MS = 3000;
+/** Longest wait for BullMQ to close, which may take long after an outage. */
+const CLOSE_MS = 3000;
 
 export class Worker {
   readonly metrics: WorkerMetrics;
@@ -37,9 +38,10 @@ export class Worker {
   }
 
   /**
-   * Waits for both servers, at most `startWaitMs`, checks them and starts to flush.
+   * Waits for both servers at most `startWaitMs`, checks them, and starts to flush.
    * @throws RedisUnavailableError, RedisUnsuitableError, DatabaseUnavailableError, DatabaseUnsuitableError,
-   * NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError, TlsFailedError, ConfigurationError
+   * NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError, TlsFailedError,
+   * ConfigurationError
    */
   static async start(parts: WorkerParts, onWait?: StartWait['onWait']): Promise<Worker> {
     const { settings, log, random } = parts;
@@ -49,7 +51,7 @@ export class Worker {
       ...(random ? { random } : {}),
       ...(onWait ? { onWait } : {}),
     });
-    // Only once connected: a registry keeps what reads the servers for its gauges.
+    // Only after a successful attempt: the registry keeps these metrics.
     watchSystem(assembly.metrics.registry, assembly);
     const { consumer, sweep, releaser, verifier } = assembly;
     for (const part of [consumer, sweep, releaser, verifier]) part.start();
@@ -61,8 +63,9 @@ export class Worker {
   }
 
   /**
-   * Finishes the batch at hand and closes. True when it was done inside the deadline; what was not finished stays in
-   * flight in Redis, for another worker.
+   * Finishes running batches and closes. A batch that is not finished stays in flight in Redis, for another
+   * worker.
+   * @returns whether all were finished before the deadline
    */
   async stop(): Promise<boolean> {
     const { flusher, consumer, sweep, verifier, releaser } = this.#assembly;
@@ -70,9 +73,8 @@ export class Worker {
     flusher.stop();
     const orderly = async () => {
       const ended = Promise.all([sweep.stop(), verifier.stop(), releaser.stop(), consumer.stop()]);
-      await flusher.settled();
-      // No batch is at hand any more. What is left is farewells, for which BullMQ may wait long after an outage.
-      await within(ended, FAREWELL_MS);
+      await flusher.finished();
+      await within(ended, CLOSE_MS);
       return true;
     };
     const inTime = await Promise.race([orderly(), pause(this.#shutdownDeadlineMs).then(() => false)]);
@@ -90,12 +92,12 @@ export class Worker {
   }
 }
 
-/** One attempt, which closes what it opened if it fails. */
+/** Makes one attempt. If it fails, it closes all that it opened. */
 async function connect(parts: WorkerParts): Promise<Assembly> {
   const { settings, log } = parts;
   const lines = new RedisLog(log, parts.clock);
   const redis = openRedis(parts.redis, lines.failed);
-  const place = redisPlace(parts.redis);
+  const address = redisPlace(parts.redis);
   let database: Database | undefined;
   let assembly: Assembly | undefined;
   try {
@@ -106,10 +108,10 @@ async function connect(parts: WorkerParts): Promise<Assembly> {
     });
     const keys = new Keys(parts.namespace, settings.partitions);
     const health = new TableHealth(log);
-    const servers = { redis, place, database, keys };
+    const servers = { redis, place: address, database, keys };
     const tables = await check(servers, parts, health);
     const tracing = parts.tracing ? flushTracing(redis, keys, await loadOpenTelemetry()) : undefined;
-    assembly = assemble(parts, { ...servers, tables, health, tracing });
+    assembly = assemble(parts, { redis, address, database, keys, tables, health, tracing });
     await assembly.claimBarrier.check();
     await assembly.aligner.alignAtStart((partition, error) =>
       log.error({ partition, err: error }, 'partition could not be aligned'),
@@ -120,7 +122,7 @@ async function connect(parts: WorkerParts): Promise<Assembly> {
     redis.disconnect();
     await assembly?.queue.close().catch(() => {});
     await database?.close().catch(() => {});
-    throw explain(error, place, database?.place ?? 'MySQL');
+    throw explain(error, address, database?.place ?? 'MySQL');
   }
 }
 
@@ -129,7 +131,7 @@ function check(servers: Servers, { definitions, log }: WorkerParts, health: Tabl
     onUndefined: (kind, name) =>
       log.warn(
         { kind: SHOWN_KINDS[kind], name },
-        "this worker's definitions lack a name that is in use, so its values are taken to be in the tables of Sluice; if it is mapped, restart the worker with the definitions of the producers",
+        "this worker's definitions lack a name that is in use, so it writes the values to the tables of Sluice; if the name is mapped, restart the worker with the definitions of the producers",
       ),
     onUnfit: (table, error) => health.failed(table, error),
   });

@@ -89,7 +89,7 @@ it('logs hold nothing that users sent, whatever fails', async () => {
 
   // A statement fails, though neither the server nor the data is at fault.
   await database.query('RENAME TABLE sluice_counters TO gone');
-  await Promise.all([logged('will be tried again'), logged('sweep could not flush'), views.increment(KEY)]);
+  await Promise.all([logged('will be retried'), logged('sweep could not flush'), views.increment(KEY)]);
   await database.query('RENAME TABLE gone TO sluice_counters');
   await settled();
 
