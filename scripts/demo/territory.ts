@@ -5,7 +5,7 @@ import { Cluster, type Redis } from 'ioredis';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import type { Database } from '../../src/shared/mysql/database.ts';
 import { connectRedis, openRedis, type RedisConnection } from '../../src/shared/redis/connections.ts';
-import { redisPlace } from '../../src/shared/redis/url.ts';
+import { redisAddress } from '../../src/shared/redis/url.ts';
 
 /** Something is there already that the demo must not touch. */
 export class NotEmptyError extends Error {}
@@ -13,7 +13,7 @@ export class NotEmptyError extends Error {}
 async function withRedis<T>(url: string, use: (redis: RedisConnection) => Promise<T>): Promise<T> {
   const redis = openRedis({ url }, () => {});
   try {
-    await connectRedis(redis, redisPlace({ url }));
+    await connectRedis(redis, redisAddress({ url }));
     return await use(redis);
   } finally {
     redis.disconnect();
@@ -38,7 +38,7 @@ export function refuseKeys(url: string, namespace: string): Promise<void> {
   return withRedis(url, async redis => {
     for await (const [key] of keysOf(redis, namespace)) {
       throw new NotEmptyError(
-        `Redis at ${redisPlace({ url })} holds keys of the namespace ${namespace} (such as ${key}): another demo ` +
+        `Redis at ${redisAddress({ url })} holds keys of the namespace ${namespace} (such as ${key}): another demo ` +
           'is running there, or one was killed. If nobody needs them, delete them, or use another Redis.',
       );
     }

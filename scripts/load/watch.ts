@@ -6,7 +6,7 @@ import { parseSettings } from '../../src/shared/config/settings.ts';
 import { connectRedis, openRedis, type RedisConnection } from '../../src/shared/redis/connections.ts';
 import { Inspector } from '../../src/shared/redis/inspect.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
-import { redisPlace } from '../../src/shared/redis/url.ts';
+import { redisAddress } from '../../src/shared/redis/url.ts';
 
 const sampleEvery = 50;
 
@@ -28,7 +28,7 @@ export class Watch {
 
   static async open(redisUrl: string, namespace: string): Promise<Watch> {
     const redis = openRedis({ url: redisUrl }, () => {});
-    await connectRedis(redis, redisPlace({ url: redisUrl }));
+    await connectRedis(redis, redisAddress({ url: redisUrl }));
     return new Watch(redis, namespace);
   }
 

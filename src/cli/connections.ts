@@ -13,7 +13,7 @@ import { openRedis, unavailable } from '../shared/redis/connections.ts';
 import { Inspector } from '../shared/redis/inspect.ts';
 import { Keys } from '../shared/redis/keys.ts';
 import { type FlushQueue, openQueue } from '../shared/redis/queue.ts';
-import { redisPlace } from '../shared/redis/url.ts';
+import { redisAddress } from '../shared/redis/url.ts';
 import { checkServers, type Servers } from '../shared/start-checks.ts';
 import { whenReachable } from '../shared/start-wait.ts';
 import { ColdReader } from '../shared/values/cold-read.ts';
@@ -52,24 +52,24 @@ export async function withConnections<Result>(
     waitMs: config.settings.startWaitMs,
     log,
   });
-  const { redis, database, place } = open;
+  const { redis, database, address } = open;
   const ended = new AbortController();
   try {
     return await Promise.race([
       use(open),
       silence(
         () => redis.ping(),
-        () => unavailable(redis, place),
+        () => unavailable(redis, address),
         ended.signal,
       ),
       silence(
         () => database.query('SELECT 1'),
-        () => new DatabaseUnavailableError(database.place),
+        () => new DatabaseUnavailableError(database.address),
         ended.signal,
       ),
     ]);
   } catch (error) {
-    throw explain(error, place, database.place);
+    throw explain(error, address, database.address);
   } finally {
     ended.abort();
     await close();
@@ -78,7 +78,7 @@ export async function withConnections<Result>(
 
 /** One attempt, which closes what it opened if it fails. */
 async function connect(config: Config, definitions: Definitions, log: Logger, looks: boolean) {
-  const place = redisPlace(config.redis);
+  const address = redisAddress(config.redis);
   const keys = new Keys(config.namespace, config.settings.partitions);
   const redis = openRedis(config.redis, error => log.debug({ err: error }, 'Redis connection failed'));
   const database = new Database(config.mysql, { ...config.settings, connections: 4, onlyReads: looks });
@@ -89,22 +89,22 @@ async function connect(config: Config, definitions: Definitions, log: Logger, lo
     await Promise.race([database.close().catch(() => {}), pause(CLOSE_MS)]);
   };
   try {
-    const tables = await checkServers({ redis, place, database, keys }, definitions, undefined, looks);
+    const tables = await checkServers({ redis, address, database, keys }, definitions, undefined, looks);
     const aligner = new Aligner(redis, database, keys, log);
-    const cold = new ColdReader(redis, place, database, keys, tables, aligner, config.settings.liveTtlMs);
+    const cold = new ColdReader(redis, address, database, keys, tables, aligner, config.settings.liveTtlMs);
     queue = openQueue(redis, keys);
     const inspector = new Inspector(redis, keys);
-    const parts = { config, definitions, keys, redis, place, database, queue, log };
+    const parts = { config, definitions, keys, redis, address, database, queue, log };
     const condition = looks ? await database.session(sessionCondition) : undefined;
     if (condition && condition.writes !== 'yes')
       console.error(
-        `sluice: the database at ${database.place} takes no writes now (${condition.why}); updates wait in Redis until it does, and what this command shows may be out of date`,
+        `sluice: the database at ${database.address} takes no writes now (${condition.why}); updates wait in Redis until it does, and what this command shows may be out of date`,
       );
     const open: Connections = { ...parts, aligner, inspector, tables, cold, condition };
     return { open, close };
   } catch (error) {
     await close();
-    throw explain(error, place, database.place);
+    throw explain(error, address, database.address);
   }
 }
 

@@ -11,8 +11,7 @@ export async function withFailed<Result>(
   options = { looks: false },
 ): Promise<Result> {
   return withConnections(
-    ({ config, place, ...open }) =>
-      use(new FailedUpdates({ ...open, address: place, settings: config.settings })),
+    ({ config, ...open }) => use(new FailedUpdates({ ...open, settings: config.settings })),
     options,
   );
 }

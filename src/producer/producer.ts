@@ -21,7 +21,7 @@ import {
 import { Keys } from '../shared/redis/keys.ts';
 import { RedisLog } from '../shared/redis/log.ts';
 import { Primaries } from '../shared/redis/primaries.ts';
-import { type RedisLocation, redisPlace } from '../shared/redis/url.ts';
+import { type RedisLocation, redisAddress } from '../shared/redis/url.ts';
 import { checkServers } from '../shared/start-checks.ts';
 import { whenReachable } from '../shared/start-wait.ts';
 import { loadOpenTelemetry } from '../shared/telemetry/tracing.ts';
@@ -117,10 +117,10 @@ interface ProducerParts {
  */
 async function startOn(redis: RedisConnection, parts: ProducerParts): Promise<ValueTables> {
   const { mysql, definitions, settings, keys, durability, log, metrics } = parts;
-  const address = redisPlace(parts.redis);
+  const address = redisAddress(parts.redis);
   const database = new Database(mysql, { ...settings, connections: 1 });
   try {
-    const tables = await checkServers({ redis, place: address, database, keys }, definitions, {
+    const tables = await checkServers({ redis, address, database, keys }, definitions, {
       onUnfit: ({ owner }, error) =>
         log.warn(
           { err: error },
@@ -133,7 +133,7 @@ async function startOn(redis: RedisConnection, parts: ProducerParts): Promise<Va
     );
     return tables;
   } catch (error) {
-    throw explain(error, address, database.place);
+    throw explain(error, address, database.address);
   } finally {
     await database.close();
   }
@@ -142,7 +142,7 @@ async function startOn(redis: RedisConnection, parts: ProducerParts): Promise<Va
 /** Makes one attempt. If it fails, it closes all that it opened. */
 async function connect<const D extends DefinitionsInput>(parts: ProducerParts): Promise<Sluice<D>> {
   const { settings, log } = parts;
-  const address = redisPlace(parts.redis);
+  const address = redisAddress(parts.redis);
   const lines = new RedisLog(log);
   const silentMs = Math.max(LEAST_SOCKET_TIMEOUT_MS, 2 * settings.callTimeoutMs);
   const redis = openRedis(parts.redis, lines.failed, silentMs);
@@ -158,7 +158,7 @@ async function connect<const D extends DefinitionsInput>(parts: ProducerParts): 
   } catch (error) {
     redis.disconnect();
     await database?.close().catch(() => {});
-    throw explain(error, address, database?.place ?? 'MySQL');
+    throw explain(error, address, database?.address ?? 'MySQL');
   }
 }
 
@@ -170,7 +170,7 @@ async function assemble<const D extends DefinitionsInput>(
   tables: ValueTables,
 ): Promise<Sluice<D>> {
   const { definitions, settings, keys, durability, log, telemetry, metrics } = parts;
-  const address = redisPlace(parts.redis);
+  const address = redisAddress(parts.redis);
   const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
   const cold = new ColdReader(redis, address, database, keys, tables, aligner, settings.liveTtlMs);
   const calls = new Calls(redis, address, systemClock);

@@ -239,7 +239,7 @@ export class Reads {
     const rows = await database
       .query(HISTORY, [name, key, cursor, name, key, cursor, wasPending ? ABOVE_ALL : null, limit])
       .catch(error => {
-        throw databaseError(error, database.place);
+        throw databaseError(error, database.address);
       });
     return rows.map(row => ({
       id: String(row.entry_id),

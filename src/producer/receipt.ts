@@ -199,7 +199,7 @@ export class Progress {
         segmentEnd,
       ])
       .catch(error => {
-        throw databaseError(error, this.#database.place);
+        throw databaseError(error, this.#database.address);
       });
     return row;
   }

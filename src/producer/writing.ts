@@ -63,7 +63,7 @@ export class Writing {
       memory: this.#memory,
       align: async partition => {
         await aligner.align(partition).catch(error => {
-          throw explain(error, address, database.place);
+          throw explain(error, address, database.address);
         });
       },
       onLost: lossReport(new Inspector(redis, keys), database, metrics, log),

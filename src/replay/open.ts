@@ -12,7 +12,7 @@ import { Aligner } from '../shared/partition/align.ts';
 import { openRedis } from '../shared/redis/connections.ts';
 import { Keys } from '../shared/redis/keys.ts';
 import { openQueue } from '../shared/redis/queue.ts';
-import { type RedisLocation, redisPlace } from '../shared/redis/url.ts';
+import { type RedisLocation, redisAddress } from '../shared/redis/url.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
 import { checkServers } from '../shared/start-checks.ts';
 import { whenReachable } from '../shared/start-wait.ts';
@@ -63,12 +63,12 @@ async function connect(
   keys: Keys,
   log: Logger,
 ): Promise<OpenFailedUpdates> {
-  const address = redisPlace(at);
+  const address = redisAddress(at);
   const database = new Database(mysql, { ...settings, connections: CONNECTIONS });
   const lines = new RepeatedLines(log);
   const redis = openRedis(at, error => lines.warn({ err: error }, 'Redis connection failed, reconnecting'));
   try {
-    const tables = await checkServers({ redis, place: address, database, keys }, definitions);
+    const tables = await checkServers({ redis, address, database, keys }, definitions);
     const aligner = new Aligner(redis, database, keys, log);
     const queue = openQueue(redis, keys);
     const parts = { redis, address, keys, settings, aligner, queue, log, database, tables, definitions };
@@ -80,7 +80,7 @@ async function connect(
   } catch (error) {
     redis.disconnect();
     await database.close();
-    throw explain(error, address, database.place);
+    throw explain(error, address, database.address);
   }
 }
 

@@ -62,7 +62,7 @@ export class ReplayOne {
     try {
       return await repeatConflicts(isLast => this.#attempt(update, operation, isLast));
     } catch (error) {
-      const known = databaseError(error, this.#database.place);
+      const known = databaseError(error, this.#database.address);
       if (known instanceof DatabaseFailedError) return `refused:${databaseErrorCode(error)}`;
       throw known;
     }

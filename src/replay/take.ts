@@ -34,7 +34,7 @@ export async function take(
       return row && toFailedUpdate(row);
     });
   return repeatConflicts(takeAndRead).catch(error => {
-    throw databaseError(error, database.place);
+    throw databaseError(error, database.address);
   });
 }
 

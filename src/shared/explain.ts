@@ -12,8 +12,8 @@ const UNSENT = new Set([
 ]);
 
 /** Errors that are neither server's come back as they are. */
-export function explain(error: unknown, redisPlace: string, databasePlace: string): unknown {
+export function explain(error: unknown, redisAddress: string, databaseAddress: string): unknown {
   if (error instanceof SluiceError) return error;
   const fromRedis = replyCode(error) !== undefined || UNSENT.has((error as Error | undefined)?.name ?? '');
-  return fromRedis ? redisError(error, redisPlace) : databaseError(error, databasePlace);
+  return fromRedis ? redisError(error, redisAddress) : databaseError(error, databaseAddress);
 }

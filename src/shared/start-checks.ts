@@ -18,7 +18,7 @@ import { failingTables, type OpenTables, openTables, type TableEvents } from './
 export interface Servers {
   readonly redis: RedisConnection;
   /** Of Redis, for messages. */
-  readonly place: string;
+  readonly address: string;
   readonly database: Database;
   readonly keys: Keys;
 }
@@ -31,17 +31,17 @@ export interface Servers {
  * NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError, ConfigurationError, or what the clients throw
  */
 export async function checkServers(
-  { redis, place, database, keys }: Servers,
+  { redis, address, database, keys }: Servers,
   definitions: Definitions,
   events?: TableEvents,
   looks = false,
 ): Promise<OpenTables> {
   const [, deployment] = await reachBoth(
-    () => connectRedis(redis, place),
+    () => connectRedis(redis, address),
     () => checkSchema(database, keys.partitions, keys.namespace, looks),
   );
   keys.deployment = deployment;
-  await checkRedis(redis, keys, place, looks);
+  await checkRedis(redis, keys, address, looks);
   return openTables(database, definitions, events).catch(error => {
     if (looks && error instanceof DatabaseUnsuitableError) return failingTables(error);
     throw error;
@@ -84,16 +84,16 @@ export async function checkSchema(
   let recorded: Recorded;
   try {
     recorded = await database.session(async connection => {
-      await checkServerVersion(connection, database.place);
+      await checkServerVersion(connection, database.address);
       return readMeta(connection);
     });
   } catch (error) {
-    throw databaseError(error, database.place);
+    throw databaseError(error, database.address);
   }
   checkRecorded(recorded, partitions);
   if (recorded.format !== FORMAT) {
     throw new NotMigratedError(
-      `The schema at ${database.place} has format ${recorded.format ?? 'none'}, this version needs ${FORMAT}`,
+      `The schema at ${database.address} has format ${recorded.format ?? 'none'}, this version needs ${FORMAT}`,
     );
   }
   return deploymentOf(database, namespace, looks);

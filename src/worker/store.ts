@@ -124,7 +124,7 @@ export class Store {
     // A forged number would open the circuit breaker or cause a retry at once.
     const code = databaseErrorCode(error.cause);
     return error.isForged
-      ? new DatabaseFailedError(this.#database.place, code, { cause: error.cause })
+      ? new DatabaseFailedError(this.#database.address, code, { cause: error.cause })
       : error.cause;
   }
 

@@ -11,7 +11,7 @@ import { Database } from '../shared/mysql/database.ts';
 import { openRedis } from '../shared/redis/connections.ts';
 import { Keys } from '../shared/redis/keys.ts';
 import { RedisLog } from '../shared/redis/log.ts';
-import { redisPlace } from '../shared/redis/url.ts';
+import { redisAddress } from '../shared/redis/url.ts';
 import { checkServers, type Servers } from '../shared/start-checks.ts';
 import { type StartWait, whenReachable } from '../shared/start-wait.ts';
 import { loadOpenTelemetry } from '../shared/telemetry/tracing.ts';
@@ -97,7 +97,7 @@ async function connect(parts: WorkerParts): Promise<Assembly> {
   const { settings, log } = parts;
   const lines = new RedisLog(log, parts.clock);
   const redis = openRedis(parts.redis, lines.failed);
-  const address = redisPlace(parts.redis);
+  const address = redisAddress(parts.redis);
   let database: Database | undefined;
   let assembly: Assembly | undefined;
   try {
@@ -108,7 +108,7 @@ async function connect(parts: WorkerParts): Promise<Assembly> {
     });
     const keys = new Keys(parts.namespace, settings.partitions);
     const health = new TableHealth(log);
-    const servers = { redis, place: address, database, keys };
+    const servers = { redis, address, database, keys };
     const tables = await check(servers, parts, health);
     const tracing = parts.tracing ? flushTracing(redis, keys, await loadOpenTelemetry()) : undefined;
     assembly = assemble(parts, { redis, address, database, keys, tables, health, tracing });
@@ -122,7 +122,7 @@ async function connect(parts: WorkerParts): Promise<Assembly> {
     redis.disconnect();
     await assembly?.queue.close().catch(() => {});
     await database?.close().catch(() => {});
-    throw explain(error, address, database?.place ?? 'MySQL');
+    throw explain(error, address, database?.address ?? 'MySQL');
   }
 }
 

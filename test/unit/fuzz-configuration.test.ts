@@ -113,7 +113,7 @@ it('each of 5,000 environments is accepted or refused, and no error shows a secr
       const { redis, mysql } = readConfig(given);
       openRedis(redis, () => {}).disconnect();
       const database = new Database(mysql, limits);
-      expect(database.place).not.toContain(SECRET);
+      expect(database.address).not.toContain(SECRET);
       taken++;
     });
   });

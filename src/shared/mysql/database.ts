@@ -28,7 +28,7 @@ export class Database {
   readonly #limits: SessionLimits;
 
   /**
-   * @param onMove called with two places when another host of the URL takes over
+   * @param onMove called with two addresses when another host of the URL takes over
    * @throws ConfigurationError where the URL is malformed or names no database.
    */
   constructor(
@@ -43,8 +43,8 @@ export class Database {
   }
 
   /** HOST:PORT of the host in use, or all hosts of the URL while none is. */
-  get place(): string {
-    return this.#hosts.place;
+  get address(): string {
+    return this.#hosts.address;
   }
 
   /** Runs one statement in a session of its own. @throws what mysql2 throws */

@@ -36,13 +36,13 @@ export async function deploymentOf(database: Database, namespace: string, looks:
       return read(connection);
     });
   } catch (error) {
-    throw databaseError(error, database.place);
+    throw databaseError(error, database.address);
   }
   if (!recorded.namespace || !recorded.deployment)
-    throw new NotMigratedError(`The database at ${database.place} did not keep the name of its deployment`);
+    throw new NotMigratedError(`The database at ${database.address} did not keep the name of its deployment`);
   if (recorded.namespace === namespace) return recorded.deployment;
   throw new ConfigurationError(
-    `The database at ${database.place} is used under the namespace ${recorded.namespace}, not ${namespace}; set SLUICE_NAMESPACE=${recorded.namespace} or use another database.`,
+    `The database at ${database.address} is used under the namespace ${recorded.namespace}, not ${namespace}; set SLUICE_NAMESPACE=${recorded.namespace} or use another database.`,
   );
 }
 

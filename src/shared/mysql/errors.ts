@@ -145,47 +145,47 @@ export function databaseErrorCode(error: unknown): string {
   return code && /^[A-Z][A-Z0-9_]*$/.test(code) ? code : `ERRNO_${errno ?? 0}`;
 }
 
-const places = new WeakMap<object, string>();
+const addresses = new WeakMap<object, string>();
 
 /** Notes which host an error came from, for its message. Returns the error. */
-export function cameFrom<Thrown>(error: Thrown, place: string): Thrown {
-  if (typeof error === 'object' && error !== null && !places.has(error)) places.set(error, place);
+export function cameFrom<Thrown>(error: Thrown, address: string): Thrown {
+  if (typeof error === 'object' && error !== null && !addresses.has(error)) addresses.set(error, address);
   return error;
 }
 
 /** Turns an error of mysql2 into one of ours where it has a meaning of its own; others come back as they are. */
-export function databaseError(error: unknown, knownPlace: string): unknown {
+export function databaseError(error: unknown, knownAddress: string): unknown {
   if (error instanceof SluiceError) return error;
-  const place = places.get(Object(error)) ?? knownPlace;
+  const address = addresses.get(Object(error)) ?? knownAddress;
   // Raised inside a login, and wrapped by it.
   const { cause } = (error ?? {}) as { cause?: unknown };
   if (cause instanceof SluiceError) return cause;
   const { errno = 0, code } = (error ?? {}) as { errno?: number; code?: string };
   const problem = tlsProblem(error);
-  if (problem) return new TlsFailedError('The database', place, problem, { cause: error });
+  if (problem) return new TlsFailedError('The database', address, problem, { cause: error });
   if (isDeniedByDatabase(error)) {
     // To a user without rights to it, MySQL does not tell whether a database exists.
     const reason =
       errno === TABLE.ER_DBACCESS_DENIED_ERROR
         ? 'there is no such database, or not for this user'
         : undefined;
-    return new AccessDeniedError('The database', place, { cause: error, reason });
+    return new AccessDeniedError('The database', address, { cause: error, reason });
   }
   if (errno === TABLE.ER_BAD_DB_ERROR)
     return new DatabaseUnsuitableError(
-      `There is no database of the name in MYSQL_URL at ${place}; create it (CREATE DATABASE), then run sluice migrate.`,
+      `There is no database of the name in MYSQL_URL at ${address}; create it (CREATE DATABASE), then run sluice migrate.`,
       { cause: error },
     );
-  if (errno === SCHEMA.ER_NO_SUCH_TABLE) return notMigrated(error, place);
+  if (errno === SCHEMA.ER_NO_SUCH_TABLE) return notMigrated(error, address);
   const kind = classifyDatabaseError(error);
   // Who loses a conflict may try again, as after an outage.
   if (kind === 'unavailable' || kind === 'conflict')
-    return new DatabaseUnavailableError(place, { cause: error });
+    return new DatabaseUnavailableError(address, { cause: error });
   const fromDatabase =
     errno > 0 || (code !== undefined && (error as { sqlState?: string }).sqlState !== undefined);
-  return fromDatabase ? new DatabaseFailedError(place, databaseErrorCode(error), { cause: error }) : error;
+  return fromDatabase ? new DatabaseFailedError(address, databaseErrorCode(error), { cause: error }) : error;
 }
 
-function notMigrated(error: unknown, place: string): SluiceError {
-  return new NotMigratedError(`The database at ${place} has no Sluice schema`, { cause: error });
+function notMigrated(error: unknown, address: string): SluiceError {
+  return new NotMigratedError(`The database at ${address} has no Sluice schema`, { cause: error });
 }

@@ -26,7 +26,7 @@ type Answer = Condition | { readonly writes: 'no'; readonly why: string; readonl
 const SILENT: Answer = { writes: 'no', why: 'no answer' };
 
 interface Host {
-  readonly place: string;
+  readonly address: string;
   readonly options: ConnectionOptions;
   readonly probe: WritableProbe;
 }
@@ -47,7 +47,7 @@ export class Hosts {
   #electing: Promise<HostPool> | undefined;
   #watching: Promise<void> | undefined;
 
-  /** @param onMove called with two places when another host takes over */
+  /** @param onMove called with two addresses when another host takes over */
   constructor(
     addresses: readonly Address[],
     optionsOf: OptionsOf,
@@ -56,7 +56,7 @@ export class Hosts {
   ) {
     this.#hosts = addresses.map(address => {
       const options = optionsOf(address);
-      return { place: nameOf(address), options, probe: new WritableProbe(options, PROBE_TIMEOUT_MS) };
+      return { address: nameOf(address), options, probe: new WritableProbe(options, PROBE_TIMEOUT_MS) };
     });
     this.#limits = limits;
     this.#onMove = onMove;
@@ -64,8 +64,8 @@ export class Hosts {
   }
 
   /** The host in use, or all of them while none is. */
-  get place(): string {
-    return this.#current?.place ?? this.#hosts.map(host => host.place).join(', ');
+  get address(): string {
+    return this.#current?.address ?? this.#hosts.map(host => host.address).join(', ');
   }
 
   /** @throws what mysql2 throws, or NoWritableHostError */
@@ -84,7 +84,7 @@ export class Hosts {
 
   /** Takes note of an error that came from this host. */
   failed(pool: HostPool, error: unknown): void {
-    cameFrom(error, pool.place);
+    cameFrom(error, pool.address);
     if (this.#isList && pool === this.#current && isOutage(error)) this.#isDoubted = true;
   }
 
@@ -108,17 +108,19 @@ export class Hosts {
   }
 
   async #askAll(known: Answer | undefined): Promise<HostPool> {
-    const inUse = this.#current?.place;
-    const preferred = [...this.#hosts].sort((a, b) => Number(b.place === inUse) - Number(a.place === inUse));
+    const inUse = this.#current?.address;
+    const preferred = [...this.#hosts].sort(
+      (a, b) => Number(b.address === inUse) - Number(a.address === inUse),
+    );
     const asked: Asked[] = preferred.map(host => ({
       host,
-      answer: known && host.place === inUse ? Promise.resolve(known) : ask(host),
+      answer: known && host.address === inUse ? Promise.resolve(known) : ask(host),
     }));
     const found = await choose(asked, this.#limits.onlyReads === true);
     if (!found) throw await this.#noneOf(asked);
-    if (found.place !== inUse) this.#moveTo(found);
+    if (found.address !== inUse) this.#moveTo(found);
     this.#isDoubted = false;
-    for (const { place, probe } of this.#hosts) if (place !== found.place) probe.close();
+    for (const { address, probe } of this.#hosts) if (address !== found.address) probe.close();
     this.#watching ??= this.#watch();
     return this.#current!;
   }
@@ -127,9 +129,9 @@ export class Hosts {
     const old = this.#current;
     this.#current = this.#poolOf(host);
     if (!old) return;
-    const moved = `${host.place} takes writes in place of ${old.place}`;
-    old.giveUp(cameFrom(Object.assign(new Error(moved), { code: 'ECONNRESET' }), old.place));
-    this.#onMove(old.place, host.place);
+    const moved = `${host.address} takes writes in place of ${old.address}`;
+    old.giveUp(cameFrom(Object.assign(new Error(moved), { code: 'ECONNRESET' }), old.address));
+    this.#onMove(old.address, host.address);
   }
 
   async #noneOf(asked: readonly Asked[]): Promise<unknown> {
@@ -137,9 +139,9 @@ export class Hosts {
     // A wrong password, an unknown database or an untrusted certificate are not an outage, whatever the others say.
     for (const [index, answer] of answers.entries()) {
       if ('error' in answer && !isOutage(answer.error))
-        return cameFrom(answer.error, asked[index]!.host.place);
+        return cameFrom(answer.error, asked[index]!.host.address);
     }
-    const reasons = asked.map(({ host }, index) => `${host.place} (${answers[index]!.why})`).sort();
+    const reasons = asked.map(({ host }, index) => `${host.address} (${answers[index]!.why})`).sort();
     return cameFrom(new NoWritableHostError(reasons), reasons.join(', '));
   }
 
@@ -148,7 +150,7 @@ export class Hosts {
     for (;;) {
       await pause(WATCH_EVERY_MS, this.#closed.signal);
       if (this.#closed.signal.aborted) return;
-      const inUse = this.#hosts.find(host => host.place === this.#current?.place)!;
+      const inUse = this.#hosts.find(host => host.address === this.#current?.address)!;
       const answer = (await within(ask(inUse), SILENCE_MS)) ?? SILENT;
       if (answer.writes === 'yes' || this.#closed.signal.aborted) continue;
       this.#isDoubted = true;
@@ -156,8 +158,8 @@ export class Hosts {
     }
   }
 
-  #poolOf({ place, options }: Host): HostPool {
-    return new HostPool(place, options, this.#limits);
+  #poolOf({ address, options }: Host): HostPool {
+    return new HostPool(address, options, this.#limits);
   }
 }
 

@@ -29,7 +29,7 @@ export interface MigrationReport {
 export async function migrate(database: Database, partitions: number): Promise<MigrationReport> {
   try {
     await database.session(async connection => {
-      await checkServerVersion(connection, database.place);
+      await checkServerVersion(connection, database.address);
       await connection.query(META);
     }, PATIENT);
     const lease = await MigrationLease.take(database);
@@ -42,7 +42,7 @@ export async function migrate(database: Database, partitions: number): Promise<M
     await checkWritten(database, partitions);
     return { applied, format: FORMAT, partitions };
   } catch (error) {
-    throw databaseError(error, database.place);
+    throw databaseError(error, database.address);
   }
 }
 
@@ -93,7 +93,7 @@ async function checkWritten(database: Database, partitions: number): Promise<voi
   if (meta.format === FORMAT && meta.partitions === partitions && Number(found.written) === partitions)
     return;
   throw new DatabaseUnsuitableError(
-    `The database at ${database.place} took the migration and does not show it: format ${meta.format ?? 'none'} of ${FORMAT}, ${found.written} partitions of ${partitions}. Look for a proxy in between that sends reads to another server, or undoes what is written.`,
+    `The database at ${database.address} took the migration and does not show it: format ${meta.format ?? 'none'} of ${FORMAT}, ${found.written} partitions of ${partitions}. Look for a proxy in between that sends reads to another server, or undoes what is written.`,
   );
 }
 

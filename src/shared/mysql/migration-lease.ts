@@ -47,7 +47,7 @@ export class MigrationLease {
     await database.query(CREATE);
     for (const end = performance.now() + waitMs; !(await lease.#write(TAKE)); await pause(ASK_MS))
       if (performance.now() > end)
-        throw new DatabaseUnavailableError(`${database.place} (another migration holds the lock)`);
+        throw new DatabaseUnavailableError(`${database.address} (another migration holds the lock)`);
     void lease.#renew();
     return lease;
   }
@@ -55,7 +55,7 @@ export class MigrationLease {
   /** Before every statement. @throws DatabaseUnavailableError if another may hold it meanwhile */
   check(): void {
     if (performance.now() < this.#until) return;
-    throw new DatabaseUnavailableError(`${this.#database.place} (the lock of this migration ran out)`);
+    throw new DatabaseUnavailableError(`${this.#database.address} (the lock of this migration ran out)`);
   }
 
   /** Never rejects: it runs out by itself. */

@@ -20,7 +20,7 @@ const CLOSING_MS = 1000;
 
 export class HostPool {
   /** HOST:PORT */
-  readonly place: string;
+  readonly address: string;
   readonly setUp: SessionSetUp;
   readonly #pool: Pool;
   readonly #open = new Set<CoreConnection>();
@@ -34,9 +34,9 @@ export class HostPool {
   readonly #waiting = new Set<(error: Error) => void>();
   #givenUp: Error | undefined;
 
-  constructor(place: string, options: ConnectionOptions, limits: PoolLimits) {
-    this.place = place;
-    this.setUp = new SessionSetUp(place);
+  constructor(address: string, options: ConnectionOptions, limits: PoolLimits) {
+    this.address = address;
+    this.setUp = new SessionSetUp(address);
     this.#pool = createPool({
       ...options,
       connectionLimit: limits.connections,

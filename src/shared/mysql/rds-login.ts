@@ -59,10 +59,10 @@ export function rdsToken(
  */
 export function rdsAuthPlugins(
   login: RdsLogin,
-  place: Omit<TokenFor, 'region'>,
+  target: Omit<TokenFor, 'region'>,
 ): Record<'mysql_clear_password', AuthPlugin> {
   const credentials = credentialsFrom(login.credentials);
-  const token = async () => rdsToken({ ...place, region: login.region }, await credentials(), Date.now());
+  const token = async () => rdsToken({ ...target, region: login.region }, await credentials(), Date.now());
   const answer = async () => {
     try {
       return Buffer.from(`${await token()}\0`);

@@ -11,21 +11,21 @@ export const FORMAT = 5;
  * @param version what VERSION() answered
  * @throws DatabaseUnsuitableError
  */
-export function checkVersion(version: string, place: string): void {
+export function checkVersion(version: string, address: string): void {
   const mariadb = /mariadb/i.test(version);
   const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
   const [needMajor, needMinor, needPatch] = mariadb ? [10, 6, 0] : [8, 0, 19];
   const enough = major - needMajor! || minor - needMinor! || patch - needPatch!;
   if (enough >= 0) return;
   throw new DatabaseUnsuitableError(
-    `The database at ${place} is ${version}; Sluice needs MySQL 8.0.19 or newer, or MariaDB 10.6 or newer.`,
+    `The database at ${address} is ${version}; Sluice needs MySQL 8.0.19 or newer, or MariaDB 10.6 or newer.`,
   );
 }
 
 /** @throws DatabaseUnsuitableError */
-export async function checkServerVersion(connection: PoolConnection, place: string): Promise<void> {
+export async function checkServerVersion(connection: PoolConnection, address: string): Promise<void> {
   const row = await queryRow(connection, 'SELECT VERSION() AS version');
-  checkVersion(String(row.version), place);
+  checkVersion(String(row.version), address);
 }
 
 export interface Recorded {

@@ -35,13 +35,13 @@ const PROBE_BYTES = Buffer.from(PROBE).toString('hex').toUpperCase();
 
 /** Prepares the sessions of one host's pool. */
 export class SessionSetUp {
-  readonly #place: string;
+  readonly #address: string;
   readonly #prepared = new WeakSet<object>();
   #learnt: Learnt | undefined;
 
-  /** @param place for messages */
-  constructor(place: string) {
-    this.#place = place;
+  /** @param address for messages */
+  constructor(address: string) {
+    this.#address = address;
   }
 
   /**
@@ -102,7 +102,7 @@ export class SessionSetUp {
   }
 
   #unsuitable(what: string): DatabaseUnsuitableError {
-    return new DatabaseUnsuitableError(`The database at ${this.#place} ${what}`);
+    return new DatabaseUnsuitableError(`The database at ${this.#address} ${what}`);
   }
 }
 

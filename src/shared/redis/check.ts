@@ -19,26 +19,26 @@ const ANSWER_MS = 5000;
 export async function checkRedis(
   connection: RedisConnection,
   keys: Keys,
-  place: string,
+  address: string,
   looks = false,
 ): Promise<void> {
   const fits = async () => {
     for (const info of await infoOfPrimaries(connection, 'everything'))
-      checkServer(info, place, connection instanceof Cluster);
+      checkServer(info, address, connection instanceof Cluster);
     await checkScripts(connection);
-    await checkReplyLimit(primariesOf(connection), place);
-    await checkRecord(connection, keys, place, looks);
+    await checkReplyLimit(primariesOf(connection), address);
+    await checkRecord(connection, keys, address, looks);
   };
   const answered = new AbortController();
   // By themselves, commands wait for a lost server for ever.
   const late = pause(ANSWER_MS, answered.signal).then(() => {
-    throw unavailable(connection, place);
+    throw unavailable(connection, address);
   });
   late.catch(() => {});
   try {
     await Promise.race([fits(), late]);
   } catch (error) {
-    throw redisError(error, place);
+    throw redisError(error, address);
   } finally {
     answered.abort();
   }
@@ -61,17 +61,17 @@ async function checkScripts(connection: RedisConnection): Promise<void> {
 async function checkRecord(
   connection: RedisConnection,
   keys: Keys,
-  place: string,
+  address: string,
   looks: boolean,
 ): Promise<void> {
-  if (check(await read(connection, keys), keys, place) || looks) return;
+  if (check(await read(connection, keys), keys, address) || looks) return;
   const record = (field: FormatField, value: string | number) => connection.hsetnx(keys.format, field, value);
   // Of two first starts with two databases one is the first, and the other finds its name.
   await record('deployment', keys.deployment);
-  check(await read(connection, keys), keys, place);
+  check(await read(connection, keys), keys, address);
   await record('partitions', keys.partitions);
   await record('format', REDIS_FORMAT);
-  check(await read(connection, keys), keys, place);
+  check(await read(connection, keys), keys, address);
 }
 
 type Recorded = { readonly [Field in FormatField]: string | null };
@@ -83,13 +83,13 @@ async function read(connection: RedisConnection, keys: Keys): Promise<Recorded> 
 }
 
 /** Whether all is recorded. Throws where something is that does not fit. */
-function check({ deployment, format, partitions }: Recorded, keys: Keys, place: string): boolean {
+function check({ deployment, format, partitions }: Recorded, keys: Keys, address: string): boolean {
   if (Number(format) > REDIS_FORMAT) throw new NewerFormatError('Redis', Number(format), REDIS_FORMAT);
   if (deployment && deployment !== keys.deployment)
-    throw anotherDeployment(`The data in Redis at ${place}`, keys, deployment);
+    throw anotherDeployment(`The data in Redis at ${address}`, keys, deployment);
   if (format && Number(format) < REDIS_FORMAT)
     throw new RedisUnsuitableError(
-      `Redis at ${place} has data of format ${format}, this version of Sluice knows ${REDIS_FORMAT}. Let the version that wrote it ` +
+      `Redis at ${address} has data of format ${format}, this version of Sluice knows ${REDIS_FORMAT}. Let the version that wrote it ` +
         `flush everything, stop it, and delete the keys of the namespace (${keys.format} and {${keys.namespace}:*}*).`,
     );
   if (partitions && Number(partitions) !== keys.partitions)
@@ -115,26 +115,26 @@ export function infoField(info: string, name: string): string | undefined {
  * @param asCluster whether it is addressed as part of a Cluster
  * @throws RedisUnsuitableError
  */
-export function checkServer(info: string, place: string, asCluster: boolean): void {
+export function checkServer(info: string, address: string, asCluster: boolean): void {
   const version = infoField(info, 'redis_version') ?? '0';
   if (Number.parseInt(version, 10) < 7) {
     throw new RedisUnsuitableError(
-      `Redis at ${place} is version ${version}; Sluice needs Redis 7 or newer, or Valkey.`,
+      `Redis at ${address} is version ${version}; Sluice needs Redis 7 or newer, or Valkey.`,
     );
   }
   const policy = infoField(info, 'maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
     throw new RedisUnsuitableError(
-      `Redis at ${place} has maxmemory-policy ${policy} and may evict updates that are not in the database; set it to noeviction.`,
+      `Redis at ${address} has maxmemory-policy ${policy} and may evict updates that are not in the database; set it to noeviction.`,
     );
   }
   // Lua writes whole numbers with as many bits as the machine has, and sums need 53.
   if (infoField(info, 'arch_bits') === '32')
-    throw new RedisUnsuitableError(`Redis at ${place} runs on 32 bits; Sluice needs 64.`);
+    throw new RedisUnsuitableError(`Redis at ${address} runs on 32 bits; Sluice needs 64.`);
   // Scripts declare all their keys only where slots may move.
   if (!asCluster && infoField(info, 'cluster_enabled') === '1') {
     throw new RedisUnsuitableError(
-      `Redis at ${place} is part of a Cluster; use redis+cluster://${place}, or rediss+cluster://, also where it has one node.`,
+      `Redis at ${address} is part of a Cluster; use redis+cluster://${address}, or rediss+cluster://, also where it has one node.`,
     );
   }
 }

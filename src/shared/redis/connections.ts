@@ -104,8 +104,8 @@ function reconnection() {
 const failures = new WeakMap<RedisConnection, Error>();
 
 /** What an unanswered call means: why the connection cannot be made, if that is known. */
-export function unavailable(connection: RedisConnection, place: string, details: { cause?: unknown } = {}) {
-  return redisError(failures.get(connection) ?? details.cause, place);
+export function unavailable(connection: RedisConnection, address: string, details: { cause?: unknown } = {}) {
+  return redisError(failures.get(connection) ?? details.cause, address);
 }
 
 /** A connection that the other side closes before anything is written ends without an error. */
@@ -132,13 +132,13 @@ function tellFailures(connection: RedisConnection, onError: ConnectionErrorListe
  */
 export async function connectRedis(
   connection: RedisConnection,
-  place: string,
+  address: string,
   timeoutMs = 5000,
 ): Promise<void> {
   let lastError: SluiceError | undefined;
   let refuse: (error: SluiceError) => void = () => {};
   const note = (error: Error) => {
-    lastError = redisError(error, place);
+    lastError = redisError(error, address);
     // Those of a Sentinel come again and again, and end no attempt.
     if (!lastError.retryable) refuse(lastError);
   };
@@ -157,7 +157,7 @@ export async function connectRedis(
     await Promise.race([connected.then(() => connection.ping()), late]);
   } catch (error) {
     connection.disconnect();
-    throw redisError(error, place);
+    throw redisError(error, address);
   } finally {
     clearTimeout(timer);
     connection.off('error', note);

@@ -37,13 +37,13 @@ export async function checkDurability(
   redis: RedisConnection,
   durability: Durability,
   replicas: number,
-  place: string,
+  address: string,
 ): Promise<void> {
   if (durability === 'replica') {
     const found = await countReplicas(redis);
     if (found >= replicas) return;
     throw new RedisUnsuitableError(
-      `Redis at ${place} has a primary with ${found} replicas, and durability "replica" needs ${replicas}; add replicas, lower barrierReplicas, or choose another durability.`,
+      `Redis at ${address} has a primary with ${found} replicas, and durability "replica" needs ${replicas}; add replicas, lower barrierReplicas, or choose another durability.`,
     );
   }
   if (durability !== 'fsync') return;
@@ -51,7 +51,7 @@ export async function checkDurability(
     const [major = 0, minor = 0] = (infoField(info, 'redis_version') ?? '0').split('.').map(Number);
     if (infoField(info, 'aof_enabled') !== '1' || major < 7 || (major === 7 && minor < 2)) {
       throw new RedisUnsuitableError(
-        `Redis at ${place} cannot confirm what is on disk: durability "fsync" needs version 7.2 and appendonly yes.`,
+        `Redis at ${address} cannot confirm what is on disk: durability "fsync" needs version 7.2 and appendonly yes.`,
       );
     }
   }

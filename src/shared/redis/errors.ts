@@ -75,23 +75,23 @@ function systemCode(error: unknown): string | undefined {
  * Turns an error of ioredis into one of ours; anything not recognised counts as Redis being unavailable. What is
  * `retryable` may be cured by waiting, the others are not.
  */
-export function redisError(error: unknown, place: string): SluiceError {
+export function redisError(error: unknown, address: string): SluiceError {
   if (error instanceof SluiceError) return error;
   const text = replyOf(error)?.message ?? '';
   const [, meaning, story] = REPLIES.find(([opening]) => text.startsWith(opening)) ?? [];
   const details = { cause: error };
   if (meaning === 'denied')
-    return new AccessDeniedError('Redis', place, { ...details, reason: `${named(error)}: ${story}` });
+    return new AccessDeniedError('Redis', address, { ...details, reason: `${named(error)}: ${story}` });
   if (meaning === 'full') return new RedisOutOfMemoryError(details);
   if (meaning === 'unsuitable')
     return new RedisUnsuitableError(
-      `Redis at ${place} cannot be used (${named(error)}): ${story}; see docs/operating.md.`,
+      `Redis at ${address} cannot be used (${named(error)}): ${story}; see docs/operating.md.`,
       details,
     );
   const problem = tlsProblem(error);
-  if (problem) return new TlsFailedError('Redis', place, problem, details);
+  if (problem) return new TlsFailedError('Redis', address, problem, details);
   const code = named(error) ?? systemCode(error);
   const told = story ?? failureReason(error);
   const reason = code && (told ? `${code}: ${told}` : code);
-  return new RedisUnavailableError(place, { ...details, reason });
+  return new RedisUnavailableError(address, { ...details, reason });
 }

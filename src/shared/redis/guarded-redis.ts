@@ -63,13 +63,13 @@ export class GuardedRedis extends Redis {
     const resolve = connector.resolve.bind(connector);
     connector.resolve = async sentinel => {
       this.#sentinelFailure = undefined;
-      const place = `${sentinel.host}:${sentinel.port}`;
+      const address = `${sentinel.host}:${sentinel.port}`;
       const found = await resolve(sentinel).catch(error => {
-        this.#sentinelFailure = refusedBySentinel(error, place);
+        this.#sentinelFailure = refusedBySentinel(error, address);
         throw error;
       });
       if (!found)
-        this.#sentinelFailure = new RedisUnavailableError(`${place} (a Sentinel)`, {
+        this.#sentinelFailure = new RedisUnavailableError(`${address} (a Sentinel)`, {
           reason: `it knows no primary of the name ${options.name}`,
         });
       return found;
@@ -95,29 +95,29 @@ export class GuardedRedis extends Redis {
     const { command } = (error ?? {}) as { command?: { name?: string } };
     if (command?.name === 'select' && replyCode(error)) {
       this.#refusal = new RedisUnsuitableError(
-        `Redis at ${this.#place} does not give this user database number ${this.options.db} ("${(error as Error).message}"), ` +
+        `Redis at ${this.#address} does not give this user database number ${this.options.db} ("${(error as Error).message}"), ` +
           'and nothing was sent to it. Use a number that it has, or none and a SLUICE_NAMESPACE of your own.',
         { cause: error },
       );
       return this.#refusal;
     }
     if (this.#sentinelFailure && this.status === 'connecting') return this.#sentinelFailure;
-    return replyCode(error) ? redisError(error, this.#place) : error;
+    return replyCode(error) ? redisError(error, this.#address) : error;
   }
 
   #replica({ master_host: host, master_port: port }: Info): Error {
     if (this.options.sentinels)
-      return new RedisUnavailableError(this.#place, {
+      return new RedisUnavailableError(this.#address, {
         reason: 'it is a replica, and the Sentinels still name it as the primary',
       });
     return new RedisUnsuitableError(
-      `Redis at ${this.#place} is a replica of ${host}:${port} and takes no writes (role:slave, READONLY). ` +
+      `Redis at ${this.#address} is a replica of ${host}:${port} and takes no writes (role:slave, READONLY). ` +
         'Use the address of the primary, or redis+sentinel:// for whoever is the primary.',
     );
   }
 
   /** The server itself: behind Sentinels the URL names other ones. */
-  get #place(): string {
+  get #address(): string {
     const { host, port, sentinels } = this.options;
     if (!sentinels) return `${host}:${port}`;
     const { remoteAddress, remotePort } = this.stream ?? {};
@@ -125,9 +125,9 @@ export class GuardedRedis extends Redis {
   }
 }
 
-function refusedBySentinel(error: unknown, place: string): Error {
-  const failure = redisError(error, `${place} (a Sentinel)`);
+function refusedBySentinel(error: unknown, address: string): Error {
+  const failure = redisError(error, `${address} (a Sentinel)`);
   if (!(failure instanceof AccessDeniedError)) return failure;
   const check = 'REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD';
-  return new AccessDeniedError('The Sentinel', place, { cause: error, reason: replyCode(error) }, check);
+  return new AccessDeniedError('The Sentinel', address, { cause: error, reason: replyCode(error) }, check);
 }

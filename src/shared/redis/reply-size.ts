@@ -24,14 +24,14 @@ export const REQUEST_BYTES = 512 * 1024;
  * Does nothing where CONFIG is not allowed, as on managed services: their limit is off by default.
  * @throws RedisUnsuitableError
  */
-export async function checkReplyLimit(nodes: readonly Asked[], place: string): Promise<void> {
+export async function checkReplyLimit(nodes: readonly Asked[], address: string): Promise<void> {
   for (const node of nodes) {
     const value = await node.config('GET', 'client-output-buffer-limit').catch(() => '');
     // `normal HARD SOFT SECONDS slave ...`, and 0 for no limit.
     const hard = Number(/\bnormal (\d+)/.exec(String(value))?.[1] ?? 0);
     if (hard > 0 && hard < LEAST_REPLIES)
       throw new RedisUnsuitableError(
-        `Redis at ${place} has client-output-buffer-limit normal ${hard}, and would close connections while it answers them; set it to at least ${LEAST_REPLIES}, or to 0 for no limit.`,
+        `Redis at ${address} has client-output-buffer-limit normal ${hard}, and would close connections while it answers them; set it to at least ${LEAST_REPLIES}, or to 0 for no limit.`,
       );
   }
 }

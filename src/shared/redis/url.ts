@@ -123,6 +123,6 @@ function decodePart(text: string): string {
 }
 
 /** Hosts, ports and what is behind them, without credentials: what errors and logs may show. */
-export function redisPlace(location: RedisLocation): string {
+export function redisAddress(location: RedisLocation): string {
   return location.url.replace(/^[^/]*\/\/(?:[^@/]*@)?/, '');
 }

@@ -111,19 +111,19 @@ export class ColdReader {
   readonly #tables: ValueTables;
   readonly #aligner: Aligner;
   readonly #liveTtlMs: number;
-  readonly #place: string;
+  readonly #address: string;
   readonly #load: Script<string[]>;
 
   constructor(
     redis: RedisConnection,
-    place: string,
+    address: string,
     database: Database,
     keys: Keys,
     tables: ValueTables,
     aligner: Aligner,
     liveTtlMs: number,
   ) {
-    this.#place = place;
+    this.#address = address;
     this.#database = database;
     this.#keys = keys;
     this.#tables = tables;
@@ -228,7 +228,7 @@ export class ColdReader {
       await table.ready(this.#database);
       return await (held ? this.#database.transaction(use) : this.#database.session(use));
     } catch (error) {
-      throw explain(error, this.#place, this.#database.place);
+      throw explain(error, this.#address, this.#database.address);
     }
   }
 
@@ -260,11 +260,11 @@ export class ColdReader {
     // Bounded, because the watermark may be locked meanwhile and ioredis would wait for a lost Redis for ever.
     const reply = await within(
       this.#load(state, mode, this.#liveTtlMs, epoch, sequence, token, ...args).catch(error =>
-        redisError(error, this.#place),
+        redisError(error, this.#address),
       ),
       ANSWER_MS,
     );
-    if (reply === undefined) throw new RedisUnavailableError(this.#place);
+    if (reply === undefined) throw new RedisUnavailableError(this.#address);
     if (reply instanceof Error) throw reply;
     return parseReply(reply);
   }
@@ -279,7 +279,7 @@ export class ColdReader {
 
   async #align(partition: number): Promise<void> {
     await this.#aligner.align(partition).catch(error => {
-      throw explain(error, this.#place, this.#database.place);
+      throw explain(error, this.#address, this.#database.address);
     });
   }
 }

@@ -60,17 +60,17 @@ export async function openTables(
         onUnfit(table, checked);
         continue;
       }
-      const place = JSON.stringify([checked.schema, checked.table, checked.column]);
-      const other = owners.get(place);
+      const column = JSON.stringify([checked.schema, checked.table, checked.column]);
+      const other = owners.get(column);
       // Each would hold the other's updates in its value, but not in its live value.
       if (other)
         throw new DatabaseUnsuitableError(
           `${owner} and ${other} are both mapped to ${target.table}.${target.column}; give each a column of its own.`,
         );
-      owners.set(place, owner);
+      owners.set(column, owner);
     }
   } catch (error) {
-    throw error instanceof SluiceError ? error : databaseError(error, database.place);
+    throw error instanceof SluiceError ? error : databaseError(error, database.address);
   }
   const own = { c: new OwnTable('c'), p: new OwnTable('p') };
   const named = { c: definitions.counters, p: definitions.points };
