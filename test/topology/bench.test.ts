@@ -31,7 +31,7 @@ interface Result {
 }
 
 async function tiny(suite: keyof typeof suites, ...args: string[]): Promise<Result> {
-  const least = ['--rounds', '1', '--seconds', '1', '--updates', '5000', '--no-save', '--json'];
+  const least = ['--rounds', '1', '--seconds', '0.3', '--updates', '5000', '--no-save', '--json'];
   const { code, stdout, stderr } = await bench('--suite', suite, ...least, ...args);
   expect(code, stderr).toBe(0);
   const result: Result = JSON.parse(stdout);
