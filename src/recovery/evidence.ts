@@ -94,7 +94,7 @@ type RecoverReply = [
   burden: [ids: number, oldInFlight: number, updates: number, keys: number, discarded: number],
 ];
 
-interface Recovered {
+interface ParsedReply {
   readonly matches: boolean;
   readonly side: RedisSide;
   readonly ids: number;
@@ -121,7 +121,7 @@ export interface Move {
   readonly forgetsIds: boolean;
 }
 
-export class Evidences {
+export class Sides {
   /** Pending counters or ids that one call handles at most. */
   readonly pageSize: number;
   readonly #keys: Keys;
@@ -199,7 +199,7 @@ export class Evidences {
     action: 'look' | 'discard' | 'forget' | 'move',
     cutoff: number,
     ...more: (string | number)[]
-  ): Promise<Recovered | undefined> {
+  ): Promise<ParsedReply | undefined> {
     const reply = await this.#recover(this.#keys.state(partition), action, cutoff, this.pageSize, ...more);
     return reply ? parseReply(reply) : undefined;
   }
@@ -270,7 +270,7 @@ export function* verdictStepwise(
   return step.value === 'rewind' ? 'REDIS_BEHIND' : ordered;
 }
 
-function parseReply([matches, side, burden]: RecoverReply): Recovered {
+function parseReply([matches, side, burden]: RecoverReply): ParsedReply {
   const [epoch, sequence, token, updates, claimed, dropped, inFlight, pendingKeys, pendingEntries] = side;
   const [ids, oldInFlight, handled, keys, discarded] = burden;
   return {

@@ -29,10 +29,10 @@ import {
   committedCount,
   type DatabaseSide,
   type Evidence,
-  Evidences,
   type Move,
   type OldCounters,
   type RedisSide,
+  Sides,
 } from './evidence.ts';
 
 export interface RecoveryRequest {
@@ -59,7 +59,7 @@ const ATTEMPTS = 10;
 
 export class Recovery {
   readonly #database: Database;
-  readonly #evidences: Evidences;
+  readonly #sides: Sides;
   readonly #seam: RecoverySeam;
 
   constructor(
@@ -70,7 +70,7 @@ export class Recovery {
     pageSize?: number,
   ) {
     this.#database = database;
-    this.#evidences = new Evidences(redis, keys, pageSize);
+    this.#sides = new Sides(redis, keys, pageSize);
     this.#seam = seam;
   }
 
@@ -84,7 +84,7 @@ export class Recovery {
       for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
         const found = await this.#database.session(async connection => {
           const watermark = await readWatermark(connection, partition);
-          const evidence = await this.#evidences.look(connection, partition, watermark, counters);
+          const evidence = await this.#sides.look(connection, partition, watermark, counters);
           const after = await readWatermark(connection, partition);
           return isDeepStrictEqual(after, watermark) ? evidence : undefined;
         });
@@ -128,7 +128,7 @@ export class Recovery {
   ): Promise<Recovered | undefined> {
     return this.#database.transaction(async connection => {
       const watermark = await lockWatermark(connection, partition);
-      const found = await this.#evidences.look(connection, partition, watermark, request.counters);
+      const found = await this.#sides.look(connection, partition, watermark, request.counters);
       if (!found.damage) return undefined;
       const { verdict, database, damage } = found;
       const counters = verdict === 'DATABASE_WENT_BACK' ? undefined : (request.counters ?? 'discard');
@@ -154,7 +154,7 @@ export class Recovery {
   /** Brings what the move has to take away down to a page, each page in a transaction of its own. */
   async #lighten(partition: number, { counters }: RecoveryRequest, declared: Recovered): Promise<void> {
     const { verdict, redis, database, burden, damage } = declared;
-    const { pageSize } = this.#evidences;
+    const { pageSize } = this.#sides;
     const forgets = verdict === 'DATABASE_WENT_BACK';
     if (!forgets && counters === 'apply') return;
     const action = forgets ? 'forget' : 'discard';
@@ -163,7 +163,7 @@ export class Recovery {
         const { sequence } = await lockWatermark(connection, partition);
         if (sequence !== database!.sequence) throw new Contested();
         const cutoff = database!.committedAt;
-        const done = await this.#evidences.lighten(partition, action, cutoff, redis!, damage!.updates);
+        const done = await this.#sides.lighten(partition, action, cutoff, redis!, damage!.updates);
         if (!done) throw new Contested();
       });
       await this.#seam('lightened');
@@ -174,13 +174,13 @@ export class Recovery {
   async #carryOut(partition: number, request: RecoveryRequest, declared: Recovered): Promise<void> {
     await this.#database.transaction(async connection => {
       const watermark = await lockWatermark(connection, partition);
-      const found = await this.#evidences.look(connection, partition, watermark, request.counters);
+      const found = await this.#sides.look(connection, partition, watermark, request.counters);
       const { verdict, redis, database, damage } = found;
       if (verdict !== declared.verdict || !redis || !database || !damage) throw new Contested();
       const isOldDatabase = verdict === 'DATABASE_WENT_BACK';
       const move = isOldDatabase ? stay(redis) : moveTo(database, redis, request.counters ?? 'discard');
       const most = declared.damage!.updates;
-      const moved = await this.#evidences.move(partition, database.committedAt, redis, move, most);
+      const moved = await this.#sides.move(partition, database.committedAt, redis, move, most);
       if (!moved) throw new Contested();
       await this.#seam('moved');
       const { sequence, token } = isOldDatabase ? { sequence: before(redis), token: '' } : database;

@@ -60,8 +60,8 @@ interface Met {
 }
 
 /** How long an edit or a drop waits for the flush that carries it out. */
-const SETTLE_MS = 10_000;
-const SETTLE_POLL_MS = 50;
+const FLUSH_WAIT_MS = 10_000;
+const FLUSH_POLL_MS = 50;
 
 export class OperationRun {
   readonly #parts: RunParts;
@@ -97,7 +97,7 @@ export class OperationRun {
       if (outcome === 'waiting') passing.waiting = (passing.waiting ?? 0) + 1;
       options.onProgress?.({ done: ++done, total, outcome });
     }
-    const accepted = met.open.length > 0 ? await this.#settled(operation.operation, met.open) : 0;
+    const accepted = met.open.length > 0 ? await this.#afterFlush(operation.operation, met.open) : 0;
     if (accepted > 0) passing.accepted = accepted;
     const isCutOff = options.signal?.aborted === true || passing.waiting !== undefined;
     if (!isCutOff) {
@@ -181,8 +181,8 @@ export class OperationRun {
   }
 
   /** Waits for the flush that carries the amendments out; gives how many are still to come. */
-  async #settled(operation: number, updates: readonly FailedUpdate[]): Promise<number> {
-    const end = performance.now() + SETTLE_MS;
+  async #afterFlush(operation: number, updates: readonly FailedUpdate[]): Promise<number> {
+    const end = performance.now() + FLUSH_WAIT_MS;
     let open = updates;
     for (;;) {
       const there = new Set<number>();
@@ -198,7 +198,7 @@ export class OperationRun {
         if (!there.has(update.id)) await this.#operations.note(operation, update, 'already');
       open = open.filter(({ id }) => there.has(id));
       if (open.length === 0 || performance.now() >= end) return open.length;
-      await pause(SETTLE_POLL_MS);
+      await pause(FLUSH_POLL_MS);
     }
   }
 

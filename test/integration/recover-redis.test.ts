@@ -2,7 +2,7 @@
 // declared.
 
 import { describe, expect, it } from 'vitest';
-import { Evidences } from '../../src/recovery/evidence.ts';
+import { Sides } from '../../src/recovery/evidence.ts';
 import { Recovery } from '../../src/recovery/recover.ts';
 import { readLosses } from '../../src/shared/partition/losses.ts';
 import type { Outcome } from '../../src/worker/journal.ts';
@@ -303,12 +303,12 @@ describe('more old counters than one call may remove', () => {
   it('have the same count if the move is sent again, as after a lost connection', async () => {
     const { engine } = await goBack(10);
     const { redis } = await recoveryOf(engine).look(0);
-    const evidences = new Evidences(engine.own.redis, engine.keys);
+    const sides = new Sides(engine.own.redis, engine.keys);
     const move = { epoch: 'fresh', sequence: 9, token: '', discards: true, forgetsIds: false };
     // The script discards no more than what is declared.
-    expect(await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move, 9)).toBeUndefined();
-    const first = await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move, 10);
+    expect(await sides.move(0, Number.MAX_SAFE_INTEGER, redis!, move, 9)).toBeUndefined();
+    const first = await sides.move(0, Number.MAX_SAFE_INTEGER, redis!, move, 10);
     expect(first).toMatchObject({ claimed: 10, dropped: 10, inFlight: 0 });
-    expect(await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move, 10)).toEqual(first);
+    expect(await sides.move(0, Number.MAX_SAFE_INTEGER, redis!, move, 10)).toEqual(first);
   });
 });

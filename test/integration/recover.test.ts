@@ -1,7 +1,7 @@
 // `sluice recover` after MySQL was restored from a backup: what it shows, does and declares.
 
 import { describe, expect, it } from 'vitest';
-import { Evidences } from '../../src/recovery/evidence.ts';
+import { Sides } from '../../src/recovery/evidence.ts';
 import { Recovery } from '../../src/recovery/recover.ts';
 import {
   backUpMysql,
@@ -214,10 +214,10 @@ it('a recovery leaves a Redis alone that has changed since it looked', async () 
   await engine.flight.claim(0);
   const before = await contents(engine);
   const move = { epoch: 'fresh', sequence: 7, token: '', discards: true, forgetsIds: true };
-  const evidences = new Evidences(engine.own.redis, engine.keys);
-  expect(await evidences.move(0, Number.MAX_SAFE_INTEGER, redis!, move, 1)).toBeUndefined();
+  const sides = new Sides(engine.own.redis, engine.keys);
+  expect(await sides.move(0, Number.MAX_SAFE_INTEGER, redis!, move, 1)).toBeUndefined();
   for (const action of ['discard', 'forget'] as const)
-    expect(await evidences.lighten(0, action, Number.MAX_SAFE_INTEGER, redis!, 1)).toBe(false);
+    expect(await sides.lighten(0, action, Number.MAX_SAFE_INTEGER, redis!, 1)).toBe(false);
   expect(await contents(engine)).toEqual(before);
 });
 

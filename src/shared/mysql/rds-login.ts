@@ -84,7 +84,7 @@ export function rdsAuthorities(): string[] {
 function encode(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,
-    mark => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`,
+    character => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
   );
 }
 

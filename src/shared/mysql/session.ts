@@ -110,7 +110,7 @@ export class SessionSetUp {
  * Lifts what cuts SHOW short or refuses it, before anything is known of the server. The first line is for every server, the
  * others for one or the other.
  */
-const LIMITS_ON_SHOW = [
+const SHOW_SETTINGS = [
   'sql_select_limit = 18446744073709551615, @@SESSION.max_join_size = 18446744073709551615, @@SESSION.sql_big_selects = 1',
   'max_execution_time = 0',
   'max_statement_time = 0',
@@ -119,9 +119,9 @@ const LIMITS_ON_SHOW = [
 ];
 
 export async function liftLimitsOnShow(connection: Pick<Connection, 'query'>): Promise<void> {
-  for (const limit of LIMITS_ON_SHOW) {
+  for (const setting of SHOW_SETTINGS) {
     try {
-      await connection.query(`SET @@SESSION.${limit}`);
+      await connection.query(`SET @@SESSION.${setting}`);
     } catch (error) {
       // What is refused stays as it is; reading back tells whether it matters.
       if (!isRefusal(error)) throw error;

@@ -21,7 +21,7 @@ export type Decision =
   /** The database went back in time. */
   | 'halt-database';
 
-export interface Evidence {
+export interface Facts {
   /** Whether the token stands in the journal or in the watermark itself. */
   recorded(): Promise<boolean>;
   /** Whether Redis still has this token in flight. */
@@ -31,13 +31,13 @@ export interface Evidence {
 }
 
 /** What may have to be asked before the decision is clear. */
-export type Question = keyof Evidence;
+export type Fact = keyof Facts;
 
 /** The table, one question at a time, so that whoever asks may be slow, or a simulation. */
 export function* decideStepwise(
   batch: Claimed,
   watermark: Pick<Watermark, 'sequence' | 'token'>,
-): Generator<Question, Decision, boolean | number | undefined> {
+): Generator<Fact, Decision, boolean | number | undefined> {
   if (batch.sequence === watermark.sequence + 1) return 'apply';
   if (batch.sequence > watermark.sequence + 1) return 'halt-database';
   if (batch.token === watermark.token || (yield 'recorded')) return 'skip';
@@ -49,10 +49,10 @@ export function* decideStepwise(
 export async function decide(
   batch: Claimed,
   watermark: Pick<Watermark, 'sequence' | 'token'>,
-  evidence: Evidence,
+  facts: Facts,
 ): Promise<Decision> {
   const steps = decideStepwise(batch, watermark);
   let step = steps.next();
-  while (!step.done) step = steps.next(await evidence[step.value]());
+  while (!step.done) step = steps.next(await facts[step.value]());
   return step.value;
 }

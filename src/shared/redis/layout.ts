@@ -43,7 +43,10 @@ export const forms = {
     what: "What an id stands for: a counter's amount, or the start of the payload's SHA-1; then the live value that was answered, `-` if none was live",
   },
   expiring: { text: '<time> <idName>', what: "When a counter's id may be forgotten" },
-  idMark: { text: '<time> <number>', what: 'When the ids of entries below a number may be forgotten' },
+  idExpiry: {
+    text: '<time> <number>',
+    what: 'Time at which the ids of entries below a number may be forgotten',
+  },
   lastReply: {
     text: '<number of the call, 16 digits><reply>',
     what: 'The last reply of `apply.lua` to a caller, which a call that is sent again gets',
@@ -166,8 +169,8 @@ export const partitionKeys = {
   },
   idMarks: {
     type: 'list',
-    what: 'A mark for each acknowledged batch with entries',
-    value: 'idMark',
+    what: 'One element for each acknowledged batch with entries, the oldest first',
+    value: 'idExpiry',
     writers: ['ack', 'trim', 'recover'],
     lifetime: 'until its time',
   },

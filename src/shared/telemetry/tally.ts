@@ -22,11 +22,11 @@ export class Tally<Label extends string = string> {
 
   /** What to count on, to be kept by whoever counts often. */
   cell(labels: Partial<Record<Label, string>> = {}): Cell {
-    const place = JSON.stringify(Object.entries(labels).sort());
-    let cell = this.#cells.get(place);
+    const id = JSON.stringify(Object.entries(labels).sort());
+    let cell = this.#cells.get(id);
     if (!cell) {
       cell = { labels, count: 0 };
-      this.#cells.set(place, cell);
+      this.#cells.set(id, cell);
     }
     return cell;
   }

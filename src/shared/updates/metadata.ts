@@ -11,7 +11,7 @@ const LONE_SURROGATE = 'holds a lone surrogate, which UTF-8 cannot carry';
 const SHOWN_PATH = 200;
 
 /**
- * @throws InvalidUpdateError naming the place, as in "metadata.items[2].price is NaN"
+ * @throws InvalidUpdateError naming the path, as in "metadata.items[2].price is NaN"
  */
 export function metadataText(metadata: unknown): string {
   let text: string;
@@ -23,8 +23,8 @@ export function metadataText(metadata: unknown): string {
     if (Buffer.byteLength(text) > LIMITS.metadata) throw new Unfit(TOO_LONG);
   } catch (error) {
     const { path, why } = unfit(error);
-    const place = path.length > SHOWN_PATH ? `${path.slice(0, SHOWN_PATH)}...` : path;
-    throw new InvalidUpdateError('INVALID_METADATA', `metadata${place.toWellFormed()} ${why}.`);
+    const shown = path.length > SHOWN_PATH ? `${path.slice(0, SHOWN_PATH)}...` : path;
+    throw new InvalidUpdateError('INVALID_METADATA', `metadata${shown.toWellFormed()} ${why}.`);
   }
   return text;
 }
@@ -100,11 +100,11 @@ class Reader {
     return Object.fromEntries(entries);
   }
 
-  #member(holder: object, key: string | number, place: string, depth: number): unknown {
+  #member(holder: object, key: string | number, step: string, depth: number): unknown {
     try {
       return this.read((holder as Record<string | number, unknown>)[key], String(key), depth + 1);
     } catch (error) {
-      throw inside(place, unfit(error));
+      throw inside(step, unfit(error));
     }
   }
 
@@ -138,8 +138,8 @@ function converted(value: unknown, key: string): unknown {
   return json;
 }
 
-function inside(place: string, error: Unfit): Unfit {
-  error.path = place + error.path;
+function inside(step: string, error: Unfit): Unfit {
+  error.path = step + error.path;
   return error;
 }
 

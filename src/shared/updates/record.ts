@@ -50,10 +50,10 @@ export interface Amendment {
 }
 
 /** A counter's amendments stand beside the accounts of programs, which start with a letter. */
-const COUNTER_MARK = '!';
+const COUNTER_PREFIX = '!';
 
 export function amendedItem(kind: 'c' | 'p', item: string): string {
-  return kind === 'c' ? COUNTER_MARK + item : item;
+  return kind === 'c' ? COUNTER_PREFIX + item : item;
 }
 
 export function parseRecord(record: string): RecordedEntry | Amendment {
@@ -63,7 +63,7 @@ export function parseRecord(record: string): RecordedEntry | Amendment {
   const payload = withoutBytes(record.slice(colon + 1), itemBytes);
   if (payload.startsWith('{')) {
     const field = record.slice(colon + 1, record.length - payload.length);
-    const isCounter = field.startsWith(COUNTER_MARK);
+    const isCounter = field.startsWith(COUNTER_PREFIX);
     const item = isCounter ? field.slice(1) : field;
     const kind = isCounter ? 'c' : 'p';
     return { kind, item, ...splitItem(item), delta: Number(amount), content: JSON.parse(payload) };
