@@ -1,5 +1,5 @@
-// Two worker processes are killed again and again while updates come in: nothing is lost, nothing counts twice, and
-// flushing goes on within five seconds of each kill.
+// Two workers are killed again and again under load: nothing is lost, nothing counts twice, and flushing
+// resumes within five seconds of each kill.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -12,7 +12,9 @@ import { ownServers, temporaryFolder } from '../support/servers.ts';
 const KILLS = 8;
 const RECOVERY_SECONDS = 5;
 
-it('keeps exact counts and flushes again within 5 s', { timeout: 120_000 }, async () => {
+it('workers that are killed again and again keep exact counts and flush again within 5 s', {
+  timeout: 120_000,
+}, async () => {
   const { servers } = await ownServers();
   const engine = await openEngine({ partitions: 8 }, servers);
   const folder = await temporaryFolder();
@@ -63,7 +65,8 @@ it('keeps exact counts and flushes again within 5 s', { timeout: 120_000 }, asyn
     await (await sluice.counter('views').increment('probe')).persisted({ timeoutMs: 30_000 });
     counted.set('probe', (counted.get('probe') ?? 0) + 1);
   };
-  // How long processes take to start and flush here, beside this load: a slow machine must not look like a slow recovery.
+  // Time that processes need here to start and flush under this load, so that a slow machine does not look
+  // like a slow recovery.
   const starting = performance.now();
   startWorker();
   startWorker();
@@ -73,12 +76,12 @@ it('keeps exact counts and flushes again within 5 s', { timeout: 120_000 }, asyn
   const recoveries: number[] = [];
   for (let kill = 0; kill < KILLS; kill++) {
     await probe();
-    // Every other time both at once, so that nobody is left to take over at once.
+    // Every other time both at once, so that no worker is left to take over.
     const victims = [...workers].slice(0, kill % 2 === 0 ? 1 : 2);
     for (const victim of victims) victim.kill('SIGKILL');
     const killed = performance.now();
     for (const _ of victims) startWorker();
-    // A probe of every partition: all of them must flush again.
+    // Probes of every partition: all of them must flush again.
     const all = await sluice.apply(
       Array.from({ length: 64 }, (_, i) => ({ counter: 'views', key: `probe${i}` })),
     );
@@ -100,6 +103,8 @@ it('keeps exact counts and flushes again within 5 s', { timeout: 120_000 }, asyn
   expect(new Map(rows.map(row => [String(row.counter_key), Number(row.value)]))).toEqual(counted);
   const accounts = await engine.database.query('SELECT account, balance FROM sluice_accounts');
   expect(new Map(accounts.map(row => [String(row.account), Number(row.balance)]))).toEqual(balances);
-  console.log(`flushing again after SIGKILL, s: ${recoveries.map(seconds => seconds.toFixed(1)).join(' ')}`);
+  console.log(
+    `seconds from SIGKILL to the next flush: ${recoveries.map(seconds => seconds.toFixed(1)).join(' ')}`,
+  );
   expect(Math.max(...recoveries)).toBeLessThan(RECOVERY_SECONDS + startSeconds);
 });

@@ -1,5 +1,5 @@
-// A slice of `npm run torture`: three minutes, at least 50 faults, every kind that the servers know. The day chooses the
-// servers and the order of faults; TEST_SEED chooses others, or repeats a run.
+// A short `npm run torture`: three minutes, at least 50 faults, every kind that its servers have. The date
+// chooses the servers and the order of faults; TEST_SEED chooses others, or repeats a run.
 
 import { expect, it } from 'vitest';
 import { cacheFolder } from '../../scripts/servers/binaries.ts';
@@ -24,7 +24,7 @@ function torture(args: string[]) {
   return running;
 }
 
-it(`loses nothing and counts nothing twice, seed ${seed}`, { timeout: 10 * 60_000 }, async () => {
+it(`the torture loses nothing and counts nothing twice, seed ${seed}`, { timeout: 10 * 60_000 }, async () => {
   const args = ['--minutes', String(MINUTES), '--faults', String(FAULTS), '--seed', seed];
   const { topology, database } = parseOptions(args);
   const { code, stdout, stderr } = await torture(args).ended;
@@ -48,7 +48,7 @@ it(`loses nothing and counts nothing twice, seed ${seed}`, { timeout: 10 * 60_00
   expect(result.acknowledged).toBeGreaterThan(1000);
 });
 
-it('refuses what it does not know, and says how it is used', async () => {
+it('the torture refuses unknown options, and has a help text', async () => {
   expect(await torture(['--topology', 'ring']).ended).toMatchObject({
     code: 2,
     stdout: '',

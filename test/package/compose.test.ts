@@ -1,5 +1,5 @@
-// docker-compose.yml: what it names exists, what waits is waited for, nothing is published beyond this machine, and its
-// Redis and MySQL, with their real configuration, serve Sluice.
+// docker-compose.yml: it names existing files and services, waits in the right order, publishes nothing
+// beyond this machine, and its Redis and MySQL with their real configuration serve Sluice.
 
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -41,17 +41,17 @@ const compose = parse(readFileSync(join(project, 'docker-compose.yml'), 'utf8'),
   secrets: Record<string, { file: string }>;
 };
 const services = Object.entries(compose.services);
-/** Those that the project builds. */
+/** Services that the project builds. */
 const own = services.filter(([, service]) => service.build);
 
-it('has the services that it is there for, two workers among them', () => {
+it('the file has all services, with two workers', () => {
   expect(Object.keys(compose.services).toSorted()).toEqual(
     ['api', 'grafana', 'migrate', 'mysql', 'prometheus', 'redis', 'worker'].toSorted(),
   );
   expect(compose.services.worker!.deploy).toEqual({ replicas: 2 });
 });
 
-it('names only what exists', () => {
+it('every stage, secret, file and host that the file names exists', () => {
   const stages = readDockerfile(join(project, 'Dockerfile')).map(stage => stage.name);
   for (const [name, { build, secrets = [], volumes = [], environment = {} }] of services) {
     if (typeof build === 'object') expect(stages, name).toContain(build.target);
@@ -72,12 +72,12 @@ it('names only what exists', () => {
   expect([...used].toSorted()).toEqual(Object.keys(compose.secrets).toSorted());
 });
 
-it('starts a service when what it needs is ready', () => {
+it('a service starts when the services that it needs are ready', () => {
   const healthy = new Set(services.filter(([, { healthcheck }]) => healthcheck?.test).map(([name]) => name));
   for (const [name, { depends_on = {} }] of services) {
     for (const [needed, { condition }] of Object.entries(Array.isArray(depends_on) ? {} : depends_on)) {
       if (condition === 'service_healthy') expect(healthy, `${name} waits for ${needed}`).toContain(needed);
-      // It ends, so it must not be started anew when it has done its work.
+      // A one-off service: it must not start again after success.
       else expect(compose.services[needed]).toMatchObject({ restart: 'on-failure' });
     }
   }
@@ -88,7 +88,7 @@ it('starts a service when what it needs is ready', () => {
     });
 });
 
-it('publishes nothing beyond this machine, no metrics, and no password', () => {
+it('nothing is published beyond this machine, and no metrics and no password at all', () => {
   for (const [name, { ports = [], environment = {} }] of services) {
     for (const port of ports) expect(port, name).toMatch(/^127\.0\.0\.1:/);
     expect(ports.join(), name).not.toMatch(/946[45]/);
@@ -102,7 +102,7 @@ it('publishes nothing beyond this machine, no metrics, and no password', () => {
 
 const prometheusFile = join(project, 'deploy/prometheus/prometheus.yml');
 
-it('scrapes services that are there', () => {
+it('Prometheus scrapes existing services', () => {
   const { scrape_configs } = parse(readFileSync(prometheusFile, 'utf8')) as {
     scrape_configs: { dns_sd_configs?: { names: string[]; port: number }[] }[];
   };
@@ -113,7 +113,7 @@ it('scrapes services that are there', () => {
   expect(settings).toContain('METRICS_PORT ?? 9465');
 });
 
-it('gives Grafana the dashboards where it looks for them, and the data source that they name', () => {
+it('Grafana finds the dashboards and their data source', () => {
   const provisioned = <Content>(name: string) =>
     parse(readFileSync(join(project, 'deploy/grafana/provisioning', name), 'utf8')) as Content;
   const { volumes = [] } = compose.services.grafana!;
@@ -138,7 +138,7 @@ it('gives Grafana the dashboards where it looks for them, and the data source th
   }
 });
 
-/** Docker Compose itself, which scripts/setup.sh unpacks. */
+/** Docker Compose, which scripts/setup.sh unpacks. */
 function findCompose(): string | undefined {
   try {
     return findBinary('compose', ['docker-compose']);
@@ -149,13 +149,13 @@ function findCompose(): string | undefined {
 }
 const composeBinary = findCompose();
 
-it.skipIf(!composeBinary)('is understood by Docker Compose without a warning, as it is meant', async () => {
+it.skipIf(!composeBinary)('Docker Compose understands the file as intended, without a warning', async () => {
   const args = ['-f', 'docker-compose.yml', 'config', '--format', 'json'];
   const { stdout, stderr } = await run(composeBinary!, args, { cwd: project });
   expect(stderr).toBe('');
   const understood = JSON.parse(stdout) as { services: Record<string, Record<string, unknown>> };
   expect(Object.keys(understood.services).toSorted()).toEqual(Object.keys(compose.services).toSorted());
-  // What comes from the shared parts of the file, and what other versions of the format leave out.
+  // Keys from shared parts of the file, and keys that some versions of the format ignore.
   for (const name of ['migrate', 'worker', 'api'])
     expect(understood.services[name], name).toMatchObject({
       read_only: true,
@@ -171,7 +171,7 @@ it.skipIf(!composeBinary)('is understood by Docker Compose without a warning, as
   });
 });
 
-it('makes passwords that its Redis and MySQL take, and with them Sluice counts', async () => {
+it("the generated passwords work with the file's Redis and MySQL, and Sluice counts with them", async () => {
   const folder = await temporaryFolder();
   const secrets = join(folder, 'secrets');
   const script = join(project, 'deploy/compose/secrets.sh');
@@ -186,7 +186,7 @@ it('makes passwords that its Redis and MySQL take, and with them Sluice counts',
   await run('bash', [script, secrets]);
   expect(names.map(read)).toEqual(first);
 
-  // What is the container's is put right: the place of the data. The users are given as commands, which are the same lines.
+  // The data folder differs from the container's, and the users are created by the same lines as commands.
   const file = readFileSync(join(project, 'deploy/compose/redis.conf'), 'utf8');
   const config = join(folder, 'redis.conf');
   await writeFile(config, file.replace(/^dir .*$/m, `dir ${folder}`).replace(/^aclfile .*$/m, ''));
@@ -200,7 +200,7 @@ it('makes passwords that its Redis and MySQL take, and with them Sluice counts',
   const deployment = await openDeployment({ counters: { page_views: {} } }, { migrated: false, servers });
   await deployment.database.query("CREATE USER sluice@'%' IDENTIFIED BY ?", [read('mysql_password')]);
   await deployment.database.query(`GRANT ALL ON ${deployment.name}.* TO sluice@'%'`);
-  // The default user last: from then on this connection may do nothing else.
+  // The default user comes last, since it then loses its rights on this connection.
   for (const line of read('redis_users').trim().split('\n').toReversed()) {
     const [word, name, ...rules] = line.split(' ');
     expect(word).toBe('user');

@@ -1,4 +1,5 @@
-// The example service as a reader runs it: its own install, its own process, called over HTTP, with workers and real servers.
+// The example service as a reader runs it: installed by itself, as a process, called over HTTP, with workers
+// and real servers.
 
 import { execFile } from 'node:child_process';
 import { cp, mkdir, readFile, symlink } from 'node:fs/promises';
@@ -15,13 +16,13 @@ import { ownServers, temporaryFolder } from '../support/servers.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const run = promisify(execFile);
-/** What a service has that says nothing: the defaults. */
+/** The defaults, which the service uses. */
 const PLAIN = { SLUICE_NAMESPACE: 'sluice', SLUICE_PARTITIONS: '16' };
 const USER = ['service', 'on', '>service-password', '~*', '&*', '+@all'];
 
 let folder: string;
 
-/** The example in a checkout of its own, since other tests build and remove the project's own dist/. */
+/** A copy of the example in a checkout of its own, since other tests build and remove the project's dist/. */
 beforeAll(async () => {
   const checkout = await temporaryFolder();
   folder = join(checkout, 'examples/api');
@@ -37,7 +38,7 @@ beforeAll(async () => {
   await run('bash', [join(project, 'scripts/build.sh'), join(checkout, 'dist')]);
 }, 300_000);
 
-/** The service, once it answers. */
+/** Starts the service and resolves once it answers. */
 async function startApi(env: Record<string, string>) {
   const [port, metricsPort] = [await freePort(), await freePort()];
   const api: Running = start(
@@ -75,13 +76,13 @@ async function startApi(env: Record<string, string>) {
   return { ...api, call, metrics: async () => (await fetch(`http://127.0.0.1:${metricsPort}/`)).text() };
 }
 
-it('type-checks as a reader would check it', async () => {
+it('the example type-checks as for a reader', async () => {
   const compiler = join(project, 'node_modules/typescript/bin/tsc');
   const { stdout } = await run(process.execPath, [compiler, '-p', folder]).catch(error => error);
   expect(stdout).toBe('');
 });
 
-it('counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends what it holds', async () => {
+it('the example counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends buffered updates', async () => {
   const { redis, mysql, servers } = await ownServers();
   const definitions = JSON.parse(await readFile(join(folder, 'sluice.config.json'), 'utf8'));
   const deployment = await openDeployment(definitions, { migrated: false, servers });
@@ -127,7 +128,7 @@ it('counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends what
   const older = await call('GET', '/accounts/4/history?before=redeem-1');
   expect(older.body.entries).toMatchObject([{ id: 'order-1', amount: 29, reason: 'purchase' }]);
 
-  // Errors of the caller.
+  // Mistakes of the caller.
   expect(await call('POST', debits, { amount: 21 }, 'redeem-2')).toMatchObject({
     status: 409,
     body: { code: 'INSUFFICIENT_POINTS', balance: 20 },
@@ -154,11 +155,11 @@ it('counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends what
   expect((await call('GET', '/nothing')).status).toBe(404);
   expect((await call('GET', '/accounts/4/balance')).body).toEqual({ balance: 20 });
 
-  // Metrics are on a port of their own.
+  // Metrics have a port of their own.
   expect(await api.metrics()).toMatch(/^sluice_[a-z_]+/m);
   expect((await call('GET', '/metrics')).status).toBe(404);
 
-  // Servers that are away.
+  // Missing servers.
   expect(await call('GET', '/health')).toEqual({
     status: 200,
     body: { redis: 'connected', database: 'connected' },
@@ -178,7 +179,7 @@ it('counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends what
   await mysql.restart();
   redis.kill('SIGKILL');
   const gone = { redis: 'disconnected', database: 'connected' };
-  // A call that had been sent already would have an unknown outcome.
+  // A call that was already sent would have an unknown outcome instead.
   await until(async () => isDeepStrictEqual((await call('GET', '/health')).body, gone), 'Redis to be gone');
   expect(await call('POST', page)).toMatchObject({
     status: 503,
@@ -186,12 +187,12 @@ it('counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends what
     retryAfter: '1',
   });
   await redis.restart();
-  // The user was made at run time, so the new process has to be told again.
+  // The restarted Redis has lost the user, which was created at run time.
   await deployment.redis.call('ACL', 'SETUSER', ...USER);
   await until(async () => (await call('GET', '/health')).status === 200, 'both to be back');
   const before = (await call('GET', page)).body.views;
 
-  // What was answered is in MySQL, also where the service ends right after.
+  // Every answered update reaches MySQL, although the service ends right after.
   const calls = Array.from({ length: 50 }, () => call('POST', page));
   expect((await Promise.all(calls)).every(({ status }) => status === 204)).toBe(true);
   api.child.kill('SIGTERM');

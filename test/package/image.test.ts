@@ -1,8 +1,8 @@
-// The container image: what its Dockerfile copies is there, what it installs is small and all in the bill of materials;
-// and where one was built, that it runs as a user without rights on a file system that it cannot write to.
+// The container image: the Dockerfile copies existing files, the install is small and listed in the bill of
+// materials. If an image was built, it runs as an unprivileged user on a read-only file system.
 //
-// SLUICE_IMAGE_ROOT is the folder that the file system of a built image was unpacked into (docs/container.md says how).
-// Without it, or without root's rights to enter it, the last part is skipped.
+// SLUICE_IMAGE_ROOT is the folder with the unpacked file system of a built image (see docs/container.md).
+// Without it, or without root's right to enter it, the last part is skipped.
 
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
@@ -18,7 +18,7 @@ import { ownServers, temporaryFolder } from '../support/servers.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const run = promisify(execFile);
-/** Bytes that the image may add to its base. */
+/** Most bytes that the image may add to its base. */
 const LIMIT = 60_000_000;
 
 const stages = readDockerfile(join(project, 'Dockerfile'));
@@ -29,7 +29,7 @@ async function bytesOf(folder: string): Promise<number> {
 }
 
 describe('the Dockerfile', () => {
-  it('copies only what is there, and .dockerignore lets that through and nothing else', () => {
+  it('copies only existing files, and .dockerignore lets exactly those through', () => {
     const copied = stages
       .flatMap(stage => stage.instructions)
       .filter(({ name, text }) => name === 'COPY' && !text.startsWith('--from='))
@@ -44,7 +44,7 @@ describe('the Dockerfile', () => {
     expect(through.toSorted()).toEqual([...new Set(copied)].toSorted());
   });
 
-  it('starts node itself as a user without rights, and asks for its health without another program', () => {
+  it('starts node directly as an unprivileged user, and checks its health with node too', () => {
     expect(stages.map(stage => stage.base)).toEqual(stages.map(() => 'node:24-bookworm-slim'));
     expect(image.last('USER')).toBe('node');
     expect(image.last('STOPSIGNAL')).toBe('SIGTERM');
@@ -59,7 +59,7 @@ describe('the Dockerfile', () => {
 });
 
 describe('the production install', () => {
-  it('stays far inside the size that the image may add, and the bill of materials names all of it', async () => {
+  it("stays far below the image's size limit, and the bill of materials lists all of it", async () => {
     const folder = await temporaryFolder();
     for (const file of ['package.json', 'package-lock.json', '.npmrc'])
       await cp(join(project, file), join(folder, file));
@@ -100,7 +100,9 @@ const skipped = !root
     ? 'skipped: entering an image takes root'
     : undefined;
 
-/** Its file system cannot be written to, as with `docker run --read-only`; `$1` is where the definitions are. */
+/**
+ * Enters a read-only file system, as `docker run --read-only` does; `$1` is the folder with the definitions.
+ */
 const ENTER = `
   mount --bind "$0" "$0" && mount --bind "$1" "$0/etc/sluice" && mount -o remount,bind,ro "$0/etc/sluice" "$0/etc/sluice" &&
   mount -o remount,bind,ro "$0" && shift && exec chroot --userspec=1000:1000 "$0" "$@"`;
@@ -115,7 +117,7 @@ describe.skipIf(skipped !== undefined)(`a built image${skipped ? ` (${skipped})`
     });
   };
 
-  it('holds no development tool, nothing that its user may write, and its bill of materials', async () => {
+  it('holds no development tool, no file that its user may write, and its bill of materials', async () => {
     const { devDependencies } = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8'));
     const installed = readdirSync(join(root!, 'app/node_modules'));
     const tools = Object.keys(devDependencies).filter(name => !name.includes('/'));
@@ -133,7 +135,7 @@ describe.skipIf(skipped !== undefined)(`a built image${skipped ? ` (${skipped})`
     const { servers } = await ownServers();
     const deployment = await openDeployment({ counters: { page_views: {} } }, { migrated: false, servers });
     await mkdir(join(root!, 'etc/sluice'), { recursive: true });
-    // A temporary folder is its maker's alone.
+    // Other users cannot enter a temporary folder by default.
     await chmod(deployment.folder, 0o755);
     const { SLUICE_CONFIG: _, ...env } = deployment.env;
     const command = (...args: string[]) =>
@@ -143,7 +145,7 @@ describe.skipIf(skipped !== undefined)(`a built image${skipped ? ` (${skipped})`
     const worker = command(...image.list('CMD'));
     const port = String(await workerPort(worker));
     const status = readFileSync(`/proc/${worker.child.pid}/status`, 'utf8');
-    // Not a shell that started it: signals and exit code are its own.
+    // The process is node, not a shell, so signals reach it and the exit code is its own.
     expect(readlinkSync(`/proc/${worker.child.pid}/exe`)).toMatch(/\/node$/);
     expect(status).toMatch(/^Uid:\s+1000\s+1000\s+1000\s+1000$/m);
     const write = ['node', '-e', "require('node:fs').writeFileSync(process.argv[1], '')"];
@@ -158,7 +160,7 @@ describe.skipIf(skipped !== undefined)(`a built image${skipped ? ` (${skipped})`
     expect(await ready.json()).toMatchObject({ ready: true, redis: 'connected', database: 'connected' });
 
     await deployment.database.transaction(async connection => {
-      // The batch has to wait for this row.
+      // The batch waits for the lock on this row.
       await connection.query("INSERT INTO sluice_counters VALUES ('page_views', '/', 41, UTC_TIMESTAMP(3))");
       const ingest = command('ingest', '-');
       ingest.child.stdin!.end('{"counter":"page_views","key":"/"}\n');

@@ -18,7 +18,7 @@ interface Result {
   stderr: string;
 }
 
-/** Runs a program to its end, whatever its exit code. */
+/** Runs a program to its end, whatever its exit code is. */
 async function run(file: string, args: string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<Result> {
   const options = { cwd, env: { ...process.env, ...env }, maxBuffer: 16 * 1024 * 1024 };
   try {
@@ -36,7 +36,7 @@ beforeAll(async () => {
   folder = await temporaryFolder();
   const pack = await run('npm', ['pack', '--json', '--pack-destination', folder], project);
   expect(pack.code, pack.stderr).toBe(0);
-  // The build script may speak before npm does.
+  // The build script may print lines before npm's JSON.
   const [report] = Object.values(JSON.parse(pack.stdout.slice(pack.stdout.search(/^[[{]/m)))) as [
     { filename: string; files: { path: string }[] },
   ];
@@ -48,7 +48,7 @@ beforeAll(async () => {
 }, 300_000);
 
 describe('the tarball', () => {
-  it('holds what the code reads at run time, and nothing of the checkout beside it', async () => {
+  it('holds every file that the code reads at run time, and nothing else of the checkout', async () => {
     const sources = await run('git', ['ls-files', '--', 'src/**/*.lua', 'src/**/*.sql'], project);
     const needed = sources.stdout.trim().split('\n');
     expect(needed.length).toBeGreaterThan(10);
@@ -57,7 +57,7 @@ describe('the tarball', () => {
     expect(beside.toSorted()).toEqual(['LICENSE', 'README.md', 'config.schema.json', 'package.json']);
   });
 
-  it('has a command that can be run', async () => {
+  it('has an executable command', async () => {
     expect((await stat(join(folder, 'node_modules/sluice/dist/cli/main.js'))).mode & 0o111).not.toBe(0);
   });
 });
@@ -101,10 +101,10 @@ describe('an empty project', () => {
         target: 'es2023',
         strict: true,
         noEmit: true,
-        // Types of Node are the users' to install; the declarations of the driver name them.
+        // Users install the types of Node, which the driver's declarations need.
         types: ['node'],
         typeRoots: [join(project, 'node_modules/@types')],
-        // Ours and those of every dependency that ours name.
+        // Checks our declarations and those of every dependency that they name.
         skipLibCheck: false,
       },
       files: ['consumer.ts'],
@@ -117,8 +117,8 @@ describe('an empty project', () => {
     expect(await check('page_views', 'loyalty')).toMatchObject({ code: 0, stdout: '' });
     const misspelt = await check('page_veiws', 'loyalti');
     expect(misspelt.code).not.toBe(0);
-    const places = [...misspelt.stdout.matchAll(/^consumer\.ts\((\d+),\d+\): error (TS\d+)/gm)];
-    expect(places.map(([, line, code]) => `${line} ${code}`)).toEqual(['7 TS2345', '8 TS2345']);
+    const errors = [...misspelt.stdout.matchAll(/^consumer\.ts\((\d+),\d+\): error (TS\d+)/gm)];
+    expect(errors.map(([, line, code]) => `${line} ${code}`)).toEqual(['7 TS2345', '8 TS2345']);
   });
 
   it('runs the command, from help to rows in MySQL', async () => {
@@ -127,7 +127,7 @@ describe('an empty project', () => {
       startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
     ]);
     try {
-      // `mysql` exists in every new server and is nobody's place for tables, so this makes one with the driver.
+      // A new server has only its system databases, so the driver creates one.
       const driver = `
         import { createConnection } from 'mysql2/promise';
         const connection = await createConnection(process.argv[2]);

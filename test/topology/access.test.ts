@@ -1,4 +1,4 @@
-// TLS to both servers, users with the documented rights only, and servers that are refused at start.
+// TLS to both servers, users with only the documented rights, and servers that are refused at start.
 
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -35,7 +35,7 @@ async function prepare(mysql: MysqlLocation, database = 'app'): Promise<string> 
   return at(database);
 }
 
-/** One update of each kind, from call to MySQL, and everything that reads. */
+/** Sends one update of each kind until it is in MySQL, and makes every read. */
 async function roundTrip(redis: RedisLocation, mysql: MysqlLocation, namespace = 'sluice'): Promise<void> {
   const worker = await Worker.start({
     redis,
@@ -57,7 +57,7 @@ async function roundTrip(redis: RedisLocation, mysql: MysqlLocation, namespace =
   expect(await worker.stop()).toBe(true);
 }
 
-/** Replays, edits and drops what is in quarantine. */
+/** Replays, edits and drops quarantined updates. */
 async function operate(redis: RedisLocation, mysql: MysqlLocation, namespace: string): Promise<void> {
   const database = new Database(mysql, limits);
   for (const key of ['replayed', 'edited', 'dropped']) {
@@ -81,7 +81,7 @@ async function operate(redis: RedisLocation, mysql: MysqlLocation, namespace: st
   await database.close();
 }
 
-it('speaks TLS to both, and refuses certificates that it cannot verify', async () => {
+it('producers and workers speak TLS to both servers, and refuse certificates that they cannot verify', async () => {
   const folder = await temporaryFolder();
   const [redis, mysql] = await Promise.all([
     startRedisTls({ flavour: 'redis8', directory: join(folder, 'redis') }),
@@ -104,7 +104,7 @@ it('speaks TLS to both, and refuses certificates that it cannot verify', async (
   ).rejects.toMatchObject({ code: 'TLS_FAILED' });
 });
 
-it('needs no more rights than docs/rights.md lists', async () => {
+it('the rights of docs/rights.md suffice', async () => {
   const { redis, mysql } = await ownServers();
   const rights = readRights('tenant', 'app');
   const admin = new Redis(redis.url);
@@ -116,7 +116,7 @@ it('needs no more rights than docs/rights.md lists', async () => {
   const user = { user: 'sluice', password: 'pass:word@/' };
   const redisUser = { url: redis.url, username: 'sluice', password: 'pass:word@/' };
   await roundTrip(redisUser, { url, ...user }, 'tenant');
-  // The rights end at the namespace and the database.
+  // The rights end at the namespace and at the database.
   const options = { definitions, settings, mysql: { url, ...user } };
   const limited = new Redis(redis.url, { username: 'sluice', password: 'pass:word@/' });
   await expect(limited.hset('{other}:format', 'format', 1)).rejects.toThrow('NOPERM');
@@ -139,7 +139,7 @@ it('needs no more rights than docs/rights.md lists', async () => {
   await root.close();
 });
 
-describe('a server that cannot keep the promises', () => {
+describe('an unsuitable server', () => {
   it('is refused at start', async () => {
     const { redis, mysql } = await ownServers();
     const url = await prepare({ url: mysql.url });
@@ -175,7 +175,7 @@ describe('a server that cannot keep the promises', () => {
       code: 'INVALID_CONFIGURATION',
     });
 
-    // A full Redis refuses updates, tells so, and can be drained all the same.
+    // A full Redis refuses updates with a code, and can still be drained.
     await sluice.counter('views').increment('before');
     await admin.config('SET', 'maxmemory', '1mb');
     await expect(sluice.counter('views').increment('after')).rejects.toMatchObject({

@@ -1,4 +1,5 @@
-// A server is away for long: what producers meet, what grows, and how many come back at once.
+// A server is unreachable for long: what calls get, what grows, and how many connections and claims come on
+// its return.
 
 import { expect, it } from 'vitest';
 import { openQueue } from '../../src/shared/redis/queue.ts';
@@ -9,7 +10,7 @@ import { ownServers } from '../support/servers.ts';
 const PARTITIONS = 4;
 const KEYS = Array.from({ length: 40 }, (_, n) => `k${n}`);
 
-/** What the hashes of pending counters and of those in a segment hold, over all partitions. */
+/** Distinct pending counters and those in segments, over all partitions. */
 async function counters({ redis, keys }: Engine) {
   const fields = { pending: 0, inFlight: 0, distinct: new Set<string>() };
   for (let partition = 0; partition < PARTITIONS; partition++) {
@@ -30,7 +31,7 @@ async function claims({ redis, keys }: Engine): Promise<number> {
   return sum;
 }
 
-it('MySQL away: memory grows with distinct keys only, no attempt is used up, and the return is no herd', async () => {
+it('while MySQL is away, memory grows with distinct keys only, and its return causes no burst of claims', async () => {
   const { servers } = await ownServers();
   const engine = await openEngine({ partitions: PARTITIONS, watchdogMs: 1000 }, servers);
   const proxy = await openProxy(engine.mysqlUrl);
@@ -76,7 +77,7 @@ it('MySQL away: memory grows with distinct keys only, no attempt is used up, and
   const before = { claims: await claims(engine), connections: proxy.accepted };
   proxy.open();
   await until(async () => (await counters(engine)).distinct.size === 0, 'the backlog to drain');
-  // What is in flight, what is pending, and the look that finds nothing more; by a job or by a sweep.
+  // Per partition and worker: the batch in flight, the pending updates, and a last claim that finds nothing.
   expect((await claims(engine)) - before.claims).toBeLessThanOrEqual(PARTITIONS * workers.length * 3);
   expect(proxy.accepted - before.connections).toBeLessThanOrEqual(
     workers.length * engine.settings.concurrency,
@@ -87,7 +88,7 @@ it('MySQL away: memory grows with distinct keys only, no attempt is used up, and
   expect(await sum(worker => worker.metrics.rewinds.get())).toBe(0);
 });
 
-it('Redis away: every call of a producer ends in its time, and workers go on by themselves', async () => {
+it('while Redis is away, every call ends within its timeout, and workers recover by themselves', async () => {
   const { redis, servers } = await ownServers();
   const engine = await openEngine({ partitions: PARTITIONS, callTimeoutMs: 500 }, servers);
   const sluice = await engine.producer();
@@ -136,7 +137,7 @@ it('Redis away: every call of a producer ends in its time, and workers go on by 
   await until(async () => (await engine.balanceInMysql('loyalty', 'a')) === 5, 'the entries');
 });
 
-it('Redis silent: scrapes and health checks leave one question behind, however many there are', async () => {
+it('while Redis is silent, any number of scrapes and health checks leave one pending request', async () => {
   const { redis, servers } = await ownServers();
   const engine = await openEngine({ partitions: PARTITIONS }, servers);
   const sluice = await engine.producer();
@@ -159,6 +160,7 @@ it('Redis silent: scrapes and health checks leave one question behind, however m
   redis.kill('SIGCONT');
   await until(async () => (await worker.readiness()).ready, 'the worker to be ready');
   await until(async () => (await sluice.health()).redis === 'connected', 'the producer to be well');
-  // A few for each partition, of sweeps and of what asked after the end; 400 scrapes would have asked thousands.
+  // Sweeps and later checks ask a few times per partition; 400 separate scrapes would have asked thousands of
+  // times.
   expect((await asked('ping', 'zcard', 'evalsha')) - before).toBeLessThan(200);
 });

@@ -1,5 +1,5 @@
-// Calls and claims that wait for a replica, while the connections that they wait on break or lead to a server that is not
-// the primary any more.
+// Calls and claims that wait for a replica, while their connections break or lead to a server that is no
+// longer the primary.
 
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -19,7 +19,7 @@ import { temporaryFolder } from '../support/servers.ts';
 
 const settings = parseSettings({ partitions: 8 });
 const definitions = { counters: { views: {} } } as const;
-/** What is promised after a failover. */
+/** The promise after a failover. */
 const promised = { timeoutMs: 5000 };
 
 async function openDatabase(folder: string): Promise<string> {
@@ -48,7 +48,7 @@ async function openBoth(redis: string, mysql: string) {
   cleanUp(() => worker.stop());
   const sluice = await createProducer({ redis, mysql, definitions, settings, durability: 'replica' });
   cleanUp(() => sluice.close());
-  /** Updates of every partition, and what kept them from the database. */
+  /** Sends updates to every partition; resolves with the codes of those that did not reach the database. */
   return async () => {
     const updates = Array.from({ length: 64 }, (_, i) => ({ counter: 'views' as const, key: `k${i}` }));
     const results = await sluice.apply(updates);
@@ -64,7 +64,7 @@ async function openBoth(redis: string, mysql: string) {
   };
 }
 
-it('an idle Cluster client whose connections were all ended finds the primaries again', async () => {
+it('an idle Cluster client that lost all its connections finds the primaries again', async () => {
   const folder = await temporaryFolder();
   const mysql = await openDatabase(folder);
   const cluster = await startRedisCluster({
@@ -79,18 +79,18 @@ it('an idle Cluster client whose connections were all ended finds the primaries 
     const kill = ['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'];
     await Promise.all(cluster.nodes.slice(0, 3).map(node => redisCall(node, kill)));
     await expect.poll(push, { timeout: 10_000 }).toEqual([]);
-    // Idle, so that nothing else has the layout read anew.
+    // No other call makes the idle client refresh its layout of the Cluster.
     await delay(500);
   }
 });
 
-it('calls and claims leave a primary that Sentinels have made a replica', async () => {
+it('calls and claims leave a primary that Sentinels have demoted', async () => {
   const folder = await temporaryFolder();
   const mysql = await openDatabase(folder);
   const redis = await startRedisSentinel({ flavour: 'redis8', directory: join(folder, 'redis') });
   cleanUp(() => redis.stop());
   const push = await openBoth(redis.url, mysql);
-  // All partitions at once, so that several connections are kept.
+  // All partitions at once, so that the client keeps several connections.
   expect(await push()).toEqual([]);
   const before = await redis.primaryPort();
   await redisCall(redis.sentinels[0]!, ['SENTINEL', 'FAILOVER', 'primary']);
@@ -98,7 +98,7 @@ it('calls and claims leave a primary that Sentinels have made a replica', async 
   await expect.poll(push, { timeout: 10_000 }).toEqual([]);
 });
 
-it('an update that fills Redis is not said to be refused', async () => {
+it('an update that fills Redis is not reported as refused', async () => {
   const folder = await temporaryFolder();
   const mysql = await openDatabase(folder);
   const redis = await startRedisSentinel({ flavour: 'redis8', directory: join(folder, 'redis') });
@@ -118,8 +118,8 @@ it('an update that fills Redis is not said to be refused', async () => {
   const setLimit = (bytes: number) => redisCall(primary!, ['CONFIG', 'SET', 'maxmemory', String(bytes)]);
   const outcomes = new Set<string>();
   for (let room = 0; room < 1_200_000; room += 15_000) {
-    // Many keys of one partition, each with an id, go out in one call and take more memory than the call itself: with the
-    // right room it starts below the limit and ends above it.
+    // One call with many keys and ids of one partition takes more memory in Redis than the call itself. With
+    // the right room it starts below the limit and ends above it.
     const ids = Array.from({ length: 5000 }, (_, number) => `${room}-${number}`)
       .filter(id => keys.partitionOf(id) === 0)
       .slice(0, 500);
@@ -142,6 +142,6 @@ it('an update that fills Redis is not said to be refused', async () => {
     expect(await push()).toBe(first === 'REDIS_OUT_OF_MEMORY' ? 'accepted' : 'duplicate');
     if (first === 'accepted') break;
   }
-  // Otherwise no call was the one that this test is about.
+  // The middle one is the case under test, so it must have happened.
   expect(outcomes).toEqual(new Set(['REDIS_OUT_OF_MEMORY', 'UNKNOWN_OUTCOME', 'accepted']));
 });

@@ -1,5 +1,5 @@
-// The benchmarks still work: run tiny, every scenario, with the figures that a result file has. Never a test of speed.
-// Each of them compares its sums with MySQL, so this also fails where the engine loses an update.
+// Every benchmark scenario still runs, in tiny sizes, with all figures of a result file. Each compares its
+// sums with MySQL, so this also fails if the engine loses an update. It never measures speed.
 
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -43,7 +43,7 @@ async function tiny(suite: keyof typeof suites, ...args: string[]): Promise<Resu
   return result;
 }
 
-test('every scenario runs, every sum is right, every figure is there', { timeout: 400_000 }, async () => {
+test('every scenario runs with right sums and all figures', { timeout: 400_000 }, async () => {
   const result = await tiny('main');
   expect(result.scenarios.map(({ name }) => name)).toEqual(suites.main.scenarios.map(({ name }) => name));
   expect(result.figures.map(({ name }) => name)).toEqual(suites.main.figures.map(({ name }) => name));
@@ -52,7 +52,7 @@ test('every scenario runs, every sum is right, every figure is there', { timeout
   expect(result.machine.cores).toBeGreaterThan(0);
 });
 
-test('the long suites run as well, where they are short', { timeout: 180_000 }, async () => {
+test('the long suites run in short versions', { timeout: 180_000 }, async () => {
   await tiny('scale', '--only', 'workers-2-producers-2');
   const { figures: ofBacklog } = await tiny('backlog');
   expect(ofBacklog.map(({ name }) => name)).toEqual(suites.backlog.figures.map(({ name }) => name));

@@ -1,10 +1,10 @@
-// The commands on Redis Cluster, whose live values have to be looked for on every master.
+// The commands on Redis Cluster, which look for live values on every master.
 
 import { expect, it } from 'vitest';
 import { openDeployment } from '../support/command.ts';
 import { ownCluster } from '../support/servers.ts';
 
-it('ingest, status, drain and verify see all masters', async () => {
+it('ingest, status, drain and verify cover all masters', async () => {
   const { servers } = await ownCluster();
   const deployment = await openDeployment({ points: { loyalty: {} } }, { servers });
   const lines = Array.from(
@@ -19,7 +19,7 @@ it('ingest, status, drain and verify see all masters', async () => {
     true,
     true,
   ]);
-  // Nothing is in MySQL yet: what verify finds, it finds in Redis.
+  // MySQL is still empty: all that verify finds is in Redis.
   expect((await deployment.sluice(['verify', '--json'])).stdout).toBe(
     '{"checked":400,"drift":[],"ledger":[]}\n',
   );

@@ -1,4 +1,4 @@
-// Commands whose servers go away under them: they go on, or end with exit code 3 and say where they stood.
+// Commands whose servers go away: they go on, or exit with code 3 and say how far they came.
 
 import { createReadStream } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -9,7 +9,7 @@ import { ownServers } from '../support/servers.ts';
 const definitions = { counters: { page_views: {} }, points: { loyalty: {} } } as const;
 const view = (n: number) => `{"counter":"page_views","key":"k${n % 100}"}\n`;
 
-it('ingest waits for a Redis that comes back, and ends where it does not', async () => {
+it('ingest waits for a Redis that comes back, and ends if it does not', async () => {
   const { redis, servers } = await ownServers();
   const deployment = await openDeployment(definitions, { servers });
   const worker = await deployment.worker();
@@ -31,7 +31,7 @@ it('ingest waits for a Redis that comes back, and ends where it does not', async
   expect({ code: outcome.code, stderr: outcome.stderr }).toEqual({ code: 0, stderr: '' });
   const report = JSON.parse(outcome.stdout);
   expect(report).toMatchObject({ lines: total, rejected: 0, nextLine: total + 1 });
-  // What was accepted without an answer comes back as a duplicate.
+  // Lines that were accepted without an answer come again as duplicates.
   expect(report.accepted + report.duplicates).toBe(total);
   expect((await deployment.sluice(['drain'])).code).toBe(0);
   expect(await written()).toBe(total);
@@ -49,7 +49,7 @@ it('ingest waits for a Redis that comes back, and ends where it does not', async
   worker.child.kill('SIGKILL');
 });
 
-it('drain ends with exit code 3 where a server falls silent', async () => {
+it('drain exits with code 3 if a server falls silent', async () => {
   const { redis, mysql, servers } = await ownServers();
   const deployment = await openDeployment(definitions, { servers });
   expect((await deployment.sluice(['ingest', '-'], {}, view(0))).code).toBe(0);
@@ -70,7 +70,7 @@ it('drain ends with exit code 3 where a server falls silent', async () => {
   }
 });
 
-it('a worker says that it is not ready while a server is away, and keeps answering', async () => {
+it('a worker is not ready while a server is away, and keeps answering', async () => {
   const { redis, mysql, servers } = await ownServers();
   const deployment = await openDeployment(definitions, { servers });
   const worker = await deployment.worker();
@@ -86,7 +86,7 @@ it('a worker says that it is not ready while a server is away, and keeps answeri
   await redis.stop();
   expect(await readiness()).toMatchObject({ status: 503, redis: 'disconnected', database: 'disconnected' });
   expect((await get('/healthz')).status).toBe(200);
-  // Its own metrics stay; what only the servers know is left out rather than repeated.
+  // Its own metrics stay; those that only the servers know are left out.
   const metrics = await get('/metrics');
   const text = await metrics.text();
   expect(metrics.status).toBe(200);

@@ -1,4 +1,4 @@
-// Wall clocks that are wrong: no wake-up depends on them. The sweep is off, so that only wake-ups flush.
+// Wrong wall clocks do not disturb wake-ups. The sweep is off, so only wake-ups flush.
 
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openDeployment } from '../support/command.ts';
@@ -8,7 +8,7 @@ import { ownServers } from '../support/servers.ts';
 
 const HOUR = 3_600_000;
 
-/** Shifts the wall clock of a process; SIGUSR2 turns the shift round. */
+/** Shifts the wall clock of a process; SIGUSR2 reverses the shift. */
 const SHIM = `
   const { Date: Right } = globalThis;
   let shift = Number(process.env.TEST_CLOCK_SHIFT_MS);
@@ -48,7 +48,7 @@ async function open() {
   return {
     ...deployment,
     worker: (env = {}) => deployment.worker({ ...noSweep, ...env }),
-    /** Sends an update from a process of its own. */
+    /** Sends an update from a separate process. */
     async send(key: string, env = {}) {
       const line = `${JSON.stringify({ counter: 'views', key })}\n`;
       expect(await deployment.sluice(['ingest', '-'], env, line)).toMatchObject({ code: 0 });
@@ -58,10 +58,10 @@ async function open() {
 }
 
 describe.each([
-  ['an hour ahead', HOUR],
-  ['an hour behind', -HOUR],
+  ['with a clock an hour ahead', HOUR],
+  ['with a clock an hour behind', -HOUR],
 ])('%s', (_, shift) => {
-  it('a producer wakes workers, and keeps nobody from waking them', async () => {
+  it('a producer wakes workers, and does not keep others from doing so', async () => {
     const { worker, send, flushed } = await open();
     await worker();
     await send('a', shifted(shift));
@@ -70,7 +70,7 @@ describe.each([
     await flushed('a', 2);
   });
 
-  it('a worker hears of every update', async () => {
+  it('a worker is woken for every update', async () => {
     const { worker, send, flushed } = await open();
     await worker(shifted(shift));
     for (const key of ['a', 'b', 'c']) {
@@ -79,7 +79,7 @@ describe.each([
     }
   });
 
-  it('a worker tries again after an outage, and keeps no other from it', async () => {
+  it('a worker retries after an outage, and does not keep others from retrying', async () => {
     const { worker, send, flushed, env } = await open();
     const proxy = await openProxy(env.MYSQL_URL!);
     const wrong = await worker({ ...shifted(shift), MYSQL_URL: proxy.url });
@@ -101,7 +101,7 @@ describe.each([
     await flushed('c', 2);
   });
 
-  it('a clock that steps in a running worker', async () => {
+  it('a running worker survives a step of its clock', async () => {
     const { worker, send, flushed } = await open();
     const { child } = await worker(shifted(shift));
     await send('a');

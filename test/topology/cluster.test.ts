@@ -1,4 +1,4 @@
-// Redis Cluster: partitions spread over its masters, everything else as with one Redis.
+// Redis Cluster: partitions are spread over its masters, everything else is as with one Redis.
 
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
@@ -6,7 +6,7 @@ import { createProducer } from '../../src/producer/index.ts';
 import { definitions, openEngine } from '../support/engine.ts';
 import { ownCluster } from '../support/servers.ts';
 
-it('spreads partitions over masters, counts exactly, reads and answers receipts', async () => {
+it('partitions on several masters count exactly, can be read, and resolve receipts', async () => {
   const { cluster, servers } = await ownCluster();
   const engine = await openEngine({ partitions: 16 }, servers);
   const sluice = await engine.producer();

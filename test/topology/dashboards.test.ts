@@ -1,4 +1,5 @@
-// Every panel of every dashboard against a real Prometheus that scrapes real workers and a real API service under load.
+// Every panel of every dashboard has values in a real Prometheus that scrapes workers and an API service
+// under load.
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -101,12 +102,12 @@ it.skipIf(!prometheusBinary)(
       throw new Error(`${error.message}; without one: ${lacking.join('\n')}`);
     });
 
-    // Global gauges are not added up over the two workers; what is a worker's own is.
+    // Global gauges are not summed over the two workers; metrics of a process are.
     const one = async (expression: string) => Number((await ask(expression)).data!.result[0]!.value[1]);
     expect(await one('count(sluice_batch_sequence)')).toBe(8);
     expect(await one('count(max by (partition) (sluice_batch_sequence))')).toBe(4);
     expect(await one('max(sluice_queue_depth{state="failed"})')).toBe(0);
-    // How late updates are depends on the machine.
+    // The lag depends on the machine.
     const firing = (await ask('ALERTS{alertstate="firing",alertname!~"SluiceLag.*"}')).data!.result.map(
       ({ metric }) => metric.alertname,
     );

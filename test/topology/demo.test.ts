@@ -1,5 +1,5 @@
-// `npm run demo` for real: its result, its exit codes, and that it leaves nothing behind.
-// Every process of a run inherits a mark in its environment, by which those that are left over are found.
+// `npm run demo` as a process: its result, its exit codes, and that it leaves nothing behind. Every process
+// of a run inherits a tag in its environment, by which leftovers are found.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -54,20 +54,20 @@ interface Demo {
   child: ChildProcess;
   stdout: string;
   stderr: string;
-  mark: string;
+  tag: string;
   exit: Promise<number | null>;
 }
 
 function demo(args: string[], environment: NodeJS.ProcessEnv = {}): Demo {
-  const mark = randomUUID();
+  const tag = randomUUID();
   const child = spawn('npm', ['run', '--silent', 'demo', '--', ...args], {
     cwd: project,
-    // A process group of its own, as a terminal's foreground job is: Ctrl-C goes to all of it.
+    // A process group of its own, like a foreground job of a terminal: Ctrl-C reaches all of it.
     detached: true,
-    env: { ...process.env, ...environment, DEMO_TEST_MARK: mark },
+    env: { ...process.env, ...environment, DEMO_TEST_TAG: tag },
   });
   const exit = new Promise<number | null>(resolve => child.once('close', resolve));
-  const running: Demo = { child, stdout: '', stderr: '', mark, exit };
+  const running: Demo = { child, stdout: '', stderr: '', tag, exit };
   child.stdout.on('data', chunk => {
     running.stdout += chunk;
   });
@@ -78,19 +78,19 @@ function demo(args: string[], environment: NodeJS.ProcessEnv = {}): Demo {
   return running;
 }
 
-/** Resolves once the demo has said so on stderr. */
+/** Resolves once the demo has written this to stderr. */
 async function said(running: Demo, what: RegExp): Promise<void> {
   await expect.poll(() => running.stderr, { timeout: 50_000, interval: 50 }).toMatch(what);
 }
 
-async function leftOver(mark: string): Promise<string[]> {
+async function leftOver(tag: string): Promise<string[]> {
   const found: string[] = [];
   for (const pid of (await readdir('/proc')).filter(name => /^\d+$/.test(name))) {
     try {
-      if (!(await readFile(`/proc/${pid}/environ`, 'utf8')).includes(`DEMO_TEST_MARK=${mark}`)) continue;
+      if (!(await readFile(`/proc/${pid}/environ`, 'utf8')).includes(`DEMO_TEST_TAG=${tag}`)) continue;
       found.push((await readFile(`/proc/${pid}/cmdline`, 'utf8')).replaceAll('\0', ' '));
     } catch {
-      // It ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   return found;
@@ -100,7 +100,7 @@ const databases = async () =>
   (await mysql.query<RowDataPacket[]>("SHOW DATABASES LIKE 'sluice\\_demo'"))[0].length;
 const lastLine = (running: Demo) => JSON.parse(running.stdout.trimEnd().split('\n').at(-1)!);
 
-/** The unpacked mariadbd, as if it were the system's: that is told --no-defaults, which the unpacked one says itself. */
+/** The unpacked mariadbd as a system's one: callers pass --no-defaults, which its wrapper passes already. */
 async function systemLikeFolder(): Promise<string> {
   const folder = join(directory, 'bin');
   await mkdir(folder, { recursive: true });
@@ -109,7 +109,7 @@ async function systemLikeFolder(): Promise<string> {
   return folder;
 }
 
-test('on servers that are given, all arrives, and nothing is left on them', async () => {
+test('on given servers, every update arrives and nothing is left behind', async () => {
   const running = demo(['--updates', '20000', '--json', ...given]);
   expect(await running.exit, running.stderr).toBe(0);
   expect(running.stderr).toMatch(/killed worker 1/);
@@ -124,19 +124,19 @@ test('on servers that are given, all arrives, and nothing is left on them', asyn
   expect(result.flushLagSeconds.p99).toBeGreaterThanOrEqual(result.flushLagSeconds.p50);
   expect(result.rowsWritten).toBeGreaterThan(2000);
   expect(result.rowsWritten).toBeLessThan(25_000);
-  expect(await leftOver(running.mark)).toEqual([]);
+  expect(await leftOver(running.tag)).toEqual([]);
   expect(await redis.dbsize()).toBe(0);
   expect(await databases()).toBe(0);
 });
 
-test('on servers of its own, and the table for people', async () => {
+test('on servers of its own, the demo prints a table for people', async () => {
   const path = [await systemLikeFolder(), redisFolder, mysqlFolder, process.env.PATH].join(delimiter);
   const running = demo(['--updates', '5000'], { PATH: path, SLUICE_SETUP_NO_SERVERS: '1' });
   expect(await running.exit, running.stderr).toBe(0);
   expect(running.stdout).toMatch(/^ {2}acknowledged +5,000$/m);
   expect(running.stdout).toMatch(/^ {2}in MySQL +5,000$/m);
   expect(running.stdout).toMatch(/^ {2}difference +0 /m);
-  expect(await leftOver(running.mark)).toEqual([]);
+  expect(await leftOver(running.tag)).toEqual([]);
 });
 
 test('a namespace that is not empty is refused and left alone', async () => {
@@ -159,24 +159,24 @@ test('a database that is not empty is refused and left alone', async () => {
   await mysql.query('DROP DATABASE sluice_demo');
 });
 
-test('Ctrl-C stops everything and clears up', async () => {
+test('Ctrl-C stops everything and cleans up', async () => {
   const running = demo(['--updates', '100000000', ...given]);
   await said(running, /of 100,000,000/);
   process.kill(-running.child.pid!, 'SIGINT');
   expect(await running.exit).toBe(130);
-  expect(await leftOver(running.mark)).toEqual([]);
+  expect(await leftOver(running.tag)).toEqual([]);
   expect(await redis.dbsize()).toBe(0);
   expect(await databases()).toBe(0);
 });
 
-test('--keep leaves it running until it is told to end, with the outcome as its exit code', async () => {
+test('--keep leaves the demo running until a signal, with the outcome as its exit code', async () => {
   const running = demo(['--updates', '1000', '--keep', ...given]);
   await said(running, /Everything keeps running/);
   expect(await redis.exists('{sluice-demo}:format')).toBe(1);
   process.kill(-running.child.pid!, 'SIGTERM');
   await running.exit;
-  expect(await leftOver(running.mark)).toEqual([]);
-  // What was asked to be kept is still there.
+  expect(await leftOver(running.tag)).toEqual([]);
+  // Everything that --keep keeps is still there.
   expect(await databases()).toBe(1);
   await mysql.query('DROP DATABASE sluice_demo');
   await redis.flushall();

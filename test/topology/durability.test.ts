@@ -1,4 +1,5 @@
-// Answers and claims that wait for a replica or for the disk: what they wait for, and what happens when it does not come.
+// Updates and claims that wait for a replica or for the disk: what they wait for, and what happens if it does
+// not confirm.
 
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -9,7 +10,7 @@ import { cleanUp } from '../support/cleanup.ts';
 import { openEngine, until } from '../support/engine.ts';
 import { ownServers, temporaryFolder } from '../support/servers.ts';
 
-/** A primary with one replica, which can be stopped. */
+/** A primary with one replica that can be stopped. */
 async function openReplicated(settings = {}) {
   const folder = await temporaryFolder();
   const [primary, mysql] = await Promise.all([
@@ -33,7 +34,7 @@ async function openReplicated(settings = {}) {
   return { engine, primary, replica };
 }
 
-it('an update waits for the replica where its caller asks for that', async () => {
+it('an update waits for the replica if its caller asks for that', async () => {
   const { engine, replica } = await openReplicated();
   const sluice = await engine.producer();
   const views = sluice.counter('views');
@@ -44,7 +45,7 @@ it('an update waits for the replica where its caller asks for that', async () =>
     code: 'NOT_DURABLE',
     retryable: true,
   });
-  // The others do not wait, and it is applied.
+  // Other updates do not wait, and this one is applied all the same.
   expect((await views.increment('k')).value).toBe(3);
   const [result] = await sluice.apply([{ counter: 'views', key: 'k' }], { durability: 'replica' });
   expect(result).toMatchObject({ ok: false, error: { code: 'NOT_DURABLE' } });
@@ -56,7 +57,7 @@ it('an update waits for the replica where its caller asks for that', async () =>
   expect(await views.get('k')).toBe(4);
 });
 
-it('keeps the order of one producer, whatever each update waits for', async () => {
+it('updates of one producer keep their order, whatever each waits for', async () => {
   const { engine } = await openReplicated();
   const sluice = await engine.producer();
   await sluice.points('loyalty').balance('a');
@@ -85,14 +86,14 @@ it('a batch is not written before its claim is on the replica', async () => {
   await until(async () => (await unconfirmed()) >= 3, 'claims that are not confirmed');
   expect(await engine.counterInMysql('views', 'k')).toBe(1);
   expect((await engine.inspector.partition(engine.keys.partitionOf('k')))!.inFlight).toBe(1);
-  // It is a wait, not a failure: no attempt is used up.
+  // Waiting is not a failure, so no attempt is used up.
   expect(await worker.metrics.registry.metrics()).toContain('sluice_queue_depth{state="failed"} 0');
   replica.kill('SIGCONT');
   await receipt.persisted();
   expect(await engine.counterInMysql('views', 'k')).toBe(2);
 });
 
-it('left to itself a worker waits for a replica while there is one', async () => {
+it('a worker waits for a replica by default, while there is one', async () => {
   const { engine, replica } = await openReplicated();
   const worker = await engine.worker();
   const durability = async () =>
@@ -104,7 +105,7 @@ it('left to itself a worker waits for a replica while there is one', async () =>
   expect(await durability()).toBe('memory');
 });
 
-it('refuses at start, or at the call, what the server cannot give', async () => {
+it('a durability that the server cannot provide is refused at start or at the call', async () => {
   const { servers } = await ownServers(['--appendonly', 'no']);
   const engine = await openEngine({}, servers);
   const sluice = await engine.producer();
@@ -125,7 +126,7 @@ it('refuses at start, or at the call, what the server cannot give', async () => 
   expect(await worker.stop()).toBe(true);
 });
 
-it('waits for as many replicas as it is told, and refuses where there are fewer', async () => {
+it('an update waits for the configured number of replicas, and fewer replicas are refused', async () => {
   const { engine, primary } = await openReplicated({ barrierReplicas: 2 });
   await expect(engine.producer({}, { durability: 'replica' })).rejects.toMatchObject({
     code: 'REDIS_UNSUITABLE',
@@ -154,7 +155,7 @@ it('a barrier on a connection that broke confirms nothing', async () => {
     await engine.redis.client('KILL', 'ID', String(await lane.client('ID')));
   });
   await expect(broken).rejects.toThrow();
-  // The next one is another connection.
+  // The barrier opens another connection for the next one.
   const whole = await barrier.run(0, 'replica', 1000, lane => lane.set(`{${engine.name}:0}:probe`, 2));
   expect(whole).toEqual({ answer: 'OK', confirmed: true });
   barrier.close();

@@ -1,4 +1,5 @@
-// What deploy/ecs runs to make the users of MySQL: the rights of docs/rights.md, and no password to a server that is not ours.
+// The program with which deploy/ecs creates the users of MySQL: the rights of docs/rights.md, and no password
+// for a foreign server.
 
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -52,7 +53,7 @@ async function openMysql() {
   };
 }
 
-it('makes users with the rights that each needs, and carries changed passwords over', async () => {
+it('the program creates users with their rights, and updates changed passwords', async () => {
   const { open, makeUsers, caFile } = await openMysql();
   expect(await makeUsers({ MYSQL_CA: caFile })).toMatchObject({ code: 0, stderr: '' });
   await migrate(open('sluice_migrate', 'of-the-migration'), 4);
@@ -69,11 +70,11 @@ it('makes users with the rights that each needs, and carries changed passwords o
   });
 });
 
-it('sends no password to a server whose certificate is of another authority or another name, and logs none', async () => {
+it('the program sends no password to a server with a wrong certificate, and logs none', async () => {
   const { folder, root, makeUsers, caFile } = await openMysql();
   const users = async () =>
     (await root.query("SELECT user FROM mysql.user WHERE user LIKE 'sluice%'")).map(({ user }) => user);
-  // The authorities are those of RDS where nothing else is said.
+  // The default authorities are those of RDS.
   const unknown = await makeUsers({});
   expect(unknown).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('HANDSHAKE') });
 

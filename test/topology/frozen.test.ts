@@ -1,5 +1,5 @@
-// A Redis primary that stands still with its connections open: everybody leaves it as soon as a replica is promoted, and what
-// it still answers when it goes on counts once or not at all.
+// A Redis primary freezes with its connections open: everybody leaves it once a replica is promoted, and what
+// it still answers after it thaws counts once or not at all.
 
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -27,13 +27,16 @@ beforeAll(async () => {
 
 async function openOn(redisUrl: string) {
   const engine = await openEngine({ partitions }, { redisUrl, mysqlUrl: mysql.url });
-  // Claims wait for a replica as long as there is one.
+  // Claims wait for a replica by default, as long as there is one.
   await engine.worker();
   const sluice = await engine.producer();
   const keys = Array.from({ length: 64 }, (_, i) => `k${i}`);
   expect(new Set(keys.map(key => engine.keys.partitionOf(key))).size).toBe(partitions);
   let rounds = 0;
-  /** One update of each key, again and again under its id until it is in the database. */
+  /**
+   * Sends one update per key, again under the same id until it is in the database; resolves with the time in
+   * ms.
+   */
   const flush = async () => {
     const round = ++rounds;
     const since = performance.now();
@@ -65,7 +68,7 @@ async function inMysql(engine: Engine): Promise<Map<string, number>> {
 const says = async (node: RunningServer, command: string[], text: string) =>
   (await redisCall(node, command).catch(() => ['']))[0]!.includes(text);
 
-it('of a Cluster: every partition flushes again within 5 s of the promotion, while the old master stands still', async () => {
+it('on a Cluster, every partition flushes again within 5 s of the promotion, while the old master is frozen', async () => {
   const folder = await temporaryFolder();
   const options = { flavour: 'redis8', replicas: 1, nodeTimeoutMs: silenceMs } as const;
   const cluster = await startRedisCluster({ ...options, directory: join(folder, 'redis') });
@@ -91,7 +94,7 @@ it('of a Cluster: every partition flushes again within 5 s of the promotion, whi
   expect(await inMysql(engine)).toEqual(expected());
 });
 
-it('behind Sentinels: the same', async () => {
+it('behind Sentinels, every partition flushes again within 5 s of the promotion', async () => {
   const folder = await temporaryFolder();
   const options = { flavour: 'redis8', downAfterMs: silenceMs } as const;
   const servers = await startRedisSentinel({ ...options, directory: join(folder, 'redis') });

@@ -1,11 +1,11 @@
-// What a producer says of its servers: while they answer, while one is gone, while one is silent.
+// What a producer's health says of its servers: while they answer, while one is gone, while one is silent.
 
 import { expect, it } from 'vitest';
 import { openEngine, until } from '../support/engine.ts';
 import { openProxy } from '../support/proxy.ts';
 import { ownServers } from '../support/servers.ts';
 
-it('tells a server that is gone from one that answers, and sees it return', async () => {
+it('health tells a missing server from one that answers, and notices its return', async () => {
   const { redis, mysql, servers } = await ownServers();
   const engine = await openEngine({}, servers);
   const sluice = await engine.producer();
@@ -22,18 +22,18 @@ it('tells a server that is gone from one that answers, and sees it return', asyn
   );
 });
 
-it('does not wait for servers that fell silent', async () => {
+it('health does not wait for silent servers', async () => {
   const { servers } = await ownServers();
   const engine = await openEngine({}, servers);
   const redis = await openProxy(engine.redisUrl);
   const mysql = await openProxy(engine.mysqlUrl);
   const sluice = await engine.producer({ redisUrl: redis.url, mysqlUrl: mysql.url });
-  // New connections too: a producer that has asked MySQL nothing yet makes one.
+  // New connections must be silent too, since this producer has not used MySQL yet.
   redis.silence('silent');
   mysql.silence('silent');
   const answer = await Promise.race([
     sluice.health(),
-    // Far above the limit of health itself: what would fail here is an answer that never comes.
+    // Far above the timeout of health: only a call that never ends fails here.
     new Promise(resolve => setTimeout(resolve, 10_000, 'no answer').unref()),
   ]);
   expect(answer).toEqual({ redis: 'disconnected', database: 'disconnected' });

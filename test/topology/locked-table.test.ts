@@ -1,4 +1,5 @@
-// A user's table that somebody locks or alters: it holds up its own updates, and nothing else for longer than one lock wait.
+// A mapped table that somebody locks or alters holds up its own updates, and anything else for one lock wait
+// at most.
 
 import { randomBytes } from 'node:crypto';
 import { createConnection } from 'mysql2/promise';
@@ -25,7 +26,7 @@ const definitions = {
 } as const;
 const PARTITIONS = 8;
 const settings = parseSettings({ partitions: PARTITIONS, lockWaitSeconds: 1 });
-/** One key of each partition. */
+/** A key of the partition. */
 const keyOf = (keys: Keys, partition: number) => {
   for (let n = 0; ; n++) if (keys.partitionOf(`k${n}`) === partition) return `k${n}`;
 };
@@ -48,7 +49,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
 
   async function openLockable() {
     const name = `l${randomBytes(6).toString('hex')}`;
-    // An ALTER waits for as long as a test takes.
+    // The ALTER may wait for as long as a test takes.
     const limits = { connections: 4, idleTransactionSeconds: 60, lockWaitSeconds: 60 };
     const admin = new Database({ url: `${mysqlUrl}/information_schema` }, limits);
     await admin.query(`CREATE DATABASE ${name}`);
@@ -83,7 +84,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
         cleanUp(() => sluice.close());
         return sluice;
       },
-      /** Rows that wait for the table. */
+      /** Number of rows held for the table. */
       async waiting() {
         return (await database.query("SELECT 1 FROM sluice_quarantine WHERE cause = 'held'")).length;
       },
@@ -142,7 +143,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     const held: Receipt[] = [];
     const others = [];
     for (let partition = 0; partition < PARTITIONS; partition++) others.push(await send(sluice, partition));
-    // More than a worker has slots, and each of them waits for the table once at most.
+    // There are more partitions than slots of a worker; the worker waits for the table once at most.
     for (const receipt of others) await receipt.persisted();
     expect(await opened.waiting()).toBe(PARTITIONS);
 
@@ -151,12 +152,12 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
       for (let partition = 0; partition < PARTITIONS; partition++) {
         const started = performance.now();
         await (await send(second, partition)).persisted();
-        // The second worker waits for the table once, too.
+        // The second worker also waits for the table once.
         const limit = settings.stuckAfterMs + 1000 + (round === 0 ? settings.lockWaitSeconds * 1000 : 0);
         expect(performance.now() - started).toBeLessThan(limit);
       }
     }
-    // Each key has one row.
+    // Each key has one held row.
     expect(await opened.waiting()).toBe(PARTITIONS);
     await release();
     for (const receipt of held) await receipt.persisted();
@@ -165,9 +166,9 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
   });
 
   const closed: [string, string][] = [['FLUSH TABLES WITH READ LOCK', 'UNLOCK TABLES']];
-  // MariaDB knows nothing that keeps an administrator, as whom this file is connected, from writing.
+  // MariaDB cannot keep an administrator from writing, and this file connects as one.
   if (flavour === 'mysql97') closed.push(['SET GLOBAL super_read_only = 1', 'SET GLOBAL read_only = 0']);
-  it.each(closed)('%s keeps nobody from starting', async (lock, unlock) => {
+  it.each(closed)('%s stops no process from starting', async (lock, unlock) => {
     const opened = await openLockable();
     const first = await opened.producer();
     await opened.worker();

@@ -1,4 +1,4 @@
-// Logs that nobody reads, or that cannot be written: the engine goes on, and what is lost is counted.
+// Logs that nobody reads or that cannot be written: the engine goes on, and counts the lost lines.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,7 +27,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** A worker whose stdout is what a shell makes of `redirection`. */
+/** A worker whose stdout goes through a shell's `redirection`. */
 async function openWorker(redirection: string, setUp = '') {
   const deployment = await openDeployment({ counters: { views: {} } }, { servers });
   const port = await freePort();
@@ -51,7 +51,7 @@ async function openWorker(redirection: string, setUp = '') {
   return {
     child,
     stderr: () => stderr,
-    /** It starts, flushes an update, answers, and ends in order. */
+    /** Checks that it starts, flushes an update, answers, and stops cleanly. */
     async works() {
       await until(() => isUp('/readyz'), 'readiness');
       const line = '{"counter":"views","key":"k"}\n';
@@ -66,27 +66,27 @@ async function openWorker(redirection: string, setUp = '') {
 }
 
 describe('a worker', () => {
-  it('goes on while its output is a full pipe that nobody reads', async () => {
+  it('goes on while its stdout is a full pipe that nobody reads', async () => {
     const fill = 'mkfifo "$FIFO"; exec 7<>"$FIFO"; head -c 65536 /dev/zero >&7;';
     const worker = await openWorker('>&7', fill);
     await worker.works();
   });
 
-  it('goes on once its reader has gone, and says so', async () => {
+  it('goes on after its reader has gone, and reports it', async () => {
     const worker = await openWorker('');
     worker.child.stdout.destroy();
     await worker.works();
     expect(worker.stderr()).toMatch(/^sluice: LOG_FAILED: stdout cannot be written \(EPIPE\)/m);
   });
 
-  it('goes on while the disk of its log is full, and says so', async () => {
+  it('goes on while the disk of its log is full, and reports it', async () => {
     const worker = await openWorker('> /dev/full');
     await worker.works();
     expect(worker.stderr()).toMatch(/^sluice: LOG_FAILED: stdout cannot be written \(ENOSPC\)/m);
   });
 });
 
-it('what does not fit into memory is dropped, counted, and told', async () => {
+it('lines that do not fit into memory are dropped, counted and reported', async () => {
   const program = `
     import { LogStream } from './src/shared/log-stream.ts';
     const stream = new LogStream('stdout');
@@ -121,7 +121,7 @@ it('what does not fit into memory is dropped, counted, and told', async () => {
   expect(lines.at(-1)).toEqual({ n: 'last' });
 });
 
-it('a command whose output cannot be written says so and fails', async () => {
+it('a command whose output cannot be written fails with a message', async () => {
   const full = start(
     'bash',
     ['-c', '"$0" dist-test/cli/main.js plan --help > /dev/full', process.execPath],

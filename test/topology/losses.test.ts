@@ -1,5 +1,5 @@
-// Redis goes back to what it had saved, and everything answered since is gone: how much is known, written down, and told to
-// whoever holds a receipt.
+// Redis goes back to its last save and forgets everything that it answered since: how much is known, what is
+// declared, and what receipts say.
 
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import { readLosses } from '../../src/shared/partition/losses.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 
-/** A Redis that keeps what `save` wrote, and nothing else, when it is killed. */
+/** A Redis that keeps only what `save` wrote when it is killed. */
 async function openForgetful() {
   const { redis, servers } = await ownServers(['--appendonly', 'no']);
   const engine = await openEngine({ partitions: 1 }, servers);
@@ -24,24 +24,24 @@ async function declared(engine: Engine) {
   return (await readLosses(engine.database)).map(({ kind, updates }) => ({ kind, updates }));
 }
 
-it('updates that were pending and are gone are counted, and their receipts fail', async () => {
+it('lost pending updates are counted, and their receipts fail', async () => {
   const { engine, redis } = await openForgetful();
   const registry = new Registry();
   const [sluice, other] = [await engine.producer({}, { registry }), await engine.producer()];
   const views = sluice.counter('views');
   const kept = await Promise.all([1, 2, 3].map(() => views.increment('k')));
   await engine.redis.save();
-  // All of one key: no position in a queue tells them from those that were kept.
+  // All have one key, so no position in a queue tells lost updates from kept ones.
   await other.counter('views').increment('k');
   const lost = [await views.increment('k'), await views.increment('k')];
   const entry = await sluice.points('loyalty').credit('a', 5, { id: 'x' });
   await forget(redis);
 
-  // Somebody who knows of no loss comes first and goes on counting.
+  // A new producer, which knows of no loss, comes first and counts on.
   const fresh = await engine.producer();
   await fresh.counter('views').increment('k');
   expect(await declared(engine)).toEqual([]);
-  // The other one knows of one update of the four that are gone, the first of all of them.
+  // This producer knows of one of the four lost updates, the first one.
   await other.counter('views').increment('k');
   await until(async () => (await declared(engine))[0]?.updates === 1, 'the loss that is known first');
   await views.increment('k');
@@ -58,7 +58,7 @@ it('updates that were pending and are gone are counted, and their receipts fail'
   expect(await worker.metrics.registry.metrics()).toContain('sluice_declared_loss_updates{kind="lost"} 4');
 });
 
-it('a receipt fails where nobody has called since the loss', async () => {
+it('a receipt fails even if nobody has called since the loss', async () => {
   const { engine, redis } = await openForgetful();
   const sluice = await engine.producer();
   await sluice.counter('views').increment('k');
@@ -71,7 +71,7 @@ it('a receipt fails where nobody has called since the loss', async () => {
 });
 
 it.each(['claimed again', 'found idle'])(
-  'updates that count twice, their claim forgotten, are declared: %s',
+  'updates that count twice after a forgotten claim are declared: %s',
   async how => {
     const { engine, redis } = await openForgetful();
     const sluice = await engine.producer();
@@ -83,14 +83,14 @@ it.each(['claimed again', 'found idle'])(
     await engine.drain();
     expect(await engine.counterInMysql('views', 'k')).toBe(8);
     expect(await declared(engine)).toEqual([{ kind: 'doubled', updates: 4 }]);
-    // Told once: what comes later is in order.
+    // The loss is declared once; later updates are in order.
     await sluice.counter('views').increment('k');
     await engine.drain();
     expect(await declared(engine)).toEqual([{ kind: 'doubled', updates: 4 }]);
   },
 );
 
-it('is declared, though the transaction that found it fails', async () => {
+it('a loss is declared although the transaction that found it fails', async () => {
   const { engine, redis } = await openForgetful();
   const sluice = await engine.producer();
   await sluice.counter('views').increment('k');
@@ -105,7 +105,7 @@ it('is declared, though the transaction that found it fails', async () => {
   expect(await declared(engine)).toEqual([{ kind: 'doubled', updates: 1 }]);
 });
 
-it('a Redis that lost everything goes on counting from what MySQL has', async () => {
+it('a Redis that lost everything continues from the counts of MySQL', async () => {
   const { engine, redis } = await openForgetful();
   const sluice = await engine.producer();
   await Promise.all([1, 2, 3].map(() => sluice.counter('views').increment('k')));

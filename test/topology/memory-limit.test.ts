@@ -1,10 +1,10 @@
-// Redis close to its maxmemory: producers stop before it, so that workers and BullMQ can go on.
+// Redis close to maxmemory: producers stop before it is reached, so that workers and BullMQ can go on.
 
 import { expect, it } from 'vitest';
 import { openEngine, until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 
-it('refuses updates over the share of maxmemory, and takes them again when there is room', async () => {
+it('updates over the share of maxmemory are refused, and accepted again when there is room', async () => {
   const { servers } = await ownServers();
   const engine = await openEngine({ memoryLimitPercent: 50 }, servers);
   const sluice = await engine.producer();

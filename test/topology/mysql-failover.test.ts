@@ -1,5 +1,5 @@
-// A list of hosts in MYSQL_URL, with the rights that the documents name: the one that takes writes is used, and the next one
-// within five seconds once it takes writes.
+// A list of hosts in MYSQL_URL, with the documented rights: Sluice uses the host that takes writes, and moves
+// to another one within five seconds once that takes writes.
 
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -32,7 +32,7 @@ const partitions = 4;
 const settings = parseSettings({ partitions, flushIntervalMs: 50 });
 const definitions = { counters: { views: {} } } as const;
 const limits = { ...settings, connections: 2 };
-/** From when another host takes writes. */
+/** Counts from when another host takes writes. */
 const promised = { timeoutMs: 5000 };
 const namespace = 'sluice';
 const start = { 'Group Replication': startGroupReplication, Galera: startGalera };
@@ -80,7 +80,7 @@ async function startProducer(redis: string, mysql: string) {
   const sluice = await createProducer({ redis, mysql, definitions, settings, namespace });
   cleanUp(() => sluice.close());
   let acknowledged = 0;
-  /** Updates of every partition, and what kept them from the database. */
+  /** Sends updates to every partition; resolves with the codes of those that did not reach the database. */
   const push = async (): Promise<string[]> => {
     const updates = Array.from({ length: 32 }, (_, i) => ({ counter: 'views' as const, key: `k${i}` }));
     const results = await sluice.apply(updates);
@@ -103,7 +103,7 @@ async function sum(member: RunningServer): Promise<number> {
   return Number(row!.total);
 }
 
-/** Resolves when another member than this one takes writes. */
+/** Resolves once a member other than `from` takes writes. */
 async function takenOver(cluster: DatabaseCluster, from: RunningServer): Promise<RunningServer> {
   let next = from;
   await waitFor('failover', 60_000, async () => {
@@ -117,7 +117,7 @@ async function takenOver(cluster: DatabaseCluster, from: RunningServer): Promise
   return next;
 }
 
-/** The code with which partition 0 is refused there. */
+/** Code of the error with which this server refuses to align partition 0. */
 async function alignmentAt(redisUrl: string, mysqlUrl: string): Promise<string> {
   const [redis, database] = [openRedis({ url: redisUrl }, () => {}), new Database({ url: mysqlUrl }, limits)];
   try {
@@ -133,7 +133,7 @@ async function alignmentAt(redisUrl: string, mysqlUrl: string): Promise<string> 
 }
 
 describe('Group Replication', () => {
-  it('whose primary is cut off from the others', { timeout: 240_000 }, async () => {
+  it('loses nothing while its primary is cut off from the others', { timeout: 240_000 }, async () => {
     const { redis, cluster, url, urlOf } = await open('Group Replication');
     const said = await startWorker(redis, url);
     const { push, acknowledged } = await startProducer(redis, url);
@@ -141,21 +141,22 @@ describe('Group Replication', () => {
     const old = await cluster.primary();
     await cluster.cut(old);
     const next = await takenOver(cluster, old);
-    // The old one still answers reads, and says that it is not read-only.
+    // The old primary still answers reads, and claims not to be read-only.
     const [row] = await asRoot(old, ask => ask('SELECT @@GLOBAL.super_read_only AS ro'));
     expect(Number(row!.ro)).toBe(0);
     expect(await push()).toEqual([]);
     expect(await sum(next)).toBe(acknowledged());
     expect(said.join()).toContain(`"to":"127.0.0.1:${next.port}"`);
     expect(said.join()).not.toContain('DATABASE_WENT_BACK');
-    // Redis is ahead: the new primary says that the data went back, the old one and a replica only that they may be behind.
+    // Redis is ahead. Only the new primary may say that the data went back; the others may just be behind.
     const states = new Redis(redis);
     cleanUp(() => states.disconnect());
     await states.hset(new Keys(namespace, partitions).state(0), 'sequence', 1_000_000);
     const replica = cluster.members.find(member => member !== old && member !== next)!;
     const seenBy = (member: RunningServer) => alignmentAt(redis, urlOf(`127.0.0.1:${member.port}`));
     expect(await seenBy(next)).toBe('DATABASE_WENT_BACK');
-    // Of the old one, whichever comes first: what a worker had sent it may hang in its commit, and holds the row's lock.
+    // A worker's statement may hang in the old primary's commit and hold the row's lock, so either error may
+    // come first.
     expect(['NOT_WRITABLE', 'ER_LOCK_WAIT_TIMEOUT']).toContain(await seenBy(old));
     expect(await seenBy(replica)).toBe('ER_OPTION_PREVENTS_STATEMENT');
     await cluster.heal(old);
@@ -163,7 +164,9 @@ describe('Group Replication', () => {
 });
 
 describe('Galera', () => {
-  it('with two workers on two members, and one that falls silent', { timeout: 240_000 }, async () => {
+  it('counts exactly with workers on two members, and when one falls silent', {
+    timeout: 240_000,
+  }, async () => {
     const { redis, cluster, url, urlOf } = await open('Galera');
     const [first, second, third] = cluster.members;
     const said = [

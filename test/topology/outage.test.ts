@@ -1,4 +1,5 @@
-// A server goes away and comes back: producers and workers go on by themselves, nothing is lost or counted twice.
+// A server goes away and comes back: producers and workers recover by themselves, and nothing is lost or
+// counted twice.
 
 import { expect, it } from 'vitest';
 import { openQueue } from '../../src/shared/redis/queue.ts';
@@ -10,7 +11,7 @@ const total = async (engine: Awaited<ReturnType<typeof openEngine>>) =>
     (await engine.database.query('SELECT COALESCE(SUM(value), 0) AS total FROM sluice_counters'))[0]!.total,
   );
 
-it('MySQL away: counters go on, the breaker opens, no attempt is used up; on return the backlog drains', async () => {
+it('while MySQL is away, counters go on and no attempt is used up; on its return the backlog drains', async () => {
   const { mysql, servers } = await ownServers();
   const engine = await openEngine({}, servers);
   const sluice = await engine.producer();
@@ -52,7 +53,7 @@ it('MySQL away: counters go on, the breaker opens, no attempt is used up; on ret
   expect(await breaker()).toBe(0);
 });
 
-it('MySQL away with no flush job left: the sweep closes the breaker when it is back', async () => {
+it('if MySQL returns and no flush job is left, the sweep closes the breaker', async () => {
   const { mysql, servers } = await ownServers();
   const engine = await openEngine({ stuckAfterMs: 300, flushIntervalMs: 50, leaseMs: 200 }, servers);
   const sluice = await engine.producer();
@@ -64,7 +65,7 @@ it('MySQL away with no flush job left: the sweep closes the breaker when it is b
     async () => (await worker.metrics.breakerOpen.get()).values[0]!.value === 1,
     'the breaker to open',
   );
-  // The wake-up is lost, and no other update comes.
+  // The wake-up gets lost, and no further update comes.
   const queue = openQueue(engine.redis, engine.keys);
   await queue.obliterate({ force: true });
   await queue.close();
@@ -73,7 +74,7 @@ it('MySQL away with no flush job left: the sweep closes the breaker when it is b
   expect(await total(engine)).toBe(2);
 });
 
-it('Redis killed and restarted: calls fail inside their time with a retryable error, then everything goes on', async () => {
+it('while Redis restarts, calls fail in time with a retryable error, and everything goes on afterwards', async () => {
   const { redis, servers } = await ownServers();
   const engine = await openEngine({ callTimeoutMs: 500 }, servers);
   const sluice = await engine.producer();

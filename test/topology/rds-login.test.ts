@@ -1,4 +1,4 @@
-// Login with tokens, through a front that asks for them as RDS does, to a real MySQL behind it.
+// Login with tokens, to a real MySQL behind a server that asks for them as RDS does.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -18,7 +18,7 @@ const limits = { connections: 4, idleTransactionSeconds: 60, lockWaitSeconds: 5 
 const region = 'eu-west-1';
 const secret = { accessKeyId: 'ASIAEXAMPLE', secretAccessKey: 'hidden', sessionToken: 'session/+=' };
 
-/** What ECS answers a task that asks for the credentials of its role. */
+/** The endpoint of ECS for the credentials of a task's role. */
 async function credentialsEndpoint() {
   const state = { asked: 0, status: 200, lifeMs: 3_600_000 };
   const server = createServer((_, response) => {
@@ -50,7 +50,7 @@ async function openRds(names?: string) {
   const certificates = await makeCertificates(join(folder, 'tls'), names);
   const endpoint = await credentialsEndpoint();
   const front = await openRdsFront(mysql.port, certificates, token => {
-    // RDS signs what it knows again, with the time that the token says, and compares.
+    // RDS computes the signature for the token's time, and compares it.
     const date = /X-Amz-Date=(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/.exec(token)!;
     const [year, month, day, hour, minute, second] = date.slice(1).map(Number) as [number, ...number[]];
     const time = Date.UTC(year, month! - 1, day, hour, minute, second);
@@ -66,7 +66,7 @@ async function openRds(names?: string) {
   return { endpoint, front, open };
 }
 
-it('logs in with a token for each connection and one set of credentials for all', async () => {
+it('each connection logs in with a token of its own, from one set of credentials', async () => {
   const { endpoint, front, open } = await openRds();
   await migrate(open(), 4);
   const [logins, asked] = [front.tokens.length, endpoint.asked];
@@ -79,7 +79,7 @@ it('logs in with a token for each connection and one set of credentials for all'
   expect(endpoint.asked - asked).toBe(1);
 });
 
-it('says that credentials are missing, and logs in once they are there', async () => {
+it('a login reports missing credentials, and works once they are there', async () => {
   const { endpoint, front, open } = await openRds();
   const database = open();
   endpoint.status = 404;
@@ -94,9 +94,9 @@ it('says that credentials are missing, and logs in once they are there', async (
   expect(await database.query('SELECT 1 AS one')).toMatchObject([{ one: '1' }]);
 });
 
-it('keeps credentials that are still good while they cannot be renewed', async () => {
+it('valid credentials stay in use while they cannot be renewed', async () => {
   const { endpoint, open } = await openRds();
-  endpoint.lifeMs = 60_000; // less than the time before the end at which they are renewed
+  endpoint.lifeMs = 60_000; // credentials are renewed earlier than that before their end
   const first = open();
   await first.query('SELECT 1');
   endpoint.status = 500;
@@ -104,7 +104,7 @@ it('keeps credentials that are still good while they cannot be renewed', async (
   expect(endpoint.asked).toBeGreaterThan(1);
 });
 
-it('is refused as any other login, and sends no token to a server with another name', async () => {
+it('a login can be refused like any other, and sends no token to a server with another name', async () => {
   const { open, front } = await openRds();
   const stranger = open(`mysql://stranger@localhost:${front.port}/app`);
   const refused = await stranger.query('SELECT 1').catch((error: unknown) => error);

@@ -1,4 +1,4 @@
-// A database that takes no writes: commands that only look go on, the others say why they do not.
+// A database that takes no writes: read-only commands work, the others say why they do not.
 
 import { expect, it } from 'vitest';
 import { openDeployment } from '../support/command.ts';
@@ -8,7 +8,7 @@ const LOOKS = [['status'], ['verify'], ['failed', 'list'], ['recover']];
 const UPDATE = '{"counter":"views","key":"k"}\n';
 const AT_ONCE = { SLUICE_START_WAIT_MS: '0' };
 
-it('lets commands that look go on, and is called read-only by the others', async () => {
+it('read-only commands work on a read-only database, and the others name the reason', async () => {
   const { servers, mysql } = await ownServers();
   const deployment = await openDeployment({ counters: { views: {} } }, { servers });
   const { database, sluice } = deployment;
@@ -18,7 +18,7 @@ it('lets commands that look go on, and is called read-only by the others', async
     if (!isMariadb) await database.query(`SET GLOBAL read_only = ${value}`);
   };
 
-  // Nobody has used this database yet, so that its namespace is not recorded either.
+  // Nobody has used this database yet, so it does not have the namespace either.
   await setReadOnly(1);
   for (const command of LOOKS) {
     const { code, stderr } = await sluice(command, AT_ONCE);
@@ -37,7 +37,7 @@ it('lets commands that look go on, and is called read-only by the others', async
     );
   }
 
-  // Of a list, no host takes writes: the first that answers is read.
+  // No host of the list takes writes, so the first that answers is read.
   const { port } = new URL(deployment.env.MYSQL_URL!);
   const list = deployment.env.MYSQL_URL!.replace(/@[^/]*/, `@127.0.0.1:${port},localhost:${port}`);
   const status = await sluice(['status', '--json'], { ...AT_ONCE, MYSQL_URL: list });
@@ -50,7 +50,7 @@ it('lets commands that look go on, and is called read-only by the others', async
   await setReadOnly(0);
 });
 
-it('lets commands that look pass a lock on everything, and a mapped table that does not fit', async () => {
+it('read-only commands work under a global lock, and with an unsuitable mapped table', async () => {
   const { servers } = await ownServers();
   const deployment = await openDeployment({ counters: { views: {} } }, { servers });
   expect(await deployment.sluice(['ingest', '-'], {}, UPDATE)).toMatchObject({ code: 0 });

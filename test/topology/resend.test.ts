@@ -1,10 +1,10 @@
-// Connections to Redis are cut again and again: ioredis sends calls twice, and each counts once.
+// Connections to Redis break again and again: ioredis sends calls twice, and each counts once.
 
 import { expect, it } from 'vitest';
 import { openEngine } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 
-it('counts once when the connection is lost again and again', async () => {
+it('each update counts once, although the connection is lost again and again', async () => {
   const { servers } = await ownServers();
   const engine = await openEngine({}, servers);
   const sluice = await engine.producer();

@@ -1,5 +1,5 @@
-// A Redis Cluster moves the slot of a partition to another master while updates are pending: none that was acknowledged
-// is lost, and whoever calls in between hears that the call may be repeated.
+// A Redis Cluster moves a partition's slot to another master while updates are pending: no acknowledged
+// update is lost, and calls in between fail with a retryable error.
 
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
@@ -33,7 +33,7 @@ async function openMove(cluster: RedisCluster, stateKey: string) {
       for (;;) {
         const keys = (await from.cluster('GETKEYSINSLOT', slot, 100)) as string[];
         if (keys.length === 0) break;
-        // Without REPLACE: a key that a stopped script had made over there would end the move.
+        // Without REPLACE, so that a key which a stopped script created on the target fails the move.
         for (const key of keys) await migrate(key);
       }
       for (const node of nodes) await node.cluster('SETSLOT', slot, 'NODE', ids[target]!);
@@ -41,16 +41,16 @@ async function openMove(cluster: RedisCluster, stateKey: string) {
   };
 }
 
-const interleavings = { 'nothing of it has moved': false, 'its state has moved, the rest has not': true };
+const interleavings = { 'no key of a slot has moved': false, 'only the state has moved': true };
 
 for (const [name, stateMoves] of Object.entries(interleavings)) {
-  it(`calls and a flush come while ${name}`, async () => {
+  it(`calls and a flush count exactly while ${name}`, async () => {
     const { cluster, servers } = await ownCluster();
     const engine = await openEngine({ partitions: 1, batchKeys: 10 }, servers);
     const sluice = await engine.producer();
     let acknowledged = 0;
     const refusals: string[] = [];
-    // Without ids: their memory is one more key that has not moved, and would stop a script that must not run anyway.
+    // No ids: the key of the ids has not moved either, and would stop a script for another reason.
     const increment = async (key: string) => {
       try {
         await sluice.counter('views').increment(key);
@@ -68,7 +68,7 @@ for (const [name, stateMoves] of Object.entries(interleavings)) {
     const move = await openMove(cluster, engine.keys.state(0));
     await move.begin();
     if (stateMoves) await move.migrate(engine.keys.state(0));
-    // Each in a call of its own, which the other master would take if it ran a script of which it lacks keys.
+    // Separate calls: the other master would accept them if it ran a script without having all its keys.
     for (const key of keys.slice(0, 3)) await increment(key);
     await engine.flusher.flush(0).catch(() => {});
     await many(20);

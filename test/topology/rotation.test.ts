@@ -1,4 +1,4 @@
-// Passwords that change while processes run: an outage until the new one is known, and no restart.
+// Passwords that change while processes run: an outage until the new one is known, but no restart.
 
 import { writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -10,7 +10,7 @@ import { ownCluster, ownServers } from '../support/servers.ts';
 
 const [OLD, NEW] = ['first-1f3a', 'second-9c2e'];
 
-it('are read anew from their files when connections are made anew', async () => {
+it('each new connection reads its password from the file', async () => {
   const { servers } = await ownServers();
   const deployment = await openDeployment({ counters: { views: {} } }, { servers });
   const { name, redis, database } = deployment;
@@ -40,7 +40,7 @@ it('are read anew from their files when connections are made anew', async () => 
   };
   await flushed();
 
-  // MySQL: the old password ends, with every session that used it.
+  // MySQL: the old password ends, and so does every session that used it.
   await database.query(`ALTER USER ${user}@'%' IDENTIFIED BY '${NEW}'`);
   const sessions = await database.query(
     'SELECT ID AS id FROM information_schema.PROCESSLIST WHERE USER = ?',
@@ -55,7 +55,7 @@ it('are read anew from their files when connections are made anew', async () => 
   writeFileSync(files.mysql, NEW);
   await flushed();
 
-  // Redis likewise.
+  // The same for Redis.
   await redis.call('ACL', 'SETUSER', user, 'resetpass', `>${NEW}`);
   await redis.call('CLIENT', 'KILL', 'USER', user);
   await until(() => worker.stdout().includes('WRONGPASS'), 'the refusal to be told');
@@ -75,7 +75,7 @@ it('are read anew from their files when connections are made anew', async () => 
   expect(end.stdout + end.stderr).not.toMatch(new RegExp(`${OLD}|${NEW}`));
 });
 
-it('are asked for anew in the nodes of a Cluster, by producers and workers of the package', async () => {
+it("each new connection to a Cluster's node asks for its password, in producers and workers", async () => {
   const { cluster, servers } = await ownCluster();
   const onAll = (...command: string[]) => Promise.all(cluster.nodes.map(node => redisCall(node, command)));
   await onAll('ACL', 'SETUSER', 'r', 'on', `>${OLD}`, '~*', '&*', '+@all');
@@ -84,7 +84,7 @@ it('are asked for anew in the nodes of a Cluster, by producers and workers of th
   const engine = await openEngine({ callTimeoutMs: 500 }, servers);
   await engine.worker({}, {}, { redis });
   const views = (await engine.producer({}, { redis })).counter('views');
-  // One for each master at least.
+  // Enough keys for at least one on each master.
   const keys = Array.from({ length: 12 }, (_, n) => `k${n}`);
   const increment = (key: string) => views.increment(key);
   for (const receipt of await Promise.all(keys.map(increment))) await receipt.persisted();

@@ -1,4 +1,5 @@
-// The runbooks of docs/operating.md: their commands and statements run as they stand there, and what they say helps does.
+// The runbooks of docs/operating.md: their commands and statements run as they are written, and their cure
+// works.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +14,7 @@ import { temporaryFolder } from '../support/servers.ts';
 const page = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8');
 const runbooks = /\n## Alerts\n([\s\S]*?)\n## /.exec(page)![1]!;
 
-/** What stands in the fences of a language, of one alert or of all. */
+/** The fenced blocks in this language, of one alert or of all. */
 function fenced(language: 'sql' | 'sh', alert?: string): string[] {
   const text = alert ? new RegExp(`### ${alert}\n([\\s\\S]*?)(?:\n###|$)`).exec(runbooks)![1]! : runbooks;
   return [...text.matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, 'g'))]
@@ -28,7 +29,7 @@ async function openOn(flavour: 'mysql97' | 'mariadb') {
   const folder = await temporaryFolder();
   const [redis, mysql] = await Promise.all([
     startRedis({ flavour: 'redis8', directory: join(folder, 'redis') }),
-    // As anybody's server has it; the tests' other ones do without.
+    // Servers usually have the performance schema on; those of the other tests have it off.
     startMysql({ flavour, directory: join(folder, 'mysql'), args: ['--performance-schema=ON'] }),
   ]);
   cleanUp(() => Promise.all([redis.stop(), mysql.stop()]));
@@ -37,7 +38,7 @@ async function openOn(flavour: 'mysql97' | 'mariadb') {
 }
 
 it.each(['mysql97', 'mariadb'] as const)(
-  'hold on %s: everything in them runs, and a lock is found and ended',
+  'on %s everything in the runbooks runs, and they find and end a lock',
   async flavour => {
     const { database, worker, sluice } = await openOn(flavour);
     await worker();
@@ -49,7 +50,7 @@ it.each(['mysql97', 'mariadb'] as const)(
         code: 0,
       });
       await until(async () => {
-        // InnoDB renews what it shows only where nobody has looked for a tenth of a second.
+        // InnoDB refreshes the view only after 0.1 s without a query.
         await pause(200);
         return (await database.query(waits)).length > 0;
       }, 'the lock to be seen');
@@ -59,7 +60,7 @@ it.each(['mysql97', 'mariadb'] as const)(
       ended = true;
       await connection.query('SELECT 1');
     });
-    // The transaction has lost its connection, and must not have failed before.
+    // The connection fails because it was ended, and not earlier.
     await expect(held).rejects.toThrow();
     expect(ended).toBe(true);
     expect(await sluice(['drain'])).toMatchObject({ code: 0 });
@@ -69,7 +70,7 @@ it.each(['mysql97', 'mariadb'] as const)(
     const statements = fenced('sql');
     expect(statements.length).toBeGreaterThan(4);
     for (const statement of statements) await database.query(statement);
-    // What they print does not depend on the database's flavour.
+    // The output of the commands does not depend on the flavour.
     if (flavour === 'mariadb') return;
     const commands = fenced('sh');
     expect(commands.length).toBeGreaterThan(6);

@@ -1,5 +1,5 @@
-// scripts/run.sh as npm calls it: the command in a checkout, signals through npm, and tests that see nothing of the
-// caller's servers.
+// scripts/run.sh as npm calls it: the command in a checkout, signals through npm, and tests that do not see
+// the caller's servers.
 
 import { copyFileSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { ownServers, temporaryFolder } from '../support/servers.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
-it('runs the command from any folder, and lets SIGTERM through npm', async () => {
+it('run.sh runs the command from any folder, and passes SIGTERM on', async () => {
   const { redis, mysql } = await ownServers();
   const limits = { connections: 1, idleTransactionSeconds: 60, lockWaitSeconds: 5 };
   const admin = new Database({ url: `${mysql.url}/mysql` }, limits);
@@ -35,7 +35,7 @@ it('runs the command from any folder, and lets SIGTERM through npm', async () =>
 
   const worker = npm('worker');
   await workerPort(worker);
-  // The definitions and the input are those of the folder that npm was called in.
+  // Definitions and input are taken from the folder in which npm was called.
   expect(await npm('ingest', '--json', 'in.ndjson').ended).toEqual({
     code: 0,
     stdout: '{"lines":1,"accepted":1,"duplicates":0,"rejected":0,"nextLine":2}\n',
@@ -53,12 +53,12 @@ it('runs the command from any folder, and lets SIGTERM through npm', async () =>
   await app.close();
 });
 
-it('runs the tests without the servers and settings of the shell that calls it', async () => {
-  // A checkout whose set-up is done and whose test runner prints what it is given.
+it('run.sh runs the tests without the servers and settings of the calling shell', async () => {
+  // A checkout that needs no set-up, with a test runner that prints its arguments and environment.
   const folder = await temporaryFolder();
   mkdirSync(join(folder, 'scripts'));
   mkdirSync(join(folder, 'node_modules/vitest'), { recursive: true });
-  // Copies: the scripts find their project from their own place.
+  // Copies, since the scripts find their project by their own path.
   for (const name of ['run.sh', 'lib.sh'])
     copyFileSync(join(project, 'scripts', name), join(folder, 'scripts', name));
   writeFileSync(join(folder, 'scripts/setup.sh'), '');
@@ -84,7 +84,7 @@ it('runs the tests without the servers and settings of the shell that calls it',
   expect(Object.entries(env).filter(([name, value]) => /production/.test(`${name}${value}`))).toEqual([]);
 });
 
-it('installs nothing behind a node_modules that is a link', async () => {
+it('setup.sh installs nothing through a node_modules that is a link', async () => {
   const folder = await temporaryFolder();
   for (const name of ['scripts', 'shared']) mkdirSync(join(folder, name));
   for (const name of ['setup.sh', 'lib.sh'])

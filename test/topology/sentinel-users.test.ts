@@ -1,4 +1,4 @@
-// Sentinels and a primary that ask for users of their own: each is named by who asked, and a failover works with them.
+// Sentinels and a primary with users of their own: errors name the server that refused, and a failover works.
 
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
@@ -14,7 +14,7 @@ import { temporaryFolder } from '../support/servers.ts';
 
 let servers: RedisSentinel;
 
-/** Who asks whom: the Sentinels among themselves and of the nodes, the nodes of each other. */
+/** Users: of Sentinels among themselves, of Sentinels for the nodes, and of the nodes for each other. */
 beforeAll(async () => {
   servers = await startRedisSentinel({
     flavour: 'redis8',
@@ -51,7 +51,7 @@ it.each([
   ['a wrong password', { sentinelPassword: 'wrong' }, 'WRONGPASS'],
   ['the password of the primary', { sentinelUsername: undefined, sentinelPassword: 'data:/@' }, 'WRONGPASS'],
   ['a user without rights', { sentinelUsername: 'nobody' }, 'NOPERM'],
-])('a Sentinel that is given %s is named, and denies', async (_, wrong, reply) => {
+])('a Sentinel refuses %s, and the error names it', async (_, wrong, reply) => {
   const started = performance.now();
   const error = await connect({ ...right, ...wrong }).catch(error => error);
   expect(error).toMatchObject({ code: 'ACCESS_DENIED', retryable: false });
@@ -67,7 +67,7 @@ it.each([
 it.each([
   ['no password', undefined, 'NOAUTH'],
   ['a wrong password', 'wrong', 'WRONGPASS'],
-])('a primary that is given %s is named, and denies', async (_, password, reply) => {
+])('a primary refuses %s, and the error names it', async (_, password, reply) => {
   const port = servers.nodes[0]!.port;
   await expect(connect({ ...right, password })).rejects.toMatchObject({
     code: 'ACCESS_DENIED',
@@ -75,7 +75,7 @@ it.each([
   });
 });
 
-it('an unknown name is said', async () => {
+it('an unknown name of the primary is reported', async () => {
   const url = servers.url.replace(/primary$/, 'elsewhere');
   await expect(connect({ ...right, url })).rejects.toMatchObject({
     code: 'REDIS_UNAVAILABLE',
@@ -83,7 +83,7 @@ it('an unknown name is said', async () => {
   });
 });
 
-it('with all credentials, and a number behind the name, it is connected, also after a failover', async () => {
+it('a client with all credentials and a database number connects, also after a failover', async () => {
   const { redis } = readConfig({
     REDIS_URL: `${servers.url}/2`,
     REDIS_PASSWORD: 'data:/@',

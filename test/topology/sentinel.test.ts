@@ -1,4 +1,4 @@
-// ioredis gives a connection up for good where Sentinels tell of a failover while it is connecting anew.
+// ioredis gives a connection up for good if Sentinels report a failover while it is reconnecting.
 
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
@@ -9,7 +9,7 @@ import { cleanUp } from '../support/cleanup.ts';
 import { until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
-it('a connection that ioredis gave up is opened anew, and one that was closed is not', async () => {
+it('a connection that ioredis gave up is opened again, and a closed one is not', async () => {
   const servers = await startRedisSentinel({
     flavour: 'redis8',
     directory: join(await temporaryFolder(), 'redis'),
@@ -18,7 +18,7 @@ it('a connection that ioredis gave up is opened anew, and one that was closed is
   const connection = openRedis({ url: servers.url }, () => {}) as Redis;
   await connectRedis(connection, 'test');
   const ended = new Promise(resolve => connection.once('end', resolve));
-  // What the detector of ioredis does when it hears of a failover.
+  // As the failover detector of ioredis does when it hears of a failover.
   const { connector } = connection as unknown as { connector: { disconnect(): void } };
   connection.once('connecting', () => connector.disconnect());
   connection.disconnect(true);

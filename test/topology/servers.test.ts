@@ -1,4 +1,5 @@
-// What the other topology tests build on: clusters form, TLS is enforced, and restarted servers keep their data.
+// The servers under the topology tests: clusters form, TLS is enforced, and restarted servers keep their
+// data.
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -51,7 +52,7 @@ test('a cluster forms and every master takes writes', async () => {
   expect(sizes.reduce((sum, size) => sum + size)).toBe(60);
 });
 
-test('in a cluster with replicas one takes over from a master that is killed', async () => {
+test('in a cluster, a replica takes over from a killed master', async () => {
   const options = { flavour: 'redis8', directory, replicas: 1, nodeTimeoutMs: 1000 } as const;
   const cluster = stopAfterwards(await startRedisCluster(options));
   expect(cluster.nodes).toHaveLength(6);
@@ -70,7 +71,7 @@ test('in a cluster with replicas one takes over from a master that is killed', a
   expect(await Promise.all(values)).toEqual(Array.from({ length: 60 }, (_, index) => String(index)));
 });
 
-test('Sentinels promote a replica when the primary is killed, and it comes back as a replica', async () => {
+test('Sentinels promote a replica when the primary is killed, and the old primary comes back as a replica', async () => {
   const redis = stopAfterwards(await startRedisSentinel({ flavour: 'redis8', directory }));
   const sentinels = redis.sentinels.map(({ port }) => ({ host: '127.0.0.1', port }));
   const client = disconnectAfterwards(new Redis({ sentinels, name: 'primary' }));
@@ -86,7 +87,7 @@ test('Sentinels promote a replica when the primary is killed, and it comes back 
   await expect.poll(() => isCopying(primary!), { timeout: 20_000 }).toBe(true);
 });
 
-test('Redis with TLS is reached with its CA and refused without', async () => {
+test('Redis with TLS accepts clients with its CA only', async () => {
   const server = stopAfterwards(await startRedisTls({ flavour: 'redis8', directory, password: 'se:cret@1' }));
   const ca = await readFile(server.caFile, 'utf8');
   const trusting = disconnectAfterwards(new Redis(server.url, { tls: { ca } }));
@@ -99,7 +100,7 @@ test('Redis with TLS is reached with its CA and refused without', async () => {
   expect((await refusal).message).toMatch(/self.signed certificate|unable to verify/);
 });
 
-test('MySQL with TLS is reached with its CA and refused without', async () => {
+test('MySQL with TLS accepts clients with its CA only', async () => {
   const server = stopAfterwards(await startMysql({ flavour: 'mysql97', directory, tls: true }));
   const ca = await readFile(server.caFile as string, 'utf8');
   const mysql = await createConnection({ uri: server.url, ssl: { ca } });
@@ -135,7 +136,7 @@ test('MySQL keeps committed data when it is killed and restarted', async () => {
   expect(rows).toEqual([{ n: 42 }]);
 });
 
-test('servers that start at once get ports of their own', async () => {
+test('servers that start at the same time get different ports', async () => {
   const servers = await Promise.all(
     ['a', 'b', 'c'].map(name => startRedis({ flavour: 'redis8', directory: join(directory, name) })),
   );
@@ -143,7 +144,7 @@ test('servers that start at once get ports of their own', async () => {
   expect(new Set(servers.map(server => server.port)).size).toBe(3);
 });
 
-test('a server that cannot start says why', async () => {
+test('a server that cannot start reports why', async () => {
   const hopeless = startRedis({ flavour: 'redis8', directory, args: ['--no-such-setting', '1'] });
   await expect(hopeless).rejects.toThrow(/no-such-setting/);
 });

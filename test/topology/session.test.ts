@@ -1,4 +1,4 @@
-// Servers whose sessions begin as others have set them up: what Sluice stores, reads and reports stays the same.
+// Servers that set up sessions in other ways: Sluice still stores, reads and reports the same.
 
 import { join } from 'node:path';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
@@ -43,7 +43,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     await admin.end();
   }
 
-  /** `init_connect` skips administrators, so only the user meets it. */
+  /** Only users meet `init_connect`; it skips administrators. */
   async function begin(...statements: string[]): Promise<void> {
     await asAdmin(`SET GLOBAL init_connect = '${statements.join('; ').replaceAll("'", "''")}'`);
   }
@@ -59,7 +59,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     'SET autocommit = 0, completion_type = CHAIN',
     'SET TRANSACTION READ ONLY',
     'SET timestamp = 1000000000',
-  ])('after %s, a session is as Sluice wants it', async statement => {
+  ])("after %s, Sluice's sessions work as ever", async statement => {
     await begin(statement);
     const database = new Database({ url }, limits);
     const [row] = await database.query('SELECT HEX(?) AS bytes, ? AS text, UTC_TIMESTAMP() AS now', [
@@ -74,10 +74,10 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     await database.close();
   });
 
-  it('is refused behind a proxy that leaves out what a client sets', async () => {
+  it('a database behind a proxy that drops SET is refused', async () => {
     await begin();
     const proxy = await openProxy(url, data =>
-      // The replacement has the same length and does nothing.
+      // A no-op of the same length.
       Buffer.from(data.toString('latin1').replaceAll('SET @@', 'DO 0 #'), 'latin1'),
     );
     const database = new Database({ url: proxy.url }, limits);
@@ -88,7 +88,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     await database.close();
   });
 
-  it('migrates and reports a repair where autocommit is off', async () => {
+  it('a migration is committed although autocommit is off', async () => {
     await begin('SET autocommit = 0');
     await asAdmin('SET GLOBAL autocommit = 0');
     const database = new Database({ url }, limits);
@@ -101,7 +101,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     await database.close();
   });
 
-  it('keeps two migrations apart, and takes over from one that died', async () => {
+  it('two migrations run one after the other, and a dead one is taken over from', async () => {
     await begin();
     const database = new Database({ url }, limits);
     await migrate(database, 4);
@@ -112,7 +112,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     const held = await second;
     held.check();
     await held.release();
-    // Nobody renews the lease of a dead process, and the database's clock passes its end.
+    // The lease of a dead process is not renewed, and ends by the database's clock.
     await database.query("UPDATE sluice_meta SET value = '1000 dead' WHERE name = 'migration_lease'");
     const third = await MigrationLease.take(database, 0);
     third.check();
@@ -121,7 +121,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     await database.close();
   });
 
-  it('has no variable that nobody has thought of', async () => {
+  it('every session variable of the server is in the catalogue', async () => {
     await begin();
     const known = new Set([
       ...sessionVariables.flatMap(variable => variable.names),
@@ -136,7 +136,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
         await admin.query(`SET SESSION ${name} = @@SESSION.${name}`);
         unknown.push(name);
       } catch (error) {
-        // Read-only, or of the whole server.
+        // The variable is read-only or global.
         if (![1229, 1238].includes((error as { errno: number }).errno)) unknown.push(name);
       }
     }
@@ -144,7 +144,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     expect(unknown).toEqual([]);
   });
 
-  it("keeps the user's time zone, and its own times in UTC", async () => {
+  it("the user's tables keep their time zone, and Sluice's times are in UTC", async () => {
     await begin("SET time_zone = '+09:00'", 'SET div_precision_increment = 0');
     const database = new Database({ url }, limits);
     const [row] = await database.query(
@@ -156,7 +156,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     await database.close();
   });
 
-  it("updates a mapped table under safe updates, and leaves its times in the user's zone", async () => {
+  it("a mapped table is updated under safe updates, with times in the user's zone", async () => {
     await begin("SET time_zone = '+09:00'", 'SET sql_safe_updates = 1', 'SET foreign_key_checks = 0');
     const database = new Database({ url }, limits);
     await database.query(

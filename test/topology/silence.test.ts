@@ -1,11 +1,12 @@
-// Connections that fall silent without being closed, as behind a firewall that forgot them: nothing waits for ever.
+// Connections that fall silent without being closed, as behind a firewall that forgot them: nothing waits for
+// ever.
 
 import { expect, it } from 'vitest';
 import { openEngine, until } from '../support/engine.ts';
 import { openProxy } from '../support/proxy.ts';
 import { ownServers } from '../support/servers.ts';
 
-it('MySQL connections gone silent: flushes give up on them, go on over new ones and count exactly', async () => {
+it('flushes give up on silent connections to MySQL, go on over new ones, and count exactly', async () => {
   const { servers } = await ownServers();
   const engine = await openEngine(
     { partitions: 2, statementTimeoutMs: 1000, idleTransactionSeconds: 2, lockWaitSeconds: 1 },
@@ -39,7 +40,7 @@ it('MySQL connections gone silent: flushes give up on them, go on over new ones 
   expect(await total()).toBe(sent);
 });
 
-it('a Redis connection gone silent: calls end in time, the producer connects anew, nothing is counted twice', async () => {
+it('calls on a silent connection to Redis end in time, the producer reconnects, and nothing counts twice', async () => {
   const { servers } = await ownServers();
   const engine = await openEngine({ partitions: 1, callTimeoutMs: 500 }, servers);
   const proxy = await openProxy(engine.redisUrl);
@@ -72,7 +73,7 @@ it('a Redis connection gone silent: calls end in time, the producer connects ane
   expect(await engine.counterInMysql('views', 'k')).toBe(1 + ids);
 });
 
-it('close() ends where Redis is silent, whatever is buffered', async () => {
+it('close() ends although Redis is silent, whatever is buffered', async () => {
   const { servers } = await ownServers();
   const engine = await openEngine({ partitions: 1, callTimeoutMs: 500, microBatch: 10 }, servers);
   const proxy = await openProxy(engine.redisUrl);

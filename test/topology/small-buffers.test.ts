@@ -1,4 +1,4 @@
-// Redis with the smallest limits on requests and replies: nothing is asked for, or answered, that is longer.
+// Redis with the smallest limits on requests and replies: no request and no reply exceeds them.
 
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
@@ -43,7 +43,7 @@ async function drained(engine: Engine) {
   );
 }
 
-it('claims, reads and verifies long keys and entries of 8 KB, of all partitions at once', async () => {
+it('long keys and 8 KB entries of all partitions are claimed, read and verified', async () => {
   const engine = await openEngine({ ...settings, partitions: 4 }, servers);
   const { redis, database, keys, cold } = engine;
   const parsed = parseDefinitions(definitions);
@@ -96,7 +96,7 @@ it('claims, reads and verifies long keys and entries of 8 KB, of all partitions 
   expect(closed).toBe(0);
 });
 
-it('reads failed jobs a few at a time', async () => {
+it('failed jobs are read a few at a time', async () => {
   const engine = await openEngine({ ...settings, partitions: 1 }, servers);
   const queue = openQueue(engine.redis, {
     ...engine.keys,
@@ -121,7 +121,7 @@ it('reads failed jobs a few at a time', async () => {
   await queue.close();
 });
 
-it('a limit on replies that is too small is refused at start, and none is none', async () => {
+it('too small a limit on replies is refused at start, and 0 means no limit', async () => {
   const engine = await openEngine({ ...settings, partitions: 1 }, servers);
   await engine.redis.config('SET', 'client-output-buffer-limit', `normal ${LEAST_REPLIES - 1} 0 0`);
   const error = await engine.producer().then(

@@ -37,9 +37,9 @@ beforeAll(async () => {
   redisUrl = redis.url;
 });
 
-/** Of so many bytes, distinct, and the longest of its kind in a statement. */
+/** A distinct key of this length whose bytes take the most room in a statement. */
 const longKey = (number: number, bytes: number) => `${number}`.padEnd(bytes, '\u0001');
-/** A JSON object of so many bytes, each of which takes four in a statement. */
+/** A JSON object of this length whose bytes take four times the room in a statement. */
 const longMetadata = (bytes = 8192) => ({ q: '"'.repeat(Math.floor((bytes - '{"q":""}'.length) / 2)) });
 
 describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
@@ -50,7 +50,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     mysqlUrl = mysql.url;
   }, 60_000);
 
-  /** By a client of its own: Sluice refuses some of these. */
+  /** Uses a plain client, since Sluice refuses some of these limits. */
   async function allow(packet: number) {
     const admin = await createConnection({ uri: mysqlUrl });
     await admin.query(`SET GLOBAL max_allowed_packet = ${packet}`);
@@ -72,7 +72,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     return { engine, sluice, producer };
   }
 
-  /** Starts the worker behind what was applied, so that all of it is one batch. */
+  /** Starts a worker only now, so that all applied updates are one batch. */
   async function drain(engine: Engine) {
     const worker = await engine.worker({}, {}, { definitions: parseDefinitions(definitions) });
     await until(async () => {
@@ -94,7 +94,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     return `${row!.items} ${row!.total}`;
   };
 
-  it('writes a batch of 1,500 keys of 490 bytes, in tables of its own and of the user', async () => {
+  it('a batch of 1,500 keys of 490 bytes is written, in own and in mapped tables', async () => {
     const { engine, sluice } = await open(MEGABYTE);
     const { database } = engine;
     const keys = Array.from({ length: 1500 }, (_, number) => longKey(number, 490));
@@ -112,7 +112,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     );
     expect(await sum(engine, 'SELECT COUNT(*) AS items, SUM(visits) AS total FROM pages')).toBe('800 1600');
     expect(await sum(engine, 'SELECT COUNT(*) AS items, SUM(likes) AS total FROM posts')).toBe('800 2400');
-    // Some exist and some do not, and a second batch finds the rows that the first inserted.
+    // Half of these keys have rows already, which the second batch must find.
     await Promise.all(keys.slice(400, 1200).map(key => sluice.counter('visits').increment(key, 2)));
     await drain(engine);
     expect(await sum(engine, 'SELECT COUNT(*) AS items, SUM(visits) AS total FROM pages')).toBe('1200 3200');
@@ -121,7 +121,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     expect(await verified(engine)).toMatchObject({ drift: [], ledger: [] });
   }, 60_000);
 
-  it('writes entries whose metadata is all quotes, finds those it has, and shows and verifies them', async () => {
+  it('entries with metadata full of quotes are written, recognised, shown and verified', async () => {
     const { engine, sluice } = await open(MEGABYTE);
     const { database, redis } = engine;
     const loyalty = sluice.points('loyalty');
@@ -153,7 +153,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     expect(history).toHaveLength(200);
     expect(history[0]!.metadata).toEqual(longMetadata());
 
-    // Redis forgets the ids: what comes again is in the ledger, and the list of it is longer than a row of the journal.
+    // Redis forgets the ids: all entries come again, and their list is longer than a row of the journal.
     const { epoch } = await engine.watermark(0);
     await redis.del(`{${engine.name}:0}:ids`);
     await credit();
@@ -165,7 +165,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     expect(await database.query('SELECT 1 FROM sluice_quarantine')).toEqual([]);
   }, 60_000);
 
-  it('takes the largest single items with the smallest packet, and refuses one that is smaller', async () => {
+  it('the smallest packet takes the largest items, and a smaller packet is refused', async () => {
     const { engine, sluice, producer } = await open(LEAST_PACKET);
     const { database } = engine;
     await database.query(

@@ -1,4 +1,4 @@
-// How processes start while their servers are away, and that SIGTERM ends them from the first moment on.
+// Processes that start while their servers are away, and SIGTERM from the first moment on.
 
 import { createConnection } from 'mysql2/promise';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -20,7 +20,7 @@ beforeAll(async () => {
   ({ redis, mysql, servers } = await ownServers());
 });
 
-/** The port, once the worker listens. */
+/** Resolves with the port once the worker listens. */
 async function portOf(worker: Running): Promise<number> {
   let port = 0;
   await until(() => {
@@ -34,7 +34,7 @@ async function portOf(worker: Running): Promise<number> {
 const waits = (worker: Running) => worker.stdout().includes('the start waits for it');
 
 describe('a worker whose servers are away', () => {
-  it('waits, is healthy and not ready meanwhile, says why, and starts when they are there', async () => {
+  it('waits, healthy but not ready, says why, and starts once they are there', async () => {
     const deployment = await openDeployment(definitions, { servers });
     expect((await deployment.sluice(['ingest', '-'], {}, view)).code).toBe(0);
     await Promise.all([redis.stop(), mysql.stop()]);
@@ -72,7 +72,7 @@ describe('a worker whose servers are away', () => {
     worker.child.kill('SIGTERM');
     const end = await worker.ended;
     expect(end.code).toBe(0);
-    // What is waited for is said a few times, not at each attempt.
+    // The reason is logged a few times, not at each attempt.
     const said = jsonLines(end.stdout).filter(({ level }) => level === 'warn');
     expect(said.length).toBeLessThan(8);
   }, 120_000);
@@ -89,7 +89,7 @@ describe('a worker whose servers are away', () => {
     expect(stdout).toContain('worker stopped before it started to flush');
   });
 
-  it('fails when its time is over, with the code of the server that is away', async () => {
+  it('fails after its time limit with the code of the missing server', async () => {
     const deployment = await openDeployment(definitions, { servers });
     const short = { SLUICE_START_WAIT_MS: '1' };
     const { REDIS_URL, MYSQL_URL } = NOWHERE;
@@ -101,7 +101,7 @@ describe('a worker whose servers are away', () => {
     expect(noMysql.stderr).toMatch(/^sluice: DATABASE_UNAVAILABLE: .*127\.0\.0\.1:1 .*refused/m);
   });
 
-  it('does not wait for what waiting cannot cure, whatever else is away', async () => {
+  it('fails at once on an error that waiting cannot cure, whatever else is away', async () => {
     const bare = await openDeployment(definitions, { migrated: false, servers });
     const { REDIS_URL } = NOWHERE;
     const wrong = bare.env.MYSQL_URL!.replace('root@', 'root:wrong@');
@@ -119,7 +119,7 @@ describe('a worker whose servers are away', () => {
 
 describe('a command', () => {
   it.each([['status'], ['ingest', '-'], ['failed', 'list'], ['migrate']])(
-    '%s waits as well, if told to',
+    '%s also waits if it is told to',
     async (...args) => {
       const deployment = await openDeployment(definitions, { servers });
       await mysql.stop();
@@ -131,7 +131,7 @@ describe('a command', () => {
     },
   );
 
-  /** A user who cannot take the connection that MySQL keeps for administrators. */
+  /** A user without the right to the connection that MySQL reserves for administrators. */
   async function openCrowded() {
     const deployment = await openDeployment(definitions, { servers });
     const name = deployment.name.slice(0, 12);
@@ -151,7 +151,7 @@ describe('a command', () => {
     };
   }
 
-  it('of more producers than MySQL has connections, all start', async () => {
+  it('more producers than MySQL has connections all start', async () => {
     const { deployment, url, end, limit } = await openCrowded();
     await limit(4);
     const { REDIS_URL: redis, SLUICE_NAMESPACE: namespace } = deployment.env as {
@@ -182,8 +182,9 @@ describe('a command', () => {
   });
 });
 
-describe('a signal in the first moment', () => {
-  // Sends it as soon as somebody would handle it, and says what of the program was loaded by then.
+describe('SIGTERM in the first moment', () => {
+  // Sends SIGTERM once a handler is installed, and prints how many of the program's files were loaded by
+  // then.
   const preload = `
     import { registerHooks } from 'node:module';
     const loaded = [];
@@ -204,7 +205,7 @@ describe('a signal in the first moment', () => {
     const node = ['--import', 'tsx', '--import', `file://${file}`, 'src/cli/main.ts', ...args];
     const end = await start(process.execPath, node, { ...deployment.env, ...NOWHERE }).ended;
     expect(end.code).toBe(code);
-    // The entry and what takes signals.
+    // At most the entry and the module that handles signals.
     expect(Number(/loaded (\d+)/.exec(end.stderr)?.[1])).toBeLessThanOrEqual(2);
   });
 });

@@ -1,4 +1,4 @@
-// What is said of a server whose encryption cannot be set up: which server, what is wrong, and what to set.
+// Errors of a server whose encryption cannot be set up: which server, what is wrong, and what to set.
 
 import { beforeAll, describe, expect, it } from 'vitest';
 import { makeCertificates } from '../../scripts/servers/certificates.ts';
@@ -12,7 +12,7 @@ import { cleanUp } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
 const limits = { connections: 2, idleTransactionSeconds: 60, lockWaitSeconds: 5 };
-/** Longer than the test may take: an error that is waited for makes it fail. */
+/** Longer than a test may take, so an error that a start waits for fails the test. */
 const settings = { partitions: 2, startWaitMs: 600_000 };
 
 let servers: { redis: RedisLocation; mysql: MysqlLocation };
@@ -49,15 +49,15 @@ beforeAll(async () => {
 const create = (redis: RedisLocation, mysql: MysqlLocation) =>
   createProducer({ redis, mysql, definitions: {}, namespace: 'tls', settings });
 
-it('starts with the authorities of both', async () => {
+it('a producer starts with the CAs of both servers', async () => {
   await (await create(servers.redis, servers.mysql)).close();
 });
 
-describe('Redis', () => {
+describe('a Redis with a certificate', () => {
   it.each([
-    ['of an authority that is not known', () => ({ url: servers.redis.url }), /authority.*is not known/],
-    ['of another authority', () => ({ url: servers.redis.url, caFile: stranger }), /authority|certificate/],
-  ])('%s', async (_, location, said) => {
+    ['of an unknown CA', () => ({ url: servers.redis.url }), /authority.*is not known/],
+    ['of another CA', () => ({ url: servers.redis.url, caFile: stranger }), /authority|certificate/],
+  ])('%s is refused', async (_, location, said) => {
     const error = await create(location(), servers.mysql).catch(thrown => thrown);
     expect(error).toMatchObject({ code: 'TLS_FAILED', retryable: false });
     expect(error.message).toMatch(/^Redis at 127\.0\.0\.1:\d+ /);
@@ -67,14 +67,14 @@ describe('Redis', () => {
 });
 
 it.each([
-  // It waits for the end of what it takes for a command.
-  ['Redis that speaks no TLS, asked for it', () => plainRedis.replace('redis:', 'rediss:'), /answer in time/],
+  // The client waits for the whole timeout of a command.
+  ['a Redis without TLS, asked for TLS,', () => plainRedis.replace('redis:', 'rediss:'), /answer in time/],
   [
-    'Redis that speaks TLS only, asked without',
+    'a Redis with TLS only, asked without TLS,',
     () => servers.redis.url.replace('rediss:', 'redis:'),
     /Redis at/,
   ],
-])('%s does not say so, and is waited for', async (_, url, said) => {
+])('%s does not say so, so the start waits for it', async (_, url, said) => {
   const error = await createProducer({
     redis: { url: url() },
     mysql: servers.mysql,
@@ -85,17 +85,17 @@ it.each([
   expect(error).toMatchObject({ code: 'REDIS_UNAVAILABLE', message: expect.stringMatching(said) });
 });
 
-describe('MySQL', () => {
+describe('a MySQL', () => {
   it.each([
-    ['of an authority that is not known', () => ({ url: servers.mysql.url, tls: true }), /certificate/],
-    ['of another authority', () => ({ url: servers.mysql.url, caFile: stranger }), /certificate/],
+    ['with a certificate of an unknown CA', () => ({ url: servers.mysql.url, tls: true }), /certificate/],
+    ['with a certificate of another CA', () => ({ url: servers.mysql.url, caFile: stranger }), /certificate/],
     [
       'that takes encrypted connections only',
       () => ({ url: servers.mysql.url }),
       /encrypted connections only/,
     ],
-    ['that speaks no TLS', () => ({ url: plainMysql, tls: true }), /does not speak TLS/],
-  ])('%s', async (_, location, said) => {
+    ['without TLS', () => ({ url: plainMysql, tls: true }), /does not speak TLS/],
+  ])('%s is refused', async (_, location, said) => {
     const error = await create(servers.redis, location()).catch(thrown => thrown);
     expect(error).toMatchObject({ code: 'TLS_FAILED', retryable: false });
     expect(error.message).toMatch(/^The database at 127\.0\.0\.1:\d+ /);

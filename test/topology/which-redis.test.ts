@@ -1,4 +1,5 @@
-// Which Redis a process talks to: the database of its URL, a primary, and its own deployment's data, or it refuses.
+// A process accepts only the right Redis: the database number of its URL, a primary, and data of its own
+// deployment.
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -50,7 +51,7 @@ beforeAll(async () => {
   cleanUp(() => Promise.all([mysql.stop(), redis.stop(), other.stop()]));
 });
 
-/** A migrated database of a deployment's own. */
+/** A migrated database, one per deployment. */
 async function openDatabase(): Promise<Database & { url: string }> {
   const name = `app${++databases}`;
   const admin = new Database({ url: `${mysql.url.replace(/\/$/, '')}/mysql` }, limits);
@@ -81,7 +82,7 @@ async function work({ redis: url, mysql: at }: Deployment, namespace: string, lo
   return worker;
 }
 
-/** Every way to start, one after another; what each of them is refused with. */
+/** Tries every way to start, one after another, and returns the errors. */
 async function refusals(at: Deployment, namespace: string): Promise<{ code: string; message: string }[]> {
   const found: { code: string; message: string }[] = [];
   for (const start of [
@@ -103,7 +104,7 @@ async function refusals(at: Deployment, namespace: string): Promise<{ code: stri
 
 const undefinedAnswer = () => undefined;
 
-/** The sum of a counter in a database. */
+/** Sum of all counters in a database. */
 async function stored(database: Database): Promise<number> {
   const [row] = await database.query('SELECT SUM(value) AS total FROM sluice_counters');
   return Number(row!.total);
@@ -115,8 +116,8 @@ function connect(url: string): Redis {
   return client;
 }
 
-describe('a database number that is refused', () => {
-  it('ends every start, and nothing goes into database 0', async () => {
+describe('a refused database number', () => {
+  it('fails every start, and nothing is written to database 0', async () => {
     const [production, staging] = [await openDatabase(), await openDatabase()];
     const sluice = await produce({ redis: other.url, mysql: production.url }, 'numbers');
     await sluice.counter('views').increment('k', 500);
@@ -137,7 +138,7 @@ describe('a database number that is refused', () => {
     await until(async () => (await stored(production)) === 500, 'the points of production');
   });
 
-  it('lets no command through on any connection that is made from one, as those of BullMQ and of the barrier', async () => {
+  it('stops commands on every copy of a connection, such as those of BullMQ and of the barrier', async () => {
     const client = openRedis({ url: `${other.url}/1` }, () => {}) as Redis;
     const copy = client.duplicate({ connectionName: 'a' });
     copy.on('error', () => {});
@@ -151,7 +152,7 @@ describe('a database number that is refused', () => {
     );
     await expect(lane).rejects.toThrow();
     const admin = connect(other.url);
-    // Each of them tries a few times.
+    // Each connection has retried a few times by then.
     const attempts = async () =>
       Number(/cmdstat_select:calls=(\d+)/.exec(String(await admin.call('INFO', 'commandstats')))?.[1]);
     const first = await attempts();
@@ -159,7 +160,7 @@ describe('a database number that is refused', () => {
     expect(await admin.get('stray')).toBe(null);
   });
 
-  it('stops a process that reconnects, until the server gives it again', async () => {
+  it('stops a process that reconnects, until the server allows it again', async () => {
     const database = await openDatabase();
     const admin = connect(redis.url);
     await admin.call('ACL', 'SETUSER', 'app', 'on', '>pw', '~*', '&*', '+@all');
@@ -169,7 +170,7 @@ describe('a database number that is refused', () => {
     await (await sluice.counter('views').increment('k')).persisted();
     await admin.call('ACL', 'SETUSER', 'app', '-select');
     await admin.call('CLIENT', 'KILL', 'USER', 'app');
-    // What was on its way when the connection was cut, is not known.
+    // A call that was in flight when the connection was cut has an unknown outcome.
     let answer: { code: string; message: string } | undefined;
     await until(async () => {
       answer = await sluice
@@ -199,7 +200,7 @@ describe('a database number that is refused', () => {
     await until(async () => (await stored(database)) >= 2, 'the flush');
   });
 
-  it('is the answer of a Cluster that is addressed as one server', async () => {
+  it('is what a Cluster answers to a URL of a single server', async () => {
     const directory = join(await temporaryFolder(), 'cluster');
     const cluster = await startRedisCluster({ flavour: 'redis8', directory, masters: 1 });
     cleanUp(() => cluster.stop());
@@ -221,7 +222,7 @@ describe('a replica', () => {
     return replica;
   }
 
-  it('is refused at start, by its role', async () => {
+  it('is refused at start because of its role', async () => {
     const database = await openDatabase();
     const replica = await openReplica();
     for (const { code, message } of await refusals({ redis: replica.url, mysql: database.url }, 'r')) {
@@ -237,7 +238,7 @@ describe('a replica', () => {
     expect([code, stderr]).toEqual([2, expect.stringMatching(/REDIS_UNSUITABLE: .*role:slave/)]);
   });
 
-  it('that a primary becomes is named, asked ever more slowly, and used again once it is the primary', async () => {
+  it('that was a primary is named in errors, asked with backoff, and used again once it is the primary', async () => {
     const database = await openDatabase();
     const folder = await temporaryFolder();
     const own = await startRedis({ flavour: 'redis8', directory: join(folder, 'own') });
@@ -269,7 +270,8 @@ describe('a replica', () => {
       message: expect.stringMatching(/is a replica of .*READONLY/),
     });
     await new Promise(resolve => setTimeout(resolve, 2000));
-    // Five connections: of the producer, of the worker and of BullMQ; each at most twice a second once it has backed off.
+    // Five connections of producer, worker and BullMQ, each at most five times a second while its backoff
+    // grows.
     expect((await connections()) - before).toBeLessThan(((performance.now() - started) / 1000) * 25);
     const about = lines.filter(({ err }) => /is a replica/.test(err?.message ?? ''));
     expect(about.length).toBeGreaterThanOrEqual(2);
@@ -289,8 +291,8 @@ describe('a replica', () => {
   });
 });
 
-describe('the data of another deployment', () => {
-  it('is noticed at start on either side, and one of two first starts wins', async () => {
+describe('data of another deployment', () => {
+  it('is refused at start, and one of two first starts wins', async () => {
     const [one, two] = [await openDatabase(), await openDatabase()];
     const starts = await Promise.allSettled(
       [one, two].map(database => produce({ redis: redis.url, mysql: database.url }, 'first')),
@@ -302,13 +304,14 @@ describe('the data of another deployment', () => {
       expect(message).toMatch(/namespace first belongs to another deployment .* "Another deployment"/);
     }
     await work({ redis: redis.url, mysql: winner.url }, 'first');
-    // As docs/operating.md says, for a database that was made anew.
+    // docs/operating.md says how to use a database that was created again.
     const admin = connect(redis.url);
     const anew = await openDatabase();
     const name = await admin.hget('{first}:format', 'deployment');
     await anew.query("UPDATE sluice_meta SET value = ? WHERE name = 'deployment'", [name]);
     await produce({ redis: redis.url, mysql: anew.url }, 'first');
-    // Another number or namespace is another place; an emptied Redis is recorded anew, and so is taken by who comes first.
+    // Another database number has no data yet, and an emptied Redis is recorded again for whoever comes
+    // first.
     await produce({ redis: `${redis.url}/5`, mysql: loser.url }, 'first');
     const fifth = connect(`${redis.url}/5`);
     await fifth.flushdb();
@@ -316,11 +319,11 @@ describe('the data of another deployment', () => {
     expect(await fifth.hget('{first}:format', 'deployment')).toMatch(/^[\w-]{16}$/);
   });
 
-  it('is left alone by processes that come to it later, on both sides', async () => {
+  it('is left alone by running processes that are led to it', async () => {
     const [mine, theirs] = [await openDatabase(), await openDatabase()];
     const mineAt = { redis: redis.url, mysql: mine.url };
     const theirAt = { redis: `${redis.url}/6`, mysql: theirs.url };
-    // Whatever the address of mine leads to is swapped with the server of the others: by SWAPDB, on the same connections.
+    // SWAPDB leads the existing connections of both deployments to the other one's data.
     const ours = await produce(mineAt, 'moved');
     await ours.counter('views').increment('k', 3);
     const worker = await work(mineAt, 'moved');
@@ -337,7 +340,7 @@ describe('the data of another deployment', () => {
     await expect(ours.counter('views').get('k')).rejects.toMatchObject({ code: 'REDIS_UNSUITABLE' });
     await expect(ours.points('loyalty').history('a')).rejects.toMatchObject({ code: 'REDIS_UNSUITABLE' });
     await until(async () => !(await worker.readiness()).ready, 'the worker to be not ready');
-    // Well over the time in which a worker of theirs would have flushed.
+    // Long enough for a wrong flush.
     await new Promise(resolve => setTimeout(resolve, 1500));
     expect(await stored(mine)).toBe(3);
     await admin.swapdb(0, 6);
@@ -357,7 +360,7 @@ describe('the data of another deployment', () => {
     await until(async () => (await stored(theirs)) === 500, 'what is theirs');
   });
 
-  it('needs no write to be looked at, nor a Redis with room where it is recorded', async () => {
+  it('needs no write for a read-only command, and no free memory once it is recorded', async () => {
     const database = await openDatabase();
     const full = await startRedis({
       flavour: 'redis8',
@@ -388,13 +391,13 @@ describe('the data of another deployment', () => {
   });
 });
 
-describe('a server that hides or refuses', () => {
-  it.each(['EVALSHA', 'EVAL', 'INFO'])('%s is refused at start', async hidden => {
+describe('a server that hides or refuses commands', () => {
+  it.each(['EVALSHA', 'EVAL', 'INFO'])('%s makes a start fail', async hidden => {
     const database = await openDatabase();
     const server = await startRedis({
       flavour: 'redis8',
       directory: join(await temporaryFolder(), 'hidden'),
-      // The helper that waits for the server asks it by INFO.
+      // startRedis asks INFO until the server is ready, so INFO cannot be renamed.
       args: hidden === 'INFO' ? [] : ['--rename-command', hidden, ''],
     });
     cleanUp(() => server.stop());
@@ -408,7 +411,7 @@ describe('a server that hides or refuses', () => {
     }
   });
 
-  it('writes is named by its reply: too few replicas, a disk that cannot be written', async () => {
+  it('fails an update with the name of its reply', async () => {
     const database = await openDatabase();
     const sluice = await produce({ redis: redis.url, mysql: database.url }, 'named');
     const admin = connect(redis.url);
