@@ -3,26 +3,27 @@
 --
 -- KEYS[1]  {namespace:partition}:state; every other key of the partition is derived from it
 -- ARGV     1 deployment
---          of the caller, whose calls come one after another:
---          2 its id   3 number of this call   4 deadline, ms of this server's clock
---          5 incarnation and 6 count of updates that it was answered last ('' and 0 for none)
+--          of the caller, which makes one call at a time:
+--          2 id   3 number of this call   4 deadline, ms of this server's clock
+--          5 incarnation and 6 count of updates in its last answer ('' and 0 before any)
 --          7 the updates, one JSON array of five or six values for each:
---            "c" counter    item 'name:key', amount, how many updates it sums up, id or ''
+--            "c" counter    item 'name:key', amount, number of summed updates, id or ''
 --            "p" points     item 'program:account', amount, floor, id, payload: the entry as JSON
---            "a" amendment  item of the quarantined update, a counter's behind '!', delta, 0, id, payload; alone in its call
+--            "a" amendment  item of the quarantined update, a counter's after '!', delta, 0, id, payload;
+--                           alone in its call
 --          times, ms: 8 wake-up lease   9 live TTL   10 idempotency window
 --          limits: 11 counter ids remembered   12 pending counter keys   13 entries not in the database
 --          14 age of the oldest update, ms; 0 for none   15 1 if the server's memory is over its limit
--- Reply    error FOREIGN if the state is another deployment's; else one string: 'STATUS time' if nothing was tried (late: also
---          behind a later call of this caller; absent), else
---          'ok time epoch armed pushed entries quarantined sequence segmentEnd incarnation updates lost' and a token for each
---          update:
+-- Reply    error FOREIGN if the state is another deployment's; else one string:
+--          'late time' after the deadline or a later call of this caller, 'absent time' without a state, or
+--          'ok time epoch armed pushed entries quarantined sequence segmentEnd incarnation updates lost' and
+--          a token for each update:
 --            123 or - (cold)           new live value
 --            d123 or d-                duplicate, with the first result
 --            r reused id   x out of range   f123 below the floor, with the balance   n account not loaded
---            bk500 be500 ba500 bm500   over the limit of keys, entries, age or memory; try again after so many ms
+--            bk500 be500 ba500 bm500   over the limit of keys, entries, age or memory; retry after so many ms
 --
--- A script is not rolled back when it fails half-way: nothing is written before the last check.
+-- Redis does not roll back a script that fails: the script writes nothing before the last check.
 
 --!include base
 --!include now
@@ -33,8 +34,8 @@ local deployment, caller, callNumber, deadline, seen, seenUpdates, updatesJson =
 local leaseMs, liveTtlMs, windowMs = unpack(ARGV, 8, 10)
 local idsLimit, keysLimit, entriesLimit, ageLimitMs, isMemoryOver = unpack(ARGV, 11, 15)
 
--- The caller's last reply, behind its number: a call that is sent again gets it, one that comes behind a later one is
--- refused. One key for each caller: a key for each call would keep Redis busy with forgetting them.
+-- The key of a caller has its last number and reply: a repeated call gets the reply, an earlier call is
+-- refused. One key for each caller: a key for each call would keep Redis busy with expiry.
 local DIGITS, LONGER_MS = 16, 10000
 local lastKey, number = base .. 'last:' .. caller, tonumber(callNumber)
 local last = tonumber(redis.call('GETRANGE', lastKey, 0, DIGITS - 1)) or 0
@@ -45,13 +46,14 @@ if last > number or now > tonumber(deadline) then return 'late ' .. int(now) end
 if state.epoch == '' then return 'absent ' .. int(now) end
 if state.deployment ~= deployment then return redis.error_reply(FOREIGN) end
 
--- Each call makes its functions anew, which takes longer for each variable outside that they name: a tenth of a microsecond in
--- all. So they are given what they need, and what is rarely called is made where it is called.
+-- Each call creates its functions again, at a cost for each outer variable that they name: a tenth of a
+-- microsecond in total. So they take parameters, and rarely used parts are created where they are used.
 
--- Which incarnation this is, one process of Redis as this partition saw it, and what was lost with the ones before. If another
--- process answers than before, the state is what replication or the append-only file brought over: the count of updates in it
--- is how far the ended incarnation was kept, and a caller who was answered a higher count in it knows how many updates are lost.
--- Gives the incarnation, how many updates were found to be lost, and if there is something new, what the state is to say.
+-- Finds the incarnation (a process of Redis, as this partition saw it) and updates lost with earlier ones. If
+-- the process has changed, replication or the append-only file brought the state over: its count of updates
+-- is what was kept of the ended incarnation. If a caller has a higher count of that incarnation, the
+-- difference is lost. Returns the incarnation, the number of updates found lost, and new values for the
+-- state, if any.
 local function meet(state, caller, callNumber, seen, seenUpdates)
   local ENDED = 8
   local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
@@ -72,7 +74,7 @@ local function meet(state, caller, callNumber, seen, seenUpdates)
     incarnation, isChanged = unique(caller .. '.' .. callNumber), true
   end
   if seen ~= '' and seen ~= incarnation and #ended > 0 then
-    -- One that is not known any more was forgotten with the tail: the newest that is known was kept at most.
+    -- If the state does not know it, its record was lost too: no more was kept than of the newest one.
     local last = ended[1]
     for _, one in ipairs(ended) do
       if one.name == seen then last = one end
@@ -87,8 +89,8 @@ local function meet(state, caller, callNumber, seen, seenUpdates)
   return incarnation, lost, { run = run, ended = table.concat(ended, ' ') }
 end
 
--- The distinct items of each kind, and ids. Kept in arrays by the item's place in its kind, without asking them for their
--- length: a table for each item, and `#`, would cost more than the rest.
+-- The distinct items of each kind, and ids. Arrays by the item's position in its kind, with the size apart: a
+-- table for each item, and `#`, would cost more than all the rest.
 local function idName(kind, item, id) return kind .. #item .. ':' .. item .. id end
 local function distinct(updates, epoch)
   local sub = string.sub
@@ -99,18 +101,18 @@ local function distinct(updates, epoch)
     local group = groups[kind]
     if not group then
       group = {
-        hash = kind == 'c' and base .. 'counters' or base .. 'accounts', size = 0, places = {}, items = {}, liveKeys = {},
+        hash = kind == 'c' and base .. 'counters' or base .. 'accounts', size = 0, positions = {}, items = {}, liveKeys = {},
         sums = {}, counts = {}, last = {}, changed = {},
       }
       groups[kind] = group
     end
-    if not group.places[item] then
-      local place = group.size + 1
-      group.size, group.places[item], group.items[place] = place, place, item
-      if kind == 'c' then group.liveKeys[place] = counters .. item
+    if not group.positions[item] then
+      local position = group.size + 1
+      group.size, group.positions[item], group.items[position] = position, position, item
+      if kind == 'c' then group.liveKeys[position] = counters .. item
       -- The live value of a counter's amendment is the counter's.
-      elseif kind == 'a' and sub(item, 1, 1) == '!' then group.liveKeys[place] = counters .. sub(item, 2)
-      else group.liveKeys[place] = accounts .. item end
+      elseif kind == 'a' and sub(item, 1, 1) == '!' then group.liveKeys[position] = counters .. sub(item, 2)
+      else group.liveKeys[position] = accounts .. item end
     end
     if id ~= '' then
       local name = idName(kind, item, id)
@@ -124,20 +126,19 @@ local function distinct(updates, epoch)
   return groups, ids, idNames
 end
 
--- What is known of them, in two calls for each kind. Numbers stay the text that they are in Redis until something is added
--- to them.
+-- Reads their values, in two calls for each kind. Numbers stay text until something is added to them.
 local function read(groups, ids, idNames)
   local match = string.match
   for _, group in pairs(groups) do
     group.live = redis.call('MGET', unpack(group.liveKeys))
     local pending = redis.call('HMGET', group.hash, unpack(group.items))
     local sums, counts, last, fresh = group.sums, group.counts, group.last, 0
-    for place = 1, group.size do
-      local value = pending[place]
+    for position = 1, group.size do
+      local value = pending[position]
       if value then
-        sums[place], counts[place], last[place] = match(value, '^(%S+) (%d+) ?(%d*)')
+        sums[position], counts[position], last[position] = match(value, '^(%S+) (%d+) ?(%d*)')
       else
-        sums[place], counts[place], last[place], fresh = 0, 0, false, fresh + 1
+        sums[position], counts[position], last[position], fresh = 0, 0, false, fresh + 1
       end
     end
     group.fresh = fresh
@@ -148,7 +149,7 @@ local function read(groups, ids, idNames)
   end
 end
 
--- How long the oldest update has waited: asked for by a limit, and as a hint when to come again.
+-- Age of the oldest update, ms: for a limit, and as a hint when to retry.
 --!include oldest
 local age
 local function ageOfOldest()
@@ -159,17 +160,17 @@ local function ageOfOldest()
   return age
 end
 
--- Whether a key waits in the segment: its updates cost no other key's room.
+-- Whether the key is pending in the segment: then its update takes no room from other keys.
 local function waits(item, state)
   local sum = redis.call('HGET', base .. 'segment:counters', item)
   return sum and tonumber(string.match(sum, ' (%d+)$')) >= state.popped
 end
 
--- Gives an accepted entry its number and its record, which points to the account's entry before it.
-local function addEntry(decided, group, place, name, amount, balance, payload)
-  local item, last, number = group.items[place], group.last[place], int(decided.entryNext)
+-- Gives an accepted entry its number and its record, which points to the account's previous entry.
+local function addEntry(decided, group, position, name, amount, balance, payload)
+  local item, last, number = group.items[position], group.last[position], int(decided.entryNext)
   if not last then
-    -- Entries of a segment may still be on their way: the chain that `history` walks goes on there.
+    -- Entries of the segment may not be flushed yet: the chain that `history` walks continues there.
     local older = redis.call('HGET', base .. 'segment:accounts', item)
     last = older and string.match(older, ' (%S+)$') or '0'
   end
@@ -177,10 +178,11 @@ local function addEntry(decided, group, place, name, amount, balance, payload)
   records[2 * at - 1] = number
   records[2 * at] = string.format('%d %s %d %s %d:', now, last, amount, balance, #item) .. item .. payload
   decided.entryIds[at] = name
-  group.last[place], decided.entryNext = number, decided.entryNext + 1
+  group.last[position], decided.entryNext = number, decided.entryNext + 1
 end
 
--- Decides each update against the running state of its group. Gives the replies, and what is to be written beside the groups.
+-- Decides each update against the running state of its group. Returns the replies and the writes outside of
+-- the groups.
 local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft, windowMs)
   local SAFE, match, sub = 9007199254740991, string.match, string.sub
   local replies, newIds, counterIds = {}, {}, {}
@@ -192,7 +194,7 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
   while updates[at] do
     local kind, item, amount, detail, id = updates[at], updates[at + 1], updates[at + 2], updates[at + 3], updates[at + 4]
     local group, payload = groups[kind], updates[at + 5]
-    local place = group.places[item]
+    local position = group.positions[item]
     local name = id ~= '' and idName(kind, item, id)
     local content = name and (kind == 'c' and int(amount) or sub(redis.sha1hex(payload), 1, 20))
     local reply
@@ -200,9 +202,9 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
       local same, first = match(ids[name], '^(%S+) (%S+)$')
       reply = same == content and 'd' .. first or 'r'
     else
-      local sum, live = group.sums[place] + amount, group.live[place]
+      local sum, live = group.sums[position] + amount, group.live[position]
       local value = live and live + amount
-      local isNew = kind == 'c' and not group.last[place] and not group.changed[place]
+      local isNew = kind == 'c' and not group.last[position] and not group.changed[position]
       local limit = closed and kind ~= 'a' and closed
         or isNew and keysLeft <= 0 and not waits(item, state) and 'k'
         or kind == 'p' and entriesLeft <= 0 and 'e'
@@ -215,18 +217,18 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
         reply = 'x'
       else
         reply = value and int(value) or '-'
-        group.sums[place], group.changed[place] = sum, true
-        if value then group.live[place] = value end
+        group.sums[position], group.changed[position] = sum, true
+        if value then group.live[position] = value end
         if isNew then keysLeft = keysLeft - 1 end
         if kind ~= 'c' then
-          addEntry(decided, group, place, name, amount, reply, payload)
+          addEntry(decided, group, position, name, amount, reply, payload)
           entriesLeft = entriesLeft - 1
         elseif name then
           expires, expiring = expires or int(now + windowMs) .. ' ', expiring + 1
           counterIds[expiring] = expires .. name
         end
         local count = kind == 'c' and detail or 1
-        group.counts[place], accepted = group.counts[place] + count, accepted + count
+        group.counts[position], accepted = group.counts[position] + count, accepted + count
         if name then
           ids[name], named = content .. ' ' .. reply, named + 1
           newIds[2 * named - 1], newIds[2 * named] = name, ids[name]
@@ -241,8 +243,8 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
   return decided
 end
 
--- Redis keeps a hash of short fields as a list, up to 512 of them, and searches it for each field of each call. One long
--- value makes it a table, and it stays one: a third less time for this script.
+-- Redis stores a hash of up to 512 short fields as a list and searches it for each field of each call. One
+-- long value makes it a table for good: this script then takes a third less time.
 local function storeSums(hash, fields)
   local FEW = 16
   local before = redis.call('HLEN', hash)
@@ -251,29 +253,29 @@ local function storeSums(hash, fields)
   redis.call('HDEL', hash, '')
 end
 
--- Writes sums and live values, and puts new counters in order. Gives the number that the next counter gets.
+-- Writes sums and live values, and appends new counters to the order. Returns the number of the next counter.
 local function writeSums(groups, pushed, liveTtlMs)
   local format, call = string.format, redis.call
   local order, ordered, time = {}, 0, int(now) .. ' '
   for kind, group in pairs(groups) do
     local fields, size = {}, 0
     local items, live, sums, counts, last = group.items, group.live, group.sums, group.counts, group.last
-    for place = 1, group.size do
-      if group.changed[place] then
-        local item = items[place]
+    for position = 1, group.size do
+      if group.changed[position] then
+        local item = items[position]
         fields[size + 1] = item
         if kind == 'c' then
-          if not last[place] then
-            last[place] = pushed + ordered
+          if not last[position] then
+            last[position] = pushed + ordered
             ordered = ordered + 1
             order[ordered] = time .. item
           end
-          fields[size + 2] = format('%d %d %d', sums[place], counts[place], last[place])
+          fields[size + 2] = format('%d %d %d', sums[position], counts[position], last[position])
         else
-          fields[size + 2] = format('%d %d %s', sums[place], counts[place], last[place])
+          fields[size + 2] = format('%d %d %s', sums[position], counts[position], last[position])
         end
         size = size + 2
-        if live[place] then call('SET', group.liveKeys[place], live[place], 'PX', liveTtlMs) end
+        if live[position] then call('SET', group.liveKeys[position], live[position], 'PX', liveTtlMs) end
       end
     end
     if size > 0 and group.fresh == 0 then call('HSET', group.hash, unpack(fields))
@@ -283,7 +285,7 @@ local function writeSums(groups, pushed, liveTtlMs)
   return pushed + ordered
 end
 
--- Writes entries and ids, and forgets the oldest ids of counters over their limit.
+-- Writes entries and ids, and removes the oldest ids of counters over their limit.
 local function writeIds(decided, idsLimit)
   if #decided.records > 0 then redis.call('HSET', base .. 'entries', unpack(decided.records)) end
   if #decided.newIds > 0 then redis.call('HSET', base .. 'ids', unpack(decided.newIds)) end
@@ -300,7 +302,7 @@ local incarnation, lost, met = meet(state, caller, callNumber, seen, tonumber(se
 local updates = cjson.decode(updatesJson)
 local groups, ids, idNames = distinct(updates, state.epoch)
 read(groups, ids, idNames)
--- What refuses everything but amendments.
+-- Limits that refuse all updates except amendments.
 local isTooOld = tonumber(ageLimitMs) > 0 and ageOfOldest() > tonumber(ageLimitMs)
 local closed = isMemoryOver == '1' and 'm' or isTooOld and 'a'
 local keysLeft = keysLimit - (state.pushed - state.popped)
@@ -317,6 +319,7 @@ if decided.accepted > 0 then
 end
 local reply = string.format('ok %d %s %d %d %d %d %d %d %s %d %d ', now, state.epoch, armed, pushed, decided.entryNext,
   state.quarantined, state.sequence, state.segmentEnd, incarnation, count, lost) .. table.concat(decided.replies, ' ')
--- Longer than until the deadline: an earlier call of this caller may have a later one, by another guess at this clock.
+-- Kept beyond the deadline: an earlier call of this caller may have a later deadline, from another estimate
+-- of this clock.
 redis.call('SET', lastKey, string.format('%016d', number) .. reply, 'PX', deadline - now + LONGER_MS)
 return reply

@@ -1,11 +1,11 @@
 #!lua flags=no-writes
--- A page of an account's entries that are not acknowledged yet, newest first, by the chain that each record points along.
+-- A page of an account's entries that are not acknowledged yet, newest first, by their chain.
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 item 'program:account'   2 most entries   3 most bytes of them; one entry may have more
---          4 number of the entry to begin with, as the page before gave it; '' for the newest   5 deployment
--- Reply    error FOREIGN if the state is another deployment's; else number of the entry that comes next, '' if none
---          does, then records as `claim` returns them
+--          4 number of the first entry, from the page before; '' for the newest   5 deployment
+-- Reply    error FOREIGN if the state is another deployment's; else number of the next page's first entry,
+--          '' if there is none, then records as claim.lua returns them
 
 --!include base
 --!include foreign
@@ -20,9 +20,9 @@ local bytes, found = 0, { '' }
 local field = #item .. ':' .. item
 while tonumber(number) >= state.entryAcked do
   local record = redis.call('HGET', base .. 'entries', number)
-  -- Numbers begin anew in a Redis that was emptied between two pages.
-  local place = record and select(2, string.find(record, '^%d+ %d+ %S+ %S+ '))
-  if not place or string.sub(record, place + 1, place + #field) ~= field then break end
+  -- If Redis was emptied between two pages, numbers start again.
+  local position = record and select(2, string.find(record, '^%d+ %d+ %S+ %S+ '))
+  if not position or string.sub(record, position + 1, position + #field) ~= field then break end
   if #found > tonumber(mostEntries) or (#found > 1 and bytes + #record > tonumber(mostBytes)) then
     found[1] = number
     break

@@ -3,7 +3,7 @@
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 live TTL, ms   2 deployment   then two for each key: kind c|p, item
--- Reply    error FOREIGN if the state is another deployment's; { 'absent' } if the partition has no state; else
+-- Reply    error FOREIGN if the state is another deployment's; { 'absent' } without a state; else
 --          { 'ok', value or '-' for each key }
 
 --!include base

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- Ends the batch in flight after its commit: forgets its data, lets its ids start to expire, and deletes the live
--- values that the commit proved wrong (deleting is safe, arithmetic is not).
+-- Ends the batch in flight after its commit: removes its data, lets its ids start to expire, and deletes the
+-- live values that the commit proved wrong (to delete is safe, to compute is not).
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 token   2 idempotency window, ms   3 counters and entries of the batch that are in quarantine
 --          then two for each live value to delete: kind c|p, item
--- Reply    { 0 } if the token is not in flight (somebody else was faster), else
+-- Reply    { 0 } if the token is not in flight (another worker was faster), else
 --          { 1, updates still pending, counter keys and entries still pending }
 
 --!include base
@@ -27,7 +27,7 @@ if to > from then
   end
   redis.call('RPUSH', base .. 'idMarks', int(now + windowMs) .. ' ' .. int(to))
 end
--- Freed in the background. Of a segment that lasts longer, claims take out what is acknowledged.
+-- Redis frees them in the background. Claims remove the acknowledged part of a segment that is not used up.
 if state.popped >= state.segmentEnd then redis.call('UNLINK', base .. 'segment:counters', base .. 'segment:order') end
 if to >= state.entrySegmentEnd then redis.call('UNLINK', base .. 'segment:accounts') end
 for at = 4, #ARGV, 2 do redis.call('UNLINK', liveKey(ARGV[at], state.epoch, ARGV[at + 1])) end

@@ -1,30 +1,30 @@
 #!lua flags=allow-oom
--- Takes the oldest pending updates of a partition into a batch, or returns the batch that is in flight already. Takes as
--- many calls as the batch has pages, so that no call is long; the last one puts a new batch in flight.
+-- Returns the oldest pending updates of a partition as a batch, or the batch that is in flight already. One
+-- call returns one page, so that no call is long; the call of the last page puts a new batch in flight.
 --
--- What is pending becomes a segment by renaming, whatever its size, once the segment before it is used up. A batch is a range
--- of its counters, by the number that each got when it became pending, and of the entries. What is not acknowledged of a
--- segment never changes; what is, is taken out of it, a page with each page that is read.
--- Pages but the last change nothing that another page reads, and may be asked for at once.
--- Writes in every call, because the claim barrier needs something of this connection to wait for.
+-- Once a segment is used up, all pending updates become the next one, by a rename. A batch is a range of the
+-- segment's counters, by the number that each got when it became pending, and a range of entries. The part of
+-- a segment that is not acknowledged never changes. Each call removes a page of the acknowledged part. Calls
+-- before the last one change nothing that other calls read, so they may run at once. Each call writes, since
+-- the claim barrier needs a write of this connection to wait for.
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 deployment   2 random part of a new token
 --          most of a batch: 3 counter keys   4 entries
 --          most of a page: 5 of both   6 bytes; one item may have more
---          7 mark of the first page, '' for that itself
---          on the pages before this one: 8 counter keys   9 entries   10 for the last page: updates that those keys sum up
--- Reply    error FOREIGN if the state is another deployment's; nil if nothing is pending or there is no state; else
---          { 1 if it goes on behind the pages before; 0 for the first page, also if the mark is not the partition's any more,
---            mark, 1 if more is pending than the segment has,
+--          7 cursor from the first page; '' asks for the first page
+--          on the pages before: 8 counter keys   9 entries   10 for the last page: updates of those keys
+-- Reply    error FOREIGN if the state is another deployment's; nil without a state or pending updates; else
+--          { 1 for a later page; 0 for the first one, also if the cursor is no longer valid,
+--            cursor, 1 if updates are pending beyond the segment,
 --            { counter keys and entries of the batch },
 --            { counter keys, entries and bytes of this page, which may end early, updates of its keys },
 --            counters ['time item', ...] and ['sum count number', ...] as JSON,
 --            entries { 'time previous amount balance length:item payload', ... },
---            of the whole batch, if this is its last page: { sequence, token, epoch, updates, reclaimed 0|1, time of this server,
---              updates claimed so far with this batch, counter keys claimed so far with it, updates of those claimed that
---              recoveries discarded } }
---          JSON, because a client reads one long string in a third of the time that thousands of short ones take.
+--            of the whole batch, valid on its last page:
+--            { sequence, token, epoch, updates, reclaimed 0|1, time of this server,
+--              totals with this batch: updates, counter keys, updates that recoveries discarded } }
+--          Counters are JSON: a client reads a long string in a third of the time of thousands of short ones.
 
 --!include base
 --!include now
@@ -33,7 +33,7 @@
 --!include foreign
 local deployment, random, batchKeys, batchEntries = unpack(ARGV, 1, 4)
 local room, most = tonumber(ARGV[5]), tonumber(ARGV[6])
-local markSeen, keysSeen, entriesSeen, updatesSeen = unpack(ARGV, 7, 10)
+local cursorSeen, keysSeen, entriesSeen, updatesSeen = unpack(ARGV, 7, 10)
 --!read state
 if state.epoch == '' then return false end
 if state.deployment ~= deployment then return redis.error_reply(FOREIGN) end
@@ -41,11 +41,11 @@ if state.deployment ~= deployment then return redis.error_reply(FOREIGN) end
 redis.call('DEL', base .. 'armed')
 redis.call('HINCRBY', KEYS[1], 'claims', 1)
 
--- A copy of this call that arrives once more, after its batch was acknowledged, must not name another so.
+-- If a copy of this call arrives after its batch was acknowledged, the next batch must get another token.
 local token = unique(random)
 local inFlight = state.token ~= ''
 
--- If nothing is in flight, a segment that is used up is not either.
+-- If no batch is in flight, a used-up segment can be replaced.
 if not inFlight then
   local renamed
   if state.popped >= state.segmentEnd and state.pushed > state.popped then
@@ -67,7 +67,7 @@ if not inFlight then
   end
 end
 
--- Which counters and entries the batch is made of: [from, to).
+-- The batch's ranges of counters and entries: [from, to).
 local from, to, entryFrom, entryTo
 if inFlight then
   from, to, entryFrom, entryTo = state.flightFrom, state.flightTo, state.entryAcked, state.entryClaimed
@@ -78,13 +78,13 @@ else
   if from == to and entryFrom == entryTo then return false end
 end
 
-local mark = table.concat({ state.epoch, int(state.sequence), state.token, state.segment, int(from), int(entryFrom) }, ' ')
-local goesOn = markSeen == mark
-local keysBefore = goesOn and tonumber(keysSeen) or 0
-local entriesBefore = goesOn and tonumber(entriesSeen) or 0
-local updatesBefore = goesOn and tonumber(updatesSeen) or 0
+local cursor = table.concat({ state.epoch, int(state.sequence), state.token, state.segment, int(from), int(entryFrom) }, ' ')
+local continues = cursorSeen == cursor
+local keysBefore = continues and tonumber(keysSeen) or 0
+local entriesBefore = continues and tonumber(entriesSeen) or 0
+local updatesBefore = continues and tonumber(updatesSeen) or 0
 
--- Of counters in their order, from a place of the segment on: the elements, and the items in them.
+-- The elements of the segment's order from a position on, and their items.
 local function ordered(at, count)
   local elements, items = redis.call('LRANGE', base .. 'segment:order', int(at), int(at + count - 1)), {}
   for i, element in ipairs(elements) do items[i] = string.sub(element, string.find(element, ' ', 1, true) + 1) end
@@ -111,7 +111,7 @@ while bytes > most and #order > 1 do
 end
 for _, value in ipairs(sums) do updates = updates + string.match(value, ' (%d+) ') end
 
--- Entries come behind the last counter. Read a few first: how long they are tells how many fit.
+-- Entries come after the last counter. The length of the first few tells how many fit.
 local FEW = 32
 local entries, read, firstEntry = {}, 0, entryFrom + entriesBefore
 local wanted = keysBefore + #order < to - from and 0 or math.max(0, math.min(entryTo - firstEntry, room - #order))
@@ -134,8 +134,7 @@ while fits and read < wanted do
   fits = readEntries(math.max(1, math.min(wanted - read, math.floor((most - bytes) / each) + 1)))
 end
 
--- What is in front of the batch is in MySQL. Left to the end of a long segment, it would hold its memory while producers
--- fill Redis.
+-- The part before the batch is in MySQL. A long segment would keep its memory while producers fill Redis.
 local gone = math.min(room, from - state.segmentStart)
 if gone > 0 and from < state.segmentEnd then
   local _, items = ordered(0, gone)
@@ -161,7 +160,7 @@ if isLast and not inFlight then
 end
 
 return {
-  goesOn and 1 or 0, mark, (state.pushed > state.segmentEnd or state.entryNext > state.entrySegmentEnd) and 1 or 0,
+  continues and 1 or 0, cursor, (state.pushed > state.segmentEnd or state.entryNext > state.entrySegmentEnd) and 1 or 0,
   { to - from, entryTo - entryFrom }, { #order, read, bytes, updates }, orderJson, sumsJson, entries,
   {
     state.sequence, state.token, state.epoch, state.flightUpdates, inFlight and 1 or 0, now, state.claimed, state.flightTo,

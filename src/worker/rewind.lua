@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- Gives the batch in flight a new sequence number, and the partition a new epoch, after Redis was found to have gone
--- back in time. The batch keeps its token, so that whoever committed it can still be recognised. What is pending or in flight
--- then may be in MySQL already: cold reads wait until it is acknowledged (`doubtful`).
+-- Gives the batch in flight a new sequence number and the partition a new epoch, after Redis went back in
+-- time. The batch keeps its token, so that a commit of it is still recognised. Entries that are pending or in
+-- flight may be in MySQL already: cold reads wait until they are acknowledged (`doubtful`).
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 token   2 sequence that the caller saw   3 new sequence   4 new epoch
--- Reply    1, also if this very call was made before; 0 if the token is not in flight under that sequence any more
+-- Reply    1, also for a repeated call; 0 if the token is no longer in flight with that sequence
 
 local token, seen, sequence, epoch = unpack(ARGV)
 --!read state

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Forgets idempotency ids whose window has ended, or that are over the partition's limit, oldest first. Ids of
--- entries that are not in MySQL yet are never forgotten.
+-- Removes idempotency ids whose window has ended, or that are over the partition's limit, oldest first. Ids
+-- of entries that are not in MySQL yet stay.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 most ids remembered of each kind   2 most ids forgotten in this call
--- Reply    how many were forgotten
+-- ARGV     1 most ids kept of each kind   2 most ids removed in this call
+-- Reply    number of removed ids
 
 --!include base
 --!include now
@@ -28,16 +28,17 @@ while length > 0 and left > #expired do
 end
 forget(expired)
 
--- The head of entryIds belongs to entry number (entryNext - length); a mark says up to which number ids may go, and when.
+-- The head of entryIds belongs to entry number (entryNext - length). An element of idMarks has a time and the
+-- number up to which ids may go then.
 --!read state
 if state.epoch == '' then return forgotten end
 length = redis.call('LLEN', base .. 'entryIds')
 local first = state.entryNext - length
 local last = first
 while true do
-  local mark = redis.call('LINDEX', base .. 'idMarks', 0)
-  if not mark then break end
-  local expires, upTo = string.match(mark, '^(%d+) (%d+)$')
+  local expiry = redis.call('LINDEX', base .. 'idMarks', 0)
+  if not expiry then break end
+  local expires, upTo = string.match(expiry, '^(%d+) (%d+)$')
   if tonumber(expires) > now then break end
   if upTo - first > left then
     last = first + left

@@ -1,15 +1,15 @@
 #!lua flags=no-writes
--- How many points of a partition are pending or in flight, for each program: net for each account, without sign.
--- Bounded: of more accounts than the limit, so many are drawn at random and the sum is scaled up.
+-- Points of a partition that are pending or in flight, by program: the sum of each account's net change
+-- without sign. If there are more accounts than the limit, a random sample of them is scaled up.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 most accounts read of each of the two
+-- ARGV     1 most accounts read of the pending ones and of the segment
 -- Reply    two for each program: name, points
 
 --!include base
 local limit = tonumber(ARGV[1])
 local sums = {}
--- Of a segment, what is acknowledged is at risk no more: taken off by its share of the entries, an estimate as well.
+-- The acknowledged part of a segment is not at risk: it is estimated by its share of the entries.
 --!read state
 local start, stop = state.entrySegmentStart, state.entrySegmentEnd
 local left = (stop - math.max(state.entryAcked, start)) / math.max(1, stop - start)
@@ -22,7 +22,7 @@ for hash, share in pairs({ [base .. 'accounts'] = 1, [base .. 'segment:accounts'
     found = redis.call('HGETALL', hash)
   end
   for at = 1, #found, 2 do
-    -- What starts with '!' belongs to a counter.
+    -- An item that starts with '!' is a counter's amendment.
     local program = string.match(found[at], '^([^!:][^:]*):')
     local net = program and tonumber(string.match(found[at + 1], '^(%S+)'))
     if net then sums[program] = (sums[program] or 0) + math.abs(net) * scale end

@@ -1,6 +1,6 @@
--- An account's ledger, newest first, from just before an entry where one is given.
--- Parameters: program, account, entry id or null, program, account, entry id, ledger number to take where that entry is
--- not in the ledger (null: no rows then), most rows.
+-- An account's ledger, newest first, or the rows older than an entry.
+-- Parameters: program, account, entry id or null, program, account, entry id, ledger number to use if that
+-- entry is not in the ledger (null: no rows then), most rows.
 SELECT entry_id, amount, balance_after, reason, metadata, created_at
 FROM sluice_entries
 WHERE program = ? AND account = ?

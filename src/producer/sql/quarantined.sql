@@ -1,9 +1,10 @@
--- Why an update is in quarantine, if it is. An entry is known by its id, a counter's sum by its batch: one that was claimed
--- after the update was accepted, no later than the batch by which its key had been claimed, which the journal knows, or
--- else than it was seen to be written, and not of the segment that was being used up when it was accepted. A held row may be the
--- sum of several batches. While one of the key is held, so is everything of that key that was not written before.
--- Parameters: kind, name, key, entry id, sequence before, partition, sequence before, keys pushed, sequence seen, partition,
--- segment's end.
+-- An update's row in quarantine, if any. An entry is found by its id, a counter's sum by its batch. That
+-- batch was claimed after the update was accepted; not after the batch that claimed its key, according to the
+-- journal, or else the sequence seen; and not from the segment that was in use when the update was accepted.
+-- A held row may be the sum of several batches: while a row of the key is held, so are all its updates that
+-- were not written before.
+-- Parameters: kind, name, key, entry id, sequence before, partition, sequence before, keys pushed, sequence
+-- seen, partition, segment's end.
 SELECT error_code, cause, id FROM sluice_quarantine q
 WHERE kind = ? AND name = ? AND item_key = ?
   AND (entry_id = ? OR (kind = 'counter' AND cause = 'held')

@@ -1,5 +1,5 @@
--- Which of these ids the ledger, or the quarantine, has already, and which of the two. Two parameters, both JSON rows
--- [program, account, entry_id].
+-- Which of these ids are in the ledger or in quarantine already, and in which.
+-- Parameters: twice the JSON rows [program, account, entry_id].
 SELECT STRAIGHT_JOIN e.program, e.account, e.entry_id, 0 AS is_quarantined
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
   program VARBINARY({LIMITS.name}) PATH '$[0]', account VARBINARY({LIMITS.account}) PATH '$[1]', entry_id VARBINARY({LIMITS.id}) PATH '$[2]')) j

@@ -1,4 +1,4 @@
--- Which of these keys have updates that are held, and why. Parameters: JSON rows [name, key], kind.
+-- Which of these keys have held updates, and why. Parameters: JSON rows [name, key], kind.
 SELECT STRAIGHT_JOIN q.name, q.item_key, MAX(q.error_code) AS error_code
 FROM JSON_TABLE(?, '$[*]' COLUMNS (name VARBINARY({LIMITS.name}) PATH '$[0]', item_key VARBINARY({LIMITS.key}) PATH '$[1]')) j
 JOIN sluice_quarantine q ON q.kind = ? AND q.name = j.name AND q.item_key = j.item_key

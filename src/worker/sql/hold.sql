@@ -1,4 +1,5 @@
--- Puts updates aside that wait for their mapped table. Parameters: partition, sequence of the batch, kind, then JSON rows
+-- Holds updates until their mapped table can be written.
+-- Parameters: partition, sequence of the batch, kind, then JSON rows
 -- [name, key, amount, entry id or null, error code, payload as text].
 INSERT INTO sluice_quarantine
   (partition_id, sequence, kind, name, item_key, amount, entry_id, error_code, payload, cause, created_at)

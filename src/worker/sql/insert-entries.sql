@@ -1,6 +1,6 @@
 -- Writes ledger rows. Parameters: partition, then JSON rows
--- [ledger_no, program, account, entry_id, amount, balance_after, reason, metadata as text, acceptance time in ms].
--- FROM_UNIXTIME would give the time of the session's zone, which is the user's; `/` would round by the session's setting.
+-- [ledger_no, program, account, entry_id, amount, balance_after, reason, metadata as text, acceptance, ms].
+-- FROM_UNIXTIME would depend on the session's time zone, and `/` on its precision.
 INSERT INTO sluice_entries
   (partition_id, ledger_no, program, account, entry_id, amount, balance_after, reason, metadata, created_at)
 SELECT ?, j.ledger_no, j.program, j.account, j.entry_id, j.amount, j.balance_after, j.reason, j.metadata,

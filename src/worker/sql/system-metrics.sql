@@ -1,5 +1,5 @@
--- What is refused and waits in quarantine, how old the oldest of it is in microseconds (ids ascend with time), and how many
--- connections this server takes.
+-- Refused updates in quarantine, age of the oldest one in microseconds (ids ascend with time), and this
+-- server's limit of connections.
 SELECT
   (SELECT COUNT(*) FROM sluice_quarantine WHERE cause = 'refused') AS quarantined,
   COALESCE(TIMESTAMPDIFF(MICROSECOND,
