@@ -89,11 +89,13 @@ it('statements take the lengths of texts from LIMITS', () => {
 it('ARCHITECTURE.md names exactly the files of every folder of src', () => {
   const page = readFileSync(join(root, '../ARCHITECTURE.md'), 'utf8');
   const code = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(name =>
-    /\.(ts|lua)$/.test(name),
+    /\.(ts|lua|sql)$/.test(name),
   );
-  for (const [folder, there] of Map.groupBy(code, name => dirname(name))) {
+  const folders = Map.groupBy(code, name => dirname(name).replace(/\/sql$/, ''));
+  folders.delete('shared/mysql/migrations');
+  for (const [folder, there] of folders) {
     const map = new RegExp(`\\| \`src/${folder}\` \\|[^]*?\\n\\n`).exec(page)?.[0] ?? '';
-    const named = [...map.matchAll(/`([^`/]+\.(?:ts|lua))`/g)].map(([, name]) => name!);
+    const named = [...map.matchAll(/`([^`/]+\.(?:ts|lua|sql))`/g)].map(([, name]) => name!);
     expect(named.toSorted(), folder).toEqual(there.map(name => basename(name)).toSorted());
   }
   for (const [, path] of page.matchAll(/`((?:src|test|scripts|deploy|examples|bench)(?:\/[^` ]+)?)`/g))
