@@ -24,8 +24,8 @@ import type { Progress, Receipt } from './receipt.ts';
 
 export interface CallOptions {
   /**
-   * Where an update is before it counts as accepted: in the `memory` of Redis' primary, on a `replica` too,
-   * or on disk (`fsync`). The producer's by default.
+   * Redis must have an update there before it counts as accepted: in the `memory` of its primary, on a
+   * `replica` too, or on disk (`fsync`). The producer's durability by default.
    */
   durability?: Durability;
 }

@@ -10,7 +10,7 @@ export interface Mark {
   readonly pushed: number;
   readonly entries: number;
   readonly quarantined: number;
-  /** Of the last claimed batch. */
+  /** Sequence number of the last claimed batch. */
   readonly sequence: number;
   /** End of the segment when the update was accepted; the update comes after it. */
   readonly segmentEnd: number;

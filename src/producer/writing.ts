@@ -22,7 +22,7 @@ import type { Reads } from './reads.ts';
 
 export interface WritingParts {
   readonly redis: RedisConnection;
-  /** Of Redis, for error messages. */
+  /** Address of Redis, for error messages. */
   readonly address: string;
   readonly database: Database;
   readonly keys: Keys;

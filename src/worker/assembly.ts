@@ -37,7 +37,7 @@ export interface WorkerParts {
   readonly definitions: Definitions;
   readonly namespace: string;
   readonly settings: Settings;
-  /** Where a claim must be before its batch is written; `auto` by default: on a replica if there is one. */
+  /** Durability of a claim before its batch is written; `auto` by default: on a replica if there is one. */
   readonly claimDurability?: ClaimDurability;
   readonly log: Logger;
   /** Whether a batch with updates of sampled calls gets a span; off by default. */
@@ -51,7 +51,7 @@ export interface WorkerParts {
 /** Connections that passed the checks. */
 export interface Opened {
   readonly redis: RedisConnection;
-  /** Of Redis, for error messages. */
+  /** Address of Redis, for error messages. */
   readonly address: string;
   readonly database: Database;
   readonly keys: Keys;

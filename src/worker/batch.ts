@@ -60,7 +60,7 @@ export interface Page {
   readonly order: string;
   readonly sums: string;
   readonly records: readonly string[];
-  /** Of the whole batch; valid on the last page. */
+  /** Values of the whole batch; valid on the last page. */
   readonly whole: Omit<Batch, 'partition' | 'counters' | 'entries' | 'amendments' | 'more'>;
 }
 

@@ -27,7 +27,7 @@ const FIGURES: Record<string, Figure> = {
 const CLOUDWATCH_NAMESPACE = 'Sluice';
 const EVERY_MS = 10_000;
 
-/** One line. A value whose server does not answer is left out: no data is not zero. */
+/** One line, without values whose server does not answer: a missing value is not zero. */
 export async function emfLine(registry: Registry, namespace: string, now: number): Promise<string> {
   const metrics = [{ Name: 'Workers', Unit: 'Count' }];
   const values: Record<string, number> = { Workers: 1 };

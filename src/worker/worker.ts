@@ -111,7 +111,7 @@ async function connect(parts: WorkerParts): Promise<Assembly> {
     const servers = { redis, address, database, keys };
     const tables = await check(servers, parts, health);
     const tracing = parts.tracing ? flushTracing(redis, keys, await loadOpenTelemetry()) : undefined;
-    assembly = assemble(parts, { redis, address, database, keys, tables, health, tracing });
+    assembly = assemble(parts, { ...servers, tables, health, tracing });
     await assembly.claimBarrier.check();
     await assembly.aligner.alignAtStart((partition, error) =>
       log.error({ partition, err: error }, 'partition could not be aligned'),
