@@ -1,8 +1,8 @@
-/** Time and randomness, injected so that tests and simulations can own them. */
+/** Time and randomness. The clock is injected, so that tests and simulations can replace it. */
 import { randomBytes } from 'node:crypto';
 
 export interface Clock {
-  /** Milliseconds on a clock that never goes back; only differences mean anything. */
+  /** Milliseconds on a monotonic clock; only differences have a meaning. */
   now(): number;
 }
 
@@ -12,7 +12,7 @@ const TOKEN_BYTES = 12;
 let random = Buffer.alloc(0);
 let used = 0;
 
-/** A token or epoch: 96 random bits. Asking the system for each cost a producer a tenth of its time. */
+/** A token or epoch: 96 random bits. One system call for each cost a producer a tenth of its time. */
 export function randomToken(): string {
   if (used === random.length) {
     random = randomBytes(256 * TOKEN_BYTES);
@@ -22,7 +22,7 @@ export function randomToken(): string {
   return random.toString('base64url', used - TOKEN_BYTES, used);
 }
 
-/** What the work answers, or undefined where it fails or takes longer than `ms`. */
+/** Result of the work, or undefined if it fails or takes longer than `ms`. */
 export function within<Answer>(work: Promise<Answer>, ms: number): Promise<Answer | undefined> {
   const answered = new AbortController();
   const late = pause(ms, answered.signal).then(() => undefined);
@@ -43,7 +43,10 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** What the work answers; after `ms` an error with the code ETIMEDOUT, as a socket would raise it. The work goes on. */
+/**
+ * Result of the work. The work goes on after a timeout.
+ * @throws what the work throws; after `ms` an error with the code ETIMEDOUT, as a socket would raise it
+ */
 export async function orTimeout<Answer>(work: Promise<Answer>, ms: number, what: string): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

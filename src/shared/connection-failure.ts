@@ -1,4 +1,4 @@
-/** Why a server could not be reached, in words, by the code of the socket or the server, never by message text. */
+/** Explains why a server could not be reached, by the error code, never by message text. */
 
 interface Failure {
   readonly code?: string;
@@ -32,11 +32,11 @@ const REASONS: Readonly<Record<string, string>> = {
   ER_LOCK_WAIT_TIMEOUT: LOCKED,
   ER_OPTION_PREVENTS_STATEMENT: READ_ONLY,
   ER_READ_ONLY_MODE: READ_ONLY,
-  // MariaDB says so of a transaction that is read-only because the server is.
+  // On a read-only server, MariaDB answers this for each transaction.
   ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION: READ_ONLY,
 };
 
-/** What to do, if it is more than to look whether the server runs and can be reached. */
+/** Remedies beyond the general one, which is to check that the server runs and can be reached. */
 const REMEDIES: Readonly<Record<string, string>> = {
   [LOCKED]:
     'look in SHOW PROCESSLIST for who holds it (a backup with FLUSH TABLES WITH READ LOCK, an ALTER TABLE, a transaction left open) and let it end',
@@ -45,7 +45,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   [TOO_MANY]: 'raise max_connections, or start fewer processes',
 };
 
-/** Undefined if the error says nothing that is known. */
+/** Undefined if neither the error nor its causes have a known code. */
 export function failureReason(error: unknown): string | undefined {
   for (
     let at = error as Failure | undefined;
@@ -58,7 +58,7 @@ export function failureReason(error: unknown): string | undefined {
   return undefined;
 }
 
-/** Undefined if there is nothing to do but to look whether the server runs and can be reached. */
+/** Undefined if the general remedy applies: check that the server runs and can be reached. */
 export function failureRemedy(error: unknown): string | undefined {
   return REMEDIES[failureReason(error) ?? ''];
 }
@@ -84,7 +84,7 @@ const TLS_PROBLEMS: Readonly<Record<string, string>> = {
   ER_SECURE_TRANSPORT_REQUIRED: 'it takes encrypted connections only',
 };
 
-/** What is wrong with TLS, so that no waiting helps; undefined if that is not what failed. */
+/** The problem with TLS, which waiting does not solve; undefined if TLS is not what failed. */
 export function tlsProblem(error: unknown): string | undefined {
   for (
     let at = error as Failure | undefined;
@@ -94,14 +94,14 @@ export function tlsProblem(error: unknown): string | undefined {
     const { code = '', message = '' } = at;
     const known = TLS_PROBLEMS[code];
     if (known) return known;
-    // mysql2 puts one code in the place of all that Node gives; an alert has one of many. Their texts name no secret.
+    // mysql2 replaces Node's codes by this one, and OpenSSL has many for alerts. Their texts hold no secrets.
     if (code === 'HANDSHAKE_SSL_ERROR') return isNetwork(at) ? undefined : `the handshake failed: ${message}`;
     if (/^ERR_SSL_/.test(code)) return `the handshake failed: ${code}`;
   }
   return undefined;
 }
 
-/** The connection ended in the middle of the handshake, which a restart does too. */
+/** Whether the connection ended in the middle of the handshake. A restart of the server causes that too. */
 function isNetwork({ errno }: Failure): boolean {
   return errno !== undefined;
 }

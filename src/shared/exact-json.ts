@@ -1,10 +1,10 @@
 /**
- * JSON that keeps numbers as they are written. JavaScript rounds 1546130668394913822 to ...913800 and 1e400 to infinity when
- * it parses them; here such a number becomes what `JSON.rawJSON` makes, which `JSON.stringify` writes back as it was.
+ * JSON that keeps numbers as they are written. `JSON.parse` rounds 1546130668394913822 to ...913800 and 1e400
+ * to infinity. Here such a number becomes a raw JSON object, which `JSON.stringify` writes back unchanged.
  */
 import { isSafeNumber, parse } from 'lossless-json';
 
-/** A JSON value by its text, as `JSON.rawJSON` makes it. */
+/** A JSON value as text, made by `JSON.rawJSON`. */
 export interface RawJson {
   readonly rawJSON: string;
 }
@@ -17,7 +17,7 @@ declare global {
   }
 }
 
-/** An object names one key twice, with different values: either could be meant. */
+/** An object has one key twice: either value could be meant. */
 export class DuplicateKeyError extends Error {
   readonly key: string;
   constructor(key: string) {
@@ -27,8 +27,10 @@ export class DuplicateKeyError extends Error {
 }
 
 /**
- * The text's value. A number that JavaScript would write in another way than the text does is a `RawJson`.
- * @throws DuplicateKeyError, SyntaxError if the text is not JSON, RangeError if it is nested thousands of levels deep
+ * Parses the text. A number that JavaScript would write differently becomes a `RawJson`.
+ * @param number makes a value of a number's text
+ * @throws DuplicateKeyError, SyntaxError if the text is not JSON, RangeError if it is nested thousands of
+ * levels deep
  */
 export function parseExact(text: string, number = asWritten): unknown {
   return parsePlain(text) ?? parse(text, null, { parseNumber: number, onDuplicateKey: refuseKey });
@@ -38,10 +40,10 @@ function refuseKey({ key }: { key: string }): never {
   throw new DuplicateKeyError(key);
 }
 
-/** A flat object of strings without escapes and whole numbers that JavaScript writes as they are: nearly every line. */
+/** Nearly every line: a flat object of strings without escapes and whole numbers that JavaScript keeps. */
 const PLAIN = /^\s*\{(?:\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*"|0|-?[1-9]\d{0,14})\s*[,}])+\s*$/;
 
-/** Node's own parser takes a third of the time. Undefined if the text is not plain, or a key stands twice. */
+/** `JSON.parse` takes a third of the time. Undefined if the text is not plain or repeats a key. */
 function parsePlain(text: string): unknown {
   if (!PLAIN.test(text)) return undefined;
   const value = JSON.parse(text) as Record<string, string | number>;
@@ -56,17 +58,17 @@ function asWritten(literal: string): number | RawJson {
   return String(number) === literal ? number : JSON.rawJSON(literal);
 }
 
-/** For `parseExact` where numbers are worth their value: `5.0` is 5; what JavaScript cannot hold stays a `RawJson`. */
+/** For `parseExact`: `5.0` becomes 5. A number that JavaScript cannot hold stays a `RawJson`. */
 export function byValue(literal: string): number | RawJson {
   return isSafeNumber(literal) ? Number(literal) : JSON.rawJSON(literal);
 }
 
-/** A `RawJson` that holds a number which JavaScript holds exactly becomes that number; all else stays as it is. */
+/** Turns a `RawJson` into a number if JavaScript can hold it exactly; returns any other value unchanged. */
 export function exactNumber(value: unknown): unknown {
   return JSON.isRawJSON(value) && /^[-\d]/.test(value.rawJSON) ? byValue(value.rawJSON) : value;
 }
 
-/** What a value is, in the words of JSON, for messages. */
+/** The type of a value in the words of JSON, for messages. */
 export function kindOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';

@@ -1,9 +1,9 @@
-/** Turns whatever a server's client threw into one of our errors, where the caller does not know which server it was. */
+/** Turns an error of a server's client into a Sluice error when it is not known which server failed. */
 import { SluiceError } from './errors.ts';
 import { databaseError } from './mysql/errors.ts';
 import { redisError, replyCode } from './redis/errors.ts';
 
-/** Names of the errors by which ioredis says that it could not get a command to a server. */
+/** Names of the errors that ioredis raises if it could not send a command. */
 const UNSENT = new Set([
   'ClusterAllFailedError',
   'MaxRetriesPerRequestError',
@@ -11,7 +11,7 @@ const UNSENT = new Set([
   'InterruptError',
 ]);
 
-/** Errors that are neither server's come back as they are. */
+/** Returns errors of neither server unchanged. */
 export function explain(error: unknown, redisAddress: string, databaseAddress: string): unknown {
   if (error instanceof SluiceError) return error;
   const fromRedis = replyCode(error) !== undefined || UNSENT.has((error as Error | undefined)?.name ?? '');

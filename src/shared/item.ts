@@ -1,10 +1,10 @@
-/** A counter's key or an account, and its kind: how it is called in Redis, in MySQL, and for people. */
+/** A counter's key or an account, its kind, and their names in Redis, in MySQL and for people. */
 
 /** `c` is a counter (item `name:key`), `p` is points (item `program:account`). */
 export type Kind = 'c' | 'p';
-/** A kind as the tables of Sluice write it. */
+/** A kind in the tables of Sluice. */
 export const ROW_KINDS = { c: 'counter', p: 'entry' } as const satisfies Record<Kind, string>;
-/** A kind as people read it: in logs, reports and labels. */
+/** A kind in logs, reports and labels. */
 export const SHOWN_KINDS = { c: 'counter', p: 'points' } as const satisfies Record<Kind, string>;
 
 /** `name:key`; unambiguous because names hold no colon. */

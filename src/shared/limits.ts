@@ -1,11 +1,11 @@
 /**
- * How long texts may be, in one place. Checks of updates, columns of statements ({LIMITS.key} in SQL files),
- * sizes of statements and the plan take their numbers from here. The tables get theirs from migrations, and one
- * that has shipped never changes. So a limit that grows needs a new migration; `integration/limits.test.ts`
- * fails without it.
+ * Length limits of texts, in one place. Checks of updates, columns in statements ({LIMITS.key} in SQL files),
+ * sizes of statements and `sluice plan` use these numbers. The columns of tables are set by migrations, which
+ * never change once they have shipped. So a higher limit needs a new migration; `integration/limits.test.ts`
+ * checks that.
  */
 
-/** Bytes of UTF-8, if nothing else is said. */
+/** Bytes of UTF-8, except as noted. */
 export const LIMITS = {
   /** Name of a counter or program. */
   name: 64,
@@ -22,11 +22,11 @@ export const LIMITS = {
   depth: 20,
   /** Error code of an update in quarantine. */
   code: 64,
-  /** Who started an operation, and why: characters, each. */
+  /** Operator of an operation, and its reason: characters, each. */
   operator: 255,
 } as const;
 
-/** Whether a text has more bytes of UTF-8. Only one longer than a third of the limit in UTF-16 can. */
+/** Whether a text has more than `limit` bytes of UTF-8. A UTF-16 unit has at most 3, so few are counted. */
 export function isLonger(text: string, limit: number): boolean {
   return text.length * 3 > limit && Buffer.byteLength(text) > limit;
 }

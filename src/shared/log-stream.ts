@@ -1,7 +1,8 @@
 /**
- * Where a log goes: stdout or stderr, never in the way of the engine. pino's own destination writes to a pipe synchronously, so
- * one that nobody reads stops the process at its next line, health checks and signals included. Here lines wait in
- * bounded memory; what does not fit, or cannot be written, is dropped, counted, and told once there is room.
+ * Writes a log to stdout or stderr without ever blocking the engine. pino's own destination writes to a pipe
+ * synchronously, so a pipe that nobody reads stops the whole process, with its health checks and signal
+ * handlers. Here lines wait in bounded memory. Lines that do not fit or cannot be written are dropped and
+ * counted. Once there is room again, a line in the log tells how many.
  */
 import { fstatSync, writeSync } from 'node:fs';
 import type { Writable } from 'node:stream';
@@ -9,13 +10,13 @@ import { pause } from './clock.ts';
 
 type Name = 'stdout' | 'stderr';
 
-/** What waits for a reader; the lines of some minutes of a busy outage. */
+/** Bytes that may wait for a reader: a few minutes of lines in a busy outage. */
 const MOST_BYTES = 1024 * 1024;
 const POLL_MS = 10;
 
 export class LogStream {
   readonly #name: Name;
-  /** Undefined for a file or a terminal, which take what is written at once. */
+  /** Undefined for a file or a terminal, which never keep the writer waiting. */
   readonly #pipe: Writable | undefined;
   #dropped = 0;
   #isFailing = false;
@@ -28,18 +29,18 @@ export class LogStream {
     this.#pipe.on('error', error => this.#failed(error));
   }
 
-  /** Lines that were dropped and not told yet. */
+  /** Dropped lines that no line in the log has told yet. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** @param line with its line end */
+  /** @param line including its line end */
   write(line: string): void {
     if (this.#dropped > 0 && this.#put(this.#gap())) this.#dropped = 0;
     if (this.#dropped > 0 || !this.#put(line)) this.#dropped++;
   }
 
-  /** Resolves when everything is written, after `ms` at the latest. */
+  /** Resolves once everything is written, or after `ms`. */
   async flushed(ms: number): Promise<void> {
     const end = performance.now() + ms;
     while (this.#pipe?.writable && this.#pipe.writableLength > 0 && performance.now() < end)
@@ -63,14 +64,14 @@ export class LogStream {
     }
   }
 
-  /** In the form of the lines around it. */
+  /** In the format of pino's lines. */
   #gap(): string {
     const line = { level: 'warn', time: new Date().toISOString(), name: 'sluice', pid: process.pid };
     const msg = 'log lines were dropped: nobody read them in time, or they could not be written';
     return `${JSON.stringify({ ...line, lines: this.#dropped, msg })}\n`;
   }
 
-  /** Said once on the other stream, which may go elsewhere. */
+  /** Reports the failure once, on the other stream, which may go elsewhere. */
   #failed(error: unknown): void {
     if (this.#isFailing) return;
     this.#isFailing = true;
@@ -82,7 +83,7 @@ export class LogStream {
         `sluice: LOG_FAILED: ${this.#name} cannot be written (${code}); Sluice goes on, and log lines are lost.\n`,
       );
     } catch {
-      // Neither can be written: nobody is left to tell.
+      // Neither stream can be written.
     }
   }
 

@@ -1,4 +1,4 @@
-/** Structured logs: pino JSON on one stream, never with secrets, keys or metadata at info level. */
+/** Structured logs: pino's JSON on one stream, never with secrets, keys or metadata at info level. */
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { LogStream } from './log-stream.ts';
 
@@ -9,7 +9,7 @@ const NOWHERE: DestinationStream = { write: () => {} };
 
 /** @param stream stdout for the worker, stderr for commands whose stdout is data */
 export function createLog(level: LogLevel, stream: 'stdout' | 'stderr' | DestinationStream): Logger {
-  // A stream listens to the process's own, and a process may have any number of producers that log nothing.
+  // Each LogStream adds a listener to the process's stream, and a process may have many silent producers.
   const target = level === 'silent' ? NOWHERE : typeof stream === 'string' ? new LogStream(stream) : stream;
   return pino(
     {
@@ -23,11 +23,11 @@ export function createLog(level: LogLevel, stream: 'stdout' | 'stderr' | Destina
   );
 }
 
-/** An error's own words and codes; never the statement or command that failed, which holds users' data. */
+/** Message and codes of an error, without the statement or command that failed: it holds users' data. */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return { message: String(error) };
   const { code, errno, sqlState } = error as Error & { code?: unknown; errno?: unknown; sqlState?: unknown };
-  // The text of a database error quotes the refused value, that of a parser what it could not read; so do their stacks.
+  // Database and parser errors quote the data that they refused, in the message and in the stack.
   const quotes = sqlState !== undefined || error instanceof SyntaxError;
   return {
     type: error.name,

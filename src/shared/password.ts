@@ -1,16 +1,16 @@
 /**
- * Passwords that may change while a process runs. A function is asked for each new connection, so that a rotated password is
- * taken without a restart: connections that are open go on with the old one.
+ * Passwords that may change while a process runs. A function is called for each new connection, so a rotated
+ * password takes effect without a restart. Open connections keep the old one.
  */
 
-/** A password, or what gives the one of the moment. It must not throw once it has given one. */
+/** A password, or a function that returns the current one. It must not throw after its first success. */
 export type Password = string | (() => string);
 
 export function currentPassword(password: Password): string {
   return typeof password === 'function' ? password() : password;
 }
 
-/** Has the property give the password of the moment, for clients that read their options anew for each connection. */
+/** Makes the property return the current password, for clients that read it for each connection. */
 export function keepCurrent(options: object, name: string, password: Password | undefined): void {
   if (typeof password !== 'function') return;
   Object.defineProperty(options, name, {

@@ -1,11 +1,11 @@
 /**
- * A question to a server that is asked again and again, such as by scrapes and health checks, and one at a time: while it
- * is unanswered nobody asks anew. ioredis keeps every command until its server is back, so that questions would pile up in
- * memory during an outage and all be sent at its end.
+ * A repeated question to a server, such as by scrapes and health checks. Only one is open at a time: later
+ * callers share its answer. ioredis keeps every command until its server is back, so questions would pile up
+ * in memory during an outage, and all would be sent at its end.
  */
 import { within } from './clock.ts';
 
-/** A question that a client has lost may never be answered; after this long it is asked again all the same. */
+/** A client may have lost the question; after this long it is asked again. */
 const LOST_MS = 30_000;
 
 export class Question<Answer> {
@@ -13,13 +13,13 @@ export class Question<Answer> {
   readonly #freshMs: number;
   #asked: { readonly at: number; readonly answer: Promise<Answer>; isOpen: boolean } | undefined;
 
-  /** @param freshMs how long after it was asked an answer serves those who ask as well */
+  /** @param freshMs how long an answer may be reused, counted from its question */
   constructor(ask: () => Promise<Answer>, freshMs = 0) {
     this.#ask = ask;
     this.#freshMs = freshMs;
   }
 
-  /** Undefined if there was no answer in `ms`, or an error. Never rejects. */
+  /** Undefined after an error, or if there is no answer within `ms`. Never rejects. */
   answer(ms: number): Promise<Answer | undefined> {
     const asked = this.#asked;
     const age = performance.now() - (asked?.at ?? 0);

@@ -1,6 +1,6 @@
 /**
- * Log lines that come with each attempt of something that is tried again and again: the same line is written at most once in
- * some seconds, the next one with the count of those left out.
+ * Log lines of retries. The same line is written at most once every few seconds; the next one carries the
+ * count of those left out.
  */
 import type { Logger } from 'pino';
 import { type Clock, systemClock } from './clock.ts';
@@ -9,12 +9,12 @@ type Level = 'warn' | 'error';
 
 interface Line {
   writtenAt: number;
-  /** Since it was written last. */
+  /** Lines left out since the last one was written. */
   leftOut: number;
 }
 
 const EVERY_MS = 10_000;
-/** Different lines that are remembered. */
+/** How many different lines are remembered. */
 const MOST = 200;
 
 export class RepeatedLines {
@@ -46,7 +46,7 @@ export class RepeatedLines {
       return;
     }
     this.#log[level](line?.leftOut ? { ...fields, leftOut: line.leftOut } : fields, message);
-    // Behind all others, so that the first is the one that was written the longest time ago.
+    // Reinserted at the end, so that the first line of the map is the one written longest ago.
     this.#lines.delete(name);
     this.#lines.set(name, { writtenAt: now, leftOut: 0 });
     const [oldest] = this.#lines.keys();
@@ -54,7 +54,7 @@ export class RepeatedLines {
   }
 }
 
-/** Lines are the same that have the same text, partition and kind of error; attempts and times in them may differ. */
+/** Two lines are the same if text, partition and kind of error are; attempts and times may differ. */
 function nameOf(level: Level, fields: object, message: string): string {
   const { partition, err } = fields as { partition?: number; err?: unknown };
   const { name, code, message: text } = (err ?? {}) as { name?: string; code?: unknown; message?: string };

@@ -1,7 +1,7 @@
 /**
- * What every process checks when it starts: both servers can be reached and keep what Sluice promises, the
- * schema is of this version's format, both servers hold data of this deployment, and the tables of users that
- * the definitions name fit.
+ * Checks of every process at its start: both servers can be reached and can keep the promises of Sluice, the
+ * schema has this version's format, both servers hold data of this deployment, and the mapped tables fit
+ * their definitions.
  */
 import type { Definitions } from './config/definitions.ts';
 import { DatabaseUnsuitableError, NotMigratedError, SluiceError } from './errors.ts';
@@ -17,18 +17,19 @@ import { failingTables, type OpenTables, openTables, type TableEvents } from './
 
 export interface Servers {
   readonly redis: RedisConnection;
-  /** Of Redis, for messages. */
+  /** Address of Redis, for messages. */
   readonly address: string;
   readonly database: Database;
   readonly keys: Keys;
 }
 
 /**
- * Connects to both, checks them and the tables that the definitions name, and tells `keys` the deployment's name.
- * @param looks for commands that only look: nothing is recorded, as Redis may be full and the database read-only, and
- * tables that do not fit are refused only when they are needed
+ * Connects to both servers, checks them and the mapped tables, and sets `keys.deployment`.
+ * @param looks for commands that change nothing: nothing is recorded, since Redis may be full and the
+ * database read-only, and tables that do not fit are refused only when they are used
  * @throws RedisUnavailableError, RedisUnsuitableError, DatabaseUnavailableError, DatabaseUnsuitableError,
- * NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError, ConfigurationError, or what the clients throw
+ * NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError, ConfigurationError, or an error
+ * of a client
  */
 export async function checkServers(
   { redis, address, database, keys }: Servers,
@@ -49,8 +50,8 @@ export async function checkServers(
 }
 
 /**
- * Asks both at once: what waiting cannot cure, such as a wrong password of MySQL, is told at once although Redis is away
- * as well.
+ * Asks both at once. An error that waiting does not cure, such as a wrong password of MySQL, is thrown at
+ * once, even while the other server is away.
  */
 async function reachBoth<First, Second>(
   first: () => Promise<First>,
@@ -70,10 +71,11 @@ async function reachBoth<First, Second>(
 }
 
 /**
- * The schema, as any process but `migrate` needs it. Gives the deployment's name.
- * @param looks for commands that only look: nothing is written
- * @throws NotMigratedError, NewerFormatError, PartitionCountError, ConfigurationError, DatabaseUnavailableError,
- * AccessDeniedError
+ * Checks the schema, for every process except `migrate`.
+ * @param looks for commands that change nothing: nothing is written
+ * @returns the deployment's name
+ * @throws NotMigratedError, NewerFormatError, PartitionCountError, ConfigurationError,
+ * DatabaseUnavailableError, AccessDeniedError
  */
 export async function checkSchema(
   database: Database,

@@ -1,31 +1,31 @@
 /**
- * The wait of a process that starts while a server is away: it tries again, spread so that a fleet does not return at
- * once, until the servers answer or its time is over. What waiting cannot cure ends the start at once.
+ * Retries the start of a process while a server is away, with backoff and jitter, until the servers answer or
+ * the deadline passes. An error that waiting does not cure ends the start at once.
  */
 import type { Logger } from 'pino';
 import { pause } from './clock.ts';
 import { SluiceError } from './errors.ts';
 
 export interface StartWait {
-  /** Longest wait, ms; 0 tries once. */
+  /** Longest wait, ms; 0 means one attempt. */
   readonly waitMs: number;
   readonly log: Logger;
   readonly random?: () => number;
-  /** Told each time why the servers cannot be used yet. */
+  /** Called after each failed attempt that will be repeated. */
   readonly onWait?: (error: SluiceError) => void;
 }
 
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 4000;
-/** How often the log repeats what is waited for. */
+/** How often the log repeats what the start waits for, ms. */
 const SAY_EVERY_MS = 15_000;
 
-/** Whether the same attempt may succeed later without other changes. */
+/** Whether a later attempt may succeed. */
 export function isPassing(error: unknown): error is SluiceError {
   return error instanceof SluiceError && error.retryable;
 }
 
-/** @param attempt connects, and closes again what it opened if it fails. @throws its last error */
+/** @param attempt connects, and closes its connections again if it fails. @throws its last error */
 export async function whenReachable<Result>(
   attempt: () => Promise<Result>,
   { waitMs, log, random = Math.random, onWait = () => {} }: StartWait,

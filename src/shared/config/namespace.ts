@@ -1,7 +1,7 @@
-/** The prefix that keeps several Sluices on one Redis apart. */
+/** The prefix that separates several deployments on one Redis. */
 import { ConfigurationError } from '../errors.ts';
 
-/** @throws ConfigurationError where it holds anything that could leave its hash tag. */
+/** @throws ConfigurationError if it holds a character that could end its hash tag */
 export function checkNamespace(namespace: string): string {
   if (typeof namespace !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(namespace)) {
     throw new ConfigurationError(

@@ -1,7 +1,7 @@
 /**
- * Variables that Kubernetes and Docker set by themselves. For a Service named `sluice-worker`, every container gets
- * SLUICE_WORKER_SERVICE_HOST, SLUICE_WORKER_PORT=tcp://10.0.0.1:9464, SLUICE_WORKER_PORT_9464_TCP_ADDR and more: nobody wrote
- * them, and they are no settings of Sluice.
+ * Environment variables that Kubernetes and Docker set for services. For a Service named `sluice-worker`,
+ * every container gets SLUICE_WORKER_SERVICE_HOST, SLUICE_WORKER_PORT=tcp://10.0.0.1:9464,
+ * SLUICE_WORKER_PORT_9464_TCP_ADDR and more. They are not settings of Sluice.
  */
 
 const NAMES = [
@@ -12,17 +12,17 @@ const NAMES = [
   /_ENV_/,
 ];
 const ADDRESS = /^(tcp|udp|sctp):\/\/\S+:\d+$/;
-/** `/mine/theirs`, the names of both containers. */
+/** `/mine/theirs`: the names of both containers. */
 const LINK = /^\/[^/]+\/[^/]+$/;
 
-/** Whether the variable has the form of such a one, by its name or, if that could be anybody's, by its value too. */
+/** Whether a variable is a service link, by its name; if the name is ambiguous, also by its value. */
 function isServiceLink(name: string, value: string | undefined): boolean {
   if (NAMES.some(form => form.test(name))) return true;
   if (/_PORT$/.test(name)) return ADDRESS.test(value ?? '');
   return /_NAME$/.test(name) && LINK.test(value ?? '');
 }
 
-/** A Service named `sluice-http` sets SLUICE_HTTP_PORT=tcp://..., which is the name of a variable of Sluice: not set, then. */
+/** Leaves service links out. A Service `sluice-http` sets SLUICE_HTTP_PORT, which is a setting of Sluice. */
 export function withoutServiceLinks(environment: Readonly<Record<string, string | undefined>>) {
   const isLink = (name: string, value: string | undefined) =>
     name.startsWith('SLUICE_') && isServiceLink(name, value);

@@ -1,6 +1,6 @@
-/** "Did you mean": the known word nearest to a misspelt one. */
+/** Suggests the known word nearest to a misspelt one. */
 
-/** The nearest of `known` within two edits (three for long words), or undefined. */
+/** The nearest word of `known` within two edits (three for long words), or undefined. */
 export function closest(word: string, known: readonly string[]): string | undefined {
   const limit = word.length > 8 ? 3 : 2;
   let best: string | undefined;

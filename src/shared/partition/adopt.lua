@@ -1,14 +1,15 @@
 #!lua flags=allow-oom
--- Creates a partition's state, or brings it up to the watermark, under a new epoch: live values under the old epoch
--- are never read again. Refuses if the epoch is not the one that the caller saw. What a state that is brought up has pending
--- may be in MySQL already: cold reads wait until it is acknowledged (`doubtful`).
+-- Creates a partition's state, or moves it to the watermark, under a new epoch: live values of the old epoch
+-- are never read again. Refuses if the epoch is not the one that the caller saw. If the state was behind, its
+-- pending entries may be in MySQL already: cold reads wait until they are acknowledged (`doubtful`).
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 epoch seen ('' for no state)   2 new epoch   3 sequence of the watermark
---          4 updates in the database, from which a new state goes on counting: who was answered more knows what is lost
+--          4 updates in the database. A new state counts on from there, so a producer that saw a higher count knows
+--            how many updates are lost
 --          5 deployment
--- Reply    error FOREIGN if the state is another deployment's; 1, also if this very call was made before; 0 if somebody else
---          was faster
+-- Reply    error FOREIGN if the state is another deployment's; 1, also if this call is a repetition; 0 if another
+--          process changed the epoch first
 
 --!include foreign
 local seen, epoch, sequence, updates, deployment = unpack(ARGV)

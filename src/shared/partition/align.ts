@@ -1,9 +1,9 @@
 /**
- * Brings a partition's state in Redis and its watermark in MySQL back together where nothing is in flight to do it:
- * Redis is empty or behind (it adopts the watermark), or the epochs differ (both get a new one). A database that is
- * behind Redis is never followed.
+ * Aligns a partition's state in Redis with its watermark in MySQL when no batch in flight does it. If Redis
+ * is empty or behind, it adopts the watermark. If the epochs differ, both sides get a new one. If the
+ * database is behind, the partition is halted.
  *
- * A new epoch is always one that was never used: going back to an old one would bring old live values back.
+ * A new epoch is one that was never used: an old one would bring old live values back.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
@@ -24,13 +24,13 @@ import { lockWatermark, toWatermark, tryLockWatermark, type Watermark } from './
 export type Alignment =
   | 'aligned'
   | 'adopted'
-  /** Somebody else changed the partition meanwhile; look again. */
+  /** Another process changed the partition meanwhile; look again. */
   | 'contested'
-  /** Somebody else holds the watermark, and was not waited for. */
+  /** Another process holds the lock of the watermark, and the caller did not wait. */
   | 'busy';
 
 const FIELDS = ['deployment', 'epoch', 'sequence', 'token', 'claimed', 'updates', 'dropped'] as const;
-/** A partition as Redis has it; without an epoch it has none. */
+/** The state of a partition in Redis. If the epoch is empty, there is no state. */
 type PartitionState = Pick<State, (typeof FIELDS)[number]>;
 
 export class Aligner {
@@ -40,10 +40,10 @@ export class Aligner {
   readonly #log: Logger;
   readonly #adoptScript: Script<number>;
   readonly #onLoss: () => void;
-  /** With which partition the next round begins, so that a wait does not always keep the same ones from their turn. */
+  /** First partition of the next round, so that a failure does not always keep the same ones waiting. */
   #next = 0;
 
-  /** @param onLoss called when Redis is found to have lost what it had answered */
+  /** @param onLoss called when Redis is found to have lost acknowledged updates */
   constructor(
     redis: RedisConnection,
     database: Database,
@@ -60,20 +60,20 @@ export class Aligner {
   }
 
   /**
-   * Waits for whoever holds the watermark, as long as a lock wait may take.
-   * @throws PartitionHaltedError where the database went back in time, or Redis is an old backup; NotMigratedError;
-   * RedisUnsuitableError where it is another deployment's
+   * Waits for the lock of the watermark, up to the lock wait timeout.
+   * @throws PartitionHaltedError if the database went back in time or Redis is an old backup;
+   * NotMigratedError; RedisUnsuitableError if the state belongs to another deployment
    */
   async align(partition: number): Promise<Alignment> {
     return this.#align(partition, lockWatermark);
   }
 
   /**
-   * Aligns every partition that needs it, and waits for none of them: whoever holds a watermark is writing a batch, and its
-   * commit compares the two sides itself, or will be gone when the sweep looks next. So a partition whose flush waits for
-   * a locked table of the user holds up that partition only.
+   * Aligns every partition that needs it, without waiting for locks. The holder of a watermark's lock is
+   * writing a batch, and its commit compares the two sides itself; if it dies, the next sweep aligns the
+   * partition. So a partition whose flush waits for a locked table of the user holds up no other one.
    * @param onFailure called for each partition that could not be aligned, such as a halted one
-   * @throws RedisUnsuitableError, or what a client throws if a server is away
+   * @throws RedisUnsuitableError, or an error of a client if a server is away
    */
   async alignAll(onFailure: (partition: number, error: unknown) => void): Promise<void> {
     for (const partition of await this.#unaligned()) {
@@ -84,13 +84,13 @@ export class Aligner {
         const kind = classifyDatabaseError(error);
         if (error instanceof RedisUnsuitableError || kind === 'unavailable') throw error;
         onFailure(partition, error);
-        // A table of Sluice is locked, by a backup perhaps: each of the others would wait as long.
+        // A table of Sluice is locked, perhaps by a backup: every other partition would wait as long.
         if (kind === 'conflict') return;
       }
     }
   }
 
-  /** As `alignAll`, but a partition without a watermark row ends the start. @throws NotMigratedError as well */
+  /** Like `alignAll`, but throws NotMigratedError if a partition has no watermark row. */
   async alignAtStart(onFailure: (partition: number, error: unknown) => void): Promise<void> {
     await this.alignAll((partition, error) => {
       if (error instanceof NotMigratedError) throw error;
@@ -98,7 +98,7 @@ export class Aligner {
     });
   }
 
-  /** Partitions that differ as far as can be seen without a lock. A flush under way makes one differ for a moment. */
+  /** Partitions whose sides differ. Takes no lock, so a running flush makes its partition differ briefly. */
   async #unaligned(): Promise<number[]> {
     const count = this.#keys.partitions;
     const partitions = Array.from({ length: count }, (_, at) => (this.#next + at) % count);
@@ -126,7 +126,7 @@ export class Aligner {
   ): Promise<Alignment> {
     try {
       return await this.#database.transaction(async connection => {
-        // The lock keeps the watermark still, so that what Redis says next can be compared with it.
+        // The lock keeps the watermark unchanged while Redis is read and compared with it.
         const watermark = await lock(connection, partition);
         if (!watermark) return 'busy';
         const state = await this.#state(partition);
@@ -144,26 +144,26 @@ export class Aligner {
     }
   }
 
-  /** Gives both sides a new epoch, and Redis the watermark's sequence where it is behind. */
+  /** Gives both sides a new epoch, and Redis the watermark's sequence if it is behind. */
   async #adopt(
     connection: PoolConnection,
     partition: number,
     { epoch, sequence, token, claimed, updates: accepted, dropped }: PartitionState,
     watermark: Watermark,
   ): Promise<void> {
-    // What an old backup of Redis had pending is in MySQL mostly: who claims it is refused, so it must not be renumbered.
+    // The pending updates of an old backup of Redis are mostly in MySQL, so they must not get new numbers.
     const behind = !token && sequence < watermark.sequence;
     if (behind && epoch && accepted > claimed && (await isOutdated(connection, partition, sequence)))
       throw new PartitionHaltedError('REDIS_BACKUP_RESTORED', partition, sequence, watermark.sequence);
     const fresh = randomToken();
-    // With a batch in flight, its commit compares. Without one, all that Redis claimed is in MySQL, and no more, but for
-    // what recoveries discarded.
+    // If a batch is in flight, its commit compares the counts. Otherwise MySQL has exactly the updates that
+    // Redis claimed, except those that recoveries discarded.
     const updates = !epoch || token ? watermark.updates : claimed - dropped;
     await connection.query(
       'UPDATE sluice_partitions SET epoch = ?, updates = ?, updated_at = UTC_TIMESTAMP(3) WHERE partition_id = ?',
       [fresh, updates, partition],
     );
-    // What MySQL took beyond that is pending in Redis once more.
+    // MySQL has more than that: these updates are pending in Redis again.
     await declareLoss(connection, partition, 'doubled', fresh, watermark.updates - updates);
     const adopted = await this.#adoptScript(
       this.#keys.state(partition),
@@ -182,19 +182,19 @@ export class Aligner {
   }
 }
 
-/** How far Redis can have come: a batch in flight may not be written yet. */
+/** Highest sequence that Redis can have: a batch in flight may not be written yet. */
 function reachable({ token }: PartitionState, watermark: Watermark): number {
   return watermark.sequence + (token ? 1 : 0);
 }
 
-/** A batch in flight that is behind is left to its commit, which compares it. */
+/** If a batch in flight is behind, its commit compares it. */
 function isAligned(state: PartitionState, watermark: Watermark): boolean {
   const { epoch, sequence, token } = state;
   const behind = !token && sequence < watermark.sequence;
   return epoch !== '' && epoch === watermark.epoch && !behind && sequence <= reachable(state, watermark);
 }
 
-/** Whether the journal does not know any more what came after the batch. */
+/** Whether the journal no longer covers the batch after `sequence`. */
 async function isOutdated(connection: PoolConnection, partition: number, sequence: number): Promise<boolean> {
   const row = await queryRow(
     connection,
@@ -204,5 +204,5 @@ async function isOutdated(connection: PoolConnection, partition: number, sequenc
   return row.oldest !== null && Number(row.oldest) > sequence + 1;
 }
 
-/** Rolls the transaction back where the script refused. */
+/** Rolls the transaction back after the script refused. */
 class Contested extends Error {}

@@ -1,10 +1,10 @@
 /**
- * What to do with a batch, given the watermark: the table of the design, as one pure function. The journal and
- * Redis are asked only where the sequence numbers alone do not decide.
+ * Decides what to do with a claimed batch, given the watermark: a decision table as one pure function. The
+ * journal and Redis are asked only if the sequence numbers do not decide.
  */
 import type { Watermark } from './watermark.ts';
 
-/** What is compared of a batch. */
+/** The compared fields of a batch. */
 type Claimed = { readonly sequence: number; readonly token: string };
 
 export type Decision =
@@ -14,26 +14,26 @@ export type Decision =
   | 'skip'
   /** Redis went back in time: give the batch the next sequence number, then write it. */
   | 'rewind'
-  /** Somebody else ended this batch: touch nothing. */
+  /** Another worker ended this batch: change nothing. */
   | 'stop'
-  /** Redis is an old backup: the journal no longer knows what this batch was. */
+  /** Redis is an old backup: the journal no longer covers this batch. */
   | 'halt-redis'
   /** The database went back in time. */
   | 'halt-database';
 
+/** Facts that may be needed, each read on demand. */
 export interface Facts {
-  /** Whether the token stands in the journal or in the watermark itself. */
+  /** Whether the journal or the watermark has the token. */
   recorded(): Promise<boolean>;
   /** Whether Redis still has this token in flight. */
   inFlight(): Promise<boolean>;
-  /** The oldest sequence number in the journal; undefined where the journal is empty. */
+  /** The oldest sequence number in the journal; undefined if it is empty. */
   oldestInJournal(): Promise<number | undefined>;
 }
 
-/** What may have to be asked before the decision is clear. */
 export type Fact = keyof Facts;
 
-/** The table, one question at a time, so that whoever asks may be slow, or a simulation. */
+/** Yields the facts that it needs, one at a time, so that callers may be asynchronous or a simulation. */
 export function* decideStepwise(
   batch: Claimed,
   watermark: Pick<Watermark, 'sequence' | 'token'>,

@@ -1,7 +1,7 @@
 /**
- * The record of what Redis lost: `lost` are updates that it had acknowledged and that never reached MySQL, `doubled` are
- * those that may have counted twice, because Redis forgot that they had been claimed. Both are upper bounds: a lost update
- * may have been written before, and entries never count twice.
+ * The record of losses of Redis. `lost` updates were acknowledged and never reached MySQL. `doubled` updates
+ * may have counted twice, because Redis forgot that they had been claimed. Both are upper bounds: a lost
+ * update may have been written before, and entries never count twice.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { type Database, queryRows, readSql } from '../mysql/database.ts';
@@ -20,7 +20,7 @@ export interface Loss {
 
 const DECLARE = readSql(new URL('./sql/declare-loss.sql', import.meta.url));
 
-/** Records a loss in the caller's transaction, if there is any. Found again, perhaps by somebody who knows of more, the larger figure stays. */
+/** Records a loss in the caller's transaction, if `updates` > 0. A larger number replaces a smaller one. */
 export async function declareLoss(
   connection: PoolConnection,
   partition: number,
@@ -31,7 +31,7 @@ export async function declareLoss(
   if (updates > 0) await connection.query(DECLARE, [partition, kind, Buffer.from(cause), updates]);
 }
 
-/** Records what Redis' state says to be lost of a partition, which is found out call by call. */
+/** Records the losses that a partition's state in Redis tells. More may become known with each call. */
 export async function declareLost(
   database: Database,
   { partition, lost }: Pick<PartitionStatus, 'partition' | 'lost'>,
@@ -42,7 +42,7 @@ export async function declareLost(
   });
 }
 
-/** All of them, the newest first. */
+/** All losses, the newest first. */
 export async function readLosses(database: Database): Promise<Loss[]> {
   const rows = await database.session(connection =>
     queryRows(connection, 'SELECT * FROM sluice_losses ORDER BY found_at DESC, partition_id'),

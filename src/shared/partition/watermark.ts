@@ -1,4 +1,4 @@
-/** The watermark row of a partition: which batch MySQL applied last, and under which epoch. */
+/** The watermark row of a partition: the last batch that MySQL applied, and the epoch. */
 import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { AnswerMissingError, NotMigratedError } from '../errors.ts';
 import { queryRows, readSql } from '../mysql/database.ts';
@@ -7,13 +7,16 @@ export interface Watermark {
   readonly sequence: number;
   readonly token: string;
   readonly epoch: string;
-  /** How far of the partition's history in Redis the database has come; 0 where no batch was written since it is counted. */
+  /**
+   * Updates of the partition that the database has, by Redis' count of its history; 0 if no batch was written
+   * since format 2, which counts them.
+   */
   readonly updates: number;
 }
 
-/** The row as the owner of its lock finds it. */
+/** The row, read under its lock. */
 export interface LockedWatermark extends Watermark {
-  /** Whether updates of the partition may wait in quarantine for their mapped table. */
+  /** Whether the partition may have held updates, which wait for their mapped table. */
   readonly mayHold: boolean;
 }
 
@@ -22,14 +25,14 @@ const UNLOCKED = LOCK.replace(/ FOR UPDATE$/, '');
 const READ = 'SELECT partition_id FROM sluice_partitions WHERE partition_id = ?';
 const MOVE = readSql(new URL('./sql/move-watermark.sql', import.meta.url));
 
-/** Locks and reads the row. @throws NotMigratedError where it is absent, since an absent row locks nothing. */
+/** Locks and reads the row. @throws NotMigratedError if it is absent, since an absent row locks nothing */
 export async function lockWatermark(connection: PoolConnection, partition: number): Promise<LockedWatermark> {
   const [row] = await queryRows(connection, LOCK, [partition]);
   if (!row) throw absent(partition);
   return { ...toWatermark(row), mayHold: wholeNumber(row, 'held') === 1 };
 }
 
-/** Reads the row without a lock: it may be another one at once. @throws NotMigratedError */
+/** Reads the row without a lock, so it may change at once. @throws NotMigratedError */
 export async function readWatermark(connection: PoolConnection, partition: number): Promise<Watermark> {
   const [row] = await queryRows(connection, UNLOCKED, [partition]);
   if (!row) throw absent(partition);
@@ -41,8 +44,8 @@ function absent(partition: number): NotMigratedError {
 }
 
 /**
- * The same, but undefined at once if somebody else holds the row. SKIP LOCKED alone cannot tell an absent row from a locked
- * one, so an absent one is looked for without a lock.
+ * Like `lockWatermark`, but returns undefined at once if the row is locked. SKIP LOCKED cannot tell an absent
+ * row from a locked one, so a second query looks for the row without a lock.
  * @throws NotMigratedError
  */
 export async function tryLockWatermark(
@@ -56,7 +59,7 @@ export async function tryLockWatermark(
   return undefined;
 }
 
-/** Only under the row's lock. */
+/** Must be called under the row's lock. */
 export async function moveWatermark(
   connection: PoolConnection,
   partition: number,
@@ -66,7 +69,7 @@ export async function moveWatermark(
   if (moved.affectedRows !== 1) throw new AnswerMissingError(`the watermark row of partition ${partition}`);
 }
 
-/** Says whether updates of the partition may wait for their mapped table. Only under the row's lock. */
+/** Sets whether the partition may have held updates. Must be called under the row's lock. */
 export async function setMayHold(
   connection: PoolConnection,
   partition: number,

@@ -1,6 +1,6 @@
 /**
- * Makes metrics from the catalogue, on a given registry. Where the registry has the metric already, that one is given: a
- * worker and producers of one process may share a registry.
+ * Makes metrics of the catalogue on a registry. If the registry has the metric already, that one is returned:
+ * a worker and producers of one process may share a registry.
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { packageVersion } from '../config/version.ts';
@@ -58,7 +58,7 @@ export function weightedHistogram(registry: Registry, name: MetricNameOf<'histog
   return made;
 }
 
-/** A counter for what happens more often than prom-client's can count. */
+/** A counter for events that are too frequent for prom-client's. */
 export function tally<Name extends MetricNameOf<'counter'>>(
   registry: Registry,
   name: Name,
@@ -75,7 +75,7 @@ export function declareBuild(registry: Registry, component: 'worker' | 'producer
   gauge(registry, 'sluice_build_info').set({ component, version: packageVersion() }, 1);
 }
 
-/** Every combination of label values, where all of them are known. */
+/** Every combination of label values; none if the values of a label are not known. */
 function knownLabels(name: MetricName): Record<string, string>[] {
   const { labels = {} }: MetricDefinition = metricCatalogue[name];
   let combinations: Record<string, string>[] = [{}];
@@ -91,7 +91,7 @@ function options<Name extends MetricName>(registry: Registry, name: Name) {
   return { name, help, labelNames: Object.keys(labels) as LabelOf<Name>[], registers: [registry] };
 }
 
-/** Nobody else makes metrics of these names. */
+/** Only this file makes metrics of these names, so the type is known. */
 function existing<Made>(registry: Registry, name: MetricName): Made | undefined {
   return registry.getSingleMetric(name) as unknown as Made | undefined;
 }

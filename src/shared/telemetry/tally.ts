@@ -1,6 +1,6 @@
 /**
- * A Prometheus counter whose counting is one addition: prom-client's looks its labels up each time, which at a hundred
- * thousand updates a second costs a producer more than sending them.
+ * A Prometheus counter that counts with one addition. prom-client's looks up its labels each time, which at a
+ * hundred thousand updates a second costs a producer more than sending them.
  */
 import type { Counter } from 'prom-client';
 
@@ -9,7 +9,7 @@ export interface Cell {
 }
 
 export class Tally<Label extends string = string> {
-  /** Not readonly, as a registry in OpenMetrics format renames it. */
+  /** A registry in OpenMetrics format renames it. */
   name: string;
   readonly type = 'counter';
   readonly #help: string;
@@ -20,7 +20,7 @@ export class Tally<Label extends string = string> {
     this.#help = help;
   }
 
-  /** What to count on, to be kept by whoever counts often. */
+  /** The cell of these labels. Callers that count often keep it. */
   cell(labels: Partial<Record<Label, string>> = {}): Cell {
     const id = JSON.stringify(Object.entries(labels).sort());
     let cell = this.#cells.get(id);
@@ -31,7 +31,7 @@ export class Tally<Label extends string = string> {
     return cell;
   }
 
-  /** What a registry asks of a metric: its name, `get()` and `reset()` (prom-client 15, lib/registry.js). */
+  /** A registry only uses a metric's name, `get()` and `reset()` (prom-client 15, lib/registry.js). */
   asMetric(): Counter {
     return this as unknown as Counter;
   }

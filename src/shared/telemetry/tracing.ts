@@ -1,16 +1,17 @@
 /**
- * How the trace of a call reaches the flush that writes its update: through a short list beside the partition's data, written
- * for sampled calls only and read after a claim. It is no part of the protocol: whatever happens to it, a link is missing.
+ * Carries the trace of a call to the flush that writes its update: through a short list beside the
+ * partition's data, written for sampled calls only and read after a claim. It is not part of the protocol: if
+ * the list is lost, only links are.
  */
 import { ConfigurationError } from '../errors.ts';
 
 export type OpenTelemetry = typeof import('@opentelemetry/api');
 
-/** Most calls of a partition that wait to be linked; further ones push the oldest out. */
+/** Most calls of a partition that wait for their link; further ones push out the oldest. */
 export const TRACES_LIMIT = 128;
 export const TRACES_TTL_MS = 60_000;
 
-/** @throws ConfigurationError where the package is not there */
+/** @throws ConfigurationError if the package is not installed */
 export async function loadOpenTelemetry(): Promise<OpenTelemetry> {
   try {
     return await import('@opentelemetry/api');

@@ -1,4 +1,4 @@
-/** A Prometheus histogram that takes many equal observations at once; prom-client's takes one at a time, and slowly. */
+/** A Prometheus histogram that takes many equal observations at once; prom-client's takes one at a time. */
 import type { Histogram } from 'prom-client';
 
 export class WeightedHistogram {
@@ -22,7 +22,7 @@ export class WeightedHistogram {
     this.#sum += value * weight;
   }
 
-  /** What a registry asks of a metric: its name, `get()` and `reset()` (prom-client 15, lib/registry.js). */
+  /** A registry only uses a metric's name, `get()` and `reset()` (prom-client 15, lib/registry.js). */
   asMetric(): Histogram {
     return this as unknown as Histogram;
   }

@@ -1,9 +1,9 @@
-/** An update in quarantine: what a row of `sluice_quarantine` means, and the record of what an operation did to it. */
+/** An update in quarantine: a row of `sluice_quarantine`, and the record of what an operation did to it. */
 import type { PoolConnection } from 'mysql2/promise';
 import { parseExact } from '../exact-json.ts';
 import { queryRows, readSql } from '../mysql/database.ts';
 
-/** An update that MySQL refused for its own sake, or that waits for its mapped table. */
+/** An update that MySQL refused, or that waits for its mapped table. */
 export interface FailedUpdate {
   /** Its number in `sluice_quarantine`. */
   readonly id: number;
@@ -12,35 +12,35 @@ export interface FailedUpdate {
   readonly name: string;
   /** Counter key or account. */
   readonly key: string;
-  /** What it adds; of a counter, the sum of its increments in one batch. */
+  /** The amount of an entry, or the sum of a counter's increments in one batch. */
   readonly amount: number;
-  /** How many increments the amount sums up; 1 for an entry. */
+  /** Number of increments in that sum; 1 for an entry. */
   readonly updates: number;
   /** The entry's idempotency key; null for a counter, as reason and metadata are. */
   readonly entryId: string | null;
   readonly reason: string | null;
-  /** `JSON.stringify` writes it as it was given: a number that JavaScript would write in another way is a `JSON.rawJSON`. */
+  /** A number that JavaScript would write differently is raw JSON, so `JSON.stringify` keeps it. */
   readonly metadata: Record<string, unknown> | null;
-  /** `refused`: an operator deals with it. `held`: a worker writes it by itself once its mapped table takes rows. */
+  /** `refused`: an operator decides about it. `held`: a worker writes it once its mapped table takes rows. */
   readonly cause: 'refused' | 'held';
-  /** What the database said: one of docs/replay.md. */
+  /** Error code of the database or of Sluice; docs/replay.md lists them. */
   readonly code: string;
   readonly partition: number;
-  /** Of the batch in which it was refused. */
+  /** Sequence number of the batch in which it was refused. */
   readonly sequence: number;
-  /** When it was put aside, ISO 8601. */
+  /** ISO 8601. */
   readonly quarantinedAt: string;
-  /** The operation that drops or edits it and that alone may; null if none does. */
+  /** The only operation that may drop or edit it; null if none has taken it. */
   readonly takenBy: number | null;
 }
 
-/** Rows that wait for a mapped table, by counter or program, and what the database said. */
+/** Held rows by counter or program, and an error code of the database. */
 export const HELD_BY_NAME =
   "SELECT kind, name, COUNT(*) AS held, MAX(error_code) AS code FROM sluice_quarantine WHERE cause = 'held' GROUP BY kind, name";
 const LOCK = 'SELECT * FROM sluice_quarantine WHERE id = ? FOR UPDATE';
 const RECORD = readSql(new URL('./sql/record-item.sql', import.meta.url));
 
-/** The row, locked until the transaction ends; undefined where it is in quarantine no more. */
+/** Locks the row until the transaction ends. Undefined if it is no longer in quarantine. */
 export async function lockFailedUpdate(
   connection: PoolConnection,
   id: number,
@@ -51,7 +51,7 @@ export async function lockFailedUpdate(
 
 /**
  * Records what an operation did to an update, in the caller's transaction.
- * @param done false for an outcome that changed nothing, which never replaces one that did
+ * @param done false for an outcome that changed nothing; it never replaces one that did
  */
 export async function recordItem(
   connection: PoolConnection,
@@ -86,7 +86,7 @@ export function toFailedUpdate(row: Readonly<Record<string, unknown>>): FailedUp
   };
 }
 
-/** Undefined where it is no JSON: an operator wants to see such a row all the same. */
+/** Undefined if it is not JSON: an operator must still be able to see such a row. */
 function parsePayload(text: string): unknown {
   try {
     return parseExact(text);

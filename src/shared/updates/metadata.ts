@@ -1,6 +1,7 @@
 /**
- * The metadata of an entry, as the text that MySQL holds: JSON with its keys in order, so that equal content is equal text,
- * and with every number as its caller wrote it. A value that JSON would change or leave out in silence is refused.
+ * The metadata of an entry as the text that MySQL holds: JSON with sorted keys, so that equal content is
+ * equal text, and with every number as the caller wrote it. A value that JSON would silently change or leave
+ * out is refused.
  */
 import { InvalidUpdateError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
@@ -29,7 +30,7 @@ export function metadataText(metadata: unknown): string {
   return text;
 }
 
-/** Why a value cannot be kept; its path grows on the way out. */
+/** Why a value cannot be kept. Each level on the way out prepends its step to the path. */
 class Unfit {
   readonly why: string;
   path = '';
@@ -38,12 +39,12 @@ class Unfit {
   }
 }
 
-/** A getter, a `toJSON` or a proxy of the caller may throw anything. */
+/** Getters, `toJSON` methods and proxies of the caller may throw anything. */
 function unfit(error: unknown): Unfit {
   return error instanceof Unfit ? error : new Unfit('cannot be read, as it throws an error; pass plain data');
 }
 
-/** Builds what `JSON.stringify` writes exactly. Ends as soon as the text is certain to be too long. */
+/** Builds a value that `JSON.stringify` writes exactly. Stops once the text is certain to be too long. */
 class Reader {
   #bytesLeft: number = LIMITS.metadata;
 
@@ -87,7 +88,7 @@ class Reader {
 
   #object(object: object, depth: number): Record<string, unknown> {
     const prototype = Object.getPrototypeOf(object);
-    // The second: a plain object of another realm, as a test runner or `node:vm` makes.
+    // The second test accepts plain objects of another realm, such as those of a test runner or `node:vm`.
     if (prototype !== null && Object.getPrototypeOf(prototype) !== null)
       throw new Unfit(`is an object of class ${className(prototype)}; pass a plain object or an array`);
     if (Object.getOwnPropertySymbols(object).some(name => Object.propertyIsEnumerable.call(object, name)))
@@ -126,13 +127,13 @@ const NOT_DATA: Readonly<Record<string, string>> = {
   symbol: 'a symbol',
 };
 
-/** What an object says that it is as JSON: of a Date, its ISO string. */
+/** The result of the value's own `toJSON`, such as the ISO string of a Date. */
 function converted(value: unknown, key: string): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const { toJSON } = value as { toJSON?: unknown };
   if (typeof toJSON !== 'function') return value;
   const json: unknown = toJSON.call(value, key);
-  // An invalid Date, above all.
+  // Mostly an invalid Date.
   if (json === null || json === undefined)
     throw new Unfit(`is an object of class ${className(value)} that becomes ${json} as JSON`);
   return json;

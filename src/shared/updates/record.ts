@@ -1,25 +1,26 @@
 /**
- * A pending entry's record in Redis: `time previous amount balance length:item payload`, as apply.lua writes it. Where an
- * operator drops or edits a quarantined update, that is a record too: an amendment, which the flush carries out.
+ * A pending entry's record in Redis, as apply.lua writes it:
+ * `time previous amount balance length:item payload`. An amendment is a record too: it drops or edits a
+ * quarantined update, and the flush carries it out.
  */
 import { parseExact } from '../exact-json.ts';
 import { splitItem } from '../item.ts';
 
-/** What a caller says of an entry. */
+/** The caller's part of an entry. */
 export interface EntryContent {
   readonly program: string;
   readonly account: string;
   readonly id: string;
   readonly amount: number;
   readonly reason: string | null;
-  /** As `metadataText` writes it: never parsed on its way, since that would round numbers. */
+  /** Text of `metadataText`. Nothing parses it on its way, since that would round numbers. */
   readonly metadata: string | null;
 }
 
 export interface RecordedEntry extends EntryContent {
   /** `program:account` */
   readonly item: string;
-  /** Balance that Redis answered; MySQL's may differ after corrections. */
+  /** The balance that Redis answered. The one in MySQL may differ after corrections. */
   readonly balance: number;
   /** Ms of Redis' clock. */
   readonly acceptedAt: number;
@@ -27,15 +28,15 @@ export interface RecordedEntry extends EntryContent {
   readonly payload: string;
 }
 
-/** What the payload of an amendment's record says. */
+/** The payload of an amendment's record. */
 export type AmendmentContent = {
   /** Number of the quarantined update. */
   readonly quarantine: number;
-  /** Number of the operator's run in sluice_operations. */
+  /** Number of the operation in sluice_operations. */
   readonly operation: number;
 } & (
   | { readonly amendment: 'drop' }
-  /** `payload` is that of an entry, with the new amount in it. */
+  /** `payload` is the whole entry with its new amount. */
   | { readonly amendment: 'edit'; readonly to: { readonly amount: number; readonly payload?: string } }
 );
 
@@ -44,12 +45,12 @@ export interface Amendment {
   readonly name: string;
   readonly key: string;
   readonly item: string;
-  /** What it added to the live value when it was accepted. */
+  /** Amount that it added to the live value when it was accepted. */
   readonly delta: number;
   readonly content: AmendmentContent;
 }
 
-/** A counter's amendments stand beside the accounts of programs, which start with a letter. */
+/** Amendments of counters share a hash with accounts of programs, whose names start with a letter. */
 const COUNTER_PREFIX = '!';
 
 export function amendedItem(kind: 'c' | 'p', item: string): string {
@@ -95,11 +96,11 @@ export function readPayload(payload: string): EntryContent {
   if (metadata === null || metadata === undefined) return { ...content, metadata: null };
   const head = headOf(content);
   if (payload.startsWith(head)) return { ...content, metadata: payload.slice(head.length, -1) };
-  // Somebody wrote it by hand, into the quarantine.
+  // An operator wrote it by hand into the quarantine.
   return { ...content, metadata: JSON.stringify((parseExact(payload) as unknown[])[5]) };
 }
 
-/** All that stands before the metadata, which is found again by it. */
+/** Everything before the metadata. `readPayload` finds the metadata's text by it. */
 function headOf({ program, account, id, amount, reason }: Omit<EntryContent, 'metadata'>): string {
   return `${JSON.stringify([program, account, id, amount, reason]).slice(0, -1)},`;
 }
@@ -112,7 +113,7 @@ export function isEntry(record: RecordedEntry | Amendment): record is RecordedEn
   return !isAmendment(record);
 }
 
-/** The length in the record counts bytes, as Lua does; only for pure ASCII are those characters too. */
+/** The record's length counts bytes, as Lua does. In pure ASCII a byte is a character. */
 function withoutBytes(text: string, bytes: number): string {
   if (Buffer.byteLength(text) === text.length) return text.slice(bytes);
   return Buffer.from(text).subarray(bytes).toString();

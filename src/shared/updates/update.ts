@@ -1,4 +1,4 @@
-/** What a producer may ask for, and the check of everything that needs no server. */
+/** The updates of a producer, and all checks that need no server. */
 import type { Definitions } from '../config/definitions.ts';
 import { InvalidUpdateError, shown, UnknownNameError } from '../errors.ts';
 import { exactNumber, kindOf } from '../exact-json.ts';
@@ -28,20 +28,20 @@ export interface PointsUpdate {
 
 export type Update = CounterUpdate | PointsUpdate;
 
-/** An update that passed the checks, in the form that `apply` takes. */
+/** An update that passed the checks. */
 export interface CheckedUpdate {
   readonly kind: Kind;
   readonly name: string;
   readonly key: string;
   readonly item: string;
   readonly amount: number;
-  /** '' where there is none. */
+  /** '' if there is none. */
   readonly id: string;
-  /** Whether it waits for room under backpressure. */
+  /** Whether it waits when pending is full, instead of being refused. */
   readonly waits: boolean;
-  /** Points only. */
+  /** Lowest balance that a debit may lead to. Points only. */
   readonly floor: number;
-  /** Points only: the entry as JSON, with keys sorted so that equal content is equal text. */
+  /** The entry as JSON, with sorted keys so that equal content is equal text. Points only. */
   readonly payload: string;
 }
 
@@ -141,7 +141,7 @@ export function checkName(kind: 'counter' | 'program', name: string, definitions
 }
 
 /**
- * Refuses what is not text that UTF-8 can carry unchanged, is empty, or is too long.
+ * Refuses a text that is empty, too long, or that UTF-8 cannot carry unchanged.
  * @throws InvalidUpdateError
  */
 export function checkText(text: string, code: InvalidUpdateError['code'], what: string, limit: number): void {
@@ -155,7 +155,7 @@ export function checkText(text: string, code: InvalidUpdateError['code'], what: 
 }
 
 /**
- * A whole number other than 0 that every reader can hold; one from a line may be written as 5.0 or 1e3.
+ * A whole number other than 0 within plus or minus 2^53-1. A raw JSON number may be written as 5.0 or 1e3.
  * @throws InvalidUpdateError
  */
 export function checkAmount(given: unknown): number {

@@ -1,5 +1,5 @@
--- Records what a run did to a row. Only the transaction that did it may write over an earlier outcome of the run.
--- Parameters: operation, quarantine id, outcome, the row as it was as JSON, write over? 1 or 0.
+-- Records what an operation did to a row. Only an outcome that changed the row may replace an earlier one.
+-- Parameters: operation, quarantine id, outcome, the original row as JSON, 1 to replace an earlier outcome.
 INSERT INTO sluice_operation_items (operation_id, quarantine_id, outcome, original, done_at)
 SELECT j.operation_id, j.quarantine_id, j.outcome, j.original, UTC_TIMESTAMP(3)
 FROM (SELECT ? AS operation_id, ? AS quarantine_id, ? AS outcome, ? AS original, ? AS write_over) j
