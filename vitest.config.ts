@@ -1,5 +1,5 @@
-// Which tests run against which servers. One suite of integration tests, once per pair of servers.
-// Most tests wait most of the time, so more files run at once than there are cores: none may depend on a quick machine.
+// Which tests run on which servers: the integration tests run once per pair of servers. Tests mostly wait, so
+// more files run at once than there are cores; no test may depend on a fast machine.
 
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
@@ -7,7 +7,9 @@ import { pairings } from './test/support/pairings.ts';
 
 const limits = { testTimeout: 60_000, hookTimeout: 120_000 };
 
-/** The longest files start first, so that no core is idle at the end. A fresh clone knows no durations. */
+/**
+ * The longest files start first, so that no core is idle at the end. A fresh clone has no recorded durations.
+ */
 const LONGEST = [
   'torture',
   'simulation',
@@ -52,7 +54,7 @@ export default defineConfig({
   test: {
     globalSetup: ['test/support/run-folder.ts', 'test/support/build.ts'],
     sequence: { sequencer: LongestFirst },
-    // A line for each file, and everything of what failed.
+    // One line per file, and all output of failed tests.
     silent: 'passed-only',
     slowTestThreshold: Number.POSITIVE_INFINITY,
     projects: [

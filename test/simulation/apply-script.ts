@@ -1,30 +1,30 @@
-/** apply.lua as one step of the model: checks a micro-batch in order, then writes. */
+/** apply.lua as one step of the model: it checks a micro-batch in order, then writes. */
 import { parseEnded } from '../../src/shared/redis/state.ts';
 import { type Drop, liveKey, liveValue, NO_SUM, type State } from './redis.ts';
 import { limits, OUT_OF_MEMORY, type Process, type World } from './world.ts';
 
 const SAFE = Number.MAX_SAFE_INTEGER;
 
-/** One update of the call, as `encodeGroups` makes it. */
+/** One update of a call, as `encodeGroups` writes it. */
 interface Argument {
   readonly kind: 'c' | 'p' | 'a';
   readonly item: string;
   readonly amount: number;
-  /** A counter's number of updates, an account's floor, 0 of an amendment. */
+  /** A counter's number of updates, an account's floor, or 0 for an amendment. */
   readonly detail: number;
   readonly id: string;
-  /** Points only. */
+  /** Empty for a counter. */
   readonly payload: string;
   readonly uids: readonly number[];
 }
 
-/** Whose calls come one after another, and the number of this one. */
+/** A caller, whose calls come one after another, and the number of a call. */
 export interface CallerId {
   readonly id: string;
   readonly number: number;
 }
 
-/** @param updates as `encodeGroups` gives them @param uids which updates each group is made of, for the checker */
+/** @param updates JSON from `encodeGroups` @param uids updates of each group, for the checker */
 export function apply(
   world: World,
   caller: CallerId,
@@ -74,7 +74,7 @@ export function apply(
   return reply;
 }
 
-/** Which incarnation of Redis this is, and what its caller knows to be lost with the one before. */
+/** Notices a new incarnation of Redis; returns the number of updates that the caller knows to be lost. */
 function account(world: World, state: State, name: string, seen: Process['seen']): number {
   const ended = parseEnded(state.ended);
   if (state.run !== String(world.redis.run) || state.incarnation === '') {
@@ -93,7 +93,7 @@ function account(world: World, state: State, name: string, seen: Process['seen']
   return found;
 }
 
-/** Decides one update against the running state; its result token. */
+/** Decides one update against the running state; returns its result token. */
 function applyOne(world: World, state: State, argument: Argument): string {
   const { kind, item, amount, detail, id, payload, uids } = argument;
   const { now } = world;

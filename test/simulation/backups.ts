@@ -1,4 +1,4 @@
-/** Backups of either server, and their return: the server is then what it was, and every connection to it is new. */
+/** Backups of either server and their restore, which also ends every connection to the server. */
 import type { Faults } from './faults.ts';
 import { copyMysql, type Mysql } from './mysql.ts';
 import { copyRedis, type RedisData } from './redis.ts';
@@ -21,7 +21,10 @@ export class Backups {
     this.#say = say;
   }
 
-  /** Backs up or restores, perhaps; each server goes back once, mostly behind what the other has seen of it. */
+  /**
+   * Takes or restores a backup at random. Each server is restored at most once, mostly to a state that the
+   * other is ahead of.
+   */
   step(processes: readonly Process[]): void {
     const { random, mysql, redis } = this.#world;
     const { backup, restoreMysql, restoreRedis } = this.#faults;
@@ -37,7 +40,7 @@ export class Backups {
         state !== undefined &&
         state.updates > state.claimed - state.flightUpdates &&
         state.sequence + 1 < sequence;
-      // What has most to be taken away shows most.
+      // Much to discard shows most.
       const weight = random.chance(0.5) ? pendingKeys : undefined;
       const old = this.#choose(this.#ofRedis, isOld, weight);
       if (old) this.#restoreRedis(old, processes);
@@ -72,7 +75,7 @@ export class Backups {
     world.checker.onMysqlRestored(world, before);
   }
 
-  /** Which takes longer than any call may. */
+  /** The restore takes longer than any call may. */
   #restoreRedis(backup: RedisData, processes: readonly Process[]): void {
     const world = this.#world;
     const before = world.redis.data.state?.sequence;

@@ -1,11 +1,11 @@
 /**
- * What must hold after every step and at the end. It sees everything: which updates every sum is made of, what Redis has
- * accepted, what MySQL has committed. A violation is thrown, and ends the schedule.
+ * What must hold after every step and at the end. The checker sees everything: the updates in every sum, what
+ * Redis has accepted, what MySQL has committed. It throws a violation, which ends the schedule.
  */
 import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import type { LedgerRow, Mysql, Refused } from './mysql.ts';
 import { type Drop, type Entry, liveKey, type RedisData, type State, type Sum } from './redis.ts';
-import { placesIn, Restores } from './restores.ts';
+import { copiesIn, Restores } from './restores.ts';
 import type { Asked, Users } from './users.ts';
 import { limits, MOST_UPDATES, type Process, type World } from './world.ts';
 
@@ -14,22 +14,22 @@ export class Violation extends Error {}
 export class Checker {
   users!: Users;
   readonly restores = new Restores();
-  readonly #places = new Uint8Array(MOST_UPDATES);
+  readonly #copies = new Uint8Array(MOST_UPDATES);
   readonly #accepted = new Uint8Array(MOST_UPDATES);
   readonly #acceptedAt: number[] = new Array(MOST_UPDATES).fill(0);
   readonly #taken = new Uint8Array(MOST_UPDATES);
-  /** Updates whose claim Redis has lost: without the barrier they may count twice. */
+  /** Updates whose claim Redis has lost; without the barrier they may count twice. */
   readonly #exposed = new Uint8Array(MOST_UPDATES);
   #lossEpoch: string | undefined;
   #lost = false;
-  /** Redis was found behind the watermark. */
+  /** Whether Redis was found behind the watermark. */
   #noticed = false;
-  /** What each producer was answered when the tail was lost, and how many updates of it are gone. */
+  /** What each producer had been answered at the loss, and how many updates it knows to be lost. */
   #knowing: { process: Process; life: number; seen: Process['seen']; updates: number }[] = [];
-  /** Accounts whose live value was too high for a while, as an id was used again after its window. */
+  /** Accounts whose live value was too high for a while, since an id was used again after its window. */
   readonly #late = new Set<string>();
 
-  /** An update is applied once; under the same id again only where the window of the id is over. */
+  /** An update is applied once, and its id again only after the window of the id. */
   onApplied(world: World, uids: readonly number[]): void {
     const { data } = world.redis;
     for (const uid of uids) {
@@ -43,7 +43,7 @@ export class Checker {
     }
   }
 
-  /** A drop is accepted: what it drops may be spent, or is not there to be spent, from now on. */
+  /** A drop is accepted: from now on the account has the dropped amount back, or has lost it. */
   onAmended({ mysql, redis: { data } }: World, { row }: Drop): void {
     for (const uid of mysql.refused.find(one => one.row === row)?.uids ?? []) data.dropped[uid] = 1;
   }
@@ -61,8 +61,9 @@ export class Checker {
   }
 
   /**
-   * Everything accepted and not dropped, each id once, never leads below the floor. The one exception: until Redis is found
-   * behind the watermark, it does not know of debits that MySQL has, and goes by what it knows.
+   * The sum of everything accepted and not dropped, each id once, never falls below the floor. The one
+   * exception: a Redis that is behind the watermark and not yet noticed does not know of debits that MySQL
+   * has.
    */
   #checkFloor(world: World, item: string, floor: number): void {
     const { mysql, redis, barrier } = world;
@@ -87,12 +88,12 @@ export class Checker {
     }
   }
 
-  /** Redis is another one now: what it does not know any more is lost, and only that. */
+  /** Redis has lost data: whatever it does not know any more is lost, and nothing else. */
   onLoss(world: World, processes: readonly Process[], isRestore = false): void {
     const { data } = world.redis;
     if (isRestore) this.restores.onRedisRestored(world);
     this.#lost = true;
-    // Where nothing is left, the count goes on from what MySQL has by then.
+    // If Redis is empty, the count goes on from that of MySQL.
     const kept = data.state?.updates ?? Infinity;
     this.#knowing = processes.map(process => ({
       process,
@@ -111,18 +112,17 @@ export class Checker {
     this.restores.onMysqlRestored(world, before);
   }
 
-  /** Redis was found behind the watermark: from here on it knows all that MySQL has. */
+  /** Redis was found behind the watermark: from now on it knows everything that MySQL has. */
   onNoticed(): void {
     this.#noticed = true;
   }
 
-  /** From here on live values are those of the new epoch. */
+  /** From now on live values are those of the new epoch. */
   onRecovered(): void {
     this.restores.recovered = true;
     this.#lossEpoch = '';
   }
 
-  /** A batch is committed. */
   onBatch(sequence: number): void {
     const { halted } = this.restores;
     if (halted) fail(`batch ${sequence} is written although the partition is halted (${halted})`);
@@ -142,7 +142,7 @@ export class Checker {
     if (world.redis.data.accepted[uid]) fail(`update ${uid} failed for certain, but was applied`);
   }
 
-  /** A value is loaded from MySQL as it is now, or as no loss has changed it since. */
+  /** A value was loaded from MySQL, and it is right unless a loss has changed MySQL since. */
   onLoaded(world: World, read: Watermark, kind: 'c' | 'p', item: string, value: number): void {
     const now = world.mysql.watermark;
     if (this.#lost && (read.sequence !== now.sequence || read.token !== now.token)) return;
@@ -153,13 +153,13 @@ export class Checker {
 
   /** `persisted()` has resolved. */
   onPersisted(world: World, { uid, identity, state }: Asked): void {
-    // A duplicate repeats an update whose own mark is gone.
+    // A duplicate repeats an update whose mark is lost.
     if (this.#lost && state === 'duplicate') return;
     if (
       this.users.asked.some(
         other =>
           other.identity === identity &&
-          // A receipt that is asked behind a drop finds nothing in quarantine any more.
+          // After a drop, a receipt finds nothing in quarantine any more.
           (this.restores.wasWritten(world, other.uid) || world.mysql.dropped[other.uid]),
       )
     )
@@ -167,13 +167,13 @@ export class Checker {
     fail(`receipt of update ${uid} says persisted, but it is not in MySQL`);
   }
 
-  /** `persisted()` has failed: the update is in one of these sums. */
+  /** `persisted()` has rejected: the update must be in one of these sums. */
   onQuarantined({ uid }: Asked, sums: readonly Refused[]): void {
     if (!this.#lost && !sums.some(({ uids }) => uids.includes(uid)))
       fail(`receipt of update ${uid} says quarantined, but it is not`);
   }
 
-  /** Each row of the ledger follows from the one before; an id has one row. */
+  /** Each row of an account's ledger continues the one before; an id has one row. */
   onLedgerRow(world: World, row: LedgerRow): void {
     const { ledger, ledgerIds } = world.mysql;
     if (ledgerIds.has(`${row.item} ${row.id}`)) fail(`${row.item} has two ledger rows under id ${row.id}`);
@@ -182,32 +182,36 @@ export class Checker {
       fail(`ledger of ${row.item} jumps from ${before} to ${row.balanceAfter}`);
   }
 
-  /** After every step that a server took. */
+  /** Runs after every step of a server. */
   check(world: World): void {
     if (this.restores.happened) this.restores.judge(world);
-    // An acknowledgement from before the restore may halt it late: what was loaded until then is stale as well.
+    // A late acknowledgement may halt the partition after the restore; values loaded before that are stale
+    // too.
     if (this.restores.halted) this.#lossEpoch = world.redis.data.state?.epoch ?? '';
-    this.#checkPlaces(world);
+    this.#checkCopies(world);
     this.#checkLive(world);
   }
 
-  /** Every update accepted is in one place: pending, in flight and not committed, in MySQL, in quarantine, left out. */
-  #checkPlaces(world: World): void {
+  /**
+   * Every accepted update exists once: pending, in flight and not committed, in MySQL, in quarantine, or left
+   * out.
+   */
+  #checkCopies(world: World): void {
     const { data } = world.redis;
     const { mysql, barrier } = world;
-    const places = this.#places;
-    for (let uid = 0; uid < this.users.asked.length; uid++) places[uid] = placesIn(mysql, uid);
-    for (const { uids } of data.counters.values()) for (const uid of uids) places[uid]!++;
+    const copies = this.#copies;
+    for (let uid = 0; uid < this.users.asked.length; uid++) copies[uid] = copiesIn(mysql, uid);
+    for (const { uids } of data.counters.values()) for (const uid of uids) copies[uid]!++;
     const { state } = data;
     if (state) {
       const committed = isCommitted(world, state);
       for (const sum of data.segmentCounters.values())
-        if (isWaiting(state, sum, committed)) for (const uid of sum.uids) places[uid]!++;
+        if (isWaiting(state, sum, committed)) for (const uid of sum.uids) copies[uid]!++;
       for (const { number, uid } of data.entries.values())
-        if (uid >= 0 && (!committed || number >= state.entryClaimed)) places[uid]!++;
+        if (uid >= 0 && (!committed || number >= state.entryClaimed)) copies[uid]!++;
     }
     for (let uid = 0; uid < this.users.asked.length; uid++) {
-      const found = places[uid]!;
+      const found = copies[uid]!;
       if (found === data.accepted[uid] && !this.#lost) continue;
       const { gone, discarded, happened } = this.restores;
       const isTaken = gone[uid] || discarded[uid];
@@ -215,7 +219,7 @@ export class Checker {
       const isExposed = this.#exposed[uid] && data.accepted[uid] && (!barrier || happened);
       const most = isExposed ? 2 : this.#accepted[uid]!;
       if (found < least) fail(`update ${uid} is nowhere`);
-      if (found > most) fail(`update ${uid} is in ${found} places`);
+      if (found > most) fail(`update ${uid} exists ${found} times`);
     }
     if (this.restores.discardedAny) this.#checkDeclared(world, this.restores.taken);
   }
@@ -229,7 +233,7 @@ export class Checker {
     const { data } = world.redis;
     const { state, live } = data;
     if (!state || live.size === 0) return;
-    // After a loss the live values are as old as what is left, until the epoch discards them.
+    // After a loss, live values stay as old as what is left until their epoch ends.
     const isStale =
       this.#lost && state.epoch === this.#lossEpoch && (!this.#noticed || this.restores.happened);
     if (isStale && (!world.barrier || this.restores.happened)) return;
@@ -241,7 +245,7 @@ export class Checker {
     }
   }
 
-  /** Between a commit that left out a late duplicate and the acknowledgement, which deletes the live value. */
+  /** Whether a commit left out a late duplicate whose acknowledgement has yet to delete the live value. */
   #isToBeDeleted(world: World, item: string): boolean {
     const { state } = world.redis.data;
     const late = state && world.mysql.journal.get(state.token)?.outcome.late;
@@ -267,7 +271,7 @@ export class Checker {
     return inMysql + sumUp(world.mysql, missing);
   }
 
-  /** When everything has drained: what is acknowledged is in MySQL or in quarantine, once. */
+  /** At the end, when nothing is pending: every acknowledged update is in MySQL or in quarantine, once. */
   checkEnd(world: World): void {
     const { values, ledger, written, quarantined } = world.mysql;
     const sums = new Map<string, number>();
@@ -296,13 +300,13 @@ export class Checker {
     const declared = [...ended.matchAll(/\S+ \S+ (\S+)/g)].reduce((sum, [, lost]) => sum + Number(lost), 0);
     for (const { process, life, seen, updates } of this.#knowing) {
       const { incarnation } = process.seen;
-      // It lived on, and has called since.
+      // The producer has lived on and has made a call since the loss.
       const told = process.life === life && incarnation !== '' && incarnation !== seen.incarnation;
       if (told && updates > declared)
         fail(`${process.name} knew of ${updates} lost updates, ${declared} are declared`);
     }
-    this.#checkPlaces(world);
-    this.#checkDeclared(world, this.restores.lost(this.#places));
+    this.#checkCopies(world);
+    this.#checkDeclared(world, this.restores.lost(this.#copies));
     const declaredTwice = this.restores.declared(world, 'doubled');
     if (doubles > declaredTwice) fail(`${doubles} updates count twice, ${declaredTwice} are declared`);
     if (doubled && !this.restores.recovered && world.counted.rewinds + world.counted.unheard === 0)
@@ -310,19 +314,25 @@ export class Checker {
   }
 }
 
-/** Whether MySQL has the batch in flight. Only one that a recovery has renumbered is written again under its token. */
+/**
+ * Whether MySQL has the batch in flight. Only a batch that a recovery renumbered is written again under its
+ * token.
+ */
 function isCommitted({ mysql, checker }: World, { token, sequence }: State): boolean {
   if (!mysql.committed.has(token)) return false;
   return !checker.restores.recovered || sequence <= mysql.watermark.sequence;
 }
 
-/** Of a segment's counters: not claimed yet, or in flight and not committed. */
+/** Whether a segment's counter is unclaimed, or in flight and not committed. */
 function isWaiting(state: State, { number }: Sum, committed: boolean): boolean {
   const inFlight = state.token !== '' && number >= state.flightFrom && number < state.flightTo;
   return number >= state.popped || (inFlight && !committed);
 }
 
-/** What entries that wait will add: nothing those that MySQL has, as Redis forgot that; of each row in quarantine, one drop. */
+/**
+ * What pending entries will add. Entries that MySQL already has add nothing, and of each quarantined row only
+ * one drop counts.
+ */
 function sumUp(mysql: Mysql, entries: readonly Entry[]): number {
   const dropped = new Set<number>();
   let sum = 0;

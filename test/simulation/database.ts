@@ -1,4 +1,7 @@
-/** Transactions and what both sides do with the watermark: `Database.transaction`, `Aligner` and `ColdReader` as steps. */
+/**
+ * Transactions, and reads and changes of the watermark: `Database.transaction`, `Aligner` and `ColdReader` as
+ * steps.
+ */
 import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import {
   BLOCKED,
@@ -14,7 +17,10 @@ import {
 import { adopt, type ColdValue, type LoadReply, load } from './shared-scripts.ts';
 import { type Process, redis, type Steps, sleep, sql, token, type World } from './world.ts';
 
-/** Commits what `body` wrote; rolls back where it throws; closes the session where either fails. */
+/**
+ * Commits the writes of `body`; rolls back if it throws; closes the session if the commit or the rollback
+ * fails.
+ */
 export function* transaction<Result>(
   world: World,
   me: Process,

@@ -1,7 +1,7 @@
-/** Which faults a schedule meets, drawn anew for each, most of them 0 in most schedules. */
+/** Draws the faults of a schedule; most of them are 0 in most schedules. */
 import type { Random } from './random.ts';
 
-/** How likely each fault is at a step. */
+/** Probability of each fault per step. */
 export interface Faults {
   readonly kill: number;
   readonly freeze: number;
@@ -17,10 +17,10 @@ export interface Faults {
   readonly restoreRedis: number;
 }
 
-/** Each schedule has a few kinds of faults, so that none hides what another would show. */
+/** Each schedule has only a few kinds of faults, so that none hides what another would show. */
 export function drawFaults(random: Random): Faults {
   const some = (share: number, most: number) => (random.chance(share) ? most * random.next() : 0);
-  // A backup is older than what a replica lacks, so that each hides the other.
+  // A restore and a lost tail would hide each other: a backup is older than what a replica lacks.
   const restores = random.chance(0.1);
   const lose = restores ? 0 : some(0.3, 0.04);
   const mysql = restores && random.chance(0.55);

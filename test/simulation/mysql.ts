@@ -1,6 +1,7 @@
 /**
- * MySQL as one partition sees it: rows, the lock on the watermark, transactions under READ COMMITTED. What a transaction
- * writes stands in its draft until the commit, which nobody else can see and which a lost connection throws away.
+ * MySQL as one partition sees it: rows, the lock on the watermark, transactions under READ COMMITTED. The
+ * writes of a transaction stay in its draft until the commit; others do not see them, and a lost connection
+ * discards them.
  */
 import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import type { Entry } from './redis.ts';
@@ -25,14 +26,14 @@ export interface Refused {
 /** A row of `sluice_quarantine`. */
 export interface QuarantineRow extends Refused {
   readonly row: number;
-  /** The operation that has taken it. */
+  /** The operation that has taken the row. */
   readonly operation: number | undefined;
 }
 
 export interface Outcome {
   readonly late: readonly { item: string; amount: number }[];
   readonly quarantined: number;
-  /** Entries that were left out because the first with their id is in quarantine. */
+  /** Entries that were left out because their id is in quarantine. */
   readonly quarantinedBefore: number;
 }
 
@@ -43,7 +44,7 @@ interface JournalRow {
   readonly outcome: Outcome;
 }
 
-/** A row of `sluice_operations`, of a recovery. */
+/** A row of `sluice_operations` from a recovery. */
 interface Operation {
   readonly id: number;
   readonly filter: string;
@@ -53,9 +54,9 @@ interface Operation {
 export interface Mysql {
   readonly values: Map<string, number>;
   readonly ledger: LedgerRow[];
-  /** The unique key: item and id. */
+  /** Unique key: item and id. */
   readonly ledgerIds: Set<string>;
-  /** What is in quarantine, and its sums by item. */
+  /** Quarantined rows, and their sums by item. */
   readonly refused: QuarantineRow[];
   readonly aside: Map<string, number>;
   watermark: Watermark;
@@ -64,20 +65,22 @@ export interface Mysql {
   readonly losses: Map<string, number>;
   readonly operations: Map<number, Operation>;
   readonly journal: Map<string, JournalRow>;
-  /** The checker's: tokens of all batches that are in it, also those that the journal has forgotten. */
+  /** For the checker: tokens of all committed batches, also of those that the journal has forgotten. */
   readonly committed: Set<string>;
-  /** The server's data: another one after a restore, which ends every session. */
+  /** Changes with each restore, which ends every session. */
   run: number;
-  /** Who holds the watermark's row for writing, and who for reading. */
+  /** Session with the exclusive lock on the watermark's row; `sharers` have a shared one. */
   holder: Session | undefined;
   readonly sharers: Set<Session>;
-  /** The checker's: how often each update stands in the values, in quarantine, was left out as a late duplicate. */
+  /**
+   * For the checker: how often each update is in the values, is in quarantine, was left out as late, was
+   * dropped.
+   */
   readonly written: Uint8Array;
   readonly quarantined: Uint8Array;
   readonly leftOut: Uint8Array;
-  /** How often it was dropped. */
   readonly dropped: Uint8Array;
-  /** Rows that were ever in quarantine. */
+  /** Number of rows that were ever in quarantine. */
   rows: number;
 }
 
@@ -85,7 +88,7 @@ interface Draft {
   values: Map<string, number>;
   ledger: LedgerRow[];
   aside: Refused[];
-  /** Rows of the quarantine that it has locked, and those that it takes out. */
+  /** Quarantined rows that it has locked, and those that it deletes. */
   locked: Set<number>;
   out: { row: number; dropped: boolean }[];
   late: number[];
@@ -142,7 +145,7 @@ export function openSession(world: World, owner: string): Session {
   };
 }
 
-/** The server's view of a lost connection: rolled back, locks free. */
+/** The server notices a lost connection: it rolls back and releases the locks. */
 export function closeSession(mysql: Mysql, session: Session): void {
   session.open = false;
   rollback(mysql, session);
@@ -154,13 +157,13 @@ export function rollback(mysql: Mysql, session: Session): void {
   mysql.sharers.delete(session);
 }
 
-/** The session's `wait_timeout`: a silent session is closed, which frees its locks. */
+/** The session's `wait_timeout`: the server closes an idle session, which releases its locks. */
 function expire(world: World, session: Session | undefined): void {
   if (session?.open && world.now - session.lastUsed > limits.idleTransactionMs)
     closeSession(world.mysql, session);
 }
 
-/** Every statement begins here. */
+/** Every statement begins with this. */
 export function use(world: World, session: Session): Draft {
   expire(world, session);
   if (session.run !== world.mysql.run) closeSession(world.mysql, session);
@@ -182,7 +185,7 @@ export function use(world: World, session: Session): Draft {
   return session.draft;
 }
 
-/** `declareLoss`: found again for the same cause, the larger figure stays. */
+/** `declareLoss`: if the cause is declared already, the larger figure stays. */
 export function declareLoss(
   world: World,
   session: Session,
@@ -196,7 +199,7 @@ export function declareLoss(
   losses.set(name, Math.max(updates, losses.get(name) ?? world.mysql.losses.get(name) ?? 0));
 }
 
-/** All that is declared of a kind. */
+/** All declared updates of a kind. */
 export function declaredOf({ losses }: Mysql, kind: 'lost' | 'doubled'): number {
   let sum = 0;
   for (const [name, updates] of losses) if (name.startsWith(kind)) sum += updates;
@@ -227,7 +230,7 @@ export function lockWatermark(
   return mysql.watermark;
 }
 
-/** What MySQL refuses for its own sake: a constraint on a counter's row, a trigger on an entry. */
+/** What MySQL refuses: a constraint on a counter's row, a trigger on an entry. */
 export const BAD_COUNTER = 'views:bad';
 export const BAD_AMOUNT = 7;
 
@@ -244,7 +247,7 @@ export function addCounters(
   }
 }
 
-/** Balances, then ledger rows, whose unique key and trigger may refuse them: all or nothing. */
+/** Adds balances, then ledger rows, which their unique key or a trigger may refuse: all or nothing. */
 export function addEntries(
   world: World,
   session: Session,
@@ -269,13 +272,13 @@ export function putAside(world: World, session: Session, refused: Refused): void
   use(world, session).aside.push(refused);
 }
 
-/** `SELECT ... FOR UPDATE` of a row in quarantine, by whoever holds the watermark. */
+/** `SELECT ... FOR UPDATE` of a quarantined row, under the watermark's lock. */
 export function lockRow(world: World, session: Session, row: number): QuarantineRow | undefined {
   use(world, session).locked.add(row);
   return world.mysql.refused.find(one => one.row === row);
 }
 
-/** One statement of its own: the row becomes the operation's unless another has it; whether it is. */
+/** One statement: the operation takes the row unless another has it. Returns whether it has the row. */
 export function takeRow(
   world: World,
   session: Session,
@@ -342,7 +345,7 @@ export function commit(world: World, session: Session): void {
   rollback(mysql, session);
 }
 
-/** What a backup keeps. */
+/** A copy of everything that a backup keeps. */
 export function copyMysql(mysql: Mysql): Mysql {
   return {
     ...mysql,

@@ -1,4 +1,4 @@
-/** An operator after a restore: `Recovery` and `Evidences` as steps, with the real verdicts and the real figures. */
+/** An operator after a restore: `Recovery` and `Evidences` as steps, with the real verdicts and figures. */
 import {
   committedCount,
   type Damage,
@@ -49,7 +49,7 @@ export function* operate(world: World, me: Process): Steps<void> {
   }
 }
 
-/** `Recovery.recover`: whether it had something to do, and did it. */
+/** `Recovery.recover`: returns whether it had something to do and did it. */
 function* recoverPartition(world: World, me: Process, counters: OldCounters | undefined): Steps<boolean> {
   let last: Declared | undefined;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
@@ -136,10 +136,10 @@ function* carryOut(
     if (!reply?.matches) throw CONTESTED;
     yield* sql(session, 'move watermark', () => {
       const draft = use(world, session);
-      const place = isOldDatabase
+      const target = isOldDatabase
         ? { sequence: world.bugs.watermarkAhead ? seen.sequence : before(seen), token: '' }
         : watermark;
-      const { sequence, token } = place;
+      const { sequence, token } = target;
       draft.watermark = { sequence, token, epoch: move.epoch, updates: committedCount(reply.side) };
       const { operation: id } = declared;
       if (!world.bugs.recoveryUndeclared)
@@ -170,7 +170,7 @@ function moveOf(
   };
 }
 
-/** `Evidences.look`, under the watermark's lock. Of a partition without a state it says nothing. */
+/** `Evidences.look`, under the watermark's lock. Throws if the partition has no state. */
 function* lookAt(world: World, session: Session, counters: OldCounters | undefined): Steps<Found> {
   const watermark = yield* locked(world, session, 'update');
   const { cutoff, oldest } = yield* sql(session, 'evidence', () => {

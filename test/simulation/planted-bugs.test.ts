@@ -1,7 +1,9 @@
-// Proof that the checker sees when the protocol is broken. A file of its own, to run beside the schedules.
+// Proof that the checker notices a broken protocol. In a file of its own, so that it runs beside the
+// schedules.
 //
-// caught.json has a schedule for each bug that shows it, so that nobody searches for it every time. When the model changes, another
-// schedule may be the one: `npm test -- -u --project simulation planted-bugs` searches, and writes down which.
+// caught.json has, for each bug, the seed of a schedule that shows it, which saves the search. If the model
+// changes, another schedule may show it: `npm test -- -u --project simulation planted-bugs` searches and
+// writes the new seeds.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,14 +16,14 @@ const CAUGHT = join(import.meta.dirname, 'caught.json');
 const page = readFileSync(join(import.meta.dirname, '../../docs/simulation.md'), 'utf8');
 const known: Partial<Record<Bug, number>> = JSON.parse(readFileSync(CAUGHT, 'utf8'));
 
-/** The number that the page gives for a bug. */
+/** The number of schedules within which docs/simulation.md promises to catch the bug. */
 function promised(name: Bug): number {
   const number = Number(new RegExp(`^\\| \`${name}\` \\| (\\d+) \\|`, 'm').exec(page)?.[1]);
   expect(number, `docs/simulation.md has ${name}`).toBeGreaterThan(0);
   return number;
 }
 
-/** The seed of a schedule that shows the bug: the one that is known if it still does, else the first. */
+/** Seed of a schedule that shows the bug: the known one if it still does, otherwise the first. */
 function caughtBy(bug: Bug): number {
   const options = { bugs: { [bug]: true }, restoresOnly: RECOVERY_BUGS.has(bug) };
   const shows = (seed: number) => runSchedule(seed, options) !== undefined;
@@ -33,10 +35,10 @@ function caughtBy(bug: Bug): number {
 }
 
 const caught: Partial<Record<Bug, number>> = {};
-it.each(Object.keys(BUGS) as Bug[])('catches the bug %s', { timeout: LIMIT_MS }, bug => {
+it.each(Object.keys(BUGS) as Bug[])('the checker catches the bug %s', { timeout: LIMIT_MS }, bug => {
   caught[bug] = caughtBy(bug);
 });
 
-it('knows for each bug a schedule that shows it', async () => {
+it('caught.json has a schedule for each bug', async () => {
   await expect(`${JSON.stringify(caught, null, 2)}\n`).toMatchFileSnapshot(CAUGHT);
 });

@@ -1,4 +1,6 @@
-/** A producer process with its users: micro-batches, calls with a number and a deadline, receipts, cold reads. */
+/**
+ * A producer process and its users: micro-batches, calls with a number and a deadline, receipts, cold reads.
+ */
 import {
   encodeGroups,
   type Group,
@@ -18,7 +20,7 @@ import { addJob, read } from './shared-scripts.ts';
 import type { Asked, Users } from './users.ts';
 import { limits, OUT_OF_MEMORY, type Process, redis, type Steps, sleep, sql, type World } from './world.ts';
 
-/** What the model throws where the producer would give an error of the catalogue. */
+/** Stand for errors of the producer's catalogue. */
 const UNKNOWN = { code: 'UNKNOWN_OUTCOME' } as const;
 const UNAVAILABLE = { code: 'REDIS_UNAVAILABLE' } as const;
 const MAX_TRIES = 3;
@@ -64,7 +66,7 @@ function waitingFor(world: World, users: Users, asked: Asked): Sent {
   };
 }
 
-/** `Applier.#drain` and `#send`: what was found cold is loaded and sent again. */
+/** `Applier.#drain` and `#send`: loads cold accounts and sends their updates again. */
 function* send(world: World, me: Process, first: Sent[]): Steps<void> {
   let waiting = first;
   for (let round = 0; waiting.length > 0 && round <= MAX_TRIES; round++) {
@@ -120,10 +122,10 @@ function* call(world: World, me: Process, groups: readonly Group<Sent>[]) {
       text = yield* redis('apply', () => apply(world, caller, until, args, uids, me.seen));
     } catch (error) {
       if (error !== OUT_OF_MEMORY) throw UNKNOWN;
-      // After a lost connection the error may answer the second sending.
+      // After a lost connection, the error may belong to the second attempt.
       throw before === me.disconnections ? UNAVAILABLE : UNKNOWN;
     }
-    // An answer that comes after the producer's own timer is not heard.
+    // The producer's timer has ended, so it ignores the answer.
     if (world.now > until + 100) throw UNKNOWN;
     const reply = parseReply(text);
     if (reply.status === 'ok') {
@@ -148,7 +150,7 @@ function* readOne(world: World, me: Process, users: Users): Steps<void> {
   if (live === undefined) yield* loadCold(world, me, kind, item);
 }
 
-/** `Progress.#poll`: what the receipt of an accepted update says now. */
+/** `Progress.#poll`: asks what became of the update of a receipt. */
 function* askReceipt(world: World, me: Process, users: Users): Steps<void> {
   const at = world.random.below(users.receipts.length);
   const { asked, accepted } = users.receipts[at]!;

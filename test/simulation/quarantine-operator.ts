@@ -1,6 +1,7 @@
 /**
- * Operators who replay and drop what is in quarantine, two at once, and go on with each other's operations: `OperationRun`,
- * `ReplayOne` and `openAmender` as steps, with one row for each operation. They also mend what MySQL refuses, and break it.
+ * Two operators who replay and drop quarantined updates at the same time, and resume each other's operations:
+ * `OperationRun`, `ReplayOne` and `openAmender` as steps, with one row per operation. They also switch the
+ * refusals of MySQL on and off.
  */
 import { parseReply } from '../../src/producer/micro-batch.ts';
 import { apply } from './apply-script.ts';
@@ -16,7 +17,7 @@ interface Operation {
   finished: boolean;
 }
 
-/** `sluice_operations`, which all operators see. */
+/** `sluice_operations`, which both operators see. */
 export type Audit = Operation[];
 
 export function* amend(world: World, me: Process, audit: Audit): Steps<void> {
@@ -33,7 +34,7 @@ export function* amend(world: World, me: Process, audit: Audit): Steps<void> {
   }
 }
 
-/** An operation that somebody began, or a new one. */
+/** An unfinished operation of any operator, or a new one. */
 function* choose(world: World, me: Process, audit: Audit): Steps<Operation | undefined> {
   const { choices } = world;
   const open = audit.filter(({ finished }) => !finished);
@@ -67,7 +68,7 @@ function* drop(world: World, me: Process, { id, row }: Operation): Steps<void> {
   const update = JSON.stringify(['a', row.item, -row.amount, 0, `${id} ${row.row}`, content]);
   const text = yield* redis('amend', () => apply(world, caller, until, update, [[]], me.seen));
   const reply = parseReply(text);
-  // Somebody resumes an operation that is not finished.
+  // The operation stays unfinished, and somebody will resume it.
   if (reply.status !== 'ok') throw { code: 'UNKNOWN_OUTCOME' };
   me.seen = { incarnation: reply.incarnation, updates: reply.updates };
   if (reply.armed) yield* redis('add job', () => addJob(world, limits.flushIntervalMs, me.name));

@@ -1,4 +1,6 @@
-/** The one source of chance in a schedule: sfc32, seeded through splitmix32, so that near seeds share nothing. */
+/**
+ * The only source of randomness in a schedule: sfc32, seeded through splitmix32, so that close seeds differ.
+ */
 
 export class Random {
   #a: number;
@@ -22,7 +24,7 @@ export class Random {
     for (let round = 0; round < 12; round++) this.next();
   }
 
-  /** From 0 to 1, without 1. */
+  /** From 0 to 1, excluding 1. */
   next(): number {
     const sum = (this.#a + this.#b + this.#counter++) | 0;
     this.#a = this.#b ^ (this.#b >>> 9);
@@ -31,7 +33,7 @@ export class Random {
     return (sum >>> 0) / 4294967296;
   }
 
-  /** A whole number from 0 to `limit`, without `limit`. */
+  /** A whole number from 0 to `limit`, excluding `limit`. */
   below(limit: number): number {
     return Math.floor(this.next() * limit);
   }

@@ -1,4 +1,6 @@
-/** recover.lua as one step of the model: what it sees of the partition, and what it takes away, page by page. */
+/**
+ * recover.lua as one step of the model: what it reads of the partition, and what it removes, page by page.
+ */
 import type { RedisSide } from '../../src/recovery/evidence.ts';
 import type { Order, RedisData, State, Sum } from './redis.ts';
 import type { World } from './world.ts';
@@ -23,9 +25,9 @@ export type RecoverCall = { readonly cutoff: number; readonly most: number } & (
 export interface RecoverReply {
   readonly matches: boolean;
   readonly side: RedisSide;
-  /** How many ids of acknowledged entries Redis remembers. */
+  /** Number of ids of acknowledged entries in Redis. */
   readonly ids: number;
-  /** Updates of old counters in the batch in flight; of those pending that this call handled, and how many keys. */
+  /** Old updates in the batch in flight; `updates` and `keys` are the pending ones that this call handled. */
   readonly inFlight: number;
   readonly updates: number;
   readonly keys: number;
@@ -74,7 +76,7 @@ function isSame(state: State, { epoch, sequence, token }: Seen, { bugs }: World)
   return state.epoch === epoch && state.sequence === sequence && state.token === token;
 }
 
-/** Whether no more would be discarded than is declared. */
+/** Whether the call would discard no more than is declared. */
 function isDeclared(data: RedisData, state: State, call: Exclude<RecoverCall, { action: 'look' }>): boolean {
   if (call.action === 'forget' || (call.action === 'move' && !call.move.discards)) return true;
   const most = call.action === 'move' ? Infinity : call.most;
@@ -89,7 +91,7 @@ function sideOf(state: State): RedisSide {
   return { epoch, sequence, token, updates, claimed, dropped, inFlight: flightUpdates, ...counts };
 }
 
-/** What an earlier run discarded before it was cut off; 0 if something has mended the partition since. */
+/** Updates that an interrupted run discarded; 0 if the epoch has changed since. */
 function discardedBefore({ discarded, epoch }: State): number {
   const [of, count] = discarded.split(' ');
   return of === epoch ? Number(count) : 0;
@@ -101,7 +103,7 @@ interface Old {
   readonly updates: number;
 }
 
-/** How many updates the old ones of these sum up; the oldest come first. */
+/** The counters that became pending until `cutoff`; they are the first ones of `order`. */
 function old(hash: Map<string, Sum>, order: readonly Order[], cutoff: number): Old {
   const end = order.findIndex(({ time }) => time > cutoff);
   const items = order.slice(0, end < 0 ? order.length : end).map(({ item }) => item);
@@ -139,7 +141,7 @@ function look(
   }
 }
 
-/** Old counters of the batch in flight, which they are the first of. */
+/** Old counters of the batch in flight, which are its first ones. */
 function oldInFlight(data: RedisData, state: State, cutoff: number): Old {
   const none = { items: [], sums: [], updates: 0 };
   if (state.token === '') return none;
@@ -185,7 +187,10 @@ function ids({ entryIds }: RedisData, { entryNext, entryAcked }: State): number 
   return entryIds.length - (entryNext - entryAcked);
 }
 
-/** The ledger knows those of them that it has; the others may be sent again. */
+/**
+ * Forgets ids of acknowledged entries: the ledger still knows those that it has, the others may be sent
+ * again.
+ */
 function forget(data: RedisData, state: State, limit: number): void {
   for (const name of data.entryIds.splice(0, Math.max(0, Math.min(ids(data, state), limit))))
     data.ids.delete(name);

@@ -1,8 +1,8 @@
 /**
- * What Redis holds of one partition. The names are those of the keys and of the fields of the hash `state`; sums and
- * entries are never changed in place, so that a copy of the maps is a copy of everything.
+ * What Redis holds for one partition. Names are those of the keys and of the fields of `state`. Sums and
+ * entries are immutable, so a copy of the maps is a copy of everything.
  *
- * `uids` and `uid` are the checker's: which updates a sum is made of. No decision of the protocol reads them.
+ * `uids` and `uid` are for the checker: the updates in a sum. No decision of the protocol reads them.
  */
 import type { State as LayoutState, PartitionKey } from '../../src/shared/redis/layout.ts';
 import { MOST_UPDATES } from './world.ts';
@@ -10,22 +10,22 @@ import { MOST_UPDATES } from './world.ts';
 export interface Sum {
   readonly sum: number;
   readonly count: number;
-  /** Of a counter, the number that it got when it became pending; of an account, that of its newest entry. */
+  /** A counter's number since it became pending; an account's number of its newest entry. */
   readonly number: number;
   readonly uids: readonly number[];
 }
 
 export interface Entry {
   readonly number: number;
-  /** The account's entry before this one; 0 where none is known. */
+  /** Number of the account's entry before this one; 0 if unknown. */
   readonly previous: number;
   readonly time: number;
   readonly item: string;
   readonly amount: number;
   readonly id: string;
-  /** -1 of an amendment. */
+  /** -1 for an amendment. */
   readonly uid: number;
-  /** The quarantined row that it drops, and the operation that decided that; absent if it drops none. */
+  /** The quarantined row that the amendment drops, and its operation. */
   readonly drops?: Drop | undefined;
 }
 
@@ -39,19 +39,19 @@ export interface Order {
   readonly item: string;
 }
 
-/** Without what no decision of the model needs. */
+/** Fields without which the model decides the same are left out. */
 export type State = Omit<Writable<LayoutState>, 'deployment' | 'claims' | 'barriers'>;
 type Writable<Type> = { -readonly [Name in keyof Type]: Type[Name] };
 
-/** The one flush job of the partition, as BullMQ keeps it. */
+/** The partition's flush job, as BullMQ keeps it. */
 export interface Job {
-  /** When it may be taken; undefined where no job waits. */
+  /** When a worker may take it; undefined if no job waits. */
   readonly due: number | undefined;
-  /** Who waits until then before it adds the job, and takes the wake-up along if it dies. */
+  /** Process that will add the job at that time, and loses the wake-up if it dies before. */
   readonly giver: string;
   readonly holder: string;
   readonly lockedUntil: number;
-  /** Added while it was active: it becomes the next one (`keepLastIfActive`). */
+  /** Set if the job was added while it was active: the next job then (`keepLastIfActive`). */
   readonly again: number | undefined;
   readonly attempts: number;
 }
@@ -65,7 +65,7 @@ export const NO_JOB: Job = {
   attempts: 0,
 };
 
-/** `segment:counters` is `segmentCounters`; of the lease only the end is of interest. */
+/** `segment:counters` is `segmentCounters`; of the lease, only its end is modelled. */
 type Modelled<Key> = Key extends `${infer Head}:${infer Tail}` ? `${Head}${Capitalize<Tail>}` : Key;
 
 export interface RedisData extends Record<Modelled<Exclude<PartitionKey, 'armed' | 'traces'>>, unknown> {
@@ -81,16 +81,16 @@ export interface RedisData extends Record<Modelled<Exclude<PartitionKey, 'armed'
   entryIds: string[];
   counterIds: { expires: number; name: string }[];
   idMarks: { expires: number; upTo: number }[];
-  /** By `kind:epoch:item`. */
+  /** Keys are `kind:epoch:item`. */
   live: Map<string, { value: number; expires: number }>;
   /** The last reply to each caller. */
   last: Map<string, { number: number; reply: string; expires: number }>;
   armedUntil: number;
   job: Job;
-  /** The checker's: which updates this Redis has accepted, and which it has put into a batch. */
+  /** For the checker: the updates that this Redis has accepted, and those that it has put into a batch. */
   readonly accepted: Uint8Array;
   readonly taken: Uint8Array;
-  /** The checker's: updates that an accepted amendment drops. */
+  /** For the checker: updates that an accepted amendment drops. */
   readonly dropped: Uint8Array;
 }
 
@@ -148,7 +148,7 @@ export function liveKey(kind: string, epoch: string, item: string): string {
   return `${kind}:${epoch}:${item}`;
 }
 
-/** The value of a live key that has not expired. */
+/** Value of a live key, if it has not expired. */
 export function liveValue(data: RedisData, now: number, key: string): number | undefined {
   const live = data.live.get(key);
   if (!live) return undefined;

@@ -1,15 +1,17 @@
 /**
- * What must hold when a backup of either server was restored: a halted partition writes nothing, and what is lost or
- * counts twice through the restore, or through the recovery from it, is declared before it happens.
+ * What must hold after a backup of either server was restored: a halted partition writes nothing, and
+ * everything that is lost or counts twice through the restore or the recovery is declared beforehand.
  */
 import { verdictStepwise } from '../../src/recovery/evidence.ts';
 import { declaredOf, type Mysql, type Session } from './mysql.ts';
 import { MOST_UPDATES, type World } from './world.ts';
 
 export class Restores {
-  /** Updates that MySQL had and has no more, and of which Redis knows: what neither knows is lost with Redis. */
+  /**
+   * Updates that MySQL had, has no more, and that Redis knows; those that neither knows are lost with Redis.
+   */
   readonly gone = new Uint8Array(MOST_UPDATES);
-  /** Updates that a recovery took out of Redis, whether MySQL has them or not; that many must be declared before. */
+  /** Updates that a recovery removed from Redis, whether MySQL has them or not; `taken` counts them. */
   readonly discarded = new Uint8Array(MOST_UPDATES);
   taken = 0;
   readonly #everWritten = new Uint8Array(MOST_UPDATES);
@@ -17,16 +19,16 @@ export class Restores {
   happened = false;
   recovered = false;
   discardedAny = false;
-  /** Who held the watermark's lock when the partition was judged last. */
+  /** Session with the watermark's lock when the partition was last judged. */
   #judgedFor: Session | undefined;
-  /** Declared in rows that a restore of MySQL took away. */
+  /** Updates that were declared in rows which the restored MySQL lacks. */
   readonly #forgotten = { lost: 0, doubled: 0 };
 
   onMysqlRestored(world: World, before: Mysql): void {
     const { mysql } = world;
     for (let uid = 0; uid < MOST_UPDATES; uid++) {
-      if (placesIn(before, uid) > 0) this.#everWritten[uid] = 1;
-      if (placesIn(before, uid) > placesIn(mysql, uid)) this.gone[uid] = world.redis.data.accepted[uid]!;
+      if (copiesIn(before, uid) > 0) this.#everWritten[uid] = 1;
+      if (copiesIn(before, uid) > copiesIn(mysql, uid)) this.gone[uid] = world.redis.data.accepted[uid]!;
     }
     for (const kind of ['lost', 'doubled'] as const)
       this.#forgotten[kind] += Math.max(0, declaredOf(before, kind) - declaredOf(mysql, kind));
@@ -35,15 +37,18 @@ export class Restores {
 
   onRedisRestored(world: World): void {
     for (let uid = 0; uid < MOST_UPDATES; uid++) if (!world.redis.data.accepted[uid]) this.gone[uid] = 0;
-    // Whoever holds the lock has asked the Redis from before.
+    // The session with the lock read the Redis from before.
     this.halted = undefined;
     this.judge(world);
   }
 
-  /** After each step behind a restore: an acknowledgement that was under way may be what tells that MySQL went back. */
+  /**
+   * Runs after each step since the restore: an acknowledgement that was under way may reveal that MySQL went
+   * back.
+   */
   judge({ redis, mysql }: World): void {
     this.happened = true;
-    // Whoever holds the watermark's lock goes by what it found when it got it.
+    // The session with the watermark's lock acts on what it read when it got the lock.
     if (mysql.holder && mysql.holder === this.#judgedFor) return;
     this.#judgedFor = mysql.holder;
     const { state } = redis.data;
@@ -74,16 +79,16 @@ export class Restores {
     return declaredOf(mysql, kind) + this.#forgotten[kind];
   }
 
-  /** @param places of each update: what MySQL had, or a recovery took away, and is nowhere is lost */
-  lost(places: Uint8Array): number {
+  /** Counts the updates that MySQL had or a recovery removed, and of which no copy is left. */
+  lost(copies: Uint8Array): number {
     let lost = 0;
     for (let uid = 0; uid < MOST_UPDATES; uid++)
-      if ((this.discarded[uid] || this.gone[uid]) && places[uid] === 0) lost++;
+      if ((this.discarded[uid] || this.gone[uid]) && copies[uid] === 0) lost++;
     return lost;
   }
 }
 
-/** In how many places of MySQL an update is, or ended. */
-export function placesIn({ written, quarantined, leftOut, dropped }: Mysql, uid: number): number {
+/** How often an update is in MySQL, or was dropped there. */
+export function copiesIn({ written, quarantined, leftOut, dropped }: Mysql, uid: number): number {
   return written[uid]! + quarantined[uid]! + leftOut[uid]! + dropped[uid]!;
 }

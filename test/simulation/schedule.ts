@@ -16,21 +16,21 @@ import type { Process, Steps, World } from './world.ts';
 export interface Options {
   readonly bugs?: Bugs;
   readonly trace?: (line: string) => void;
-  /** Passes over the schedules in which no backup may be restored. */
+  /** Skips schedules without a restore. */
   readonly restoresOnly?: boolean;
 }
 
 const STORMY_STEPS = 110;
-/** A few schedules last longer: what takes many steps to go wrong needs them. */
+/** A few schedules are longer, for faults that take many steps to show. */
 const LONG_STEPS = 300;
 const CALM_STEPS = 1500;
-/** Backups, their return and the recovery take so long, and updates are to come all the while. */
+/** Backups, their restore and the recovery take about so long, and updates must arrive all the while. */
 const RESTORE_MS = 600;
 const LIVE_TTL_MS = 40;
-/** Makes the seed of what operators do with the quarantine. */
+/** Makes the seed of the operators' choices. */
 const CHOICES = 0x5eed;
 
-/** What is wrong in the schedule of this seed; undefined where nothing is. */
+/** Returns what goes wrong in the schedule of this seed, or undefined. */
 export function runSchedule(seed: number, options: Options = {}): string | undefined {
   const random = new Random(seed);
   const faults = drawFaults(random);
@@ -46,7 +46,7 @@ export function runSchedule(seed: number, options: Options = {}): string | undef
     choices,
     amending,
     refusing: true,
-    // What a replica had is to be spent before it expires.
+    // Values from a replica must be spent before they expire.
     liveTtlMs: losing && choices.chance(0.5) ? 10 * LIVE_TTL_MS : LIVE_TTL_MS,
     redis: { data: emptyRedis(), replica: losing ? emptyRedis() : undefined, time: 0, run: 1, full: false },
     mysql: openMysql(),
@@ -86,9 +86,9 @@ export function runSchedule(seed: number, options: Options = {}): string | undef
   }
 }
 
-/** Progress: without faults, everything is in MySQL within a bounded number of steps. */
+/** Progress: without faults, everything reaches MySQL within a bounded number of steps. */
 function drain(world: World, users: Users, scheduler: Scheduler): void {
-  // Two operators take steps as well, and all wait until one of them is done.
+  // Two operators also take steps, and everything waits until one of them is done.
   const steps = world.restored ? 2 * CALM_STEPS : CALM_STEPS;
   for (let step = 0; step < steps; step++) {
     scheduler.step();

@@ -1,6 +1,7 @@
 /**
- * Lets the actors take steps in any order, one at a time, and breaks things between any two of them: processes are killed
- * and frozen, requests and answers lost, calls sent twice, Redis goes back to what its replica had.
+ * Lets the actors take steps in any order, one at a time, and breaks things between any two steps: processes
+ * are killed and frozen, requests and answers get lost, calls are sent twice, Redis falls back to its
+ * replica.
  */
 import { Backups } from './backups.ts';
 import type { Faults } from './faults.ts';
@@ -47,7 +48,7 @@ export class Scheduler {
   readonly #faults: Faults;
   readonly #trace: ((line: string) => void) | undefined;
   readonly #actors: Actor[];
-  /** Requests of killed processes, and of lost connections, that are still on their way. */
+  /** Requests of killed processes and lost connections that have not arrived yet. */
   readonly #orphans: { call: Call; at: number }[] = [];
   readonly #backups: Backups;
   #losses = 0;
@@ -67,7 +68,7 @@ export class Scheduler {
     this.#backups = new Backups(world, faults, line => trace?.(`${this.#time()} ${line}`));
   }
 
-  /** One step of one actor, and perhaps a fault before it. */
+  /** One step of one actor, possibly after a fault. */
   step(): void {
     const { random } = this.#world;
     this.#world.now += random.below(3);
@@ -84,7 +85,7 @@ export class Scheduler {
     this.#world.now = Math.max(this.#world.now + 1, Math.min(...this.#actors.map(dueAt)));
   }
 
-  /** Faults end: nothing is frozen any more, and the connections of the dead are closed. */
+  /** Ends the faults: nothing is frozen any more, and Redis has room. */
   calm(): void {
     this.#world.calm = true;
     this.#world.redis.full = false;
@@ -105,12 +106,12 @@ export class Scheduler {
     if (!actor.answer && !this.#execute(actor, call)) return;
     if (actor.frozenUntil > this.#world.now) return;
     const answer = actor.answer!;
-    // Mostly the answer arrives at once: a step of its own is for what happens in between.
+    // Usually the answer arrives at once; otherwise other steps come before it.
     if (!this.#world.calm && this.#world.random.chance(0.25)) return;
     this.#resume(actor, answer.value, answer.error);
   }
 
-  /** The request arrives at its server; false where there is no answer yet. */
+  /** The request arrives at its server; false if it is not answered yet. */
   #execute(actor: Actor, call: Call): boolean {
     const { random, calm } = this.#world;
     const { lost, resend, deadlock } = this.#faults;
@@ -127,7 +128,7 @@ export class Scheduler {
     if (!calm && call.to === 'redis' && random.chance(resend)) {
       actor.disconnections++;
       this.#trace?.(`        ${actor.name}: connection lost, sends it again`);
-      // What the old connection still held may arrive later, even when the new one has been answered.
+      // The request may also arrive again on the old connection, even after the new one was answered.
       if (random.chance(0.3)) this.#orphans.push({ call, at: this.#world.now + random.below(80) });
       return false;
     }
@@ -151,7 +152,7 @@ export class Scheduler {
     return answer;
   }
 
-  /** The connection breaks: MySQL rolls back what is open, and the actor is told. */
+  /** The connection breaks: MySQL rolls back its open transaction, and the actor gets an error. */
   #lose(actor: Actor, call: Call, when: string): boolean {
     this.#trace?.(`        ${actor.name}: connection lost ${when} (${call.name})`);
     if (call.session) closeSession(this.#world.mysql, call.session);
@@ -211,7 +212,7 @@ export class Scheduler {
     this.#users.onProducerGone(world, actor.name);
   }
 
-  /** What a dead process or a lost connection had sent still arrives. */
+  /** Requests of dead processes and lost connections still arrive. */
   #runOrphans(): void {
     const at = this.#orphans.findIndex(orphan => orphan.at <= this.#world.now);
     if (at < 0) return;
@@ -222,7 +223,7 @@ export class Scheduler {
     else this.#trace?.(`${this.#time()} a request of a lost connection arrives: ${call.name}`);
   }
 
-  /** A failover: Redis is what its replica was, and every connection is new. */
+  /** A failover: Redis becomes what its replica was, and every connection is new. */
   #loseTail(): void {
     const { redis, checker } = this.#world;
     this.#losses++;
@@ -245,13 +246,13 @@ export class Scheduler {
   }
 }
 
-/** Who hears of it counts a rewind. */
+/** Whether the caller counts a rewind when it gets the answer. */
 function isMending(call: Call | undefined): boolean {
   return call?.name === 'rewind' || call?.name === 'adopt';
 }
 
 function closeTransaction(world: World, session: Session): void {
-  // A deadlock's victim is rolled back by the server; its session lives on.
+  // A deadlock rolls back the transaction; the session stays open.
   const open = session.open;
   closeSession(world.mysql, session);
   session.open = open;

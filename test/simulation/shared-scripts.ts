@@ -6,7 +6,7 @@ import { limits, OUT_OF_MEMORY, type World } from './world.ts';
 export interface ColdValue {
   readonly kind: 'c' | 'p';
   readonly item: string;
-  /** In MySQL, quarantined sum included. */
+  /** Value in MySQL, with the quarantined sum. */
   readonly value: number;
 }
 
@@ -45,7 +45,7 @@ export function load(world: World, watermark: Watermark, key: ColdValue): LoadRe
   return { status: 'ok', value: expected };
 }
 
-/** What MySQL does not have of a counter. */
+/** The part of a counter that MySQL lacks. */
 function countersOf(world: World, state: State, item: string, withFlight: boolean): number {
   const data = world.redis.data;
   const pending = data.counters.get(item)?.sum ?? 0;
@@ -54,7 +54,7 @@ function countersOf(world: World, state: State, item: string, withFlight: boolea
   return pending + (number >= state.popped || inFlight ? sum : 0);
 }
 
-/** Whether the account may have entries on their way that MySQL has already. */
+/** Whether the account may have entries in Redis that MySQL has already. */
 function isDoubtful(data: RedisData, state: State, item: string, withFlight: boolean): boolean {
   const missing = withFlight ? state.entryAcked : state.entryClaimed;
   if (missing >= state.doubtful) return false;
@@ -62,7 +62,10 @@ function isDoubtful(data: RedisData, state: State, item: string, withFlight: boo
   return isPending || (data.segmentAccounts.get(item)?.number ?? -1) >= missing;
 }
 
-/** What MySQL does not have of an account: of a segment all of it, none, or what the chain of entries leads to. */
+/**
+ * The part of an account that MySQL lacks: a whole segment, none of it, or the sum along the chain of
+ * entries.
+ */
 function entriesOf(world: World, state: State, item: string, withFlight: boolean): number {
   const data = world.redis.data;
   const pending = data.accounts.get(item)?.sum ?? 0;
@@ -127,7 +130,7 @@ export function adopt(
   return true;
 }
 
-/** Age of the oldest update that is not acknowledged, and what the sweep compares with the watermark. */
+/** Age of the oldest unacknowledged update, and what the sweep compares with the watermark. */
 export function inspect(world: World) {
   const { state, order, segmentOrder, entries } = world.redis.data;
   if (!state) return undefined;
@@ -139,7 +142,7 @@ export function inspect(world: World) {
   return { epoch, sequence, token, lagMs: oldest === Infinity ? 0 : world.now - oldest };
 }
 
-/** read.lua for one key: its live value, kept live. */
+/** read.lua for one key: its live value, whose expiry it renews. */
 export function read(world: World, kind: 'c' | 'p', item: string): number | undefined {
   const data = world.redis.data;
   if (!data.state) return undefined;
@@ -149,7 +152,10 @@ export function read(world: World, kind: 'c' | 'p', item: string): number | unde
   return value;
 }
 
-/** Adds the partition's job after a while, or keeps it for later while it is active, or drops it while it waits. */
+/**
+ * Adds the partition's job after a delay; while the job is active it is kept for later, while it waits it is
+ * dropped.
+ */
 export function addJob(world: World, delay: number, giver = ''): void {
   if (world.redis.full) throw OUT_OF_MEMORY;
   const data = world.redis.data;
@@ -158,7 +164,7 @@ export function addJob(world: World, delay: number, giver = ''): void {
   else if (data.job.due === undefined) data.job = { ...NO_JOB, due, giver };
 }
 
-/** Gives the job to a worker where it is due, or where its holder has not been heard of. */
+/** Gives a due job to a worker, or a job whose holder has stalled. */
 export function takeJob(world: World, holder: string): Job | undefined {
   const data = world.redis.data;
   const { job } = data;
@@ -168,7 +174,7 @@ export function takeJob(world: World, holder: string): Job | undefined {
   return data.job;
 }
 
-/** Ends the job, or puts it back for later; nothing where the holder has lost it. */
+/** Ends the job, or puts it back for later; does nothing if the holder has lost the job. */
 export function endJob(world: World, holder: string, retryIn: number | undefined, usedUp: boolean): void {
   const data = world.redis.data;
   const { job } = data;
@@ -180,7 +186,7 @@ export function endJob(world: World, holder: string, retryIn: number | undefined
   else data.job = { ...NO_JOB, due: world.now + retryIn, giver: holder, attempts };
 }
 
-/** `WakeUps` of a process that is killed. */
+/** A killed process loses the wake-up that it was about to add. */
 export function loseWakeUp(world: World, giver: string): void {
   const { data } = world.redis;
   const { due = 0, giver: from, holder } = data.job;

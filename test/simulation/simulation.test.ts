@@ -1,4 +1,4 @@
-// The protocol under every fault that a seed can think of.
+// The protocol under random faults, in many seeded schedules.
 
 import { expect, it } from 'vitest';
 import { runSchedule } from './schedule.ts';
@@ -7,7 +7,7 @@ const SCHEDULES = Number(process.env.TEST_SCHEDULES ?? 100_000);
 const FIRST_SEED = Number(process.env.TEST_SEED ?? 1);
 const LIMIT_MS = 300_000;
 
-it(`finds nothing wrong in ${SCHEDULES} schedules`, { timeout: LIMIT_MS }, () => {
+it(`the checker finds nothing wrong in ${SCHEDULES} schedules`, { timeout: LIMIT_MS }, () => {
   const started = performance.now();
   for (let seed = FIRST_SEED; seed < FIRST_SEED + SCHEDULES; seed++) {
     const wrong = runSchedule(seed);
@@ -17,7 +17,7 @@ it(`finds nothing wrong in ${SCHEDULES} schedules`, { timeout: LIMIT_MS }, () =>
   console.log(`${SCHEDULES} schedules in ${(ms / 1000).toFixed(0)} s`);
 });
 
-it('replays a seed to the last step', () => {
+it('a seed replays to the last step', () => {
   for (let seed = FIRST_SEED; seed < FIRST_SEED + 50; seed++) {
     const traces = [0, 1].map(() => {
       const lines: string[] = [];

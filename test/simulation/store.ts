@@ -1,4 +1,4 @@
-/** `Store.commit` as steps: the real table of decisions and the real bisecting, between modelled servers. */
+/** `Store.commit` as steps: the real table of decisions and the real bisection, between modelled servers. */
 
 import { type Decision, decideStepwise } from '../../src/shared/partition/decision.ts';
 import type { Watermark } from '../../src/shared/partition/watermark.ts';
@@ -27,7 +27,7 @@ export type CommitResult =
   | { readonly decision: 'skip'; readonly outcome: Outcome; readonly rewound: boolean }
   | { readonly decision: 'stop' };
 
-/** Ends the transaction without a commit, with an answer. */
+/** Ends the transaction without a commit and with this result. */
 class Abandon {
   readonly result: CommitResult;
   constructor(result: CommitResult) {
@@ -57,7 +57,7 @@ function inFlight(world: World, batch: Batch): Steps<boolean> {
   return redis('in flight?', () => world.redis.data.state?.token === batch.token);
 }
 
-/** @param current the batch; a rewind changes its sequence and epoch */
+/** @param current the batch, whose sequence and epoch a rewind changes */
 function* attempt(
   world: World,
   me: Process,
@@ -76,7 +76,7 @@ function* attempt(
     }
     if (decision === 'stop') throw STOP;
     if (decision !== 'apply' && decision !== 'rewind') throw HALTED;
-    yield* settle(world, current, watermark, decision);
+    yield* renumber(world, current, watermark, decision);
     const { batch } = current;
     const { sequence, epoch } = batch;
     yield* writeCounters(world, session, batch, careful, aside);
@@ -103,7 +103,7 @@ function* attempt(
   return result;
 }
 
-/** The bug: a transaction of its own, after the batch's. */
+/** Only for the bug: a transaction after that of the batch. */
 function* quarantineLate(world: World, me: Process, aside: readonly Refused[]): Steps<void> {
   const session = openSession(world, me.name);
   for (const refused of aside) {
@@ -135,7 +135,7 @@ function* decideBatch(world: World, session: Session, batch: Batch, watermark: W
   return step.value;
 }
 
-function* settle(
+function* renumber(
   world: World,
   current: { batch: Batch },
   watermark: Watermark,
@@ -196,7 +196,7 @@ function* writeEntries(
   return left;
 }
 
-/** `AmendmentWriter`: drops rows, and gives the live values that a drop changed for nothing. */
+/** `AmendmentWriter`: drops rows, and returns the live values that a drop changed in vain. */
 function* carryOut(world: World, session: Session, batch: Batch): Steps<Outcome['late']> {
   const reload: { item: string; amount: number }[] = [];
   for (const { item, amount, drops } of batch.entries) {
@@ -211,7 +211,7 @@ function* carryOut(world: World, session: Session, batch: Batch): Steps<Outcome[
   return reload;
 }
 
-/** Entries that the ledger or the quarantine has already, and those that neither has. */
+/** Splits entries into those that the ledger or the quarantine has already, and the others. */
 function splitLate(world: World, session: Session, entries: readonly Entry[]) {
   const { ledgerIds, refused } = world.mysql;
   const isRefused = ({ item, id }: Entry) => refused.some(row => row.item === item && row.id === id);
@@ -222,7 +222,7 @@ function splitLate(world: World, session: Session, entries: readonly Entry[]) {
   return { late, quarantinedBefore, fresh: entries.filter(entry => !isKnown(entry)) };
 }
 
-/** `bisect`, with steps in place of promises. An attempt of the model that is refused leaves nothing behind. */
+/** `bisect` with steps instead of promises. A refused attempt of the model leaves nothing behind. */
 function* searching<Item>(
   items: readonly Item[],
   attemptThem: (items: readonly Item[]) => Steps<void>,

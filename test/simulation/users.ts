@@ -1,16 +1,16 @@
-/** Those who call the producers: what they ask for, what they were told, and what they ask again. */
+/** The callers of the producers: what they ask for, what they are answered, and what they repeat. */
 import type { Mark } from '../../src/producer/waiting.ts';
 import { type CheckedUpdate, checkUpdate, type Update } from '../../src/shared/updates/update.ts';
 import { BAD_AMOUNT } from './mysql.ts';
 import { definitions, MOST_UPDATES, type World } from './world.ts';
 
-/** One update sent once by a user. Asked again under the same id, it is another one of the same `identity`. */
+/** An update, sent once by a user. A repetition under the same id is another one with the same `identity`. */
 export interface Asked {
   readonly uid: number;
   readonly identity: number;
   readonly update: CheckedUpdate;
   readonly users: Users;
-  /** How often it has been asked again after an unknown outcome. */
+  /** How often it was repeated after an unknown outcome. */
   readonly repeats: number;
   readonly notBefore: number;
   state: 'waiting' | 'sent' | 'accepted' | 'duplicate' | 'refused' | 'unknown';
@@ -29,12 +29,12 @@ interface Accepted {
 
 export class Users {
   readonly asked: Asked[] = [];
-  /** The keys that they ask for, each once. */
+  /** The distinct keys that they ask for. */
   readonly keys: { readonly kind: 'c' | 'p'; readonly item: string }[] = [];
   readonly queue: Asked[] = [];
   receipts: { readonly asked: Asked; readonly accepted: Accepted }[] = [];
 
-  /** @param withinMs half of them ask at once, the others within this time */
+  /** @param withinMs half of the calls come at once, the others within this time */
   constructor(world: World, calls: number, withinMs: number) {
     for (let identity = 0; identity < calls; identity++) {
       const isLater = withinMs > 0 && world.random.chance(0.5);
@@ -62,7 +62,7 @@ export class Users {
     this.queue.push(asked);
   }
 
-  /** Up to three calls that are made together. */
+  /** Takes one to three calls, to be made together. */
   take(world: World, sender: string): Asked[] {
     if (world.calm && !world.random.chance(0.3)) return [];
     const most = 1 + world.random.below(3);
@@ -86,7 +86,7 @@ export class Users {
     asked.state = accepted.duplicate ? 'duplicate' : 'accepted';
     world.checker.onAcknowledged(asked);
     if (world.random.chance(0.5)) this.receipts.push({ asked, accepted });
-    // Sooner or later the same id comes again, perhaps when Redis has forgotten it.
+    // The id may come again later, perhaps when Redis has forgotten it.
     const { kind, id } = asked.update;
     const again = kind === 'p' || id !== '';
     if (again && asked.repeats === 0 && world.random.chance(0.5))
@@ -98,7 +98,7 @@ export class Users {
     world.checker.onRefused(world, asked);
   }
 
-  /** No answer that counts: an unknown outcome is asked again where there is an id, a certain failure may be. */
+  /** A failed call: an unknown outcome is repeated if it has an id, a certain failure always. */
   onFailed(world: World, asked: Asked, unknown: boolean): void {
     asked.state = unknown ? 'unknown' : 'refused';
     if (!unknown) world.checker.onRefused(world, asked);
@@ -108,12 +108,12 @@ export class Users {
       this.#ask(asked.update, asked.identity, asked.repeats + 1, world.now);
   }
 
-  /** A receipt cannot say what became of it: an entry is sent again under its id. */
+  /** A receipt cannot tell what became of its update: an entry is sent again under its id. */
   onPersistenceUnknown(world: World, { update, identity, repeats }: Asked): void {
     if (update.kind === 'p' && repeats < MOST_REPEATS) this.#ask(update, identity, repeats + 1, world.now);
   }
 
-  /** Their producer died: whoever waited for an answer has none. */
+  /** The producer died: calls without an answer have an unknown outcome. */
   onProducerGone(world: World, name: string): void {
     for (const asked of this.asked)
       if (asked.state === 'sent' && asked.sender === name) this.onFailed(world, asked, true);

@@ -1,8 +1,8 @@
-/** claim.lua, ack.lua, rewind.lua and trim.lua as steps of the model: one function for each script. */
+/** claim.lua, ack.lua, rewind.lua and trim.lua as steps of the model, one function per script. */
 import { type Entry, liveKey, type RedisData, type State, type Sum } from './redis.ts';
 import { limits, type World } from './world.ts';
 
-/** What `claim` answers. */
+/** The answer of `claim`. */
 export interface Batch {
   readonly sequence: number;
   readonly token: string;
@@ -11,32 +11,33 @@ export interface Batch {
   readonly entries: readonly Entry[];
   readonly reclaimed: boolean;
   readonly updates: number;
-  /** Updates claimed so far, this batch included. */
+  /** Updates claimed so far, including this batch. */
   readonly claimed: number;
-  /** How many of those claimed recoveries discarded. */
+  /** Number of claimed updates that recoveries discarded. */
   readonly dropped: number;
   /** Counter keys claimed so far. */
   readonly popped: number;
-  /** More is pending than the segment has. */
+  /** More updates are pending beyond this batch's segment. */
   readonly more: boolean;
 }
 
-/** What a caller of `claim` has been given of a batch so far. */
+/** The pages of a batch that a caller of `claim` has so far. */
 export interface Before {
-  readonly mark: string;
+  readonly cursor: string;
   readonly counters: readonly (Sum & { readonly item: string })[];
   readonly entries: readonly Entry[];
-  /** Where the next page begins: counters and entries before it. */
+  /** Counters and entries before the next page. */
   readonly keysBefore: number;
   readonly entriesBefore: number;
-  /** By the first page. */
+  /** Taken from the first page. */
   readonly more: boolean;
 }
 
-const NOTHING = { mark: '', counters: [], entries: [], keysBefore: 0, entriesBefore: 0 };
+const NOTHING = { cursor: '', counters: [], entries: [], keysBefore: 0, entriesBefore: 0 };
 
 /**
- * A page of the oldest that is pending, or of the batch in flight; the whole batch with the last page.
+ * Returns a page of the oldest pending updates or of the batch in flight; the last page returns the whole
+ * batch.
  * @param random the caller's part of a new token
  */
 export function claim(world: World, random: string, before?: Before): Before | Batch | undefined {
@@ -59,12 +60,12 @@ export function claim(world: World, random: string, before?: Before): Before | B
         ),
       ];
   if (from === to && entryFrom === entryTo && !reclaimed) return undefined;
-  const mark = [state.epoch, state.sequence, state.token, state.segment, from, entryFrom].join(' ');
-  const goesOn = before && (world.bugs.pagesUnmarked || before.mark === mark);
+  const cursor = [state.epoch, state.sequence, state.token, state.segment, from, entryFrom].join(' ');
+  const goesOn = before && (world.bugs.pagesUnmarked || before.cursor === cursor);
   const more = state.pushed > state.segmentEnd || state.entryNext > state.entrySegmentEnd;
   const start = goesOn ? before : { ...NOTHING, more };
   const at = from - state.segmentStart + start.keysBefore;
-  // A page ends after so many items, or before that, after so many bytes.
+  // A page is limited by its number of items, and possibly earlier by its bytes.
   const fits = 1 + world.random.below(limits.page);
   const room = Math.max(0, Math.min(limits.page, to - from - start.keysBefore));
   const order = data.segmentOrder.slice(at, at + Math.min(fits, room));
@@ -86,7 +87,7 @@ export function claim(world: World, random: string, before?: Before): Before | B
   const keysBefore = start.keysBefore + keysAsked;
   const entriesBefore = start.entriesBefore + entriesAsked;
   if (keysBefore < to - from || entriesBefore < entryTo - entryFrom)
-    return { mark, counters, entries, keysBefore, entriesBefore, more: start.more };
+    return { cursor, counters, entries, keysBefore, entriesBefore, more: start.more };
 
   if (!reclaimed) {
     state.flightOldest = Math.min(
@@ -110,7 +111,7 @@ export function claim(world: World, random: string, before?: Before): Before | B
   return { ...batch, updates: flightUpdates, popped: flightTo, more: start.more };
 }
 
-/** What is pending becomes a segment, where the one before is used up. */
+/** Pending updates become a segment if the one before is used up. */
 function cutSegments(data: RedisData, state: State, name: string): void {
   const cutsCounters = state.popped >= state.segmentEnd && state.pushed > state.popped;
   const cutsEntries = state.entryClaimed >= state.entrySegmentEnd && state.entryNext > state.entryClaimed;
@@ -145,7 +146,7 @@ export interface AckReply {
   readonly pendingItems: number;
 }
 
-/** @param late items whose live value is wrong, with the amount that it is wrong by (read by a bug only) */
+/** @param late items whose live value is wrong, with the difference (only a bug reads it) */
 export function ack(
   world: World,
   token: string,

@@ -1,4 +1,6 @@
-/** A worker process: takes the flush job, sweeps, and runs claim -> commit -> ack, as `Worker`, `Sweep` and `Flusher` do. */
+/**
+ * A worker process: flush jobs, the sweep, and claim -> commit -> ack, as in `Worker`, `Sweep` and `Flusher`.
+ */
 import { classifyDatabaseError, isLockWait } from '../../src/shared/mysql/errors.ts';
 import { backoff } from '../../src/worker/circuit.ts';
 import { align } from './database.ts';
@@ -39,7 +41,7 @@ export function* work(world: World, me: Process): Steps<void> {
   }
 }
 
-/** What is thrown here is logged by the real worker, which then goes on. */
+/** The real worker logs these errors and goes on. */
 function* ignoringErrors(steps: Steps<unknown>): Steps<void> {
   try {
     yield* steps;
@@ -76,7 +78,7 @@ function* flush(world: World, me: Process): Steps<'drained' | 'more'> {
   }
 }
 
-/** `Flusher.#step`: one batch; whether as much as a full batch is left. */
+/** `Flusher.#step`: flushes one batch; returns whether another full batch is left. */
 function* flushOne(world: World, me: Process): Steps<boolean> {
   const batch = yield* claimDurably(world, me);
   if (!batch) return false;
@@ -98,7 +100,7 @@ function* flushOne(world: World, me: Process): Steps<boolean> {
         batch.entries.length >= limits.batchEntries;
 }
 
-/** `claim`, and the claim barrier behind it on the same connection; where it fails, claims again. */
+/** `claim`, then the claim barrier on the same connection; claims again if the barrier fails. */
 function* claimDurably(world: World, me: Process): Steps<Batch | undefined> {
   for (let tries = 0; tries < 5; tries++) {
     let connection = 0;
@@ -133,7 +135,9 @@ function* claimInPages(world: World, onCall?: () => void): Steps<Batch | undefin
   }
 }
 
-/** The bug: what is pending is read and deleted first, then put in flight by a second script. */
+/**
+ * Only for the bug: reads and deletes pending updates first, then puts them in flight with a second script.
+ */
 function* claimInTwo(world: World): Steps<Batch | undefined> {
   const batch = yield* claimInPages(world);
   if (!batch || batch.reclaimed) return batch;
@@ -148,7 +152,7 @@ function* claimInTwo(world: World): Steps<Batch | undefined> {
   return batch;
 }
 
-/** `Flusher.#commit`: conflicts are tried again at once, unless the lock may be held still. */
+/** `Flusher.#commit`: retries a conflict at once, unless the lock may still be held. */
 function* commitPatiently(world: World, me: Process, batch: Batch): Steps<CommitResult> {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -161,7 +165,7 @@ function* commitPatiently(world: World, me: Process, batch: Batch): Steps<Commit
   }
 }
 
-/** `Sweep.once`: flushes without a job what has grown old. */
+/** `Sweep.once`: flushes old updates without a job. */
 function* sweep(world: World, me: Process, trouble: { failures: number; notBefore: number }): Steps<void> {
   const status = yield* redis('inspect', () => inspect(world));
   if (!status || status.lagMs <= limits.stuckAfterMs || trouble.notBefore > world.now) return;
@@ -177,7 +181,7 @@ function* sweep(world: World, me: Process, trouble: { failures: number; notBefor
   }
 }
 
-/** Compares an idle partition with its watermark, and forgets old ids. */
+/** Compares an idle partition with its watermark, and forgets expired ids. */
 function* tidy(world: World, me: Process): Steps<void> {
   const status = yield* redis('inspect', () => inspect(world));
   if (status && status.token === '') {

@@ -1,4 +1,6 @@
-/** What one schedule is made of: the two servers, the clock, chance, and how an actor asks something of a server. */
+/**
+ * Parts of a schedule: the two servers, the clock, randomness, and how an actor makes a request to a server.
+ */
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import type { Bugs } from './bugs.ts';
 import type { Checker } from './checker.ts';
@@ -6,7 +8,7 @@ import type { Mysql, Session } from './mysql.ts';
 import type { Random } from './random.ts';
 import type { RedisData } from './redis.ts';
 
-/** Tiny, so that every limit is met within a few dozen steps; ms where there is a unit. */
+/** Tiny, so that a few dozen steps reach every limit; names ending in Ms are in ms. */
 export const limits = {
   flushIntervalMs: 10,
   leaseMs: 40,
@@ -32,47 +34,47 @@ export const limits = {
 
 export const definitions = parseDefinitions({ counters: { views: {} }, points: { loyalty: { floor: 0 } } });
 
-/** The most updates of one schedule: checks are over arrays of this length. */
+/** Most updates of one schedule; the checker's arrays have this length. */
 export const MOST_UPDATES = 64;
 
 export interface World {
   now: number;
   readonly random: Random;
-  /** What operators do with the quarantine: a stream of its own, so that other schedules stay as they are. */
+  /** Choices of operators who work on the quarantine, separate so that other schedules stay the same. */
   readonly choices: Random;
   readonly redis: {
     data: RedisData;
-    /** What survives a loss of the tail; undefined in a schedule that loses nothing. */
+    /** What survives a loss of the tail; undefined if this schedule loses nothing. */
     replica: RedisData | undefined;
-    /** Of its clock, as fine as no two calls have the same. */
+    /** A clock so fine that no two calls have the same time. */
     time: number;
-    /** The server process; another one after each loss. */
+    /** Number of the server process, which each loss increments. */
     run: number;
-    /** Scripts that may not write over the memory limit are refused. */
+    /** Whether Redis is at its memory limit and refuses scripts that write. */
     full: boolean;
   };
   mysql: Mysql;
-  /** MySQL refuses bad entries; operators may mend that, and break it again. */
+  /** Whether MySQL refuses bad entries, which operators switch on and off. */
   refusing: boolean;
-  /** Operators replay and drop what is in quarantine. */
+  /** Whether operators replay and drop quarantined updates. */
   readonly amending: boolean;
-  /** How long a value stays live after its last use, ms. */
+  /** Time that a value stays live after its last use, ms. */
   readonly liveTtlMs: number;
-  /** Batches that the journal remembers. */
+  /** Number of batches that the journal keeps. */
   readonly journalBatches: number;
   readonly bugs: Bugs;
   /** Whether a claim must be on the replica before its batch is committed. */
   readonly barrier: boolean;
   readonly checker: Checker;
-  /** Faults have ended: what is left must drain. */
+  /** Whether faults have ended and the rest must drain. */
   calm: boolean;
-  /** A backup was restored: operators look. */
+  /** Whether a backup was restored, so that operators look. */
   restored: boolean;
   tokens: number;
-  /** Rewinds as the metric has them. */
+  /** Rewinds, as the metric counts them. */
   readonly counted: {
     rewinds: number;
-    /** Of workers that were killed before they heard of theirs. */
+    /** Rewinds of workers that were killed before they got the answer. */
     unheard: number;
   };
 }
@@ -81,19 +83,19 @@ export function token(world: World, prefix: string): string {
   return `${prefix}${++world.tokens}`;
 }
 
-/** A process' connection to Redis; another number after each loss. */
+/** A process and its connection to Redis. */
 export interface Process {
   readonly name: string;
   disconnections: number;
-  /** Grows each time it is killed and started anew. */
+  /** Grows with each restart. */
   life: number;
-  /** Of updates, made so far. */
+  /** Number of calls with updates so far. */
   calls: number;
-  /** What a producer was answered last. */
+  /** The last answer to a producer. */
   seen: { incarnation: string; updates: number };
 }
 
-/** One request to a server, executed there in one piece; or a wait. */
+/** A request to a server, which executes it atomically, or a wait. */
 export interface Call {
   readonly to: 'redis' | 'mysql' | 'time';
   readonly name: string;
@@ -103,7 +105,7 @@ export interface Call {
 }
 
 /** A part of an actor: it stops at every request, where the scheduler may do anything. */
-// biome-ignore lint/suspicious/noExplicitAny: what comes back depends on what was asked
+// biome-ignore lint/suspicious/noExplicitAny: the result depends on the request
 export type Steps<Result> = Generator<Call, Result, any>;
 
 export function* redis<Result>(name: string, run: () => Result): Steps<Result> {
@@ -120,7 +122,7 @@ export function* sleep(world: World, ms: number): Steps<void> {
 
 function nothing() {}
 
-/** Errors are constants: a stack trace for each would cost more than the schedule. */
+/** Constants, since a stack trace for each error would cost more than the schedule. */
 export const LOST_REDIS = { code: 'REDIS_CONNECTION_LOST' } as const;
 export const OUT_OF_MEMORY = { code: 'OOM' } as const;
 export const LOST_MYSQL = { code: 'PROTOCOL_CONNECTION_LOST', fatal: true } as const;

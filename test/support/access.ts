@@ -1,7 +1,7 @@
 /**
- * Two ways to a test's own database and namespace: the administrator's, for what the test does by itself (tables, triggers,
- * a look at every key), and that of Sluice's users. On hostile pairings these have exactly the rights of docs/rights.md;
- * elsewhere both ways are the same.
+ * Two ways to a test's database and namespace: as the administrator, for what the test does itself (tables,
+ * triggers, a look at every key), and as Sluice's users. On hostile pairings these have exactly the rights of
+ * docs/rights.md; on the others both are the same.
  */
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
@@ -15,27 +15,27 @@ export interface Servers {
 
 export interface Access {
   readonly admin: Servers;
-  /** Of producers, workers and commands. */
+  /** For producers, workers and commands. */
   readonly user: Servers;
-  /** MySQL for `sluice migrate`. */
+  /** URL of MySQL for `sluice migrate`. */
   readonly migratorUrl: string;
-  /** Whether the user is another one than the administrator: in Redis, in MySQL. */
+  /** Whether user and administrator differ, in Redis and in MySQL. */
   readonly separate: { readonly redis: boolean; readonly mysql: boolean };
-  /** Gives the user what a mapped table in another database needs. */
+  /** Gives the user the rights for a mapped table in another database. */
   reach(database: string): Promise<void>;
-  /** Gives the user a namespace beside its own. */
+  /** Gives the user the rights for another namespace. */
   reachNamespace(namespace: string): Promise<void>;
-  /** Drops the database and the users; everything has to be closed before. */
+  /** Drops the database and the users; all their connections must be closed before. */
   drop(): Promise<void>;
 }
 
-/** Has to survive both kinds of URL. */
+/** Has characters that both kinds of URL must escape. */
 const PASSWORD = 'p:w@/d%';
 
 /**
- * Makes the database and the users.
+ * Creates the database and the users.
  * @param name of the database, the namespace and the users
- * @param servers others than the project's, on which everybody is the administrator
+ * @param servers instead of the project's; on these everybody is the administrator
  */
 export async function openAccess(name: string, servers: Partial<Servers> = {}): Promise<Access> {
   const hostile = inject('hostile') === true;

@@ -1,4 +1,7 @@
-/** Backups of an engine's data on either side, taken and put back while the servers run; and what a recovery leaves behind. */
+/**
+ * Backups of an engine's data on either server, taken and restored while the servers run, and what a recovery
+ * records.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Recovery, type RecoverySeam } from '../../src/recovery/recover.ts';
@@ -8,7 +11,7 @@ import { sluice as run } from './command.ts';
 import { Crash, definitions, type Engine, openEngine } from './engine.ts';
 import { temporaryFolder } from './servers.ts';
 
-/** An engine of one partition, and the command for it. */
+/** An engine with one partition, and the `sluice` command for it. */
 export async function openWithCommand(settings: Partial<Settings> = {}) {
   const engine = await openEngine({ partitions: 1, ...settings });
   const config = join(await temporaryFolder(), 'sluice.config.json');
@@ -23,7 +26,7 @@ export async function openWithCommand(settings: Partial<Settings> = {}) {
   return { engine, sluice: await engine.producer(), command: (...args: string[]) => run(args, env) };
 }
 
-/** Ends where a process could be killed, if told. */
+/** A recovery that crashes at a step, if one is given. */
 export function recoveryOf(
   engine: Engine,
   crashAt?: Parameters<RecoverySeam>[0],
@@ -60,7 +63,7 @@ const TABLES = [
   'operations',
 ];
 
-/** Copies Sluice's tables; the function puts them back as they were. */
+/** Copies Sluice's tables; the returned function restores them. */
 export async function backUpMysql({ database }: Engine): Promise<() => Promise<void>> {
   for (const table of TABLES) {
     await database.query(`CREATE TABLE backup_${table} LIKE sluice_${table}`);
@@ -74,10 +77,10 @@ export async function backUpMysql({ database }: Engine): Promise<() => Promise<v
   };
 }
 
-/** Copies the namespace's keys; the function puts them back as they were. */
+/** Copies the namespace's keys; the returned function restores them. */
 export async function backUpRedis(engine: Engine): Promise<() => Promise<void>> {
   const { redis } = engine;
-  // Copied within the server: what is large must not pass a server with small limits.
+  // Copied inside the server, since large values must not pass a server with small limits.
   const saved = await keysOf(engine);
   const copyOf = (name: string) => `backup:${name}`;
   for (const name of saved) await redis.copy(name, copyOf(name), 'REPLACE');
@@ -91,13 +94,13 @@ export async function backUpRedis(engine: Engine): Promise<() => Promise<void>> 
   };
 }
 
-/** Everything on both sides, to see that nothing was changed. */
+/** The contents of both servers, to check that nothing has changed. */
 export async function contents(engine: Engine): Promise<unknown> {
   const tables: Record<string, unknown> = {};
   for (const table of TABLES)
     tables[table] = JSON.stringify(await engine.database.query(`SELECT * FROM sluice_${table}`));
   const redis = (await dump(engine))
-    // What expires by itself within seconds would look like a change.
+    // Keys that expire within seconds would look like a change.
     .filter(({ name }) => !/:(last|armed)/.test(name))
     .map(({ name, value }) => [name, value.toString('base64')]);
   return { tables, redis: Object.fromEntries(redis) };

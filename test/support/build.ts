@@ -1,6 +1,6 @@
-// Compiles the package before a run of the tests, for those that start the `sluice` command: compiled code starts in half the
-// time. A folder of its own, since the tests of the package build and remove dist/. Left alone if nothing has changed, so that
-// two runs may go on beside each other.
+// Compiles the package once before a run, for tests that start the `sluice` command: compiled code starts in
+// half the time. It has its own folder, since the package tests build and remove dist/. It does nothing if no
+// source has changed, so two runs can go on in parallel.
 
 import { execFile } from 'node:child_process';
 import { readdir, stat, writeFile } from 'node:fs/promises';

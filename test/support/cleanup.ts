@@ -1,15 +1,17 @@
-/** What a helper opened is closed after the test that asked for it, or after the file if no test runs yet. */
+/** Closes what a test opened: after that test, or after the file if no test is running. */
 import { afterAll, onTestFinished } from 'vitest';
 
 type Close = () => unknown;
 
-/** Vitest takes an `afterAll` inside a `beforeAll` or a test without a word and never runs it: there is one, made here. */
+/**
+ * Vitest silently ignores an `afterAll` inside a `beforeAll` or a test, so this file registers the only one.
+ */
 const afterFile: Close[] = [];
 afterAll(async () => {
   for (const close of afterFile.splice(0).reverse()) await close();
 });
 
-/** The last one first. */
+/** Closes in reverse order of the calls. */
 export function cleanUp(close: Close): void {
   try {
     onTestFinished(async () => {

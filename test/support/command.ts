@@ -1,4 +1,4 @@
-/** The `sluice` command as users run it: processes of their own, with an environment that holds nothing else. */
+/** The `sluice` command as users run it: as a process, with nothing else in its environment. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -32,20 +32,19 @@ export interface Running {
 }
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
-/** Nothing that a test started outlives the process of its file, however the test ended. */
+/** A test's processes end with the process of its file, however the test ends. */
 const children = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
-/** What a program takes over from the tests, and nothing else. */
+/** The only variables that a program inherits from the tests. */
 const inherited = Object.fromEntries(
   ['PATH', 'TMPDIR', 'NODE_COMPILE_CACHE'].flatMap(name =>
     process.env[name] ? [[name, process.env[name]]] : [],
   ),
 );
 
-/** Starts a program. */
 export function start(file: string, args: string[], env: Environment, cwd = project): Running {
   const child = spawn(file, args, { cwd, env: { ...inherited, ...env } });
   child.once('close', () => children.delete(child));
@@ -53,7 +52,7 @@ export function start(file: string, args: string[], env: Environment, cwd = proj
   const output: Record<'stdout' | 'stderr', Buffer[]> = { stdout: [], stderr: [] };
   for (const stream of ['stdout', 'stderr'] as const)
     child[stream].on('data', data => output[stream].push(data));
-  // A command that ends early closes its input under the writer.
+  // The writer gets an error if a command ends early and closes its input.
   child.stdin.on('error', () => {});
   const text = (stream: 'stdout' | 'stderr') => () => Buffer.concat(output[stream]).toString();
   const ended = new Promise<Outcome>((resolve, reject) => {
@@ -63,7 +62,7 @@ export function start(file: string, args: string[], env: Environment, cwd = proj
   return { child, stdout: text('stdout'), stderr: text('stderr'), ended };
 }
 
-/** Vitest ends its own processes without their exit handlers, so a program must not be left to those. */
+/** Vitest kills its processes without running their exit handlers, so each test ends its own programs. */
 function endWithTest(running: Running): Running {
   cleanUp(async () => {
     running.child.kill('SIGKILL');
@@ -72,7 +71,7 @@ function endWithTest(running: Running): Running {
   return running;
 }
 
-/** `sluice ARGS`, without a shell and without npm between, as build.ts compiled it. */
+/** Starts `sluice ARGS` as build.ts compiled it, without a shell or npm in between. */
 export function startSluice(args: string[], env: Environment): Running {
   return start(process.execPath, ['dist-test/cli/main.js', ...args], env);
 }
@@ -84,7 +83,7 @@ export function sluice(args: string[], env: Environment, input: string | Buffer 
   return running.ended;
 }
 
-/** The JSON objects among the lines; throws on a line that is none. */
+/** Parses each line as JSON; throws if one is not JSON. */
 export function jsonLines(text: string): Record<string, unknown>[] {
   return text
     .split('\n')
@@ -92,7 +91,7 @@ export function jsonLines(text: string): Record<string, unknown>[] {
     .map(line => JSON.parse(line));
 }
 
-/** Resolves once the worker has logged that it is up, with the port that it listens on. */
+/** Resolves with the worker's port once it has logged that it has started. */
 export async function workerPort(worker: Running): Promise<number> {
   const find = (text: string) => text.split('\n').find(line => line.includes('"worker started"'));
   const line = await new Promise<string>((resolve, reject) => {
@@ -113,11 +112,13 @@ const PARTITIONS = 4;
 
 interface DeploymentOptions {
   migrated?: boolean;
-  /** Other servers than the project's. */
+  /** Instead of the project's. */
   servers?: Servers;
 }
 
-/** An empty database and a namespace of the test's own, with a definitions file; dropped after it. */
+/**
+ * An empty database, a namespace and a definitions file, with the command for them; dropped after the test.
+ */
 export async function openDeployment(
   definitions: DefinitionsInput,
   { migrated = true, servers }: DeploymentOptions = {},
@@ -141,7 +142,7 @@ export async function openDeployment(
     await database.close();
     await access.drop();
   });
-  /** `migrate` is run by a user of its own. */
+  /** `migrate` needs a user with more rights. */
   const migrating = ([command]: string[]): Environment =>
     command === 'migrate' ? { MYSQL_URL: access.migratorUrl } : {};
   const env: Environment = {
@@ -156,7 +157,7 @@ export async function openDeployment(
     name,
     env,
     folder,
-    /** The administrator's connections, for what a test does by itself. */
+    /** Connections of the administrator, for what the test does itself. */
     database,
     redis,
     access,
@@ -166,7 +167,7 @@ export async function openDeployment(
       writeFileSync(path, content);
       return path;
     },
-    /** A counter's value as a producer reads it, which makes it live. */
+    /** Reads a counter through a producer, which makes it live. */
     async read(counter: string, key: string): Promise<number> {
       const settings = { partitions: PARTITIONS };
       const producer = await createProducer({
@@ -185,7 +186,7 @@ export async function openDeployment(
     sluice: (args: string[], more: Environment = {}, input: string | Buffer = '') =>
       sluice(args, { ...env, ...migrating(args), ...more }, input),
     start: (args: string[], more: Environment = {}) => endWithTest(startSluice(args, { ...env, ...more })),
-    /** A worker process that is up. */
+    /** Starts a worker process and waits until it is up. */
     async worker(more: Environment = {}) {
       const worker = endWithTest(startSluice(['worker'], { ...env, ...more }));
       return { ...worker, port: await workerPort(worker) };

@@ -1,4 +1,4 @@
-/** A Dockerfile as its stages and instructions: as much of the format as the project's own files use. */
+/** Parses a Dockerfile into stages and instructions, as far as the project's files need it. */
 import { readFileSync } from 'node:fs';
 
 interface Stage {
@@ -24,11 +24,11 @@ export function readDockerfile(file: string): Stage[] {
   return stages;
 }
 
-/** The image that the last stage makes, or the named one. */
+/** The image of the last stage, or of the named one. */
 export function finalStage(stages: readonly Stage[], stageName?: string) {
   const stage = stageName ? stages.find(({ name }) => name === stageName)! : stages.at(-1)!;
   const last = (name: string) => stage.instructions.findLast(instruction => instruction.name === name)?.text;
-  /** Throws where the instruction is not in its exec form: a shell would not pass signals on. */
+  /** Throws if the instruction is not in exec form, since a shell would not pass signals on. */
   const list = (name: string) => JSON.parse(last(name) ?? '[]') as string[];
   return {
     last,

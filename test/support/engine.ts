@@ -32,12 +32,14 @@ export const definitions = {
   points: { loyalty: { floor: 0 }, credits: { floor: -100 } },
 } as const satisfies DefinitionsInput;
 
-/** Thrown by a seam: the process's part ends here, as if it were killed. */
+/** Thrown by a seam: work ends here, as if the process were killed. */
 export class Crash extends Error {}
 
 export type Engine = Awaited<ReturnType<typeof openEngine>>;
 
-/** Everything is closed after the test, or after the file where it was opened outside one. */
+/**
+ * Opens an engine; everything is closed after the test, or after the file if it was opened outside a test.
+ */
 export async function openEngine(overrides: Partial<Settings> = {}, servers: Partial<Servers> = {}) {
   const name = `t${randomBytes(6).toString('hex')}`;
   const settings = parseSettings({ partitions: 4, ...overrides });
@@ -82,10 +84,10 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
     redisUrl,
     mysqlUrl,
     settings,
-    /** The administrator's connections, for what a test does by itself. */
+    /** Connections of the administrator, for what the test does itself. */
     database: adminDatabase,
     redis: adminRedis,
-    /** Those of the engine's own user, for parts of the engine that a test opens. */
+    /** Connections of the engine's user, for parts of the engine that a test opens. */
     own: { database, redis },
     access,
     keys,
@@ -98,11 +100,11 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
     cold,
     log,
     onClose: (close: () => Promise<unknown>) => closers.push(close),
-    /** The loop throws Crash at this step until it is set again. */
+    /** Makes the loop throw Crash at this step until the next call. */
     crashAt: (step: Step | undefined) => {
       crashAt = step;
     },
-    /** @param through another way to a server than the engine's own, as through a proxy */
+    /** @param through other URLs, such as those of a proxy */
     async producer(through: Partial<Servers> = {}, more: Partial<ProducerOptions<typeof definitions>> = {}) {
       const sluice = await createProducer({
         redis: through.redisUrl ?? redisUrl,
@@ -145,7 +147,10 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
         }
       }
     },
-    /** What live, MySQL, quarantine, in flight and pending of one key add up to, as a cold read would have it. */
+    /**
+     * Compares a key's live value with the sum of MySQL, quarantine, in flight and pending, as a cold read
+     * does.
+     */
     async compare(kind: 'c' | 'p', counter: string, key: string) {
       const wanted: LiveKey = { kind, name: counter, key };
       return (await cold.compare(keys.partitionOf(key), [wanted]))[0]!;
@@ -174,7 +179,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
   };
 }
 
-/** Polls until the condition holds; the test's own timeout is the limit. */
+/** Polls until the condition holds or the limit is over. */
 export async function until(
   condition: () => Promise<boolean> | boolean,
   what = 'condition',

@@ -1,4 +1,7 @@
-/** Updates that MySQL refuses until their cause is mended, and what operators do with them, on an engine of a test's own. */
+/**
+ * Updates that MySQL refuses until somebody mends the cause, and the operators' functions for them, on an
+ * engine.
+ */
 import { FailedUpdates } from '../../src/replay/failed.ts';
 import type { ReplaySeam } from '../../src/replay/replay-one.ts';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
@@ -15,7 +18,7 @@ const TRIGGERS = {
     "BEFORE INSERT ON sluice_entries FOR EACH ROW IF NEW.entry_id LIKE 'bad%' THEN SIGNAL SQLSTATE '45000'; END IF",
 };
 
-/** From now on MySQL refuses counter keys and entry ids that begin with "bad". */
+/** Makes MySQL refuse counter keys and entry ids that begin with "bad". */
 export async function poison({ database }: Engine): Promise<void> {
   for (const [name, text] of Object.entries(TRIGGERS)) await database.query(`CREATE TRIGGER ${name} ${text}`);
 }
@@ -24,7 +27,7 @@ export async function mend({ database }: Engine): Promise<void> {
   for (const name of Object.keys(TRIGGERS)) await database.query(`DROP TRIGGER ${name}`);
 }
 
-/** Puts `count` counters of one increment each, and as many entries, into quarantine. */
+/** Puts `count` counters and as many entries into quarantine; number n has the amount n + 1. */
 export async function failSome(engine: Engine, count: number, from = 0): Promise<void> {
   const sluice = await engine.producer();
   const numbers = Array.from({ length: count }, (_, i) => from + i);
@@ -42,7 +45,7 @@ export async function failSome(engine: Engine, count: number, from = 0): Promise
   await engine.drain();
 }
 
-/** An engine with so many failed counters and entries. */
+/** An engine with `count` failed counters and as many failed entries. */
 export async function poisoned(count: number): Promise<Engine> {
   const engine = await openEngine();
   await poison(engine);
@@ -74,12 +77,12 @@ export async function openFailed(
   });
 }
 
-/** Numbers of what is in quarantine. */
+/** Numbers of the quarantined updates. */
 export async function quarantined({ database }: Engine): Promise<number[]> {
   return (await database.query('SELECT id FROM sluice_quarantine ORDER BY id')).map(row => Number(row.id));
 }
 
-/** Items whose live value is not what MySQL, quarantine, in flight and pending add up to; those that failSome made. */
+/** Keys of failSome whose live value differs from the sum of MySQL, quarantine, in flight and pending. */
 export async function drift(engine: Engine, count: number): Promise<string[]> {
   const wanted = [
     ...Array.from({ length: count }, (_, n) => ['c', 'views', `bad${n}`] as const),

@@ -1,20 +1,21 @@
 /**
- * Servers as others may have them, at their worst: every variable of the session catalogue that the server has, and many that
- * Sluice leaves alone, at odd values at once, and the smallest limits on what travels. Set after the start, since mysqld
- * takes some of them by SET only, and each one by itself, so that one which does not take is an error.
+ * Servers with the worst possible configuration: every variable of the session catalogue that the server has,
+ * and many others, at odd values all at once, and the smallest limits on requests and replies. They are set
+ * after the start, since mysqld takes some of them by SET only, and one at a time, so that a refused value is
+ * an error.
  */
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { sessionVariables } from '../../src/shared/mysql/session-variables.ts';
 
 type Flavour = 'mariadb' | 'mysql97';
 
-/** Of Redis and Valkey. */
+/** Options for Redis and Valkey. */
 export const hostileRedis = [
   ...['--client-output-buffer-limit', 'normal 1mb 0 0'],
   ...['--client-query-buffer-limit', '1mb', '--proto-max-bulk-len', '1mb'],
 ];
 
-/** Names of tables and the server's own character set have to be known when MySQL fills its data folder. */
+/** Case of table names and the server's character set must be known when MySQL creates its data folder. */
 export function hostileMysql(flavour: Flavour) {
   return {
     initialArgs: ['--lower-case-table-names=1'],
@@ -28,9 +29,9 @@ export function hostileMysql(flavour: Flavour) {
   };
 }
 
-/** SQL of the value that the server's administrator gives to each, for all sessions. */
+/** SQL of the global values that the administrator sets. */
 const ODD: Readonly<Record<string, string>> = {
-  // Those of the catalogue.
+  // In the catalogue.
   session_track_system_variables: "''",
   sql_mode:
     "'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,IGNORE_SPACE,HIGH_NOT_PRECEDENCE,PAD_CHAR_TO_FULL_LENGTH,NO_UNSIGNED_SUBTRACTION,REAL_AS_FLOAT'",
@@ -71,7 +72,7 @@ const ODD: Readonly<Record<string, string>> = {
   tmp_disk_table_size: '1024',
   sql_if_exists: '1',
   alter_algorithm: "'NOCOPY'",
-  // Those that it leaves alone.
+  // Not in the catalogue.
   explicit_defaults_for_timestamp: '0',
   div_precision_increment: '0',
   group_concat_max_len: '4',
@@ -97,7 +98,9 @@ const ODD: Readonly<Record<string, string>> = {
   old_mode: "'NO_DUP_KEY_WARNINGS_WITH_IGNORE,NO_PROGRESS_INFO,ZERO_DATE_TIME_CAST'",
 };
 
-/** What only a session has, or a handshake sets anew, and a user may set: the rest of the catalogue. */
+/**
+ * Variables of the catalogue that only a session has, or that each handshake sets again; set by init_connect.
+ */
 const ODD_IN_INIT_CONNECT: Readonly<Record<string, string>> = {
   character_set_client: 'latin1',
   character_set_connection: 'latin1',
@@ -106,20 +109,20 @@ const ODD_IN_INIT_CONNECT: Readonly<Record<string, string>> = {
   timestamp: '1000000000',
 };
 
-/** Of the catalogue, at home in clusters and other engines: topologies of their own test these. */
+/** Variables of the catalogue for clusters and other engines, which topology tests cover. */
 const LEFT: readonly string[] = [
   'use_secondary_engine',
   'wsrep_sync_wait',
   'wsrep_dirty_reads',
   'wsrep_osu_method',
   'group_replication_consistency',
-  // Of administrators.
+  // Only administrators may set it.
   'skip_replication',
-  // STATEMENT is refused.
+  // The server refuses STATEMENT.
   'binlog_format',
 ];
 
-/** @param url of the administrator */
+/** @param url for the administrator */
 export async function makeHostile(url: string): Promise<void> {
   const admin = await createConnection(url);
   const [rows] = await admin.query<RowDataPacket[]>('SHOW VARIABLES');

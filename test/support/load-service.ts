@@ -1,6 +1,6 @@
 /**
- * An API service as a process: a producer that counts, credits, reads and is refused until it is told to stop, and its
- * metrics on a port of its own, which it prints.
+ * An API service as a process: its producer counts, credits, reads and gets refusals until SIGTERM. It serves
+ * its metrics on a port of its own, which it prints.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
@@ -40,7 +40,7 @@ for (let round = 0; running; round++) {
     ...Array.from({ length: 20 }, () => ({ counter: 'page_views', key: 'hot' })),
     { counter: 'page_views', key },
     { points: 'loyalty', account: key, amount: 5, id: `${round}` },
-    // The same id: a duplicate.
+    // The same id makes it a duplicate.
     { points: 'loyalty', account: key, amount: 5, id: `${round}` },
     { points: 'loyalty', account: key, amount: -1_000_000, id: `${round} too much` },
   ]);

@@ -1,4 +1,4 @@
-// A database with tables of a user's own in it, and a Sluice whose definitions map into them.
+// A database with tables of a user, and a Sluice whose definitions map into them.
 
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
@@ -27,7 +27,7 @@ import { openAccess } from './access.ts';
 import { cleanUp } from './cleanup.ts';
 import { until } from './engine.ts';
 
-/** What the servers call the refusals that docs/mapping.md explains. */
+/** Codes of MySQL for the refusals that docs/mapping.md explains. */
 export const DATABASE_CODES = {
   range: 'ER_WARN_DATA_OUT_OF_RANGE',
   checkMysql: 'ER_CHECK_CONSTRAINT_VIOLATED',
@@ -42,11 +42,11 @@ export const DATABASE_CODES = {
   routine: 'ER_SP_DOES_NOT_EXIST',
 } as const;
 
-/** The collation of a VARCHAR key that tells keys apart, which is another one on each server. */
+/** Collation under which a VARCHAR key is exact; it differs between the servers. */
 export const exactCollation = () =>
   inject('mysqlFlavour') === 'mariadb' ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin';
 
-/** An empty database with Sluice's schema and these tables; dropped after the test that opened it. */
+/** A database with Sluice's schema and these tables; dropped after the test. */
 export async function openDatabase(...tables: string[]) {
   const name = `m${randomBytes(6).toString('hex')}`;
   const limits = { connections: 10, idleTransactionSeconds: 30, lockWaitSeconds: 10 };
@@ -55,9 +55,9 @@ export async function openDatabase(...tables: string[]) {
   const migrator = new Database({ url: access.migratorUrl }, limits);
   await migrate(migrator, 1);
   await migrator.close();
-  /** The administrator's. */
+  /** For the administrator. */
   const database = new Database({ url: access.admin.mysqlUrl }, limits);
-  /** The engine's own user's. */
+  /** For the engine's user. */
   const own = new Database({ url }, limits);
   for (const table of tables) await database.query(table);
   cleanUp(async () => {
@@ -68,37 +68,37 @@ export async function openDatabase(...tables: string[]) {
 }
 
 export interface Shop<D extends DefinitionsInput> {
-  /** Of the database, the namespace and the user. */
+  /** Name of the database, the namespace and the user. */
   readonly name: string;
   readonly database: Database;
   readonly sluice: Sluice<D>;
   readonly tables: ValueTables;
-  /** Starts the worker, the first time, and waits until everything is in MySQL or in quarantine. */
+  /** Starts a worker if none runs, and waits until everything is in MySQL or in quarantine. */
   drain(): Promise<void>;
-  /** Lets every live value run out, so that the next read is a cold one. */
+  /** Removes all live values, so that the next read is cold. */
   forget(): Promise<void>;
   compare(kind: Kind, name: string, key: string): Promise<Comparison>;
-  /** `key amount code` of each row that MySQL refuses for its own sake, by key. */
+  /** `key amount code` of each refused row, by key. */
   quarantined(): Promise<string[]>;
-  /** `key amount code` of each row that waits for its table, by number. */
+  /** `key amount code` of each row that is held for its table, by number. */
   held(): Promise<string[]>;
-  /** Starts another worker; it may have definitions and a log of its own. */
+  /** Starts another worker, optionally with other definitions or another log. */
   worker(own?: { definitions?: DefinitionsInput; log?: Logger }): Promise<Worker>;
-  /** Stops all workers, so that the next drain starts another one. */
+  /** Stops all workers; the next drain starts a new one. */
   stopWorkers(): Promise<void>;
-  /** What operators do with failed updates. */
+  /** The operators' functions for failed updates. */
   failed(): Promise<OpenFailedUpdates>;
-  /** What `sluice verify` finds. */
+  /** Runs `verify` as the command does. */
   verify(): Promise<Pick<Verification, 'drift' | 'ledger'>>;
-  /** Replays all that is in quarantine; updates by outcome. */
+  /** Replays everything in quarantine; returns the number of updates by outcome. */
   replay(): Promise<Readonly<Record<string, number>>>;
-  /** How many transactions of the worker failed so far. */
+  /** Number of failed transactions of the worker. */
   failedFlushes(): Promise<number>;
-  /** Whether the worker takes MySQL to be away. */
+  /** Whether the worker's circuit breaker is open. */
   breakerIsOpen(): Promise<boolean>;
 }
 
-/** One partition, so that what is applied before the first drain is one batch. */
+/** Opens a shop with one partition, so that all updates before the first drain are one batch. */
 export async function openShop<const D extends DefinitionsInput>(
   definitions: D,
   ...statements: string[]

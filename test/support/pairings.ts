@@ -1,7 +1,8 @@
-// The pairs of servers that the integration tests run on; the names are those of the vitest projects.
-// Together they hold every flavour: the oldest supported pair, the newest, and the fork of Redis. The hostile ones are
-// set up as others may have theirs, and Sluice has no more rights there than it needs (hostile.ts, access.ts). Since Sluice
-// gives every session the same values, MariaDB at its defaults is left to the tests whose tables keep the server's own.
+// Pairs of servers for the integration tests; the names are those of the vitest projects. Together they cover
+// every flavour: the oldest supported pair, the newest, and the fork of Redis. On hostile pairs, servers have
+// odd settings and Sluice has only the rights that it needs (hostile.ts, access.ts). Sluice gives every
+// session the same values, so MariaDB with its defaults runs only the tests whose tables depend on the
+// server's settings.
 
 import type { MysqlFlavour, RedisFlavour } from '../../scripts/servers.ts';
 
@@ -9,7 +10,7 @@ export interface Pairing {
   redis: Exclude<RedisFlavour, 'path'>;
   mysql: Exclude<MysqlFlavour, 'path' | 'galera'>;
   hostile?: true;
-  /** Only these files, as a glob without its end. */
+  /** Runs only these files, a glob without its ending. */
   only?: string;
 }
 

@@ -1,4 +1,7 @@
-/** Prometheus and its promtool, which scripts/setup.sh unpacks; tests that need them say so and skip where they are missing. */
+/**
+ * Prometheus and promtool, which scripts/setup.sh unpacks; tests that need them are skipped if they are
+ * missing.
+ */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { findBinary } from '../../scripts/servers/binaries.ts';
@@ -21,7 +24,7 @@ function find(name: string): string | undefined {
   }
 }
 
-/** What promtool says, and whether it is content. */
+/** Runs promtool; `ok` tells whether it succeeded. */
 export async function promtool(args: string[], input = ''): Promise<{ ok: boolean; said: string }> {
   const running = run(promtoolBinary!, args);
   running.child.stdin!.end(input);
@@ -31,7 +34,7 @@ export async function promtool(args: string[], input = ''): Promise<{ ok: boolea
   );
 }
 
-/** The samples of a metrics page, by name and labels as they stand there. */
+/** Samples of a metrics page, by name with labels as on the page. */
 export function readSamples(text: string): Map<string, number> {
   return new Map(
     text

@@ -1,19 +1,19 @@
-/** A TCP proxy before a server of the tests, for what a network does and a server does not: fall silent, change a command. */
+/** A TCP proxy before a test's server, for what a network can do: fall silent, refuse, change a command. */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { cleanUp } from './cleanup.ts';
 
 interface Pair {
   readonly sockets: readonly [Socket, Socket];
   silent: boolean;
-  /** What the client sent last. */
+  /** The latest data from the client. */
   last: string;
 }
 
 export type Proxy = Awaited<ReturnType<typeof openProxy>>;
 
 /**
- * Closed after the test.
- * @param change what a client sends, to as many bytes
+ * Opens a proxy; closed after the test.
+ * @param change edits what a client sends; the length must stay the same
  */
 export async function openProxy(serverUrl: string, change = (data: Buffer) => data) {
   const url = new URL(serverUrl);
@@ -41,7 +41,7 @@ export async function openProxy(serverUrl: string, change = (data: Buffer) => da
         else to.write(from === client ? change(data) : data);
       });
       from.on('error', () => {});
-      // Who goes silent does not tell the other side that its peer is gone.
+      // On a silent connection, the other side does not learn that its peer is gone.
       from.on('close', () => {
         if (!pair.silent) to.destroy();
       });
@@ -64,26 +64,26 @@ export async function openProxy(serverUrl: string, change = (data: Buffer) => da
 
   return {
     url: url.toString(),
-    /** Bytes that came over silent connections and went nowhere. */
+    /** Bytes that arrived on silent connections and were dropped. */
     get swallowed() {
       return swallowed;
     },
-    /** Connections that were let through. */
+    /** Number of accepted connections. */
     get accepted() {
       return accepted;
     },
-    /** Connections pass nothing on any more and stay open; new ones work, or fall silent too. */
+    /** Makes open connections silent without closing them; new ones work, or are silent too. */
     silence(newOnes: 'open' | 'silent' = 'open') {
       next = newOnes;
       for (const pair of pairs) pair.silent = true;
     },
-    /** As `silence`, for the connections only whose last command was this one; how many there were. */
+    /** Silences only connections whose last command was this one; returns their number. */
     silenceAfter(command: string): number {
       const found = [...pairs].filter(({ last, silent }) => !silent && last.includes(command));
       for (const pair of found) pair.silent = true;
       return found.length;
     },
-    /** Connections are closed, new ones too. */
+    /** Closes all connections, and new ones at once. */
     refuse() {
       next = 'refused';
       destroyAll();

@@ -1,6 +1,6 @@
 /**
- * The login of RDS, before a MySQL of the tests: asks for the password in clear text inside TLS, hands it to the test,
- * logs in to MySQL under the same user's name without one, and passes on everything that follows.
+ * The login of RDS before a MySQL of the tests: it asks for the password in clear text inside TLS, gives it
+ * to the test, logs in to MySQL as the same user without a password, and passes on everything that follows.
  */
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -10,7 +10,7 @@ import { cleanUp } from './cleanup.ts';
 
 const SSL = 0x0800;
 
-/** Closed after the test. @param admits whether RDS would take this token */
+/** Opens the front; closed after the test. @param admits whether RDS would accept the token */
 export async function openRdsFront(
   mysqlPort: number,
   certificates: Certificates,
@@ -69,7 +69,7 @@ function packet(sequence: number, payload: Buffer): Buffer {
   return Buffer.concat([Buffer.from([payload.length & 0xff, payload.length >> 8, 0, sequence]), payload]);
 }
 
-/** Takes one packet after another off a socket, without its flow: what follows is left for others to read. */
+/** Reads one packet after another from a socket and leaves the rest to other readers. */
 function packets(socket: Socket): () => Promise<Buffer> {
   return async () => {
     const head = await read(socket, 4);

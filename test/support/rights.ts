@@ -1,4 +1,6 @@
-/** Reads the rights that docs/rights.md tells operators to grant, so that the tests run with exactly those. */
+/**
+ * Reads the rights from docs/rights.md, so that the tests run with exactly what operators are told to grant.
+ */
 import { readFileSync } from 'node:fs';
 
 export function readRights(namespace: string, database: string): { redis: string[]; mysql: string[] } {
@@ -15,21 +17,21 @@ export function readRights(namespace: string, database: string): { redis: string
   return { redis: rules, mysql: mysql.filter(statement => statement.startsWith('GRANT')) };
 }
 
-/** What the user needs besides on a Redis Cluster. */
+/** Additional rights on a Redis Cluster. */
 export function readClusterRights(): string[] {
   const text = readFileSync(new URL('../../docs/rights.md', import.meta.url), 'utf8');
   const [, rights] = /On Redis Cluster add\s+`([^`]+)`/.exec(text)!;
   return rights!.split(' ');
 }
 
-/** What the user of `sluice migrate` needs besides, as a statement. */
+/** Statement with the additional rights for `sluice migrate`. */
 export function readMigrationRights(database: string): string {
   const text = readFileSync(new URL('../../docs/rights.md', import.meta.url), 'utf8');
   const [, rights] = /`sluice migrate` also needs `([A-Z, ]+)`/.exec(text)!;
   return `GRANT ${rights} ON \`${database}\`.* TO 'sluice'@'%'`;
 }
 
-/** Of the user of the Sentinels. */
+/** Rights of the Sentinels' user. */
 export function readSentinelRights(): string[] {
   const text = readFileSync(new URL('../../docs/rights.md', import.meta.url), 'utf8');
   const [, block] = /```sentinel\n(.*?)```/s.exec(text)!;

@@ -1,5 +1,5 @@
-// Temporary files of a run are in one folder: nothing of it may be left at its end, and what a killed run left is removed by
-// the next. Servers' data is large: a run that left it behind would fill a disk within a day.
+// All temporary files of a run are in one folder. A run that leaves files there fails, and removes what
+// killed runs left: servers' data would fill a disk within a day.
 
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ export default function openRunFolder(): () => void {
       rmSync(join(parent, name), { recursive: true, force: true });
   const folder = join(parent, `${PREFIX}${process.pid}`);
   mkdirSync(folder);
-  // Every process of the run inherits it.
+  // Every process of the run inherits this.
   process.env.TMPDIR = folder;
   return () => {
     const left = readdirSync(folder).filter(name => name.startsWith('sluice-'));

@@ -1,4 +1,4 @@
-/** Servers that a test starts for itself; stopped and removed after it. */
+/** Servers that a test starts for itself; they are stopped and removed after it. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,8 +13,8 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 /**
- * A Redis 8 and a MySQL 9.7 of the test's own, to be stopped and started at will.
- * @param args of Redis; with appendfsync always a killed one keeps what it answered
+ * Starts a Redis 8 and a MySQL 9.7 that the test may stop and restart.
+ * @param args for Redis; with `appendfsync always`, a killed Redis keeps everything it acknowledged
  */
 export async function ownServers(args = ['--appendfsync', 'always']) {
   const folder = await temporaryFolder();
@@ -28,7 +28,7 @@ export async function ownServers(args = ['--appendfsync', 'always']) {
   return { redis, mysql, servers: { redisUrl: redis.url, mysqlUrl: mysql.url } };
 }
 
-/** A Redis Cluster of three masters and a MySQL 9.7 of the test's own. */
+/** Starts a Redis Cluster with three masters, and a MySQL 9.7. */
 export async function ownCluster() {
   const folder = await temporaryFolder();
   const [cluster, mysql] = await Promise.all([

@@ -1,4 +1,4 @@
-/** An OpenTelemetry of the tests' own, as small as its API allows: who is active, which spans were made, how they ended. */
+/** A minimal OpenTelemetry for tests: the active context, and all spans with their end. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import {
   type Attributes,
@@ -23,7 +23,7 @@ export interface MadeSpan {
   ended: boolean;
 }
 
-/** Registers it for this process and gives the spans made from now on. */
+/** Registers it for this process; returns the spans that are made from now on. */
 export function recordSpans(): MadeSpan[] {
   const made: MadeSpan[] = [];
   const active = new AsyncLocalStorage<Context>();
@@ -64,7 +64,7 @@ export function recordSpans(): MadeSpan[] {
   return made;
 }
 
-/** Runs something inside a span of a caller. */
+/** Runs a function inside a caller's span. */
 export function inSpan<Result>(span: SpanContext, run: () => Result): Result {
   return context.with(trace.setSpanContext(context.active(), span), run);
 }

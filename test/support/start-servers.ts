@@ -1,5 +1,5 @@
-// Starts the two servers of a vitest project before its first test and stops them after the last.
-// Vitest calls it once for each project that has tests to run, and tells it which one.
+// Starts the two servers of a vitest project before its first test and stops them after its last. Vitest
+// calls it once for each project that has tests to run.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ declare module 'vitest' {
     mysqlUrl: string;
     redisFlavour: 'redis7' | 'redis8' | 'valkey9';
     mysqlFlavour: 'mariadb' | 'mysql97';
-    /** Both URLs are the administrator's, and Sluice is somebody else (access.ts). */
+    /** Both URLs are those of the administrator, and Sluice has other users (access.ts). */
     hostile: boolean;
   }
 }

@@ -1,11 +1,13 @@
-/** What strangers send: input that a careful program would never write, the same for the same seed. TEST_SEED=N runs one again. */
+/**
+ * Hostile input, which a careful program would never send; equal for equal seeds. TEST_SEED=N repeats a run.
+ */
 import fc from 'fast-check';
 import { afterEach, expect } from 'vitest';
 
 export const seed = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31);
 export const again = `TEST_SEED=${seed}`;
 
-/** After every test of the file: no prototype was changed. */
+/** Checks after every test of the file that no prototype has changed. */
 export function watchPrototypes(): void {
   afterEach(() => {
     const polluted = [Object.prototype, Array.prototype, Function.prototype].flatMap(one => Object.keys(one));
@@ -13,7 +15,7 @@ export function watchPrototypes(): void {
   });
 }
 
-/** JSON text of all that a careful program would never write. */
+/** JSON texts that a careful program would never write. */
 export const strangeJson = fc.oneof(
   {
     weight: 5,
