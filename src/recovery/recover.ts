@@ -90,7 +90,7 @@ export class Recovery {
         });
         if (found) return found;
       }
-      throw new ReadUnsettledError(partition, 'workers change it all the time');
+      throw new ReadUnsettledError(partition, 'workers keep changing it');
     } catch (error) {
       if (error instanceof NotMigratedError) return { verdict: 'NOT_MIGRATED' };
       throw error;
@@ -117,7 +117,7 @@ export class Recovery {
         if (!(error instanceof Contested)) throw error;
       }
     }
-    throw new ReadUnsettledError(partition, 'workers change it all the time');
+    throw new ReadUnsettledError(partition, 'workers keep changing it');
   }
 
   /** @param before what the attempt before declared, which may have been too little */

@@ -30,7 +30,7 @@ export function checkChange(change: Change): Change {
   const unknown = fields.filter(field => !CHANGES.includes(field));
   if (fields.length === 0 || unknown.length > 0)
     throw new ConfigurationError(
-      `A change is an object with ${CHANGES.join(', ')} or some of them${unknown.length > 0 ? `; it has ${unknown.map(field => JSON.stringify(field)).join(', ')}` : ''}. Account, key and id cannot be changed: drop the update and send another.`,
+      `A change must be an object with one or more of ${CHANGES.join(', ')}${unknown.length > 0 ? `; it has ${unknown.map(field => JSON.stringify(field)).join(', ')}` : ''}. Account, key and id cannot be changed: drop the update and send another.`,
     );
   const { amount, reason, metadata } = change;
   if (reason !== undefined && reason !== null) checkText(reason, 'INVALID_REASON', 'reason', LIMITS.reason);
@@ -64,7 +64,10 @@ export function editOf(
       : editedEntry(update, change, amount, definitions);
   const delta = amount - update.amount;
   if (!Number.isSafeInteger(delta))
-    throw new InvalidUpdateError('INVALID_AMOUNT', 'The amount changes by more than 2^53-1.');
+    throw new InvalidUpdateError(
+      'INVALID_AMOUNT',
+      'The amount changes by more than 2^53-1; use an amount closer to the old one.',
+    );
   const content = { amendment: 'edit', quarantine: update.id, operation, to } as const;
   return { ...target(update), delta, content };
 }
@@ -76,7 +79,10 @@ function editedCounter(
   definitions: Definitions,
 ) {
   if (change.reason !== undefined || change.metadata !== undefined)
-    throw new InvalidUpdateError('INVALID_UPDATE', 'A counter has no reason and no metadata.');
+    throw new InvalidUpdateError(
+      'INVALID_UPDATE',
+      'A counter has no reason and no metadata; leave them out.',
+    );
   return { amount: checkCounter(name, key, amount, undefined, definitions).amount };
 }
 

@@ -158,7 +158,7 @@ export class FailedUpdates {
     author: Author & { readonly reason: string },
     options: RunOptions = {},
   ): Promise<OperationReport> {
-    if (!author.reason) throw new ConfigurationError('A drop needs a reason.');
+    if (!author.reason) throw new ConfigurationError('A drop needs a reason; give one.');
     return this.#start('drop', filter, author, null, options);
   }
 
@@ -227,7 +227,7 @@ export class FailedUpdates {
         (value === '' || value.length > LIMITS.operator || !value.isWellFormed())
       )
         throw new ConfigurationError(
-          `The ${what} must have 1 to ${LIMITS.operator} characters, and no lone surrogate.`,
+          `The ${what} must have 1 to ${LIMITS.operator} characters, without a lone surrogate.`,
         );
     const jobs = action === 'edit' ? [] : (await this.#matchingJobs(checked)).map(({ job }) => job);
     return this.#run.run(

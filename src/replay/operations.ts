@@ -72,7 +72,7 @@ export class Operations {
     const id = await this.#database.session(async connection => {
       if (literalBytes(JSON.stringify(recorded)) > roomFor(connection))
         throw new ConfigurationError(
-          "The filter names so much that the database's max_allowed_packet does not take its record; name fewer updates or jobs at a time.",
+          "The filter is too long to be recorded under the database's max_allowed_packet; name fewer updates or jobs at a time.",
         );
       const [result] = await connection.query<ResultSetHeader>(START, [
         action,

@@ -9,21 +9,21 @@ interface Failure {
   readonly lastNodeError?: unknown;
 }
 
-const LOCKED = 'somebody holds a lock';
+const LOCKED = 'another session holds a lock';
 const READ_ONLY = 'it is read-only';
-const NO_FILES = 'no more files or connections may be opened here';
+const NO_FILES = 'this machine allows no more open files or connections';
 const TOO_MANY = 'it has too many connections';
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'it refused the connection',
   ECONNRESET: 'it closed the connection',
   EPIPE: 'it closed the connection',
   PROTOCOL_CONNECTION_LOST: 'it closed the connection',
-  ENOTFOUND: 'its name is not known here',
-  EAI_AGAIN: 'its name could not be looked up',
+  ENOTFOUND: 'its host name is unknown',
+  EAI_AGAIN: 'the lookup of its host name failed',
   ETIMEDOUT: 'it did not answer in time',
   PROTOCOL_SEQUENCE_TIMEOUT: 'it did not answer in time',
-  EHOSTUNREACH: 'there is no way to its host',
-  ENETUNREACH: 'there is no way to its network',
+  EHOSTUNREACH: 'there is no route to its host',
+  ENETUNREACH: 'there is no route to its network',
   EMFILE: NO_FILES,
   ENFILE: NO_FILES,
   ER_CON_COUNT_ERROR: TOO_MANY,
@@ -39,7 +39,7 @@ const REASONS: Readonly<Record<string, string>> = {
 /** Remedies beyond the general one, which is to check that the server runs and can be reached. */
 const REMEDIES: Readonly<Record<string, string>> = {
   [LOCKED]:
-    'look in SHOW PROCESSLIST for who holds it (a backup with FLUSH TABLES WITH READ LOCK, an ALTER TABLE, a transaction left open) and let it end',
+    'find its holder with SHOW PROCESSLIST (a backup with FLUSH TABLES WITH READ LOCK, an ALTER TABLE, a transaction left open) and let it end',
   [READ_ONLY]: 'make it writable (read_only, super_read_only), or name the primary in MYSQL_URL',
   [NO_FILES]: 'raise the limit of open files (ulimit -n)',
   [TOO_MANY]: 'raise max_connections, or start fewer processes',
@@ -63,7 +63,7 @@ export function failureRemedy(error: unknown): string | undefined {
   return REMEDIES[failureReason(error) ?? ''];
 }
 
-const UNKNOWN_AUTHORITY = 'the authority that signed its certificate is not known here';
+const UNKNOWN_AUTHORITY = 'the authority that signed its certificate is not trusted here';
 const PLAIN = 'it does not speak TLS on this port';
 const TLS_PROBLEMS: Readonly<Record<string, string>> = {
   SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
@@ -72,16 +72,16 @@ const TLS_PROBLEMS: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_AUTHORITY,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
   CERT_UNTRUSTED: UNKNOWN_AUTHORITY,
-  CERT_SIGNATURE_FAILURE: 'its certificate is not signed by the authority that is named',
+  CERT_SIGNATURE_FAILURE: 'its certificate is not signed by the configured authority',
   CERT_HAS_EXPIRED: 'its certificate has expired',
   CERT_NOT_YET_VALID: 'its certificate is not valid yet, or the clock here is wrong',
   CERT_REVOKED: 'its certificate is revoked',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name than the URL has',
-  HOSTNAME_MISMATCH: 'its certificate is for another name than the URL has',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host name than that of the URL',
+  HOSTNAME_MISMATCH: 'its certificate is for another host name than that of the URL',
   HANDSHAKE_NO_SSL_SUPPORT: PLAIN,
   ERR_SSL_WRONG_VERSION_NUMBER: PLAIN,
   EPROTO: PLAIN,
-  ER_SECURE_TRANSPORT_REQUIRED: 'it takes encrypted connections only',
+  ER_SECURE_TRANSPORT_REQUIRED: 'it accepts encrypted connections only',
 };
 
 /** The problem with TLS, which waiting does not solve; undefined if TLS is not what failed. */

@@ -1,6 +1,6 @@
 /**
- * Every error that Sluice raises: one class each, with a stable code, whether the same call may be repeated, and a
- * message that says what happened, to what, and what to do next. Callers match on `code` or class, never on text.
+ * Every error that Sluice raises: its class, a stable code, whether the same call may be retried, and a
+ * message that says what happened, to what, and what to do next. Match on `code` or class, never on text.
  */
 
 import { failureReason, failureRemedy } from './connection-failure.ts';
@@ -10,7 +10,7 @@ interface Details {
 }
 
 interface Reasoned extends Details {
-  /** What the server said, or why it could not be asked. */
+  /** The answer of the server, or why there was none. */
   reason?: string | undefined;
 }
 
@@ -20,7 +20,7 @@ function because({ reason }: Reasoned): string {
   return reason ? ` (${reason})` : '';
 }
 
-/** A name that somebody gave, in quotes and not too long; of anything else only what it is, as it may not be printable. */
+/** A string in quotes, cut if it is long; for any other value only its type, as it may not be printable. */
 export function shown(name: unknown): string {
   if (typeof name !== 'string') return `of type ${name === null ? 'null' : typeof name}`;
   return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}...` : name);
@@ -30,7 +30,7 @@ export function shown(name: unknown): string {
 export abstract class SluiceError extends Error {
   /** Stable identifier, safe to match on. */
   abstract readonly code: string;
-  /** Whether repeating the same call (with the same idempotency key) can succeed without other changes. */
+  /** Whether a retry of the same call, with the same idempotency key, can succeed without other changes. */
   readonly retryable: boolean = false;
 
   constructor(message: string, details: Details = {}) {
@@ -39,7 +39,7 @@ export abstract class SluiceError extends Error {
   }
 }
 
-/** The update itself is malformed; `code` says which part. Nothing was sent. */
+/** The update is malformed; `code` names the part. Nothing was sent. */
 export class InvalidUpdateError extends SluiceError {
   readonly code: InvalidUpdateCode;
   constructor(code: InvalidUpdateCode, message: string) {
@@ -62,7 +62,9 @@ export class UnknownNameError extends SluiceError {
   readonly code: 'UNKNOWN_COUNTER' | 'UNKNOWN_PROGRAM';
   constructor(kind: 'counter' | 'program', name: unknown, known: readonly string[]) {
     const names = known.length > 0 ? known.join(', ') : 'none';
-    super(`${kind} ${shown(name)} is not defined (defined: ${names}); add it to the definitions.`);
+    super(
+      `The ${kind} ${shown(name)} is not defined (defined: ${names}); correct the name, or add it to the definitions.`,
+    );
     this.code = kind === 'counter' ? 'UNKNOWN_COUNTER' : 'UNKNOWN_PROGRAM';
   }
 }
@@ -74,39 +76,39 @@ export class InsufficientPointsError extends SluiceError {
   readonly balance: number;
   constructor(program: string, amount: number, balance: number, floor: number) {
     super(
-      `A debit of ${-amount} from program ${program} was refused: the balance is ${balance} and may not fall below ${floor}.`,
+      `A debit of ${-amount} from program ${program} was refused: the balance is ${balance} and may not fall below ${floor}; debit less, or credit points first.`,
     );
     this.balance = balance;
   }
 }
 
-/** The amount, the pending sum or the live value would leave plus or minus 2^53 - 1. Nothing was changed. */
+/** Amount, pending sum or value is or would be outside plus or minus 2^53-1. Nothing was changed. */
 export class OutOfRangeError extends SluiceError {
   readonly code = 'OUT_OF_RANGE';
   constructor(name: string) {
     super(
-      `An update of ${name} was refused: its value would leave the safe integer range of plus or minus 2^53-1.`,
+      `A value of ${name} is or would be outside the safe integer range of plus or minus 2^53-1; use a smaller amount, or correct the value in the database.`,
     );
   }
 }
 
-/** The same idempotency key came with other content. Nothing was changed. */
+/** The idempotency key belongs to an earlier update with other content. Nothing was changed. */
 export class IdempotencyKeyReusedError extends SluiceError {
   readonly code = 'IDEMPOTENCY_KEY_REUSED';
   constructor(name: string) {
     super(
-      `An update of ${name} reuses the id of an earlier update with other content; give every update an id of its own.`,
+      `An update of ${name} reuses the id of an earlier update with other content; give each update its own id.`,
     );
   }
 }
 
-/** No answer came before the deadline: the update may have been applied. Safe to repeat with the same id. */
+/** No answer came before the deadline: the update may have been applied. A retry with the same id is safe. */
 export class UnknownOutcomeError extends SluiceError {
   readonly code = 'UNKNOWN_OUTCOME';
   override readonly retryable = true;
   constructor(details: Details = {}) {
     super(
-      'Redis did not answer before the deadline, so the update may or may not be applied; repeat it with the same id.',
+      'Redis did not answer before the deadline, so the update may have been applied or not; repeat it with the same id.',
       details,
     );
   }
@@ -116,9 +118,9 @@ export class UnknownOutcomeError extends SluiceError {
 export class RedisUnavailableError extends SluiceError {
   readonly code = 'REDIS_UNAVAILABLE';
   override readonly retryable = true;
-  constructor(where: string, details: Reasoned = {}) {
+  constructor(address: string, details: Reasoned = {}) {
     super(
-      `Redis at ${where} cannot be used now${because(details)}; ${failureRemedy(details.cause) ?? CHECK}, then repeat the call.`,
+      `Redis at ${address} cannot be used now${because(details)}; ${failureRemedy(details.cause) ?? CHECK}, then repeat the call.`,
       details,
     );
   }
@@ -130,21 +132,21 @@ export class RedisOutOfMemoryError extends SluiceError {
   override readonly retryable = true;
   constructor(details: Details = {}) {
     super(
-      'Redis is at its maxmemory and refused the update; let the workers drain it or give it more memory.',
+      'Redis is at its maxmemory and refused the update; give it more memory, or let workers flush, then repeat the call.',
       details,
     );
   }
 }
 
-/** What stands in the way of an update under backpressure. */
+/** The limit of the partition that an update met. */
 export type BackpressureLimit = 'keys' | 'entries' | 'age' | 'memory';
 
-/** The partition holds as much as it may until the workers have written some of it. Nothing was applied. */
+/** The partition is at a limit until workers have written some of its updates. Nothing was applied. */
 export class BackpressureError extends SluiceError {
   readonly code = 'BACKPRESSURE';
   override readonly retryable = true;
   readonly limit: BackpressureLimit;
-  /** When trying again is worth it, ms. */
+  /** Wait before a retry, ms. */
   readonly retryAfterMs: number;
   constructor(name: string, limit: BackpressureLimit, retryAfterMs: number) {
     const story = {
@@ -154,14 +156,14 @@ export class BackpressureError extends SluiceError {
       memory: 'Redis is close to its maxmemory',
     }[limit];
     super(
-      `An update of ${name} was refused: ${story}; repeat it after ${retryAfterMs} ms, and look at the workers and the database if it goes on.`,
+      `An update of ${name} was refused: ${story}; repeat it after ${retryAfterMs} ms, and check the workers and the database if this continues.`,
     );
     this.limit = limit;
     this.retryAfterMs = retryAfterMs;
   }
 }
 
-/** The update is applied, but what its durability asks for was not confirmed in time. Safe to repeat with the same id. */
+/** The update is applied, but its durability was not confirmed in time. A retry with the same id is safe. */
 export class NotDurableError extends SluiceError {
   readonly code = 'NOT_DURABLE';
   override readonly retryable = true;
@@ -172,13 +174,13 @@ export class NotDurableError extends SluiceError {
   }
 }
 
-/** A claim was not confirmed by a replica or the disk in time: its batch is not written before it is. */
+/** No replica, or not the disk, confirmed a claim in time. Its batch is not written before that. */
 export class ClaimNotDurableError extends SluiceError {
   readonly code = 'CLAIM_NOT_DURABLE';
   override readonly retryable = true;
   constructor(partition: number, durability: string, details: Details = {}) {
     super(
-      `The claim of partition ${partition} was not confirmed with durability "${durability}"; it is claimed again. Check the replicas of Redis, or its append-only file, if it goes on.`,
+      `The claim of partition ${partition} was not confirmed with durability "${durability}"; a worker claims it again. If this continues, check the replicas of Redis, or its append-only file.`,
       details,
     );
   }
@@ -188,44 +190,45 @@ export class ClaimNotDurableError extends SluiceError {
 export class DatabaseUnavailableError extends SluiceError {
   readonly code = 'DATABASE_UNAVAILABLE';
   override readonly retryable = true;
-  constructor(where: string, details: Details = {}) {
+  constructor(address: string, details: Details = {}) {
     const reason = failureReason(details.cause);
     super(
-      `The database at ${where} cannot be used now${because({ reason })}; ${failureRemedy(details.cause) ?? CHECK}, then repeat the call.`,
+      `The database at ${address} cannot be used now${because({ reason })}; ${failureRemedy(details.cause) ?? CHECK}, then repeat the call.`,
       details,
     );
   }
 }
 
-/** Encryption with the server cannot be set up: its certificate is not trusted, or only one side speaks TLS. */
+/** TLS with the server cannot be set up: its certificate is not trusted, or only one side speaks TLS. */
 export class TlsFailedError extends SluiceError {
   readonly code = 'TLS_FAILED';
-  constructor(server: 'Redis' | 'The database', where: string, problem: string, details: Details = {}) {
+  constructor(server: 'Redis' | 'The database', address: string, problem: string, details: Details = {}) {
     const check =
       server === 'Redis'
-        ? 'write rediss:// for TLS and redis:// without, and name the PEM file of its authority with REDIS_CA'
-        : 'set MYSQL_TLS to 1 for TLS, to rds for Amazon RDS or to 0 without, and name the PEM file of its authority with MYSQL_CA';
-    super(`${server} at ${where} cannot be used with this TLS: ${problem}; ${check}.`, details);
+        ? 'use rediss:// for TLS or redis:// without, and set REDIS_CA to the PEM file of its authority'
+        : 'set MYSQL_TLS to 1 for TLS, to rds for Amazon RDS, or to 0 for no TLS, and set MYSQL_CA to the PEM file of its authority';
+    super(`${server} at ${address} cannot be used with these TLS settings: ${problem}; ${check}.`, details);
   }
 }
 
-/** The credentials for a login to RDS could not be had. */
+/** The credentials for a login to RDS could not be fetched. */
 export class CredentialsUnavailableError extends SluiceError {
   readonly code = 'CREDENTIALS_UNAVAILABLE';
   override readonly retryable = true;
-  constructor(where: string, what: string) {
+  /** @param answer how the server at the address failed, such as `did not answer` */
+  constructor(address: string, answer: string) {
     super(
-      `The credentials for the login to the database could not be fetched: ${where} ${what}; check that the ECS task has a role, then repeat the call.`,
+      `The credentials for the login to the database could not be fetched: ${address} ${answer}; check that the ECS task has a role, then repeat the call.`,
     );
   }
 }
 
-/** MySQL answered with an error that is neither an outage nor about the data: a missing column, a missing right, a bug. */
+/** MySQL failed a statement, and neither an outage nor the data is the cause: a missing column, a bug. */
 export class DatabaseFailedError extends SluiceError {
   readonly code = 'DATABASE_FAILED';
-  constructor(where: string, databaseCode: string, details: Details = {}) {
+  constructor(address: string, databaseCode: string, details: Details = {}) {
     super(
-      `The database at ${where} refused a statement (${databaseCode}); see the cause, and whether its schema was changed.`,
+      `The database at ${address} refused a statement (${databaseCode}); look at the cause of this error, and check whether its schema was changed.`,
       details,
     );
   }
@@ -236,12 +239,12 @@ export class AccessDeniedError extends SluiceError {
   readonly code = 'ACCESS_DENIED';
   constructor(
     server: 'Redis' | 'The Sentinel' | 'The database',
-    where: string,
+    address: string,
     details: Reasoned = {},
     check = 'user, password and grants',
   ) {
     super(
-      `${server} at ${where} refused these credentials or this user's rights${because(details)}; check ${check}.`,
+      `${server} at ${address} refused these credentials, or this user lacks a right${because(details)}; check ${check}.`,
       details,
     );
   }
@@ -253,43 +256,43 @@ export class ConfigurationError extends SluiceError {
 }
 
 /**
- * This Redis cannot keep Sluice's promises, or it is not the one that is meant: it may evict, is too old, is a replica,
- * refuses the database number, or holds what another deployment wrote.
+ * This Redis cannot keep Sluice's promises, or is the wrong one: it may evict, is too old, is a replica,
+ * refuses the database number, or holds data of another deployment.
  */
 export class RedisUnsuitableError extends SluiceError {
   readonly code = 'REDIS_UNSUITABLE';
 }
 
-/** A table of yours, to which a counter or program is mapped, cannot be used as it is now: it was changed, or is locked. */
+/** The mapped table of a counter or program cannot be used now: it was changed, or is locked. */
 export class TableUnusableError extends SluiceError {
   readonly code = 'TABLE_UNUSABLE';
   override readonly retryable = true;
-  /** @param owner `counter "views"` @param place table and columns @param reason what the database says */
-  constructor(owner: string, place: string, reason: string, details: Details = {}) {
+  /** @param owner `counter "views"` @param target table and columns @param reason text of the database */
+  constructor(owner: string, target: string, reason: string, details: Details = {}) {
     super(
-      `${owner} is mapped to ${place}, which cannot be used now (${reason}). Its updates are held in the database until then; mend the table, or wait until its change has ended, and repeat the call.`,
+      `The ${owner} is mapped to ${target}, which cannot be used now (${reason}). Its updates are held in the database until it can; fix the table, or wait until its change has ended, then repeat the call.`,
       details,
     );
   }
 }
 
-/** This database is not there, or it or a mapped table in it cannot keep Sluice's promises. */
+/** This database does not exist, or it or a mapped table cannot keep Sluice's promises. */
 export class DatabaseUnsuitableError extends SluiceError {
   readonly code = 'DATABASE_UNSUITABLE';
 }
 
-/** A row or value that has to exist was not in the answer of the database: a zero in its place would be a wrong value. */
+/** The database did not return a row or value that must exist. A zero instead would be a wrong value. */
 export class AnswerMissingError extends SluiceError {
   readonly code = 'DATABASE_ANSWER_MISSING';
-  /** @param what that was asked for */
+  /** @param what the row or value, or the statement that asked for it */
   constructor(what: string) {
     super(
-      `The database did not return what has to exist: ${what}. Nothing was changed; look for a proxy in between that changes statements or answers, and report this.`,
+      `The database did not return something that must exist: ${what}. Nothing was changed; check whether a proxy changes statements or answers, and report this error.`,
     );
   }
 }
 
-/** A pending update has a text longer than this version allows. The database would cut it in silence. */
+/** A pending update has a longer text than this version allows, which the database would cut silently. */
 export class TextTooLongError extends SluiceError {
   readonly code = 'TEXT_TOO_LONG';
   /** @param what the text is, such as `counter key` @param name counter or program @param limit bytes */
@@ -303,16 +306,16 @@ export class TextTooLongError extends SluiceError {
 /** The configured number of partitions is not the recorded one. */
 export class PartitionCountError extends SluiceError {
   readonly code = 'PARTITION_COUNT_MISMATCH';
-  constructor(configured: number, recorded: number, where: string) {
+  constructor(configured: number, recorded: number, server: string) {
     super(
-      `This process is configured for ${configured} partitions, but ${where} was set up with ${recorded}. ` +
-        `Set SLUICE_PARTITIONS=${recorded}; to really change the number, everything has to stop and drain first: ` +
+      `This process is configured for ${configured} partitions, but ${server} was set up with ${recorded}. ` +
+        `Set SLUICE_PARTITIONS=${recorded}. To change the number, stop and drain everything first: ` +
         'docs/operating.md, "Changing the number of partitions".',
     );
   }
 }
 
-/** The database has no Sluice schema, or lost a watermark row. */
+/** The database has no schema of Sluice, an old one, or no watermark row of a partition. */
 export class NotMigratedError extends SluiceError {
   readonly code = 'NOT_MIGRATED';
   constructor(what: string, details: Details = {}) {
@@ -323,12 +326,14 @@ export class NotMigratedError extends SluiceError {
 /** Redis or MySQL was written by a newer version of Sluice. */
 export class NewerFormatError extends SluiceError {
   readonly code = 'NEWER_FORMAT';
-  constructor(where: string, found: number, known: number) {
-    super(`${where} has format ${found}, this version of Sluice knows ${known}; update this process.`);
+  constructor(server: string, found: number, known: number) {
+    super(
+      `${server} has format ${found}, but this version of Sluice only knows formats up to ${known}; update this process.`,
+    );
   }
 }
 
-/** A partition stands still because Redis or MySQL is not what it was; an operator has to decide. */
+/** A partition is halted because Redis or MySQL went back in time; an operator has to decide. */
 export class PartitionHaltedError extends SluiceError {
   readonly code: 'DATABASE_WENT_BACK' | 'REDIS_BACKUP_RESTORED';
   constructor(code: PartitionHaltedError['code'], partition: number, sequence: number, watermark: number) {
@@ -338,19 +343,19 @@ export class PartitionHaltedError extends SluiceError {
         : 'its batch is older than the journal, as after the restore of an old backup of Redis';
     super(
       `Partition ${partition} is halted: ${story} (batch ${sequence}, watermark ${watermark}). ` +
-        'Nothing of it is written until an operator has decided: "sluice recover" shows both sides; see docs/recovery.md.',
+        'Nothing of it is written until an operator decides: "sluice recover" shows both sides; see docs/recovery.md.',
     );
     this.code = code;
   }
 }
 
-/** The producer's buffer is full, since Redis is slower than the callers. Nothing was sent. */
+/** The producer's buffer is full, since Redis is slower than the callers. The update was not sent. */
 export class ProducerOverloadedError extends SluiceError {
   readonly code = 'PRODUCER_OVERLOADED';
   override readonly retryable = true;
   constructor(limit: number) {
     super(
-      `The producer holds ${limit} updates of one partition that Redis has not taken yet; slow down and repeat.`,
+      `The producer holds ${limit} updates of one partition that Redis has not accepted yet; send more slowly, and repeat the call.`,
     );
   }
 }
@@ -363,57 +368,59 @@ export class ProducerClosedError extends SluiceError {
   }
 }
 
-/** `persisted()` waited its time out; the update is still on its way. */
+/** The update was not persisted before the timeout of `persisted()`; it still will be. */
 export class PersistTimeoutError extends SluiceError {
   readonly code = 'PERSIST_TIMEOUT';
   override readonly retryable = true;
-  /** @param heldFor what keeps the table of the update from taking it, if it is held */
+  /** @param heldFor why the table of the update cannot be written, if the update is held */
   constructor(timeoutMs: number, heldFor?: string) {
     super(
       heldFor === undefined
-        ? `The update was not in the database after ${timeoutMs} ms; it is still pending, wait again or look at the workers.`
-        : `The update was not in its table after ${timeoutMs} ms: the database holds it, since the table cannot be written now (${heldFor}). It will be written by itself once the table can; wait again, or mend the table.`,
+        ? `The update was not in the database after ${timeoutMs} ms; it is still pending: wait again, and check the workers.`
+        : `The update was not in its table after ${timeoutMs} ms: the database holds it, since the table cannot be written now (${heldFor}). A worker writes it once the table can be written; wait again, or fix the table.`,
     );
   }
 }
 
-/** The partition's epoch changed while waiting: a loss in Redis was found, this update may be part of it. */
+/** The partition's epoch changed during the wait: Redis lost updates, and this one may be among them. */
 export class PersistenceUnknownError extends SluiceError {
   readonly code = 'PERSISTENCE_UNKNOWN';
   constructor() {
     super(
-      'Redis lost answered writes while this update was on its way, so it may be lost; compare with the database.',
+      'Redis lost acknowledged updates while this one was pending, so it may be lost; look it up in the database.',
     );
   }
 }
 
-/** MySQL refused the update for its own sake; it waits in quarantine. */
+/** MySQL refused the update; it waits in quarantine. */
 export class QuarantinedError extends SluiceError {
   readonly code = 'QUARANTINED';
   constructor(name: string, errorCode: string) {
-    super(`The update of ${name} was refused by the database (${errorCode}) and is in sluice_quarantine.`);
+    super(
+      `The database refused the update of ${name} (${errorCode}), which waits in quarantine; see sluice failed list.`,
+    );
   }
 }
 
-/** Live values keep moving away under a read; the partition is being repaired. */
+/** Live values keep changing during a read, or Sluice does not know yet which of them hold. */
 export class ReadUnsettledError extends SluiceError {
   readonly code = 'READ_UNSETTLED';
   override readonly retryable = true;
   constructor(partition: number, reason: string) {
     super(
-      `Partition ${partition} could not be read exactly (${reason}); repeat the call, and look at the workers if it goes on.`,
+      `Partition ${partition} could not be read exactly (${reason}); repeat the call, and check the workers if this continues.`,
     );
   }
 }
 
-/** An operation on failed updates that cannot be resumed or shown. Nothing was changed. */
+/** An operation on failed updates cannot be resumed or shown. Nothing was changed. */
 export class OperationError extends SluiceError {
   readonly code: 'UNKNOWN_OPERATION' | 'OPERATION_FINISHED';
   constructor(code: OperationError['code'], operation: number) {
     super(
       code === 'UNKNOWN_OPERATION'
         ? `There is no operation ${operation} of this kind; see sluice failed audit.`
-        : `Operation ${operation} has finished; start another one for what is in quarantine now.`,
+        : `Operation ${operation} has finished; start a new one for the updates that are in quarantine now.`,
     );
     this.code = code;
   }

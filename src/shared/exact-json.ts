@@ -21,7 +21,7 @@ declare global {
 export class DuplicateKeyError extends Error {
   readonly key: string;
   constructor(key: string) {
-    super(`the key ${JSON.stringify(key.length > 80 ? `${key.slice(0, 80)}...` : key)} stands twice`);
+    super(`the key ${JSON.stringify(key.length > 80 ? `${key.slice(0, 80)}...` : key)} occurs twice`);
     this.key = key;
   }
 }

@@ -88,8 +88,8 @@ it('a worker needs a database, a schema and a port', async () => {
     expect(outcome.code).toBe(2);
     expect(outcome.stderr).toMatch(
       inject('hostile')
-        ? /^sluice: ACCESS_DENIED: .*there is no such database, or not for this user/m
-        : /^sluice: DATABASE_UNSUITABLE: There is no database .*CREATE DATABASE/m,
+        ? /^sluice: ACCESS_DENIED: .*there is no such database, or this user may not use it/m
+        : /^sluice: DATABASE_UNSUITABLE: The database that MYSQL_URL names does not exist .*CREATE DATABASE/m,
     );
   }
   const deployment = await openDeployment(definitions);

@@ -28,7 +28,7 @@ async function forgetful(settings: Partial<Settings> = {}) {
 const doubt = {
   code: 'READ_UNSETTLED',
   retryable: true,
-  message: expect.stringMatching(/may have already wait for their flush/),
+  message: expect.stringMatching(/may already have wait for their flush/),
 };
 
 async function expectFlushed(engine: Engine, balance: () => Promise<number>) {

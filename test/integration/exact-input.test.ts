@@ -148,7 +148,7 @@ it('an edit that names a key twice is refused before it is recorded', async () =
   const twice = '{"metadata":{"a":1,"a":2}}';
   expect(await sluice(['failed', 'replay', '--all', '--edit', twice])).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('--edit must be JSON: the key "a" stands twice'),
+    stderr: expect.stringContaining('--edit must be JSON: the key "a" occurs twice'),
   });
   expect(await database.query('SELECT 1 FROM sluice_operations')).toEqual([]);
 });

@@ -92,7 +92,7 @@ for (const [what, [columns, given, says]] of Object.entries(refused)) {
     const { own } = await openDatabase(`CREATE TABLE things (${list})`);
     const refusal = await openTables(own, map(given)).catch(error => error);
     expect(refusal).toMatchObject({ code: 'DATABASE_UNSUITABLE', message: expect.stringMatching(says) });
-    expect(refusal.message).toMatch(/^counter "counter0" cannot be mapped to .*\.$/);
+    expect(refusal.message).toMatch(/^The counter "counter0" cannot be mapped to .*\.$/);
   });
 }
 
@@ -113,7 +113,7 @@ it('two names on one column are refused, however they spell it, and two on two c
   const { name, own } = await openDatabase('CREATE TABLE things (id INT PRIMARY KEY, n INT, m INT)');
   await expect(openTables(own, map({}, { table: `${name}.things`, column: 'N' }))).rejects.toMatchObject({
     code: 'DATABASE_UNSUITABLE',
-    message: expect.stringMatching(/"counter1" and counter "counter0" are both mapped/),
+    message: expect.stringMatching(/"counter1" and the counter "counter0" are both mapped/),
   });
   const tables = await openTables(own, map({}, { column: 'm' }));
   expect(tables.of('c', 'counter0')).not.toBe(tables.of('c', 'counter1'));

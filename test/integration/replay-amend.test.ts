@@ -145,7 +145,7 @@ describe('an edit', () => {
     });
     expect((await failed.list()).updates).toMatchObject([{ kind: 'counter', takenBy: null }]);
     await expect(failed.edit({}, { amount: 0 }, author)).rejects.toMatchObject({ code: 'INVALID_AMOUNT' });
-    await expect(failed.edit({}, {}, author)).rejects.toThrow(/A change is an object/);
+    await expect(failed.edit({}, {}, author)).rejects.toThrow(/A change must be an object/);
     await expect(failed.edit({}, { account: '2' } as object, author)).rejects.toThrow(/"account"/);
     expect(await drift(engine, 1)).toEqual([]);
   });

@@ -68,10 +68,10 @@ it('read-only commands work under a global lock, and with an unsuitable mapped t
       });
     const { code, stderr } = await deployment.sluice(['recover', '--yes', '--operator', 'o'], AT_ONCE);
     expect(code).toBe(3);
-    expect(stderr).toContain('(somebody holds a lock); look in SHOW PROCESSLIST');
+    expect(stderr).toContain('(another session holds a lock); find its holder with SHOW PROCESSLIST');
     await connection.query('UNLOCK TABLES');
   });
   const verified = await deployment.sluice(['verify'], { ...AT_ONCE, ...mapped });
   expect(verified.code).toBe(2);
-  expect(verified.stderr).toContain('DATABASE_UNSUITABLE: counter "views" cannot be mapped to posts');
+  expect(verified.stderr).toContain('DATABASE_UNSUITABLE: The counter "views" cannot be mapped to posts');
 });

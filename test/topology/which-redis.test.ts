@@ -128,7 +128,7 @@ describe('a refused database number', () => {
       'numbers',
     )) {
       expect(code).toBe('REDIS_UNSUITABLE');
-      expect(message).toContain(`Redis at 127.0.0.1:${other.port} does not give this user database number 1`);
+      expect(message).toContain(`Redis at 127.0.0.1:${other.port} refused this user database number 1`);
       expect(message).toContain('DB index is out of range');
     }
     const scriptsRun = (text: unknown) => /cmdstat_evalsha:calls=(\d+)/.exec(String(text))?.[1];

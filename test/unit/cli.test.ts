@@ -81,7 +81,12 @@ describe.concurrent('exit code 2', () => {
     ['a resume with an edit', ['failed', 'replay', '--resume', '1', '--edit', '{}'], {}, /leave --edit out/],
     ['a drop without a reason', ['failed', 'drop', '3'], {}, /A drop needs a reason/],
     ['an edit that is not JSON', ['failed', 'replay', '3', '--edit', 'amount=5'], {}, /--edit must be JSON/],
-    ['an empty edit', ['failed', 'replay', '3', '--edit', '{}'], {}, /A change is an object with amount/],
+    [
+      'an empty edit',
+      ['failed', 'replay', '3', '--edit', '{}'],
+      {},
+      /A change must be an object with one or more of amount/,
+    ],
     [
       'an edit of the account',
       ['failed', 'replay', '3', '--edit', '{"account":"5"}'],

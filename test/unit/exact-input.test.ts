@@ -262,9 +262,9 @@ describe('definitions', () => {
 
   it('refuse a duplicate key by its name', () => {
     expect(() => read('{"counters":{"a":{}},"counters":{"b":{}}}')).toThrow(
-      /sluice\.config\.json is not valid: the key "counters" stands twice/,
+      /sluice\.config\.json is not valid: the key "counters" occurs twice/,
     );
-    expect(() => read('{"points":{"loyalty":{"floor":0,"floor":-5}}}')).toThrow(/"floor" stands twice/);
+    expect(() => read('{"points":{"loyalty":{"floor":0,"floor":-5}}}')).toThrow(/"floor" occurs twice/);
   });
 });
 

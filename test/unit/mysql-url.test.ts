@@ -33,7 +33,7 @@ describe('hosts of MYSQL_URL', () => {
     'mysql://u:p@h1:-1/app',
     'mysql://u:p@::1/app',
   ])('%s is refused', url => {
-    expect(() => hostsOf(url)).toThrow(/MYSQL_URL holds a host that cannot be read/);
+    expect(() => hostsOf(url)).toThrow(/MYSQL_URL contains a host that cannot be read/);
   });
 
   it('may not repeat', () => {

@@ -121,7 +121,7 @@ describe('a URL', () => {
 
   it.each([
     ...['-1', '1.5', '+1', '0x1', '1e1', 'one', ' 1', '2147483648', '99999999999999999999', '1/2', '1/'].map(
-      number => [`redis://h/${number}`, /database that is not a whole number/] as const,
+      number => [`redis://h/${number}`, /database number that is not a whole number/] as const,
     ),
     ...['0', '65536', '99999', '-1', '', '123456789012'].map(
       port => [`redis://h:${port}`, /port that is not|host that cannot/] as const,
@@ -129,15 +129,15 @@ describe('a URL', () => {
     ['redis+sentinel://h', /name that the Sentinels have/],
     ['redis+sentinel://h/', /name that the Sentinels have/],
     ['redis+sentinel://h/a b', /name that the Sentinels have/],
-    ['redis+sentinel://h/primary/one', /database that is not/],
-    ['redis+sentinel://h/primary/-1', /database that is not/],
+    ['redis+sentinel://h/primary/one', /database number that is not/],
+    ['redis+sentinel://h/primary/-1', /database number that is not/],
     ['redis+sentinel://h/primary/1/2', /name that the Sentinels have/],
-    ['redis+cluster://h/1', /a Cluster has number 0 only/],
-    ['redis://h?db=1', /options are not read/],
-    ['redis://h/1?ssl=true', /options are not read/],
-    ['redis+sentinel://h/primary?db=1', /options are not read/],
-    ['redis://h/#1', /options are not read/],
-    ['redis://::1:6379', /IPv6 stands in brackets/],
+    ['redis+cluster://h/1', /a Cluster has only database 0/],
+    ['redis://h?db=1', /takes no options/],
+    ['redis://h/1?ssl=true', /takes no options/],
+    ['redis+sentinel://h/primary?db=1', /takes no options/],
+    ['redis://h/#1', /takes no options/],
+    ['redis://::1:6379', /IPv6 address in brackets/],
     ['redis://[::1', /host that cannot be read/],
     ['redis://[h]:1', /host that cannot be read/],
     ['redis://', /host that cannot be read/],

@@ -14,6 +14,6 @@ export function readTextFile(path: string): string {
     // Removes a byte order mark.
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new NotUtf8('is not in UTF-8; save it so', { cause });
+    throw new NotUtf8('is not in UTF-8; save it as UTF-8', { cause });
   }
 }

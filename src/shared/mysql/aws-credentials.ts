@@ -54,7 +54,7 @@ async function fetchCredentials(url: string): Promise<{ credentials: AwsCredenti
     const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS), redirect: 'error' });
     what = `answered ${response.status}`;
     if (!response.ok) throw new Error(what);
-    what = 'answered something else than credentials';
+    what = 'did not answer with credentials';
     const { AccessKeyId, SecretAccessKey, Token, Expiration } = answerSchema.parse(await response.json());
     const credentials = { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey, sessionToken: Token };
     return { credentials, end: Date.parse(Expiration) };

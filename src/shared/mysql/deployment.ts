@@ -42,7 +42,7 @@ export async function deploymentOf(database: Database, namespace: string, looks:
     throw new NotMigratedError(`The database at ${database.address} did not keep the name of its deployment`);
   if (recorded.namespace === namespace) return recorded.deployment;
   throw new ConfigurationError(
-    `The database at ${database.address} is used under the namespace ${recorded.namespace}, not ${namespace}; set SLUICE_NAMESPACE=${recorded.namespace} or use another database.`,
+    `The database at ${database.address} belongs to the namespace ${recorded.namespace}, not ${namespace}; set SLUICE_NAMESPACE=${recorded.namespace} or use another database.`,
   );
 }
 

@@ -167,13 +167,13 @@ export function databaseError(error: unknown, knownAddress: string): unknown {
     // To a user without rights to it, MySQL does not tell whether a database exists.
     const reason =
       errno === TABLE.ER_DBACCESS_DENIED_ERROR
-        ? 'there is no such database, or not for this user'
+        ? 'there is no such database, or this user may not use it'
         : undefined;
     return new AccessDeniedError('The database', address, { cause: error, reason });
   }
   if (errno === TABLE.ER_BAD_DB_ERROR)
     return new DatabaseUnsuitableError(
-      `There is no database of the name in MYSQL_URL at ${address}; create it (CREATE DATABASE), then run sluice migrate.`,
+      `The database that MYSQL_URL names does not exist at ${address}; create it (CREATE DATABASE), then run sluice migrate.`,
       { cause: error },
     );
   if (errno === SCHEMA.ER_NO_SUCH_TABLE) return notMigrated(error, address);

@@ -93,7 +93,7 @@ async function checkWritten(database: Database, partitions: number): Promise<voi
   if (meta.format === FORMAT && meta.partitions === partitions && Number(found.written) === partitions)
     return;
   throw new DatabaseUnsuitableError(
-    `The database at ${database.address} took the migration and does not show it: format ${meta.format ?? 'none'} of ${FORMAT}, ${found.written} partitions of ${partitions}. Look for a proxy in between that sends reads to another server, or undoes what is written.`,
+    `The database at ${database.address} accepted the migration, but does not show it: format ${meta.format ?? 'none'} of ${FORMAT}, ${found.written} partitions of ${partitions}. Check whether a proxy sends reads to another server, or undoes writes.`,
   );
 }
 

@@ -12,7 +12,7 @@ export const leftAlone: readonly { readonly why: string; readonly names: readonl
     names: list('time_zone'),
   },
   {
-    why: 'Defaults of tables and columns that do not say what they are; those of Sluice do, and so do its texts',
+    why: 'Defaults for tables, columns and texts that do not name theirs; those of Sluice do',
     names:
       list(`character_set_server collation_server character_set_database collation_database character_set_filesystem
       default_collation_for_utf8mb4 character_set_collations default_storage_engine storage_engine default_tmp_storage_engine
@@ -22,7 +22,7 @@ export const leftAlone: readonly { readonly why: string; readonly names: readonl
       old_alter_table external_table_storage_engine external_table_secondary_storage_engine innodb_alter_copy_bulk`),
   },
   {
-    why: 'Of statements and functions that Sluice does not use, and of other storage engines',
+    why: 'They belong to statements and functions that Sluice does not use, or to other storage engines',
     names: list(`block_encryption_mode cte_max_recursion_depth max_recursive_iterations standard_compliant_cte
       default_week_format default_regex_flags div_precision_increment group_concat_max_len lc_time_names rand_seed1 rand_seed2
       windowing_use_high_precision updatable_views_with_limit max_sp_recursion_depth max_points_in_geometry
@@ -39,7 +39,7 @@ export const leftAlone: readonly { readonly why: string; readonly names: readonl
       query_cache_strip_comments query_cache_wlock_invalidate note_verbosity create_tmp_table_binlog_formats`),
   },
   {
-    why: 'How a plan is found and how much memory it gets. Statements that lock name their index and the order of their tables',
+    why: 'They decide how a plan is found and how much memory it gets. Statements that lock name their index and the order of their tables',
     names: list(`optimizer_switch optimizer_prune_level optimizer_search_depth optimizer_max_subgraph_pairs
       optimizer_use_condition_selectivity optimizer_selectivity_sampling_limit optimizer_adjust_secondary_key_costs
       optimizer_extra_pruning_depth optimizer_join_limit_pref_ratio eq_range_index_dive_limit max_seeks_for_key
@@ -57,13 +57,13 @@ export const leftAlone: readonly { readonly why: string; readonly names: readonl
       optimizer_where_cost`),
   },
   {
-    why: 'Limits of an administrator, whose errors have codes of their own',
+    why: 'Limits of an administrator; their errors have their own codes',
     names:
       list(`connection_memory_limit connection_memory_chunk_size global_connection_memory_tracking max_user_connections
       max_tmp_session_space_usage require_row_format`),
   },
   {
-    why: 'What the server writes down, shows or traces',
+    why: 'They decide what the server logs, shows or traces',
     names:
       list(`long_query_time slow_query_log log_slow_query log_slow_query_time log_slow_filter log_slow_verbosity
       log_slow_rate_limit log_slow_max_warnings log_slow_min_examined_row_limit min_examined_row_limit
@@ -73,13 +73,13 @@ export const leftAlone: readonly { readonly why: string; readonly names: readonl
       optimizer_trace_limit optimizer_trace_max_mem_size optimizer_trace_offset terminology_use_previous userstat`),
   },
   {
-    why: 'The driver does not ask for it, or it only tells more',
+    why: 'The driver does not use them, or they only add information',
     names: list(`resultset_metadata session_track_gtids session_track_schema session_track_state_change
       session_track_transaction_info interactive_timeout net_buffer_length net_retry_count max_allowed_packet tcp_nodelay
       thread_pool_priority redirect_url`),
   },
   {
-    why: 'How changes reach replicas and other nodes; only administrators and replication set most of them',
+    why: 'They decide how changes reach replicas and other nodes; only administrators and replication set most of them',
     names:
       list(`binlog_row_image binlog_row_value_options binlog_rows_query_log_events binlog_annotate_row_events
       binlog_direct_non_transactional_updates binlog_transaction_compression binlog_transaction_compression_level_zstd
@@ -90,11 +90,11 @@ export const leftAlone: readonly { readonly why: string; readonly names: readonl
       wsrep_trx_fragment_unit wsrep_gtid_seq_no`),
   },
   {
-    why: 'Numbers of quarantined updates: whatever the steps, they are unique, and Galera chooses them itself',
+    why: 'They number quarantined updates: any step gives unique numbers, and Galera chooses the steps itself',
     names: list('auto_increment_increment auto_increment_offset insert_id'),
   },
   {
-    why: "What the user's own foreign keys do with his triggers",
+    why: 'It decides whether foreign keys of your tables fire your triggers',
     names: list('enable_cascade_triggers'),
   },
 ];

@@ -53,7 +53,7 @@ export const sessionVariables: readonly SessionVariable[] = [
   {
     names: ['session_track_system_variables'],
     set: "'character_set_client,character_set_connection,character_set_results'",
-    why: 'the driver encodes texts by what the server tells it of character_set_client',
+    why: 'the driver encodes texts by the character_set_client that the server reports',
   },
   {
     names: ['character_set_client'],
@@ -71,19 +71,19 @@ export const sessionVariables: readonly SessionVariable[] = [
     names: ['collation_connection'],
     set: 'utf8mb4_unicode_ci',
     must: 'same',
-    why: 'how texts without a column of their own compare',
+    why: 'texts that belong to no column compare by it',
   },
   {
     names: ['character_set_results'],
     set: 'utf8mb4',
     must: ['utf8mb4'],
-    why: 'what is read is converted to it',
+    why: 'texts are converted to it when they are read',
   },
   {
     names: ['sql_mode'],
     set: `'${SQL_MODES}'`,
     must: hasSameModes,
-    why: 'strict: a value that does not fit is refused, never cut',
+    why: 'a strict mode refuses a value that does not fit; others cut it',
   },
   // Transactions.
   {
@@ -102,13 +102,13 @@ export const sessionVariables: readonly SessionVariable[] = [
     names: ['transaction_isolation', 'tx_isolation'],
     set: "'READ-COMMITTED'",
     must: ['READ-COMMITTED'],
-    why: 'no locks of gaps, and a value is read with the watermark that belongs to it',
+    why: 'it locks no gaps, and each statement reads values with their watermark',
   },
-  { names: ['transaction_read_only', 'tx_read_only'], set: '0', must: OFF, why: 'Sluice writes' },
+  { names: ['transaction_read_only', 'tx_read_only'], set: '0', must: OFF, why: 'Sluice has to write' },
   {
     names: ['innodb_snapshot_isolation'],
     set: '0',
-    why: 'it refuses to lock rows that others changed (MariaDB)',
+    why: 'if on, locking a row that others changed fails (MariaDB)',
   },
   // Time, and who waits how long for whom.
   {
@@ -116,7 +116,7 @@ export const sessionVariables: readonly SessionVariable[] = [
     set: 'DEFAULT',
     read: 'ABS(TIMESTAMPDIFF(SECOND, NOW(), SYSDATE()))',
     must: value => Number(value) < 60,
-    why: 'a value stops the clock of the session',
+    why: 'a fixed value stops the clock of the session',
   },
   {
     names: ['wait_timeout'],
@@ -127,70 +127,95 @@ export const sessionVariables: readonly SessionVariable[] = [
   {
     names: ['idle_transaction_timeout'],
     set: '0',
-    why: 'wait_timeout is what bounds a silent transaction (MariaDB)',
+    why: 'wait_timeout already bounds a silent transaction (MariaDB)',
   },
-  { names: ['idle_readonly_transaction_timeout'], set: '0', why: 'as above' },
-  { names: ['idle_write_transaction_timeout'], set: '0', why: 'as above' },
+  {
+    names: ['idle_readonly_transaction_timeout'],
+    set: '0',
+    why: 'wait_timeout already bounds a silent transaction (MariaDB)',
+  },
+  {
+    names: ['idle_write_transaction_timeout'],
+    set: '0',
+    why: 'wait_timeout already bounds a silent transaction (MariaDB)',
+  },
   {
     names: ['innodb_lock_wait_timeout'],
     set: ({ lockWaitSeconds }) => lockWaitSeconds,
     must: 'same',
-    why: 'how long a flush waits for a row: `SLUICE_LOCK_WAIT_SECONDS`',
+    why: 'limits how long a flush waits for a row: `SLUICE_LOCK_WAIT_SECONDS`',
   },
   {
     names: ['lock_wait_timeout'],
     set: ({ lockWaitSeconds, metadataLockWaitSeconds = lockWaitSeconds }) => metadataLockWaitSeconds,
     must: 'same',
-    why: 'how long it waits for a table that somebody alters or locks: `SLUICE_LOCK_WAIT_SECONDS`; `migrate` waits for a minute',
+    why: 'limits how long it waits for a table that is being altered or locked: `SLUICE_LOCK_WAIT_SECONDS`; `migrate` waits a minute',
   },
   {
     names: ['max_execution_time', 'max_statement_time'],
     set: '0',
     must: value => Number(value) === 0,
-    why: 'a statement is given up by `SLUICE_STATEMENT_TIMEOUT_MS`, not cut by the server',
+    why: '`SLUICE_STATEMENT_TIMEOUT_MS` ends a slow statement, not the server',
   },
-  { names: ['net_read_timeout'], set: '30', why: 'how long the server waits for the rest of a statement' },
-  { names: ['net_write_timeout'], set: '60', why: 'how long the server waits until an answer is taken' },
+  {
+    names: ['net_read_timeout'],
+    set: '30',
+    why: 'limits how long the server waits for the rest of a statement',
+  },
+  {
+    names: ['net_write_timeout'],
+    set: '60',
+    why: 'limits how long the server waits until its answer is read',
+  },
   // How many rows there are.
-  { names: ['sql_select_limit'], set: NO_LIMIT, must: [NO_LIMIT], why: 'it cuts what a SELECT finds' },
-  { names: ['max_join_size'], set: NO_LIMIT, must: [NO_LIMIT], why: 'it refuses joins by an estimate' },
-  { names: ['sql_big_selects'], set: '1', must: ON, why: 'as above' },
-  { names: ['sql_safe_updates'], set: '0', must: OFF, why: 'it refuses the update of a mapped table' },
-  { names: ['sql_auto_is_null'], set: '0', must: OFF, why: 'IS NULL would find the row inserted last' },
+  {
+    names: ['sql_select_limit'],
+    set: NO_LIMIT,
+    must: [NO_LIMIT],
+    why: 'a limit cuts the result of a SELECT',
+  },
+  { names: ['max_join_size'], set: NO_LIMIT, must: [NO_LIMIT], why: 'a limit refuses joins by an estimate' },
+  { names: ['sql_big_selects'], set: '1', must: ON, why: 'if off, joins are refused by an estimate' },
+  { names: ['sql_safe_updates'], set: '0', must: OFF, why: 'if on, updates of a mapped table are refused' },
+  { names: ['sql_auto_is_null'], set: '0', must: OFF, why: 'if on, IS NULL finds the row inserted last' },
   {
     names: ['max_sort_length'],
     set: String(Math.max(1024, LIMITS.key)),
     must: value => Number(value) >= Math.max(1024, LIMITS.key),
-    why: `keys have up to ${LIMITS.key} bytes, and pages of them follow their order`,
+    why: `keys have up to ${LIMITS.key} bytes, and pages of keys are in their order`,
   },
   // What is checked.
-  { names: ['foreign_key_checks'], set: '1', must: ON, why: 'a mapped table keeps its foreign keys' },
+  { names: ['foreign_key_checks'], set: '1', must: ON, why: 'the foreign keys of a mapped table must hold' },
   { names: ['unique_checks'], set: '1', must: ON, why: 'an entry counts once because its id is unique' },
   {
     names: ['check_constraint_checks'],
     set: '1',
     must: ON,
-    why: 'a value that CHECK forbids is refused (MariaDB)',
+    why: 'a value that a CHECK forbids must be refused (MariaDB)',
   },
   // Which rows a statement locks: a plan that reads the whole table locks it.
   {
     names: ['range_optimizer_max_mem_size'],
     set: '0',
     must: ['0'],
-    why: 'beyond the limit a list of keys becomes a scan of the table (MySQL)',
+    why: 'above the limit a list of keys becomes a scan of the table (MySQL)',
   },
   {
     names: ['in_predicate_conversion_threshold'],
     set: '0',
     must: ['0'],
-    why: 'beyond the limit a list of keys becomes a join (MariaDB)',
+    why: 'above the limit a list of keys becomes a join (MariaDB)',
   },
   {
     names: ['optimizer_max_sel_arg_weight'],
     set: '32000',
-    why: 'beyond the limit a list of keys becomes a scan (MariaDB)',
+    why: 'above the limit a list of keys becomes a scan of the table (MariaDB)',
   },
-  { names: ['optimizer_max_sel_args'], set: '16000', why: 'as above' },
+  {
+    names: ['optimizer_max_sel_args'],
+    set: '16000',
+    why: 'above the limit a list of keys becomes a scan of the table (MariaDB)',
+  },
   // Which state of the data is read.
   {
     names: ['system_versioning_asof'],
@@ -198,12 +223,12 @@ export const sessionVariables: readonly SessionVariable[] = [
     must: ['DEFAULT'],
     why: 'a mapped table with history would show an old value (MariaDB)',
   },
-  { names: ['query_cache_type'], set: '0', must: OFF, why: 'what is read is what is there (MariaDB)' },
+  { names: ['query_cache_type'], set: '0', must: OFF, why: 'a cached result may be old (MariaDB)' },
   {
     names: ['use_secondary_engine'],
     set: "'OFF'",
     must: OFF,
-    why: 'a copy in another engine lags behind (MySQL HeatWave)',
+    why: 'a copy in another engine may be old (MySQL HeatWave)',
   },
   {
     names: ['wsrep_sync_wait'],
@@ -215,40 +240,44 @@ export const sessionVariables: readonly SessionVariable[] = [
     names: ['wsrep_dirty_reads'],
     set: '0',
     must: OFF,
-    why: 'a node cut off from its cluster shows what is old (Galera)',
+    why: 'a node that is cut off from its cluster would show old data (Galera)',
   },
-  { names: ['wsrep_osu_method'], set: "'TOI'", must: ['TOI'], why: '`migrate` is for all nodes (Galera)' },
+  { names: ['wsrep_osu_method'], set: "'TOI'", must: ['TOI'], why: '`migrate` changes all nodes (Galera)' },
   {
     names: ['group_replication_consistency'],
     set: "IF(@@SESSION.group_replication_consistency = 'EVENTUAL', 'BEFORE_ON_PRIMARY_FAILOVER', @@SESSION.group_replication_consistency)",
     must: value => value !== 'EVENTUAL',
-    why: 'a new primary shows its data only once it has all of it (Group Replication); a stronger value stays',
+    why: 'a new primary must show its data only once it has all of it (Group Replication); a stronger value stays',
   },
   {
     names: ['skip_replication'],
     set: '0',
     must: OFF,
-    why: 'replicas may leave out what is so marked (MariaDB)',
+    why: 'if on, replicas may leave out the changes of the session (MariaDB)',
   },
   {
     names: ['binlog_format'],
     must: (value, server) => value !== 'STATEMENT' || !ON.includes(server.get('log_bin') ?? 'OFF'),
-    why: 'InnoDB refuses READ COMMITTED with STATEMENT; ask for ROW',
+    why: 'InnoDB refuses READ COMMITTED with STATEMENT; set it to ROW',
   },
   // Limits on memory, and on what `migrate` may do.
-  { names: ['parser_max_mem_size'], set: NO_LIMIT, why: 'a batch is one long text (MySQL)' },
+  { names: ['parser_max_mem_size'], set: NO_LIMIT, why: 'the statement of a batch is long (MySQL)' },
   {
     names: ['max_session_mem_used'],
     set: '9223372036854775807',
-    why: 'its error reads as an outage (MariaDB)',
+    why: 'its error would be taken for an outage (MariaDB)',
   },
   { names: ['tmp_disk_table_size'], set: NO_LIMIT, why: 'JSON_TABLE fills a temporary table (MariaDB)' },
   {
     names: ['sql_if_exists'],
     set: '0',
-    why: '`migrate` must not pass over a table that is missing (MariaDB)',
+    why: '`migrate` must not skip a missing table (MariaDB)',
   },
-  { names: ['alter_algorithm'], set: "'DEFAULT'", why: 'others refuse some changes of tables (MariaDB)' },
+  {
+    names: ['alter_algorithm'],
+    set: "'DEFAULT'",
+    why: 'other algorithms refuse some changes of tables (MariaDB)',
+  },
 ];
 
 /** As `must` says it in one line. */

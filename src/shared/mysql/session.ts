@@ -77,7 +77,10 @@ export class SessionSetUp {
     const [[row]] = await connection.query<RowDataPacket[]>(
       `SELECT ${[...columns, ...probes, ...others].join(', ')}`,
     );
-    if (!row) throw this.#unsuitable('answers SELECT @@SESSION... with no row; look for a proxy in between.');
+    if (!row)
+      throw this.#unsuitable(
+        'answers SELECT @@SESSION... with no row; check whether a proxy changes answers.',
+      );
     return row;
   }
 
@@ -87,7 +90,7 @@ export class SessionSetUp {
       if (variable.must === undefined || isAccepted(variable, value, times, values)) continue;
       const wanted = variable.set === undefined ? '' : `, although it was set to ${sqlOf(variable, times)}`;
       throw this.#unsuitable(
-        `has ${name} = ${value} in a session of Sluice${wanted}: ${variable.why}. Look at the server's setting, the user's rights, and a proxy in between that leaves out SET.`,
+        `has ${name} = ${value} in a session of Sluice${wanted}: ${variable.why}. Check the server's setting, the user's rights, and whether a proxy leaves out SET.`,
       );
     }
     const packet = Number(row.max_allowed_packet);
@@ -97,7 +100,7 @@ export class SessionSetUp {
       );
     if (row.text_sent !== PROBE_BYTES || row.text_received !== PROBE)
       throw this.#unsuitable(
-        `garbles texts: ${PROBE} arrives as the bytes ${row.text_sent} and comes back as ${row.text_received}. Look for a proxy in between that keeps a character set of its own.`,
+        `garbles texts: ${PROBE} arrives as the bytes ${row.text_sent} and comes back as ${row.text_received}. Check whether a proxy uses its own character set.`,
       );
   }
 

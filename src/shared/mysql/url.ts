@@ -44,7 +44,7 @@ export function parseMysqlUrl(location: MysqlLocation): ParsedMysqlUrl {
   // A password with a slash ends the authority early; what follows it looks like a path with an "@".
   if (!/^(\/[^/?#@]*)?$/.test(path))
     throw new ConfigurationError(
-      `MYSQL_URL must end with the database; options behind "?" are not read${ENCODING}.`,
+      `MYSQL_URL must end with the name of the database, and takes no options after "?"${ENCODING}.`,
     );
   const database = decodePart(path.slice(1));
   if (database === '')
@@ -56,7 +56,7 @@ export function parseMysqlUrl(location: MysqlLocation): ParsedMysqlUrl {
   const password = location.password ?? (colon < 0 ? '' : decodePart(login.slice(colon + 1)));
   if (location.rdsLogin && (user === '' || password !== ''))
     throw new ConfigurationError(
-      'MYSQL_IAM_AUTH=1 needs a user, in MYSQL_URL or MYSQL_USER, and takes no password: the token is one.',
+      'MYSQL_IAM_AUTH=1 needs a user, in MYSQL_URL or MYSQL_USER, and no password, since a token replaces it.',
     );
   return { hosts: parseHosts(authority.slice(at + 1)), user, password, database };
 }
@@ -70,7 +70,7 @@ function parseHosts(list: string): Address[] {
   const hosts = list === '' ? [{ host: '127.0.0.1', port: DEFAULT_PORT }] : list.split(',').map(parseHost);
   const names = hosts.map(nameOf);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice) throw new ConfigurationError(`MYSQL_URL names the host ${twice} twice.`);
+  if (twice) throw new ConfigurationError(`MYSQL_URL names the host ${twice} twice; name it once.`);
   return hosts;
 }
 
@@ -80,7 +80,7 @@ function parseHost(text: string): Address {
   const port = Number(parts?.[3] ?? DEFAULT_PORT);
   if (!parts || port < 1 || port > 65_535)
     throw new ConfigurationError(
-      `MYSQL_URL holds a host that cannot be read: write HOST:PORT, or HOST:PORT,HOST:PORT for the members of one cluster${ENCODING}.`,
+      `MYSQL_URL contains a host that cannot be read; write HOST:PORT, or HOST:PORT,HOST:PORT for the members of one cluster${ENCODING}.`,
     );
   return { host: (parts[1] ?? parts[2])!.toLowerCase(), port };
 }
@@ -90,7 +90,7 @@ function decodePart(text: string): string {
     return decodeURIComponent(text);
   } catch {
     throw new ConfigurationError(
-      'MYSQL_URL holds a "%" that is not followed by two hexadecimal digits; write %25.',
+      'MYSQL_URL contains a "%" that is not followed by two hexadecimal digits; write it as %25.',
     );
   }
 }

@@ -177,7 +177,7 @@ export class Aligner {
     const story = { partition, sequence, watermark: watermark.sequence, hadState: epoch !== '' };
     if (watermark.sequence > sequence) this.#onLoss();
     if (epoch || watermark.sequence > 0)
-      this.#log.warn(story, 'partition brought up to its watermark under a new epoch');
+      this.#log.warn(story, 'partition aligned with its watermark under a new epoch');
     else this.#log.debug(story, 'partition created');
   }
 }

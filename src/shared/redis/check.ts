@@ -89,8 +89,8 @@ function check({ deployment, format, partitions }: Recorded, keys: Keys, address
     throw anotherDeployment(`The data in Redis at ${address}`, keys, deployment);
   if (format && Number(format) < REDIS_FORMAT)
     throw new RedisUnsuitableError(
-      `Redis at ${address} has data of format ${format}, this version of Sluice knows ${REDIS_FORMAT}. Let the version that wrote it ` +
-        `flush everything, stop it, and delete the keys of the namespace (${keys.format} and {${keys.namespace}:*}*).`,
+      `Redis at ${address} has data of format ${format}, but this version of Sluice knows only ${REDIS_FORMAT}. Flush everything with ` +
+        `the version that wrote it, stop that version, and delete the keys of the namespace (${keys.format} and {${keys.namespace}:*}*).`,
     );
   if (partitions && Number(partitions) !== keys.partitions)
     throw new PartitionCountError(keys.partitions, Number(partitions), 'Redis');
@@ -130,11 +130,11 @@ export function checkServer(info: string, address: string, asCluster: boolean): 
   }
   // Lua writes whole numbers with as many bits as the machine has, and sums need 53.
   if (infoField(info, 'arch_bits') === '32')
-    throw new RedisUnsuitableError(`Redis at ${address} runs on 32 bits; Sluice needs 64.`);
+    throw new RedisUnsuitableError(`Redis at ${address} runs on 32 bits; use one on 64 bits.`);
   // Scripts declare all their keys only where slots may move.
   if (!asCluster && infoField(info, 'cluster_enabled') === '1') {
     throw new RedisUnsuitableError(
-      `Redis at ${address} is part of a Cluster; use redis+cluster://${address}, or rediss+cluster://, also where it has one node.`,
+      `Redis at ${address} is part of a Cluster; use redis+cluster://${address}, or rediss+cluster://, also if it has one node.`,
     );
   }
 }
@@ -143,7 +143,7 @@ export function checkServer(info: string, address: string, asCluster: boolean): 
 export function anotherDeployment(what: string, keys: Keys, found: string): RedisUnsuitableError {
   return new RedisUnsuitableError(
     `${what} of namespace ${keys.namespace} belongs to another deployment (${found}), which has another database ` +
-      `than this one (${keys.deployment}). Nothing was changed. Set SLUICE_NAMESPACE, or a database number in REDIS_URL, ` +
-      'that this deployment has for itself. If the database was made anew on purpose: docs/operating.md, "Another deployment".',
+      `than this one (${keys.deployment}). Nothing was changed. Give this deployment its own SLUICE_NAMESPACE, or its own ` +
+      'database number in REDIS_URL. If the database was created anew on purpose, see docs/operating.md, "Another deployment".',
   );
 }

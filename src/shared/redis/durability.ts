@@ -19,6 +19,7 @@ export function parseDurability<Choice extends string>(
 ): Choice {
   const found = choices.find(choice => choice === value);
   if (found) return found;
+  // Without the value, which may be a secret in the wrong variable.
   throw new ConfigurationError(`${name} must be one of ${choices.join(', ')}.`);
 }
 
@@ -51,7 +52,7 @@ export async function checkDurability(
     const [major = 0, minor = 0] = (infoField(info, 'redis_version') ?? '0').split('.').map(Number);
     if (infoField(info, 'aof_enabled') !== '1' || major < 7 || (major === 7 && minor < 2)) {
       throw new RedisUnsuitableError(
-        `Redis at ${address} cannot confirm what is on disk: durability "fsync" needs version 7.2 and appendonly yes.`,
+        `Redis at ${address} cannot confirm that data is on disk; durability "fsync" needs version 7.2 or newer and appendonly yes.`,
       );
     }
   }

@@ -20,20 +20,20 @@ type Meaning =
 
 /** By the word that opens the reply; where that is the general `ERR`, by as much of its text as Redis never changed. */
 const REPLIES: readonly (readonly [opening: string, meaning: Meaning, story: string])[] = [
-  ['NOAUTH', 'denied', 'it asks for a password and got none'],
-  ['WRONGPASS', 'denied', 'user and password do not fit, or the user is switched off'],
+  ['NOAUTH', 'denied', 'it requires a password'],
+  ['WRONGPASS', 'denied', 'user and password do not match, or the user is off'],
   ['NOPERM', 'denied', 'this user may not use that command or those keys'],
   ['DENIED', 'denied', 'it is in protected mode, so without a password it serves its own machine only'],
   ['OOM', 'full', 'it is at its maxmemory'],
   ['FOREIGN', 'unsuitable', 'the partition belongs to another deployment'],
   ['READONLY', 'unavailable', 'it is a replica and takes no writes'],
   ['MASTERDOWN', 'unavailable', 'it is a replica that has lost its primary'],
-  ['LOADING', 'unavailable', 'it still loads its data'],
-  ['NOREPLICAS', 'unavailable', 'it has fewer good replicas than min-replicas-to-write asks for'],
+  ['LOADING', 'unavailable', 'it is loading its data'],
+  ['NOREPLICAS', 'unavailable', 'it has fewer good replicas than min-replicas-to-write requires'],
   ['MISCONF', 'unavailable', 'it cannot save to its disk and so takes no writes'],
-  ['BUSY', 'unavailable', 'somebody runs a script on it that does not end'],
+  ['BUSY', 'unavailable', 'it is busy with a script that does not end'],
   ['CLUSTERDOWN', 'unavailable', 'the Cluster does not serve all of its slots'],
-  ['TRYAGAIN', 'unavailable', 'the Cluster moves that slot'],
+  ['TRYAGAIN', 'unavailable', 'the Cluster is moving that slot'],
   ['ERR max number of clients', 'unavailable', 'it has as many connections as maxclients allows'],
   ['ERR No such master', 'unavailable', 'it is a Sentinel that knows no primary of that name'],
   [

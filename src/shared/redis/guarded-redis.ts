@@ -70,7 +70,7 @@ export class GuardedRedis extends Redis {
       });
       if (!found)
         this.#sentinelFailure = new RedisUnavailableError(`${address} (a Sentinel)`, {
-          reason: `it knows no primary of the name ${options.name}`,
+          reason: `it knows no primary named ${options.name}`,
         });
       return found;
     };
@@ -95,8 +95,8 @@ export class GuardedRedis extends Redis {
     const { command } = (error ?? {}) as { command?: { name?: string } };
     if (command?.name === 'select' && replyCode(error)) {
       this.#refusal = new RedisUnsuitableError(
-        `Redis at ${this.#address} does not give this user database number ${this.options.db} ("${(error as Error).message}"), ` +
-          'and nothing was sent to it. Use a number that it has, or none and a SLUICE_NAMESPACE of your own.',
+        `Redis at ${this.#address} refused this user database number ${this.options.db} ("${(error as Error).message}"), ` +
+          'so nothing was sent to it. Use another number, or none and your own SLUICE_NAMESPACE.',
         { cause: error },
       );
       return this.#refusal;
@@ -112,7 +112,7 @@ export class GuardedRedis extends Redis {
       });
     return new RedisUnsuitableError(
       `Redis at ${this.#address} is a replica of ${host}:${port} and takes no writes (role:slave, READONLY). ` +
-        'Use the address of the primary, or redis+sentinel:// for whoever is the primary.',
+        'Use the address of the primary, or redis+sentinel:// to follow the primary.',
     );
   }
 

@@ -31,7 +31,7 @@ export async function checkReplyLimit(nodes: readonly Asked[], address: string):
     const hard = Number(/\bnormal (\d+)/.exec(String(value))?.[1] ?? 0);
     if (hard > 0 && hard < LEAST_REPLIES)
       throw new RedisUnsuitableError(
-        `Redis at ${address} has client-output-buffer-limit normal ${hard}, and would close connections while it answers them; set it to at least ${LEAST_REPLIES}, or to 0 for no limit.`,
+        `Redis at ${address} has client-output-buffer-limit normal ${hard}, so it would close connections during long answers; set it to at least ${LEAST_REPLIES}, or to 0 for no limit.`,
       );
   }
 }

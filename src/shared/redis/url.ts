@@ -41,8 +41,8 @@ export function parseRedisUrl(location: RedisLocation): ParsedUrl {
   const [, secure, kind, credentials = '', hostList = '', path = ''] = match;
   if (/[?#]/.test(hostList + path))
     throw new ConfigurationError(
-      'REDIS_URL holds a "?" or "#": options are not read from it. The database number comes behind the host ' +
-        '(redis://HOST:PORT/1), what else can be set has a variable of its own; in a password write %3F or %23.',
+      'REDIS_URL contains "?" or "#", but takes no options. Write the database number after the host ' +
+        '(redis://HOST:PORT/1), set everything else with variables, and write %3F or %23 in a password.',
     );
   const scheme = (kind ?? 'single') as ParsedUrl['scheme'];
   const hosts = hostList
@@ -56,7 +56,7 @@ export function parseRedisUrl(location: RedisLocation): ParsedUrl {
   const { name, db } = scheme === 'sentinel' ? parseName(path) : { name: '', db: parseDatabase(path) };
   if (scheme === 'cluster' && db > 0)
     throw new ConfigurationError(
-      'REDIS_URL asks a Cluster for a database number, and a Cluster has number 0 only; leave it out and set SLUICE_NAMESPACE.',
+      'REDIS_URL has a database number, but a Cluster has only database 0; leave the number out and set SLUICE_NAMESPACE.',
     );
   return {
     scheme,
@@ -81,13 +81,13 @@ function parseHost(text: string, defaultPort: number): { host: string; port: num
   // What cannot be read may be a part of the password, so it is not shown.
   if (!match || (bracketed !== undefined && !isIPv6(bracketed)))
     throw new ConfigurationError(
-      'REDIS_URL holds a host that cannot be read; special characters in the password must be percent-encoded, and an ' +
-        'address of IPv6 stands in brackets: redis://[::1]:6379.',
+      'REDIS_URL contains a host that cannot be read; percent-encode special characters in the password, and write an ' +
+        'IPv6 address in brackets: redis://[::1]:6379.',
     );
   const port = portText === undefined ? defaultPort : Number(portText || Number.NaN);
   if (!(port >= 1 && port <= HIGHEST_PORT))
     throw new ConfigurationError(
-      `REDIS_URL holds a port that is not a number from 1 to ${HIGHEST_PORT}; special characters in the password must be percent-encoded.`,
+      `REDIS_URL contains a port that is not a number from 1 to ${HIGHEST_PORT}; percent-encode special characters in the password.`,
     );
   return { host: bracketed ?? plain!, port };
 }
@@ -97,8 +97,8 @@ function parseName(path: string): { name: string; db: number } {
   const [, name, number = ''] = /^([A-Za-z0-9._-]+)(?:\/([^/]*))?$/.exec(path) ?? [];
   if (name === undefined)
     throw new ConfigurationError(
-      'REDIS_URL must end with the name that the Sentinels have for the primary, and a database number behind it if need ' +
-        'be: redis+sentinel://HOST/NAME or redis+sentinel://HOST/NAME/1.',
+      'REDIS_URL must end with the name that the Sentinels have for the primary, and optionally a database number: ' +
+        'redis+sentinel://HOST/NAME or redis+sentinel://HOST/NAME/1.',
     );
   return { name, db: parseDatabase(number) };
 }
@@ -108,7 +108,7 @@ function parseDatabase(text: string): number {
   const db = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (db <= HIGHEST_DATABASE) return db;
   throw new ConfigurationError(
-    'REDIS_URL has a database that is not a whole number from 0 on; special characters in the password must be percent-encoded.',
+    `REDIS_URL has a database number that is not a whole number from 0 to ${HIGHEST_DATABASE}; percent-encode special characters in the password.`,
   );
 }
 
@@ -117,7 +117,7 @@ function decodePart(text: string): string {
     return decodeURIComponent(text);
   } catch {
     throw new ConfigurationError(
-      'REDIS_URL holds a "%" that is not followed by two hexadecimal digits; write %25.',
+      'REDIS_URL contains a "%" that is not followed by two hexadecimal digits; write it as %25.',
     );
   }
 }

@@ -7,8 +7,8 @@ import { InvalidUpdateError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 
 const TOO_LONG = `is longer than ${LIMITS.metadata} bytes as JSON; shorten it`;
-const TOO_DEEP = `is nested deeper than ${LIMITS.depth} levels, or holds itself; flatten it`;
-const LONE_SURROGATE = 'holds a lone surrogate, which UTF-8 cannot carry';
+const TOO_DEEP = `is nested deeper than ${LIMITS.depth} levels, or contains itself; flatten it`;
+const LONE_SURROGATE = 'contains a lone surrogate, which UTF-8 cannot represent';
 const SHOWN_PATH = 200;
 
 /**
@@ -19,7 +19,7 @@ export function metadataText(metadata: unknown): string {
   try {
     const kept = new Reader().read(metadata, '', 0);
     if (typeof kept !== 'object' || kept === null || Array.isArray(kept) || JSON.isRawJSON(kept))
-      throw new Unfit('must be an object that JSON can carry');
+      throw new Unfit('must be an object that JSON can represent');
     text = JSON.stringify(kept);
     if (Buffer.byteLength(text) > LIMITS.metadata) throw new Unfit(TOO_LONG);
   } catch (error) {
@@ -55,7 +55,7 @@ class Reader {
       case 'string':
         return this.#text(value);
       case 'number':
-        if (!Number.isFinite(value)) throw new Unfit(`is ${value}, which JSON cannot carry`);
+        if (!Number.isFinite(value)) throw new Unfit(`is ${value}, which JSON cannot represent`);
         return Object.is(value, -0) ? JSON.rawJSON('-0') : value;
       case 'bigint':
         return JSON.rawJSON(String(value));

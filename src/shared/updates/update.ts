@@ -56,7 +56,10 @@ export function checkUpdate(update: Update, definitions: Definitions): CheckedUp
     throw new InvalidUpdateError('INVALID_UPDATE', 'An update must be an object with "counter" or "points".');
   }
   if ('counter' in update === 'points' in update) {
-    throw new InvalidUpdateError('INVALID_UPDATE', 'An update must name either "counter" or "points".');
+    throw new InvalidUpdateError(
+      'INVALID_UPDATE',
+      'An update must have either "counter" or "points", not both.',
+    );
   }
   const fields = 'counter' in update ? COUNTER_FIELDS : POINTS_FIELDS;
   for (const field in update) {
@@ -151,7 +154,10 @@ export function checkText(text: string, code: InvalidUpdateError['code'], what: 
   if (isLonger(text, limit))
     throw new InvalidUpdateError(code, `The ${what} is longer than ${limit} bytes of UTF-8; shorten it.`);
   if (!text.isWellFormed())
-    throw new InvalidUpdateError(code, `The ${what} holds a lone surrogate, which UTF-8 cannot carry.`);
+    throw new InvalidUpdateError(
+      code,
+      `The ${what} contains a lone surrogate, which UTF-8 cannot represent.`,
+    );
 }
 
 /**

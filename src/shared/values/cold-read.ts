@@ -102,7 +102,15 @@ const TRIES = 8;
 /** How long a read waits for the flush of entries in doubt: below the time of a call, so that its caller hears why. */
 const DOUBT_MS = 1000;
 const DOUBT_PAUSE_MS = 50;
-const DOUBT = 'entries that the database may have already wait for their flush';
+const DOUBT = 'pending entries that the database may already have wait for their flush';
+/** Why an answer other than `ok` could not be used, by its reason or status. */
+const STORIES: Readonly<Record<string, string>> = {
+  behind: 'Redis is behind the watermark',
+  ahead: 'Redis is ahead of the watermark',
+  many: 'an account has too many pending entries',
+  epoch: 'the epochs of Redis and the database differ',
+  absent: 'Redis or the database has no state of it',
+};
 const ANSWER_MS = 3000;
 
 export class ColdReader {
@@ -192,7 +200,7 @@ export class ColdReader {
 
   async #read(mode: Mode, partition: number, keys: readonly LiveKey[]): Promise<readonly string[]> {
     const end = performance.now() + DOUBT_MS;
-    let reason = '';
+    let story = '';
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const held = attempt >= PLAIN_TRIES;
       const answer = await this.#try(mode, partition, keys, held);
@@ -204,12 +212,12 @@ export class ColdReader {
       const { status, why, values } = answer;
       if (status === 'ok') return values;
       if (isDoubtful(answer)) throw new ReadUnsettledError(partition, DOUBT);
-      reason = `${status} ${why}`.trim();
+      story = STORIES[status === 'again' ? why : status]!;
       if (status === 'again' && why === 'ahead' && held) throw await this.#halted(partition);
       // Under the lock these are no passing states; before it, an absent state will not appear by itself either.
       if (status === 'absent' || held) await this.#align(partition);
     }
-    throw new ReadUnsettledError(partition, reason);
+    throw new ReadUnsettledError(partition, story);
   }
 
   /** @param held whether the watermark is locked meanwhile */
@@ -272,7 +280,7 @@ export class ColdReader {
   /** What the aligner says under its own lock counts; the read may have seen a partition in the middle of a change. */
   async #halted(partition: number): Promise<Error> {
     return this.#align(partition).then(
-      () => new ReadUnsettledError(partition, 'ahead'),
+      () => new ReadUnsettledError(partition, STORIES.ahead!),
       error => error as Error,
     );
   }

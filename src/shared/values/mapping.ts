@@ -65,7 +65,7 @@ export async function openTables(
       // Each would hold the other's updates in its value, but not in its live value.
       if (other)
         throw new DatabaseUnsuitableError(
-          `${owner} and ${other} are both mapped to ${target.table}.${target.column}; give each a column of its own.`,
+          `The ${owner} and the ${other} are both mapped to ${target.table}.${target.column}; give each a column of its own.`,
         );
       owners.set(column, owner);
     }

@@ -1,4 +1,4 @@
-/** Why Sluice itself puts an update into quarantine, where the database would take it or has no row to write to. */
+/** Reasons why Sluice itself refuses an update that the database would take, or has no row for. */
 
 /** Codes in `sluice_quarantine.error_code` beside the database's own. */
 export const REFUSAL_CODES = [
@@ -8,7 +8,7 @@ export const REFUSAL_CODES = [
   'TARGET_ROW_MISSING',
   /** The key is not what the mapped key column would show: "09" for an integer, or too long for it. */
   'TARGET_KEY_NOT_CANONICAL',
-  /** An edited entry whose id came into the ledger meanwhile. */
+  /** The ledger already has the id of an edited entry. */
   'ID_IN_LEDGER',
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];

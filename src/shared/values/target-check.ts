@@ -46,14 +46,14 @@ export async function checkTarget(
 ): Promise<CheckedTarget> {
   const refuse: Refuse = problem => {
     throw new DatabaseUnsuitableError(
-      `${owner} cannot be mapped to ${target.table} (${target.key}, ${target.column}): ${problem}.`,
+      `The ${owner} cannot be mapped to ${target.table} (${target.key}, ${target.column}): ${problem}.`,
     );
   };
   for (const name of [target.table, target.key, target.column]) {
     // The mark would be taken for a parameter's place; the others make the catalogue fail rather than find nothing.
     if (/[?\0]|[\u{10000}-\u{10ffff}]/u.test(name))
       refuse(
-        `the name ${JSON.stringify(name)} holds a question mark, a NUL or a character beyond U+FFFF; rename it`,
+        `the name ${JSON.stringify(name)} contains a question mark, a NUL or a character beyond U+FFFF; rename it`,
       );
   }
   const { schema, table } = await checkTable(connection, target.table, refuse);
@@ -81,7 +81,7 @@ type Row = Rows[number];
 async function checkTable(connection: PoolConnection, name: string, refuse: Refuse) {
   const parts = name.split('.');
   if (parts.length > 2 || parts.includes(''))
-    refuse('a table is named "table" or "schema.table", and neither name may hold a dot');
+    refuse('a table is named "table" or "schema.table", and neither name may contain a dot');
   const found = await queryRows(connection, FIND_TABLE, [parts.length === 2 ? parts[0] : null, parts.at(-1)]);
   const row = found.find(({ table_name }) => table_name === parts.at(-1)) ?? found[0];
   if (!row)
@@ -165,7 +165,7 @@ function checkInsert(
   uniqueKeys: readonly UniqueKey[],
   refuse: Refuse,
 ): void {
-  const instead = 'or say "missing": "quarantine"';
+  const instead = 'or set "missing": "quarantine"';
   if (isGenerated(key))
     refuse(
       `key column ${key.column_name} is generated, so that no row can be inserted; name another, ${instead}`,
@@ -173,7 +173,7 @@ function checkInsert(
   const second = uniqueKeys.find(({ columns: parts }) => parts.length !== 1 || parts[0] !== key.column_name);
   if (second)
     refuse(
-      `with "missing": "insert" the unique key ${second.name} could refuse new rows for the sake of others; drop it, ${instead}`,
+      `with "missing": "insert" the unique key ${second.name} could refuse new rows that conflict with others; drop it, ${instead}`,
     );
   const needed = columns.filter(
     other =>

@@ -45,7 +45,7 @@ export function keyTypeOf(column: KeyColumn): KeyType | string {
   const { dataType, columnType, collation } = column;
   if (isInteger(dataType)) {
     if (/zerofill/.test(columnType))
-      return 'is ZEROFILL, so that it shows other digits than it holds; drop ZEROFILL';
+      return 'is ZEROFILL, so it shows more digits than it holds; drop ZEROFILL';
     return integerKey(INTEGER_BITS[dataType]!, /unsigned/.test(columnType));
   }
   if (dataType === 'varbinary') return binaryKey(column.length!);
