@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the package into dist/, or into the folder named: compiled code, types, and the Lua and SQL files beside the
-# code that reads them. Starts from an empty folder, so that nothing of a removed source file is published.
+# Builds the package into dist/ or the given folder: compiled code, types, and the Lua and SQL files beside
+# the code that reads them. It starts empty, so that files of removed sources are not published.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

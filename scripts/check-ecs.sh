@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks deploy/ecs, a package of its own: types, the synthesized template, and the rules of AWS Solutions.
-# Needs no account. Its 225 MB are installed once, in about 20 s, and again when its lockfile changes.
+# Checks deploy/ecs, a separate package: types, the synthesized template, and the AWS Solutions rules. It needs
+# no account. Its 225 MB are installed once, in about 20 s, and again when the lockfile changes.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

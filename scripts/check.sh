@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that has to pass before a change is merged, quickest first: check.sh [--no-test]
-# The same on a laptop and in CI. --no-test leaves out the tests that run on real servers.
+# Runs every check that a change must pass before it is merged, the fastest first: check.sh [--no-test]
+# It is the same on a laptop and in CI. --no-test skips the tests that run on real servers.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -30,15 +30,15 @@ use_node
 cd "$project"
 bin=node_modules/.bin
 step types "$bin/tsc" -p tsconfig.json
-# "biome ci" colours every character even in a log file.
+# "biome ci" prints colours even into a log file.
 colors=off
 [ ! -t 1 ] || colors=force
 step style "$bin/biome" ci --colors="$colors" .
 step 'unused code' "$bin/knip"
 step build "$BASH" scripts/build.sh
-# The tools that only this script calls are named in knip.json, since knip does not read shell scripts.
+# Tools that only this script calls are listed in knip.json, since knip does not read shell scripts.
 step package "$bin/publint" --strict
-# The package is built already: packing must not build it again.
+# The package is built already, so packing must not build it again.
 step 'package types' env npm_config_ignore_scripts=true "$bin/attw" --pack . --profile esm-only
 [ "$tests" = no ] || step 'deployment on ECS' "$BASH" scripts/check-ecs.sh
 [ "$tests" = no ] || step tests "$BASH" scripts/run.sh 'test'

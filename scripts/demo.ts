@@ -1,5 +1,6 @@
-// `npm run demo`: a million updates through the whole engine, a worker killed half-way, and the sums compared.
-// stdout is the result, everything else goes to stderr. Exit codes: 0 no difference, 1 otherwise, 2 usage, 3 servers.
+// `npm run demo`: a million updates through the whole engine, with a worker killed half-way, and a comparison
+// of the sums. The result goes to stdout, everything else to stderr. Exit codes: 0 no difference, 1
+// otherwise, 2 usage, 3 servers.
 
 import type { DemoOptions } from './demo/options.ts';
 import { parseOptions, UsageError, usage } from './demo/options.ts';
@@ -17,7 +18,7 @@ class Demo {
   #stack: Promise<Stack> | undefined;
   #stopping: Promise<never> | undefined;
   #stoppingSince = 0;
-  /** What the run came to, when it is over and only the stack is kept. */
+  /** Exit code of the finished run, while --keep keeps the stack. */
   #outcome: number | undefined;
 
   constructor(options: DemoOptions) {
@@ -28,8 +29,8 @@ class Demo {
   async run(): Promise<number> {
     for (const [signal, code] of Object.entries(signals)) {
       process.on(signal, () => {
-        // Asked again, it ends at once; what it started ends with it. But npm passes Ctrl-C on to a program that
-        // the terminal has told already: what comes right behind the first is the same one.
+        // A second signal ends the demo at once, and its processes with it. npm forwards a Ctrl-C that the
+        // terminal has sent already, so one that follows right after the first does not count.
         if (!this.#stopping) this.#stopping = this.#interrupt(code);
         else if (performance.now() - this.#stoppingSince > sameSignalMs) process.exit(code);
       });
@@ -37,7 +38,7 @@ class Demo {
     try {
       return await this.#play();
     } catch (error) {
-      // What was stopped half-way fails in many ways; none of them matters any more.
+      // Whatever was interrupted may fail in any way.
       if (this.#stopping) return this.#stopping;
       this.#screen.fail((error as Error).message);
       await this.#close();
@@ -54,7 +55,7 @@ class Demo {
     const report = await runShow(stack, this.#options, this.#screen);
     if (this.#stopping) return this.#stopping;
     this.#outcome = report.difference === 0 && report.complete ? 0 : 1;
-    // With --json stdout holds the one line that a program reads.
+    // With --json, stdout has only the line for programs.
     (json ? process.stderr : process.stdout).write(`\n${tableOf(report)}\n\n`);
     if (json) process.stdout.write(`${JSON.stringify(jsonOf(report))}\n`);
     if (keep) {
@@ -74,7 +75,7 @@ class Demo {
   }
 
   async #close(): Promise<void> {
-    // The logs of a run that failed may say why.
+    // Logs of a failed run may say why, so they are kept.
     const discard = this.#outcome === 0 || this.#stoppingSince > 0;
     this.#screen.endBar();
     const stack = await this.#stack?.catch(() => undefined);

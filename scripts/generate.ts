@@ -34,14 +34,14 @@ export const layoutFile = new URL('../docs/redis-layout.md', import.meta.url);
 const guaranteesFile = new URL('../docs/guarantees.md', import.meta.url);
 const tortureFile = new URL('../docs/torture-report.md', import.meta.url);
 
-/** The JSON Schema of sluice.config.json, as users write it: what has a default may be left out. */
+/** The JSON Schema of sluice.config.json as users write it; settings with a default are optional. */
 export function configSchema(): string {
   const schema = z.toJSONSchema(definitionsSchema, { io: 'input' });
   const title = 'Definitions of Sluice: counters and points programs';
   return `${JSON.stringify({ title, ...schema }, null, 2)}\n`;
 }
 
-/** The page with its tables as the code has them now. */
+/** The page with tables from the current code. */
 export function configurationPage(page: string): string {
   const environment = table(
     ['Variable', 'Default', 'What it is'],
@@ -73,7 +73,7 @@ export function configurationPage(page: string): string {
   );
 }
 
-/** The page with its table of metrics as the code has them now. */
+/** The page with the table of metrics from the current code. */
 export function metricsPage(page: string): string {
   const rows = Object.entries<MetricDefinition>(metricCatalogue).map(([name, metric]) => [
     code(name),
@@ -87,7 +87,7 @@ export function metricsPage(page: string): string {
   return filled(page, 'metrics', table(head, rows));
 }
 
-/** The page with its tables as the layout has them now. */
+/** The page with tables from the current layout. */
 export function layoutPage(page: string): string {
   const list = (names: readonly string[]) => names.map(code).join(', ');
   const part = (name: string) => (name in forms ? name : `a ${name}`);
@@ -115,7 +115,7 @@ export function layoutPage(page: string): string {
   return Object.entries(tables).reduce((text, [name, content]) => filled(text, name, content), page);
 }
 
-/** The page with what its examples print now, and with its table of constants. */
+/** The page with the current output of its examples, and the table of constants. */
 export function capacityPage(page: string): string {
   const examples = /(```console\n\$ sluice plan ([^\n]*)\n).*?(```)/gs;
   const shown = page.replace(examples, (_, before: string, args: string, after: string) => {

@@ -1,5 +1,5 @@
-# What the other scripts share: where things live, which node to use, how packages are installed.
-# Sourced, never run. Everything said here goes to stderr, so that stdout stays the program's own.
+# Shared by the other scripts: where files are, which node to use, how packages are installed.
+# Sourced, never run. All messages go to stderr, so that stdout belongs to the program.
 # shellcheck shell=bash
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -10,12 +10,12 @@ fail() {
   exit 1
 }
 
-# npm ci empties its folder first: behind a link that is somebody else's.
+# npm ci empties its folder first, and a link leads to somebody else's folder.
 refuse_link() {
   [ ! -L "$1" ] || fail "$1 is a symbolic link, and npm ci would empty what it leads to; remove the link"
 }
 
-# Prints the folder for everything that is fetched or generated and may be deleted at any time.
+# Prints the folder for everything that is fetched or generated; it may be deleted at any time.
 cache_folder() {
   local folder=${SLUICE_CACHE:-}
   if [ -z "$folder" ]; then
@@ -26,7 +26,7 @@ cache_folder() {
   (cd "$folder" && pwd)
 }
 
-# Holds the lock on a file or folder until this shell ends: two setups at once must not mix their work.
+# Holds the lock on a file or folder until this shell ends, so that two setups do not mix their work.
 lock() {
   command -v flock >/dev/null || return 0
   local descriptor
@@ -44,7 +44,7 @@ node_is_new_enough() {
   [ "$major" -ge 24 ] || { [ "$major" -eq 22 ] && [ "$minor" -ge 12 ]; }
 }
 
-# Prints the path of the node to use; setup.sh fetches the cached one where the machine's own is too old.
+# Prints the path of the node to use; setup.sh fetches one into the cache if the machine's is too old.
 node_binary() {
   local own cached
   own=$(command -v node || true)
@@ -58,7 +58,7 @@ node_binary() {
   fi
 }
 
-# Puts the right node first on PATH, for this shell and everything it starts.
+# Puts the right node first on PATH, for this shell and everything that it starts.
 use_node() {
   local node
   node=$(node_binary) || fail 'no suitable node: run scripts/setup.sh first'
@@ -66,7 +66,7 @@ use_node() {
   export PATH
 }
 
-# Server binaries live in sbin, which a plain user's PATH leaves out.
+# Server binaries are in sbin, which is not on a plain user's PATH.
 find_server() {
   local name
   for name in "$@"; do
@@ -88,7 +88,7 @@ as_root() {
 # Installs system packages without letting any of them start its daemon.
 apt_install() (
   command -v apt-get >/dev/null || fail "please install $*: this script only knows how to on Debian and Ubuntu"
-  # Locked for the whole machine: another run must not remove the policy file while this one needs it.
+  # The lock is machine-wide: no other run may remove the policy file while this one needs it.
   lock /var/lib/apt
   local policy=/usr/sbin/policy-rc.d
   if [ ! -e "$policy" ]; then
@@ -99,7 +99,7 @@ apt_install() (
   local install=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install
     -y --no-install-recommends "$@")
   say "installing $* with apt"
-  # The package lists may be missing or out of date, and only a failed attempt tells.
+  # Only a failed attempt shows that the package lists are missing or out of date.
   if ! as_root "${install[@]}" >/dev/null 2>&1; then
     say 'updating the package lists'
     as_root apt-get -qq update >&2 || fail 'apt-get update failed'

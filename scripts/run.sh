@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs one of the project's programs with the right node: run.sh demo|bench|memory|simulate|test|torture|sluice ARGS...
-# The shell is replaced by node at the end, so that signals reach it and its exit code is the caller's.
+# Runs a program of the project with the right node: run.sh demo|bench|memory|simulate|test|torture|sluice ARGS...
+# The shell replaces itself with node, so that node gets its signals and sets its exit code.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -14,7 +14,7 @@ case $program in
   *) fail 'usage: scripts/run.sh demo|bench|memory|simulate|test|torture|sluice [arguments]' ;;
 esac
 if [ "$program" = demo ]; then
-  # Servers that are given, or not needed at all, must not be installed.
+  # If servers are given or not needed, none must be installed.
   case " $*" in
     *' --help'* | *' -h'*) export SLUICE_SETUP_NO_SERVERS=1 ;;
     *' --redis'*' --mysql'* | *' --mysql'*' --redis'*) export SLUICE_SETUP_NO_SERVERS=1 ;;
@@ -25,7 +25,7 @@ SLUICE_CACHE=$(cache_folder)
 export SLUICE_CACHE
 use_node
 
-# Named by its place: the current folder may be somebody else's project, with or without a tsx of its own.
+# By its path, since the current folder may belong to another project, with or without tsx.
 tsx=(--import "file://$project/node_modules/tsx/dist/loader.mjs")
 export TSX_TSCONFIG_PATH=$project/tsconfig.json
 
@@ -51,19 +51,19 @@ case $program in
     exec node "${tsx[@]}" bench/main.ts "$@"
     ;;
   test)
-    # Settings of the developer's shell must not decide what the tests see.
+    # Settings of the caller's shell must not change the tests.
     for name in $(compgen -e | grep -E '^(REDIS|MYSQL|SLUICE)_' | grep -vxE "SLUICE_(CACHE|IMAGE_ROOT)" || true); do
       unset "$name"
     done
     cd "$project"
     # Hundreds of processes load the same code.
     export NODE_COMPILE_CACHE=$SLUICE_CACHE/compiled
-    # In CI vitest colours what goes into a file as well.
+    # In CI, vitest also colours output into a file.
     [ -t 1 ] || export NO_COLOR=1
     exec node node_modules/vitest/vitest.mjs run "$@"
     ;;
   sluice)
-    # File arguments mean files beside the user, wherever npm has changed to.
+    # File arguments are relative to the user's folder, which npm has left.
     cd "${INIT_CWD:-$PWD}"
     exec node "${tsx[@]}" "$project/src/cli/main.ts" "$@"
     ;;

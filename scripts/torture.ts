@@ -1,6 +1,7 @@
 /**
- * `npm run torture`: producers and workers on real servers while processes, servers and connections break one after
- * another, then every acknowledged update compared with the database. The last line of stdout is the result as JSON.
+ * `npm run torture`: producers and workers on real servers while processes, servers and connections break one
+ * after another; then every acknowledged update is compared with the database. The last line of stdout is the
+ * result as JSON.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

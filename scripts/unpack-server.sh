@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Unpacks servers of exact versions beside the system: unpack-server.sh FOLDER redis7|redis8|valkey9|mariadb|galera|mysql97|prometheus|compose ...
-# Each gets FOLDER/NAME with Debian's packages and all their libraries; FOLDER/NAME/bin holds the commands to run.
+# Each gets FOLDER/NAME with Debian's packages and all their libraries; the commands are in FOLDER/NAME/bin.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-# What each name means: the Debian release, the packages, the commands, and the version it has to be.
+# Sets for a name: the Debian release, the packages, the commands, and the required version.
 describe() {
   case $1 in
     redis7) release=bookworm packages=(redis-server redis-tools) version='v=7.'
@@ -16,22 +16,22 @@ describe() {
       binaries=(usr/bin/valkey-server usr/bin/valkey-cli usr/bin/valkey-benchmark) ;;
     mariadb) release=bookworm packages=(mariadb-server-core) version='10.11.'
       binaries=(usr/sbin/mariadbd) ;;
-    # MariaDB once more, with the library that makes a cluster of it, so that both run with the same libraries.
+    # MariaDB again, with the library for clusters, so that both run with the same libraries.
     galera) release=bookworm packages=(mariadb-server-core galera-4) version='10.11.'
       binaries=(usr/sbin/mariadbd) ;;
     mysql97) release=sid packages=(mysql-server-core) version='Ver 9.7.'
       binaries=(usr/sbin/mysqld) ;;
-    # Not a server of the engine's: tests scrape workers with it, and check rules and metrics with its promtool.
+    # Not a server of the engine: tests scrape workers with it, and check rules and metrics with promtool.
     prometheus) release=bookworm packages=(prometheus) version='version 2.'
       binaries=(usr/bin/prometheus usr/bin/promtool) ;;
-    # Any version: it only reads docker-compose.yml for a test, which takes no engine.
+    # Any version: a test only lets it read docker-compose.yml.
     compose) release=sid packages=(docker-compose) version='Docker Compose version '
       binaries=(usr/libexec/docker/cli-plugins/docker-compose) ;;
     *) fail "unpack-server: unknown server '$1'" ;;
   esac
 }
 
-# The machine's own Debian mirror is the near one; Ubuntu's mirrors do not carry Debian.
+# The machine's own Debian mirror is the closest one; Ubuntu's mirrors do not carry Debian.
 mirrors() {
   {
     grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null || true
@@ -39,14 +39,14 @@ mirrors() {
   } | sed 's#/* *$##' | awk '!seen[$0]++'
 }
 
-# Makes an apt that knows one release and believes that nothing is installed: it names every library needed.
+# Makes an apt that knows one release and no installed package, so that it lists every library needed.
 prepare_apt() {
   local folder=$1 release=$2 mirror
   mkdir -p "$folder"/{lists/partial,cache/archives/partial,debs}
   : >"$folder/status"
   {
-    # How this machine reaches its mirror (proxy, a mirror frozen at a date) is its owner's choice and holds
-    # here too; the rest of its configuration does not. Signatures are checked in every case.
+    # The machine's own way to its mirror (a proxy, a mirror frozen at a date) is used here too;
+    # the rest of its apt configuration is not. Signatures are always checked.
     apt-config dump | grep -E '^Acquire::(http|https|Proxy|Check-Valid-Until|Check-Date)' || true
     cat <<CONFIGURATION
 Dir::Etc::main "/dev/null";
@@ -77,7 +77,7 @@ CONFIGURATION
 # Packages that only maintainer scripts or an installed system need.
 not_needed='^(perl|libperl|libgdbm|libdb5|dpkg|tar|usrmerge|init-system|sysvinit|lsb-base|libpam|libsemanage|libsepol|passwd|login|adduser|base-passwd|debconf|libdebconf|libaudit|libcap-ng|systemd|libsystemd-shared|libmount|libblkid|lib.*-perl$|libc-gconv)'
 
-# Downloads what the named servers of one release need, each file once, and unpacks each server.
+# Downloads the packages of these servers of one release, each file once, and unpacks each server.
 unpack_release() {
   local folder=$1 name
   shift
@@ -102,7 +102,7 @@ unpack_release() {
   for name in "$@"; do build_server "$folder" "$name"; done
 }
 
-# Everything happens in the temporary folder; the rename at the end makes it whole or absent.
+# All work happens in a temporary folder; the rename at the end makes the server complete or absent.
 build_server() {
   local folder=$1 name=$2 built=$1/$2 file binary said
   describe "$name"
@@ -110,7 +110,7 @@ build_server() {
   while read -r _ file; do
     dpkg-deb -x "$folder/debs/$file" "$built/root"
   done <"$folder/$name.files"
-  # The wrappers find their files from their own place, so the folder can be moved.
+  # Wrappers find their files relative to themselves, so the folder can be moved.
   local loader libraries
   loader=$(cd "$built" && find root -name 'ld-linux*.so.*' | head -1)
   libraries=$(cd "$built" && find root -maxdepth 3 -type d -path '*/lib/*-linux-gnu*' | sed "s#^#\$here/#" | paste -sd:)
@@ -160,7 +160,7 @@ for argument; do
 done
 mkdir -p "$datadir/mysql"
 {
-  # One statement a line: that is how --bootstrap tells them apart.
+  # --bootstrap expects one statement per line.
   printf '%s\n' 'CREATE DATABASE IF NOT EXISTS mysql;' 'USE mysql;' 'SET @auth_root_socket=NULL;' 'SET @skip_auth_anonymous=1;'
   cat "$share/mysql_system_tables.sql" "$share/mysql_performance_tables.sql" \
     "$share/mysql_system_tables_data.sql" "$share/maria_add_gis_sp_bootstrap.sql" "$share/mysql_sys_schema.sql"
@@ -174,8 +174,8 @@ INITIALISER
 write_state_transfer() {
   cat >"$1" <<'TRANSFER'
 #!/bin/sh
-# State transfer "ist" of a Galera cluster on one machine: no copy of the data is ever made. A member that comes back gets
-# what it missed from another's cache; one that is too far behind for that is refused.
+# State transfer "ist" of a Galera cluster on one machine, without any copy of the data. A returning member gets
+# what it missed from another member's cache; a member that missed too much is refused.
 set -eu
 role='' address='' gtid='' bypass='' data=''
 while [ $# -gt 0 ]; do

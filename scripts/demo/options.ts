@@ -1,10 +1,10 @@
-// The demo's command line. Anything wrong is said in one sentence, with exit code 2.
+// The demo's command line. A mistake is reported in one sentence, with exit code 2.
 
 import { parseArgs } from 'node:util';
 
 export interface DemoOptions {
   updates: number;
-  /** Both or neither. */
+  /** Both or none. */
   servers: { redis: string; mysql: string } | undefined;
   json: boolean;
   keep: boolean;
@@ -19,15 +19,15 @@ Pushes a million updates of counters and points through Redis and BullMQ into My
 workers half-way, and compares what was acknowledged with what MySQL holds.
 
 Options:
-  --updates N    how many updates (default 1000000)
+  --updates N    number of updates (default 1000000)
   --redis URL    use this Redis, in the namespace sluice-demo     } both or neither; without them
   --mysql URL    use this MySQL, in the database sluice_demo      } servers are started for the demo
-  --json         the last line of stdout is the result as JSON
+  --json         print the result as JSON in the last line of stdout
   --keep         leave everything running afterwards, until Ctrl-C
-  --help         show this
+  --help         show this text
 
-Exit codes: 0 no difference; 1 a difference, or failed; 2 usage, or namespace or database not empty;
-3 a server cannot be started or reached; 130 or 143 stopped by Ctrl-C or SIGTERM.
+Exit codes: 0 no difference; 1 a difference or a failure; 2 usage, or a namespace or database that is not empty;
+3 a server that cannot be started or reached; 130 or 143 stopped by Ctrl-C or SIGTERM.
 
 Example:
   npm run demo -- --updates 200000 --json

@@ -1,16 +1,16 @@
-// What the demo found, as a table for people and as JSON for programs.
+// The result of the demo: a table for people, JSON for programs.
 
 export interface Report {
   acknowledged: number;
-  /** Not acknowledged, by error code. */
+  /** Refused updates by error code. */
   refused: Record<string, number>;
-  /** Updates that MySQL holds. */
+  /** Updates in MySQL. */
   persisted: number;
-  /** Absolute differences, added up over keys, accounts and ledger rows. */
+  /** Sum of absolute differences over keys, accounts and ledger rows. */
   difference: number;
-  /** Nothing was left pending. */
+  /** Whether nothing is left pending. */
   complete: boolean;
-  /** From the first call until everything was in MySQL. */
+  /** Time from the first call until everything was in MySQL. */
   seconds: number;
   lag: { p50: number; p99: number };
   updatesTaken: number;
@@ -32,7 +32,7 @@ export function tableOf(report: Report): string {
       `over ${seconds.toFixed(1)} s, until the last was in MySQL`,
     ],
     ['flush lag p50', ms(lag.p50)],
-    ['flush lag p99', ms(lag.p99), 'the killed worker is in it'],
+    ['flush lag p99', ms(lag.p99), 'including the killed worker'],
     [
       'rows written',
       count(rowsWritten),
@@ -41,7 +41,7 @@ export function tableOf(report: Report): string {
   ];
   const refused = Object.entries(report.refused);
   for (const [code, number] of refused) rows.push([`refused`, count(number), code]);
-  if (!report.complete) rows.push(['NOT DRAINED', '', 'updates were still pending when the time was over']);
+  if (!report.complete) rows.push(['NOT DRAINED', '', 'updates were still pending after the time limit']);
   return rows
     .map(([name, value, remark = '']) => `  ${name.padEnd(18)}${value.padStart(12)}   ${remark}`.trimEnd())
     .join('\n');

@@ -1,12 +1,12 @@
-// What a person sees while the demo runs: steps that are done, a progress bar, notes between them.
-// In a terminal the bar is redrawn in place; in a file or a pipe it is a plain line every other second.
+// What a person sees while the demo runs: finished steps, a progress bar, notes between them. A terminal
+// redraws the bar; a file or pipe gets a plain line every other second.
 
 import { SingleBar } from 'cli-progress';
 
 const plainEvery = 2000;
 
 interface Figures {
-  /** Updates a second. */
+  /** Updates per second. */
   rate: number;
   pending: number;
   /** Seconds. */
@@ -43,7 +43,7 @@ export class Screen {
     for (const line of lines) this.#line(line && `  ${line}`);
   }
 
-  /** From now on only failures are worth a word. */
+  /** From now on only failures are printed. */
   silence(): void {
     this.endBar();
     this.#isSilent = true;
@@ -60,7 +60,7 @@ export class Screen {
       barIncompleteChar: '░',
       barsize: Math.max(10, Math.min(36, this.#stream.columns - 62)),
       hideCursor: true,
-      // Ctrl-C is the demo's to handle.
+      // The demo handles Ctrl-C itself.
       gracefulExit: false,
     });
     this.#bar.start(total, 0, this.#texts(0, { rate: 0, pending: 0, lag: 0 }));
@@ -92,7 +92,7 @@ export class Screen {
     };
   }
 
-  /** Above the bar, where there is one: it draws itself anew below, and ends where its cursor was saved last. */
+  /** Prints a line above the bar, if there is one. The bar redraws itself from the saved cursor. */
   #line(text: string): void {
     if (this.#isSilent) return;
     this.#stream.write(this.#bar ? `\r\x1b[K${text}\n\x1b7` : `${text}\n`);

@@ -1,4 +1,4 @@
-// The demo's one act: push, kill a worker half-way, wait until all is in MySQL, compare.
+// The run of the demo: push updates, kill a worker half-way, wait until everything is in MySQL, compare.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { ProducerProcess } from '../load/processes.ts';
@@ -25,7 +25,7 @@ export async function runShow(stack: Stack, options: DemoOptions, screen: Screen
     callSize: 1000,
     inFlight: 4,
     limit: { updates: options.updates, ms: Number.POSITIVE_INFINITY },
-    // A machine that does other things besides must not turn a slow answer into an unknown one.
+    // On a busy machine, a slow answer must not become an unknown outcome.
     settings: { callTimeoutMs: 20_000 },
   });
   stack.atClose(() => producer.stop());
@@ -68,7 +68,7 @@ async function killHalfway(stack: Stack, producer: ProducerProcess, updates: num
   while (producer.acknowledged < updates / 2 && !over) await delay(5);
   const [victim] = stack.workers;
   await victim!.kill();
-  bar.say(`killed worker 1 (process ${victim!.pid}) with SIGKILL; worker 2 has to finish what it was at`);
+  bar.say(`killed worker 1 (process ${victim!.pid}) with SIGKILL; worker 2 has to finish its batch`);
 }
 
 /** The progress bar of a run. */

@@ -1,5 +1,5 @@
-// What the demo runs on: servers (its own or given ones), an empty namespace and database, two workers.
-// Closing it takes away everything that opening it made.
+// What the demo runs on: servers (its own or given ones), an empty namespace and database, and two workers.
+// Closing it removes everything that opening it created.
 
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -39,7 +39,7 @@ export class Stack {
   }
 
   async startWorkers(count: number): Promise<void> {
-    // All of them are noted before any is waited for: one that fails must not leave the others running.
+    // All are registered before any is awaited, so that a failed start does not leave the others running.
     const starting = Array.from({ length: count }, (_, index) =>
       WorkerProcess.start({
         deployment: this.deployment,
@@ -76,7 +76,7 @@ export class Stack {
     ];
   }
 
-  /** @param discard also the logs */
+  /** @param discard whether to remove the logs as well */
   close(discard: boolean): Promise<void> {
     this.#closing ??= undoAll(this.#undo).then(() => {
       if (discard) rmSync(this.folder, { recursive: true, force: true });
@@ -85,7 +85,7 @@ export class Stack {
   }
 }
 
-/** Last made, first undone; one that fails does not keep the others from being undone. */
+/** Undoes the steps in reverse order; a failure does not stop the others. */
 async function undoAll(undo: (() => unknown)[]): Promise<void> {
   let failure: unknown;
   for (const step of undo.splice(0).reverse()) {
@@ -117,7 +117,7 @@ export async function openStack(options: DemoOptions, screen: Screen): Promise<S
     return stack;
   } catch (error) {
     await undoAll(undo).catch(() => {});
-    // What its logs said is in the error.
+    // The error already quotes the logs.
     rmSync(folder, { recursive: true, force: true });
     throw error;
   }
@@ -130,7 +130,7 @@ async function startServers(folder: string, undo: (() => unknown)[]) {
   ] as const;
   undo.push(() => Promise.all(starting.map(server => server.then(s => s.stop()).catch(() => {}))));
   const [redis, mysql] = await Promise.all(starting);
-  // Undone last. Their data is large, and worthless without them; the workers' logs stay where something failed.
+  // Runs last. The servers' data is large and useless without them; the workers' logs stay after a failure.
   undo.unshift(() => {
     for (const name of ['redis', 'mysql']) rmSync(join(folder, name), { recursive: true, force: true });
   });
@@ -151,7 +151,7 @@ async function useServers(servers: { redis: string; mysql: string }, keep: boole
   return { redisUrl: servers.redis, mysqlUrl: url.href };
 }
 
-/** A folder for this run; those of runs that are over, but left their logs, are removed. */
+/** Creates this run's folder, and removes those that finished runs left with their logs. */
 function makeFolder(): string {
   mkdirSync(runs, { recursive: true });
   for (const name of readdirSync(runs)) {

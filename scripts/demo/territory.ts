@@ -1,5 +1,5 @@
-// The demo's own part of servers that belong to somebody: it must be empty before, and is empty again afterwards.
-// In Redis that is a namespace, in MySQL a database.
+// The demo's part of given servers, a namespace in Redis and a database in MySQL. It must be empty before the
+// demo, and is empty afterwards.
 
 import { Cluster, type Redis } from 'ioredis';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
@@ -7,7 +7,7 @@ import type { Database } from '../../src/shared/mysql/database.ts';
 import { connectRedis, openRedis, type RedisConnection } from '../../src/shared/redis/connections.ts';
 import { redisAddress } from '../../src/shared/redis/url.ts';
 
-/** Something is there already that the demo must not touch. */
+/** The namespace or database already holds something that the demo must not touch. */
 export class NotEmptyError extends Error {}
 
 async function withRedis<T>(url: string, use: (redis: RedisConnection) => Promise<T>): Promise<T> {
@@ -25,7 +25,7 @@ async function* keysOf(redis: RedisConnection, namespace: string): AsyncGenerato
   for (const node of nodes) {
     let cursor = '0';
     do {
-      // Every key opens with the hash tag of a partition, or of the namespace itself.
+      // Every key begins with the hash tag of a partition or of the namespace.
       const [next, keys] = await node.scan(cursor, 'MATCH', `{${namespace}[:}]*`, 'COUNT', 1000);
       cursor = next;
       if (keys.length > 0) yield keys;
@@ -47,7 +47,7 @@ export function refuseKeys(url: string, namespace: string): Promise<void> {
 
 export function removeKeys(url: string, namespace: string): Promise<void> {
   return withRedis(url, async redis => {
-    // A scan that runs beside its own deletions may be cut short, so it runs until it finds nothing.
+    // Deletions may make a scan miss keys, so it repeats until it finds none.
     for (let found = true; found; ) {
       found = false;
       for await (const keys of keysOf(redis, namespace)) {
@@ -67,7 +67,7 @@ async function withServer<T>(mysqlUrl: string, use: (server: Connection, name: s
       cause,
     });
   });
-  // An error outside any call would end the process; inside one it is thrown.
+  // Without a listener, an error between calls would end the process; calls throw their own.
   server.on('error', () => {});
   try {
     return await use(server, name);
@@ -77,7 +77,7 @@ async function withServer<T>(mysqlUrl: string, use: (server: Connection, name: s
 }
 
 /**
- * True where it made the database, false where an empty one was there.
+ * Returns whether it created the database; false if an empty one existed.
  * @throws NotEmptyError
  */
 export function createDatabase(mysqlUrl: string): Promise<boolean> {
@@ -97,7 +97,7 @@ export function createDatabase(mysqlUrl: string): Promise<boolean> {
   });
 }
 
-/** Leaves an empty database where there was one before. */
+/** Drops the database, and creates it again if it existed before the demo. */
 export function dropDatabase(mysqlUrl: string, made: boolean): Promise<void> {
   return withServer(mysqlUrl, async (server, name) => {
     await server.query(`DROP DATABASE IF EXISTS \`${name}\``);
@@ -105,7 +105,7 @@ export function dropDatabase(mysqlUrl: string, made: boolean): Promise<void> {
   });
 }
 
-/** "Redis 7.0.15 and MariaDB 10.11.18", as they say themselves. */
+/** For example "Redis 7.0.15 and MariaDB 10.11.18". */
 export async function serverVersions(redisUrl: string, database: Database): Promise<string> {
   const info = await withRedis(redisUrl, redis => redis.info('server'));
   const field = (name: string) => new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1];

@@ -1,4 +1,4 @@
-// How long calls took, as a histogram: its memory does not grow with their number, however long a run is.
+// Latencies of calls in a histogram, whose memory does not grow with the length of a run.
 
 import { createHistogram } from 'node:perf_hooks';
 
@@ -12,7 +12,7 @@ export class Latencies {
     this.#histogram.record(Math.max(1, Math.round(ms * microseconds)));
   }
 
-  /** In ms; 0 where nothing was noted. */
+  /** In ms; 0 if nothing was recorded. */
   percentile(share: number): number {
     return this.#histogram.count === 0 ? 0 : this.#histogram.percentile(share * 100) / microseconds;
   }

@@ -1,4 +1,4 @@
-/** Keeps what a process writes in a file. Reading can be interrupted, as by somebody who does not read a log. */
+/** Writes a process's output to a file. Reading can be paused, as if nobody read the log. */
 import type { ChildProcess } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import type { Readable } from 'node:stream';
@@ -24,12 +24,12 @@ export class Output {
     }
   }
 
-  /** The first 100,000 characters. */
+  /** The first 100,000 characters of the output. */
   get said(): string {
     return this.#said;
   }
 
-  /** Leaves stdout unread. */
+  /** Stops reading stdout. */
   pause(): void {
     this.#stdout.unpipe(this.#log);
     this.#stdout.pause();

@@ -1,5 +1,4 @@
-// Worker processes and producer processes, as separate programs. They end with this one, however it ends.
-// Each writes a log file of its own.
+// Worker and producer processes. They end with this process, however it ends. Each writes its own log file.
 
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,17 +16,17 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
-/** Where the servers are, and what is Sluice's there. */
+/** Servers, namespace and definitions of the deployment that a process uses. */
 export interface Deployment {
   redisUrl: string;
-  /** With the database. */
+  /** Includes the database. */
   mysqlUrl: string;
   namespace: string;
   /** Path of sluice.config.json. */
   config: string;
 }
 
-/** This program's environment, without settings that are meant for another Sluice. */
+/** This program's environment, without the caller's settings for Sluice. */
 export function ownEnvironment(
   deployment: Deployment,
   settings: Record<string, string> = {},
@@ -47,12 +46,12 @@ export function ownEnvironment(
 export interface WorkerOptions {
   deployment: Deployment;
   logFile: string;
-  /** The compiled command line, where it is not to be the source itself: what loads that takes memory of its own. */
+  /** The compiled command line, if the process must not load sources, since their loader takes memory. */
   program?: string;
-  /** Options of node itself, such as --cpu-prof. */
+  /** Options for node, such as --cpu-prof. */
   nodeArgs?: string[];
   settings?: Record<string, string>;
-  /** Whether it has a channel to this program, for what `nodeArgs` load into it. */
+  /** Whether code loaded by `nodeArgs` has an IPC channel to this program. */
   channel?: boolean;
 }
 
@@ -69,17 +68,17 @@ export class WorkerProcess {
     this.#ended = ended;
   }
 
-  /** Resolves when the worker takes jobs. */
+  /** Resolves once the worker takes jobs. */
   static async start(options: WorkerOptions): Promise<WorkerProcess> {
     const { deployment, logFile, nodeArgs = [], settings, channel } = options;
     const program = options.program ? [options.program] : ['--import', 'tsx', 'src/cli/main.ts'];
     const command = [process.execPath, ...nodeArgs, ...program, 'worker'];
-    // The kernel ends it with this process, even when that is killed; only Linux can do that.
+    // On Linux the kernel kills the worker when this process dies, even by SIGKILL.
     if (process.platform === 'linux') command.unshift('setpriv', '--pdeathsig', 'KILL');
     const child = spawn(command[0]!, command.slice(1), {
       cwd: project,
       env: ownEnvironment(deployment, settings),
-      // A group of its own: Ctrl-C is for this program, which then stops its workers in order.
+      // Its own process group: Ctrl-C reaches this program, which then stops its workers in order.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', ...(channel ? (['ipc'] as const) : [])],
     });
@@ -102,7 +101,7 @@ export class WorkerProcess {
     return !children.has(this.child);
   }
 
-  /** Lets it finish its batch; kills it when it does not. */
+  /** Lets the worker finish its batch, and kills it if it does not. */
   async stop(): Promise<void> {
     if (this.gone) return;
     this.child.kill('SIGTERM');
@@ -117,11 +116,11 @@ export class WorkerProcess {
   }
 }
 
-/** A producer process: it connects at once and pushes when it is told to. */
+/** A producer process: it connects at once, and pushes when it is told to. */
 export class ProducerProcess {
-  /** Updates acknowledged so far. */
+  /** Number of updates acknowledged so far. */
   acknowledged = 0;
-  /** How the pushing ended. */
+  /** Settles when the pushing ends. */
   readonly result: Promise<PushResult>;
   readonly #child: ChildProcess;
   readonly #ready: Promise<void>;
@@ -169,7 +168,7 @@ export class ProducerProcess {
     this.#child.send('push');
   }
 
-  /** It ends when nobody listens to it any more. */
+  /** The process ends when its parent disconnects. */
   async stop(): Promise<void> {
     if (!children.has(this.#child)) return;
     const ended = once(this.#child, 'exit');

@@ -1,4 +1,4 @@
-// What a producer process is to push, and what it reports.
+// The plan of a producer process, and its report.
 
 import type { Settings } from '../../src/shared/config/settings.ts';
 import type { Tally } from './tally.ts';
@@ -9,20 +9,17 @@ export interface ProducerPlan {
   mysqlUrl: string;
   namespace: string;
   traffic: TrafficPlan;
-  /**
-   * `apply` sends many updates in a call, `increment` one; `steady` sends single ones at a rate, whatever is
-   * under way.
-   */
+  /** `apply`: many updates per call; `increment`: one; `steady`: one per call, at a fixed rate. */
   mode: 'apply' | 'increment' | 'steady';
-  /** Updates in a call of `apply`. */
+  /** Updates per call of `apply`. */
   callSize: number;
-  /** Calls under way at a time. */
+  /** Calls in flight at a time. */
   inFlight: number;
-  /** Calls a second, of `steady`. */
+  /** Calls per second, for `steady`. */
   perSecond?: number;
-  /** Ends after so many updates, or after so much time, whichever comes first. */
+  /** Ends at the first of these limits. */
   limit: Limit;
-  /** Pushed before the producer is ready, so that what is measured runs at its pace from the start. */
+  /** Pushed before the producer is ready, so that the measurement starts at full pace. */
   warmUp?: Limit;
   settings?: Partial<Settings>;
 }
@@ -33,17 +30,17 @@ interface Limit {
 }
 
 export interface PushResult {
-  /** With those of the warm-up, as in the tally. */
+  /** Includes the warm-up, as the tally does. */
   acknowledged: number;
   warmUp: number;
-  /** Not acknowledged, by error code. */
+  /** Refused updates by error code. */
   refused: Record<string, number>;
   tally: Tally;
-  /** From the first call to the last answer, ms. */
+  /** Time from the first call to the last answer, ms. */
   elapsedMs: number;
-  /** Time from call to answer, ms. */
+  /** Latency of calls, ms. */
   callMs: { p50: number; p99: number };
-  /** How late the event loop ran a timer of 1 ms, ms, at the 99th percentile. */
+  /** Delay of a 1 ms timer on the event loop at the 99th percentile, ms. */
   loopDelayP99Ms: number;
 }
 

@@ -1,5 +1,5 @@
-// The program of a producer process: creates a producer, waits for the word, pushes what its plan says, and sends
-// back what was acknowledged. Run by ProducerProcess (processes.ts); ends when its parent does.
+// The program of a producer process: it connects, waits for the start message, pushes as its plan says, and
+// sends back what was acknowledged. ProducerProcess (processes.ts) runs it; it ends when its parent does.
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createProducer } from '../../src/producer/producer.ts';
@@ -41,7 +41,8 @@ async function produce(plan: ProducerPlan): Promise<void> {
   result.elapsedMs = performance.now() - started;
   loop.disable();
   result.callMs = { p50: latencies.percentile(0.5), p99: latencies.percentile(0.99) };
-  // The histogram holds whole intervals between two runs of its timer, the millisecond that it waits for included.
+  // The histogram records whole intervals between two runs of its timer, including the millisecond that it
+  // waits.
   result.loopDelayP99Ms = Math.max(0, loop.percentile(99) / 1e6 - 1);
   clearInterval(timer);
   await sluice.close();

@@ -1,4 +1,4 @@
-// Pushes what a plan says and notes every answer: a fixed number of calls under way, with many updates or with one in
+// Pushes as a plan says and records every answer: a fixed number of calls in flight with one or many updates
 // each, or single calls at a steady rate.
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,7 +14,7 @@ type Plan = Pick<ProducerPlan, 'callSize' | 'inFlight' | 'limit' | 'traffic' | '
 
 const tickMs = 1;
 
-/** Calls of `apply`. Resolves to how long they took. */
+/** Calls `apply`; resolves with the latencies. */
 export async function pushCalls(
   sluice: Producer,
   traffic: Traffic,
@@ -44,7 +44,7 @@ export async function pushCalls(
   return latencies;
 }
 
-/** Calls of `increment`, each by a caller that waits for its answer before it calls again. */
+/** Calls `increment` from callers that each wait for their answer before the next call. */
 export async function pushIncrements(
   sluice: Producer,
   traffic: Traffic,
@@ -77,7 +77,7 @@ export async function pushIncrements(
   return latencies;
 }
 
-/** Calls of `increment` that are due at a steady rate. A latency counts from when its call was due. */
+/** Calls `increment` at a steady rate. A latency counts from when its call was due. */
 export async function pushSteadily(
   sluice: Producer,
   traffic: Traffic,

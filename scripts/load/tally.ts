@@ -1,10 +1,12 @@
-// What was acknowledged, key by key, and the comparison with what MySQL holds.
-// Differences are added up as absolute values: one update lost and another counted twice are two, not none.
+// Counts what was acknowledged, key by key, and compares it with MySQL. Differences add up as absolute
+// values: one lost and one doubled update make two.
 
 import type { Database } from '../../src/shared/mysql/database.ts';
 import { accountName, counterKey } from './traffic.ts';
 
-/** Acknowledged updates, by counter rank and account number. Plain arrays: they travel between processes. */
+/**
+ * Acknowledged updates by counter rank and by account number. Arrays, since they are sent between processes.
+ */
 export interface Tally {
   counters: Float64Array;
   balances: Float64Array;
@@ -20,13 +22,13 @@ export function emptyTally(counterKeys: number, accounts: number): Tally {
 }
 
 export interface Comparison {
-  /** Updates that MySQL holds: counter sums (every increment is by one) and ledger rows. */
+  /** Updates in MySQL: sums of counters, which grow by one, and ledger rows. */
   persisted: number;
-  /** Over all keys and accounts: what differs in counters, in balances, and in the number of ledger rows. */
+  /** Sum of the differences in counters, balances and numbers of ledger rows. */
   difference: number;
 }
 
-/** Reads every value of the database. */
+/** Reads all values of the database and compares them. */
 export async function compare(database: Database, acknowledged: Tally): Promise<Comparison> {
   const [counters, balances, ledgers] = [
     await database.query('SELECT counter_key AS name, value AS n FROM sluice_counters'),
@@ -68,7 +70,7 @@ function difference(
   return { sum, difference };
 }
 
-/** What the journal says of the batches: the updates they took, and the rows they wrote for them. */
+/** Updates and written rows of all batches in the journal. */
 export async function readJournal(database: Database) {
   const [row] = await database.query(
     `SELECT COUNT(*) AS batches, COALESCE(SUM(updates), 0) AS updates,
@@ -81,7 +83,7 @@ export async function readJournal(database: Database) {
   };
 }
 
-/** The journal's batches: when each was written there, ms, and its rows. */
+/** Batches of the journal: time of the commit in ms, and number of rows. */
 export async function readBatches(database: Database): Promise<{ at: number; rows: number }[]> {
   const batches = await database.query(
     `SELECT CAST(UNIX_TIMESTAMP(committed_at) * 1000 AS UNSIGNED) AS at,

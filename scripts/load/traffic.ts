@@ -1,5 +1,5 @@
-// The updates that the demo and the benchmarks push: increments of counters and entries on accounts.
-// Counters go up by one, so that the sum of their values is the number of updates that arrived.
+// The updates of the demo and the benchmarks: increments of counters and entries on accounts. Counters grow
+// by one, so the sum of their values is the number of updates that arrived.
 
 import type { Update } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from './zipf.ts';
@@ -8,19 +8,19 @@ export const definitions = { counters: { page_views: {} }, points: { loyalty: { 
 
 export interface TrafficPlan {
   counterKeys: number;
-  /** Of Zipf's law, by which keys are drawn: 1 where it is left out, 0 for all alike. */
+  /** Exponent of Zipf's law for the keys: 1 by default, 0 for equally likely keys. */
   exponent?: number;
   accounts: number;
-  /** 0 to 1: how many of the updates are entries on accounts. */
+  /** Share of entries among the updates, 0 to 1. */
   pointsShare: number;
-  /** Producers that run together need different ones: entry ids are made of it. */
+  /** Part of the entry ids, so it must differ between producers that run at the same time. */
   seed: number;
 }
 
 export const counterKey = (rank: number) => `/articles/${rank}`;
 export const accountName = (number: number) => `account-${number}`;
 
-/** Updates of one call, and for each the key (a rank from 0) or account (-1 - its number) that it changes. */
+/** Updates of a call, and for each the key's rank from 0, or -1 - the account's number. */
 export interface Call {
   updates: Update[];
   targets: number[];
@@ -32,7 +32,9 @@ export class Traffic {
   readonly #zipf: Zipf;
   readonly #keys: string[];
   readonly #accounts: string[];
-  /** What each account holds when everything sent so far is accepted: a debit is only sent where it will be. */
+  /**
+   * Each account's balance once all updates sent so far are accepted; a debit is sent only if it is covered.
+   */
   readonly #balances: Float64Array;
   #entries = 0;
 
@@ -54,7 +56,7 @@ export class Traffic {
     return call;
   }
 
-  /** A rank to increment, for callers that make their own calls. */
+  /** Draws a rank to increment, for callers that make their own calls. */
   rank(): number {
     return this.#zipf.next();
   }

@@ -1,5 +1,5 @@
-// Looks at the partitions again and again: how much waits, and how old the oldest update is that MySQL lacks.
-// The percentiles of the flush lag are over time: each look counts alike, those while nothing waited left out.
+// Polls the partitions for the number of pending updates and the age of the oldest. Percentiles of the flush
+// lag are over time: each poll counts once, without those while nothing was pending.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseSettings } from '../../src/shared/config/settings.ts';
@@ -11,7 +11,7 @@ import { redisAddress } from '../../src/shared/redis/url.ts';
 const sampleEvery = 50;
 
 export class Watch {
-  /** Updates accepted that MySQL may not have yet. */
+  /** Accepted updates that may not be in MySQL yet. */
   pending = 0;
   lagSeconds = 0;
   readonly #redis: RedisConnection;
@@ -52,7 +52,7 @@ export class Watch {
     this.lagSeconds = Math.max(...partitions.map(status => status.lagSeconds));
   }
 
-  /** Resolves when nothing is pending or in flight; false where that takes longer than the limit. */
+  /** Resolves with true when nothing is pending or in flight, and with false after the limit. */
   async drained(limitMs: number): Promise<boolean> {
     const deadline = performance.now() + limitMs;
     while (performance.now() < deadline) {

@@ -1,9 +1,9 @@
-// Random ranks as real keys are used: the first rank twice as often as the second, three times as often as the third.
-// Seeded, so that two runs push the same updates.
+// Random ranks with the skew of real keys: the first rank is twice as likely as the second and three times as
+// likely as the third. They are seeded, so two runs push the same updates.
 
 export type Random = () => number;
 
-/** Numbers from 0 up to 1 (mulberry32): quick, and the same for the same seed. */
+/** Random numbers from 0 up to 1 (mulberry32): fast, and equal for equal seeds. */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   return () => {
@@ -14,7 +14,7 @@ export function seededRandom(seed: number): Random {
   };
 }
 
-/** Zipf's distribution over the ranks 0 to size - 1, by Walker's alias method: a draw costs the same for any size. */
+/** Zipf's distribution over the ranks 0 to size - 1 by Walker's alias method: a draw takes constant time. */
 export class Zipf {
   readonly #threshold: Float64Array;
   readonly #alias: Uint32Array;

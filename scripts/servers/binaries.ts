@@ -1,5 +1,4 @@
-// Finds the program of a server flavour: unpacked by scripts/setup.sh into the cache folder, or on PATH.
-// Also says its version, which names what was tested or demonstrated.
+// Finds the program of a server flavour, in the cache folder of scripts/setup.sh or on PATH, and its version.
 
 import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
@@ -10,7 +9,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** The same rule as cache_folder in scripts/lib.sh, for programs that were not started through scripts/run.sh. */
+/** Same rule as cache_folder in scripts/lib.sh, for programs that scripts/run.sh did not start. */
 export function cacheFolder(): string {
   const chosen = process.env.SLUICE_CACHE;
   if (chosen) return chosen;
@@ -24,7 +23,7 @@ export function cacheFolder(): string {
   }
 }
 
-/** The first of `names` that is there; `flavour` is a folder of the cache, or 'path' for the machine's own. */
+/** The first of `names` that exists; `flavour` is a folder of the cache, or 'path' for PATH. */
 export function findBinary(flavour: string, names: string[]): string {
   const folders =
     flavour === 'path'

@@ -1,5 +1,5 @@
-// Makes a certificate authority and a server certificate, for localhost where nothing else is said, for servers that are tested with TLS.
-// Uses the openssl command: Node can read certificates, but not issue them.
+// Makes a certificate authority and a server certificate for TLS tests, by default for localhost. It uses the
+// openssl command, since Node cannot issue certificates.
 
 import { execFile } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -15,7 +15,7 @@ export interface Certificates {
   keyFile: string;
 }
 
-/** @param names whose certificate it is, as openssl writes them */
+/** @param names the certificate's names, as openssl writes them */
 export async function makeCertificates(
   directory: string,
   names = 'DNS:localhost,IP:127.0.0.1',

@@ -1,4 +1,4 @@
-// What tests and the torture ask of a database of three members, whichever kind it is.
+// What tests and the torture need of a database with three members, whatever its kind.
 
 import { type Connection, createConnection } from 'mysql2/promise';
 import type { RunningServer } from './process.ts';
@@ -7,24 +7,29 @@ const connectLimit = 2000;
 
 export interface DatabaseCluster {
   readonly members: readonly RunningServer[];
-  /** The member that takes writes; of Galera, where all do, the quickest. Rejects if there is none. */
+  /**
+   * The member that takes writes; for Galera, where all do, the one that answers first. Rejects if there is
+   * none.
+   */
   primary(): Promise<RunningServer>;
-  /** Cuts the member off from the others; clients still reach it. */
+  /** Cuts the member off from the others, but not from clients. */
   cut(member: RunningServer): Promise<void>;
   heal(member: RunningServer): Promise<void>;
-  /** Starts a member again that was killed; resolves when its server runs, which may be before it is in the cluster. */
+  /** Starts a killed member; resolves when its server runs, possibly before it has joined the cluster. */
   restart(member: RunningServer): Promise<void>;
-  /** Resolves when all members are in the cluster and up to date; helps those that do not come back by themselves. */
+  /**
+   * Resolves when all members have joined and are up to date; helps those that do not rejoin by themselves.
+   */
   settled(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** `HOST:PORT,HOST:PORT,HOST:PORT`, as MYSQL_URL takes them. */
+/** `HOST:PORT,HOST:PORT,HOST:PORT`, as in MYSQL_URL. */
 export function hostList({ members }: DatabaseCluster): string {
   return members.map(({ port }) => `127.0.0.1:${port}`).join(',');
 }
 
-/** Runs statements as root on one member, over a connection of their own. */
+/** Runs statements as root on a member, over a separate connection. */
 export async function asRoot<Result>(
   member: RunningServer,
   use: (ask: (sql: string) => Promise<Record<string, unknown>[]>, connection: Connection) => Promise<Result>,

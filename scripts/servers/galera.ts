@@ -1,5 +1,6 @@
-// A Galera cluster of MariaDB: three members on this machine, each of which takes writes. They start from copies of one data
-// folder, so that none ever needs a copy of another's data: what a member missed it gets from another's cache of writes.
+// A Galera cluster of MariaDB with three members on this machine, each of which takes writes. They start from
+// copies of one data folder, so no member ever needs a full copy: it gets missed writes from another member's
+// cache.
 
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -44,7 +45,7 @@ export async function startGalera({ directory }: { directory: string }): Promise
   }
 }
 
-/** The first founds the cluster at its first start, and once more after it was stopped to be copied. */
+/** The first member founds the cluster at its first start, and again after it was stopped to be copied. */
 async function copyToOthers(first: RunningServer, directory: string): Promise<void> {
   await first.stop();
   for (let index = 1; index < size; index++) {
@@ -56,7 +57,7 @@ async function copyToOthers(first: RunningServer, directory: string): Promise<vo
   founding.delete(dataOf(directory, 0));
 }
 
-/** Data folders whose server, at its next start, is to found a cluster rather than to look for one. */
+/** Data folders whose server founds a cluster at its next start instead of joining one. */
 const founding = new Set<string>();
 
 const folderOf = (directory: string, index: number) => join(directory, `member${index}`);
@@ -81,13 +82,13 @@ function startMember(
     '--wsrep-cluster-name=test',
     `--wsrep-cluster-address=gcomm://${ports.map(member => address(member.group)).join()}`,
     `--wsrep-node-address=${address(group)}`,
-    // The script is made by scripts/unpack-server.sh.
+    // scripts/unpack-server.sh writes this script.
     '--wsrep-sst-method=ist',
     `--wsrep-provider-options=${[
       `gmcast.listen_addr=tcp://${address(group)}`,
       `ist.recv_addr=${address(transfer)}`,
       'gcache.size=128M',
-      // A silent member is left out after two seconds, rather than five.
+      // Excludes a silent member after two seconds instead of five.
       'evs.keepalive_period=PT0.5S',
       'evs.suspect_timeout=PT2S',
       'evs.inactive_timeout=PT4S',
@@ -100,7 +101,7 @@ function startMember(
   return startMysql({ flavour: 'galera', directory: folderOf(directory, index), args });
 }
 
-/** A member that was killed has to be told how far its own data goes. */
+/** A killed member must be told the position of its own data. */
 async function recovered(data: string, settings: string[]): Promise<string[]> {
   const state = join(data, 'grastate.dat');
   if (!existsSync(state) || !/seqno:\s*-1\b/.test(readFileSync(state, 'utf8'))) return [];
@@ -134,7 +135,7 @@ class Cluster implements DatabaseCluster {
     return Promise.any(claims);
   }
 
-  /** Galera's own switch for tests: the member ignores whatever the others send, and sends nothing. */
+  /** Galera's switch for tests: the member drops what the others send, and sends nothing. */
   async cut(member: RunningServer): Promise<void> {
     await isolate(member, 1);
   }
@@ -155,7 +156,7 @@ class Cluster implements DatabaseCluster {
   }
 
   async stop(): Promise<void> {
-    // One after the other: the last one out of a cluster knows that it is.
+    // One after the other, so that the last member knows that it was the last one.
     for (const member of this.members) await member.stop();
   }
 }

@@ -1,5 +1,5 @@
-// MySQL Group Replication: three members on this machine, one of them primary. The members speak MySQL's own protocol with
-// one another (communication stack MYSQL), each through a proxy, so that their network can be cut.
+// MySQL Group Replication with three members on this machine, one of them primary. They talk in MySQL's own
+// protocol (communication stack MYSQL), each through a proxy, so that their network can be cut.
 
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
@@ -9,10 +9,10 @@ import { startMysql } from './mysql.ts';
 import { type RunningServer, waitFor } from './process.ts';
 
 const size = 3;
-/** Under which members log in to one another. */
+/** Account with which members log in to each other. */
 const [user, password] = ['member', 'member'];
 const settleLimit = 90_000;
-/** A member that is neither in the group nor on its way gets a start of its own, at most this often, ms. */
+/** Minimum interval, in ms, between attempts to start replication on a member that has left the group. */
 const nudgeEvery = 3000;
 
 export async function startGroupReplication({ directory }: { directory: string }): Promise<DatabaseCluster> {
@@ -39,7 +39,7 @@ function startMember(
   ports: readonly number[],
 ): Promise<RunningServer> {
   const address = (port: number) => `127.0.0.1:${port}`;
-  // On the command line: a member that comes back without knowing of its group would take writes by itself.
+  // As arguments, since a member that does not know its group after a restart would take writes alone.
   const settings = {
     communication_stack: 'MYSQL',
     group_name: group,
@@ -47,7 +47,7 @@ function startMember(
     group_seeds: ports.map(address).join(),
     recovery_get_public_key: 'ON',
     start_on_boot: 'OFF',
-    // A dead member is expelled five seconds after its last word, rather than ten.
+    // Expels a dead member after five seconds instead of ten.
     member_expel_timeout: '0',
   };
   return startMysql({
@@ -60,7 +60,7 @@ function startMember(
       '--report-host=127.0.0.1',
       '--plugin-load-add=group_replication.so',
       ...Object.entries(settings).map(([name, value]) => `--loose-group_replication_${name}=${value}`),
-      // Where the state of members is read.
+      // The states of members are in the performance schema.
       '--performance-schema=ON',
       '--innodb-buffer-pool-size=96M',
     ],
@@ -89,7 +89,7 @@ class Group implements DatabaseCluster {
     await this.settled();
   }
 
-  /** Users that each member knows by itself, and the group's settings. */
+  /** Creates the users that each member needs locally, and the settings of the group. */
   async #introduce(member: RunningServer): Promise<void> {
     await asRoot(member, async ask => {
       await ask('SET SESSION sql_log_bin = 0');
@@ -102,7 +102,9 @@ class Group implements DatabaseCluster {
     });
   }
 
-  /** Not before the others have noticed: a member that was cut off a moment ago still believes in its group. */
+  /**
+   * Waits until the others have noticed: a member that was just cut off still believes to be in the group.
+   */
   primary(): Promise<RunningServer> {
     const claims = this.members.map(async member => {
       const rows = await states(member);

@@ -1,5 +1,6 @@
-// The network between the members of a MySQL group: one proxy before each, so that a member can be cut off from the others
-// while clients still reach it. Which member calls, Linux tells: by the process that holds the other end of the connection.
+// The network between the members of a MySQL group: a proxy before each, so that a member can be cut off from
+// the others but not from clients. Linux tells which member calls: the process with the other end of the
+// connection.
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
@@ -9,7 +10,7 @@ interface Link {
   readonly client: Socket;
   readonly server: Socket;
   readonly to: number;
-  /** Undefined if no member has made it. */
+  /** Undefined if the connection is not from a member. */
   readonly from: number | undefined;
 }
 
@@ -27,7 +28,7 @@ export class MemberLinks {
       listener.on('connection', client => this.#join(client, to));
   }
 
-  /** Before the members start, since they are told these ports. */
+  /** Opens the proxies before the members start, since members are told these ports. */
   static async open(count: number): Promise<MemberLinks> {
     const listeners = await Promise.all(
       Array.from({ length: count }, async () => {
@@ -39,18 +40,18 @@ export class MemberLinks {
     return new MemberLinks(listeners);
   }
 
-  /** Until then nobody is let through. */
+  /** Refuses all connections until then. */
   lead(members: readonly RunningServer[]): void {
     this.#members = members;
   }
 
-  /** From now on nothing passes between this member and the others, and no connection ends: a cut cable. */
+  /** Drops everything between this member and the others without closing connections, like a cut cable. */
   cut(member: number): void {
     this.#cutOff.add(member);
     for (const link of this.#links) if (this.#isCut(link)) hold(link);
   }
 
-  /** What hung in the cut connections is lost with them. */
+  /** What was sent over the cut connections is lost with them. */
   heal(member: number): void {
     const broken = [...this.#links].filter(link => this.#isCut(link));
     this.#cutOff.delete(member);
@@ -103,11 +104,11 @@ function end({ client, server }: Link): void {
   server.destroy();
 }
 
-/** Which of the members holds the other end. */
+/** The member with the other end of the connection. */
 function callerOf(socket: Socket, members: readonly RunningServer[]): number | undefined {
   const hex = (port = 0) => port.toString(16).toUpperCase().padStart(4, '0');
   const ends = `:${hex(socket.remotePort)} [0-9A-F]+:${hex(socket.localPort)} `;
-  // The columns behind the two ends: state, queues, timer, retransmits, user, timeout, inode.
+  // Columns after the two ends: state, queues, timer, retransmits, user, timeout, inode.
   const row = new RegExp(`${ends}(?:\\S+ +){6}(\\d+)`);
   const inode = row.exec(readFileSync('/proc/net/tcp', 'utf8'))?.[1];
   const index = members.findIndex(({ pid }) => inode !== undefined && holds(pid, `socket:[${inode}]`));

@@ -1,5 +1,5 @@
-// Starts MySQL or MariaDB with a data folder of its own and the durable settings a real one should have.
-// Filling a data folder takes seconds, so that is done once per version and then copied.
+// Starts MySQL or MariaDB with a data folder of its own and durable settings as in production. Creating a
+// data folder takes seconds, so it is created once per version and then copied.
 
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -15,13 +15,16 @@ export type MysqlFlavour = 'mariadb' | 'galera' | 'mysql97' | 'path';
 
 export interface MysqlOptions {
   flavour: MysqlFlavour;
-  /** For its data and its log; made if need be. One server each. Data found there is used again. */
+  /** Folder for data and log of one server, created if needed. Existing data is used again. */
   directory: string;
-  /** Added last, so that they override the defaults: ['--max-connections=500']. A function is asked at every start. */
+  /**
+   * Added last, so they override the defaults: ['--max-connections=500']. A function is called at every
+   * start.
+   */
   args?: string[] | (() => string[] | Promise<string[]>);
-  /** Arguments that count when the data folder is filled too: ['--lower-case-table-names=1']. */
+  /** Arguments that are also needed when the data folder is created: ['--lower-case-table-names=1']. */
   initialArgs?: string[];
-  /** Issue a certificate (see caFile) and refuse connections without TLS. */
+  /** Issues a certificate (see caFile) and refuses connections without TLS. */
   tls?: boolean;
 }
 
@@ -30,7 +33,7 @@ interface Program {
   file: string;
   version: string;
   isMariadb: boolean;
-  /** What every call of this program needs in front. */
+  /** First arguments of every call of this program. */
   common: string[];
 }
 
@@ -62,7 +65,7 @@ export async function startMysql(options: MysqlOptions): Promise<RunningServer &
       const last = typeof added === 'function' ? await added() : added;
       return [...program.common, ...settings(program, data, port), ...tlsArgs, ...initialArgs, ...last];
     },
-    // The log is this process's own: the port alone may belong to another run's server.
+    // The log belongs to this process, whereas another run's server may have the port.
     answers: async ({ port, log }) =>
       /ready for connections/.test(log) && new RegExp(`port: ${port}\\b`).test(log) && (await greets(port)),
   });
@@ -73,7 +76,7 @@ async function findProgram(flavour: MysqlFlavour): Promise<Program> {
   const file = findBinary(flavour, flavour === 'mysql97' ? ['mysqld'] : ['mariadbd', 'mysqld']);
   const version = await versionOf(file);
   const asRoot = process.getuid?.() === 0 ? ['--user=root'] : [];
-  // The unpacked servers' own wrappers say --no-defaults, which has to come first.
+  // The wrappers of unpacked servers pass --no-defaults, which must come first.
   const common = flavour === 'path' ? ['--no-defaults', ...asRoot] : asRoot;
   return { flavour, file, version, isMariadb: /mariadb/i.test(version), common };
 }
@@ -87,7 +90,7 @@ function settings(program: Program, data: string, port: number): string[] {
     `--datadir=${data}`,
     `--port=${port}`,
     '--bind-address=127.0.0.1',
-    // Relative to the data folder: a full path is easily longer than the 107 characters a socket may have.
+    // Relative to the data folder, since a socket's path is limited to 107 characters.
     '--socket=mysql.sock',
     '--pid-file=mysql.pid',
     '--innodb-buffer-pool-size=256M',
@@ -97,7 +100,7 @@ function settings(program: Program, data: string, port: number): string[] {
   ];
 }
 
-/** The filled data folder to copy for this version and these arguments, made if it is not there yet. */
+/** A data folder for this version and these arguments, to be copied; created if it is missing. */
 async function dataTemplate(program: Program, args: string[]): Promise<string> {
   const templates = join(cacheFolder(), 'templates');
   const called = [program.flavour, program.version, ...args].join('-').replace(/[^\w.-]/g, '_');
@@ -108,7 +111,7 @@ async function dataTemplate(program: Program, args: string[]): Promise<string> {
   try {
     const data = join(work, 'data');
     await fillDataFolder(program, data, args);
-    // Each server must make up an identity of its own.
+    // Each server must create its own identity.
     await rm(join(data, 'auto.cnf'), { force: true });
     await renameUnlessThere(data, template);
   } finally {
@@ -133,7 +136,7 @@ async function fillDataFolder(program: Program, data: string, args: string[]): P
   }
 }
 
-/** A copy that is interrupted must not be taken for data. */
+/** Copies under another name first, so that an interrupted copy is not taken for data. */
 async function copyWhole(from: string, to: string): Promise<void> {
   const work = await mkdtemp(join(dirname(to), '.copying-'));
   try {
@@ -148,12 +151,12 @@ async function renameUnlessThere(from: string, to: string): Promise<void> {
   try {
     await rename(from, to);
   } catch (error) {
-    // Another run was quicker, and its folder is as good.
+    // Another run was faster, and its folder is as good.
     if (!existsSync(to)) throw error;
   }
 }
 
-/** Whether something on that port opens with MySQL's handshake, as it does once it takes connections. */
+/** Whether the port answers with MySQL's handshake, as it does once the server accepts connections. */
 function greets(port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port });

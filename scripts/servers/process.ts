@@ -1,5 +1,5 @@
-// Runs one server process on a free port: starts it, waits until it really answers, stops it for sure.
-// Knows nothing of Redis or MySQL; what differs between them is in the ServerPlan.
+// Runs one server process on a free port: starts it, waits until it answers, and reliably stops it. It knows
+// nothing of Redis or MySQL; the ServerPlan has what differs.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
@@ -17,14 +17,14 @@ const logTail = 3_000;
 export interface RunningServer {
   readonly url: string;
   readonly port: number;
-  /** Changes with a restart. */
+  /** Changes with each restart. */
   readonly pid: number;
   readonly version: string;
   readonly directory: string;
-  /** Asks the server to end, then kills it; resolves when it is gone. Harmless when it is gone already. */
+  /** Asks the server to end, then kills it; resolves when it is gone. Does nothing if it is gone already. */
   stop(): Promise<void>;
   kill(signal: NodeJS.Signals): void;
-  /** Starts it again, if need be after stopping it, on the same port and data. */
+  /** Starts the server again on the same port and data; stops it first if it runs. */
   restart(): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export interface ServerPlan {
   file: string;
   args(port: number): string[] | Promise<string[]>;
   url(port: number): string;
-  /** One attempt: whether this very process (and nobody else on that port) answers. May throw for "not yet". */
+  /** Whether this very process answers, and not another one on the port. May throw for "not yet". */
   answers(server: { port: number; pid: number; log: string }): Promise<boolean>;
 }
 
@@ -52,7 +52,7 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
-/** A port that was free a moment ago. Somebody may take it before the server does; callers try again. */
+/** A port that is free now. Another process may take it first, so callers retry. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
@@ -64,7 +64,10 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** `limit` bounds the whole wait; `attempt` returning false or throwing means "not yet". */
+/**
+ * Calls `attempt` until it returns true; false or an error means "not yet". `limit` bounds the whole wait,
+ * ms.
+ */
 export async function waitFor(what: string, limit: number, attempt: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + limit;
   let cause: unknown;
@@ -138,11 +141,11 @@ async function launch(plan: ServerPlan, port: number): Promise<Running> {
 
 async function spawnServer(plan: ServerPlan, args: string[], logFile: string): Promise<Running> {
   const output = openSync(logFile, 'a');
-  // The kernel kills the server when this process dies, even by SIGKILL, when no exit handler runs.
-  // Only Linux can do that; elsewhere the exit handler above is all there is.
+  // The kernel kills the server when this process dies, even by SIGKILL. Other systems than Linux have only
+  // the exit handler above.
   const [file, ...before] =
     process.platform === 'linux' ? ['setpriv', '--pdeathsig', 'KILL', plan.file] : [plan.file];
-  // A process group of its own: Ctrl-C is for the program, which then stops its servers in order.
+  // Its own process group: Ctrl-C reaches the program, which then stops its servers in order.
   const child = spawn(file as string, [...before, ...args], {
     cwd: plan.directory,
     detached: true,
@@ -160,7 +163,7 @@ async function spawnServer(plan: ServerPlan, args: string[], logFile: string): P
     child.once('error', reject);
   });
   children.add(child);
-  // A program that failed must be able to end without stopping its servers one by one.
+  // A failed program must be able to end without stopping its servers one by one.
   child.unref();
   return { child, pid: child.pid as number, ended };
 }
@@ -171,9 +174,9 @@ async function end(running: Running): Promise<void> {
   child.ref();
   const askToEnd = () => child.kill('SIGTERM');
   askToEnd();
-  // Redis forgets that it was asked while it writes its first append-only file, as after a copy from its primary.
+  // Redis forgets a SIGTERM that it gets while it writes its first append-only file.
   const again = setInterval(askToEnd, askAgainAfter);
-  // A test may have left it stopped with SIGSTOP: it would never see the SIGTERM.
+  // A server that a test left stopped with SIGSTOP would not see the SIGTERM.
   child.kill('SIGCONT');
   const timer = setTimeout(() => child.kill('SIGKILL'), stopLimit);
   await ended;

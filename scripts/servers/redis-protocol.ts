@@ -1,5 +1,5 @@
-// Just enough of the Redis protocol to ask a server how it is, without a client library.
-// Replies are simple strings, errors, integers and bulk strings: all that these commands answer.
+// Just enough of the Redis protocol to query a server without a client library. It reads simple strings,
+// errors, integers and bulk strings, which is all that these commands return.
 
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -9,11 +9,11 @@ const callLimit = 2_000;
 export interface RedisAddress {
   port: number;
   password?: string | undefined;
-  /** Certificate authority; given for a server that speaks TLS. */
+  /** The CA's certificate, for a server that speaks TLS. */
   ca?: string | undefined;
 }
 
-/** Sends the commands on one connection and returns their replies. An error reply rejects. */
+/** Sends the commands on one connection and resolves with their replies; rejects on an error reply. */
 export function redisCall(address: RedisAddress, ...commands: string[][]): Promise<string[]> {
   const all = address.password ? [['AUTH', address.password], ...commands] : commands;
   return new Promise((resolve, reject) => {
@@ -49,7 +49,7 @@ function encode(command: string[]): string {
   return `*${command.length}\r\n${command.map(part => `$${Buffer.byteLength(part)}\r\n${part}\r\n`).join('')}`;
 }
 
-/** Undefined while the replies are incomplete. Lengths count bytes; the texts asked for here are ASCII. */
+/** Undefined while the replies are incomplete. Lengths count bytes; the texts here are ASCII. */
 function parseReplies(text: string, count: number): string[] | undefined {
   const replies: string[] = [];
   let at = 0;

@@ -1,5 +1,5 @@
-// Starts Redis or Valkey: alone, with TLS, or as a cluster of masters with or without replicas. (Sentinel: sentinel.ts)
-// The defaults are those the engine asks of a real one: an append-only file, and no eviction.
+// Starts Redis or Valkey: alone, with TLS, or as a cluster with or without replicas (Sentinel: sentinel.ts).
+// By default with what the engine requires: an append-only file and no eviction.
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,20 +12,23 @@ export type RedisFlavour = 'redis7' | 'redis8' | 'valkey9' | 'path';
 
 export interface RedisOptions {
   flavour: RedisFlavour;
-  /** For its data and its log; made if need be. One server each. */
+  /** Folder for data and log of one server, created if needed. */
   directory: string;
-  /** Added last, so that they override the defaults: ['--appendfsync', 'always']. */
+  /** Added last, so they override the defaults: ['--appendfsync', 'always']. */
   args?: string[] | ((port: number) => Promise<string[]>);
   password?: string;
 }
 
-/** Port that a node tells others in place of its own, for a proxy before it. Asked at every start, with the same answer. */
+/**
+ * Port that a node announces instead of its own, for a proxy before it. Called at every start; must not
+ * change.
+ */
 export type Announce = (port: number) => Promise<number>;
 
 export interface RedisCluster {
-  /** redis+cluster://127.0.0.1:7000,127.0.0.1:7001,..., by the announced ports */
+  /** redis+cluster://127.0.0.1:7000,127.0.0.1:7001,..., with the announced ports */
   url: string;
-  /** The masters first, as they were at the start, then their replicas. */
+  /** Initial masters first, then their replicas. */
   nodes: RunningServer[];
   stop(): Promise<void>;
 }
@@ -45,7 +48,7 @@ export async function startRedisTls(options: RedisOptions): Promise<RunningServe
     ca: await readFile(caFile, 'utf8'),
     args: port => ['--port', '0', '--tls-port', String(port), '--tls-auth-clients', 'no', ...files],
   });
-  // Not a spread: that would freeze the process id, which changes with a restart.
+  // No spread, which would copy the process id; it changes with a restart.
   return Object.assign(server, { caFile });
 }
 
@@ -59,7 +62,7 @@ export function redisProgram(flavour: RedisFlavour): string {
   return findBinary(flavour, flavour === 'valkey9' ? ['valkey-server'] : ['redis-server', 'valkey-server']);
 }
 
-/** Whether this very process answers: its id tells it from another run's server that was quicker to take the port. */
+/** Whether this very process answers: its id tells it from another run's server on the same port. */
 export async function redisAnswers(address: RedisAddress, pid: number): Promise<boolean> {
   const [pong, info] = await redisCall(address, ['PING'], ['INFO', 'server']);
   return pong === 'PONG' && new RegExp(`^process_id:${pid}\\r?$`, 'm').test(info ?? '');
@@ -90,12 +93,12 @@ export interface ClusterOptions {
   flavour: RedisFlavour;
   directory: string;
   masters?: number;
-  /** Of each master. */
+  /** Per master. */
   replicas?: number;
-  /** After how long a silent node counts as failed, ms; a failover takes about twice that. */
+  /** Time after which a silent node counts as failed, ms; a failover takes about twice as long. */
   nodeTimeoutMs?: number;
   announce?: Announce;
-  /** Options of every node, asked for at each of its starts. */
+  /** Options of every node, computed at each of its starts. */
   args?: () => string[];
 }
 
@@ -121,7 +124,7 @@ export async function startRedisCluster(options: ClusterOptions): Promise<RedisC
 interface Member {
   node: RunningServer;
   busPort: number;
-  /** The port that it announces. */
+  /** The announced port. */
   told: number;
 }
 
@@ -129,7 +132,7 @@ async function startMember(
   { flavour, nodeTimeoutMs = 5000, announce = async port => port, args = () => [] }: ClusterOptions,
   directory: string,
 ): Promise<Member> {
-  // The usual bus port is the port + 10,000, which may be taken or too high. Kept for a restart, whose port is the same.
+  // The default bus port, port + 10,000, may be taken or too high. It stays the same after a restart.
   const busPorts = new Map<number, number>();
   const node = await start(
     { flavour, directory, args: async () => args() },
@@ -139,7 +142,7 @@ async function startMember(
         const busPort = busPorts.get(port) ?? (await freePort());
         busPorts.set(port, busPort);
         const bus = ['--cluster-port', String(busPort), '--cluster-node-timeout', String(nodeTimeoutMs)];
-        // However long a replica was without its master, it may take over: there is no other.
+        // A replica may take over however long it was without its master, since there is no other.
         const takeover = ['--cluster-replica-validity-factor', '0', ...quickReplication];
         const told = [
           '--cluster-announce-ip',
@@ -155,7 +158,7 @@ async function startMember(
   return { node, busPort: busPorts.get(node.port) as number, told: await announce(node.port) };
 }
 
-/** Replicas copy at once and say often how far they are; a primary that is stopped does not wait for them. */
+/** Replicas sync at once and acknowledge often; a primary that is stopped does not wait for them. */
 export const quickReplication = [
   ...['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'],
   ...['--shutdown-timeout', '0'],
@@ -185,7 +188,7 @@ async function joinMembers(members: Member[], masters: number): Promise<void> {
   );
 }
 
-/** The nodes behind the masters become their replicas, in turn. */
+/** Makes the nodes after the masters their replicas, in turn. */
 async function attachReplicas(nodes: RunningServer[], masters: number): Promise<void> {
   await Promise.all(
     nodes.slice(masters).map(async (node, index) => {

@@ -1,6 +1,6 @@
 /**
- * Starts a Redis with replicas under Sentinels that promote one of them within seconds when the primary is gone.
- * A node that is started again follows whoever is the primary then.
+ * Starts a Redis with replicas under Sentinels, which promote a replica within seconds if the primary is
+ * gone. A restarted node follows the current primary.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -21,10 +21,10 @@ import { redisCall } from './redis-protocol.ts';
 export interface RedisSentinel {
   /** redis+sentinel://127.0.0.1:26379,127.0.0.1:26380,.../primary */
   url: string;
-  /** The primary first, as it was at the start. */
+  /** Initial primary first. */
   nodes: RunningServer[];
   sentinels: RunningServer[];
-  /** The port that the node announces which the Sentinels call the primary. */
+  /** Announced port of the node that the Sentinels call the primary. */
   primaryPort(): Promise<number>;
   stop(): Promise<void>;
 }
@@ -33,10 +33,10 @@ export interface SentinelOptions {
   flavour: RedisFlavour;
   directory: string;
   replicas?: number;
-  /** After how long a silent primary counts as gone, ms. */
+  /** Time after which a silent primary counts as gone, ms. */
   downAfterMs?: number;
   announce?: Announce;
-  /** Options of every node that holds data, asked for at each of its starts. */
+  /** Options of every data node, computed at each of its starts. */
   args?: () => string[];
 }
 
@@ -51,7 +51,7 @@ export async function startRedisSentinel(options: SentinelOptions): Promise<Redi
   const nodes: RunningServer[] = [];
   const sentinels: RunningServer[] = [];
   const stop = async () => {
-    // Sentinels first, or they promote one node after another while all of them end.
+    // Sentinels first, or they would promote one node after another while all of them end.
     await Promise.all(sentinels.map(server => server.stop()));
     await Promise.all(nodes.map(server => server.stop()));
   };
@@ -98,7 +98,7 @@ async function startSentinel(
 ): Promise<RunningServer> {
   await mkdir(directory, { recursive: true });
   const config = join(directory, 'sentinel.conf');
-  // Sentinel writes into it what it learns, and needs that after a restart.
+  // Sentinel writes its knowledge into this file, and needs it after a restart.
   if (!existsSync(config)) {
     const lines = [
       `monitor ${primaryName} 127.0.0.1 ${primary} ${quorum}`,
@@ -125,7 +125,7 @@ async function said(sentinel: RunningServer): Promise<string> {
   return info;
 }
 
-/** What most of those that answer say. */
+/** The answer of most of the Sentinels that answer. */
 async function askSentinels(sentinels: RunningServer[]): Promise<number> {
   const answers = await Promise.allSettled(sentinels.map(said));
   const votes = new Map<number, number>();
