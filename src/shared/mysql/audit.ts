@@ -1,8 +1,8 @@
-/** Reads the audit record of an operation back before anybody is told of it: what a server or proxy undid is not reported as done. */
+/** Reads the audit record of an operation back, so that nothing is reported that a server or proxy undid. */
 import { AnswerMissingError } from '../errors.ts';
 import type { Database } from './database.ts';
 
-/** After the commit. @throws AnswerMissingError */
+/** Must be called after the commit. @throws AnswerMissingError */
 export async function checkAudit(
   database: Database,
   operation: number,

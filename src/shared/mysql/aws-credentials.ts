@@ -1,4 +1,4 @@
-/** Credentials of AWS: given in the environment, or those of the ECS task's role, fetched and kept while they are good. */
+/** AWS credentials: from the environment, or those of the ECS task's role, fetched and cached while valid. */
 import * as z from 'zod';
 import { CredentialsUnavailableError } from '../errors.ts';
 
@@ -8,10 +8,10 @@ export interface AwsCredentials {
   readonly sessionToken?: string | undefined;
 }
 
-/** Where credentials come from: themselves, or the URL at which ECS hands out those of the task's role. */
+/** The credentials themselves, or the URL at which ECS provides those of the task's role. */
 export type CredentialsSource = AwsCredentials | { readonly url: string };
 
-/** What the endpoint answers; it says more, which is not of use here. */
+/** The fields of the endpoint's answer that are used here. */
 const answerSchema = z.object({
   AccessKeyId: z.string().min(1),
   SecretAccessKey: z.string().min(1),
@@ -20,10 +20,10 @@ const answerSchema = z.object({
 });
 
 const ANSWER_MS = 2000;
-/** ECS renews them long before their end; a login that is signed with ended credentials is refused. */
+/** ECS has new credentials long before the old ones expire. A login signed with expired ones is refused. */
 const RENEW_BEFORE_END_MS = 5 * 60_000;
 
-/** @returns what gives the credentials; it rejects with CredentialsUnavailableError only */
+/** @returns a function that resolves to the credentials, or rejects with CredentialsUnavailableError */
 export function credentialsFrom(source: CredentialsSource): () => Promise<AwsCredentials> {
   if (!('url' in source)) return async () => source;
   let kept: { credentials: AwsCredentials; end: number } | undefined;
@@ -33,7 +33,7 @@ export function credentialsFrom(source: CredentialsSource): () => Promise<AwsCre
       kept = await fetchCredentials(source.url);
       return kept.credentials;
     } catch (error) {
-      // They are renewed early, so that an endpoint that fails for a moment does not matter.
+      // They are renewed early, so a short failure of the endpoint does no harm.
       if (kept && kept.end > Date.now()) return kept.credentials;
       throw error;
     } finally {
@@ -42,7 +42,7 @@ export function credentialsFrom(source: CredentialsSource): () => Promise<AwsCre
   };
   return async () => {
     if (kept && kept.end - RENEW_BEFORE_END_MS > Date.now()) return kept.credentials;
-    // The connections of a pool open together: one question serves them all.
+    // Connections of a pool open together: one request serves them all.
     asked ??= ask();
     return asked;
   };
@@ -59,7 +59,7 @@ async function fetchCredentials(url: string): Promise<{ credentials: AwsCredenti
     const credentials = { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey, sessionToken: Token };
     return { credentials, end: Date.parse(Expiration) };
   } catch {
-    // Without its cause: a parser's error quotes what it read.
+    // Without its cause: a parser's error quotes the answer, which holds secrets.
     throw new CredentialsUnavailableError(new URL(url).origin, what);
   }
 }

@@ -1,4 +1,4 @@
-/** Connections to MySQL or MariaDB: sessions set up strictly, statements limited in time. */
+/** Connections to MySQL or MariaDB: strict session variables, and a timeout for each statement. */
 import { readFileSync } from 'node:fs';
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { AnswerMissingError } from '../errors.ts';
@@ -10,7 +10,7 @@ import type { SessionTimes } from './session-variables.ts';
 import { type Address, type MysqlLocation, parseMysqlUrl } from './url.ts';
 
 export interface SessionLimits extends SessionTimes {
-  /** Connections at most. */
+  /** Maximum number of connections. */
   connections: number;
   /** Longest wait for the answer to a statement, ms; 15,000 by default. */
   statementTimeoutMs?: number;
@@ -18,7 +18,7 @@ export interface SessionLimits extends SessionTimes {
   onlyReads?: boolean;
 }
 
-/** A session's rows as `query` gives them: BIGINT and DECIMAL are strings, VARBINARY is a Buffer. */
+/** Rows of `query`: BIGINT and DECIMAL are strings, VARBINARY is a Buffer. */
 export type Rows = RowDataPacket[];
 
 const STATEMENT_TIMEOUT_MS = 15_000;
@@ -29,7 +29,7 @@ export class Database {
 
   /**
    * @param onMove called with two addresses when another host of the URL takes over
-   * @throws ConfigurationError where the URL is malformed or names no database.
+   * @throws ConfigurationError if the URL is malformed or names no database
    */
   constructor(
     location: MysqlLocation,
@@ -42,19 +42,19 @@ export class Database {
     this.#hosts = new Hosts(parsed.hosts, optionsOf, limits, onMove);
   }
 
-  /** HOST:PORT of the host in use, or all hosts of the URL while none is. */
+  /** HOST:PORT of the host in use, or of all hosts of the URL while none is in use. */
   get address(): string {
     return this.#hosts.address;
   }
 
-  /** Runs one statement in a session of its own. @throws what mysql2 throws */
+  /** Runs one statement in its own session. @throws what mysql2 throws */
   async query(sql: string, values: unknown[] = []): Promise<Rows> {
     return this.session(connection => queryRows(connection, sql, values));
   }
 
   /**
-   * Lends a session; one that failed is closed rather than reused, since its state is not known.
-   * @param own limits of this session only, which is closed afterwards
+   * Lends a session. After a failure it is closed rather than reused, since its state is not known.
+   * @param own limits of this session only; it is closed afterwards
    */
   async session<Result>(
     use: (connection: PoolConnection) => Promise<Result>,
@@ -77,9 +77,10 @@ export class Database {
   }
 
   /**
-   * Lends a session inside a transaction that is committed when `use` returns. Where `use` throws, it is rolled back and
-   * the session kept; where the rollback or the commit fails, the session is closed, as its state is not known.
-   * @param own as of `session`
+   * Lends a session inside a transaction, which is committed when `use` returns. If `use` throws, the
+   * transaction is rolled back and the session kept. If the rollback or the commit fails, the session is
+   * closed, since its state is not known.
+   * @param own as in `session`
    */
   async transaction<Result>(
     use: (connection: PoolConnection) => Promise<Result>,
@@ -91,7 +92,7 @@ export class Database {
       try {
         result = await use(connection);
       } catch (error) {
-        // A connection that is lost or silent would not answer the rollback either.
+        // A lost or silent connection would not answer the rollback either.
         if (classifyDatabaseError(error) === 'unavailable') throw error;
         await connection.query('ROLLBACK').catch(() => {
           throw error;
@@ -105,15 +106,16 @@ export class Database {
     return ended.result;
   }
 
-  /** Never rejects: a connection that is lost on its farewell is closed as well. */
+  /** Never rejects: a connection that is lost meanwhile is closed too. */
   async close(): Promise<void> {
     await this.#hosts.close();
   }
 }
 
 /**
- * Gives every statement a limit on the client's side: a server that fell silent without closing its connections would
- * hold a flush, and its partition, until TCP gives up. The session is destroyed then, its outcome unknown.
+ * Gives every statement a client-side timeout: a server that fell silent without closing its connections
+ * would hold a flush, and its partition, until TCP gives up. After a timeout the outcome is unknown and the
+ * session is destroyed.
  */
 function timed(connection: PoolConnection, timeout: number): PoolConnection {
   const query = (sql: string, values?: unknown[]) => connection.query({ sql, values: values ?? [], timeout });
@@ -129,7 +131,7 @@ export async function queryRows(
   return rows;
 }
 
-/** The row of a statement that always has one. @throws AnswerMissingError, or what mysql2 throws */
+/** Returns the first row. @throws AnswerMissingError if there is none, or what mysql2 throws */
 export async function queryRow(
   connection: PoolConnection,
   sql: string,
@@ -140,7 +142,7 @@ export async function queryRow(
   return row;
 }
 
-/** Reads an SQL file, without its comment header, and with the numbers of `LIMITS`. */
+/** Reads an SQL file, removes its comments and fills in the numbers of `LIMITS`. */
 export function readSql(file: URL): string {
   return readFileSync(file, 'utf8')
     .replace(/^--.*\n/gm, '')
@@ -154,8 +156,8 @@ function limitOf(name: string): string {
 }
 
 /**
- * Statements with their placeholders, as {table}, filled: all at once, and by a function, so that a name that
- * looks like a placeholder stays what it is.
+ * Fills in the placeholders of statements, such as {table}. All are replaced in one pass, and by a function,
+ * so that a name that looks like a placeholder or a replacement pattern stays as it is.
  */
 export function fillSql<Statements extends Readonly<Record<string, string>>>(
   statements: Statements,
@@ -167,7 +169,7 @@ export function fillSql<Statements extends Readonly<Record<string, string>>>(
   ) as Statements;
 }
 
-/** A backtick inside is doubled, so that no configured name can leave its quotes. */
+/** Doubles backticks, so that no configured name can end its quotes. */
 export function quoteIdentifier(name: string): string {
   return `\`${name.replaceAll('`', '``')}\``;
 }

@@ -1,7 +1,8 @@
 /**
- * Which deployment a database and a Redis belong to. A database has a random name of its own and the namespace that used it
- * first; Redis has that name beside the format and in the state of each partition. So two deployments that meet in one
- * Redis and one namespace notice, whether they start there or come there later, as by an address that leads elsewhere.
+ * The deployment that a database and a Redis belong to. A database records a random name and the namespace
+ * that used it first. Redis records the same name beside the format and in the state of each partition. So
+ * two deployments notice when they meet in one Redis and one namespace, at their start or later, for example
+ * after a DNS change.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from '../clock.ts';
@@ -9,7 +10,7 @@ import { ConfigurationError, NotMigratedError } from '../errors.ts';
 import { type Database, queryRows } from './database.ts';
 import { databaseError } from './errors.ts';
 
-/** Names the deployment, once: whoever is first. A restored backup keeps its name. */
+/** Names the deployment if it has no name yet. A restored backup keeps its name. */
 export async function nameDeployment(connection: PoolConnection): Promise<void> {
   await connection.query("INSERT IGNORE INTO sluice_meta (name, value) VALUES ('deployment', ?)", [
     Buffer.from(randomToken()),
@@ -17,9 +18,10 @@ export async function nameDeployment(connection: PoolConnection): Promise<void> 
 }
 
 /**
- * The deployment's name. A database belongs to the namespace that used it first: two namespaces would each keep live values
- * that know nothing of the other's updates.
- * @param looks for commands that only look: nothing is recorded, and a database that no namespace has used yet will do
+ * Reads the deployment's name. A database belongs to the namespace that used it first: with two namespaces,
+ * the live values of each would miss the other's updates.
+ * @param looks for commands that change nothing: nothing is recorded, and a database without a namespace is
+ * accepted
  * @throws ConfigurationError, NotMigratedError, DatabaseUnavailableError, AccessDeniedError
  */
 export async function deploymentOf(database: Database, namespace: string, looks: boolean): Promise<string> {

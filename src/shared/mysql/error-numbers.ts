@@ -1,9 +1,9 @@
 /**
- * Error numbers of MySQL, MariaDB and ProxySQL by the names in their sources, in groups by what they say.
- * mysql-errors.ts tells what that means to a flush.
+ * Error numbers of MySQL, MariaDB and ProxySQL, with the names in their sources, grouped by meaning.
+ * errors.ts says what each group means for a flush.
  */
 
-/** The server cannot be used now, or the connection is lost. */
+/** The server cannot be used now, or the connection was lost. */
 export const UNAVAILABLE = {
   ER_CON_COUNT_ERROR: 1040,
   // Galera, before it is ready.
@@ -41,7 +41,7 @@ export const UNAVAILABLE = {
   ER_PROXYSQL_OFFLINE_SRV: 9004,
 } as const;
 
-/** Others worked on the same rows; the transaction can be repeated. */
+/** Another transaction worked on the same rows; the transaction can be retried. */
 export const CONFLICT = {
   ER_CHECKREAD: 1020,
   ER_LOCK_WAIT_TIMEOUT: 1205,
@@ -50,7 +50,7 @@ export const CONFLICT = {
   ER_LOCK_NOWAIT: 3572,
 } as const;
 
-/** The data is at fault. Most of these have a state of data as well, but not on every server. */
+/** The data is at fault. Most of these also have a SQLSTATE that says so, but not on every server. */
 export const REFUSED = {
   ER_BAD_NULL_ERROR: 1048,
   ER_DUP_ENTRY: 1062,
@@ -79,12 +79,12 @@ export const REFUSED = {
   ER_JSON_DOCUMENT_TOO_DEEP: 3157,
   ER_JSON_DOCUMENT_NULL_KEY: 3158,
   ER_CHECK_CONSTRAINT_VIOLATED: 3819,
-  // MariaDB: a CHECK, and operands of types that do not go together.
+  // MariaDB: a CHECK constraint, and operands of incompatible types.
   ER_CONSTRAINT_FAILED: 4025,
   ER_ILLEGAL_PARAMETER_DATA_TYPES2_FOR_OPERATION: 4078,
 } as const;
 
-/** The session, the server or its resources: the same for every row, or for whichever comes at that moment. */
+/** The session, the server or its resources is at fault, so no row is to blame. */
 export const SESSION = {
   // The login.
   ER_ACCESS_DENIED_ERROR: 1045,
@@ -119,7 +119,7 @@ export const SESSION = {
   ER_LOCK_TABLE_FULL: 1206,
   ER_STACK_OVERRUN_NEED_MORE: 1436,
   ER_TOO_MANY_CONCURRENT_TRXS: 1637,
-  // Ended from outside, by a limit of time, or together with the transaction.
+  // Ended from outside, by a timeout, or together with the transaction.
   ER_FILSORT_ABORT: 1028,
   ER_ERROR_DURING_ROLLBACK: 1181,
   ER_QUERY_INTERRUPTED: 1317,
@@ -130,9 +130,9 @@ export const SESSION = {
   ER_QUERY_TIMEOUT: 3024,
 } as const;
 
-/** One table: the same for every row of it, but other tables may take rows meanwhile. */
+/** One table is at fault, for every row of it. Other tables may still take rows. */
 export const TABLE = {
-  // Rights, of ours or of a trigger's definer, which change in the middle of a transaction. A dropped schema.
+  // Rights of Sluice's user or of a trigger's definer, which may change at any time. A dropped schema.
   ER_DBACCESS_DENIED_ERROR: 1044,
   ER_BAD_DB_ERROR: 1049,
   ER_TABLEACCESS_DENIED_ERROR: 1142,
@@ -142,13 +142,13 @@ export const TABLE = {
   ER_CANT_CREATE_USER_WITH_GRANT: 1410,
   ER_BINLOG_CREATE_ROUTINE_NEED_SUPER: 1419,
   ER_NO_SUCH_USER: 1449,
-  // Disk, tables that are full or read-only.
+  // A full disk, full or read-only tables.
   ER_DISK_FULL: 1021,
   ER_ERROR_ON_WRITE: 1026,
   ER_GET_ERRNO: 1030,
   ER_OPEN_AS_READONLY: 1036,
   ER_RECORD_FILE_FULL: 1114,
-  // What is broken in the storage engine.
+  // A broken storage engine.
   ER_CANT_LOCK: 1015,
   ER_CANT_OPEN_FILE: 1016,
   ER_FILE_NOT_FOUND: 1017,
@@ -165,7 +165,9 @@ export const TABLE = {
   ER_NO_SUCH_TABLE_IN_ENGINE: 1932,
 } as const;
 
-/** Something is missing or does not fit. In a branch of a trigger, only the rows that take it meet it. */
+/**
+ * A table, column or routine is missing or does not fit. Inside a trigger's branch, it fails only some rows.
+ */
 export const SCHEMA = {
   ER_BAD_TABLE_ERROR: 1051,
   ER_NON_UNIQ_ERROR: 1052,
@@ -184,7 +186,7 @@ export const SCHEMA = {
   ER_NO_DEFAULT_FOR_FIELD: 1364,
 } as const;
 
-/** What no group has. */
+/** Numbers of no group. */
 export const OTHER = {
   ER_DUP_FIELDNAME: 1060,
   ER_INVALID_JSON_TEXT_IN_PARAM: 3141,

@@ -1,4 +1,4 @@
-/** Errors from MySQL or MariaDB sorted by code into what to do about them, and turned into errors of Sluice. */
+/** Classifies errors of MySQL and MariaDB by their codes, and turns them into errors of Sluice. */
 import { tlsProblem } from '../connection-failure.ts';
 import {
   AccessDeniedError,
@@ -11,13 +11,13 @@ import {
 } from '../errors.ts';
 import { CONFLICT, OTHER, REFUSED, SCHEMA, SESSION, TABLE, UNAVAILABLE } from './error-numbers.ts';
 
-/** What an error from MySQL means for a flush. */
+/** Meaning of an error of MySQL for a flush. */
 export type DatabaseErrorClass = 'unavailable' | 'conflict' | 'refused' | 'other';
 
 const numbersOf = (group: Readonly<Record<string, number>>): ReadonlySet<unknown> =>
   new Set(Object.values(group));
 
-/** Codes of mysql2, of sockets and of our own pool. */
+/** Codes of mysql2, of sockets and of the pool of Sluice. */
 const CONNECTION_CODES = [
   'PROTOCOL_CONNECTION_LOST',
   'PROTOCOL_SEQUENCE_TIMEOUT',
@@ -41,16 +41,18 @@ const ERROR_CLASSES: readonly [DatabaseErrorClass, ReadonlySet<unknown>][] = [
   ['refused', numbersOf(REFUSED)],
 ];
 
-/** Classes of SQLSTATE that blame data: nothing found, data, constraint, CHECK OPTION, what a SIGNAL makes up. */
+/**
+ * SQLSTATE classes that blame data: no data, data, constraint, CHECK OPTION, and those that a SIGNAL sets.
+ */
 const DATA_STATES = new Set(['02', '22', '23', '44', '45']);
-/** An ambiguous column, and two that a session with a wrong character set meets for any data, have a state of data. */
+/** Exceptions: an ambiguous column, and two that any data causes in a session with a wrong character set. */
 const NOT_DATA: ReadonlySet<unknown> = new Set([
   SCHEMA.ER_NON_UNIQ_ERROR,
   OTHER.ER_INVALID_JSON_TEXT_IN_PARAM,
   OTHER.ER_INVALID_JSON_CHARSET,
 ]);
 
-/** An error that the server sent in answer to a statement, over a connection that it did not close. */
+/** Whether the server answered a statement with this error and kept the connection open. */
 export function isServerError(error: unknown): boolean {
   const { errno, sqlState, fatal } = (error ?? {}) as { errno?: number; sqlState?: string; fatal?: boolean };
   return errno !== undefined && errno > 0 && /^[0-9A-Z]{5}$/.test(sqlState ?? '') && fatal !== true;
@@ -58,20 +60,22 @@ export function isServerError(error: unknown): boolean {
 
 export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
   const { errno, code, sqlState } = (error ?? {}) as { errno?: number; code?: string; sqlState?: string };
-  // Before the number: the SIGNAL of a trigger may carry any number, that of an outage too.
+  // Checked before the number: a trigger's SIGNAL may carry any number, even that of an outage.
   if (isServerError(error) && DATA_STATES.has(sqlState!.slice(0, 2)) && !NOT_DATA.has(errno!))
     return 'refused';
   for (const [name, members] of ERROR_CLASSES) {
     if ((errno !== undefined && errno > 0 && members.has(errno)) || (code !== undefined && members.has(code)))
       return name;
   }
-  // Where mysql2 lost the connection in the middle, it marks the error fatal without one of the codes above.
+  // If mysql2 loses the connection in the middle, the error is fatal and may have none of the codes above.
   return (error as { fatal?: boolean } | undefined)?.fatal === true && !isDeniedByDatabase(error)
     ? 'unavailable'
     : 'other';
 }
 
-/** Whether somebody else held a row's or a table's lock for longer than we wait: unlike a deadlock, he may hold it still. */
+/**
+ * Whether a wait for a row's or a table's lock timed out. Unlike after a deadlock, it may still be locked.
+ */
 export function isLockWait(error: unknown): boolean {
   const { errno } = (error ?? {}) as { errno?: number };
   const isWait = errno === CONFLICT.ER_LOCK_WAIT_TIMEOUT || errno === CONFLICT.ER_LOCK_NOWAIT;
@@ -83,8 +87,7 @@ const OF_TABLE = numbersOf(TABLE);
 const OF_SCHEMA = numbersOf(SCHEMA);
 
 /**
- * What an error that no list knows as data may be about: a `row`, or the `schema`, or `nothing` of both.
- * Only errors of class `other` need the question.
+ * What an error of class `other` may blame: a `row`, the `schema`, or `nothing` of both.
  */
 export function suspect(error: unknown): 'row' | 'schema' | 'nothing' {
   if (!isServerError(error) || classifyDatabaseError(error) !== 'other') return 'nothing';
@@ -93,7 +96,7 @@ export function suspect(error: unknown): 'row' | 'schema' | 'nothing' {
   return OF_SCHEMA.has(errno) ? 'schema' : 'row';
 }
 
-/** Whether an error says that a table takes no row as it is, rather than anything about rows: `whole` or `schema`. */
+/** Whether an error says that a table currently takes no row: `whole` or `schema`. */
 export function tableTrouble(error: unknown): 'whole' | 'schema' | undefined {
   if (!isServerError(error) || classifyDatabaseError(error) !== 'other') return undefined;
   const { errno } = error as { errno: number };
@@ -127,44 +130,44 @@ export function isLoginRefused(error: unknown): boolean {
   return LOGIN_REFUSED.has((error as { errno?: number } | undefined)?.errno);
 }
 
-/** Named although their state is one that a SIGNAL chooses. */
+/** These have names although their SQLSTATE is one that a SIGNAL sets. */
 const SIGNALLED: ReadonlySet<unknown> = new Set([
   REFUSED.ER_SP_FETCH_NO_DATA,
   REFUSED.ER_SIGNAL_NOT_FOUND,
   REFUSED.ER_SIGNAL_EXCEPTION,
 ]);
 
-/** Short stable name of a database error, for metrics, quarantine and logs: `ER_DATA_TOO_LONG` or `ERRNO_1234`. */
+/** Stable name of a database error, for metrics, quarantine and logs: `ER_DATA_TOO_LONG` or `ERRNO_1234`. */
 export function databaseErrorCode(error: unknown): string {
   const { code, errno, sqlState } = (error ?? {}) as { code?: string; errno?: number; sqlState?: string };
-  // MariaDB's CHECK; mysql2 knows only what MySQL means by the number.
+  // MariaDB's CHECK constraint; mysql2 only knows MySQL's meaning of the number.
   if (errno === REFUSED.ER_CONSTRAINT_FAILED) return 'ER_CONSTRAINT_FAILED';
   const isSignal = /^(45|02)/.test(sqlState ?? '') && !SIGNALLED.has(errno);
-  // A number that a SIGNAL chose, or that means something else on MariaDB, has no name.
+  // A number has no name if a SIGNAL set it, or if it has another meaning on MariaDB.
   if (isSignal || (errno !== undefined && errno >= 4000 && errno < 4300 && sqlState)) return `ERRNO_${errno}`;
   return code && /^[A-Z][A-Z0-9_]*$/.test(code) ? code : `ERRNO_${errno ?? 0}`;
 }
 
 const addresses = new WeakMap<object, string>();
 
-/** Notes which host an error came from, for its message. Returns the error. */
+/** Notes which host an error came from, for `databaseError`. Returns the error. */
 export function cameFrom<Thrown>(error: Thrown, address: string): Thrown {
   if (typeof error === 'object' && error !== null && !addresses.has(error)) addresses.set(error, address);
   return error;
 }
 
-/** Turns an error of mysql2 into one of ours where it has a meaning of its own; others come back as they are. */
+/** Turns an error of mysql2 into a Sluice error if it is known; returns others unchanged. */
 export function databaseError(error: unknown, knownAddress: string): unknown {
   if (error instanceof SluiceError) return error;
   const address = addresses.get(Object(error)) ?? knownAddress;
-  // Raised inside a login, and wrapped by it.
+  // Raised during a login, which wraps it.
   const { cause } = (error ?? {}) as { cause?: unknown };
   if (cause instanceof SluiceError) return cause;
   const { errno = 0, code } = (error ?? {}) as { errno?: number; code?: string };
   const problem = tlsProblem(error);
   if (problem) return new TlsFailedError('The database', address, problem, { cause: error });
   if (isDeniedByDatabase(error)) {
-    // To a user without rights to it, MySQL does not tell whether a database exists.
+    // MySQL does not tell a user without rights whether a database exists.
     const reason =
       errno === TABLE.ER_DBACCESS_DENIED_ERROR
         ? 'there is no such database, or this user may not use it'
@@ -178,7 +181,7 @@ export function databaseError(error: unknown, knownAddress: string): unknown {
     );
   if (errno === SCHEMA.ER_NO_SUCH_TABLE) return notMigrated(error, address);
   const kind = classifyDatabaseError(error);
-  // Who loses a conflict may try again, as after an outage.
+  // The loser of a conflict may retry, as after an outage.
   if (kind === 'unavailable' || kind === 'conflict')
     return new DatabaseUnavailableError(address, { cause: error });
   const fromDatabase =

@@ -1,10 +1,11 @@
 /**
- * Which host of MYSQL_URL is used: the one that takes writes.
+ * Chooses the host of MYSQL_URL: the one that takes writes.
  *
- * Invariant: a process uses one host at a time. It leaves that host only when the host does not take writes any more and
- * another one does; then every connection to the old one ends, with what runs on it. Who has no host asks all of them at
- * once and takes the first in the order of the URL, so that all processes choose alike. A URL with a single host is used
- * as it is: nothing is asked. Who only reads takes the first host that answers if none takes writes.
+ * Invariant: a process uses one host at a time. It leaves that host only when the host no longer takes writes
+ * and another one does. Then every connection to the old host ends, with the statements on it. A process
+ * without a host asks all of them at once and takes the first one in the order of the URL, so that all
+ * processes choose alike. A single host is used without asking. If no host takes writes, a process that only
+ * reads takes the first one that answers.
  */
 import type { ConnectionOptions, PoolConnection } from 'mysql2/promise';
 import { pause, within } from '../clock.ts';
@@ -17,7 +18,7 @@ import { type Condition, WritableProbe } from './writable.ts';
 const WATCH_EVERY_MS = 1000;
 /** A host that is silent for longer is passed over if another one takes writes, ms. */
 const SILENCE_MS = 1500;
-/** How long one question may take if no other host takes writes, ms: connections are slow to open on a busy server. */
+/** Timeout of one question if no other host takes writes, ms: a busy server opens connections slowly. */
 const PROBE_TIMEOUT_MS = 5000;
 
 type OptionsOf = (address: Address) => ConnectionOptions;
@@ -63,7 +64,7 @@ export class Hosts {
     if (!this.#isList) this.#current = this.#poolOf(this.#hosts[0]!);
   }
 
-  /** The host in use, or all of them while none is. */
+  /** HOST:PORT of the host in use, or of all hosts while none is in use. */
   get address(): string {
     return this.#current?.address ?? this.#hosts.map(host => host.address).join(', ');
   }
@@ -76,13 +77,13 @@ export class Hosts {
         return { connection: await pool.connection(), pool };
       } catch (error) {
         this.failed(pool, error);
-        // Nothing was sent yet, so another host may be asked at once.
+        // Nothing was sent yet, so the next attempt may go to another host.
         if (!this.#isList || attempt > 1 || !isOutage(error)) throw error;
       }
     }
   }
 
-  /** Takes note of an error that came from this host. */
+  /** Handles an error that came from this host. */
   failed(pool: HostPool, error: unknown): void {
     cameFrom(error, pool.address);
     if (this.#isList && pool === this.#current && isOutage(error)) this.#isDoubted = true;
@@ -98,7 +99,7 @@ export class Hosts {
     return this.#hosts.length > 1;
   }
 
-  /** @param known what the host in use has just answered */
+  /** @param known the latest answer of the host in use, if there is one */
   #elect(known?: Answer): Promise<HostPool> {
     if (!this.#isList) return Promise.resolve(this.#current!);
     this.#electing ??= this.#askAll(known).finally(() => {
@@ -136,7 +137,7 @@ export class Hosts {
 
   async #noneOf(asked: readonly Asked[]): Promise<unknown> {
     const answers = await Promise.all(asked.map(({ answer }) => answer));
-    // A wrong password, an unknown database or an untrusted certificate are not an outage, whatever the others say.
+    // A wrong password, an unknown database or an untrusted certificate is not an outage of this host.
     for (const [index, answer] of answers.entries()) {
       if ('error' in answer && !isOutage(answer.error))
         return cameFrom(answer.error, asked[index]!.host.address);
@@ -145,7 +146,9 @@ export class Hosts {
     return cameFrom(new NoWritableHostError(reasons), reasons.join(', '));
   }
 
-  /** Notices a host that fell silent, or lost its place, while statements wait for it or nobody asks it anything. */
+  /**
+   * Notices that the host fell silent or lost its role, even while no statement is sent or all of them wait.
+   */
   async #watch(): Promise<void> {
     for (;;) {
       await pause(WATCH_EVERY_MS, this.#closed.signal);
@@ -183,7 +186,7 @@ async function ask(host: Host): Promise<Answer> {
   }
 }
 
-/** The first in order that takes writes; once the hosts have been silent for long enough, the first to answer. */
+/** The first host in order that takes writes. After SILENCE_MS, the first one that answers `yes`. */
 async function choose(asked: readonly Asked[], onlyReads: boolean): Promise<Host | undefined> {
   const chosen = new AbortController();
   const silence = pause(SILENCE_MS, chosen.signal).then(() => undefined);

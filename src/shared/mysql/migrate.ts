@@ -1,4 +1,7 @@
-/** Brings the database's schema to this version's format: plain SQL files, under a lock, as often as one likes. */
+/**
+ * Migrates the database's schema to this version's format, by plain SQL files under a lock. It may be
+ * repeated.
+ */
 import { readdirSync } from 'node:fs';
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from '../clock.ts';
@@ -11,7 +14,7 @@ import { MigrationLease } from './migration-lease.ts';
 import { checkRecorded, checkServerVersion, FORMAT, readMeta } from './schema.ts';
 
 const FOLDER = new URL('./migrations/', import.meta.url);
-/** Waits for tables that others use, and lets a large one be altered. */
+/** Long timeouts: tables may be in use, and altering a large one takes time. */
 const PATIENT = { metadataLockWaitSeconds: 60, statementTimeoutMs: 24 * 60 * 60 * 1000 };
 const META =
   'CREATE TABLE IF NOT EXISTS sluice_meta (name VARBINARY(64) NOT NULL PRIMARY KEY, value VARBINARY(255) NOT NULL) ENGINE = InnoDB';
@@ -23,8 +26,9 @@ export interface MigrationReport {
 }
 
 /**
- * Applies the migrations that are missing and creates the watermark rows, in two sessions at a time.
- * @throws NewerFormatError, PartitionCountError, DatabaseUnavailableError, DatabaseUnsuitableError, AccessDeniedError
+ * Applies the missing migrations and creates the watermark rows. Uses two sessions at a time.
+ * @throws NewerFormatError, PartitionCountError, DatabaseUnavailableError, DatabaseUnsuitableError,
+ * AccessDeniedError
  */
 export async function migrate(database: Database, partitions: number): Promise<MigrationReport> {
   try {
@@ -80,7 +84,7 @@ async function migrateLocked(
   return applied;
 }
 
-/** Reads as any other process will what is about to be reported. @throws DatabaseUnsuitableError */
+/** Reads the result back in a new session, as other processes will. @throws DatabaseUnsuitableError */
 async function checkWritten(database: Database, partitions: number): Promise<void> {
   const { meta, found } = await database.session(async connection => ({
     meta: await readMeta(connection),
@@ -97,7 +101,7 @@ async function checkWritten(database: Database, partitions: number): Promise<voi
   );
 }
 
-/** DDL commits by itself: a migration that was cut off meets the columns that it had added. */
+/** DDL commits implicitly, so an interrupted migration may find the columns that it had added. */
 async function run(connection: PoolConnection, statement: string): Promise<void> {
   await connection.query(statement).catch(error => {
     if (error.errno !== OTHER.ER_DUP_FIELDNAME) throw error;

@@ -1,10 +1,11 @@
 /**
- * The lock of `migrate`: a row of `sluice_meta` that names who migrates and until when, by the database's clock.
+ * The lock of `migrate`: a lease in a row of `sluice_meta`, with its holder and its end by the database's
+ * clock.
  *
- * GET_LOCK and locked rows belong to one node of a Galera cluster, and a strict Percona XtraDB Cluster forbids GET_LOCK; a
- * committed row is seen by every node, and of two that take it at once the cluster refuses one. A process that dies renews
- * no more, so its lease runs out. One that was frozen finds that out before its next statement; the statement at hand may
- * come beside another's, which is why every statement of a migration may run twice.
+ * GET_LOCK and row locks exist on one node of a Galera cluster only, and a strict Percona XtraDB Cluster
+ * forbids GET_LOCK. A committed row is seen by every node, and the cluster refuses one of two writers. If the
+ * holder dies, its lease expires. A frozen holder notices that before its next statement. Its current
+ * statement may still overlap another holder's, so every statement of a migration must be safe to run twice.
  */
 import type { ResultSetHeader } from 'mysql2/promise';
 import { pause, randomToken } from '../clock.ts';
@@ -15,7 +16,7 @@ import { classifyDatabaseError } from './errors.ts';
 const LEASE_MS = 15_000;
 const RENEW_MS = 3000;
 const ASK_MS = 300;
-/** Longer than any lease, so that whoever waits gets it after the death of its holder. */
+/** Longer than a lease, so that a waiting process gets it if the holder dies. */
 const LEASE_WAIT_MS = 60_000;
 
 const NAME = "name = 'migration_lease'";
@@ -31,7 +32,7 @@ export class MigrationLease {
   readonly #database: Database;
   readonly #holder = randomToken();
   readonly #ended = new AbortController();
-  /** By this process's clock, from before the statement that took or renewed it. */
+  /** End of the lease by this process's clock, counted from before the statement that took or renewed it. */
   #until = 0;
 
   private constructor(database: Database) {
@@ -39,7 +40,7 @@ export class MigrationLease {
   }
 
   /**
-   * Waits for whoever migrates. `sluice_meta` must exist.
+   * Waits while another process holds the lease. `sluice_meta` must exist.
    * @throws DatabaseUnavailableError after `waitMs`, or what mysql2 throws
    */
   static async take(database: Database, waitMs = LEASE_WAIT_MS): Promise<MigrationLease> {
@@ -52,13 +53,13 @@ export class MigrationLease {
     return lease;
   }
 
-  /** Before every statement. @throws DatabaseUnavailableError if another may hold it meanwhile */
+  /** Must be called before every statement. @throws DatabaseUnavailableError if the lease has expired */
   check(): void {
     if (performance.now() < this.#until) return;
     throw new DatabaseUnavailableError(`${this.#database.address} (the lock of this migration ran out)`);
   }
 
-  /** Never rejects: it runs out by itself. */
+  /** Never rejects: after a failure the lease expires. */
   async release(): Promise<void> {
     this.#ended.abort();
     await this.#database.query(RELEASE, [this.#holder]).catch(() => {});
@@ -68,7 +69,7 @@ export class MigrationLease {
     for (;;) {
       await pause(RENEW_MS, this.#ended.signal);
       if (this.#ended.signal.aborted) return;
-      // What went wrong is told by `check`, once it matters.
+      // After a failure, `check` throws once the lease has expired.
       await this.#write(RENEW).catch(() => {});
     }
   }
@@ -83,7 +84,7 @@ export class MigrationLease {
         return result.affectedRows === 1;
       })
       .catch(error => {
-        // Who loses the race for the row, on this node or another, asks again.
+        // Another process was faster, on this node or another one; the caller retries.
         if (classifyDatabaseError(error) === 'conflict') return false;
         throw error;
       });

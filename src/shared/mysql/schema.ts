@@ -1,14 +1,14 @@
-/** What a database says of itself: its version, and which format and number of partitions its tables have. */
+/** Reads and checks the server's version, and the format and number of partitions of the tables. */
 import type { PoolConnection } from 'mysql2/promise';
 import { DatabaseUnsuitableError, NewerFormatError, PartitionCountError } from '../errors.ts';
 import { queryRow, queryRows } from './database.ts';
 
-/** Version of the tables in MySQL. A process that meets a newer one ends. */
+/** Version of the tables in MySQL. A process that finds a newer one refuses to start. */
 export const FORMAT = 5;
 
 /**
  * JSON_TABLE and the locking reads of Sluice need MySQL 8.0.19 or MariaDB 10.6.
- * @param version what VERSION() answered
+ * @param version result of VERSION()
  * @throws DatabaseUnsuitableError
  */
 export function checkVersion(version: string, address: string): void {

@@ -1,7 +1,7 @@
 /**
- * The variables of a session that Sluice leaves as they are, each with the reason why that does no harm. Together with
- * session-variables.ts these are all that MySQL 8.0 to 9.7 and MariaDB 10.6 to 11 let a session have for itself; a test asks
- * real servers.
+ * Session variables that Sluice does not set, with the reasons why that does no harm. Together with
+ * session-variables.ts these are all session variables of MySQL 8.0 to 9.7 and MariaDB 10.6 to 11; a test
+ * compares them with real servers.
  */
 
 const list = (names: string) => names.trim().split(/\s+/);

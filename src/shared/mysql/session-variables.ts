@@ -1,29 +1,29 @@
 /**
- * The variables of a MySQL or MariaDB session that can change what a statement of Sluice means, returns, locks or how
- * long it runs, each with the value that Sluice gives it. docs/configuration.md shows the table.
+ * Session variables of MySQL and MariaDB that can change the meaning, result, locks or duration of a
+ * statement, each with the value that Sluice sets. docs/configuration.md shows them as a table.
  */
 
 import { LIMITS } from '../limits.ts';
 
 export interface SessionTimes {
-  /** Session wait_timeout: how long a silent session may keep its locks, seconds. */
+  /** wait_timeout of the session: how long a silent session may keep its locks, seconds. */
   readonly idleTransactionSeconds: number;
-  /** Longest wait for a row's lock, seconds. */
+  /** Timeout of a wait for a row lock, seconds. */
   readonly lockWaitSeconds: number;
-  /** Longest wait for a lock of a table's metadata, seconds; `lockWaitSeconds` by default. */
+  /** Timeout of a wait for a metadata lock of a table, seconds; `lockWaitSeconds` by default. */
   readonly metadataLockWaitSeconds?: number | undefined;
 }
 
 export interface SessionVariable {
-  /** Its names in different servers; the first that a server has is used. */
+  /** Its names on different servers; the first one that a server has is used. */
   readonly names: readonly string[];
-  /** SQL of the value, or the time that it is; undefined if it is only looked at. */
+  /** SQL of the value, or a function of the times; undefined if the variable is only checked. */
   readonly set?: string | ((times: SessionTimes) => number);
-  /** What reads it, with its name in place of NAME; `@@SESSION.NAME` by default. */
+  /** SQL expression that reads it; `@@SESSION.<name>` by default. */
   readonly read?: string;
   /**
-   * What it must read as: the same value; one of these, in any case; or anything that passes. Undefined: another value
-   * costs time or an error with a code of its own, but changes no result.
+   * Check of the value that is read back: `same` as set, one of a list (in any case), or a function.
+   * Undefined if another value changes no result and only costs time or raises an error with its own code.
    */
   readonly must?:
     | 'same'
@@ -32,7 +32,7 @@ export interface SessionVariable {
   readonly why: string;
 }
 
-/** Strict, and without any mode that gives quotes, blanks or backslashes another meaning. */
+/** Strict modes, and none that changes the meaning of quotes, blanks or backslashes. */
 const SQL_MODES = [
   'STRICT_ALL_TABLES',
   'ERROR_FOR_DIVISION_BY_ZERO',
@@ -47,9 +47,9 @@ const ON = ['1', 'ON'];
 
 const hasSameModes = (value: string) => value.split(',').sort().join() === [...SQL_MODES].sort().join();
 
-/** In the order in which they are set: some reset others that come after them. */
+/** In the order in which they are set: some of them reset later ones. */
 export const sessionVariables: readonly SessionVariable[] = [
-  // What a text means.
+  // The meaning of texts.
   {
     names: ['session_track_system_variables'],
     set: "'character_set_client,character_set_connection,character_set_results'",
@@ -110,7 +110,7 @@ export const sessionVariables: readonly SessionVariable[] = [
     set: '0',
     why: 'if on, locking a row that others changed fails (MariaDB)',
   },
-  // Time, and who waits how long for whom.
+  // Clocks and timeouts.
   {
     names: ['timestamp'],
     set: 'DEFAULT',
@@ -167,7 +167,7 @@ export const sessionVariables: readonly SessionVariable[] = [
     set: '60',
     why: 'limits how long the server waits until its answer is read',
   },
-  // How many rows there are.
+  // The number of rows.
   {
     names: ['sql_select_limit'],
     set: NO_LIMIT,
@@ -184,7 +184,7 @@ export const sessionVariables: readonly SessionVariable[] = [
     must: value => Number(value) >= Math.max(1024, LIMITS.key),
     why: `keys have up to ${LIMITS.key} bytes, and pages of keys are in their order`,
   },
-  // What is checked.
+  // Constraints.
   { names: ['foreign_key_checks'], set: '1', must: ON, why: 'the foreign keys of a mapped table must hold' },
   { names: ['unique_checks'], set: '1', must: ON, why: 'an entry counts once because its id is unique' },
   {
@@ -193,7 +193,7 @@ export const sessionVariables: readonly SessionVariable[] = [
     must: ON,
     why: 'a value that a CHECK forbids must be refused (MariaDB)',
   },
-  // Which rows a statement locks: a plan that reads the whole table locks it.
+  // Locked rows: a plan that reads the whole table locks it.
   {
     names: ['range_optimizer_max_mem_size'],
     set: '0',
@@ -216,7 +216,7 @@ export const sessionVariables: readonly SessionVariable[] = [
     set: '16000',
     why: 'above the limit a list of keys becomes a scan of the table (MariaDB)',
   },
-  // Which state of the data is read.
+  // The version of the data that is read.
   {
     names: ['system_versioning_asof'],
     set: 'DEFAULT',
@@ -260,7 +260,7 @@ export const sessionVariables: readonly SessionVariable[] = [
     must: (value, server) => value !== 'STATEMENT' || !ON.includes(server.get('log_bin') ?? 'OFF'),
     why: 'InnoDB refuses READ COMMITTED with STATEMENT; set it to ROW',
   },
-  // Limits on memory, and on what `migrate` may do.
+  // Memory limits, and limits of `migrate`.
   { names: ['parser_max_mem_size'], set: NO_LIMIT, why: 'the statement of a batch is long (MySQL)' },
   {
     names: ['max_session_mem_used'],
@@ -280,7 +280,7 @@ export const sessionVariables: readonly SessionVariable[] = [
   },
 ];
 
-/** As `must` says it in one line. */
+/** Whether a value that was read back passes `must`. */
 export function isAccepted(
   variable: SessionVariable,
   value: string,
@@ -295,7 +295,7 @@ export function isAccepted(
     : must.includes(value.toUpperCase()) || must.includes(value);
 }
 
-/** SQL of the value that it gets. */
+/** SQL of the value to set. */
 export function sqlOf({ set }: SessionVariable, times: SessionTimes): string {
   return typeof set === 'function' ? String(set(times)) : set!;
 }

@@ -1,7 +1,7 @@
 /**
- * Makes a session ours before anybody uses it: what the server, `init_connect` or a proxy set, does not change what a
- * statement means. One statement sets every variable of session-variables.ts that the server has, a second reads back
- * what took.
+ * Sets up a session before its first use, so that settings of the server, `init_connect` or a proxy do not
+ * change the meaning of a statement. One statement sets every variable of session-variables.ts that the
+ * server knows, a second one reads the values back.
  */
 import type { Connection, PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { DatabaseUnsuitableError } from '../errors.ts';
@@ -20,16 +20,16 @@ interface Named {
   readonly variable: SessionVariable;
 }
 
-/** What a server has of the catalogue. */
+/** The variables of the catalogue that a server has. */
 interface Learnt {
   readonly version: string;
   readonly values: ReadonlyMap<string, string>;
   readonly known: readonly Named[];
-  /** Without those that the server, a proxy or this user's rights refuse to set. */
+  /** Those of `known` that the server, a proxy and this user's rights allow to set. */
   settable: readonly Named[];
 }
 
-/** One character of each length in UTF-8, as text and as the bytes that have to arrive. */
+/** One character of each length in UTF-8, as text and as the bytes that must arrive. */
 const PROBE = 'aé日😀';
 const PROBE_BYTES = Buffer.from(PROBE).toString('hex').toUpperCase();
 
@@ -45,7 +45,8 @@ export class SessionSetUp {
   }
 
   /**
-   * Does nothing for a session that was prepared before, unless the times are others.
+   * Does nothing if the session was prepared before with the same times.
+   * @param areOthers whether `times` differ from those of the pool
    * @throws DatabaseUnsuitableError, or what mysql2 throws
    */
   async prepare(connection: PoolConnection, times: SessionTimes, areOthers = false): Promise<void> {
@@ -56,7 +57,7 @@ export class SessionSetUp {
       this.#learnt = learnt;
       await set(connection, learnt, times);
       const row = await this.#readBack(connection, learnt);
-      // Behind one name may stand several servers, and one of them may be newer.
+      // One name may stand for several servers of different versions.
       if (before && String(row.version) !== learnt.version) {
         this.#learnt = undefined;
         continue;
@@ -110,8 +111,8 @@ export class SessionSetUp {
 }
 
 /**
- * Lifts what cuts SHOW short or refuses it, before anything is known of the server. The first line is for every server, the
- * others for one or the other.
+ * Variables that may cut SHOW short or refuse it, with values that do not. The first line is for every
+ * server, the others are for some.
  */
 const SHOW_SETTINGS = [
   'sql_select_limit = 18446744073709551615, @@SESSION.max_join_size = 18446744073709551615, @@SESSION.sql_big_selects = 1',
@@ -126,7 +127,7 @@ export async function liftLimitsOnShow(connection: Pick<Connection, 'query'>): P
     try {
       await connection.query(`SET @@SESSION.${setting}`);
     } catch (error) {
-      // What is refused stays as it is; reading back tells whether it matters.
+      // A refused one keeps its value; reading back shows whether that matters.
       if (!isRefusal(error)) throw error;
     }
   }
@@ -144,7 +145,7 @@ async function learn(connection: PoolConnection): Promise<Learnt> {
   return { version: values.get('version')!, values, known, settable };
 }
 
-/** All at once, or one by one if that is refused: reading back tells whether it matters. */
+/** Sets all at once, or one by one if that is refused. Reading back shows whether a refusal matters. */
 async function set(connection: PoolConnection, learnt: Learnt, times: SessionTimes): Promise<void> {
   const statement = (named: readonly Named[]) =>
     `SET ${named.map(({ name, variable }) => `@@SESSION.${name} = ${sqlOf(variable, times)}`).join(', ')}`;

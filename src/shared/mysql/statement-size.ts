@@ -1,53 +1,54 @@
 /**
- * How large a statement may be. MySQL refuses one over max_allowed_packet (64 MB by default, 16 MB on MariaDB), and a
- * batch in flight cannot shrink: so every statement with a list in it is cut by the bytes that travel, which are the
- * JSON text, its escapes and the escapes that the client adds to them.
+ * Limits the size of statements. MySQL refuses statements over max_allowed_packet (64 MB by default, 16 MB on
+ * MariaDB), and a batch in flight cannot shrink. So every list is split by its bytes on the wire: the JSON
+ * text, its escapes, and the escapes that the client adds.
  *
- * A single item cannot be cut. `LEAST_PACKET` is what the largest one needs, and a server that allows less is refused.
+ * A single item cannot be split. The largest one needs `LEAST_PACKET`, and a server that allows less is
+ * refused.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { LIMITS } from '../limits.ts';
 
-/** A statement gains nothing from being longer than this, and holds up others that wait for the connection. */
+/** Bytes. Longer statements are not faster, and keep the connection busy for longer. */
 const LONGEST_LIST = 1_000_000;
-/** The text around the values, with the names of a mapped table at their longest. */
+/** Bytes around the values, with the longest names of a mapped table. */
 const TEXT = 8 * 1024;
-/** Numbers, times, names of counters and programs, error codes: none of them is long. */
+/** Bytes of numbers, times, names and error codes together. */
 const SMALL_VALUES = 1024;
-/** The worst byte of a text in JSON in a literal: a control character is `\\u0001`. */
+/** Bytes per byte of a text in JSON in a literal, at most: a control character becomes `\\u0001`. */
 const WORST_TEXT = 7;
-/** The worst byte of JSON as a text in JSON in a literal: a quote is `\\\"`. */
+/** Bytes per byte of JSON as a text in JSON in a literal, at most: a quote becomes `\\\"`. */
 const WORST_JSON = 4;
 
 const LARGEST_COUNTER = WORST_TEXT * LIMITS.key;
 const LARGEST_ENTRY =
   WORST_TEXT * (LIMITS.account + LIMITS.id + LIMITS.reason) + WORST_JSON * LIMITS.metadata;
-/** In quarantine an item's key and id stand beside its JSON, as hexadecimal digits. */
+/** A quarantine row also has the key and the id beside the JSON, as hexadecimal digits. */
 const KEYS_AGAIN = 2 * (Math.max(LIMITS.key, LIMITS.account) + LIMITS.id);
 
 /** Bytes that the values of the largest single item take in a statement. */
 export const LARGEST_ITEM = SMALL_VALUES + Math.max(LARGEST_COUNTER, LARGEST_ENTRY) + KEYS_AGAIN;
-/** The smallest max_allowed_packet that takes every single item. The server rounds down to 1,024. */
+/** The smallest max_allowed_packet that fits every item. The server rounds down to a multiple of 1,024. */
 export const LEAST_PACKET = Math.ceil((LARGEST_ITEM + TEXT) / 1024) * 1024;
 
 const packets = new WeakMap<object, number>();
 
-/** Remembers what the server told about a connection. @param bytes max_allowed_packet of its session */
+/** @param bytes max_allowed_packet of the connection's session */
 export function notePacket(connection: PoolConnection, bytes: number): void {
   packets.set(connection.connection, bytes);
 }
 
-/** Bytes that the values of one statement on this connection may take. */
+/** Bytes that the values of one statement on this connection may have. */
 export function roomFor(connection: PoolConnection): number {
   const packet = packets.get(connection.connection) ?? LEAST_PACKET;
   return Math.min(LONGEST_LIST, packet - TEXT);
 }
 
-/** What the client writes for each of the first 128 characters: as it is, or behind a backslash. */
+/** Bytes that the client writes for each of the first 128 characters: 1, or 2 with a backslash. */
 const ASCII_BYTES = new Uint8Array(128).fill(1);
 for (const character of '\0\b\t\n\r\x1a"\'\\') ASCII_BYTES[character.charCodeAt(0)] = 2;
 
-/** Bytes of a text as a literal of a statement, quotes included. */
+/** Bytes of a text as a literal in a statement, with its quotes. */
 export function literalBytes(text: string): number {
   let bytes = 2;
   for (let at = 0; at < text.length; at++) {
@@ -62,13 +63,13 @@ export function literalBytes(text: string): number {
   return bytes;
 }
 
-/** Bytes of a key as a literal: a number's digits, a text, or hexadecimal digits. */
+/** Bytes of a key as a literal: digits, a text, or hexadecimal digits. */
 function keyBytes(key: bigint | string | Buffer): number {
   if (typeof key === 'string') return literalBytes(key);
   return Buffer.isBuffer(key) ? 2 * key.length + 3 : key.toString().length;
 }
 
-/** Cuts a list of `count` items so that each part is within `room`; an item that is over it by itself is a part. */
+/** Splits a list of `count` items into parts of at most `room` bytes. A larger item is a part of its own. */
 export function* cut(
   count: number,
   room: number,
@@ -95,9 +96,9 @@ export interface JsonPart<Row> {
 }
 
 /**
- * The rows as JSON arrays, each short enough for a statement on this connection.
- * @param encode what JSON is to hold of a row
- * @param copies how often the array stands in the statement
+ * Splits rows into JSON arrays, each short enough for a statement on this connection.
+ * @param encode the JSON value of a row
+ * @param copies how often the statement contains the array
  */
 export function* jsonParts<Row>(
   connection: PoolConnection,
@@ -106,7 +107,7 @@ export function* jsonParts<Row>(
   copies = 1,
 ): Generator<JsonPart<Row>> {
   const texts = rows.map(row => JSON.stringify(encode(row)));
-  // The two quotes that are counted with each stand for the comma behind it.
+  // Each is counted with two quotes, which is more than its comma.
   for (const [from, to] of cut(rows.length, roomFor(connection), at => copies * literalBytes(texts[at]!))) {
     const isWhole = to - from === rows.length;
     const json = `[${(isWhole ? texts : texts.slice(from, to)).join(',')}]`;
@@ -114,7 +115,7 @@ export function* jsonParts<Row>(
   }
 }
 
-/** Keys in lists for `IN (?)`, each short enough for a statement on this connection, and of `most` keys at most. */
+/** Splits keys into lists for `IN (?)`, each short enough for this connection and of at most `most` keys. */
 export function* keyLists<Key extends bigint | string | Buffer>(
   connection: PoolConnection,
   keys: readonly Key[],

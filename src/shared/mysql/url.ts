@@ -1,4 +1,4 @@
-/** Where a MySQL is: the URL with one host or several, what overrides its parts, and what of it may be shown. */
+/** Parses MYSQL_URL, with one host or several, and the settings that override its parts. */
 import { ConfigurationError } from '../errors.ts';
 import type { Password } from '../password.ts';
 import type { RdsLogin } from './rds-login.ts';
@@ -6,14 +6,18 @@ import type { RdsLogin } from './rds-login.ts';
 export interface MysqlLocation {
   /** `mysql://user:password@host:port/database`, or `host:port,host:port` for the members of one cluster. */
   url: string;
-  /** Overrides the URL's part; a function is asked for each connection, so that a password may change. */
+  /**
+   * Override the URL's user and password. A function is called for each connection, so a password may change.
+   */
   user?: string | undefined;
   password?: Password | undefined;
-  /** Encrypts the connection and verifies the server's certificate, with `rds` by the authorities of Amazon RDS. */
+  /** Encrypts the connection and verifies the certificate; `rds` trusts the authorities of Amazon RDS. */
   tls?: boolean | 'rds' | undefined;
-  /** PEM file of the authority that signed the server's certificate; implies `tls`. */
+  /** PEM file of the certificate's authority; implies `tls`. */
   caFile?: string | undefined;
-  /** Logs in to RDS or RDS Proxy with tokens in place of a password; implies `tls: 'rds'` where no `caFile` is given. */
+  /**
+   * Logs in to RDS or RDS Proxy with tokens instead of a password; implies `tls: 'rds'` without a `caFile`.
+   */
   rdsLogin?: RdsLogin | undefined;
 }
 
@@ -33,7 +37,7 @@ export interface ParsedMysqlUrl {
 const DEFAULT_PORT = 3306;
 const ENCODING = ', with special characters in the password percent-encoded';
 
-/** @throws ConfigurationError if the URL is malformed or names no database; the message never holds the URL */
+/** @throws ConfigurationError if the URL is malformed or names no database; its message never has the URL */
 export function parseMysqlUrl(location: MysqlLocation): ParsedMysqlUrl {
   const parts = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)(.*)$/is.exec(location.url.trim());
   if (!parts)
@@ -41,7 +45,7 @@ export function parseMysqlUrl(location: MysqlLocation): ParsedMysqlUrl {
   const [, scheme = '', authority = '', path = ''] = parts;
   if (!['mysql', 'mariadb'].includes(scheme.toLowerCase()))
     throw new ConfigurationError('MYSQL_URL must start with mysql://.');
-  // A password with a slash ends the authority early; what follows it looks like a path with an "@".
+  // A slash in a password ends the authority early, and the rest looks like a path with an "@".
   if (!/^(\/[^/?#@]*)?$/.test(path))
     throw new ConfigurationError(
       `MYSQL_URL must end with the name of the database, and takes no options after "?"${ENCODING}.`,
@@ -61,7 +65,7 @@ export function parseMysqlUrl(location: MysqlLocation): ParsedMysqlUrl {
   return { hosts: parseHosts(authority.slice(at + 1)), user, password, database };
 }
 
-/** Host and port, as errors and logs show them. */
+/** HOST:PORT for errors and logs. */
 export function nameOf({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
@@ -74,7 +78,7 @@ function parseHosts(list: string): Address[] {
   return hosts;
 }
 
-/** What cannot be read may be a part of the password, so it is not shown. */
+/** Errors do not show the text, since it may be a part of the password. */
 function parseHost(text: string): Address {
   const parts = /^(?:\[([0-9a-f:.]+)\]|([^\s:@[\]%]+))(?::(\d{1,5}))?$/i.exec(text);
   const port = Number(parts?.[3] ?? DEFAULT_PORT);

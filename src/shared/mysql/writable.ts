@@ -1,6 +1,6 @@
 /**
- * Whether a MySQL server takes writes and knows the latest ones: a primary and no replica, inside the majority of its
- * group, synced with its cluster. Asked with statements that need no right and never wait for other members.
+ * Checks whether a MySQL server takes writes and has the latest ones: it is a primary, in the majority of its
+ * group, and synced with its cluster. The statements need no rights and never wait for other members.
  */
 import {
   type Connection,
@@ -13,7 +13,7 @@ import { orTimeout } from '../clock.ts';
 import { SCHEMA } from './error-numbers.ts';
 import { liftLimitsOnShow } from './session.ts';
 
-/** Only `yes` takes writes; `last-resort` would, but is catching up or serves as a donor. */
+/** `yes` takes writes. `last-resort` does too, but is catching up or serves as a donor. */
 export interface Condition {
   readonly writes: 'yes' | 'last-resort' | 'no';
   /** Why not. */
@@ -26,7 +26,7 @@ const YES: Condition = { writes: 'yes', why: '' };
 const VARIABLES =
   "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only', 'offline_mode', 'wsrep_on', 'group_replication_group_name')";
 const GALERA = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state')";
-/** Fails unless the member is ONLINE and in the majority of its group; the answer itself does not matter. */
+/** Fails if the member is not ONLINE in the majority of its group. Its result does not matter. */
 const IN_GROUP = 'SELECT group_replication_get_communication_protocol()';
 const [DONOR, JOINED, SYNCED] = ['2', '3', '4'];
 
@@ -34,7 +34,7 @@ const [DONOR, JOINED, SYNCED] = ['2', '3', '4'];
 async function conditionOf(ask: Ask): Promise<Condition> {
   const variables = named(await ask(VARIABLES));
   for (const name of ['offline_mode', 'super_read_only', 'read_only', 'innodb_read_only']) {
-    // MariaDB 12 knows several ways to be read-only.
+    // MariaDB 12 has more values than ON and OFF.
     const value = variables.get(name) ?? 'OFF';
     if (value !== 'OFF' && value !== '0') return { writes: 'no', why: `${name} is ${value}` };
   }
@@ -43,13 +43,13 @@ async function conditionOf(ask: Ask): Promise<Condition> {
   return YES;
 }
 
-/** The condition of the server at the other end. @throws what mysql2 throws */
+/** The condition of the connected server. @throws what mysql2 throws */
 export function sessionCondition(connection: PoolConnection): Promise<Condition> {
   return conditionOf(async sql => (await connection.query<RowDataPacket[]>(sql))[0]);
 }
 
 /**
- * For who is about to conclude something from what this server does not know: a server that lost its place may be behind.
+ * Must be called before a caller concludes that data is missing: a server that lost its role may lag behind.
  * @throws an error with the code NOT_WRITABLE, or what mysql2 throws
  */
 export async function refuseOutdated(connection: PoolConnection): Promise<void> {
@@ -73,7 +73,7 @@ async function groupCondition(ask: Ask): Promise<Condition> {
   } catch (error) {
     const { errno = 0, fatal } = error as { errno?: number; fatal?: boolean };
     if (errno === 0 || fatal) throw error;
-    // Before MySQL 8.0.16.
+    // MySQL before 8.0.16.
     if (errno === SCHEMA.ER_SP_DOES_NOT_EXIST) return YES;
     return { writes: 'no', why: 'the member is not ONLINE in the majority of its group' };
   }
@@ -83,20 +83,20 @@ function named(rows: RowDataPacket[]): Map<string, string> {
   return new Map(rows.map(row => [String(row.Variable_name), String(row.Value)]));
 }
 
-/** Asks one host again and again over a connection of its own. */
+/** Asks one host repeatedly, over its own connection. */
 export class WritableProbe {
   readonly #options: ConnectionOptions;
   readonly #timeoutMs: number;
   #connection: Connection | undefined;
   #asking: Promise<Condition> | undefined;
 
-  /** @param timeoutMs for a whole question, with the connection that it may need */
+  /** @param timeoutMs for one question, including a new connection if it needs one */
   constructor(options: ConnectionOptions, timeoutMs: number) {
     this.#options = options;
     this.#timeoutMs = timeoutMs;
   }
 
-  /** One question at a time: who asks meanwhile gets the same answer. @throws what mysql2 throws, or code ETIMEDOUT */
+  /** Concurrent callers share one question. @throws what mysql2 throws, or an error with code ETIMEDOUT */
   ask(): Promise<Condition> {
     this.#asking ??= this.#askInTime().finally(() => {
       this.#asking = undefined;
@@ -128,7 +128,7 @@ export class WritableProbe {
 
   async #connect(): Promise<Connection> {
     const connection = await createConnection({ ...this.#options, connectTimeout: this.#timeoutMs });
-    // One that ends while nothing is asked would end the process if nobody listened.
+    // Without a listener, the error of an idle connection would end the process.
     connection.on('error', () => {
       if (this.#connection === connection) this.close();
     });

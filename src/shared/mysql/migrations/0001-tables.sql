@@ -1,5 +1,5 @@
--- The tables of format 1. Key columns are VARBINARY: any character collation merges keys that differ in case,
--- accents or trailing blanks. Statements end with a semicolon at the end of a line.
+-- The tables of format 1. Key columns are VARBINARY: character collations merge keys that differ in case,
+-- accents or trailing blanks. Each statement ends with a semicolon at the end of a line.
 
 CREATE TABLE IF NOT EXISTS sluice_counters (
   counter VARBINARY(64) NOT NULL,
@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS sluice_counters (
   value BIGINT NOT NULL,
   updated_at DATETIME(3) NOT NULL,
   PRIMARY KEY (counter, counter_key),
-  -- Beyond this, readers in JavaScript and Lua could not tell neighbours apart.
+  -- Larger numbers are not exact in JavaScript and Lua.
   CHECK (value BETWEEN -9007199254740991 AND 9007199254740991)
 ) ENGINE = InnoDB;
 
@@ -20,8 +20,8 @@ CREATE TABLE IF NOT EXISTS sluice_accounts (
   CHECK (balance BETWEEN -9007199254740991 AND 9007199254740991)
 ) ENGINE = InnoDB;
 
--- ledger_no is sequence * 65536 + place in the batch: it grows in the order of application within a partition,
--- and inserts go to the end of the partition's range without an auto-increment lock.
+-- ledger_no is sequence * 65536 + position in the batch. Within a partition it grows in the order of
+-- application, and inserts go to the end of the partition's range without an auto-increment lock.
 CREATE TABLE IF NOT EXISTS sluice_entries (
   partition_id SMALLINT UNSIGNED NOT NULL,
   ledger_no BIGINT UNSIGNED NOT NULL,
@@ -48,7 +48,8 @@ CREATE TABLE IF NOT EXISTS sluice_partitions (
   PRIMARY KEY (partition_id)
 ) ENGINE = InnoDB;
 
--- The journal: recent batches and what became of them. `entries` counts ledger rows, `updates` all updates applied.
+-- The journal: recent batches and their outcomes. `entries` counts ledger rows, `updates` all applied
+-- updates.
 CREATE TABLE IF NOT EXISTS sluice_batches (
   partition_id SMALLINT UNSIGNED NOT NULL,
   sequence BIGINT UNSIGNED NOT NULL,
@@ -61,8 +62,9 @@ CREATE TABLE IF NOT EXISTS sluice_batches (
   KEY token (partition_id, token)
 ) ENGINE = InnoDB;
 
--- sequence is that of the batch. payload is text, not JSON: what is refused may be refused for its JSON, and quarantine must take everything.
--- It holds the entry as the producer sent it, or a counter's number of updates.
+-- sequence is that of the batch. payload is the entry as the producer sent it, or a counter's number of
+-- updates. It is text, not JSON: an update may be refused for its JSON, and the quarantine must take every
+-- update.
 CREATE TABLE IF NOT EXISTS sluice_quarantine (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
   partition_id SMALLINT UNSIGNED NOT NULL,

@@ -1,8 +1,8 @@
--- Format 2: what Redis lost or made count twice, and what operators did to the quarantine.
+-- Format 2: updates that Redis lost or that counted twice, and operations on the quarantine.
 
--- `cause` tells losses of one kind apart, so that several processes may report the same one: for `lost` the incarnation of
--- Redis whose tail is gone, for `doubled` the token of the batch, for a restored database the operation that accepted it.
--- `updates` is the most that can be concerned.
+-- `cause` identifies a loss, so that several processes may report the same one: the incarnation of Redis
+-- whose last updates are gone (`lost`), the token of the batch (`doubled`), or the operation that accepted a
+-- restored database. `updates` is an upper bound.
 CREATE TABLE IF NOT EXISTS sluice_losses (
   partition_id SMALLINT UNSIGNED NOT NULL,
   kind ENUM('lost', 'doubled') NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS sluice_losses (
   PRIMARY KEY (partition_id, kind, cause)
 ) ENGINE = InnoDB;
 
--- The audit record: one row for each run of an operator's command. last_id is the newest quarantined row that it may touch.
+-- The audit record: one row for each operation. last_id is the newest quarantined row that it may change.
 CREATE TABLE IF NOT EXISTS sluice_operations (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
   action ENUM('replay', 'edit', 'drop', 'repair', 'recover') NOT NULL,
@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS sluice_operations (
   PRIMARY KEY (id)
 ) ENGINE = InnoDB;
 
--- What a run did to each quarantined row, written in the transaction that did it. `original` is the row as it was.
+-- What an operation did to each quarantined row, written in the same transaction. `original` is the row
+-- before that.
 CREATE TABLE IF NOT EXISTS sluice_operation_items (
   operation_id BIGINT UNSIGNED NOT NULL,
   quarantine_id BIGINT UNSIGNED NOT NULL,
@@ -36,5 +37,5 @@ CREATE TABLE IF NOT EXISTS sluice_operation_items (
   KEY quarantined (quarantine_id)
 ) ENGINE = InnoDB;
 
--- How far of a partition's history the database has come: the number that Redis gave the last update of its last batch.
+-- Redis' number of the last update of the partition's last batch: how much of its history the database has.
 ALTER TABLE sluice_partitions ADD COLUMN updates BIGINT UNSIGNED NOT NULL DEFAULT 0;

@@ -1,5 +1,5 @@
--- Format 4: the operation that has taken a quarantined update, so that two operators never change one at the same time. Null
--- if none has. An operation takes a row before it changes anything, and the row stays its own until it is out of quarantine
--- or the operation lets it go.
+-- Format 4: the operation that has taken a quarantined update, or null. Two operations never change one
+-- update at the same time: an operation takes a row first, and keeps it until the row leaves quarantine or
+-- the operation releases it.
 
 ALTER TABLE sluice_quarantine ADD COLUMN operation BIGINT UNSIGNED NULL;
