@@ -9,19 +9,24 @@ export const flush = dashboard(
     [
       'Work',
       [
-        series('Written', 'Updates and the rows that they came to.', 'ops', [
+        series('Written', 'Updates written, and their rows.', 'ops', [
           [rate('sluice_flushed_updates_total'), 'updates'],
           [rate('sluice_flushed_rows_total'), 'rows'],
         ]),
-        series('Coalescing', 'Updates for each row written: what write-behind saves MySQL.', 'short', [
+        series(
+          'Coalescing',
+          'Updates for each written row: the work that write-behind saves MySQL.',
+          'short',
           [
-            `${rate('sluice_flushed_updates_total')} / ${rate('sluice_flushed_rows_total')}`,
-            'updates by row',
+            [
+              `${rate('sluice_flushed_updates_total')} / ${rate('sluice_flushed_rows_total')}`,
+              'updates by row',
+            ],
           ],
-        ]),
+        ),
         series(
           'Hot keys',
-          'Share of the counter with the most updates in each batch. One key is one row, however hot.',
+          'Share of the counter with the most updates in each batch. A key is one row, however hot it is.',
           'percentunit',
           [
             [
@@ -30,7 +35,7 @@ export const flush = dashboard(
             ],
           ],
         ),
-        series('Transactions', 'From the claim of a batch to the end of its transaction.', 's', [
+        series('Transactions', 'Time from the claim of a batch to the end of its transaction.', 's', [
           [quantile(0.5, 'sluice_flush_duration_seconds'), 'median'],
           [quantile(0.99, 'sluice_flush_duration_seconds'), '99 %'],
         ]),
@@ -47,20 +52,17 @@ export const flush = dashboard(
             [quantile(0.99, 'sluice_batch_age_seconds'), '99 %'],
           ],
         ),
-        series('By worker', 'Updates written by each worker: any of them may take any partition.', 'ops', [
+        series('By worker', 'Updates written by each worker; each may take any partition.', 'ops', [
           [rate('sluice_flushed_updates_total', 'instance'), '{{instance}}'],
         ]),
-        series('MySQL connections', 'From anybody, and the limit.', 'short', [
+        series('MySQL connections', 'Connections from all clients, and the limit.', 'short', [
           ['max(sluice_mysql_connections)', 'connections'],
           ['max(sluice_mysql_connections_limit)', 'limit'],
         ]),
-        series(
-          'Quarantine',
-          'Updates that MySQL refused for their own sake and that wait for an operator.',
-          'short',
-          [['max(sluice_quarantined_entries)', 'updates']],
-        ),
-        series('Held', 'Rows that wait for a mapped table which cannot be written.', 'short', [
+        series('Quarantine', 'Updates that MySQL refused and that wait for an operator.', 'short', [
+          ['max(sluice_quarantined_entries)', 'updates'],
+        ]),
+        series('Held', 'Rows that wait because their mapped table cannot be written.', 'short', [
           [once('sluice_held_rows', 'kind, name'), '{{kind}} {{name}}'],
         ]),
       ],
@@ -68,18 +70,18 @@ export const flush = dashboard(
     [
       'Trouble',
       [
-        series('Errors', 'Failed transactions, by what the error says.', 'ops', [
+        series('Errors', 'Failed transactions, by cause.', 'ops', [
           [rate('sluice_flush_errors_total', 'class'), '{{class}}'],
         ]),
-        series('Retries', 'Flushes to be tried again, by why.', 'ops', [
+        series('Retries', 'Flushes to retry, by cause.', 'ops', [
           [rate('sluice_flush_retries_total', 'class'), '{{class}}'],
         ]),
-        series('Breakers open', 'Workers that leave MySQL alone.', 'none', [
+        series('Breakers open', 'Workers that leave MySQL alone after an outage.', 'none', [
           ['sum(sluice_breaker_open)', 'open'],
         ]),
         series(
           'Recognised',
-          'Batches written before, entries that were in the ledger, losses of Redis that were found: handled, but worth a look.',
+          'Batches written before, entries that the ledger had, losses of Redis. Sluice handled them, but look why they happen.',
           'ops',
           [
             [rate('sluice_batches_skipped_total'), 'batches skipped'],
@@ -90,7 +92,7 @@ export const flush = dashboard(
         ),
         series(
           'Claims',
-          'What claims wait for (workers), and claims that were not confirmed in time.',
+          'Workers by the durability that their claims wait for, and claims that were not confirmed in time.',
           'short',
           [
             ['sum by (durability) (sluice_claim_durability)', '{{durability}}'],
@@ -99,14 +101,14 @@ export const flush = dashboard(
         ),
         series(
           'Consumer restarts',
-          'BullMQ consumers that had to be restarted as they started no job.',
+          'Restarts of BullMQ consumers that started no job while jobs waited.',
           'short',
           [['sum(sluice_consumer_restarts_total)', 'restarts']],
         ),
-        series('Verified', 'Live values compared with what they should be.', 'ops', [
+        series('Verified', 'Live values compared with their expected values.', 'ops', [
           [rate('sluice_verified_keys_total'), 'keys'],
         ]),
-        series('Drift', 'Live values that differ; mapped ones may have other writers.', 'none', [
+        series('Drift', 'Live values that differ; mapped values may have other writers.', 'none', [
           ['max by (mapped) (sluice_drift_keys)', 'mapped: {{mapped}}'],
         ]),
       ],

@@ -1,4 +1,4 @@
-/** For whoever is on call: is everything well, and if not, where to look. */
+/** For the operator on call: is everything well, and if not, where to look. */
 import { all, dashboard, note, once, quantile, rate, series, stat } from './panels.ts';
 
 const late = `1 - ${rate('sluice_update_persist_seconds_bucket{le=~"1|1.0"}')} / ${rate('sluice_update_persist_seconds_count')}`;
@@ -15,7 +15,7 @@ export const overview = dashboard(
           'count(sluice_build_info{component="worker"})',
           'workers',
         ]),
-        stat('Backlog', 'Updates accepted and not claimed.', 'short', [
+        stat('Backlog', 'Updates accepted but not claimed yet.', 'short', [
           all('sluice_pending_updates'),
           'updates',
         ]),
@@ -25,7 +25,7 @@ export const overview = dashboard(
         ]),
         stat(
           'Late',
-          'Share of updates that took more than a second to MySQL; the objective is at most 1 %.',
+          'Share of updates that took more than a second to reach MySQL; the objective is at most 1 %.',
           'percentunit',
           [late, 'late'],
         ),
@@ -33,11 +33,11 @@ export const overview = dashboard(
           'sum(sluice_breaker_open)',
           'open',
         ]),
-        stat('Drifting values', 'Live values that differ from what they should be; must be 0.', 'none', [
+        stat('Drifting values', 'Live values that differ from their expected values; must be 0.', 'none', [
           'max(sluice_drift_keys{mapped="no"})',
           'keys',
         ]),
-        stat('In quarantine', 'Updates that MySQL refused for their own sake.', 'short', [
+        stat('In quarantine', 'Updates that MySQL refused and that wait for an operator.', 'short', [
           'max(sluice_quarantined_entries)',
           'updates',
         ]),
@@ -45,15 +45,15 @@ export const overview = dashboard(
           'max(sluice_quarantine_oldest_age_seconds)',
           'age',
         ]),
-        stat('Lost', 'Updates that Redis lost, since ever, at most.', 'short', [
+        stat('Lost', 'Updates declared lost by Redis, in total, at most.', 'short', [
           'max(sluice_declared_loss_updates{kind="lost"})',
           'updates',
         ]),
-        stat('Doubled', 'Updates that may have counted twice, since ever, at most.', 'short', [
+        stat('Doubled', 'Updates declared as possibly counted twice, in total, at most.', 'short', [
           'max(sluice_declared_loss_updates{kind="doubled"})',
           'updates',
         ]),
-        stat('Failed jobs', 'Partitions whose flush job failed for good; the sweep goes on trying.', 'none', [
+        stat('Failed jobs', 'Partitions whose flush job failed for good; the sweep keeps retrying.', 'none', [
           'max(sluice_queue_depth{state="failed"})',
           'jobs',
         ]),
@@ -66,14 +66,14 @@ export const overview = dashboard(
     [
       'Flow',
       [
-        series('Updates', 'Accepted from callers, written to MySQL, refused.', 'ops', [
+        series('Updates', 'Updates accepted from callers, written to MySQL, and refused.', 'ops', [
           [rate('sluice_accepted_updates_total{duplicate="false"}'), 'accepted'],
           [rate('sluice_flushed_updates_total'), 'written'],
           [rate('sluice_refused_updates_total'), 'refused'],
         ]),
         series(
           'Backlog',
-          'Updates that wait in Redis to be claimed, and those in batches on their way to MySQL.',
+          'Updates that wait in Redis for a claim, and updates in batches on their way to MySQL.',
           'short',
           [
             [all('sluice_pending_updates'), 'pending'],
@@ -82,7 +82,7 @@ export const overview = dashboard(
         ),
         series(
           'Time to MySQL',
-          'From the acceptance of an update to its commit, and the age of the oldest one that waits.',
+          'Time from the acceptance of an update to its commit, and the age of the oldest update that waits.',
           's',
           [
             [quantile(0.5, 'sluice_update_persist_seconds'), 'median'],
@@ -92,15 +92,15 @@ export const overview = dashboard(
         ),
         series(
           'Flush jobs',
-          'Never more than about two for each partition. Not the backlog: see beside.',
+          'About two for each partition at most. They are not the backlog, as the note beside explains.',
           'short',
           [[once('sluice_queue_depth', 'state'), '{{state}}']],
         ),
         note(
           'Why the queue stays short',
-          'A flush job is a wake-up for a partition and carries no data. Jobs are deduplicated, so that a partition has one that runs and one that waits at most, however many updates are pending. **Judge the backlog by pending updates.** Jobs in state `failed` mean partitions that need a look.',
+          'A flush job is a wake-up for a partition and carries no data. Jobs are deduplicated: a partition has at most one that runs and one that waits, however many updates are pending. **Judge the backlog by pending updates.** Look at partitions with jobs in state `failed`.',
         ),
-        series('Points at risk', 'Points that are nowhere but in Redis, by program.', 'short', [
+        series('Points at risk', 'Points that only Redis has, by program.', 'short', [
           [once('sluice_value_at_risk', 'program'), '{{program}}'],
         ]),
       ],
@@ -108,13 +108,13 @@ export const overview = dashboard(
     [
       'Servers and processes',
       [
-        series('Redis memory', 'Used, and the limit (0 for none), of each primary.', 'bytes', [
+        series('Redis memory', 'Used memory and limit (0 for none) of each primary.', 'bytes', [
           [once('sluice_redis_memory_used_bytes', 'server'), '{{server}} used'],
           [once('sluice_redis_memory_limit_bytes', 'server'), '{{server}} limit'],
         ]),
         series(
           'Connections',
-          'Of each primary of Redis, and of MySQL with its limit; from anybody.',
+          'Connections from all clients to each primary of Redis, and to MySQL with its limit.',
           'short',
           [
             [once('sluice_redis_clients', 'server'), 'Redis {{server}}'],
@@ -134,13 +134,13 @@ export const overview = dashboard(
             [once('sluice_redis_replicas', 'server'), '{{server}} replicas'],
           ],
         ),
-        series('Servers that answer', '1 where some worker has an answer, 0 where none has.', 'none', [
+        series('Servers that answer', '1 if any worker gets an answer, 0 if none does.', 'none', [
           [once('sluice_server_up', 'server'), '{{server}}'],
         ]),
-        series('Event loop', 'How late timers fire, 99 %: above 0.1 s a process has too little CPU.', 's', [
+        series('Event loop', 'Delay of timers, 99 %; above 0.1 s a process has too little CPU.', 's', [
           ['nodejs_eventloop_lag_p99_seconds', '{{instance}}'],
         ]),
-        series('Versions', 'Processes by what they are and which version they run.', 'none', [
+        series('Versions', 'Processes by component and version.', 'none', [
           ['count by (component, version) (sluice_build_info)', '{{component}} {{version}}'],
         ]),
       ],

@@ -1,4 +1,4 @@
-/** What the dashboards are made of: panels of one look, each with a sentence that says what it shows. */
+/** Builds dashboards from panels that look alike, each with a description of what it shows. */
 import { ReduceDataOptionsBuilder } from '@grafana/grafana-foundation-sdk/common';
 import {
   type Dashboard,
@@ -21,11 +21,11 @@ export type Query = readonly [expression: string, legend: string];
 const SOURCE = { type: 'prometheus', uid: 'prometheus' };
 const RATE = '[$__rate_interval]';
 
-/** Of a `process` metric: added up over the replicas. */
+/** Rate of a `process` metric, added up over the replicas. */
 export const rate = (metric: string, by = '') => `sum${by && ` by (${by})`} (rate(${metric}${RATE}))`;
-/** Of a `global` metric: every worker says the same. */
+/** Value of a `global` metric, of which every worker reports the same. */
 export const once = (metric: string, by: string) => `max by (${by}) (${metric})`;
-/** Of a `global` metric of each partition: all partitions together. */
+/** Sum of a `global` metric over all partitions. */
 export const all = (metric: string) => `sum(${once(metric, 'partition')})`;
 export const quantile = (share: number, metric: string) =>
   `histogram_quantile(${share}, ${rate(`${metric}_bucket`, 'le')})`;

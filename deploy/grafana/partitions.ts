@@ -7,20 +7,20 @@ const perPartition = (title: string, description: string, unit: string, expressi
 export const partitions = dashboard(
   'partitions',
   'partitions',
-  'What each partition holds and how it moves.',
+  'What each partition holds, and whether it is flushed.',
   [
     [
       'Partitions',
       [
         perPartition(
           'Pending updates',
-          'Accepted and not claimed.',
+          'Updates accepted but not claimed yet.',
           'short',
           once('sluice_pending_updates', 'partition'),
         ),
         perPartition(
           'Pending keys',
-          'Distinct counter keys and accounts among them: what they cost in memory and rows.',
+          'Distinct counter keys and accounts with pending updates; they decide the cost in memory and rows.',
           'short',
           once('sluice_pending_keys', 'partition'),
         ),
@@ -38,13 +38,13 @@ export const partitions = dashboard(
         ),
         perPartition(
           'Batches',
-          'Batches claimed a second. Zero with a growing lag: stuck.',
+          'Batches claimed a second. If it is 0 while the lag grows, the partition is stuck.',
           'ops',
           'max by (partition) (rate(sluice_batch_sequence[$__rate_interval]))',
         ),
         series(
           'Skew',
-          'Updates of the fullest partition by the mean of all; keys are spread by a hash, so this stays near 1 unless one key is very hot.',
+          'Pending updates of the fullest partition divided by the mean of all. A hash spreads keys, so this is near 1 unless a key is very hot.',
           'short',
           [
             [

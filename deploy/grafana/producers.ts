@@ -1,4 +1,4 @@
-/** The API services' side: what they send, how Redis answers, what is refused. */
+/** The side of the API services: what they send, how Redis answers, what is refused. */
 import { dashboard, mean, quantile, rate, series } from './panels.ts';
 
 const live = (operation: string) =>
@@ -15,7 +15,7 @@ export const producers = dashboard(
         series('Accepted', 'Updates acknowledged, by process.', 'ops', [
           [rate('sluice_accepted_updates_total{duplicate="false"}', 'instance'), '{{instance}}'],
         ]),
-        series('Duplicates', 'Updates whose id was known: answered with the first result.', 'ops', [
+        series('Duplicates', 'Updates whose id was known already, answered as duplicates.', 'ops', [
           [rate('sluice_accepted_updates_total{duplicate="true"}'), 'duplicates'],
         ]),
         series('Refused', 'Updates answered with an error, by its code.', 'ops', [
@@ -23,33 +23,33 @@ export const producers = dashboard(
         ]),
         series(
           'Buffered',
-          'Updates taken from callers and not answered yet, by process. Rises while Redis is slow or away; each partition takes SLUICE_BUFFER_LIMIT, then PRODUCER_OVERLOADED.',
+          'Updates taken from callers and not answered yet, by process. It grows while Redis is slow or away; above SLUICE_BUFFER_LIMIT for a partition, calls fail with PRODUCER_OVERLOADED.',
           'short',
           [['sum by (instance) (sluice_producer_buffered_updates)', '{{instance}}']],
         ),
-        series('Time of a call to Redis', 'One micro-batch, repetitions included.', 's', [
+        series('Time of a call to Redis', 'Duration of a micro-batch, retries included.', 's', [
           [quantile(0.5, 'sluice_apply_duration_seconds'), 'median'],
           [quantile(0.99, 'sluice_apply_duration_seconds'), '99 %'],
         ]),
-        series('Micro-batches', 'Updates in one call to Redis: they grow with the load.', 'short', [
+        series('Micro-batches', 'Updates in one call to Redis; it grows with the load.', 'short', [
           [mean('sluice_micro_batch_updates'), 'mean'],
           [quantile(0.95, 'sluice_micro_batch_updates'), '95 %'],
         ]),
         series(
           'Found live',
-          'Share of updates and reads whose value was in Redis. Low: values expire between uses (SLUICE_LIVE_TTL_MS), or keys are used once.',
+          'Share of updates and reads whose value was in Redis. It is low if values expire between uses (SLUICE_LIVE_TTL_MS), or keys are used once.',
           'percentunit',
           [
             [live('update'), 'updates'],
             [live('read'), 'reads'],
           ],
         ),
-        series('Lost', 'Updates that Redis had acknowledged to these processes and lost.', 'short', [
+        series('Lost', 'Updates that Redis acknowledged to these processes and then lost.', 'short', [
           ['sum(sluice_lost_updates_total)', 'updates'],
         ]),
         series(
           'Event loop',
-          "How late timers fire, 99 %, where the service collects prom-client's default metrics.",
+          "Delay of timers, 99 %, if the service collects prom-client's default metrics.",
           's',
           [
             [

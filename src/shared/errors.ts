@@ -174,7 +174,7 @@ export class NotDurableError extends SluiceError {
   }
 }
 
-/** No replica, or not the disk, confirmed a claim in time. Its batch is not written before that. */
+/** The replicas or the disk did not confirm a claim in time. Its batch is not written before they do. */
 export class ClaimNotDurableError extends SluiceError {
   readonly code = 'CLAIM_NOT_DURABLE';
   override readonly retryable = true;

@@ -1,4 +1,4 @@
-/** What wakes somebody up. docs/operating.md says what to do about each. */
+/** Alarms for the operator. docs/operating.md says what to do about each. */
 import { Duration, Stack } from 'aws-cdk-lib';
 import {
   Alarm,
@@ -30,37 +30,37 @@ interface Rule {
 
 export class Alarms extends Construct {
   readonly topic: Topic;
-  /** By which a deployment is rolled back. */
+  /** The alarm that rolls a deployment back. */
   readonly flushLag: Alarm;
 
   constructor(scope: Construct, id: string, figures: Figures, redis: Redis, options: Options) {
     super(scope, id);
     this.topic = this.#openTopic(options);
     this.flushLag = this.#alarm('FlushLag', {
-      description: 'An update waits for MySQL since more than half a minute, for five minutes',
+      description: 'For five minutes, the oldest update has waited for MySQL for more than half a minute',
       metric: figures.lag(),
       threshold: 30,
     });
     this.#alarm('Quarantined', {
-      description: 'MySQL refused updates for their own sake: sluice failed list',
+      description: 'MySQL refused updates, which wait in quarantine: sluice failed list',
       metric: figures.quarantined(),
       threshold: 1,
       minutes: 1,
     });
     this.#alarm('TableHeld', {
       description:
-        'A mapped table cannot be written since five minutes, its updates wait for it: sluice status',
+        'A mapped table could not be written for five minutes, and its updates wait for it: sluice status',
       metric: figures.held(),
       threshold: 1,
     });
     this.#alarm('MysqlAway', {
       description:
-        'A worker leaves MySQL alone since five minutes, because it does not answer or take writes',
+        'A worker has left MySQL alone for five minutes, because it does not answer or takes no writes',
       metric: figures.breaker(),
       threshold: 1,
     });
     this.#alarm('NoWorkers', {
-      description: 'No worker runs: updates are accepted, and wait in Redis',
+      description: 'No worker runs: updates are accepted and wait in Redis',
       metric: figures.workerLines(),
       threshold: 1,
       below: true,
@@ -75,12 +75,12 @@ export class Alarms extends Construct {
       missing: TreatMissingData.BREACHING,
     });
     this.#alarm('RedisCpu', {
-      description: 'Redis runs on one core, and that is busy: a larger node, or a Cluster',
+      description: 'The one core that Redis uses is busy: take a larger node, or a Cluster',
       metric: largest(redis, 'EngineCPUUtilization'),
       threshold: 70,
     });
     this.#alarm('RedisMemory', {
-      description: 'Redis fills up; from 90 % of maxmemory on, updates are refused',
+      description: 'Redis is filling up; updates are refused from 90 % of maxmemory on',
       metric: largest(redis, 'DatabaseMemoryUsagePercentage'),
       threshold: 80,
     });
@@ -120,7 +120,7 @@ export class Alarms extends Construct {
   }
 }
 
-/** Of all nodes: after a failover the primary is another one. */
+/** The maximum over all nodes, since a failover changes the primary. */
 function largest(redis: Redis, metricName: string): MathExpression {
   const period = Duration.minutes(1);
   const metric = (CacheClusterId: string) =>

@@ -13,7 +13,7 @@ export class Figures {
     this.#namespace = namespace;
   }
 
-  /** Age of the oldest update that is not in MySQL, seconds. Every worker says the same: the maximum is the figure. */
+  /** Age of the oldest update that is not in MySQL, seconds; the maximum, as every worker reports the same. */
   lag(): Metric {
     return this.#figure('FlushLagSeconds', Stats.MAXIMUM);
   }
@@ -26,7 +26,7 @@ export class Figures {
     return this.#figure('Quarantined', Stats.MAXIMUM);
   }
 
-  /** Rows that wait for a mapped table which cannot be written. */
+  /** Rows that wait because their mapped table cannot be written. */
   held(): Metric {
     return this.#figure('Held', Stats.MAXIMUM);
   }
@@ -41,12 +41,12 @@ export class Figures {
     return this.#figure('Workers', Stats.SAMPLE_COUNT);
   }
 
-  /** Lines that say the lag: none while Redis does not answer. */
+  /** Lines with a lag; none while Redis does not answer. */
   lagLines(): Metric {
     return this.#figure('FlushLagSeconds', Stats.SAMPLE_COUNT);
   }
 
-  /** The lag, but nothing while MySQL is away: more workers would not help, and would all come at its return. */
+  /** The lag, but 0 while MySQL is away: more workers would not help, and would all return at once with it. */
   lagUnlessAway(): MathExpression {
     return this.#math('IF(breaker > 0, 0, lag)', { breaker: this.breaker(), lag: this.lag() });
   }
@@ -59,7 +59,7 @@ export class Figures {
     });
   }
 
-  /** 1 while one worker less would do. Where a figure is missing there is no value at all, so nothing is scaled in. */
+  /** 1 while one worker less is enough. If a figure is missing, there is no value, so no worker is removed. */
   idle(lagBelow: number, backlogBelow: number): MathExpression {
     return this.#math(
       `IF(breaker < 1 AND lag < ${lagBelow} AND pending / (lines / ${LINES}) < ${backlogBelow}, 1, 0)`,

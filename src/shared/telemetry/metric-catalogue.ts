@@ -2,8 +2,9 @@
  * Every metric: its name, help, labels and what bounds them. The code makes its metrics from this table, and
  * `npm run generate` makes docs/metrics.md from it.
  *
- * A `process` metric is this process's own: add the replicas up. A `global` one describes what all of them share: each worker
- * reports the same number, so take the max. Labels whose values are known start at 0, so that rates are right from the start.
+ * A `process` metric is about one process: add the replicas up. A `global` metric is about what all of them
+ * share: each worker reports the same number, so take the maximum. Labels with known values start at 0, so
+ * that rates are right from the start.
  */
 
 type Labels = Readonly<Record<string, readonly string[] | string>>;
@@ -13,9 +14,9 @@ export interface MetricDefinition {
   readonly scope: 'process' | 'global';
   readonly from: 'worker' | 'producer' | 'both';
   readonly unit: string;
-  /** Each label's values, or what bounds them. */
+  /** The values of each label, or what bounds them. */
   readonly labels?: Labels;
-  /** Upper bounds, of a histogram. */
+  /** Upper bounds of a histogram. */
   readonly buckets?: readonly number[];
   readonly help: string;
 }
@@ -35,7 +36,7 @@ export const metricCatalogue = {
     type: 'counter',
     unit: 'updates',
     labels: { duplicate: ['false', 'true'] },
-    help: 'Updates acknowledged to callers; duplicates are those whose id was known.',
+    help: 'Updates acknowledged to callers; duplicates are updates whose id was known already.',
   },
   sluice_refused_updates_total: {
     ...producer,
@@ -48,55 +49,55 @@ export const metricCatalogue = {
     ...producer,
     type: 'counter',
     unit: 'updates',
-    help: 'Updates that Redis had acknowledged to this process and lost, as far as it found out.',
+    help: 'Updates that Redis acknowledged to this process and then lost, as far as the process noticed.',
   },
   sluice_producer_buffered_updates: {
     ...producer,
     type: 'gauge',
     unit: 'updates',
-    help: 'Updates that this process has taken and not answered yet: they wait to be sent, are under way, or are held back.',
+    help: 'Updates that this process has not answered yet: they wait to be sent, are under way, or are held back.',
   },
   sluice_micro_batch_updates: {
     ...producer,
     type: 'histogram',
     unit: 'updates',
     buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
-    help: 'Updates that went to Redis in one call.',
+    help: 'Updates in one call to Redis.',
   },
   sluice_apply_duration_seconds: {
     ...producer,
     type: 'histogram',
     unit: 'seconds',
     buckets: SECONDS,
-    help: 'Time of one such call, its repetitions included.',
+    help: 'Duration of one such call, retries included.',
   },
   sluice_live_lookups_total: {
     ...producer,
     type: 'counter',
     unit: 'lookups',
     labels: { operation: ['update', 'read'], live: ['yes', 'no'] },
-    help: 'Counter updates and values read that found the value in Redis (yes), or only in MySQL (no).',
+    help: 'Counter updates and reads that found the value in Redis (yes), or only in MySQL (no).',
   },
   sluice_pending_updates: {
     ...shared,
     type: 'gauge',
     unit: 'updates',
     labels: PARTITION,
-    help: 'Updates accepted and not claimed: the backlog.',
+    help: 'Updates accepted but not claimed yet: the backlog.',
   },
   sluice_pending_keys: {
     ...shared,
     type: 'gauge',
     unit: 'keys',
     labels: PARTITION,
-    help: 'Counter keys and accounts among them; one that was updated while a long backlog drained counts twice.',
+    help: 'Counter keys and accounts with pending updates; one that is updated while a long backlog drains counts twice.',
   },
   sluice_in_flight_updates: {
     ...shared,
     type: 'gauge',
     unit: 'updates',
     labels: PARTITION,
-    help: 'Updates claimed and not acknowledged as written.',
+    help: 'Updates claimed but not acknowledged as written yet.',
   },
   sluice_flush_lag_seconds: {
     ...shared,
@@ -110,47 +111,47 @@ export const metricCatalogue = {
     type: 'gauge',
     unit: 'batches',
     labels: PARTITION,
-    help: 'Sequence number of the batch claimed last; a partition that flushes moves it.',
+    help: 'Sequence number of the batch claimed last; it grows while a partition flushes.',
   },
   sluice_value_at_risk: {
     ...shared,
     type: 'gauge',
     unit: 'points',
     labels: { program: 'the defined programs' },
-    help: 'Points pending or in flight, net for each account and without sign: what is nowhere but in Redis. Of a partition with more than 1,000 such accounts it is an estimate from 1,000 of them.',
+    help: 'Points that only Redis has: the pending and in-flight sum of each account, without its sign. For a partition with more than 1,000 such accounts, an estimate from 1,000 of them.',
   },
   sluice_queue_depth: {
     ...shared,
     type: 'gauge',
     unit: 'jobs',
     labels: { state: ['waiting', 'active', 'delayed', 'failed'] },
-    help: 'Flush jobs by state; at most about two for each partition, whatever is pending.',
+    help: 'Flush jobs by state; about two for each partition at most, however many updates are pending.',
   },
   sluice_quarantined_entries: {
     ...shared,
     type: 'gauge',
     unit: 'updates',
-    help: 'Updates that MySQL refused for their own sake and that wait for an operator.',
+    help: 'Updates that MySQL refused and that wait for an operator.',
   },
   sluice_quarantine_oldest_age_seconds: {
     ...shared,
     type: 'gauge',
     unit: 'seconds',
-    help: 'How long the oldest of them has waited; 0 where there is none.',
+    help: 'How long the oldest of them has waited; 0 if there is none.',
   },
   sluice_held_rows: {
     ...shared,
     type: 'gauge',
     unit: 'rows',
     labels: { kind: ['counter', 'points'], name: 'the defined counters and programs' },
-    help: 'Rows that wait in quarantine since their mapped table cannot be written, and are written by themselves once it can. A counter key has one row, an entry one.',
+    help: 'Rows that wait in quarantine because their mapped table cannot be written; workers write them once it can. Each counter key and each entry has one row.',
   },
   sluice_declared_loss_updates: {
     ...shared,
     type: 'gauge',
     unit: 'updates',
     labels: { kind: ['lost', 'doubled'] },
-    help: 'Updates that Redis lost, or that may have counted twice since it forgot their claim; at most so many, since ever.',
+    help: 'Updates declared in total, at most: lost by Redis, or possibly counted twice because it forgot their claim.',
   },
   sluice_redis_memory_used_bytes: {
     ...shared,
@@ -171,14 +172,14 @@ export const metricCatalogue = {
     type: 'counter',
     unit: 'keys',
     labels: SERVER,
-    help: 'Keys that a primary evicted since its start; with noeviction, which Sluice asks for, there are none.',
+    help: 'Keys that a primary has evicted since its start; with noeviction, which Sluice requires, there are none.',
   },
   sluice_redis_clients: {
     ...shared,
     type: 'gauge',
     unit: 'connections',
     labels: SERVER,
-    help: 'Connections of each primary, from anybody.',
+    help: 'Connections to each primary, from all clients.',
   },
   sluice_redis_replicas: {
     ...shared,
@@ -191,7 +192,7 @@ export const metricCatalogue = {
     ...shared,
     type: 'gauge',
     unit: 'connections',
-    help: 'Threads_connected: connections of MySQL, from anybody.',
+    help: 'Threads_connected: connections to MySQL, from all clients.',
   },
   sluice_mysql_connections_limit: {
     ...shared,
@@ -218,7 +219,7 @@ export const metricCatalogue = {
     type: 'histogram',
     unit: 'seconds',
     buckets: AGES,
-    help: 'Time from the acceptance of an update to its commit; increments that were summed count from the first of them.',
+    help: 'Time from the acceptance of an update to its commit; summed increments count from the first of them.',
   },
   sluice_batch_age_seconds: {
     ...worker,
@@ -244,59 +245,59 @@ export const metricCatalogue = {
     ...worker,
     type: 'counter',
     unit: 'rows',
-    help: 'Rows written for them: counters, balances and ledger entries. Updates by rows is the coalescing ratio.',
+    help: 'Rows written for them: counters, balances and ledger entries. Updates divided by rows are the coalescing ratio.',
   },
   sluice_hottest_key_updates_total: {
     ...worker,
     type: 'counter',
     unit: 'updates',
-    help: 'Of them, those of the counter with the most updates in each batch. By all updates it is the share of hot keys.',
+    help: 'Updates committed for the counter with the most updates in each batch. Divided by all updates, the share of hot keys.',
   },
   sluice_flush_errors_total: {
     ...worker,
     type: 'counter',
     unit: 'transactions',
     labels: { class: ['unavailable', 'conflict', 'refused', 'other', 'halted'] },
-    help: 'Failed transactions, by what the error says: MySQL is away, somebody else was in the way, the data was refused, something else, or the partition has to wait for an operator.',
+    help: 'Failed transactions, by cause: MySQL is away, another transaction was in the way, MySQL refused the data, anything else, or the partition is halted.',
   },
   sluice_flush_retries_total: {
     ...worker,
     type: 'counter',
     unit: 'retries',
     labels: { class: ['unavailable', 'conflict', 'not_durable', 'other'] },
-    help: 'Flushes to be tried again, by why: MySQL is away, a conflict (a deadlock at once, a lock wait by the sweep), a claim that was not confirmed, something else (with backoff).',
+    help: 'Flushes to retry, by cause: MySQL is away, a conflict (a deadlock is retried at once, a lock wait by the sweep), an unconfirmed claim, anything else (with backoff).',
   },
   sluice_batches_skipped_total: {
     ...worker,
     type: 'counter',
     unit: 'batches',
-    help: 'Batches that had been written or ended before.',
+    help: 'Batches that were skipped because they had been written or ended before.',
   },
   sluice_late_duplicates_total: {
     ...worker,
     type: 'counter',
     unit: 'entries',
-    help: 'Entries that only the ledger recognised as duplicates; their live balances were corrected.',
+    help: 'Entries that only the ledger recognised as duplicates; Sluice corrected their live balances.',
   },
   sluice_accounts_below_floor_total: {
     ...worker,
     type: 'counter',
     unit: 'accounts',
     labels: { program: 'the defined programs' },
-    help: 'Accounts that a flush took below their floor, quarantine counted: a debit was accepted that Redis had no points for, as after a loss.',
+    help: 'Accounts that a flush took below their floor, quarantine included: Redis accepted a debit without the points, as after a loss.',
   },
   sluice_claim_durability: {
     ...worker,
     type: 'gauge',
     unit: '1',
     labels: { durability: 'memory, replica or fsync' },
-    help: '1 for what a claim of this worker waits for before its batch is written: memory runs at risk of doubled counters.',
+    help: '1 for the durability that claims of this worker wait for before their batch is written; memory risks doubled counters.',
   },
   sluice_claims_unconfirmed_total: {
     ...worker,
     type: 'counter',
     unit: 'claims',
-    help: 'Claims that no replica, or not the disk, confirmed in time.',
+    help: 'Claims that the replica or disk that they waited for did not confirm in time.',
   },
   sluice_breaker_open: {
     ...worker,
@@ -308,14 +309,14 @@ export const metricCatalogue = {
     ...worker,
     type: 'counter',
     unit: 'keys',
-    help: 'Live values that this worker compared with what they should be, in samples.',
+    help: 'Live values that this worker compared with their expected value, in samples.',
   },
   sluice_drift_keys: {
     ...worker,
     type: 'gauge',
     unit: 'keys',
     labels: { mapped: ['no', 'yes'] },
-    help: 'Live values that this worker found to differ and that still do, 1,000 at most; mapped ones (yes) may have other writers.',
+    help: 'Live values that differ from their expected value, as far as this worker knows, 1,000 at most; mapped values (yes) may have other writers.',
   },
   sluice_consumer_restarts_total: {
     ...worker,
@@ -328,7 +329,7 @@ export const metricCatalogue = {
     scope: 'process',
     from: 'both',
     unit: 'times',
-    help: 'Times that Redis was found to have gone back in time: behind a batch that MySQL has.',
+    help: 'Times that Redis went back in time: it was found behind a batch that MySQL has.',
   },
   sluice_build_info: {
     type: 'gauge',
@@ -336,7 +337,7 @@ export const metricCatalogue = {
     from: 'both',
     unit: '1',
     labels: { component: 'worker or producer', version: 'the running one' },
-    help: 'Always 1: which version of Sluice runs in this process.',
+    help: 'Always 1; its labels name the version of Sluice in this process.',
   },
 } as const satisfies Record<`sluice_${string}`, MetricDefinition>;
 
