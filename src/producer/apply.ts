@@ -87,19 +87,19 @@ export class Applier {
     return this.#unsettled;
   }
 
-  /** @param position of the update in its caller's call */
-  add(update: CheckedUpdate, durability: Durability, caller: Caller, position: number): void {
+  /** @param index of the update in its caller's call */
+  add(update: CheckedUpdate, durability: Durability, caller: Caller, index: number): void {
     const { keys, settings, clock } = this.#parts;
     const partition = keys.partitionOf(update.key);
     const buffer = this.#buffers[partition]!;
     if (buffer.unsettled >= settings.bufferLimit) {
-      caller.refused(position, new ProducerOverloadedError(settings.bufferLimit));
+      caller.refused(index, new ProducerOverloadedError(settings.bufferLimit));
       return;
     }
     buffer.unsettled++;
     this.#unsettled++;
     const until = clock.now() + settings.callTimeoutMs;
-    buffer.waiting.push(new Waiting(update, durability, until, caller, position, buffer));
+    buffer.waiting.push(new Waiting(update, durability, until, caller, index, buffer));
     if (!buffer.sending) this.#schedule(partition);
   }
 

@@ -45,28 +45,22 @@ export class ManyCaller implements Caller {
     this.#span = parts.traces?.current();
   }
 
-  accepted(
-    position: number,
-    update: CheckedUpdate,
-    value: number | null,
-    duplicate: boolean,
-    mark: Mark,
-  ): void {
+  accepted(index: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void {
     const { metrics, progress, traces } = this.#parts;
     metrics.accept(value, duplicate);
     if (this.#span) traces?.note(mark, this.#span);
-    this.#put(position, new AppliedUpdate(value, duplicate, mark, update, progress));
+    this.#put(index, new AppliedUpdate(value, duplicate, mark, update, progress));
   }
 
-  refused(position: number, error: Error): void {
+  refused(index: number, error: Error): void {
     const code = codeOf(error);
     this.#parts.metrics.refuse(code);
     const retryable = error instanceof SluiceError && error.retryable;
-    this.#put(position, { ok: false, error: { code, message: error.message, retryable } });
+    this.#put(index, { ok: false, error: { code, message: error.message, retryable } });
   }
 
-  #put(position: number, result: ApplyResult): void {
-    this.#results[position] = result;
+  #put(index: number, result: ApplyResult): void {
+    this.#results[index] = result;
     if (--this.#open === 0) this.#done(this.#results);
   }
 }

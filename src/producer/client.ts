@@ -97,15 +97,15 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
     const { applier, definitions } = this.#parts;
     return new Promise(resolve => {
       const caller = new ManyCaller(updates.length, resolve, this.#parts);
-      for (let position = 0; position < updates.length; position++) {
+      for (let index = 0; index < updates.length; index++) {
         let update: CheckedUpdate;
         try {
-          update = checkUpdate(updates[position]!, definitions);
+          update = checkUpdate(updates[index]!, definitions);
         } catch (error) {
-          caller.refused(position, error as Error);
+          caller.refused(index, error as Error);
           continue;
         }
-        applier.add(update, durability, caller, position);
+        applier.add(update, durability, caller, index);
       }
     });
   }

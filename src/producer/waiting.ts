@@ -24,17 +24,11 @@ export interface Mark {
 /** Gets exactly one of the two calls for each update. Neither may throw. */
 export interface Caller {
   /**
-   * @param position of the update in the call
+   * @param index of the update in the call
    * @param value the live value right after the update; null if it is cold
    */
-  accepted(
-    position: number,
-    update: CheckedUpdate,
-    value: number | null,
-    duplicate: boolean,
-    mark: Mark,
-  ): void;
-  refused(position: number, error: Error): void;
+  accepted(index: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void;
+  refused(index: number, error: Error): void;
 }
 
 /** Counts updates that are not settled yet. */
@@ -56,7 +50,7 @@ export class Waiting {
   /** Deadline for waiting for room, ms of the producer's clock; set at the first refusal. */
   roomUntil: number | undefined = undefined;
   readonly #caller: Caller;
-  readonly #position: number;
+  readonly #index: number;
   readonly #buffer: Unsettled;
 
   constructor(
@@ -64,24 +58,24 @@ export class Waiting {
     durability: Durability,
     until: number,
     caller: Caller,
-    position: number,
+    index: number,
     buffer: Unsettled,
   ) {
     this.update = update;
     this.durability = durability;
     this.until = until;
     this.#caller = caller;
-    this.#position = position;
+    this.#index = index;
     this.#buffer = buffer;
   }
 
   accept(value: number | null, duplicate: boolean, mark: Mark): void {
-    this.#caller.accepted(this.#position, this.update, value, duplicate, mark);
+    this.#caller.accepted(this.#index, this.update, value, duplicate, mark);
     this.#settled();
   }
 
   refuse(error: Error): void {
-    this.#caller.refused(this.#position, error);
+    this.#caller.refused(this.#index, error);
     this.#settled();
   }
 
