@@ -30,9 +30,9 @@ use_node
 cd "$project"
 bin=node_modules/.bin
 step types "$bin/tsc" -p tsconfig.json
-# "biome ci" prints colours even into a log file.
-colors=off
-[ ! -t 1 ] || colors=force
+# In CI tools colour what goes into a file as well; "biome ci" does so even with NO_COLOR.
+colors=force
+[ -t 1 ] || { colors=off && export NO_COLOR=1; }
 step style "$bin/biome" ci --colors="$colors" .
 step 'unused code' "$bin/knip"
 step build "$BASH" scripts/build.sh

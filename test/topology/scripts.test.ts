@@ -80,7 +80,8 @@ it('run.sh runs the tests without the servers and settings of the calling shell'
   expect(code, stderr).toBe(0);
   const [args, env] = JSON.parse(stdout);
   expect(args).toEqual(['run', '--project', 'unit']);
-  expect(env).toMatchObject({ SLUICE_CACHE: folder, UNRELATED: 'kept' });
+  // The output is no terminal.
+  expect(env).toMatchObject({ SLUICE_CACHE: folder, UNRELATED: 'kept', NO_COLOR: '1' });
   expect(Object.entries(env).filter(([name, value]) => /production/.test(`${name}${value}`))).toEqual([]);
 });
 
