@@ -20,7 +20,7 @@ export interface DatabaseCluster {
   /**
    * Resolves when all members have joined and are up to date; helps those that do not rejoin by themselves.
    */
-  settled(): Promise<void>;
+  recovered(): Promise<void>;
   stop(): Promise<void>;
 }
 

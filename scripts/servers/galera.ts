@@ -37,7 +37,7 @@ export async function startGalera({ directory }: { directory: string }): Promise
       members.push(other.value);
     }
     const cluster = new Cluster(members);
-    await cluster.settled();
+    await cluster.recovered();
     return cluster;
   } catch (error) {
     await Promise.all(members.map(member => member.stop()));
@@ -148,7 +148,7 @@ class Cluster implements DatabaseCluster {
     return member.restart();
   }
 
-  async settled(): Promise<void> {
+  async recovered(): Promise<void> {
     await waitFor('a cluster of three', settleLimit, async () => {
       const all = await Promise.all(this.members.map(status));
       return all.every(found => isIn(found) && found.wsrep_cluster_size === String(size));

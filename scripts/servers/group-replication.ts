@@ -86,7 +86,7 @@ class Group implements DatabaseCluster {
         await ask('SET GLOBAL group_replication_bootstrap_group = OFF');
       });
     }
-    await this.settled();
+    await this.recovered();
   }
 
   /** Creates the users that each member needs locally, and the settings of the group. */
@@ -129,7 +129,7 @@ class Group implements DatabaseCluster {
     return member.restart();
   }
 
-  async settled(): Promise<void> {
+  async recovered(): Promise<void> {
     await waitFor('a group of three', settleLimit, async () => {
       const primary = await this.primary();
       const rows = await states(primary);

@@ -1,6 +1,6 @@
 /**
- * The users of the processes, one each at either server, so that the servers can tell whose a connection is. They have the
- * documented rights only. Their passwords stand in files and may change.
+ * Users at each server, one for the workers and one for the producers, so that the server can tell their
+ * connections apart. They have only the documented rights. Their passwords are in files and may change.
  */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { readClusterRights, readRights } from '../../test/support/rights.ts';
 
 export type ServerKind = 'redis' | 'mysql';
 
-/** A password as a server has it, and as the file has it that the processes read. */
+/** A password: the one that the server accepts, and the one in the file that processes read. */
 class Secret {
   readonly file: string;
   #changes = 0;
@@ -20,18 +20,18 @@ class Secret {
     this.publish();
   }
 
-  /** What the server takes now. */
+  /** What the server accepts now. */
   get current(): string {
     return `${this.#name}-${this.#changes}`;
   }
 
-  /** Returns the next one, for the server. */
+  /** Returns a new password, to be set at the server. */
   change(): string {
     this.#changes++;
     return this.current;
   }
 
-  /** Writes it into the file, which is never half written. */
+  /** Writes it to the file atomically. */
   publish(): void {
     writeFileSync(`${this.file}.new`, this.current);
     renameSync(`${this.file}.new`, this.file);
@@ -43,7 +43,7 @@ export interface Account {
   readonly secrets: Readonly<Record<ServerKind, Secret>>;
 }
 
-/** What a producer logs in with. */
+/** Login of a producer. */
 export interface Login {
   readonly user: string;
   readonly files: Readonly<Record<ServerKind, string>>;
@@ -72,7 +72,7 @@ export class Accounts {
     return [...this.workers, ...this.producers];
   }
 
-  /** Options of a Redis that is started now. */
+  /** Options for a Redis that starts now. */
   redisArgs(): string[] {
     return this.all.flatMap(({ name, secrets }) => [
       '--user',

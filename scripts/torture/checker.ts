@@ -1,6 +1,6 @@
 /**
- * Compares, update by update, what the journals know with what the database holds, and what is missing or too much with
- * what Sluice itself declared to be lost or counted twice, partition by partition.
+ * Compares the journals with the database, update by update, and compares the missing and surplus updates of
+ * each partition with those that Sluice declared as lost or doubled.
  */
 import type { Keys } from '../../src/shared/redis/keys.ts';
 import type { Holdings } from './holdings.ts';
@@ -11,7 +11,7 @@ interface Difference {
   readonly partition: number;
   readonly kind: 'lost' | 'doubled';
   readonly updates: number;
-  /** Which updates, and what is wrong with them. */
+  /** The updates, and what is wrong with them. */
   readonly what: string;
 }
 
@@ -19,15 +19,15 @@ export interface Verdict {
   acknowledged: number;
   unknown: number;
   refused: number;
-  /** Missing or too much, and not declared. */
+  /** Missing or surplus updates that were not declared. */
   lost: number;
   doubled: number;
-  /** Missing or too much, and declared. */
+  /** Missing or surplus updates that were declared. */
   declared: number;
-  /** Rows that Sluice declared, at most so many updates. */
+  /** Upper bounds that Sluice declared. */
   declarations: number;
   differences: Difference[];
-  /** What is wrong beside single updates: balances, floors. */
+  /** Other mistakes: balances, floors. */
   problems: string[];
 }
 
@@ -71,7 +71,7 @@ class Comparison {
     if (known !== 'refused') counted[known]++;
   }
 
-  /** Increments are by one: a sum is a number of updates. */
+  /** Every increment is by one, so a sum is a number of updates. */
   compareCounters({ counters }: Holdings): void {
     for (const name of new Set([...this.#counters.keys(), ...counters.keys()])) {
       const key = name.slice(name.indexOf(' ') + 1);

@@ -1,4 +1,4 @@
-/** Looks into a database of three members as root: through one that is in the cluster, and at all of them for differences. */
+/** Queries a database of three members as root: one member of the cluster, or all of them for differences. */
 import { createPool, type Pool } from 'mysql2/promise';
 import { asRoot, type DatabaseCluster, type RunningServer, waitFor } from '../servers.ts';
 
@@ -6,7 +6,7 @@ const askAgainAfter = 300;
 const queryLimit = 5000;
 const settleLimit = 60_000;
 
-/** What a single server's pool gives as well. */
+/** The part that a single server's pool has too. */
 export type Root = Pick<Pool, 'query' | 'getConnection'>;
 
 export class ClusterRoot implements Root {
@@ -25,7 +25,7 @@ export class ClusterRoot implements Root {
     );
   }
 
-  /** With a limit: the member may have stopped since it was chosen. */
+  /** With a limit, since the member may have stopped since it was chosen. */
   readonly query = (async (sql: string, values?: unknown[]) =>
     (await this.#pool()).query({ sql, values: values ?? [], timeout: queryLimit })) as Pool['query'];
 
@@ -47,7 +47,7 @@ export class ClusterRoot implements Root {
   }
 }
 
-/** Waits until every member holds the same; what differs, if something does. */
+/** Waits until every member holds the same data; returns a difference that remains. */
 export async function differenceOfMembers(
   cluster: DatabaseCluster,
   database: string,

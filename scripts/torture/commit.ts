@@ -1,4 +1,4 @@
-/** Which code ran, for whoever reads a report later. */
+/** The commit of the code that ran, for readers of a report. */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
@@ -10,7 +10,7 @@ function git(...args: string[]): string {
     .trim();
 }
 
-/** The commit, and whether files differ from it; `unknown` outside a repository. */
+/** The commit, and whether the work tree differs from it; `unknown` outside a repository. */
 export function commitOfProject(): string {
   try {
     const commit = git('rev-parse', '--short', 'HEAD');

@@ -1,11 +1,11 @@
-/** How many connections each user has, as the servers see it, and how to end them. */
+/** Counts the connections of each user at the servers, and ends them. */
 import type { RowDataPacket } from 'mysql2/promise';
 import { redisCall } from '../servers/redis-protocol.ts';
 import { asRoot, type RunningServer } from '../servers.ts';
 import type { ServerKind } from './accounts.ts';
 import type { Stack } from './stack.ts';
 
-/** The most on one server, by user. */
+/** The largest number on one server, by user. */
 export type Connections = ReadonlyMap<string, number>;
 
 export async function countConnections(stack: Stack, kind: ServerKind): Promise<Connections> {
@@ -29,7 +29,7 @@ export async function endConnections(stack: Stack, kind: ServerKind, user: strin
   await Promise.all(
     stack.members.map(member =>
       asRoot(member, async ask => {
-        // It may have ended by itself.
+        // The connection may have ended by itself.
         for (const { id } of await ask(
           `SELECT ID AS id FROM information_schema.PROCESSLIST WHERE USER = '${user}'`,
         ))

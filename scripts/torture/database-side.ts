@@ -1,4 +1,4 @@
-/** The database of a torture: one server, or a cluster of three, and the rights and tables that Sluice needs in it. */
+/** The torture's database: one server or a cluster of three, with the rights and tables that Sluice needs. */
 import { createPool } from 'mysql2/promise';
 import { parseSettings } from '../../src/shared/config/settings.ts';
 import { Database } from '../../src/shared/mysql/database.ts';
@@ -16,10 +16,10 @@ import { type DatabaseName, isClustered } from './servers.ts';
 import { mappedTables, partitions } from './traffic.ts';
 
 export interface DatabaseSide {
-  /** The only server, or one for each member. */
+  /** One for the only server, or one for each member. */
   readonly members: readonly RunningServer[];
   readonly cluster: DatabaseCluster | undefined;
-  /** As root, beside every proxy. */
+  /** Root's connections, which bypass the proxies. */
   readonly root: Root;
   stop(): Promise<void>;
 }
@@ -59,7 +59,8 @@ async function prepare(server: RunningServer, { namespace, database, users }: Sc
   const limits = { ...parseSettings(), connections: 1 };
   const admin = new Database({ url: `${server.url}/mysql` }, limits);
   await admin.query(`CREATE DATABASE ${database}`);
-  // The torture's own tables: rows that make its transactions heavy, and a row that shows who takes writes.
+  // The torture's own tables: rows that make its transactions heavy, and a row that shows which member takes
+  // writes.
   await admin.query('CREATE DATABASE scratch');
   await admin.query('CREATE TABLE scratch.ballast (n BIGINT NOT NULL) ENGINE = InnoDB');
   await admin.query('CREATE TABLE scratch.beat (id INT PRIMARY KEY, word CHAR(36)) ENGINE = InnoDB');

@@ -1,4 +1,4 @@
-/** Asks `sluice verify`, as an operator would, whether live values and the database agree. */
+/** Runs `sluice verify`, as an operator would, to compare live values with the database. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -8,7 +8,7 @@ import { partitions } from './traffic.ts';
 const run = promisify(execFile);
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
-/** What is wrong, if something is. */
+/** Resolves with the problem, if there is one. */
 export async function verifyDrift(deployment: Deployment): Promise<string | undefined> {
   const env = ownEnvironment(deployment, { SLUICE_PARTITIONS: String(partitions) });
   const command = ['--import', 'tsx', 'src/cli/main.ts', 'verify', '--json'];

@@ -1,6 +1,7 @@
 /**
- * What processes are told about durability: runs that fail over a Redis ask for copies on a replica, unless they are to
- * lose something and see it declared. Runs on a single Redis have it write to disk before it answers, and ask for nothing.
+ * The durability settings of processes. Runs with a failover of Redis ask for copies on a replica, unless
+ * they should lose updates and see them declared. Runs on a single Redis make it write to disk before it
+ * answers, and ask for nothing.
  */
 import type { Durability } from '../../src/shared/redis/durability.ts';
 import type { TopologyName } from './servers.ts';
@@ -11,7 +12,7 @@ export function defaultDurability(topology: TopologyName): TortureDurability {
   return topology === 'standalone' ? 'memory' : 'replica';
 }
 
-/** Environment of workers. */
+/** Environment of the workers. */
 export function workerDurability(durability: TortureDurability): Record<string, string> {
   return { SLUICE_CLAIM_DURABILITY: durability };
 }

@@ -1,6 +1,6 @@
 /**
- * Memory and connections of the processes. After an outage both must be what they were before anything was broken: what piles
- * up meanwhile, or is not given back, would grow from outage to outage.
+ * Memory and connections of the processes. After an outage both must be what they were before the first
+ * fault: whatever is not released would grow with each outage.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseSettings } from '../../src/shared/config/settings.ts';
@@ -12,24 +12,27 @@ import type { Stack } from './stack.ts';
 
 export interface Footprint {
   readonly role: Role;
-  /** In use after a garbage collection. */
+  /** Heap in use after a garbage collection. */
   readonly megabytes: number;
-  /** The most on one server. */
+  /** Largest number on one server. */
   readonly connections: Readonly<Record<ServerKind, number>>;
 }
 
-/** What a process has loaded and compiled since, and what is under way, is 4 MB at most; garbage is collected before. */
+/**
+ * Code that was loaded and compiled since, and work in progress, take 4 MB at most. Measured after garbage
+ * collection.
+ */
 const spareMegabytes = 20;
-/** A pool opens what is asked of it, up to its limit; one more asks a member of a cluster whether it takes writes. */
+/** Limits of the pools; one more connection asks a member of a cluster whether it takes writes. */
 const { concurrency } = parseSettings();
 const poolLimits: Readonly<Record<Role, number>> = { worker: 2 * concurrency + 3 + 1, producer: 4 + 1 };
-/** Connections that wait behind writes until a replica has them come and go. */
+/** Connections of the barrier, which wait until a replica has the writes, come and go. */
 const lanes: Readonly<Record<TortureDurability, number>> = { memory: 0, replica: 8 };
-/** Servers and pools notice that a connection has ended in this time. */
+/** Time in which servers and pools notice that a connection has ended. */
 const calmLimit = 10_000;
 const lookAgainAfter = 100;
 
-/** What is too much, against the largest of this role while nothing was broken. */
+/** What exceeds the largest process of this role before the first fault. */
 export function excess(found: Footprint, quiet: Footprint, durability: TortureDurability): string[] {
   const bounds: [string, number, number][] = [
     ['MB in use', found.megabytes, quiet.megabytes + spareMegabytes],
@@ -58,7 +61,7 @@ export class Footprints {
     this.#durability = durability;
   }
 
-  /** Takes what the processes are now for what they have to be. */
+  /** Records the current footprints as the standard. */
   async remember(): Promise<void> {
     for (const [role, found] of Map.groupBy((await this.#measure()).values(), ({ role }) => role)) {
       this.#quiet.set(role, {
@@ -72,7 +75,7 @@ export class Footprints {
     }
   }
 
-  /** What is too much for longer than a server needs to notice that a connection has ended. */
+  /** What is still too much after servers have had time to notice ended connections. */
   async excesses(): Promise<string[]> {
     const limit = performance.now() + calmLimit;
     for (;;) {

@@ -1,4 +1,4 @@
-/** Everything that the database holds of a torture's updates: values, ledger, quarantine, and the losses declared. */
+/** Everything in the database about the torture's updates: values, ledger, quarantine, declared losses. */
 import type { RowDataPacket } from 'mysql2/promise';
 import type { Root } from './cluster-root.ts';
 import { mappedTables } from './traffic.ts';
@@ -8,7 +8,7 @@ interface HeldEntry {
   readonly account: string;
   readonly id: string;
   readonly amount: number;
-  /** Undefined for one in quarantine. */
+  /** Undefined for a quarantined entry. */
   readonly balanceAfter: number | undefined;
 }
 
@@ -19,9 +19,9 @@ interface Loss {
 }
 
 export interface Holdings {
-  /** By `name key`, with what is in quarantine. */
+  /** Key is `name key`; includes quarantined updates. */
   readonly counters: Map<string, number>;
-  /** By `program account`. */
+  /** Key is `program account`. */
   readonly balances: Map<string, number>;
   readonly entries: HeldEntry[];
   readonly losses: Loss[];

@@ -1,16 +1,16 @@
-/** The torture's side of inside.ts: how to start a process with it, and what can be asked of it. */
+/** The torture's side of inside.ts: starts a process with it, and sends it requests. */
 import type { ChildProcess } from 'node:child_process';
 import type { Answer, Asked, Question } from './inside.ts';
 
 const answerLimit = 30_000;
 
-/** Options of node. */
+/** Options for node. */
 export const insideArgs = [
   '--expose-gc',
   ...['--import', 'tsx', '--import', new URL('./inside.ts', import.meta.url).href],
 ];
 
-/** Environment of a process whose wall clock is wrong from its start. */
+/** Environment of a process whose wall clock is wrong from the start. */
 export function clockEnvironment(shiftMs: number): Record<string, string> {
   return shiftMs === 0 ? {} : { TORTURE_CLOCK_SHIFT_MS: String(shiftMs) };
 }
@@ -19,15 +19,15 @@ export class Inside {
   readonly #child: ChildProcess;
   #questions = 0;
 
-  /** @param child that was started with the options above and a channel */
+  /** @param child was started with the options above and an IPC channel */
   constructor(child: ChildProcess) {
     this.#child = child;
     child.setMaxListeners(50);
-    // A process that ends while it is asked; whoever asks finds out.
+    // The process may end while it is asked; the caller notices that.
     child.on('error', () => {});
   }
 
-  /** Resolves to undefined if the process ends first. */
+  /** Resolves with undefined if the process ends first. */
   ask(question: Question): Promise<number | undefined> {
     const id = ++this.#questions;
     return new Promise((resolve, reject) => {

@@ -1,16 +1,19 @@
 /**
- * Loaded into each worker and producer before anything else. Gives them a wall clock that can be wrong and says, when it is
- * asked, how much memory is in use and how the log does. Knows nothing of what the process is for.
+ * Loaded into each worker and producer before anything else. It makes their wall clock wrong on request, and
+ * reports memory in use and the state of the log. It does not know what the process is for.
  */
 import { LogStream } from '../../src/shared/log-stream.ts';
 
-/** What the torture asks. */
+/** Requests of the torture. */
 export type Question =
-  /** From now on the wall clock is so many ms ahead. */
+  /** Shifts the wall clock by this many ms from now on. */
   | { readonly ask: 'clock'; readonly shiftMs: number }
-  /** Bytes in use after a garbage collection. */
+  /** Returns the heap in use after a garbage collection, in bytes. */
   | { readonly ask: 'memory' }
-  /** Writes so many lines of a kilobyte into the log. Answers how many lines the log has dropped and not told. */
+  /**
+   * Writes this many lines of 1 KB to the log. Returns the number of dropped lines that the log has not
+   * reported.
+   */
   | { readonly ask: 'log'; readonly lines: number };
 
 export type Asked = Question & { readonly id: number };
@@ -63,5 +66,5 @@ process.on('message', (asked: Partial<Asked> | string) => {
   if (typeof asked === 'object' && asked.ask)
     process.send?.({ id: asked.id!, answer: answer(asked as Asked) } satisfies Answer);
 });
-// It must not keep a process alive that has come to its end.
+// Must not keep a process alive that is about to end.
 process.channel?.unref();

@@ -1,18 +1,18 @@
 /**
- * What a client asked for and what it was answered, one line each, written before the call and after the answer. A
- * process that is killed leaves its journal as it was: what was asked for and not answered is unknown.
+ * A client's updates and their answers, one line each, written before the call and after the answer. After a
+ * kill, an update without an answer has an unknown outcome.
  *
  *   i NUMBER KIND NAME KEY AMOUNT [ID]   asked for; KIND is c (counter) or p (points)
- *   t NUMBER                             asked for once more, with the same id
+ * t NUMBER                             asked for again, with the same id
  *   a NUMBER                             acknowledged
  *   r NUMBER CODE                        refused: certainly not applied
- *   u NUMBER CODE                        an error that leaves it open
- *   p NUMBER                             persisted() said that it is in MySQL
+ * u NUMBER CODE                        an error with an unknown outcome
+ * p NUMBER                             persisted() resolved
  */
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import type { Update } from '../../src/shared/updates/update.ts';
 
-/** Errors that say for certain that nothing was applied. All others leave it open. */
+/** Errors that guarantee that nothing was applied; after any other error the outcome is unknown. */
 const certain = new Set([
   'REDIS_UNAVAILABLE',
   'REDIS_OUT_OF_MEMORY',
@@ -31,7 +31,7 @@ export class Journal {
     this.#file = openSync(path, 'a');
   }
 
-  /** Before the call. Returns the numbers of the updates. */
+  /** Records updates before their call; returns their numbers. */
   ask(updates: readonly Update[]): number[] {
     const numbers = updates.map(() => this.#next++);
     this.#write(updates.map((update, at) => `i ${numbers[at]} ${describe(update)}`));
@@ -46,7 +46,7 @@ export class Journal {
     this.#write([`a ${number}`]);
   }
 
-  /** Whether it is certain that nothing was applied. */
+  /** Records an error; returns whether it guarantees that nothing was applied. */
   failed(number: number, code: string): boolean {
     const isCertain = certain.has(code);
     this.#write([`${isCertain ? 'r' : 'u'} ${number} ${code}`]);
@@ -77,19 +77,19 @@ export interface JournalledUpdate {
   readonly amount: number;
   readonly id: string;
   outcome: 'open' | 'acknowledged' | 'refused';
-  /** Something that was asked before it may have been applied. */
+  /** An earlier attempt may have been applied. */
   uncertain: boolean;
   persisted: boolean;
   code: string;
 }
 
-/** What the client knows of an update. */
+/** What the client knows about an update. */
 export function knownOf(update: JournalledUpdate): 'acknowledged' | 'refused' | 'unknown' {
   if (update.outcome === 'acknowledged') return 'acknowledged';
   return update.outcome === 'open' || update.uncertain ? 'unknown' : 'refused';
 }
 
-/** The updates of a journal. A last line that a kill cut off is left out: its update was never sent. */
+/** The updates of a journal. A last line that a kill cut off is ignored: its update was never sent. */
 export function readJournal(path: string): JournalledUpdate[] {
   const updates: JournalledUpdate[] = [];
   const text = readFileSync(path, 'utf8');
@@ -117,7 +117,7 @@ function note(updates: JournalledUpdate[], [action, number, ...rest]: string[]):
   }
   const update = updates[Number(number)]!;
   if (action === 'p') update.persisted = true;
-  // What was acknowledged stays so, whatever is answered to a repetition.
+  // An acknowledged update stays acknowledged, whatever a repetition is answered.
   if (action === 'p' || update.outcome === 'acknowledged') return;
   if (action === 'a') update.outcome = 'acknowledged';
   else if (action === 't') update.outcome = 'open';

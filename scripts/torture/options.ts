@@ -1,4 +1,4 @@
-// The torture's command line, and which servers a seed chooses. Anything wrong is said in one sentence, with exit code 2.
+// The torture's command line, and the servers that a seed chooses. Mistakes are reported with exit code 2.
 
 import { parseArgs } from 'node:util';
 import { defaultDurability, type TortureDurability } from './durability.ts';
@@ -14,18 +14,18 @@ import {
 } from './servers.ts';
 
 export interface TortureOptions {
-  /** How long faults go on. */
+  /** Duration of the faults. */
   minutes: number;
   seed: number;
-  /** At least so many faults, even if they take longer. */
+  /** Minimum number of faults, even if they take longer. */
   faults: number;
   topology: TopologyName;
   database: DatabaseName;
-  /** Kinds of faults, if not all kinds of these servers are wanted. */
+  /** Only these kinds of faults; all kinds if undefined. */
   kinds: readonly string[] | undefined;
-  /** Of every call and every claim. */
+  /** Durability of every call and every claim. */
   durability: TortureDurability;
-  /** Markdown file whose section for these servers is written. */
+  /** Markdown file in which the section for these servers is written. */
   report: string | undefined;
   help: boolean;
 }
@@ -38,13 +38,13 @@ Runs producers and workers on real servers, breaks processes, servers and connec
 compares every acknowledged update with what MySQL holds.
 
 Options:
-  --minutes M      how long faults go on (default 3)
-  --seed S         what is broken when, and on which servers (default 1)
-  --faults N       at least so many faults, even if they take longer (default 0)
-  --topology NAME  ${topologies.join(', ')}    } what is not given
+  --minutes M      duration of the faults in minutes (default 3)
+  --seed S         chooses the faults, their order and the servers (default 1)
+  --faults N       minimum number of faults, even if they take longer (default 0)
+  --topology NAME  ${topologies.join(', ')}    } what is missing,
   --database NAME  ${singleDatabases.join(', ')}                  } the seed chooses
                    ${clusteredDatabases.join(', ')}: three members, beside a standalone Redis
-  --kinds K,K      only these kinds of faults
+  --kinds K,K      only faults of these kinds
   --durability D   memory or replica (default: replica with sentinel and cluster, else memory)
   --report FILE    write the result into this Markdown file, beside those for other servers, and with --kinds
                    beside that of all kinds
@@ -77,7 +77,7 @@ export function parseOptions(args: string[]): TortureOptions {
   };
 }
 
-/** Six seeds in a row are the six combinations; where one half is given, the seed walks over the other. */
+/** Six consecutive seeds give the six combinations; if one half is given, the seed chooses the other. */
 function chosen(seed: number, topology: string | undefined, database: string | undefined) {
   const given = oneOf('--database', databases, database);
   if (given && isClustered(given)) {

@@ -1,4 +1,4 @@
-/** Measures when flushing works again: one new counter key in every partition is incremented until MySQL has it. */
+/** Measures when flushing works again: it increments a new counter in every partition until MySQL has it. */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
@@ -12,7 +12,7 @@ import type { Stack } from './stack.ts';
 import { definitions, partitions } from './traffic.ts';
 
 const pollEvery = 20;
-/** An increment that was acknowledged and does not arrive may be lost, and is asked for again. */
+/** An acknowledged increment that has not arrived by then, in ms, may be lost and is repeated. */
 const sendAgainAfter = 1000;
 
 export class Probe {
@@ -40,7 +40,7 @@ export class Probe {
     );
   }
 
-  /** The time when every partition had flushed what was asked for after this call; undefined after the limit. */
+  /** Time when every partition had flushed an increment made after this call; undefined after the limit. */
   async flushed(limitMs: number): Promise<number | undefined> {
     const round = ++this.#rounds;
     const missing = new Set(
@@ -86,7 +86,7 @@ export class Probe {
       ]);
       return rows.map(row => String(row.counter_key));
     } catch {
-      // The database is away.
+      // The database is not reachable.
       return [];
     }
   }

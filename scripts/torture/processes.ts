@@ -1,4 +1,6 @@
-/** Two workers and two producers that are started again when they were killed, and noticed when they end by themselves. */
+/**
+ * Two workers and two producers: started again when they were killed, reported when they end by themselves.
+ */
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import type { Output } from '../load/output.ts';
@@ -22,10 +24,10 @@ interface Running {
 
 export type Role = 'worker' | 'producer';
 
-/** Environment that the process has beside its own. */
+/** Additional environment of the process. */
 type Start = (incarnation: number, env: Record<string, string>) => Promise<Running>;
 
-/** A place for one process after the other. */
+/** Holds one process after another. */
 export class Slot {
   readonly name: string;
   readonly role: Role;
@@ -43,12 +45,12 @@ export class Slot {
     this.#start = start;
   }
 
-  /** Whether the process ended although nobody had asked it to. */
+  /** Whether the process ended although nobody asked it to. */
   get crashed(): boolean {
     return this.#running?.gone ?? false;
   }
 
-  /** Undefined while none runs. */
+  /** Undefined if none runs. */
   get pid(): number | undefined {
     return this.#running?.gone === false ? this.#running.pid : undefined;
   }
@@ -69,7 +71,7 @@ export class Slot {
     this.#inside = new Inside(this.#running.child);
   }
 
-  /** Shifts the wall clock of the running process, and of those that replace it. */
+  /** Shifts the wall clock of the running process and of its successors. */
   async setClock(shiftMs: number): Promise<void> {
     this.#clockShiftMs = shiftMs;
     await this.#inside?.ask({ ask: 'clock', shiftMs });
@@ -103,9 +105,9 @@ function present<Thing>(thing: Thing | undefined, name: string): Thing {
 export class Processes {
   readonly workers: readonly Slot[];
   readonly producers: readonly Slot[];
-  /** Every journal that was begun. */
+  /** All journals so far. */
   readonly journals: string[] = [];
-  /** Processes that ended by themselves, by name. */
+  /** Names of processes that ended by themselves. */
   readonly crashes: string[] = [];
 
   constructor(stack: Stack, seed: number, durability: TortureDurability) {
@@ -147,7 +149,7 @@ export class Processes {
     return [...this.workers, ...this.producers];
   }
 
-  /** Starts what is not running. */
+  /** Starts every process that is not running. */
   ensure(): Promise<void> {
     return this.#ensure(this.all);
   }

@@ -1,6 +1,6 @@
 /**
- * The program of a producer in a torture: callers that ask, note every answer in the journal, and repeat what was left
- * open with the same id. Ends when it is told to, or with its parent.
+ * The program of a producer in a torture: callers that make calls, journal every answer, and repeat updates
+ * with an unknown outcome under the same id. It ends when it is told to, or with its parent.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -19,7 +19,7 @@ export interface ProducerPlan {
   deployment: Deployment;
   login: Login;
   durability: TortureDurability;
-  /** Of this process and no other, before or after it. */
+  /** Unique among all processes of the run. */
   name: string;
   seed: number;
   journal: string;
@@ -27,7 +27,7 @@ export interface ProducerPlan {
 
 const callers = 4;
 const repetitions = 4;
-/** Of acknowledged updates: how many are asked for again, and for how many persisted() is called. */
+/** Shares of acknowledged updates that are repeated, and whose persisted() is called. */
 const repeatShare = 0.03;
 const receiptShare = 0.03;
 
@@ -72,12 +72,12 @@ class Caller {
     const [number] = this.#journal.ask([update]);
     const outcome = await this.#send(number!, update);
     if (outcome === 'open') await this.#repeat(number!, update);
-    // A duplicate; what was refused would be asked for anew.
+    // It must be a duplicate; a refused update would be a new one.
     else if (outcome === 'acknowledged' && update.id && this.#traffic.random() < repeatShare)
       await this.#ask(update).catch(() => {});
   }
 
-  /** Only what has an id may be asked for again; now and then its caller gives up. */
+  /** Repeats only updates with an id; now and then the caller gives up. */
   async #repeat(number: number, update: Update): Promise<void> {
     for (let attempt = 0; update.id && attempt < repetitions && this.#traffic.random() < 0.9; attempt++) {
       await delay(50 + this.#traffic.random() * 300);
@@ -133,7 +133,7 @@ async function connect({ deployment, login, durability }: ProducerPlan): Promise
         log,
       });
     } catch (error) {
-      // A server may be down just now.
+      // A server may be down at the moment.
       if (!(error as { retryable?: boolean }).retryable) throw error;
       await delay(100);
     }

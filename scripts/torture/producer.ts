@@ -1,4 +1,4 @@
-/** The torture's side of a producer process: it starts one, tells it to stop, and kills it. */
+/** The torture's side of a producer process: starts, stops and kills it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -28,14 +28,14 @@ export class ProducerProcess {
     this.output = output;
   }
 
-  /** Resolves when it asks for updates. */
+  /** Resolves once the producer sends updates. */
   static async start(
     plan: ProducerPlan,
     logFile: string,
     env: Record<string, string>,
   ): Promise<ProducerProcess> {
     const command = [process.execPath, ...insideArgs, program, JSON.stringify(plan)];
-    // The kernel ends it with this process, even one that is stopped; only Linux can do that.
+    // On Linux the kernel kills the producer when this process dies, even if it is stopped.
     if (process.platform === 'linux') command.unshift('setpriv', '--pdeathsig', 'KILL');
     const child = spawn(command[0]!, command.slice(1), {
       cwd: project,

@@ -1,17 +1,17 @@
 /**
- * A TCP proxy before a server, for what a network does: delay, hold back for a while, and cut a connection right
- * before a request reaches the server, or right after it did, so that its answer is lost.
+ * A TCP proxy before a server, for what a network can do: delay, hold back for a while, and cut a connection
+ * just before a request reaches the server or just after it, so that the answer is lost.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Time for the server to run what it was sent before its connection ends. */
+/** Time that the server has to run a request before its connection is cut. */
 const runTime = 20;
 
 interface Cut {
   readonly request: Buffer;
   readonly when: 'before' | 'after';
-  /** Requests to let pass first. */
+  /** Number of requests to let pass first. */
   skip: number;
   readonly done: (happened: boolean) => void;
 }
@@ -19,30 +19,30 @@ interface Cut {
 interface Pair {
   readonly client: Socket;
   readonly server: Socket;
-  /** Undefined until it is known whose connection this is. */
+  /** Undefined until the connection's owner is known. */
   line: Line | undefined;
-  /** Answers go nowhere any more. */
+  /** Drops the answers from now on. */
   mute: boolean;
 }
 
-/** Connections to which the same happens, through one proxy or several. */
+/** Connections with the same fate, through one proxy or several. */
 export class Line {
-  /** Each way takes so much longer, until 0 is set. */
+  /** Delays each direction by this time until 0 is set. */
   delayMs = 0;
   #heldUntil = 0;
   #cut: Cut | undefined;
 
-  /** Holds everything back for so long; then it arrives. */
+  /** Holds everything back for this time. */
   hold(ms: number): void {
     this.#heldUntil = Date.now() + ms;
   }
 
-  /** When what arrives now is to be passed on. */
+  /** Time at which data that arrives now is passed on. */
   get due(): number {
     return Math.max(this.#heldUntil, this.delayMs > 0 ? Date.now() + this.delayMs : 0);
   }
 
-  /** Cuts the next connection that sends the request; false where none did within the limit. */
+  /** Cuts the next connection that sends the request; resolves with false if none does within the limit. */
   cutNext(request: string, when: 'before' | 'after', skip: number, limitMs: number): Promise<boolean> {
     return new Promise(resolve => {
       const timer = setTimeout(() => cut.done(false), limitMs);
@@ -60,7 +60,7 @@ export class Line {
     });
   }
 
-  /** Whether the data is not to be passed on. */
+  /** Whether the data must not be passed on. */
   isCut(pair: Pair, data: Buffer): boolean {
     const cut = this.#cut;
     if (!cut || !(data.includes(cut.request) || data.includes(cut.request.toString().toUpperCase())))
@@ -73,7 +73,7 @@ export class Line {
     }
     pair.mute = true;
     this.#cut = undefined;
-    // An answer shows that the server has run it; several requests may be under way on one connection.
+    // An answer shows that the server has run the request; one connection may have several in flight.
     pair.server.once('data', () =>
       setTimeout(() => {
         destroy(pair);
@@ -85,7 +85,9 @@ export class Line {
   }
 }
 
-/** Tells whose connection it is by what it sends. Asked with each request, since a later one may tell more. */
+/**
+ * Tells the owner of a connection by what it sends. Called for each request, since a later one may tell more.
+ */
 export type Classify = (request: Buffer, before: Line | undefined) => Line | undefined;
 
 export class TcpProxy {
@@ -101,9 +103,9 @@ export class TcpProxy {
     listener.on('connection', client => this.#join(client, serverPort));
   }
 
-  /** @param line of all its connections, or what tells it for each */
+  /** @param line of all connections, or a function that tells it for each */
   static async open(serverPort: number, line: Line | Classify = new Line()): Promise<TcpProxy> {
-    // Who ends its side waits for the other, which may stand still.
+    // A socket that ends its side waits for the other one, which may be frozen.
     const listener = createServer({ allowHalfOpen: true });
     await new Promise<void>(resolve => listener.listen(0, '127.0.0.1', resolve));
     return new TcpProxy(listener, serverPort, line instanceof Line ? () => line : line);
@@ -147,7 +149,7 @@ export class TcpProxy {
   }
 }
 
-/** Passes data on in order, however late. Returns what waits until all of it is. */
+/** Passes data on in order, at any delay. Returns the data that still waits. */
 function pass(from: Socket, pair: Pair, onwards: (data: Buffer) => void): () => Promise<void> {
   let last = Promise.resolve();
   let waiting = 0;

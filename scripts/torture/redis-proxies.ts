@@ -1,6 +1,7 @@
 /**
- * A proxy before every Redis node. The nodes announce the proxies' ports in place of their own, so that clients of Sentinels
- * and of a Cluster come through them as well. One port serves everybody: whose a connection is shows in what it sends.
+ * A proxy before every Redis node. Nodes announce the proxies' ports instead of their own, so that clients of
+ * Sentinels and of a Cluster also come through them. All use the same port; a connection's owner shows in
+ * what it sends.
  */
 import { createHash } from 'node:crypto';
 import { readScript } from '../../src/shared/redis/read-script.ts';
@@ -15,7 +16,7 @@ export class RedisProxies {
   readonly producers = new Line();
   readonly #proxies = new Map<number, Promise<TcpProxy>>();
 
-  /** Port of the proxy before the node with this port. */
+  /** Port of the proxy before the node on this port. */
   announce = async (port: number): Promise<number> => {
     let proxy = this.#proxies.get(port);
     if (!proxy) {
@@ -29,7 +30,10 @@ export class RedisProxies {
     await Promise.all([...this.#proxies.values()].map(async proxy => (await proxy).close()));
   }
 
-  /** Only producers apply; of workers and BullMQ is what runs other scripts. Replicas and Sentinels run none, and are left alone. */
+  /**
+   * Only producers run apply.lua; workers and BullMQ run other scripts. Replicas and Sentinels run none and
+   * are left alone.
+   */
   readonly #classify: Classify = (request, before) => {
     if (before === this.producers || request.includes(apply)) return this.producers;
     return before ?? (scripts.some(script => request.includes(script)) ? this.workers : undefined);

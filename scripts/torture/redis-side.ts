@@ -1,4 +1,4 @@
-/** The Redis of a torture: which servers there are, who is primary now, and whether all replicas follow. */
+/** The torture's Redis: its servers, the current primaries, and whether all replicas follow. */
 import { redisCall } from '../servers/redis-protocol.ts';
 import {
   type Announce,
@@ -16,18 +16,18 @@ import type { DatabaseName, TopologyName } from './servers.ts';
 
 export interface RedisSide {
   readonly topology: TopologyName;
-  /** Through the proxies. */
+  /** URL through the proxies. */
   readonly url: string;
-  /** Before every node: what happens to connections of workers and of producers. */
+  /** Proxies before every node, with the connections of workers and of producers. */
   readonly proxies: RedisProxies;
   readonly flavour: RedisFlavour;
-  /** All that hold data. */
+  /** All nodes with data. */
   readonly nodes: readonly RunningServer[];
   readonly sentinels: readonly RunningServer[];
-  /** Those that take writes now. */
+  /** Nodes that take writes now. */
   primaries(): Promise<RunningServer[]>;
   /** Resolves when every other node is a replica that follows. */
-  settled(): Promise<void>;
+  recovered(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -38,7 +38,7 @@ const flavours: Record<TopologyName, Partial<Record<DatabaseName, RedisFlavour>>
   cluster: { mariadb: 'valkey9', mysql97: 'redis8' },
 };
 const settleLimit = 60_000;
-/** After so long without an answer, Sentinels and a Cluster take a primary for gone. */
+/** Time without an answer after which Sentinels and a Cluster consider a primary gone. */
 export const silenceMs = 1000;
 
 export async function startRedisSide(
@@ -89,7 +89,7 @@ async function startAlone({ flavour, directory, announce, args }: Wanted): Promi
     nodes: [server],
     sentinels: [],
     primaries: async () => [server],
-    settled: async () => {},
+    recovered: async () => {},
     stop: () => server.stop(),
   };
 }
@@ -102,8 +102,8 @@ async function startSentinels(wanted: Wanted): Promise<Servers> {
     const port = await sentinel.primaryPort();
     return nodes.filter((_, index) => told[index] === port);
   };
-  const settled = () => followed(nodes, async () => (await primaries()).map(node => node.port));
-  return { url, nodes, sentinels, primaries, settled, stop: () => sentinel.stop() };
+  const recovered = () => followed(nodes, async () => (await primaries()).map(node => node.port));
+  return { url, nodes, sentinels, primaries, recovered, stop: () => sentinel.stop() };
 }
 
 async function startCluster(wanted: Wanted): Promise<Servers> {
@@ -116,13 +116,13 @@ async function startCluster(wanted: Wanted): Promise<Servers> {
       return role.status === 'fulfilled' && role.value;
     });
   };
-  const settled = async () => {
+  const recovered = async () => {
     await followed(nodes, async () => (await primaries()).map(node => node.port));
     await Promise.all(
       nodes.map(node => waitFor('agreement of the cluster', settleLimit, () => agrees(node))),
     );
   };
-  return { url, nodes, sentinels: [], primaries, settled, stop };
+  return { url, nodes, sentinels: [], primaries, recovered, stop };
 }
 
 export async function isPrimary(node: RunningServer): Promise<boolean> {

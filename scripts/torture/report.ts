@@ -1,25 +1,25 @@
-/** What a torture came to: the last line for programs, and a section of a Markdown file for people. */
+/** The result of a torture: the last line for programs, and a section of a Markdown file for people. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Verdict } from './checker.ts';
 import type { TortureOptions } from './options.ts';
 
-/** Seconds until flushing worked again, by the kind of fault. */
+/** Seconds until flushing worked again, by kind of fault. */
 export type Recoveries = Map<string, number[]>;
 
 export interface Outcome {
   readonly options: TortureOptions;
-  /** The commit whose code ran. */
+  /** The commit of the code that ran. */
   readonly commit: string;
   /** Names and versions. */
   readonly servers: { redis: string; database: string };
   readonly minutes: number;
   readonly recoveries: Recoveries;
   readonly verdict: Verdict;
-  /** Whatever else is wrong. */
+  /** Other problems. */
   readonly problems: string[];
 }
 
-/** Kinds for which the promise is to flush again within so many seconds. */
+/** Kinds after which flushing is promised to work again within so many seconds. */
 export const promised: ReadonlySet<string> = new Set([
   'workerKill',
   'allWorkersKill',
@@ -107,8 +107,8 @@ function headingOf({ topology, database, kinds }: TortureOptions): string {
 }
 
 /**
- * Puts the section into the file, in place of the one with the same heading. A run of all kinds replaces those of some
- * kinds on the same servers as well.
+ * Writes the section into the file and replaces the one with the same heading. A run of all kinds also
+ * replaces runs of some kinds on the same servers.
  */
 export function writeReport(file: string, outcome: Outcome): void {
   const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
@@ -122,7 +122,10 @@ export function writeReport(file: string, outcome: Outcome): void {
   writeFileSync(file, `${[introduction.trim(), ...all].join('\n\n')}\n`);
 }
 
-/** Of a whole report, by kind: the median of the runs' medians and the longest of all, as docs/guarantees.md gives them. */
+/**
+ * Recoveries of a whole report, by kind, for docs/guarantees.md: the median of the runs' medians and the
+ * longest of all.
+ */
 function recoveriesOf(report: string): Map<string, string> {
   const found = new Map<string, { medians: number[]; longest: number }>();
   for (const [, kind, p50, max] of report.matchAll(/^\| (\w+) \| \d+ \| ([\d.]+) \| ([\d.]+)/gm)) {
@@ -139,7 +142,7 @@ function recoveriesOf(report: string): Map<string, string> {
   );
 }
 
-/** docs/guarantees.md with the recoveries of the report; a dash for a kind that is not in it yet. */
+/** docs/guarantees.md with the report's recoveries; a dash for a kind that the report lacks. */
 export function guaranteesPage(page: string, report: string): string {
   const recoveries = recoveriesOf(report);
   return page.replace(

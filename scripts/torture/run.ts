@@ -1,4 +1,6 @@
-/** One torture from start to verdict: breaks things one after another, lets everything drain, and compares. */
+/**
+ * One torture from start to verdict: breaks things one after another, lets everything drain, and compares.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectRedis, openRedis } from '../../src/shared/redis/connections.ts';
 import { Inspector } from '../../src/shared/redis/inspect.ts';
@@ -22,7 +24,7 @@ import { partitions } from './traffic.ts';
 
 const recoveryLimit = 60_000;
 const drainLimit = 60_000;
-/** Longer than workers take to compare idle partitions, which is when a loss may be found. */
+/** Longer than the interval at which workers compare idle partitions, since they may find a loss then. */
 const declarationLimit = 40_000;
 const longestPause = 400;
 
@@ -50,8 +52,7 @@ export class Torture {
     const probe = await Probe.open(this.#stack, this.#options.durability);
     try {
       await this.#processes.ensure();
-      if (!(await probe.flushed(recoveryLimit)))
-        throw new Error('nothing is flushed although nothing is broken');
+      if (!(await probe.flushed(recoveryLimit))) throw new Error('nothing is flushed before the first fault');
       await this.#footprints.remember();
       await this.#breakThings(probe);
     } finally {
@@ -74,7 +75,7 @@ export class Torture {
     };
   }
 
-  /** Ends what it started; what runs then fails. */
+  /** Stops its processes, which makes a running torture fail. */
   stop(): Promise<void> {
     return this.#processes.stop();
   }
@@ -94,7 +95,7 @@ export class Torture {
     }
   }
 
-  /** Whether it recovered, so that it makes sense to go on. */
+  /** Returns whether flushing works again, so that it makes sense to go on. */
   async #suffer(fault: Fault, scene: Scene, probe: Probe, count: number): Promise<boolean> {
     const { kind } = fault;
     try {
@@ -108,8 +109,8 @@ export class Torture {
         `${String(count).padStart(4)}  ${kind}: ${injury.what}; flushing again after ${seconds.toFixed(2)} s${slow}`,
       );
       await this.#processes.ensure();
-      await this.#stack.redis.settled();
-      await this.#stack.cluster?.settled();
+      await this.#stack.redis.recovered();
+      await this.#stack.cluster?.recovered();
       if (fault.isOutage) {
         for (const excess of await this.#footprints.excesses())
           this.#fail(`after fault ${count}, ${kind}: ${excess}`);

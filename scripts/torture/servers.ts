@@ -1,4 +1,4 @@
-// The kinds of servers that a torture can run on.
+// The kinds of servers that a torture can use.
 
 export const topologies = ['standalone', 'sentinel', 'cluster'] as const;
 export type TopologyName = (typeof topologies)[number];

@@ -1,6 +1,6 @@
 /**
- * What a torture runs on: Redis in one of three topologies, a database of one server or three, a migrated schema with a user that has the
- * documented rights only, and proxies between the processes and the servers.
+ * What a torture runs on: Redis in one of three topologies, a database with one server or three, a migrated
+ * schema, users with only the documented rights, and proxies between processes and servers.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,10 +16,10 @@ import { definitions } from './traffic.ts';
 
 export const namespace = 'torture';
 const databaseName = 'torture';
-/** The user of this program's own look at the data; its password does not change. */
+/** The user for this program's own reads; its password does not change. */
 const observer = { name: 'observer', password: 'torture' };
 
-/** The workers' connections to a server, and the producers'. */
+/** Connections of the workers and of the producers to a server. */
 export interface Lines {
   readonly workers: Line;
   readonly producers: Line;
@@ -29,20 +29,20 @@ export interface Stack {
   readonly folder: string;
   readonly database: DatabaseName;
   readonly redis: RedisSide;
-  /** The only one, or the first member. */
+  /** The only server, or the first member. */
   readonly mysql: RunningServer;
-  /** The only one, or all. */
+  /** The only server, or all members. */
   readonly members: readonly RunningServer[];
   readonly cluster: DatabaseCluster | undefined;
-  /** As root, beside every proxy. */
+  /** Root's connections, which bypass the proxies. */
   readonly root: Root;
   readonly mysqlLines: Lines;
-  /** The users of the processes. */
+  /** Users of the processes. */
   readonly accounts: Accounts;
-  /** One for each worker: with several hosts, each prefers another one. */
+  /** The deployment as each worker reaches it; with several hosts, each prefers another one. */
   readonly workers: readonly Deployment[];
   readonly producers: Deployment;
-  /** Without proxies before the database and with users of its own, for whoever looks. */
+  /** The deployment without proxies before the database, for the observer's own user. */
   readonly direct: Deployment;
   stop(): Promise<void>;
 }

@@ -1,13 +1,13 @@
-// What the producers of a torture ask for: increments with and without ids on keys of which few are hot, credits and
-// debits on accounts, some of both in tables of a user's own. Every increment is by one, so that a difference in a sum is
-// a number of updates.
+// The updates of a torture's producers: increments with and without ids on keys of which few are hot, credits
+// and debits on accounts, some of both in mapped tables. Every increment is by one, so a difference between
+// sums is a number of updates.
 
 import type { Update } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from '../load/zipf.ts';
 
 export const partitions = 8;
 
-/** Tables that are not Sluice's, and what is mapped into them. */
+/** Mapped tables, and what is mapped into them. */
 export const mappedTables = {
   likes: { table: 'posts', key: 'id', column: 'likes' },
   stars: { table: 'members', key: 'id', column: 'stars' },
@@ -36,7 +36,7 @@ export class Traffic {
   readonly #zipf: Zipf;
   #ids = 0;
 
-  /** @param name of the process: ids are made of it */
+  /** @param name of the process, which is part of the ids */
   constructor(name: string, seed: number) {
     this.#name = name;
     this.random = seededRandom(seed);
@@ -56,7 +56,7 @@ export class Traffic {
     if (roll < 0.6) return { counter: 'clicks', key, id };
     const account = `a${this.#whole(accounts)}`;
     const points = roll < 0.85 ? 'loyalty' : roll < 0.93 ? 'stars' : 'credits';
-    // Debits take as much as credits give, so that some of them meet the floor.
+    // Debits take as much as credits give, so some of them meet the floor.
     const amount = (1 + this.#whole(50)) * (this.random() < 0.5 ? -1 : 1);
     return { points, account, amount, id };
   }

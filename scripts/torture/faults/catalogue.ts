@@ -1,4 +1,4 @@
-/** All faults, and the order in which a seed lets them happen. */
+/** All faults, and their order for a seed. */
 import type { Random } from '../../load/zipf.ts';
 import type { DatabaseName, TopologyName } from '../servers.ts';
 import { clockAhead, clockBehind, clockStep } from './clocks.ts';
@@ -70,7 +70,7 @@ export function faultsOf(topology: TopologyName, database: DatabaseName): Fault[
     .filter(fault => fault.databases?.includes(database) ?? true);
 }
 
-/** Without end. Each kind occurs in every round as often as its weight says, in a new order. */
+/** Endless. In each round, every kind occurs as often as its weight, in a new order. */
 export function* schedule(faults: readonly Fault[], random: Random): Generator<Fault, never> {
   const round = faults.flatMap(fault => Array.from({ length: fault.weight ?? 2 }, () => fault));
   for (;;) {

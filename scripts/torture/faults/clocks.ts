@@ -1,4 +1,4 @@
-/** Wall clocks of processes that are wrong from their start, become wrong while they run, or step. */
+/** Wall clocks that are wrong from the start of a process, become wrong while it runs, or step. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Slot } from '../processes.ts';
 import { between, type Fault, now, oneOf, type Scene } from './fault.ts';
@@ -7,7 +7,7 @@ const minute = 60_000;
 const hour = 60 * minute;
 const shifts = [2 * minute, hour, 24 * hour];
 
-/** A worker, a producer, or one of each: the others' clocks are right. */
+/** A worker, a producer, or one of each gets a wrong clock. */
 function victimsOf({ processes, random }: Scene): Slot[] {
   const [worker, producer] = [oneOf(random, processes.workers), oneOf(random, processes.producers)];
   return oneOf(random, [[worker], [producer], [worker, producer]]);
@@ -15,7 +15,7 @@ function victimsOf({ processes, random }: Scene): Slot[] {
 
 const namesOf = (slots: readonly Slot[]) => slots.map(({ name }) => name).join(' and ');
 
-/** Flushing has to go on while clocks are wrong. */
+/** Flushing must go on while clocks are wrong. */
 function wrong(kind: string, sign: 1 | -1): Fault {
   return {
     kind,
@@ -42,7 +42,7 @@ function wrong(kind: string, sign: 1 | -1): Fault {
 export const clockAhead = wrong('clockAhead', 1);
 export const clockBehind = wrong('clockBehind', -1);
 
-/** All at once and each by itself, several times; right in the end. */
+/** Steps all clocks at once and each by itself, several times; they are right at the end. */
 export const clockStep: Fault = {
   kind: 'clockStep',
   weight: 1,

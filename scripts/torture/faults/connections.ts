@@ -1,4 +1,4 @@
-/** Connections cut around COMMIT and EVALSHA, delayed, or silent for a while, at the proxies. */
+/** Connections that the proxies cut around COMMIT and EVALSHA, delay, or keep silent for a while. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Line } from '../proxy.ts';
 import type { Lines, Stack } from '../stack.ts';
@@ -37,7 +37,7 @@ function cut({ kind, request, when, lines, sides }: CutPlan): Fault {
   };
 }
 
-/** Also what a producer commits: it aligns partitions, but seldom. */
+/** Only of workers: producers also commit, when they align a partition, but rarely. */
 const commits = {
   request: 'COMMIT',
   lines: (stack: Stack) => stack.mysqlLines,
@@ -50,7 +50,7 @@ export const cutAfterCommit = cut({ kind: 'cutAfterCommit', when: 'after', ...co
 export const cutBeforeEvalsha = cut({ kind: 'cutBeforeEvalsha', when: 'before', ...scripts });
 export const cutAfterEvalsha = cut({ kind: 'cutAfterEvalsha', when: 'after', ...scripts });
 
-/** Slow for a while, or silent for a while: then what was held back arrives late. */
+/** Slow or silent for a while; held-back data then arrives late. */
 async function slowDown(line: Line, { random }: Scene): Promise<string> {
   const ms = between(random, 500, 2500);
   if (random() < 0.5) {

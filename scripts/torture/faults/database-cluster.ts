@@ -1,4 +1,4 @@
-/** A database of three members: one that is killed, stopped or cut off, and writes that collide between members. */
+/** A database of three members: one is killed, stopped or cut off, or writes collide between members. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Random } from '../../load/zipf.ts';
 import { asRoot, type DatabaseCluster, type RunningServer, waitFor } from '../../servers.ts';
@@ -19,7 +19,7 @@ async function victimOf(
   return database === 'galera' ? oneOf(random, cluster.members) : cluster.primary();
 }
 
-/** Resolves when another member than the victim has committed a write. */
+/** Resolves once a member other than the victim has committed a write. */
 async function takenOver(cluster: DatabaseCluster, victim: RunningServer): Promise<void> {
   const others = cluster.members.filter(member => member !== victim);
   await waitFor('a member that takes writes', takeoverLimit, () =>
@@ -39,7 +39,7 @@ interface Outage {
   end(cluster: DatabaseCluster, victim: RunningServer): unknown;
 }
 
-/** Ends some seconds after another member took over, so that the old one finds a cluster that went on. */
+/** Lasts some seconds after another member took over, so that the old one finds a cluster that went on. */
 function outage({ kind, what, begin, end }: Outage): Fault {
   return {
     kind,
@@ -54,7 +54,7 @@ function outage({ kind, what, begin, end }: Outage): Fault {
       const since = now();
       const meanwhile = delay(ms).then(async () => {
         await end(cluster, victim);
-        await cluster.settled();
+        await cluster.recovered();
       });
       const number = cluster.members.indexOf(victim) + 1;
       return { what: `${what} member ${number}, until ${ms} ms after another took over`, since, meanwhile };
@@ -76,7 +76,7 @@ export const primaryStop = outage({
   end: (_, victim) => victim.kill('SIGCONT'),
 });
 
-/** It still answers its clients; only its members do not hear it. */
+/** The member still answers its clients; only the other members do not hear it. */
 export const primaryCut = outage({
   kind: 'primaryCut',
   what: 'network cut around',
@@ -100,13 +100,16 @@ export const memberKill: Fault = {
     const ms = between(random, 0, 8000);
     const meanwhile = delay(ms).then(async () => {
       await cluster.restart(victim);
-      await cluster.settled();
+      await cluster.recovered();
     });
     return { what: `SIGKILL of a secondary, back after ${ms} ms`, since, meanwhile };
   },
 };
 
-/** Writes the watermarks' rows through each member in turn: what a worker commits through another one collides with that. */
+/**
+ * Writes the watermark rows through each member in turn, which collides with commits of workers through other
+ * members.
+ */
 export const certificationConflict: Fault = {
   kind: 'certificationConflict',
   databases: ['galera'],

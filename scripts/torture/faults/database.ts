@@ -1,4 +1,4 @@
-/** A database that is killed, read-only for a while, or locks rows against the workers. */
+/** A database that is killed, is read-only for a while, or holds row locks against the workers. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { Keys } from '../../../src/shared/redis/keys.ts';
@@ -30,7 +30,7 @@ export const databaseReadOnly: Fault = {
   isOutage: true,
   async run({ stack, random }) {
     const ms = between(random, 500, 2500);
-    // The processes' user may not write then; nor might root under the first of the two names, in MySQL.
+    // The processes' user cannot write then; in MySQL, the first variable also stops root.
     const name = stack.database === 'mariadb' ? 'read_only' : 'super_read_only';
     await stack.root.query(`SET GLOBAL ${name} = 1`);
     await delay(ms);
@@ -40,7 +40,7 @@ export const databaseReadOnly: Fault = {
   },
 };
 
-/** As a backup takes it: nobody writes, and whoever wants to waits. */
+/** A lock as for a backup: no writes, and every writer waits. */
 export const databaseReadLock: Fault = {
   kind: 'databaseReadLock',
   databases: single,
@@ -62,11 +62,14 @@ export const databaseReadLock: Fault = {
 
 const rounds = 3;
 const hotKeys = 60;
-/** More rows than a flush writes, so that the flush is the cheaper one to end. */
+/** More rows than a flush writes, so that the flush is the cheaper transaction to roll back. */
 const ballast = 3000;
 const deadlockCode = 1213;
 
-/** Locks hot rows of one partition, the last first, while workers lock them from the first to the last. */
+/**
+ * Locks hot rows of one partition from the last to the first, while workers lock them from the first to the
+ * last.
+ */
 export const deadlock: Fault = {
   kind: 'deadlock',
   databases: single,
@@ -100,7 +103,7 @@ async function hotKeysOfOnePartition({ stack, random }: Scene): Promise<string[]
   return groups[Math.floor(random() * groups.length)]!.sort();
 }
 
-/** Whether the database ended this transaction rather than the worker's. */
+/** Whether the database rolled back this transaction and not the worker's. */
 async function lockBackwards(
   connection: PoolConnection,
   keys: string[],
@@ -109,7 +112,7 @@ async function lockBackwards(
   const numbers = Array.from({ length: ballast }, (_, number) => `(${number})`).join();
   try {
     await connection.query('START TRANSACTION');
-    // Half of the time the worker is to be the one that loses.
+    // In half of the cases the worker should lose.
     if (random() < 0.5) await connection.query(`INSERT INTO scratch.ballast VALUES ${numbers}`);
     for (const key of keys.toReversed()) {
       await connection.query(

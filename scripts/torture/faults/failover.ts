@@ -1,4 +1,4 @@
-/** Primaries that are killed or asked to hand over, and slots that move, in Sentinel and Cluster topologies. */
+/** Primaries that are killed or hand over, and slots that move, under Sentinels and in a Cluster. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { Keys } from '../../../src/shared/redis/keys.ts';
@@ -29,12 +29,12 @@ export const sentinelFailover: Fault = {
     };
     if (random() < 0.4) {
       await promotion(async () => {
-        // Sentinels refuse it while they are not done with the one before.
+        // Sentinels refuse it until the previous failover is complete.
         await redisCall(redis.sentinels[0]!, ['SENTINEL', 'FAILOVER', 'primary']);
         return true;
       });
       await promotion(isPromoted);
-      return { what: 'SENTINEL FAILOVER', since: now(), meanwhile: redis.settled() };
+      return { what: 'SENTINEL FAILOVER', since: now(), meanwhile: redis.recovered() };
     }
     const alone = await killPrimary(
       victim!,
@@ -50,8 +50,9 @@ export const sentinelFailover: Fault = {
 };
 
 /**
- * Kills it, half of the time after a while in which its replicas did not follow: what it answered then is lost. Their
- * connections are ended as well, or they would read from them what it had sent.
+ * Kills the primary; in half of the cases its replicas did not follow for a while before, so that what it
+ * answered then is lost. Their connections are cut as well, since they would otherwise still read what it had
+ * sent.
  */
 async function killPrimary(
   primary: RunningServer,
@@ -73,7 +74,7 @@ async function killPrimary(
 
 async function comeBack(node: RunningServer, redis: RedisSide): Promise<void> {
   await node.restart();
-  await redis.settled();
+  await redis.recovered();
 }
 
 export const clusterFailover: Fault = {
@@ -88,13 +89,13 @@ export const clusterFailover: Fault = {
     if (random() < 0.4) {
       await redisCall(replica, ['CLUSTER', 'FAILOVER']);
       await promotion(() => isPrimary(replica));
-      return { what: 'CLUSTER FAILOVER', since: now(), meanwhile: redis.settled() };
+      return { what: 'CLUSTER FAILOVER', since: now(), meanwhile: redis.recovered() };
     }
     const alone = await killPrimary(victim, [replica], random);
     await promotion(async () => (await isPrimary(replica)) && (await agrees(replica)));
     const since = now();
     const ms = between(random, 0, 500);
-    // Soon: until then the new master has nobody who keeps a copy.
+    // Soon, since the new master has no replica until then.
     const meanwhile = delay(ms).then(() => comeBack(victim, redis));
     return { what: `SIGKILL of a master${alone}, back ${ms} ms after the promotion`, since, meanwhile };
   },
@@ -127,7 +128,7 @@ export const clusterMigration: Fault = {
   },
 };
 
-/** To the next master, key by key, while calls come in. Resolves to the number of keys. */
+/** Moves a slot to the next master, key by key, during calls. Resolves with the number of keys. */
 async function moveSlot(masters: Redis[], key: string): Promise<number> {
   const ids = await Promise.all(masters.map(node => node.cluster('MYID') as Promise<string>));
   const slot = Number(await masters[0]!.cluster('KEYSLOT', key));
@@ -143,11 +144,11 @@ async function moveSlot(masters: Redis[], key: string): Promise<number> {
   for (;;) {
     const keys = (await from.cluster('GETKEYSINSLOT', slot, pageOfKeys)) as string[];
     if (keys.length === 0) break;
-    // Without REPLACE: a key that a stopped script had made over there must end the run.
+    // Without REPLACE, so that a key which a stopped script created on the target fails the run.
     await from.call('MIGRATE', '127.0.0.1', port, '', '0', '5000', 'KEYS', ...keys);
     moved += keys.length;
   }
-  // The new owner first: the slot must never be nobody's.
+  // The new owner first, so that the slot always has an owner.
   for (const node of [to, from, ...masters.filter(node => node !== to && node !== from)]) {
     await node.cluster('SETSLOT', slot, 'NODE', ids[next]!);
   }

@@ -1,4 +1,4 @@
-/** What a fault is: it breaks something, says from when on flushing should work again, and mends what is left. */
+/** A fault: it breaks something, says from when on flushing should work again, and repairs the rest. */
 import type { Random } from '../../load/zipf.ts';
 import type { TortureDurability } from '../durability.ts';
 import type { Processes } from '../processes.ts';
@@ -9,35 +9,35 @@ export interface Scene {
   readonly stack: Stack;
   readonly processes: Processes;
   readonly random: Random;
-  /** The durability of calls and claims. */
+  /** Durability of calls and claims. */
   readonly durability: TortureDurability;
 }
 
 interface Injury {
-  /** What was done, for people. */
+  /** Description of what was done. */
   readonly what: string;
-  /** Recovery is measured from here (performance.now()). */
+  /** Start of the recovery time (performance.now()). */
   readonly since: number;
-  /** What goes on while flushing has to work again. */
+  /** Work that goes on while flushing must work again. */
   readonly meanwhile?: Promise<void>;
 }
 
 export interface Fault {
   readonly kind: string;
-  /** How often it occurs, beside others; 2 where nothing is said. */
+  /** Frequency relative to other faults; 2 by default. */
   readonly weight?: number;
-  /** Whether a server is away or of no use for a while: after it, processes must be as small as before. */
+  /** Whether a server is unusable for a while; afterwards processes must be as small as before. */
   readonly isOutage?: boolean;
-  /** All, where nothing is said. */
+  /** By default all. */
   readonly topologies?: readonly TopologyName[];
-  /** All, if nothing is said. */
+  /** By default all. */
   readonly databases?: readonly DatabaseName[];
   run(scene: Scene): Promise<Injury>;
 }
 
 export const now = () => performance.now();
 
-/** A whole number from `from` up to `to`. */
+/** A whole number from `from` to `to`, excluding `to`. */
 export function between(random: Random, from: number, to: number): number {
   return from + Math.floor(random() * (to - from + 1));
 }

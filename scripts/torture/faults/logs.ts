@@ -1,15 +1,18 @@
-/** A log that nobody reads for a while, in a process that has much to say. */
+/** A log that nobody reads for a while, in a process that writes much. */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { waitFor } from '../../servers.ts';
 import type { Slot } from '../processes.ts';
 import { between, type Fault, now, oneOf } from './fault.ts';
 
-/** More than the pipe and the process keep together. */
+/** More lines than the pipe and the process can buffer. */
 const lines = 3000;
 const toldLimit = 15_000;
 
-/** Fills the log while nobody reads it. Resolves to what ends that and checks that what was dropped is told. */
+/**
+ * Fills the log while nobody reads it. Returns a function that reads again and checks that dropped lines are
+ * reported.
+ */
 async function block({ inside, output, name }: Slot): Promise<() => Promise<void>> {
   const { size } = statSync(output.file);
   output.pause();
@@ -18,14 +21,14 @@ async function block({ inside, output, name }: Slot): Promise<() => Promise<void
     output.resume();
     if (dropped === 0) throw new Error(`${name} dropped no line of a log that nobody read`);
     await waitFor(`${name} telling of ${dropped} lines that it dropped`, toldLimit, async () => {
-      // A line that finds room, if the process has nothing to say.
+      // Makes the log write a line, in case the process has none.
       await inside.ask({ ask: 'log', lines: 1 });
       return toldIn(output.file, size) >= dropped;
     });
   };
 }
 
-/** Lines that the log behind this place says were dropped. */
+/** Number of dropped lines that the log reports after this position. */
 function toldIn(file: string, from: number): number {
   const added = Buffer.alloc(statSync(file).size - from);
   const open = openSync(file, 'r');

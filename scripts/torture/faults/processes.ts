@@ -1,8 +1,8 @@
-/** Workers and producers that are killed, or stopped for a while so that others take over what they hold. */
+/** Workers and producers that are killed, or stopped for a while so that others take over their work. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { between, type Fault, now, oneOf, type Scene } from './fault.ts';
 
-/** Short ones are frequent, the longest rare. */
+/** Short stops are frequent, the longest is rare. */
 function stopTime({ random }: Scene): number {
   return Math.round(1000 + 7000 * random() ** 3);
 }
@@ -17,7 +17,7 @@ export const workerKill: Fault = {
   },
 };
 
-/** Nobody is left to take over; how long a process takes to start is not counted. */
+/** No worker is left to take over. The time that processes need to start does not count. */
 export const allWorkersKill: Fault = {
   kind: 'allWorkersKill',
   weight: 1,
@@ -54,7 +54,7 @@ export const producerStop: Fault = {
   kind: 'producerStop',
   async run({ processes, random }) {
     const victim = oneOf(random, processes.producers);
-    // Beyond the timeout of its calls, and below.
+    // Above and below the timeout of its calls.
     const ms = between(random, 300, 3000);
     const since = now();
     victim.signal('SIGSTOP');

@@ -1,7 +1,7 @@
 /**
- * A primary that stands still, with its connections open, and goes on. Longer than Sentinels or a Cluster wait, a replica is
- * promoted meanwhile; then it comes back as a zombie that takes itself for the primary until somebody tells it, and
- * finds in its sockets what clients had sent.
+ * A primary that freezes with its connections open, and thaws. If that takes longer than Sentinels or a
+ * Cluster wait, a replica is promoted meanwhile. The old primary then comes back as a zombie that believes to
+ * be the primary until it is told, and reads from its sockets what clients had sent.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type RunningServer, waitFor } from '../../servers.ts';
@@ -32,7 +32,7 @@ async function stopForAWhile(victim: RunningServer, { stack: { redis }, random }
   } finally {
     victim.kill('SIGCONT');
   }
-  return { what: `a primary stopped for ${ms} ms`, since: now(), meanwhile: redis.settled() };
+  return { what: `a primary stopped for ${ms} ms`, since: now(), meanwhile: redis.recovered() };
 }
 
 async function stopUntilReplaced(victim: RunningServer, { stack: { redis }, durability, random }: Scene) {
@@ -45,18 +45,18 @@ async function stopUntilReplaced(victim: RunningServer, { stack: { redis }, dura
     throw error;
   }
   const since = now();
-  // Soon, while clients are still connected to it; or when all have left. In a Cluster, the new master has nobody until then
-  // who keeps a copy, and whoever asks for one has to wait.
+  // Either soon, while clients are still connected, or after all have left. In a Cluster, the new master has
+  // no replica until then, so calls that ask for a copy must wait.
   const isSoon = random() < 0.5 || (redis.topology === 'cluster' && durability === 'replica');
   const ms = isSoon ? between(random, 0, 300) : between(random, 300, 8000);
   const meanwhile = delay(ms).then(() => {
     victim.kill('SIGCONT');
-    return redis.settled();
+    return redis.recovered();
   });
   return { what: `a primary stopped until ${ms} ms after the promotion`, since, meanwhile };
 }
 
-/** What tells whether another node is primary in its place. */
+/** Returns a check of whether another node has become primary. */
 async function watcherOf(victim: RunningServer, redis: RedisSide): Promise<() => Promise<boolean>> {
   if (redis.topology === 'cluster') {
     const replica = await replicaOf(victim, redis);

@@ -1,4 +1,7 @@
-/** A Redis that is killed, loses its scripts or its connections, or is full. Runs that kill it have it write always. */
+/**
+ * A Redis that is killed, loses its scripts or connections, or is full. Runs that kill it use appendfsync
+ * always.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { redisCall } from '../../servers/redis-protocol.ts';
 import { between, type Fault, now } from './fault.ts';

@@ -1,4 +1,7 @@
-/** Passwords that change while processes run: the server first, the files from which processes read them somewhat later. */
+/**
+ * Passwords that change while processes run: first at the server, and a little later in the files that
+ * processes read.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { redisCall } from '../../servers/redis-protocol.ts';
 import type { Account, ServerKind } from '../accounts.ts';
@@ -8,7 +11,7 @@ import { between, type Fault, now, oneOf } from './fault.ts';
 
 const names: Readonly<Record<ServerKind, string>> = { redis: 'Redis', mysql: 'the database' };
 
-/** The old password ends at once, with the connections that were made with it. */
+/** The old password and all its connections end at once. */
 async function change(stack: Stack, kind: ServerKind, { name, secrets }: Account): Promise<void> {
   const password = secrets[kind].change();
   if (kind === 'redis') {

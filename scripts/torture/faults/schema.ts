@@ -1,4 +1,4 @@
-/** Tables of the user's own that change under load: what concerns them waits, the rest is written. */
+/** A mapped table that changes under load: its own updates wait, everything else is written. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
 import { waitFor } from '../../servers.ts';
@@ -9,7 +9,7 @@ import { type Fault, now, oneOf } from './fault.ts';
 const renamedMs = 10_000;
 const releaseLimit = 30_000;
 
-/** Rows that wait for a table which cannot be written. */
+/** Number of rows held for a table that cannot be written. */
 async function held({ root }: Stack): Promise<number> {
   const [[row]] = await root.query<RowDataPacket[]>(
     "SELECT COUNT(*) AS held FROM sluice_quarantine WHERE cause = 'held'",
@@ -17,7 +17,7 @@ async function held({ root }: Stack): Promise<number> {
   return Number(row!.held);
 }
 
-/** The probe counts in a table of Sluice's own, so that flushing must go on while the column has another name. */
+/** The probe counts in a table of Sluice, so flushing must go on while the column is renamed. */
 export const columnRenamed: Fault = {
   kind: 'columnRenamed',
   weight: 1,
