@@ -24,9 +24,9 @@ export interface Config {
   readonly mysql: MysqlLocation;
   readonly namespace: string;
   readonly settings: Settings;
-  /** The same for `sluice worker`, which waits longer than a command for servers that are away. */
+  /** The settings of `sluice worker`, which waits longer than a command for servers that are away. */
   readonly workerSettings: Settings;
-  /** What an answer to a producer's call stands for. */
+  /** What the answer to a producer's call stands for. */
   readonly durability: Durability;
   /** What a worker's claim waits for. */
   readonly claimDurability: ClaimDurability;
@@ -35,9 +35,9 @@ export interface Config {
   readonly http: { readonly host: string; readonly port: number };
   /** Whether a worker writes figures for CloudWatch on stdout. */
   readonly emf: boolean;
-  /** Undefined where it is left to the command: a worker logs more than a command whose stdout is data. */
+  /** Undefined if the command decides: a worker logs more than a command whose stdout is data. */
   readonly logLevel: LogLevel | undefined;
-  /** Where the definitions stand. */
+  /** Path of the file with the definitions. */
   readonly definitionsPath: string;
 }
 
@@ -52,7 +52,7 @@ export const variables: readonly Variable[] = [
   {
     name: 'REDIS_URL',
     default: 'required',
-    what: '`redis[s]://HOST:PORT`, `redis[s]+cluster://HOST,HOST` or `redis[s]+sentinel://HOST,HOST/NAME`; `/NUMBER` behind the first or the third is the database',
+    what: '`redis[s]://HOST:PORT`, `redis[s]+cluster://HOST,HOST` or `redis[s]+sentinel://HOST,HOST/NAME`; `/NUMBER` after the first or the third is the database',
   },
   { name: 'REDIS_USERNAME', default: '', what: "Overrides the URL's user" },
   { name: 'REDIS_PASSWORD', default: '', what: "Overrides the URL's password" },
@@ -75,7 +75,7 @@ export const variables: readonly Variable[] = [
   {
     name: 'REDIS_CA',
     default: '',
-    what: 'PEM file of the authority behind the certificate of Redis, where the system does not know it',
+    what: 'PEM file of the authority that signed the certificate of Redis, if the system does not trust it',
   },
   {
     name: 'MYSQL_URL',
@@ -92,12 +92,12 @@ export const variables: readonly Variable[] = [
   {
     name: 'MYSQL_TLS',
     default: '0',
-    what: '`1` encrypts the connection and verifies the certificate, `rds` by the authorities of Amazon RDS',
+    what: '`1` encrypts the connection and verifies the certificate; `rds` verifies it by the authorities of Amazon RDS',
   },
   {
     name: 'MYSQL_CA',
     default: '',
-    what: 'PEM file of the authority behind the certificate of MySQL; implies `MYSQL_TLS=1`',
+    what: 'PEM file of the authority that signed the certificate of MySQL; implies `MYSQL_TLS=1`',
   },
   {
     name: 'MYSQL_IAM_AUTH',
@@ -109,12 +109,12 @@ export const variables: readonly Variable[] = [
   {
     name: 'SLUICE_NAMESPACE',
     default: 'sluice',
-    what: 'Prefix of hash tags and queue; keeps several Sluices on one Redis apart',
+    what: 'Prefix of hash tags and queue; it separates deployments that share a Redis',
   },
   {
     name: 'SLUICE_HTTP_HOST',
     default: '127.0.0.1',
-    what: 'Where the worker listens; `0.0.0.0` inside a container. Never the public internet: there is no authentication',
+    what: 'Address on which the worker listens; `0.0.0.0` inside a container. Never open it to the public internet: there is no authentication',
   },
   {
     name: 'SLUICE_DURABILITY',
@@ -124,12 +124,12 @@ export const variables: readonly Variable[] = [
   {
     name: 'SLUICE_CLAIM_DURABILITY',
     default: 'auto',
-    what: 'What a claim waits for before its batch is written: `memory`, `replica`, `fsync`, or `auto`, a replica where there is one',
+    what: 'What a claim waits for before its batch is written: `memory`, `replica`, `fsync`, or `auto`: a replica if there is one',
   },
   {
     name: 'SLUICE_TRACING',
     default: '0',
-    what: '`1` gives batches with sampled calls in them an OpenTelemetry span; needs `@opentelemetry/api` and an SDK that is set up before, as by `node --import`',
+    what: '`1` gives batches that contain sampled calls an OpenTelemetry span; needs `@opentelemetry/api` and an SDK that is set up before, for example by `node --import`',
   },
   {
     name: 'SLUICE_HTTP_PORT',
@@ -148,18 +148,18 @@ export const variables: readonly Variable[] = [
   },
 ];
 
-/** Variables of the set-up scripts, which share the prefix. */
+/** Variables of the set-up scripts, which have the same prefix. */
 const FOREIGN = /^SLUICE_(CACHE$|SETUP_)/;
 
 /** The address at which ECS answers a task, the same in every network. */
 const ECS_CREDENTIALS = 'http://169.254.170.2';
 
-/** Longer than most failovers and restarts, and than the grace that orchestrators give a start. */
+/** Longer than most failovers and restarts, and than the time that orchestrators give a start. */
 const WORKER_START_WAIT_MS = 300_000;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** @throws ConfigurationError naming what is missing, malformed or misspelt. */
+/** @throws ConfigurationError that names what is missing, malformed or misspelt */
 export function readConfig(given: Environment): Config {
   const environment = withoutServiceLinks(given);
   refuseUnknown(environment);
@@ -175,7 +175,7 @@ export function readConfig(given: Environment): Config {
   };
   const withDefault = (name: string) => text(name) ?? variables.find(known => known.name === name)!.default;
   return {
-    // Read when asked for: `migrate` needs no Redis.
+    // Read on access, since `migrate` needs no Redis.
     get redis() {
       return {
         url: required('REDIS_URL'),
@@ -250,10 +250,11 @@ function tls(name: string, value: string): boolean | 'rds' {
   throw new ConfigurationError(`${name} must be 1, 0 or rds.`);
 }
 
-/** The region and the credentials by which AWS itself tells a program who it is: given, or handed out by ECS. */
+/** The region and the credentials of the program in AWS: from the environment, or from ECS. */
 function rdsLogin(text: (name: string) => string | undefined): RdsLogin {
   const region = text('AWS_REGION');
-  if (!region) throw new ConfigurationError('MYSQL_IAM_AUTH=1 needs AWS_REGION, the region of the database.');
+  if (!region)
+    throw new ConfigurationError('MYSQL_IAM_AUTH=1 needs the region of the database; set AWS_REGION.');
   const accessKeyId = text('AWS_ACCESS_KEY_ID');
   const secretAccessKey = text('AWS_SECRET_ACCESS_KEY');
   if (accessKeyId && secretAccessKey) {
@@ -274,18 +275,23 @@ function port(value: string): number {
   throw new ConfigurationError('SLUICE_HTTP_PORT must be a number from 0 to 65535.');
 }
 
-/** Read here already: later it would be an error without the variable's name. */
+/** Checks the file here, since a later error would not name the variable. */
 function file(name: string, path: string | undefined): string | undefined {
   try {
     if (path !== undefined) accessSync(path, constants.R_OK);
   } catch (cause) {
-    throw new ConfigurationError(`${name} names a file that cannot be read: ${path}.`, { cause });
+    throw new ConfigurationError(
+      `${name} names a file that cannot be read: ${path}; check its path and rights.`,
+      { cause },
+    );
   }
   return path;
 }
 
-/** From the variable, or from the file that the variable beside it names; a line end behind it is not part of it. */
-/** A file is read anew for each connection; while it cannot be read, what it held last counts. */
+/**
+ * The password in the variable `name`, or in the file that `name_FILE` names, without a line end. A file is
+ * read anew for each connection; while it cannot be read, its last content counts.
+ */
 function password(name: string, environment: Environment): Password | undefined {
   const given = environment[name] || undefined;
   const path = file(`${name}_FILE`, environment[`${name}_FILE`] || undefined);
@@ -299,13 +305,16 @@ function password(name: string, environment: Environment): Password | undefined 
   } catch (cause) {
     if (cause instanceof NotUtf8)
       throw new ConfigurationError(`${name}_FILE: ${path} ${cause.message}.`, { cause });
-    throw new ConfigurationError(`${name}_FILE names something that cannot be read: ${path}.`, { cause });
+    throw new ConfigurationError(
+      `${name}_FILE names a file that cannot be read: ${path}; check its path and rights.`,
+      { cause },
+    );
   }
   return () => {
     try {
       last = read();
     } catch {
-      // It is being replaced, perhaps.
+      // The file may be being replaced.
     }
     return last;
   };

@@ -1,4 +1,4 @@
-/** What counters and programs there are, where their values go, and what is allowed to be said about them. */
+/** The definitions: which counters and programs there are, and where their values go. */
 import * as z from 'zod';
 import { ConfigurationError } from '../errors.ts';
 import { byValue, DuplicateKeyError, parseExact } from '../exact-json.ts';
@@ -22,9 +22,9 @@ const targetSchema = z
     missing: z
       .enum(['insert', 'quarantine'])
       .default('quarantine')
-      .describe('What happens to a key that has no row'),
+      .describe('What to do with a key that has no row'),
   })
-  .describe('A column of a table of yours that holds the value, in place of the table of Sluice');
+  .describe('A column of your own table that holds the value, in place of the table of Sluice');
 
 const safeInteger = z
   .int({ error: 'must be a whole number from -(2^53-1) to 2^53-1' })
@@ -34,7 +34,7 @@ const backpressure = z
   .enum(['reject', 'wait'])
   .default('reject')
   .describe(
-    'What happens to an update that a limit of its partition refuses: an error at once, or a bounded wait',
+    'What to do with an update that meets a limit of its partition: reject it at once, or let it wait for a bounded time',
   );
 const counterSchema = z.strictObject({ target: targetSchema.optional(), backpressure });
 const programSchema = z.strictObject({
@@ -59,14 +59,14 @@ export type Target = z.output<typeof targetSchema>;
 
 /**
  * Gives TypeScript the declared names, so that `counter('page_veiws')` does not compile.
- * @throws ConfigurationError where the definitions are malformed.
+ * @throws ConfigurationError if the definitions are malformed
  */
 export function defineConfig<const D extends DefinitionsInput>(definitions: D): D {
   parseDefinitions(definitions);
   return definitions;
 }
 
-/** @throws ConfigurationError naming every wrong place, with the nearest known key where one was misspelt. */
+/** @throws ConfigurationError that names everything wrong, with the nearest known key for a misspelt one */
 export function parseDefinitions(input: unknown, where = 'definitions'): Definitions {
   const parsed = definitionsSchema.safeParse(input);
   if (parsed.success) return parsed.data;
@@ -93,7 +93,7 @@ function unknownKeys(keys: readonly string[], path: readonly PropertyKey[]): str
     .join(', ');
 }
 
-/** @throws ConfigurationError where the file is missing, is not JSON, or is not valid. */
+/** @throws ConfigurationError if the file is missing, is not JSON, or is not valid */
 export function readDefinitions(path: string): Definitions {
   let text: string;
   try {

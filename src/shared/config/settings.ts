@@ -1,4 +1,4 @@
-/** Every tuning option: its default, its limits, its environment variable, and why the default is what it is. */
+/** Every tuning option: its default, limits and environment variable, and the reason for its default. */
 import { ConfigurationError, shown } from '../errors.ts';
 import { closest } from './suggestion.ts';
 
@@ -17,13 +17,13 @@ export const settingsCatalogue = {
     default: 16,
     min: 1,
     max: 1024,
-    why: 'Fixed at first start. Several per worker thread of MySQL keeps all of them busy; more cost a job and a transaction each per interval.',
+    why: 'Fixed at the first start. Several for each worker thread of MySQL keep all threads busy; each costs a job and a transaction per interval.',
   },
   flushIntervalMs: {
     default: 100,
     min: 1,
     max: 60_000,
-    why: 'How long pending updates coalesce before a flush; longer writes fewer rows, shorter lags less.',
+    why: 'How long pending updates coalesce before a flush; a longer interval writes fewer rows, a shorter one lags less.',
   },
   batchKeys: {
     default: 5000,
@@ -47,55 +47,55 @@ export const settingsCatalogue = {
     default: 1000,
     min: 10,
     max: 60_000,
-    why: 'After this long a flush job ends and wakes its partition anew, so that busy partitions do not starve others.',
+    why: 'Longest run of a flush job. It then ends and wakes its partition again, so that busy partitions do not starve others.',
   },
   attempts: {
     default: 5,
     min: 1,
     max: 100,
-    why: 'Tries of a partition by one worker on errors that are neither an outage nor a conflict, before its flush job is shown as failed. Its batch stays safe.',
+    why: 'Attempts of one worker to flush a partition, on errors that are neither an outage nor a conflict, before its flush job counts as failed. Its batch stays safe.',
   },
   backoffBaseMs: {
     default: 500,
     min: 1,
     max: 600_000,
-    why: 'First wait after such an error; doubles each time, with full jitter so that replicas spread out.',
+    why: 'First wait after such an error; it doubles each time, with full jitter so that workers spread out.',
   },
   backoffCapMs: {
     default: 30_000,
     min: 1,
     max: 3_600_000,
-    why: 'Longest such wait, so that a mended cause is noticed within half a minute.',
+    why: 'Longest such wait: once the cause is fixed, flushing continues within half a minute.',
   },
   conflictRetries: {
     default: 5,
     min: 0,
     max: 100,
-    why: 'Immediate retries after a deadlock: the other side is gone by then. After a lock wait the sweep tries again, so that the partition holds up no other.',
+    why: 'Immediate retries after a deadlock, which find the other transaction gone. After a lock wait the sweep retries, so that the partition holds up no other.',
   },
   breakerFailures: {
     default: 3,
     min: 1,
     max: 1000,
-    why: 'Outage errors in a row that open the circuit breaker; one may be a single broken connection.',
+    why: 'Outage errors in a row that open the circuit breaker; one alone may be a broken connection.',
   },
   breakerBaseMs: {
     default: 250,
     min: 1,
     max: 600_000,
-    why: 'First wait before an open breaker tries one flush; doubles up to the cap, with jitter.',
+    why: 'First wait before an open breaker tries one flush; it doubles up to the cap, with jitter.',
   },
   breakerCapMs: {
     default: 5000,
     min: 1,
     max: 600_000,
-    why: 'Longest such wait: an ended outage is noticed within five seconds.',
+    why: 'Longest such wait: flushing continues within five seconds of the end of an outage.',
   },
   sweepIntervalMs: {
     default: 500,
     min: 10,
     max: 60_000,
-    why: 'How often a worker looks for partitions that nobody flushes.',
+    why: 'How often a worker looks for partitions that no worker flushes.',
   },
   stuckAfterMs: {
     default: 1500,
@@ -107,7 +107,7 @@ export const settingsCatalogue = {
     default: 10_000,
     min: 100,
     max: 3_600_000,
-    why: 'How long jobs may wait, with a free slot and none started, before the BullMQ consumer is restarted: above what BullMQ needs to notice a broken connection itself.',
+    why: 'How long jobs may wait beside a free slot, with none started, before the BullMQ consumer is restarted; above the time in which BullMQ itself notices a broken connection.',
   },
   alignIntervalMs: {
     default: 15_000,
@@ -119,25 +119,25 @@ export const settingsCatalogue = {
     default: 15_000,
     min: 0,
     max: 3_600_000,
-    why: 'How often a worker compares a sample of live values with what they should be; 0 turns it off. Each time costs a few short reads.',
+    why: 'How often a worker compares a sample of live values with their expected values; 0 turns it off. Each sample costs a few short reads.',
   },
   verifySample: {
     default: 100,
     min: 1,
     max: 10_000,
-    why: 'Live values in a sample: 100 every 15 seconds walk through half a million a day.',
+    why: 'Live values in a sample: 100 every 15 seconds cover half a million a day.',
   },
   leaseMs: {
     default: 2000,
     min: 10,
     max: 600_000,
-    why: 'How long a wake-up counts as given; when its producer died first, the next update wakes anew after this.',
+    why: 'How long a wake-up counts as sent. If its producer died before it was, the first update after this time wakes the partition again.',
   },
   shutdownDeadlineMs: {
     default: 20_000,
     min: 100,
     max: 110_000,
-    why: 'Longest wait for the batch at hand after SIGTERM; below the 30 s after which ECS kills.',
+    why: 'Longest wait for the current batch after SIGTERM; below the 30 s after which ECS kills the task.',
   },
   lockWaitSeconds: {
     default: 5,
@@ -155,13 +155,13 @@ export const settingsCatalogue = {
     default: 15_000,
     min: 1000,
     max: 3_600_000,
-    why: 'Longest wait for the answer to a statement: a database that fell silent is left after it. Above any healthy flush.',
+    why: 'Longest wait for the answer to a statement, after which Sluice gives up a silent database. Above any healthy flush.',
   },
   journalBatches: {
     default: 10_000,
     min: 100,
     max: 10_000_000,
-    why: 'Batches per partition that MySQL remembers, so that late answers and zombies are recognised; about a quarter of an hour at full pace.',
+    why: 'Batches per partition that MySQL remembers, so that late answers and frozen workers are recognised; about a quarter of an hour at full speed.',
   },
   idempotencyWindowMs: {
     default: 60 * 60 * 1000,
@@ -173,13 +173,13 @@ export const settingsCatalogue = {
     default: 200_000,
     min: 100,
     max: 100_000_000,
-    why: 'Most ids of each kind remembered per partition, about 150 bytes each; the oldest persisted ones go first.',
+    why: 'Most ids of each kind remembered per partition, about 150 bytes each; the oldest persisted ones are forgotten first.',
   },
   liveTtlMs: {
     default: 60 * 60 * 1000,
     min: 1000,
     max: 365 * DAY,
-    why: 'How long a value stays in Redis after its last use; memory follows the working set.',
+    why: 'How long a value stays in Redis after its last use, so that memory follows the working set.',
   },
   callTimeoutMs: {
     default: 2000,
@@ -191,61 +191,61 @@ export const settingsCatalogue = {
     default: 300,
     min: 1,
     max: 1000,
-    why: 'Most counter updates in one script call, an entry counting for four: one to two milliseconds of Redis time.',
+    why: 'Most counter updates in one script call; an entry counts as four. A full call takes Redis one to two milliseconds.',
   },
   pendingKeysLimit: {
     default: 250_000,
     min: 1,
     max: 100_000_000,
-    why: 'Most counter keys of a partition that wait for a claim, before updates of further keys are refused: bounds the memory of an outage.',
+    why: 'Most counter keys of a partition that wait for a claim; updates of further keys are refused. It bounds the memory that an outage needs.',
   },
   pendingEntriesLimit: {
     default: 250_000,
     min: 1,
     max: 100_000_000,
-    why: 'Most entries of a partition that are not in MySQL, before further ones are refused.',
+    why: 'Most entries of a partition that are not in MySQL yet; further ones are refused.',
   },
   pendingAgeLimitMs: {
     default: DAY,
     min: 0,
     max: 365 * DAY,
-    why: 'Age of the oldest pending update from which on a partition refuses all updates; 0 for never. A day is longer than any outage that nobody noticed.',
+    why: 'Age of the oldest pending update at which a partition refuses all updates; 0 for no limit. A day is longer than any outage that stays unnoticed.',
   },
   memoryLimitPercent: {
     default: 90,
     min: 1,
     max: 100,
-    why: 'Share of maxmemory from which on updates are refused, so that the rest is left to the workers and BullMQ; 100 for never, and without maxmemory there is no limit.',
+    why: 'Share of maxmemory at which updates are refused, so that workers and BullMQ have the rest; 100 for no limit. Without maxmemory there is none.',
   },
   backpressureWaitMs: {
     default: 10_000,
     min: 1,
     max: 3_600_000,
-    why: 'Longest wait for room, for counters and programs whose definition says "backpressure": "wait".',
+    why: 'Longest wait of an update at a limit, for counters and programs with "backpressure": "wait" in their definition.',
   },
   barrierReplicas: {
     default: 1,
     min: 1,
     max: 10,
-    why: 'Replicas that must confirm where the durability is "replica". With fewer than all of them, a failover may promote one that was not asked.',
+    why: 'Replicas that must confirm if the durability is "replica". With fewer than all, a failover may promote one that did not confirm.',
   },
   barrierTimeoutMs: {
     default: 1500,
     min: 10,
     max: 60_000,
-    why: 'Longest wait for a replica or the disk to confirm a claim; under appendfsync everysec the disk takes up to a second.',
+    why: 'Longest wait for a replica or the disk to confirm a claim; with appendfsync everysec the disk takes up to a second.',
   },
   startWaitMs: {
     default: 5000,
     min: 0,
     max: 3_600_000,
-    why: 'How long a start waits for a server that is away, before it fails. `sluice worker` waits 300,000 unless this is set: an outage must not count as a failed deployment. Errors that waiting cannot cure fail at once.',
+    why: 'How long a start waits for a server that is away, before it fails. `sluice worker` waits 300,000 unless this is set, so that an outage does not count as a failed deployment. Errors that waiting cannot cure end the start at once.',
   },
   bufferLimit: {
     default: 50_000,
     min: 100,
     max: 10_000_000,
-    why: 'Most updates of a partition that wait in a producer for Redis, before calls are refused.',
+    why: 'Most updates of a partition that wait in a producer for Redis; further calls are refused.',
   },
 } as const satisfies Record<string, Setting>;
 
@@ -261,7 +261,7 @@ export const settingNames = Object.keys(settingsCatalogue) as SettingName[];
 
 /**
  * Fills in defaults and checks limits and cross-checks.
- * @throws ConfigurationError naming each wrong setting.
+ * @throws ConfigurationError that names each wrong setting
  */
 export function parseSettings(input: Partial<Settings> = {}): Settings {
   const problems: string[] = [];
@@ -289,7 +289,7 @@ export function parseSettings(input: Partial<Settings> = {}): Settings {
 function crossChecks(s: Settings): string[] {
   const problems: string[] = [];
   if (s.leaseMs <= 2 * s.flushIntervalMs)
-    problems.push('leaseMs must be more than twice flushIntervalMs, or wake-ups are repeated for nothing');
+    problems.push('leaseMs must be more than twice flushIntervalMs, or wake-ups are sent more than once');
   if (s.stuckAfterMs <= 2 * s.flushIntervalMs)
     problems.push(
       'stuckAfterMs must be more than twice flushIntervalMs, or the sweep does the work of the jobs',
