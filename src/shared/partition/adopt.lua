@@ -5,11 +5,11 @@
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 epoch seen ('' for no state)   2 new epoch   3 sequence of the watermark
---          4 updates in the database. A new state counts on from there, so a producer that saw a higher count knows
---            how many updates are lost
+--          4 updates in the database. A new state counts on from there, so a producer that saw a higher count
+--            knows how many updates are lost
 --          5 deployment
--- Reply    error FOREIGN if the state is another deployment's; 1, also if this call is a repetition; 0 if another
---          process changed the epoch first
+-- Reply    error FOREIGN if the state is another deployment's; 1, also if this call is a repetition; 0 if
+--          another process changed the epoch first
 
 --!include foreign
 local seen, epoch, sequence, updates, deployment = unpack(ARGV)

@@ -1,10 +1,11 @@
 /**
- * The barrier behind a write: WAIT or WAITAOF on the very connection that wrote, since both count only what their own
- * connection wrote, and on Redis Cluster that connection has to lead to the partition's own primary.
+ * The barrier after a write: WAIT or WAITAOF on the connection that wrote, since both count only the writes
+ * of their own connection. On Redis Cluster it must lead to the partition's primary.
  *
- * A lane is a connection that lives exactly as long as its socket: it sends nothing again and never reconnects, so that
- * what it confirms was written through it. Where a lane breaks, nothing is confirmed, and the write is to be repeated on
- * another one (claims return the batch in flight; calls of updates are numbered).
+ * A lane is a connection that lives exactly as long as its socket: it never resends a command and never
+ * reconnects, so it confirms only writes that went through it. If a lane breaks, nothing is confirmed and the
+ * caller repeats the write on another lane. That is safe: a claim returns the batch in flight, and calls of
+ * updates are numbered.
  */
 import type { Redis } from 'ioredis';
 import type { Durability } from './durability.ts';
@@ -13,23 +14,23 @@ import type { Primaries } from './primaries.ts';
 
 interface Confirmed<Answer> {
   readonly answer: Answer;
-  /** False where too few confirmed in time: what was written may be lost with this server. */
+  /** False if too few replicas confirmed in time: the write may be lost with this server. */
   readonly confirmed: boolean;
 }
 
 const MOVED = new Set(['MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN', 'READONLY', 'LOADING', 'MASTERDOWN']);
-/** Free lanes kept for each server. */
+/** Most free lanes of a server. */
 const KEPT = 4;
 
 export class Barrier {
   readonly #primaries: Primaries;
   readonly #replicas: number;
   readonly #free = new Map<string, Redis[]>();
-  /** Lanes at work; ended with the others, since a server that stands still would keep them waiting. */
+  /** Lanes in use, with their servers. They are discarded too, or a frozen server would keep them waiting. */
   readonly #used = new Map<Redis, string>();
   #closed = false;
 
-  /** @param replicas how many must confirm a durability of `replica` */
+  /** @param replicas how many must confirm with durability `replica` */
   constructor(primaries: Primaries, replicas = 1) {
     this.#primaries = primaries;
     this.#replicas = replicas;
@@ -37,9 +38,9 @@ export class Barrier {
   }
 
   /**
-   * Runs `write` on a lane to the partition's primary and waits behind it.
-   * @param write must change something in every case, or the barrier has nothing to wait for
-   * @throws what ioredis throws: then it is not known whether `write` was carried out
+   * Runs `write` on a lane to the partition's primary and waits for its confirmation.
+   * @param write must always change something, or the barrier has nothing to wait for
+   * @throws what ioredis throws; then it is not known whether `write` was carried out
    */
   async run<Answer>(
     partition: number,
@@ -58,7 +59,7 @@ export class Barrier {
     } catch (error) {
       this.#used.delete(lane);
       lane.disconnect();
-      // A stale lane led to a server that is not the partition's primary any more, and so do the others.
+      // The lane led to a server that is no longer the partition's primary, and so do its other lanes.
       if (MOVED.has(replyCode(error) ?? '')) {
         this.#discard(server);
         this.#primaries.refresh();
@@ -95,20 +96,20 @@ export class Barrier {
     free?.disconnect();
     const node = this.#primaries.all().get(server);
     if (!node) {
-      // A Cluster client forgets a node whose connection ended, and only looks again when somebody asks it something.
+      // A Cluster client forgets a node whose connection ended, and refreshes only when it sends a command.
       this.#primaries.refresh();
       throw new Error(`no primary is known for partition ${partition}`);
     }
     const lane = node.duplicate({
       lazyConnect: true,
       retryStrategy: () => null,
-      // The connection that it is made from tells.
+      // The original connection detects failovers.
       failoverDetector: false,
       reconnectOnError: null,
       autoResendUnfulfilledCommands: false,
       enableOfflineQueue: false,
     });
-    // Told by the calls that fail.
+    // The failed call reports the error.
     lane.on('error', () => {});
     this.#used.set(lane, server);
     await lane.connect().catch(error => {
@@ -119,7 +120,7 @@ export class Barrier {
   }
 
   #giveBack(server: string, lane: Redis): void {
-    // Discarded meanwhile, it is not used again.
+    // It was discarded meanwhile.
     if (!this.#used.delete(lane)) return;
     const free = this.#free.get(server) ?? [];
     this.#free.set(server, free);

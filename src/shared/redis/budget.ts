@@ -1,4 +1,4 @@
-/** Shares out a number of bytes among what is under way: who would exceed it waits, in the order of asking. */
+/** Limits the sum of amounts in use, such as bytes. Callers that would exceed it wait in order. */
 export class Budget {
   #left: number;
   readonly #waiting: { readonly amount: number; readonly start: () => void }[] = [];
@@ -7,7 +7,7 @@ export class Budget {
     this.#left = total;
   }
 
-  /** Runs `use` while it holds so much of the budget. @param amount at most the whole budget */
+  /** Runs `use` while holding `amount` of the budget. @param amount at most the whole budget */
   async run<Result>(amount: number, use: () => Promise<Result>): Promise<Result> {
     if (this.#waiting.length > 0 || amount > this.#left)
       await new Promise<void>(start => this.#waiting.push({ amount, start }));

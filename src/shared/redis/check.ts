@@ -1,4 +1,4 @@
-/** Whether a Redis is fit to keep what Sluice promises, and is the one that is meant: asked at each start. */
+/** Checks at each start that a Redis can keep the promises of Sluice and belongs to this deployment. */
 import { Cluster, type Redis } from 'ioredis';
 import { pause } from '../clock.ts';
 import { NewerFormatError, PartitionCountError, RedisUnsuitableError } from '../errors.ts';
@@ -11,10 +11,12 @@ import { checkReplyLimit } from './reply-size.ts';
 const ANSWER_MS = 5000;
 
 /**
- * Refuses a Redis that may evict, is too old, hides commands, is a Cluster's and not addressed as one, or holds data of another
- * deployment, another format or another number of partitions; records these where none are recorded.
- * @param looks whether the process only looks: then nothing is recorded
- * @throws RedisUnsuitableError, NewerFormatError, PartitionCountError, RedisUnavailableError, AccessDeniedError
+ * Refuses a Redis that may evict, is too old, hides commands, or is part of a Cluster but not addressed as
+ * one. Also refuses data of another deployment, format or number of partitions. Records these three if they
+ * are not recorded.
+ * @param looks for commands that change nothing: nothing is recorded
+ * @throws RedisUnsuitableError, NewerFormatError, PartitionCountError, RedisUnavailableError,
+ * AccessDeniedError
  */
 export async function checkRedis(
   connection: RedisConnection,
@@ -30,7 +32,7 @@ export async function checkRedis(
     await checkRecord(connection, keys, address, looks);
   };
   const answered = new AbortController();
-  // By themselves, commands wait for a lost server for ever.
+  // Without this, commands would wait for a lost server for ever.
   const late = pause(ANSWER_MS, answered.signal).then(() => {
     throw unavailable(connection, address);
   });
@@ -44,7 +46,7 @@ export async function checkRedis(
   }
 }
 
-/** Scripts are called by EVALSHA, and by EVAL where Redis has forgotten them. */
+/** ioredis calls scripts with EVALSHA, and with EVAL if Redis has forgotten them. */
 async function checkScripts(connection: RedisConnection): Promise<void> {
   const known = (error: unknown) => {
     if (replyCode(error) !== 'NOSCRIPT') throw error;
@@ -57,7 +59,7 @@ async function checkScripts(connection: RedisConnection): Promise<void> {
   );
 }
 
-/** Writes only if something is not recorded: a worker must be able to start, and drain, when Redis is full. */
+/** Writes only if something is not recorded yet: a worker must be able to start and drain a full Redis. */
 async function checkRecord(
   connection: RedisConnection,
   keys: Keys,
@@ -66,7 +68,7 @@ async function checkRecord(
 ): Promise<void> {
   if (check(await read(connection, keys), keys, address) || looks) return;
   const record = (field: FormatField, value: string | number) => connection.hsetnx(keys.format, field, value);
-  // Of two first starts with two databases one is the first, and the other finds its name.
+  // If two deployments start at the same time, the first one wins and the other one finds its name.
   await record('deployment', keys.deployment);
   check(await read(connection, keys), keys, address);
   await record('partitions', keys.partitions);
@@ -82,7 +84,7 @@ async function read(connection: RedisConnection, keys: Keys): Promise<Recorded> 
   return Object.fromEntries(fields.map((field, at) => [field, found[at] ?? null])) as Recorded;
 }
 
-/** Whether all is recorded. Throws where something is that does not fit. */
+/** Whether all three are recorded. @throws if a recorded one does not fit */
 function check({ deployment, format, partitions }: Recorded, keys: Keys, address: string): boolean {
   if (Number(format) > REDIS_FORMAT) throw new NewerFormatError('Redis', Number(format), REDIS_FORMAT);
   if (deployment && deployment !== keys.deployment)
@@ -97,7 +99,7 @@ function check({ deployment, format, partitions }: Recorded, keys: Keys, address
   return Boolean(deployment && format && partitions);
 }
 
-/** What INFO answers on every primary. */
+/** The answer of INFO on every primary. */
 export async function infoOfPrimaries(connection: RedisConnection, section: string): Promise<string[]> {
   return Promise.all(primariesOf(connection).map(node => node.info(section)));
 }
@@ -111,8 +113,8 @@ export function infoField(info: string, name: string): string | undefined {
 }
 
 /**
- * @param info what INFO answered
- * @param asCluster whether it is addressed as part of a Cluster
+ * @param info the answer of INFO
+ * @param asCluster whether the URL addresses a Cluster
  * @throws RedisUnsuitableError
  */
 export function checkServer(info: string, address: string, asCluster: boolean): void {
@@ -128,10 +130,10 @@ export function checkServer(info: string, address: string, asCluster: boolean): 
       `Redis at ${address} has maxmemory-policy ${policy} and may evict updates that are not in the database; set it to noeviction.`,
     );
   }
-  // Lua writes whole numbers with as many bits as the machine has, and sums need 53.
+  // Lua formats whole numbers with the bits of the machine, and sums need 53.
   if (infoField(info, 'arch_bits') === '32')
     throw new RedisUnsuitableError(`Redis at ${address} runs on 32 bits; use one on 64 bits.`);
-  // Scripts declare all their keys only where slots may move.
+  // Scripts declare all their keys only on Cluster connections, whose slots may move.
   if (!asCluster && infoField(info, 'cluster_enabled') === '1') {
     throw new RedisUnsuitableError(
       `Redis at ${address} is part of a Cluster; use redis+cluster://${address}, or rediss+cluster://, also if it has one node.`,
@@ -139,7 +141,7 @@ export function checkServer(info: string, address: string, asCluster: boolean): 
   }
 }
 
-/** For a process that finds another deployment's name in Redis. */
+/** The error of a process that finds another deployment's name in Redis. */
 export function anotherDeployment(what: string, keys: Keys, found: string): RedisUnsuitableError {
   return new RedisUnsuitableError(
     `${what} of namespace ${keys.namespace} belongs to another deployment (${found}), which has another database ` +

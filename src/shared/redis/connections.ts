@@ -10,13 +10,13 @@ import { parseRedisUrl, type RedisLocation } from './url.ts';
 
 export type RedisConnection = Redis | Cluster;
 
-/** Above the longest time that BullMQ's worker blocks. */
+/** Longer than BullMQ's worker blocks. */
 const SOCKET_TIMEOUT_MS = 15_000;
 
-/** Called each time a connection fails or is closed by the other side; reconnecting goes on by itself. */
+/** Called each time a connection fails or is closed by the server; it reconnects by itself. */
 export type ConnectionErrorListener = (error: Error) => void;
 
-/** @throws ConfigurationError where the URL is not of a known form. */
+/** @throws ConfigurationError if the URL has no known form */
 export function openRedis(
   location: RedisLocation,
   onError: ConnectionErrorListener,
@@ -29,11 +29,11 @@ export function openRedis(
     lazyConnect: true,
     maxRetriesPerRequest: null,
     connectTimeout: 5000,
-    // A connection that fell silent without being closed is opened anew.
+    // A silent connection is opened again.
     socketTimeout: socketTimeoutMs,
-    // Who leaves a server that stands still waits no longer for it to close its side.
+    // How long to wait for a frozen server to close its side.
     disconnectTimeout: 500,
-    // Restarted, Redis guesses how long it will load, at first wrongly, and ioredis would wait for up to ten seconds.
+    // Redis first gives a wrong estimate of its loading time, and ioredis would wait for up to ten seconds.
     maxLoadingRetryTime: 250,
     ...reconnection(),
     ...(secure ? { tls: location.caFile ? { ca: readFileSync(location.caFile) } : {} } : {}),
@@ -45,7 +45,7 @@ export function openRedis(
       lazyConnect,
       redisOptions,
       clusterRetryStrategy: backoff,
-      // Certificates name hosts, so the addresses that CLUSTER SLOTS gives must not be resolved first.
+      // Certificates name hosts, so the host names of CLUSTER SLOTS must not be resolved first.
       ...(secure ? { dnsLookup: (address, callback) => callback(null, address) } : {}),
     });
   } else if (scheme === 'sentinel') {
@@ -57,10 +57,10 @@ export function openRedis(
       sentinelUsername,
       ...(sentinelPassword ? { sentinelPassword: currentPassword(sentinelPassword) } : {}),
       ...(typeof sentinelPassword === 'function' ? { currentSentinelPassword: sentinelPassword } : {}),
-      // A primary that Sentinels have replaced while it was alive goes on taking writes, which are lost, for about ten
-      // seconds: whoever is connected to it leaves as soon as the Sentinels say so.
+      // A replaced primary that is still alive takes writes for about ten seconds, and they are lost. With
+      // this, ioredis disconnects as soon as the Sentinels announce the new primary.
       failoverDetector: true,
-      // Without this, ioredis speaks plain text to the Sentinels and to the primary.
+      // Without this, ioredis sends plain text to the Sentinels and to the primary.
       ...(common.tls ? { enableTLSForSentinelMode: true, sentinelTLS: common.tls } : {}),
     });
   } else {
@@ -74,13 +74,13 @@ export function openRedis(
 const BACKOFF_CAP_MS = 1000;
 const backoff = (attempt: number) => Math.min(BACKOFF_CAP_MS, 25 * 2 ** Math.min(attempt, 6));
 
-/** Within so many ms, errors come from commands that were sent together. */
+/** Errors within this time come from commands that were sent together, ms. */
 const TOGETHER_MS = 20;
 const READONLY_MEMORY_MS = 5000;
 
 /**
- * After a failover the old primary answers READONLY: connect anew, then send again (scripts recognise repeats). A server
- * that does so again and again, as behind a proxy that mixes up its servers, is asked ever more slowly.
+ * After a failover the old primary answers READONLY. The client reconnects and resends the command, since
+ * scripts recognise repetitions. If READONLY keeps coming, for example behind a wrong proxy, it backs off.
  */
 function reconnection() {
   let strikes = 0;
@@ -103,12 +103,12 @@ function reconnection() {
 
 const failures = new WeakMap<RedisConnection, Error>();
 
-/** What an unanswered call means: why the connection cannot be made, if that is known. */
+/** The error of an unanswered call, with the reason why the connection fails, if that is known. */
 export function unavailable(connection: RedisConnection, address: string, details: { cause?: unknown } = {}) {
   return redisError(failures.get(connection) ?? details.cause, address);
 }
 
-/** A connection that the other side closes before anything is written ends without an error. */
+/** If the server closes a connection before anything is written, ioredis raises no error. */
 function tellFailures(connection: RedisConnection, onError: ConnectionErrorListener): void {
   let isTold = false;
   const tell = (error: Error) => {
@@ -127,8 +127,8 @@ function tellFailures(connection: RedisConnection, onError: ConnectionErrorListe
 }
 
 /**
- * Connects, at most `timeoutMs`.
- * @throws RedisUnavailableError, which waiting may cure; RedisUnsuitableError, AccessDeniedError, which it does not
+ * Connects within `timeoutMs`.
+ * @throws RedisUnavailableError, which may pass by itself; RedisUnsuitableError, AccessDeniedError
  */
 export async function connectRedis(
   connection: RedisConnection,
@@ -139,7 +139,7 @@ export async function connectRedis(
   let refuse: (error: SluiceError) => void = () => {};
   const note = (error: Error) => {
     lastError = redisError(error, address);
-    // Those of a Sentinel come again and again, and end no attempt.
+    // Errors of Sentinels come repeatedly and do not end the attempt to connect.
     if (!lastError.retryable) refuse(lastError);
   };
   connection.on('error', note);

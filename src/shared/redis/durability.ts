@@ -1,13 +1,13 @@
-/** How much a process waits for before it takes an answer of Redis for granted, and whether the servers can give it. */
+/** How safe a write must be before it counts as confirmed, and whether the servers can provide that. */
 import { ConfigurationError, RedisUnsuitableError } from '../errors.ts';
 import { infoField, infoOfPrimaries } from './check.ts';
 import type { RedisConnection } from './connections.ts';
 
-/** What an answer stands for: this server's memory, a replica's memory too, or the append-only file on disk. */
+/** A confirmed write is in the server's memory, also in a replica's, or in the append-only file on disk. */
 export const DURABILITIES = ['memory', 'replica', 'fsync'] as const;
 export type Durability = (typeof DURABILITIES)[number];
 
-/** For claims; `auto` is a replica where there is one, else memory. */
+/** For claims; `auto` is `replica` if there is one, else `memory`. */
 export const CLAIM_DURABILITIES = ['auto', ...DURABILITIES] as const;
 export type ClaimDurability = (typeof CLAIM_DURABILITIES)[number];
 
@@ -23,7 +23,7 @@ export function parseDurability<Choice extends string>(
   throw new ConfigurationError(`${name} must be one of ${choices.join(', ')}.`);
 }
 
-/** Fewest replicas connected to any primary. */
+/** Smallest number of connected replicas of any primary. */
 export async function countReplicas(redis: RedisConnection): Promise<number> {
   const infos = await infoOfPrimaries(redis, 'replication');
   return Math.min(...infos.map(info => Number(infoField(info, 'connected_slaves') ?? 0)));

@@ -1,4 +1,4 @@
-/** Errors of Redis sorted by the code of its reply into what they mean, and turned into errors of Sluice. */
+/** Classifies errors of Redis by the code of the reply, and turns them into errors of Sluice. */
 import { failureReason, tlsProblem } from '../connection-failure.ts';
 import {
   AccessDeniedError,
@@ -10,15 +10,15 @@ import {
 } from '../errors.ts';
 
 type Meaning =
-  /** The credentials or the user's rights do not do; waiting does not help. */
+  /** The credentials or the user's rights are not sufficient. Retrying does not help. */
   | 'denied'
-  /** This server, set up like this, cannot be used; waiting does not help. */
+  /** The server cannot be used with this configuration. Retrying does not help. */
   | 'unsuitable'
   | 'full'
-  /** It cannot be used now; it may be again, without anything done here. */
+  /** The server cannot be used now, but may recover. */
   | 'unavailable';
 
-/** By the word that opens the reply; where that is the general `ERR`, by as much of its text as Redis never changed. */
+/** By the first word of the reply. After the general `ERR`, also by words that Redis never changed. */
 const REPLIES: readonly (readonly [opening: string, meaning: Meaning, story: string])[] = [
   ['NOAUTH', 'denied', 'it requires a password'],
   ['WRONGPASS', 'denied', 'user and password do not match, or the user is off'],
@@ -43,27 +43,27 @@ const REPLIES: readonly (readonly [opening: string, meaning: Meaning, story: str
   ],
 ];
 
-/** The code that opens every error reply of Redis (`OOM`, `NOAUTH`, `READONLY`, ...), which is its protocol's stable part. */
+/** The code at the start of an error reply (`OOM`, `NOAUTH`, `READONLY`, ...), which is stable. */
 export function replyCode(error: unknown): string | undefined {
   const reply = replyOf(error);
   return reply && /^[A-Z]+/.exec(reply.message)?.[0];
 }
 
-/** The reply of a server; where a Cluster's client tried all nodes, that of the last one. */
+/** The error reply; if a Cluster client tried all nodes, the reply of the last one. */
 function replyOf(error: unknown): (Error & { command?: { name?: string } }) | undefined {
   const cause = (error as { lastNodeError?: unknown } | undefined)?.lastNodeError ?? error;
   if (!(cause instanceof Error)) return undefined;
   return cause.name === 'ReplyError' || cause.constructor.name === 'ReplyError' ? cause : undefined;
 }
 
-/** `NOPERM to EVALSHA`. The text of a reply is never shown, since it may quote what the command was about. */
+/** For example `NOPERM to EVALSHA`. The reply's text is never shown, since it may quote data. */
 function named(error: unknown): string | undefined {
   const code = replyCode(error);
   const command = replyOf(error)?.command?.name;
   return code && command ? `${code} to ${command.toUpperCase()}` : code;
 }
 
-/** What the system or TLS calls the failure of a connection: `ECONNREFUSED`, `SELF_SIGNED_CERT_IN_CHAIN`. */
+/** The code of a system or TLS error: `ECONNREFUSED`, `SELF_SIGNED_CERT_IN_CHAIN`. */
 function systemCode(error: unknown): string | undefined {
   const { code } = ((error as { lastNodeError?: unknown } | undefined)?.lastNodeError ?? error ?? {}) as {
     code?: unknown;
@@ -72,8 +72,8 @@ function systemCode(error: unknown): string | undefined {
 }
 
 /**
- * Turns an error of ioredis into one of ours; anything not recognised counts as Redis being unavailable. What is
- * `retryable` may be cured by waiting, the others are not.
+ * Turns an error of ioredis into a Sluice error. An unknown error means that Redis is unavailable. A
+ * retryable error may pass by itself, the others do not.
  */
 export function redisError(error: unknown, address: string): SluiceError {
   if (error instanceof SluiceError) return error;

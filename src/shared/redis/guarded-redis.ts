@@ -1,42 +1,42 @@
 /**
- * A connection to one server that lets no command through before the server has shown to be the one that is meant.
+ * A connection to one server that sends no command before it has verified the server.
  *
- * Invariant: whatever is sent arrives at a primary, in the database of the URL. ioredis alone reports a SELECT that failed
- * and goes on in database 0, and takes a replica for any other server. This holds for every connection that is made from
- * such a one by `duplicate`: those of BullMQ and the lanes of the barrier.
+ * Invariant: every command reaches a primary, in the database of the URL. ioredis alone goes on in database 0
+ * after a failed SELECT, and accepts a replica. The invariant also holds for copies made by `duplicate`: the
+ * connections of BullMQ and the lanes of the barrier.
  */
 import { Redis, type RedisOptions } from 'ioredis';
 import { AccessDeniedError, RedisUnavailableError, RedisUnsuitableError } from '../errors.ts';
 import { keepCurrent } from '../password.ts';
 import { redisError, replyCode } from './errors.ts';
 
-/** What INFO says, as ioredis reads it after the handshake. */
+/** The answer of INFO, which ioredis reads after the handshake. */
 interface Info {
   readonly role?: string;
   readonly master_host?: string;
   readonly master_port?: string;
 }
 
-/** Parts of ioredis that it does not declare. They are the reason why its version is pinned. */
+/** Undeclared parts of ioredis. They are the reason why its version is pinned. */
 interface Connector {
-  /** Asked after the handshake, before any command of ours: false closes the connection, and it is tried again. */
+  /** Called after the handshake, before any command of Sluice. False closes the connection and retries. */
   check(info: Info): boolean;
-  /** Asks one Sentinel where the primary is; null where it does not know. */
+  /** Asks one Sentinel for the primary; null if it does not know. */
   resolve?(sentinel: { host: string; port: number }): Promise<unknown>;
 }
 
-/** What of the options is asked for anew before each connection. */
+/** Options that are read again for each connection. */
 interface Renewed {
   currentPassword?: () => string;
   currentSentinelPassword?: () => string;
 }
 
 export class GuardedRedis extends Redis {
-  /** Why the server may not be used that answered the handshake under way. */
+  /** Why the server of the current handshake may not be used. */
   #refusal: Error | undefined;
-  /** The last error reply to the handshake, as long as nobody was told. */
+  /** The last error reply to the handshake, until it is reported. */
   #reply: Error | undefined;
-  /** What the last Sentinel answered in place of the primary's address. */
+  /** The last Sentinel's error, if it gave no address of the primary. */
   #sentinelFailure: Error | undefined;
 
   constructor(options: RedisOptions & Renewed & { replyMapping?: 'legacy' }) {
@@ -51,11 +51,11 @@ export class GuardedRedis extends Redis {
       this.#refusal = undefined;
       this.#reply = undefined;
       if (!refusal) return true;
-      // A SELECT that failed was told when it failed.
+      // A failed SELECT was reported when it failed.
       if (!isPrimary) this.silentEmit('error', refusal);
       return false;
     };
-    // A server that answers and hangs up leaves ioredis waiting for its other answers, and the first is never told.
+    // If a server answers an error and hangs up, ioredis waits for the other answers and reports nothing.
     this.on('close', () => {
       if (this.#reply) this.silentEmit('error', this.#reply);
     });
@@ -79,13 +79,13 @@ export class GuardedRedis extends Redis {
   override duplicate: Redis['duplicate'] = override =>
     new GuardedRedis({ ...this.options, ...override, replyMapping: 'legacy' }) as never;
 
-  /** Every failure of the connection comes through here; those of the handshake say more than ioredis makes of them. */
+  /** ioredis calls this for every failure of the connection. Handshake failures get a better explanation. */
   override silentEmit(event: string, arg?: unknown): boolean {
     if (event === 'error') this.#reply = undefined;
     return super.silentEmit(event, event === 'error' ? this.#explained(arg) : arg);
   }
 
-  /** Called with every error reply. */
+  /** ioredis calls this for every error reply. */
   override handleReconnection(...[error, item]: Parameters<Redis['handleReconnection']>): void {
     if (this.condition?.handshake && item.command.name === 'hello') this.#reply = error;
     super.handleReconnection(error, item);
@@ -116,7 +116,7 @@ export class GuardedRedis extends Redis {
     );
   }
 
-  /** The server itself: behind Sentinels the URL names other ones. */
+  /** Address of the server itself; with Sentinels, the URL names those instead. */
   get #address(): string {
     const { host, port, sentinels } = this.options;
     if (!sentinels) return `${host}:${port}`;

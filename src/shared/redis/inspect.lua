@@ -1,12 +1,12 @@
 #!lua flags=no-writes
--- What a partition holds, for the sweep, the metrics and `status`.
+-- The content of a partition, for the sweep, the metrics and `status`.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 deployment, '' for a tool that looks at any
+-- ARGV     1 deployment, '' for a tool that accepts any
 -- Reply    error FOREIGN if the state is another deployment's; nil if the partition has no state; else
---          { time, epoch, sequence, token, pending updates, pending keys (those of a segment and those beside it), pending entries,
---            updates in flight, acceptance time of the oldest update not acknowledged (0: none),
---            ended incarnations 'name kept lost ...' }
+--          { time, epoch, sequence, token, pending updates, pending keys (a key in the segment and beside it
+--            counts twice), pending entries, updates in flight, acceptance time of the oldest update that is not
+--            acknowledged (0: none), ended incarnations 'name kept lost ...' }
 
 --!include base
 --!include now

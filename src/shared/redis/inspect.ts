@@ -1,4 +1,4 @@
-/** What the partitions hold, as Redis says it: for the sweep, the metrics, `status` and `drain`. */
+/** The content of partitions in Redis, for the sweep, the metrics, `status` and `drain`. */
 
 import type { RedisConnection } from './connections.ts';
 import type { Keys } from './keys.ts';
@@ -11,7 +11,7 @@ export interface PartitionStatus {
   readonly epoch: string;
   /** Sequence number of the batch claimed last. */
   readonly sequence: number;
-  /** Token of the batch in flight, '' where there is none. */
+  /** Token of the batch in flight, '' if there is none. */
   readonly token: string;
   readonly pendingUpdates: number;
   /** Distinct counter keys and accounts. */
@@ -19,13 +19,13 @@ export interface PartitionStatus {
   readonly pendingEntries: number;
   /** Updates in the batch in flight. */
   readonly inFlight: number;
-  /** Age of the oldest update that is not in MySQL, seconds; 0 where there is none. */
+  /** Age of the oldest update that is not acknowledged, seconds; 0 if there is none. */
   readonly lagSeconds: number;
-  /** What is known to be lost with ended incarnations of Redis. */
+  /** Known losses of ended incarnations of Redis. */
   readonly lost: readonly { readonly incarnation: string; readonly updates: number }[];
 }
 
-/** What inspect.lua answers; see there. */
+/** Reply of inspect.lua. */
 type InspectReply = [
   time: number,
   epoch: string,
@@ -39,7 +39,7 @@ type InspectReply = [
   ended: string,
 ];
 
-/** Partitions asked at a time; each answers up to a kilobyte. */
+/** Concurrent calls; each reply has up to a kilobyte. */
 const ABREAST = 128;
 
 export class Inspector {
@@ -51,7 +51,7 @@ export class Inspector {
     this.#inspect = defineScript(redis, 'inspect', new URL('./inspect.lua', import.meta.url));
   }
 
-  /** Undefined where the partition has no state yet. */
+  /** Undefined if the partition has no state yet. */
   async partition(partition: number): Promise<PartitionStatus | undefined> {
     const reply = await this.#inspect(this.#keys.state(partition), this.#keys.deployment);
     if (!reply) return undefined;
@@ -64,7 +64,7 @@ export class Inspector {
     };
   }
 
-  /** All partitions in order; one without state yet counts as empty. */
+  /** All partitions in order. A partition without a state counts as empty. */
   async all(): Promise<PartitionStatus[]> {
     const partitions = Array.from({ length: this.#keys.partitions }, (_, p) => p);
     const found = await abreast(partitions, ABREAST, partition => this.partition(partition));

@@ -1,29 +1,29 @@
 /**
- * What ioredis lacks: one write for what a turn sends, a new attempt where it gives up by itself, and an end to waiting for a
- * Cluster's node that stands still.
+ * Extends ioredis: one write for all commands of a turn, a new attempt after it gives up by itself, and no
+ * endless wait for a frozen node of a Cluster.
  */
 import { Cluster, type Redis } from 'ioredis';
 import { keepCurrent, type Password } from '../password.ts';
 
-/** Whoever owes an answer for so long, and sends nothing else, may have been replaced. */
+/** A node that owes an answer and sends nothing for this long may have been replaced, ms. */
 const SILENT_MS = 1000;
-/** How long until it is asked again, as the promotion may still be to come. */
+/** Time until the layout is read again, ms: the promotion may still be to come. */
 const AGAIN_MS = 500;
 const LOOK_MS = 250;
-/** Their answers may take as long as they like. */
+/** Answers to these commands may take long. */
 const BLOCKING: ReadonlySet<string> = new Set(['bzpopmin', 'brpoplpush', 'blmove', 'xread']);
 
-/** What ioredis keeps of commands that were sent and not answered. */
+/** ioredis' queue of commands that were sent and not answered. */
 interface Owing {
   readonly commandQueue?: { peekFront(): { command: { name: string } } | undefined };
 }
 
-/** ioredis copies the options for connections to nodes when the Cluster is made, and reads this copy. */
+/** ioredis copies the options of node connections when the Cluster is created, and reads the copy. */
 interface Pooled {
   readonly connectionPool: { readonly redisOptions: object };
 }
 
-/** @param password of a Cluster's nodes; elsewhere a GuardedRedis reads it anew by itself */
+/** @param password of a Cluster's nodes; a GuardedRedis reads its password itself */
 export function mend(connection: Redis | Cluster, hasSentinels: boolean, password?: Password): void {
   if (connection instanceof Cluster) {
     connection.on('+node', gatherWrites);
@@ -43,8 +43,9 @@ export function mend(connection: Redis | Cluster, hasSentinels: boolean, passwor
 }
 
 /**
- * Lets what a turn of the event loop sends leave in one write. ioredis writes each command by itself, which costs both
- * ends more than a small call; its own auto-pipelining would not send a script again that Redis has forgotten.
+ * Sends all commands of a turn of the event loop in one write. ioredis writes each command separately, which
+ * costs both ends more than a small call. Its own auto-pipelining would not resend a script that Redis has
+ * forgotten.
  */
 function gatherWrites(connection: Redis): void {
   const send = connection.sendCommand.bind(connection);
@@ -52,7 +53,7 @@ function gatherWrites(connection: Redis): void {
     const socket = connection.stream;
     if (socket?.writableCorked === 0) {
       socket.cork();
-      // Behind the microtasks, in which the answers of this turn lead to the next calls.
+      // After the microtasks, in which answers of this turn lead to further calls.
       queueMicrotask(() => process.nextTick(() => socket.uncork()));
     }
     return send(command, stream);
@@ -62,8 +63,8 @@ function gatherWrites(connection: Redis): void {
 const REVIVE_MS = 50;
 
 /**
- * Connects anew where ioredis gives up by itself: told of a failover while it is just connecting, its detector takes the
- * attempt for one that was ended on purpose, and the connection would stay dead.
+ * Reconnects after ioredis gives up by itself: if a failover is announced while it connects, its detector
+ * ends the attempt as if `disconnect` had been called, and the connection would stay dead.
  */
 function revive(connection: Redis): void {
   const disconnect = connection.disconnect.bind(connection);
@@ -80,8 +81,8 @@ function revive(connection: Redis): void {
 }
 
 /**
- * Reads a Cluster's layout anew where a node is silent. ioredis then leaves a node that was replaced, and sends what it
- * owed to the new one; a node that is only slow stays as it is.
+ * Reads a Cluster's layout again while a node is silent. If the node was replaced, ioredis then leaves it and
+ * resends its unanswered commands to the new one. A node that is only slow is kept.
  */
 function leaveSilentNodes(cluster: Cluster): void {
   const heard = new WeakMap<Redis, { bytes: number; at: number }>();
@@ -112,7 +113,7 @@ function owes(node: Redis): boolean {
   return first !== undefined && !BLOCKING.has(first.command.name);
 }
 
-/** BullMQ's copy waits for jobs, so its own silence says nothing: it looks anew when the original has left a node. */
+/** BullMQ's copy blocks for jobs, so its silence tells nothing. It refreshes if the original leaves a node. */
 function followLayout(copy: Cluster, original: Cluster): void {
   const refresh = () => copy.refreshSlotsCache();
   original.on('-node', refresh);

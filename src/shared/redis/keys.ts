@@ -1,11 +1,11 @@
-/** Where things are in Redis: namespace, partitions, and the names of their keys. */
+/** The names of keys in Redis: namespace, partitions, and the keys of each. */
 import { crc32 } from 'node:zlib';
 import type { Kind } from '../item.ts';
 import { FORMAT_KEY, type PartitionKey } from './layout.ts';
 
 const STATE = 'state' satisfies PartitionKey;
 
-/** Another key of the partition whose state this is. */
+/** Another key of the partition that has this state key. */
 export function besideState(state: string, key: PartitionKey): string {
   return state.slice(0, -STATE.length) + key;
 }
@@ -13,7 +13,7 @@ export function besideState(state: string, key: PartitionKey): string {
 export class Keys {
   readonly namespace: string;
   readonly partitions: number;
-  /** What the database calls this deployment; '' until `checkServers` has asked, and for tools that only look. */
+  /** The deployment's name in the database; '' until `checkServers` has read it, or without a database. */
   deployment = '';
   readonly #states: string[];
 
@@ -26,12 +26,12 @@ export class Keys {
     );
   }
 
-  /** The partition of a counter key or an account: a fixed share of all keys. */
+  /** The partition of a counter key or an account. */
   partitionOf(key: string): number {
     return crc32(key) % this.partitions;
   }
 
-  /** The state hash of a partition, from which the scripts derive all its other keys. */
+  /** The state key of a partition. Scripts derive all other keys from it. */
   state(partition: number): string {
     return this.#states[partition]!;
   }
@@ -41,17 +41,17 @@ export class Keys {
     return besideState(this.state(partition), key);
   }
 
-  /** Pattern of a partition's live values of one epoch. */
+  /** Prefix of a partition's live values of one epoch. */
   livePattern(partition: number, kind: Kind, epoch: string): string {
     return `{${this.namespace}:${partition}}:${kind}:${epoch}:`;
   }
 
-  /** Format version, number of partitions, and whose they are. */
+  /** The hash of format version, number of partitions and deployment. */
   get format(): string {
     return `{${this.namespace}}:${FORMAT_KEY}`;
   }
 
-  /** BullMQ's prefix: a hash tag, so that its keys share one slot. */
+  /** Prefix of BullMQ's keys: a hash tag, so that they share one slot. */
   get queuePrefix(): string {
     return `{${this.namespace}}`;
   }

@@ -1,21 +1,21 @@
 /**
- * Everything that Sluice keeps in Redis: keys, fields, and the form of values that are text with several parts.
+ * Everything that Sluice keeps in Redis: keys, fields, and the forms of values with several parts.
  *
- * TypeScript takes the names from here. Scripts cannot, so a unit test compares theirs with these, and an integration test
- * compares what a server sees. docs/redis-layout.md is made from this file.
+ * TypeScript takes the names from here. Scripts cannot, so a unit test compares their names with these, and
+ * an integration test compares the keys of a server. docs/redis-layout.md is generated from this file.
  */
 
 /**
- * Version of this layout, which only a process that knows it may touch: below 3, batches were not ranges of segments;
- * below 4, states did not say whose they are, and the edit of an entry held its metadata parsed.
+ * Version of this layout. A process refuses any other version. Before 3, batches were not ranges of segments.
+ * Before 4, states did not name their deployment, and the edit of an entry held parsed metadata.
  */
 export const REDIS_FORMAT = 4;
 
-/** A script by its file's name, or the TypeScript file that writes by itself. */
+/** A script's name, or a TypeScript file that writes without a script. */
 type Writer = Script | `${string}.ts`;
 type Script = 'ack' | 'adopt' | 'apply' | 'claim' | 'load' | 'read' | 'recover' | 'rewind' | 'trim';
 
-/** Values that are text with several parts. Times are ms of Redis' clock. */
+/** Forms of values with several parts. Times are ms of Redis' clock. */
 export const forms = {
   item: {
     text: '<name>:<key>',
@@ -23,44 +23,47 @@ export const forms = {
   },
   amended: {
     text: '!<name>:<key>',
-    what: 'A counter of which a quarantined update was edited or dropped',
+    what: 'A counter with an edited or dropped quarantined update',
   },
   sum: {
     text: '<sum> <updates> <number>',
-    what: 'What pending updates of a key add up to, and how many they are; then the number that the counter got when it became pending, or the number of the newest entry',
+    what: 'The sum of the pending updates of a key and their count; then the number of the counter, which it got when it became pending, or the number of the newest entry',
   },
-  ordered: { text: '<time> <item>', what: 'When the first pending update of a counter was accepted' },
+  ordered: { text: '<time> <item>', what: 'Acceptance time of the first pending update of a counter' },
   entry: {
     text: '<time> <previous> <amount> <balance> <bytes of item>:<item><payload>',
     what: "An entry: `previous` is the number of the account's entry before it, 0 if none is known; `payload` is the entry as JSON, or the amendment",
   },
   idName: {
     text: '<kind><bytes of item>:<item><id>',
-    what: 'An id, which is unique for its key only; the kind is `c`, `p`, or `a` of an amendment',
+    what: 'An id, which is unique for its key only; the kind is `c`, `p`, or `a` for an amendment',
   },
   answer: {
     text: '<content> <value>',
-    what: "What an id stands for: a counter's amount, or the start of the payload's SHA-1; then the live value that was answered, `-` if none was live",
+    what: "The content of the update with this id: a counter's amount, or the start of the payload's SHA-1; then the answered live value, `-` if there was none",
   },
-  expiring: { text: '<time> <idName>', what: "When a counter's id may be forgotten" },
+  expiring: { text: '<time> <idName>', what: "Time from which a counter's id may be forgotten" },
   idExpiry: {
     text: '<time> <number>',
-    what: 'Time at which the ids of entries below a number may be forgotten',
+    what: 'Time from which the ids of entries below a number may be forgotten',
   },
   lastReply: {
     text: '<number of the call, 16 digits><reply>',
-    what: 'The last reply of `apply.lua` to a caller, which a call that is sent again gets',
+    what: 'The last reply of `apply.lua` to a caller, which is also the reply to a resent call',
   },
   token: {
     text: '<random>.<time>',
-    what: 'Random part of the caller, microseconds in hexadecimal; a recovery gives a random part alone',
+    what: 'A random part of the caller and the time in microseconds, hexadecimal; after a recovery only a random part',
   },
-  incarnation: { text: '<caller>.<call>.<time>', what: 'The call that met the process first, and when' },
+  incarnation: {
+    text: '<caller>.<call>.<time>',
+    what: 'The first call that reached the process, and its time',
+  },
   ended: {
     text: '<incarnation> <kept> <lost>',
-    what: 'Repeated for up to eight, the newest first: how many updates were still there when the next one took over, and how many are known to be lost; the epoch of a new state stands for what was before it',
+    what: 'Repeated for up to eight incarnations, the newest first: how many updates the next one still had, and how many are known to be lost; the epoch of a new state stands for everything before it',
   },
-  discarded: { text: '<epoch> <updates>', what: 'Counts only as long as the epoch is that' },
+  discarded: { text: '<epoch> <updates>', what: 'Valid only while the state has this epoch' },
   trace: {
     text: '<updates> <trace> <span> <flags>',
     what: 'The value of `updates` right after a sampled call',
@@ -72,15 +75,15 @@ type Form = keyof typeof forms;
 interface KeyLayout {
   readonly type: 'hash' | 'list' | 'string';
   readonly what: string;
-  /** Of a hash. */
+  /** Form of a hash's fields. */
   readonly field?: Form | 'number' | 'name';
-  /** Of a field, an element, or the string itself. */
+  /** Form of a field's value, of an element, or of the string itself. */
   readonly value: Form | 'number' | 'text';
   readonly writers: readonly Writer[];
   readonly lifetime: string;
 }
 
-/** Keys of a partition, behind `{namespace:partition}:`. */
+/** Keys of a partition, after the prefix `{namespace:partition}:`. */
 export const partitionKeys = {
   state: {
     type: 'hash',
@@ -92,7 +95,7 @@ export const partitionKeys = {
   },
   counters: {
     type: 'hash',
-    what: 'Sums of counters that became pending since the segment was cut',
+    what: 'Sums of counters that became pending after the segment was cut',
     field: 'item',
     value: 'sum',
     writers: ['apply', 'claim', 'recover'],
@@ -100,14 +103,14 @@ export const partitionKeys = {
   },
   order: {
     type: 'list',
-    what: 'The same counters, in the order in which they became pending',
+    what: 'The same counters in the order in which they became pending',
     value: 'ordered',
     writers: ['apply', 'claim', 'recover'],
     lifetime: 'until a claim renames it to `segment:order`',
   },
   accounts: {
     type: 'hash',
-    what: 'Sums of entries and amendments since the segment was cut; amendments of a counter stand under `amended`',
+    what: 'Sums of entries and amendments after the segment was cut; those of amended counters are under `amended`',
     field: 'item',
     value: 'sum',
     writers: ['apply', 'claim'],
@@ -115,18 +118,18 @@ export const partitionKeys = {
   },
   'segment:counters': {
     type: 'hash',
-    what: 'Sums of the segment, of which batches are claimed',
+    what: 'Sums of the segment, from which batches are claimed',
     field: 'item',
     value: 'sum',
     writers: ['claim', 'ack', 'recover'],
-    lifetime: 'until all of the segment is acknowledged; batches that are, leave page by page',
+    lifetime: 'until all of the segment is acknowledged; acknowledged batches are deleted page by page',
   },
   'segment:order': {
     type: 'list',
-    what: 'The counters of the segment in their order; the first has the number `segmentStart`',
+    what: 'The counters of the segment in order; the first has the number `segmentStart`',
     value: 'ordered',
     writers: ['claim', 'ack', 'recover'],
-    lifetime: 'as `segment:counters`',
+    lifetime: 'like `segment:counters`',
   },
   'segment:accounts': {
     type: 'hash',
@@ -146,12 +149,12 @@ export const partitionKeys = {
   },
   ids: {
     type: 'hash',
-    what: 'The ids that are remembered, and what was answered',
+    what: 'The remembered ids, and the answers',
     field: 'idName',
     value: 'answer',
     writers: ['apply', 'trim', 'recover'],
     lifetime:
-      '`idempotencyWindowMs`, of an entry from its acknowledgement on; fewer if `idempotencyLimit` is reached',
+      '`idempotencyWindowMs`, for an entry from its acknowledgement on; shorter if `idempotencyLimit` is reached',
   },
   counterIds: {
     type: 'list',
@@ -176,17 +179,17 @@ export const partitionKeys = {
   },
   armed: {
     type: 'string',
-    what: 'The lease of whoever gives the next wake-up: its caller',
+    what: 'The lease for the next wake-up: its caller',
     value: 'text',
     writers: ['apply', 'claim'],
     lifetime: 'until the next claim, at most `leaseMs`',
   },
   'last:<caller>': {
     type: 'string',
-    what: 'What a caller of `apply.lua` was answered last',
+    what: 'The last answer to a caller of `apply.lua`',
     value: 'lastReply',
     writers: ['apply'],
-    lifetime: 'ten seconds beyond the deadline of its call',
+    lifetime: 'until ten seconds after the deadline of its call',
   },
   'c:<epoch>:<item>': {
     type: 'string',
@@ -204,19 +207,19 @@ export const partitionKeys = {
   },
   traces: {
     type: 'list',
-    what: 'Spans of sampled calls that the next flushes are linked to; no part of the protocol',
+    what: 'Spans of sampled calls, to which the next flushes are linked; not part of the protocol',
     value: 'trace',
     writers: ['call-traces.ts', 'flush-span.ts'],
     lifetime: 'a minute, or until the flush; 128 at most',
   },
 } as const satisfies Record<string, KeyLayout>;
 
-/** Those that are named in full. */
+/** Keys with a fixed name. */
 export type PartitionKey = Exclude<keyof typeof partitionKeys, `${string}<${string}`>;
 
 interface FieldLayout {
   readonly type: 'number' | 'text';
-  /** Of a text. */
+  /** Form of a text. */
   readonly form?: Form;
   readonly what: string;
   readonly writers: readonly Writer[];
@@ -224,20 +227,20 @@ interface FieldLayout {
 }
 
 const ALWAYS = 'for ever';
-/** One that is absent reads as 0 or ''. */
+/** An absent field reads as 0 or ''. */
 const FIRST = 'absent until first needed';
 
 /** Fields of a partition's state. */
 export const stateFields = {
   deployment: {
     type: 'text',
-    what: 'Which deployment the partition belongs to',
+    what: 'The deployment that the partition belongs to',
     writers: ['adopt'],
     lifetime: ALWAYS,
   },
   epoch: {
     type: 'text',
-    what: 'Part of the names of live values: a new one leaves all of them behind',
+    what: 'Part of the names of live values: a new epoch makes all of them unreachable',
     writers: ['adopt', 'rewind', 'recover'],
     lifetime: ALWAYS,
   },
@@ -250,31 +253,31 @@ export const stateFields = {
   token: {
     type: 'text',
     form: 'token',
-    what: 'The batch in flight; empty if none is',
+    what: 'Token of the batch in flight; empty if there is none',
     writers: ['adopt', 'claim', 'ack', 'recover'],
     lifetime: 'from the claim to the acknowledgement',
   },
   updates: {
     type: 'number',
-    what: 'Updates accepted in total; a new state goes on from what the database has',
+    what: 'Updates accepted in total; a new state starts from the number in the database',
     writers: ['adopt', 'apply'],
     lifetime: ALWAYS,
   },
   claimed: {
     type: 'number',
-    what: 'How many of them were claimed, or discarded by a recovery',
+    what: 'How many of `updates` were claimed, or discarded by a recovery',
     writers: ['adopt', 'claim', 'recover'],
     lifetime: ALWAYS,
   },
   dropped: {
     type: 'number',
-    what: 'How many of those claimed were discarded by a recovery',
+    what: 'How many of `claimed` were discarded by a recovery',
     writers: ['recover'],
     lifetime: FIRST,
   },
   pushed: {
     type: 'number',
-    what: 'Counters that became pending, in total; also the number that the next one gets',
+    what: 'How often a counter became pending, in total; also the number of the next one',
     writers: ['adopt', 'apply'],
     lifetime: ALWAYS,
   },
@@ -292,7 +295,7 @@ export const stateFields = {
   },
   entryNext: {
     type: 'number',
-    what: 'Number that the next entry gets',
+    what: 'Number of the next entry',
     writers: ['adopt', 'apply'],
     lifetime: ALWAYS,
   },
@@ -310,7 +313,7 @@ export const stateFields = {
   },
   doubtful: {
     type: 'number',
-    what: 'Entries below this number may be in MySQL already, as Redis forgot what it had claimed',
+    what: 'Entries below this number may be in MySQL already, since Redis forgot that it had claimed them',
     writers: ['adopt', 'rewind', 'recover'],
     lifetime: FIRST,
   },
@@ -335,7 +338,7 @@ export const stateFields = {
   },
   segmentEnd: {
     type: 'number',
-    what: 'Number of the first counter behind the segment',
+    what: 'Number of the first counter after the segment',
     writers: ['adopt', 'claim'],
     lifetime: 'until the next segment',
   },
@@ -347,7 +350,7 @@ export const stateFields = {
   },
   entrySegmentEnd: {
     type: 'number',
-    what: 'Number of the first entry behind the segment',
+    what: 'Number of the first entry after the segment',
     writers: ['adopt', 'claim'],
     lifetime: 'until the next segment',
   },
@@ -359,7 +362,7 @@ export const stateFields = {
   },
   flightTo: {
     type: 'number',
-    what: 'Number of the first counter behind the batch in flight',
+    what: 'Number of the first counter after the batch in flight',
     writers: ['adopt', 'claim'],
     lifetime: 'until the next claim',
   },
@@ -371,66 +374,66 @@ export const stateFields = {
   },
   flightOldest: {
     type: 'number',
-    what: 'When the oldest update of the batch in flight was accepted, ms',
+    what: 'Acceptance time of the oldest update of the batch in flight, ms',
     writers: ['adopt', 'claim', 'ack'],
     lifetime: 'from the claim to the acknowledgement; 0 otherwise',
   },
   run: {
     type: 'text',
-    what: '`run_id` of the process of Redis that the last call of `apply.lua` met',
+    what: '`run_id` of the Redis process that the last call of `apply.lua` reached',
     writers: ['apply'],
     lifetime: FIRST,
   },
   incarnation: {
     type: 'text',
     form: 'incarnation',
-    what: 'Name of that process for this partition',
+    what: 'Name of that process in this partition',
     writers: ['apply'],
     lifetime: FIRST,
   },
   ended: {
     type: 'text',
     form: 'ended',
-    what: 'The incarnations before it',
+    what: 'The previous incarnations',
     writers: ['adopt', 'apply'],
     lifetime: ALWAYS,
   },
   discarded: {
     type: 'text',
     form: 'discarded',
-    what: 'Updates that the recovery under way has discarded so far',
+    what: 'Updates that the current recovery has discarded so far',
     writers: ['recover'],
     lifetime: 'until that recovery ends',
   },
   claims: {
     type: 'number',
-    what: 'Calls of `claim.lua`: each changes something, so that a claim can be waited for',
+    what: 'Calls of `claim.lua`: each call changes this field, so that a barrier can wait for it',
     writers: ['claim'],
     lifetime: FIRST,
   },
   barriers: {
     type: 'number',
-    what: 'Calls that were to be durable: each changes something, so that it can be waited for',
+    what: 'Durable calls: each call changes this field, so that a barrier can wait for it',
     writers: ['apply-call.ts'],
     lifetime: FIRST,
   },
 } as const satisfies Record<string, FieldLayout>;
 
 export type StateField = keyof typeof stateFields;
-/** A state as TypeScript has it. */
+/** A state, with numbers as numbers. */
 export type State = {
   [Field in StateField]: (typeof stateFields)[Field]['type'] extends 'number' ? number : string;
 };
 
-/** The key of a namespace, behind `{namespace}:`, that processes write at their start, once and for ever. */
+/** Key of a namespace, after `{namespace}:`. The first process writes it at its start, and none changes it. */
 export const FORMAT_KEY = 'format';
 /** Fields of that hash. */
 export const formatFields = {
-  deployment: 'Which deployment the namespace belongs to',
-  partitions: 'How many partitions there are',
+  deployment: 'The deployment that the namespace belongs to',
+  partitions: 'Number of partitions',
   format: 'Version of this layout: `REDIS_FORMAT`',
 } as const;
 export type FormatField = keyof typeof formatFields;
 
-/** The name of BullMQ's only queue, whose keys are `{namespace}:flush:*`. */
+/** Name of BullMQ's only queue. Its keys are `{namespace}:flush:*`. */
 export const QUEUE_NAME = 'flush';

@@ -1,4 +1,4 @@
-/** Walks through the keys that Redis knows of, page by page, so that memory does not grow with their number. */
+/** Walks through the keys in Redis page by page, so that memory does not grow with their number. */
 import { Cluster, type Redis } from 'ioredis';
 import { type Kind, splitItem } from '../item.ts';
 import type { RedisConnection } from './connections.ts';
@@ -15,9 +15,10 @@ export interface LiveKey {
 const FIRST = 50;
 
 /**
- * Everything that is live, on every master. What is there all the time is given at least once; a key may be given
- * twice, and keys of an old epoch are given too.
- * @param pageSize about how many keys Redis looks at for a page, fewer if they are long; a page may be empty
+ * All keys with live values, on every primary. A key that is live during the whole walk comes at least once;
+ * a key may come twice, and keys of old epochs come too.
+ * @param pageSize approximate number of keys that Redis scans for a page, fewer if they are long; a page may
+ * be empty
  */
 export async function* liveKeys(
   redis: RedisConnection,
@@ -43,7 +44,7 @@ export async function* liveKeys(
   }
 }
 
-/** Everything that is pending or in flight, as `liveKeys` gives what is live. */
+/** All keys that are pending or in flight, like `liveKeys`. */
 export async function* waitingKeys(
   redis: RedisConnection,
   keys: Keys,
@@ -60,7 +61,7 @@ export async function* waitingKeys(
           const [next, fields] = await redis.hscan(keys.of(partition, source), cursor, 'COUNT', count.next);
           count.seen(fields);
           yield fields
-            // Fields alternate with values; what is no item begins with a mark, as names begin with a letter.
+            // Fields alternate with values. A field that is no item starts with a prefix that is no letter.
             .filter((field, at) => at % 2 === 0 && /^[A-Za-z][^:]*:/.test(field))
             .map(item => ({ kind, ...splitItem(item) }));
           if (next === '0') break;
@@ -71,12 +72,12 @@ export async function* waitingKeys(
   }
 }
 
-/** Bytes of names that a page should have at most. */
+/** Most bytes of names that a page should have. */
 const LONGEST_PAGE = 128 * 1024;
 
 /**
- * How many names to ask for, so that a page of them is not too long. Redis walks in the order of hashes, so that the next
- * names are about as long as those before.
+ * Computes how many names to ask for, so that a page is not too long. Redis scans in hash order, so the next
+ * names are about as long as the previous ones.
  */
 class Count {
   next: number;
@@ -87,10 +88,10 @@ class Count {
     this.next = Math.min(FIRST, most);
   }
 
-  /** @param names of the page, all that was answered */
+  /** @param names everything in the reply's page */
   seen(names: readonly string[]): void {
     const bytes = names.reduce((sum, name) => sum + Buffer.byteLength(name), 0);
-    // At most twice as many: a page without a name tells nothing about the next.
+    // Grows at most twofold: a page without names tells nothing about the next one.
     const fitting = bytes === 0 ? this.#most : Math.floor((this.next * LONGEST_PAGE) / bytes);
     this.next = Math.max(1, Math.min(this.#most, this.next * 2, fitting));
   }

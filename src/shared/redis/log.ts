@@ -1,6 +1,6 @@
 /**
- * What a long-lived process logs of its connection to Redis. While it starts, the start itself says what it
- * waits for.
+ * Logs connection failures of a long-lived process. During the start they are only debug lines, since the
+ * start logs what it waits for.
  */
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';

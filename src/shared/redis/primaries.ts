@@ -1,4 +1,4 @@
-/** Which server a partition's data is on: the only one, or on Redis Cluster the primary of its slot. */
+/** Finds the server of a partition: the only one, or on Redis Cluster the primary of its slot. */
 import { Cluster, type Redis } from 'ioredis';
 import type { RedisConnection } from './connections.ts';
 import type { Keys } from './keys.ts';
@@ -13,7 +13,7 @@ export class Primaries {
     this.#keys = keys;
   }
 
-  /** `host:port` on a Cluster, as far as its layout is known; '' where there is one server, or one at a time. */
+  /** `host:port` on a Cluster, '' if its layout is not known yet. Always '' without a Cluster. */
   async serverOf(partition: number): Promise<string> {
     if (!(this.#redis instanceof Cluster)) return '';
     let slot = this.#slots.get(partition);
@@ -24,7 +24,7 @@ export class Primaries {
     return this.#redis.slots[slot]?.[0] ?? '';
   }
 
-  /** Connections to all of them, by what `serverOf` calls them. */
+  /** Connections to all primaries, by the names of `serverOf`. */
   all(): Map<string, Redis> {
     if (!(this.#redis instanceof Cluster)) return new Map([['', this.#redis]]);
     const nodes = this.#redis.nodes('master');
@@ -32,15 +32,15 @@ export class Primaries {
   }
 
   /**
-   * Calls the listener when the client's own connection to a server ended: other connections may lead to a server that was
-   * replaced. The argument is that server, as `serverOf` calls it; without one, all servers are concerned.
+   * Calls the listener when the client's connection to a server ended, since other connections may lead to a
+   * replaced server. The argument is the server's name of `serverOf`; undefined means any server.
    */
   onDisconnect(listener: (server?: string) => void): void {
     this.#redis.on('close', () => listener());
     if (this.#redis instanceof Cluster) this.#redis.on('-node', (node: Redis) => listener(nameOf(node)));
   }
 
-  /** Has the layout of a Cluster read anew, after a server answered that it is another. */
+  /** Reads the layout of a Cluster again, after a server answered that it has changed. */
   refresh(): void {
     if (this.#redis instanceof Cluster) this.#redis.refreshSlotsCache();
   }

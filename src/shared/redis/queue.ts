@@ -1,4 +1,4 @@
-/** The one BullMQ queue, `flush`. A job is only a wake-up: what has to be flushed stands in the partition's keys. */
+/** The only BullMQ queue, `flush`. A job is only a wake-up: the updates are in the partition's keys. */
 import { type Job, Queue } from 'bullmq';
 import type { RedisConnection } from './connections.ts';
 import type { Keys } from './keys.ts';
@@ -6,7 +6,7 @@ import { QUEUE_NAME } from './layout.ts';
 
 export interface FlushJobData {
   partition: number;
-  /** How often a worker tried before it gave the job up. */
+  /** Attempts of a worker before it gave up the job. */
   attempts?: number;
 }
 
@@ -24,24 +24,25 @@ export function openQueue(connection: RedisConnection, keys: Keys): FlushQueue {
     streams: { events: { maxLen: 1000 } },
   });
   queue.on('error', () => {
-    // The connection reports its own errors; without a listener this one would end the process.
+    // The connection reports its own errors. Without a listener, this event would end the process.
   });
   return queue;
 }
 
 /**
- * Wakes a worker for the partition. Added again while the job waits it is dropped; while it is active it is kept and becomes
- * the next one. Without a delay and attempts of BullMQ's own: these compare wall clocks (wake-ups.ts).
+ * Wakes a worker for the partition. While a job of the partition waits, a further one is dropped; while it is
+ * active, one further job is kept. BullMQ's own delays and attempts are not used, since they compare wall
+ * clocks (wake-ups.ts).
  */
 export async function wake(queue: FlushQueue, partition: number): Promise<void> {
   const deduplication = { id: `partition-${partition}`, keepLastIfActive: true };
   await queue.add(QUEUE_NAME, { partition }, { deduplication });
 }
 
-/** Jobs in one reply: each carries its stack traces. */
+/** Jobs read at a time: each carries its stack traces. */
 const JOBS = 10;
 
-/** Failed jobs, read a few at a time, so that no reply is long. */
+/** All failed jobs, read a few at a time, so that no reply is long. */
 export async function* failedJobs(
   queue: FlushQueue,
 ): AsyncGenerator<Job<FlushJobData, void, typeof QUEUE_NAME>> {

@@ -1,14 +1,14 @@
-/** Lua scripts as Redis gets them: with the parts that several share, and with the fields of the state by their names. */
+/** Reads Lua scripts and expands their shared parts and their reads of the state's fields. */
 import { existsSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { stateFields } from './layout.ts';
 
 /**
- * Puts code in place of two kinds of lines. It stands on one line, so that the numbers of lines in errors of Redis are those
- * of the file.
+ * Expands two kinds of lines. The code of each stays on one line, so that line numbers in errors of Redis
+ * match the file.
  * - `--!include NAME` becomes `lua/NAME.lua`.
- * - `--!read NAME` becomes a local NAME with all fields of the state that the script uses as `NAME.field`, numbers as numbers.
- *   A text that is absent is '', a number 0. Without an epoch there is no state.
+ * - `--!read NAME` becomes a local table NAME with the fields of the state that the script uses as
+ *   `NAME.field`. An absent text is '', an absent number 0. Without an epoch there is no state.
  * @throws Error if there is no such part, or no such field in the layout
  */
 export function readScript(file: URL): string {
@@ -24,7 +24,7 @@ export function readScript(file: URL): string {
   return lua.replace(/^ *--!read (\w+)$/gm, (_, table: string) => reading(table, code, name));
 }
 
-/** A table constructor: Redis takes twice as long if fields are added one after another. */
+/** Makes a table constructor: adding the fields one after another takes Redis twice as long. */
 function reading(table: string, code: string, script: string): string {
   const uses = code.matchAll(new RegExp(`\\b${table}\\.(\\w+)`, 'g'));
   const fields = [...new Set([...uses].map(([, field]) => field!))];
@@ -38,7 +38,7 @@ function reading(table: string, code: string, script: string): string {
   return `local ${table} do local values = redis.call('HMGET', KEYS[1], ${names}) ${table} = { ${values.join(', ')} } end`;
 }
 
-/** Leaves lines where they are. */
+/** Keeps all line breaks. */
 function withoutComments(lua: string): string {
   return lua.replace(/('[^'\n]*')|--.*/g, '$1');
 }

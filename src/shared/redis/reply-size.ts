@@ -1,33 +1,33 @@
 /**
- * How large requests to Redis and their replies may be. Redis closes a connection whose replies, not yet sent, are over
- * client-output-buffer-limit normal, or whose request is over client-query-buffer-limit; a value over proto-max-bulk-len
- * is refused. The last two are 1 MB at least. The first may be anything, and below `LEAST_REPLIES` it is refused.
+ * Limits the size of requests to Redis and of their replies. Redis closes a connection if its unsent replies
+ * exceed client-output-buffer-limit normal, or a request exceeds client-query-buffer-limit. It refuses a
+ * value over proto-max-bulk-len. The last two are at least 1 MB. The first has no minimum, so Sluice refuses
+ * one below `LEAST_REPLIES`.
  */
 import { RedisUnsuitableError } from '../errors.ts';
 
-/** A server that can be asked for its configuration. */
 interface Asked {
   config(command: 'GET', name: string): Promise<unknown>;
 }
 
-/** client-output-buffer-limit normal at least, bytes. */
+/** Smallest client-output-buffer-limit normal, bytes. */
 export const LEAST_REPLIES = 1024 * 1024;
 /**
- * Bytes of long replies that a process lets wait on a connection. Redis counts what it allocated for them, up to a quarter
- * more than they have, and short replies of other calls come on top.
+ * Most bytes of long replies that a process requests at a time on a connection. Redis counts the allocated
+ * memory, which is up to a quarter more, and short replies of other calls add to it.
  */
 export const REPLY_BYTES = 512 * 1024;
 /** Bytes of the updates in one call. */
 export const REQUEST_BYTES = 512 * 1024;
 
 /**
- * Does nothing where CONFIG is not allowed, as on managed services: their limit is off by default.
+ * Accepts a server that does not allow CONFIG, such as a managed service: its limit is off by default.
  * @throws RedisUnsuitableError
  */
 export async function checkReplyLimit(nodes: readonly Asked[], address: string): Promise<void> {
   for (const node of nodes) {
     const value = await node.config('GET', 'client-output-buffer-limit').catch(() => '');
-    // `normal HARD SOFT SECONDS slave ...`, and 0 for no limit.
+    // `normal HARD SOFT SECONDS slave ...`; 0 means no limit.
     const hard = Number(/\bnormal (\d+)/.exec(String(value))?.[1] ?? 0);
     if (hard > 0 && hard < LEAST_REPLIES)
       throw new RedisUnsuitableError(
@@ -36,7 +36,7 @@ export async function checkReplyLimit(nodes: readonly Asked[], address: string):
   }
 }
 
-/** Does `use` with each item, at most so many at a time, so that short replies do not add up. Results are in order. */
+/** Calls `use` for each item, `most` at a time, so that replies do not add up. Results are in order. */
 export async function abreast<Item, Result>(
   items: readonly Item[],
   most: number,

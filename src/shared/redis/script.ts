@@ -1,4 +1,4 @@
-/** Lua scripts as functions: one file each, called with the partition's state key and arguments. */
+/** Lua scripts as functions, one file each. */
 import { Cluster } from 'ioredis';
 import type { RedisConnection } from './connections.ts';
 import { besideState } from './keys.ts';
@@ -9,14 +9,15 @@ export type ScriptCall<Reply> = (stateKey: string, ...args: (string | number)[])
 
 /** A script: called with the partition's state key and its arguments. */
 export interface Script<Reply> extends ScriptCall<Reply> {
-  /** The same on another connection. */
+  /** The same script on another connection. */
   on(connection: RedisConnection): ScriptCall<Reply>;
 }
 
 /**
- * The keys of a partition beside its state, live values and last replies. Scripts derive them from the state's name, but in a
- * Cluster they are declared all the same: while it moves their slot, Redis then refuses the call (TRYAGAIN) before the
- * script starts, instead of stopping it at the first key that has moved, with half of its writes done.
+ * The keys of a partition except its state, live values and last replies. Scripts derive them from the
+ * state's name, but on a Cluster they are declared too: while Redis moves their slot, it then refuses the
+ * call (TRYAGAIN) before the script starts. Otherwise it would stop the script at the first moved key, after
+ * half of its writes.
  */
 const SIBLINGS = (Object.keys(partitionKeys) as PartitionKey[]).filter(
   key =>
@@ -25,11 +26,11 @@ const SIBLINGS = (Object.keys(partitionKeys) as PartitionKey[]).filter(
     partitionKeys[key].writers.some(writer => !writer.endsWith('.ts')),
 );
 
-/** Loads the Lua file beside the calling module and defines it on the connection under its own name. */
+/** Reads a Lua file and defines it as a command of the connection. */
 export function defineScript<Reply>(connection: RedisConnection, name: string, file: URL): Script<Reply> {
   const command = `sluice_${name}`;
   const lua = readScript(file);
-  // Elsewhere no slot moves (see checkServer), and a dozen names more would cost a small call a tenth of its time.
+  // Without a Cluster no slot moves (see checkServer), and these names would cost a small call a tenth.
   const declared = connection instanceof Cluster ? SIBLINGS : [];
   const siblings = new Map<string, string[]>();
   const on = (target: RedisConnection): ScriptCall<Reply> => {

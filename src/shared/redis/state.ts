@@ -4,7 +4,7 @@ import type { RedisConnection } from './connections.ts';
 import type { Keys } from './keys.ts';
 import { type State, type StateField, stateFields } from './layout.ts';
 
-/** What is absent is 0 or ''; without an epoch there is no state. */
+/** An absent field is 0 or ''. If the epoch is '', there is no state. */
 export async function readState<Field extends StateField>(
   redis: RedisConnection,
   keys: Keys,
@@ -17,14 +17,14 @@ export async function readState<Field extends StateField>(
   return Object.fromEntries(fields.map((field, at) => [field, read(field, at)])) as Pick<State, Field>;
 }
 
-/** An incarnation of Redis that has ended: how many of its updates are still there, and how many are known to be lost. */
+/** An ended incarnation of Redis, with the numbers of its updates that were kept and that are lost. */
 interface EndedIncarnation {
   incarnation: string;
   kept: number;
   lost: number;
 }
 
-/** @param ended the state's field */
+/** @param ended the field `ended` of the state */
 export function parseEnded(ended: string): EndedIncarnation[] {
   return [...ended.matchAll(/(\S+) (\S+) (\S+)/g)].map(([, incarnation, kept, lost]) => ({
     incarnation: incarnation!,

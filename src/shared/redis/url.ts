@@ -1,4 +1,4 @@
-/** Where a Redis is: the URL, what overrides its parts, and what of it may be shown. */
+/** Parses REDIS_URL and the settings that override its parts. */
 import { isIPv6 } from 'node:net';
 import { ConfigurationError } from '../errors.ts';
 import { currentPassword, type Password } from '../password.ts';
@@ -6,13 +6,13 @@ import { currentPassword, type Password } from '../password.ts';
 export interface RedisLocation {
   /** `redis[s]://HOST:PORT/NUMBER`, `redis[s]+cluster://h1,h2` or `redis[s]+sentinel://h1,h2/NAME/NUMBER`. */
   url: string;
-  /** Overrides the URL's part; a function is asked for each connection, so that a password may change. */
+  /** Override the URL's user and password. A function is called for each connection. */
   username?: string | undefined;
   password?: Password | undefined;
-  /** For the Sentinels, which have users of their own; the URL's are those of the primary. */
+  /** User of the Sentinels, which is not the URL's. */
   sentinelUsername?: string | undefined;
   sentinelPassword?: Password | undefined;
-  /** PEM file of the authority that signed the server's certificate, where the system does not know it. */
+  /** PEM file of the certificate's authority, if the system does not know it. */
   caFile?: string | undefined;
 }
 
@@ -21,18 +21,18 @@ interface ParsedUrl {
   secure: boolean;
   hosts: { host: string; port: number }[];
   options: { username?: string; password?: string; db?: number };
-  /** What the Sentinels call the primary; else ''. */
+  /** The Sentinels' name of the primary; '' without Sentinels. */
   name: string;
 }
 
 const FORMS =
   'redis://HOST:PORT/NUMBER, redis+cluster://HOST:PORT,HOST:PORT or redis+sentinel://HOST:PORT,HOST:PORT/NAME/NUMBER, ' +
   'with rediss in place of redis for TLS';
-/** What Redis itself can count to; how many databases there are, the server says when it is asked for one. */
+/** Highest number that Redis accepts. Whether the server has that database shows on connecting. */
 const HIGHEST_DATABASE = 2 ** 31 - 1;
 const HIGHEST_PORT = 65_535;
 
-/** @throws ConfigurationError where the URL is not of a known form; it repeats nothing that may be a password */
+/** @throws ConfigurationError if the URL has no known form; its message has nothing that may be a password */
 export function parseRedisUrl(location: RedisLocation): ParsedUrl {
   const match = /^redis(s?)(?:\+(cluster|sentinel))?:\/\/(?:([^@/]*)@)?([^/]*)(?:\/(.*))?$/s.exec(
     location.url,
@@ -78,7 +78,7 @@ function hint(url: string): string {
 function parseHost(text: string, defaultPort: number): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^\s:@[\]%\\<>"'|^`{}]+))(?::(\d*))?$/.exec(text);
   const [, bracketed, plain, portText] = match ?? [];
-  // What cannot be read may be a part of the password, so it is not shown.
+  // The text is not shown, since it may be a part of the password.
   if (!match || (bracketed !== undefined && !isIPv6(bracketed)))
     throw new ConfigurationError(
       'REDIS_URL contains a host that cannot be read; percent-encode special characters in the password, and write an ' +
@@ -92,7 +92,7 @@ function parseHost(text: string, defaultPort: number): { host: string; port: num
   return { host: bracketed ?? plain!, port };
 }
 
-/** `NAME` or `NAME/NUMBER`, of the characters that Sentinels allow. */
+/** `NAME` or `NAME/NUMBER`, with the characters that Sentinels allow. */
 function parseName(path: string): { name: string; db: number } {
   const [, name, number = ''] = /^([A-Za-z0-9._-]+)(?:\/([^/]*))?$/.exec(path) ?? [];
   if (name === undefined)
@@ -122,7 +122,7 @@ function decodePart(text: string): string {
   }
 }
 
-/** Hosts, ports and what is behind them, without credentials: what errors and logs may show. */
+/** Hosts, ports and path without credentials, for errors and logs. */
 export function redisAddress(location: RedisLocation): string {
   return location.url.replace(/^[^/]*\/\/(?:[^@/]*@)?/, '');
 }

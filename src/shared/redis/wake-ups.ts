@@ -1,9 +1,9 @@
 /**
- * Wake-ups of partitions after a while, which the process that gives them measures by itself, on a clock that never goes
- * back. BullMQ's delayed jobs compare the wall clocks of several machines instead: one that is an hour ahead would put a
- * partition to sleep for an hour, since everybody else's wake-ups are dropped as duplicates.
+ * Delayed wake-ups of partitions, timed by the process itself on a monotonic clock. BullMQ's delayed jobs
+ * compare wall clocks of several machines: one that is an hour ahead would put a partition to sleep for an
+ * hour, since later wake-ups are dropped as duplicates.
  *
- * A process that dies takes its wake-ups along; the sweep finds their partitions.
+ * If a process dies, its wake-ups are lost, and the sweep finds the partitions.
  */
 import type { Logger } from 'pino';
 import { type FlushQueue, wake } from './queue.ts';
@@ -25,7 +25,7 @@ export class WakeUps {
     this.#log = log;
   }
 
-  /** Wakes a worker for the partition after `ms`. Of several for one partition, the earliest counts. */
+  /** Wakes a worker for the partition after `ms`. If one is scheduled already, the earlier one counts. */
   after(partition: number, ms: number): void {
     const due = performance.now() + ms;
     const waiting = this.#waiting.get(partition);
@@ -34,7 +34,7 @@ export class WakeUps {
     this.#waiting.set(partition, { due, timer: setTimeout(() => this.#give(partition), ms) });
   }
 
-  /** Gives those that wait at once. Resolves when each was given or has failed. */
+  /** Sends the scheduled wake-ups at once. Resolves when all are sent or have failed. */
   async close(): Promise<void> {
     for (const [partition, { timer }] of this.#waiting) {
       clearTimeout(timer);

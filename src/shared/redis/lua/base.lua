@@ -1,2 +1,2 @@
--- What the names of all keys of the partition begin with, and the name of its state ends with `state`.
+-- Prefix of all keys of the partition: the state's key without `state`.
 local base = string.sub(KEYS[1], 1, -6)

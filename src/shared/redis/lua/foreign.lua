@@ -1,2 +1,2 @@
--- The error for a caller whose deployment is not the one that the partition belongs to.
+-- The error for a caller of another deployment.
 local FOREIGN = 'FOREIGN the partition belongs to another deployment'

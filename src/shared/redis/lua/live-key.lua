@@ -1,2 +1,2 @@
--- Where the live value of a key is. Needs `base`.
+-- The key of a live value. Needs `base`.
 local function liveKey(kind, epoch, item) return base .. kind .. ':' .. epoch .. ':' .. item end

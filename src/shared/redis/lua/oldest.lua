@@ -1,4 +1,4 @@
--- When the oldest update that is not acknowledged was accepted; 0 if there is none. Needs `base`, `int` and `state`.
+-- Acceptance time, ms, of the oldest update not acknowledged; 0 if none. Needs `base`, `int`, `state`.
 local function oldest()
   local found = state.flightOldest
   local function older(text)
