@@ -1,9 +1,9 @@
-# One image for every `sluice` command: docker run IMAGE migrate, docker run IMAGE status. Without one it is a worker.
-# docs/container.md says how to run it.
+# One image for every `sluice` command, such as docker run IMAGE migrate; the default is a worker.
+# docs/container.md explains how to run it.
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /build
-# The dependencies first, so that a change of the code leaves them in the builder's cache.
+# Dependencies first, so that a change of the code leaves them in the builder's cache.
 COPY package.json package-lock.json .npmrc ./
 COPY scripts/lib.sh scripts/setup.sh scripts/build.sh scripts/
 RUN bash scripts/setup.sh sluice
@@ -15,10 +15,10 @@ FROM node:24-bookworm-slim AS dependencies
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --ignore-scripts
-# The bill of materials, of what is installed. (npm's own --omit=dev leaves out what a development tool needs as well.)
+# The bill of materials. (npm sbom --omit=dev also omits packages that a development tool shares.)
 RUN npm pkg delete devDependencies && npm sbom --sbom-format cyclonedx >sbom.cdx.json
 
-# The example service (examples/api), for docker-compose: built where it is asked for, `docker build --target example-api`.
+# The example service for docker-compose, built only on request: docker build --target example-api.
 FROM node:24-bookworm-slim AS example-api
 WORKDIR /app
 COPY --from=dependencies /build/node_modules node_modules
@@ -49,13 +49,13 @@ COPY --from=dependencies /build/node_modules node_modules
 COPY --from=dependencies /build/sbom.cdx.json ./
 COPY package.json LICENSE config.schema.json ./
 COPY --from=build /build/dist dist
-# It writes no file, so that the root file system can be read-only and nothing of it is the user's.
+# It writes no file, so the root file system can be read-only and nothing in it belongs to the user.
 USER node
 EXPOSE 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["node", "/app/dist/cli/main.js", "health"]
-# node itself, not npm or a shell: it gets the signals, and its exit code is the container's. A small young generation: with
-# V8's own, a worker that drains a long backlog lets 100 MB more of garbage lie about, and is no faster.
+# node itself, not npm or a shell, so that it gets the signals and sets the container's exit code.
+# A small young generation: with V8's default, a worker on a long backlog keeps 100 MB more garbage.
 ENTRYPOINT ["node", "--max-semi-space-size=4", "/app/dist/cli/main.js"]
 CMD ["worker"]

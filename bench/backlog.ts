@@ -1,4 +1,4 @@
-// A backlog that was made while no worker ran, and the worker that drains it.
+// A backlog that builds up while no worker runs, and the worker that drains it.
 
 import { compare, readBatches } from '../scripts/load/tally.ts';
 import { Watch } from '../scripts/load/watch.ts';
@@ -8,16 +8,16 @@ import type { Rig } from './rig.ts';
 import type { Measurement } from './scenario.ts';
 import { residentMb } from './usage.ts';
 
-/** The share of the rows, and so of the updates, by which a worker that has just started runs at its pace. */
+/** Share of the rows after which a worker that has just started runs at full pace. */
 const warmUpShare = 0.25;
 
 export interface Commit {
-  /** When its transaction wrote the journal, ms. */
+  /** Time of the commit, as the journal has it, ms. */
   at: number;
   rows: number;
 }
 
-/** Rows a second once the first quarter of them is written; 0 where there is no time between commits. */
+/** Rows per second after the first quarter of them; 0 if there is no time between commits. */
 export function warmRate(commits: readonly Commit[]): number {
   const all = commits.reduce((sum, { rows }) => sum + rows, 0);
   let [written, from] = [0, Number.NaN];
@@ -31,7 +31,10 @@ export function warmRate(commits: readonly Commit[]): number {
   return seconds > 0 ? (all - written) / seconds : 0;
 }
 
-/** Increments of a million keys alike. `value` is updates a second, from the start of the worker process. */
+/**
+ * Increments of a million equally likely keys. `value` is updates per second since the start of the worker
+ * process.
+ */
 export function measureBacklog(rig: Rig, updates: number): Promise<Measurement> {
   return rig.withSite(async site => {
     const redis = await RedisMeter.open(site.deployment.redisUrl);

@@ -1,5 +1,5 @@
-// Runs the engine from end to end: producer processes, Redis, worker processes, MySQL, all on this machine.
-// The clock runs from the first call until nothing is pending; then every sum in MySQL is compared.
+// Runs the whole engine: producer processes, Redis, worker processes and MySQL, all on this machine. The
+// clock runs from the first call until nothing is pending; then every sum in MySQL is compared.
 
 import type { ProducerProcess } from '../scripts/load/processes.ts';
 import type { ProducerPlan, PushResult } from '../scripts/load/producer-plan.ts';
@@ -12,9 +12,9 @@ import { CpuMeter } from './usage.ts';
 
 const drainLimit = 300_000;
 
-/** Zipf's law over 100,000 keys, as pages are looked at. */
+/** Zipf's law over 100,000 keys, as for page views. */
 export const zipfCounters = { counterKeys: 100_000, accounts: 1, pointsShare: 0, seed: 1 };
-/** 1,000,000 keys, all alike: little is summed up. */
+/** 1,000,000 equally likely keys, so that little is summed up. */
 export const uniformCounters = { ...zipfCounters, counterKeys: 1_000_000, exponent: 0 };
 export const entries = { counterKeys: 1, accounts: 10_000, pointsShare: 1, seed: 1 };
 /** Calls of `apply` that keep a producer busy. */
@@ -22,13 +22,13 @@ export const microBatches = { mode: 'apply', callSize: 1000, inFlight: 4 } as co
 
 export type Shape = Pick<ProducerPlan, 'traffic' | 'mode' | 'callSize' | 'inFlight' | 'perSecond'>;
 
-/** How many processes of each kind; one where it is left out. */
+/** Number of processes of each kind; one by default. */
 export interface Staff {
   workers?: number;
   producers?: number;
 }
 
-/** `value` is the rate of updates that came to MySQL. */
+/** `value` is the rate of updates that reached MySQL. */
 export function measureEngine(rig: Rig, load: Load, shape: Shape, staff: Staff = {}): Promise<Measurement> {
   return rig.withSite(async site => {
     const workers = await Promise.all(Array.from({ length: staff.workers ?? 1 }, () => site.worker()));
@@ -78,7 +78,7 @@ export function measureEngine(rig: Rig, load: Load, shape: Shape, staff: Staff =
   });
 }
 
-/** How fast the calls were answered, and how far behind MySQL was. */
+/** Latency of the calls, and how far MySQL was behind. */
 export function times(pushed: PushResult, watch: Watch): Record<string, number> {
   return {
     acknowledgedPerSecond: (pushed.acknowledged - pushed.warmUp) / (pushed.elapsedMs / 1000),
@@ -90,7 +90,7 @@ export function times(pushed: PushResult, watch: Watch): Record<string, number> 
   };
 }
 
-/** As `measureEngine`, in the figure that a detail holds. */
+/** As `measureEngine`, with one of the details as `value`. */
 export async function measureDetail(
   rig: Rig,
   load: Load,
@@ -105,7 +105,7 @@ export function limitOf(load: Load, seconds: number) {
   return { updates: load.updates, ms: seconds * 1000 };
 }
 
-/** Each with a seed of its own, so that they do not draw the same keys at the same time. */
+/** Starts producers with different seeds, so that they do not draw the same keys at the same time. */
 function startProducers(site: Site, load: Load, shape: Shape, producers = 1): Promise<ProducerProcess[]> {
   return Promise.all(
     Array.from({ length: producers }, (_, at) =>
@@ -120,7 +120,7 @@ function startProducers(site: Site, load: Load, shape: Shape, producers = 1): Pr
   );
 }
 
-/** As one producer would have said it; of latencies the worst. */
+/** Combines reports into one: sums add up, the worst latency counts. */
 export function merge(results: readonly PushResult[]): PushResult {
   return results.reduce((one, other) => ({
     acknowledged: one.acknowledged + other.acknowledged,
@@ -155,7 +155,7 @@ export function refusals({ refused }: PushResult): number {
   return Object.values(refused).reduce((sum, count) => sum + count, 0);
 }
 
-/** @throws where the workers do not get there */
+/** @throws if the workers do not drain everything in time */
 export async function drained(watch: Watch): Promise<void> {
   if (!(await watch.drained(drainLimit)))
     throw new Error('the worker did not keep up: updates are still pending');

@@ -1,5 +1,5 @@
-// What the project promises of its speed, as numbers made of one round's measurements, and what was promised.
-// A target that is missed is shown as missed; it is not moved.
+// Figures of the project's speed, computed from the measurements of one round, with their targets. A missed
+// target is shown as missed; it is not moved.
 
 import { promised } from './memory-page.ts';
 import type { Figure, Measurement, Round } from './scenario.ts';
@@ -14,7 +14,7 @@ function quotient(of: Figure['of'], to: Figure['of']): Figure['of'] {
   };
 }
 
-/** Undefined unless all are there: the better of some peers is not the better of those that happened to run. */
+/** Undefined unless all peers were measured, since the better of some need not be the best. */
 function best(...names: string[]): Figure['of'] {
   return round => {
     const values = names.map(name => round.get(name)?.value);

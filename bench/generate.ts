@@ -8,12 +8,12 @@ import { resultsTables, speedText } from './results-page.ts';
 export const readmeFile = new URL('../README.md', import.meta.url);
 export const benchFile = new URL('README.md', import.meta.url);
 
-/** README with the newest results. */
+/** README.md with the newest results. */
 export function readmePage(page: string): string {
   return filled(page, 'speed', speedText());
 }
 
-/** The page with the newest results. */
+/** bench/README.md with the newest results. */
 export function benchPage(page: string): string {
   return filled(page, 'results', resultsTables());
 }

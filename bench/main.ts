@@ -1,5 +1,5 @@
-// `npm run bench`: runs every scenario in interleaved rounds and keeps the medians with what they depend on.
-// Never a test of speed; it fails only where a measurement lost or doubled an update.
+// `npm run bench`: runs every scenario in interleaved rounds and records the medians with their conditions.
+// It never tests speed; it fails only if a measurement lost or doubled an update.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -16,7 +16,7 @@ const say = (text: string) => process.stderr.write(`${text}\n`);
 
 async function runRounds(rig: Rig, chosen: readonly Scenario[], load: Load, rounds: number) {
   const measured: Round[] = [];
-  // Interleaved: a machine that slows down for a minute slows all of them down.
+  // Interleaved, so that a machine that slows down for a minute slows all scenarios down.
   for (let number = 1; number <= rounds; number++) {
     const round = new Map<string, Measurement>();
     measured.push(round);
@@ -31,7 +31,7 @@ async function runRounds(rig: Rig, chosen: readonly Scenario[], load: Load, roun
       const shown = value.toLocaleString('en-US', { maximumFractionDigits: value < 100 ? 2 : 0 });
       say(`round ${number} of ${rounds}  ${shown.padStart(9)} ${scenario.unit.padEnd(10)} ${scenario.title}`);
       if (difference !== 0)
-        throw new Error(`${scenario.name}: what is stored differs by ${difference} from what was sent`);
+        throw new Error(`${scenario.name}: the stored sums differ by ${difference} from those sent`);
     }
   }
   return measured;

@@ -1,5 +1,5 @@
-// How many bytes of Redis a pending counter key, a pending entry, a remembered id and a live value take: by the growth
-// of `used_memory` over many of them.
+// Bytes of Redis per pending counter key, pending entry, remembered id and live value, by the growth of
+// `used_memory` over many of them.
 
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
@@ -13,16 +13,16 @@ import { Worker } from '../src/worker/worker.ts';
 import { sizes } from './memory-page.ts';
 
 const ACCOUNTS = sizes.count / sizes.entriesPerAccount;
-/** Updates in a call; counts are multiples of it. */
+/** Updates per call; counts are multiples of it. */
 export const CHUNK = 5000;
 const definitions = { counters: { views: {} }, points: { loyalty: {} } } as const;
 const settings = parseSettings();
-/** Text of so many bytes that ends in the number. */
+/** Text of this length that ends with the number. */
 const numbered = (start: string, n: number, bytes: number) =>
   start + String(n).padStart(bytes - start.length, '0');
 
 export interface PendingGrowth {
-  /** Bytes for each, everything included. */
+  /** Bytes each, everything included. */
   readonly counterKey: number;
   readonly entry: number;
 }
@@ -35,12 +35,12 @@ export interface Growth extends PendingGrowth {
 
 export interface Deployment {
   redisUrl: string;
-  /** With the database, migrated. */
+  /** Includes the database, which must be migrated. */
   mysqlUrl: string;
   namespace: string;
 }
 
-/** Bytes in use, without the last replies to producers, which are no more than these. */
+/** Bytes in use, without the last replies to producers, whose number does not grow. */
 async function used(redis: Redis): Promise<number> {
   const replies = await redis.keys('*:last:*');
   if (replies.length > 0) await redis.del(replies);
@@ -71,7 +71,7 @@ class Measuring {
     return ((await used(this.#redis)) - before) / this.#count;
   }
 
-  /** Bytes for each of so many updates. */
+  /** Bytes per update. */
   sent(make: (n: number) => Parameters<Sluice['apply']>[0][number]): Promise<number> {
     return this.grown(() =>
       this.each(async from => {
@@ -122,7 +122,7 @@ export async function measureMemory(
         sluice.counter('views').getMany(chunkOf(from, n => numbered('/read/page/', n, sizes.key))),
       ),
     );
-    // What is left of entries once they are in MySQL is their ids.
+    // Entries that are in MySQL leave only their ids.
     const worker = await Worker.start({ ...parts, definitions: parseDefinitions(definitions) });
     const inspector = new Inspector(redis, new Keys(deployment.namespace, settings.partitions));
     while ((await inspector.all()).some(one => one.pendingUpdates > 0 || one.token !== ''))

@@ -1,8 +1,8 @@
-/** The figures of docs/memory.md: what is measured, and how the page says it. */
+/** The figures of docs/memory.md: what is measured, and the text of the page. */
 
 export const pageFile = new URL('../docs/memory.md', import.meta.url);
 
-/** What is measured; lengths in bytes. */
+/** Sizes of the measurement; lengths in bytes. */
 export const sizes = {
   count: 100_000,
   key: 20,
@@ -19,13 +19,13 @@ const columns = {
   liveValue: 'live value',
 } as const;
 
-/** Bytes of each, on one server. */
+/** Bytes each, on one server. */
 export type Figures = Readonly<Record<keyof typeof columns, number>> & {
   /** Name and version. */
   readonly server: string;
 };
 
-/** Most bytes that one of them may take, with the key that was measured. */
+/** Promised upper bounds in bytes, for keys of the measured length. */
 export const promised = { counterKey: 150, entry: 400 } satisfies Partial<Figures>;
 
 const bounds: Partial<Figures> = promised;
@@ -47,7 +47,7 @@ export function memoryPage(page: string, figures: readonly Figures[], partitions
   return page.replace(section, (_, start, end) => `${start}${lines.join('\n')}\n${end}`);
 }
 
-/** The figures that stand in a page. */
+/** The figures in a page. */
 export function figuresOf(page: string): Figures[] {
   const rows = [...page.matchAll(/^\| (\w+ [\d.]+) \| (.*) \|$/gm)];
   return rows.map(([, server, cells]) => {

@@ -1,5 +1,5 @@
-// `npm run memory`: how many bytes of Redis a pending counter key, a pending entry, a remembered id and a live value
-// take, on each server, and what an outage of MySQL costs by that. Writes the table of docs/memory.md.
+// `npm run memory`: bytes of Redis per pending counter key, pending entry, remembered id and live value on
+// each server, which tell what an outage of MySQL costs. It writes the table of docs/memory.md.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -23,22 +23,22 @@ const namesOf = (suite: Suite) => suite.scenarios.map(scenario => scenario.name)
 
 export const usage = `Usage: npm run bench -- [options]
 
-Measures the engine, what users would take instead of it, and the limits of the servers, on MySQL 9.7 and Redis 8 that are
+Measures the engine, what users could take instead, and the limits of the servers, on MySQL 9.7 and Redis 8 that are
 started for it on this machine. bench/README.md says what each number means. Run it on a machine that does nothing else.
 
 Options:
   --suite NAME     main (default): peers, limits and targets; scale: 1, 2 and 4 workers and producers;
                    backlog: 5,000,000 updates to catch up with; soak: a steady rate for long
-  --rounds N       rounds of all scenarios; the median counts (default ${Object.entries(suites)
+  --rounds N       number of rounds of all scenarios; the median counts (default ${Object.entries(suites)
     .map(([name, { rounds }]) => `${name} ${rounds}`)
     .join(', ')})
-  --seconds S      how long each measurement pushes (default: main ${suites.main.seconds}, scale ${suites.scale.seconds})
-  --minutes M      the same in minutes (default: soak ${suites.soak.seconds / 60})
-  --updates N      at most so many updates in each
-  --only a,b       some of the suite's scenarios; of main: ${namesOf(suites.main)}
+  --seconds S      duration of each measurement (default: main ${suites.main.seconds}, scale ${suites.scale.seconds})
+  --minutes M      duration in minutes instead (default: soak ${suites.soak.seconds / 60})
+  --updates N      maximum number of updates in each measurement
+  --only a,b       only these scenarios of the suite; main has: ${namesOf(suites.main)}
   --json           print the result as JSON
   --no-save        do not write bench/results/<date>.json
-  --note TEXT      kept with the result: what else the machine was doing
+  --note TEXT      kept with the result, such as what else the machine was doing
   --profile DIR    write CPU profiles of producer and worker, Redis' command statistics and slow log to DIR,
                     and the top ten of each to DIR/profile.md
 

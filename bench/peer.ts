@@ -1,5 +1,5 @@
-// Runs a peer in processes of its own, as the engine's parts are, and compares what MySQL holds afterwards.
-// A peer is one program, or two with a queue of its own kind between them: a producer and a worker.
+// Runs a peer in separate processes, as the engine's parts are, and compares MySQL afterwards. A peer is one
+// program, or a producer and a worker with their own kind of queue in between.
 
 import { compare } from '../scripts/load/tally.ts';
 import { Program } from './program.ts';
@@ -9,9 +9,9 @@ import type { Rig, Site } from './rig.ts';
 import type { Load, Measurement } from './scenario.ts';
 import { CpuMeter } from './usage.ts';
 
-/** The keys of the scenario `counters`. */
+/** Keys of the scenario `counters`. */
 export const zipfKeys: KeyPlan = { keys: 100_000, exponent: 1 };
-/** So many, all alike, that little is summed up. */
+/** So many equally likely keys that little is summed up. */
 export const uniformKeys: KeyPlan = { keys: 1_000_000, exponent: 0 };
 
 function planFor({ deployment }: Site, load: Load, keys: KeyPlan): PeerPlan {
@@ -19,7 +19,7 @@ function planFor({ deployment }: Site, load: Load, keys: KeyPlan): PeerPlan {
   return { ...load, ...keys, redisUrl, mysqlUrl, namespace };
 }
 
-/** One program that writes to MySQL itself. The clock is its own. */
+/** One program that writes to MySQL itself and measures its own time. */
 export function measureProgram(
   rig: Rig,
   load: Load,
@@ -98,7 +98,7 @@ async function measured(site: Site, result: PeerResult, seconds: number, details
   };
 }
 
-/** Tries each number for a moment, once, and keeps the best for the rest of the run. */
+/** Tries each number briefly, once, and keeps the best for the rest of the run. */
 export class Tuned {
   readonly #numbers: readonly number[];
   #best: Promise<number> | undefined;

@@ -1,4 +1,5 @@
-// What the CPU profiles and Redis' statistics of a run with --profile say: the top ten of each process and of Redis.
+// Summarises the CPU profiles and Redis' statistics of a run with --profile: the top ten of each process and
+// of Redis.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,19 +10,19 @@ interface CpuProfile {
     readonly id: number;
     readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
   }[];
-  /** For each sample the node that ran, and the microseconds since the sample before. */
+  /** For each sample: the node that ran, and microseconds since the previous sample. */
   readonly samples: readonly number[];
   readonly timeDeltas: readonly number[];
 }
 
 export interface Share {
   readonly name: string;
-  /** Of the time that was not idle. */
+  /** Share of the busy time. */
   readonly share: number;
 }
 
 const TOP = 10;
-/** Not the process's work: loading its program, waiting, and what V8 cannot name. */
+/** Not the process's work: loading the program, waiting, and what V8 cannot name. */
 const LEFT_OUT = /^\((idle|program|root)\)$/;
 
 function topOf(times: ReadonlyMap<string, number>): Share[] {
@@ -32,7 +33,7 @@ function topOf(times: ReadonlyMap<string, number>): Share[] {
     .slice(0, TOP);
 }
 
-/** By the time that each function itself took. */
+/** Sorted by the self time of each function. */
 export function topFrames({ nodes, samples, timeDeltas }: CpuProfile): Share[] {
   const names = new Map(
     nodes.map(({ id, callFrame: { functionName, url } }) => {
@@ -48,7 +49,10 @@ export function topFrames({ nodes, samples, timeDeltas }: CpuProfile): Share[] {
   return topOf(times);
 }
 
-/** By the time that each command took, those that scripts call apart from the scripts. @param info what INFO commandstats answered */
+/**
+ * Sorted by the time of each command, without the scripts that call commands. @param info reply of INFO
+ * commandstats
+ */
 export function topCommands(info: string): Share[] {
   const times = new Map<string, number>();
   for (const [, name, usec] of info.matchAll(/^cmdstat_([^:]+):calls=\d+,usec=(\d+)/gm))
@@ -56,7 +60,7 @@ export function topCommands(info: string): Share[] {
   return topOf(times);
 }
 
-/** One section for each file in the folder. */
+/** One section per file in the folder. */
 export function profilePage(folder: string): string {
   const sections = readdirSync(folder)
     .toSorted()

@@ -1,5 +1,5 @@
-// Runs one of programs/ as a process of its own: gives it its plan, says when to go, and takes its result.
-// It ends with this process, however that ends. The other side is programs/serve.ts.
+// Runs one of programs/ as a process: sends its plan, tells it to start, and takes its result. The process
+// ends with this one, however this one ends. The other side is programs/serve.ts.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,7 +21,7 @@ export class Program<Result> {
     this.result = result;
   }
 
-  /** Resolves when the program has prepared what its plan asks for, warm-up included. */
+  /** Resolves once the program has prepared its plan, including the warm-up. */
   static async start<Plan extends object, Result>(name: string, plan: Plan): Promise<Program<Result>> {
     const child = fork(fileURLToPath(new URL(`./programs/${name}.ts`, import.meta.url)), {
       execArgv: ['--import', 'tsx'],
@@ -49,7 +49,7 @@ export class Program<Result> {
     return this.#child.pid!;
   }
 
-  /** Tells it to go, and waits for its result. */
+  /** Tells the program to start, and resolves with its result. */
   go(): Promise<Result> {
     this.#child.send('go');
     return this.result;
@@ -58,7 +58,7 @@ export class Program<Result> {
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, 'exit');
-    // It ends when nobody listens to it any more.
+    // The process ends when its parent disconnects.
     this.#child.disconnect();
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), stopLimit);
     await ended;

@@ -1,4 +1,4 @@
-// Runs Redis' own benchmark against the rig's server, for one command, and reads what it cost.
+// Runs Redis' own benchmark with one command against the rig's server, and reads its rate and cost.
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -14,11 +14,11 @@ const pipeline = 100;
 const fields = 100_000;
 const hash = 'limit';
 
-/** Commands a second, as its CSV has them: a head line, then the name in quotes and the rate in quotes. */
+/** Reads commands per second from its CSV: a head line, then name and rate in quotes. */
 export function rateOf(csv: string): number {
   const line = csv.trim().split('\n').at(-1) ?? '';
   const rate = Number(/^".*?","([\d.]+)"/.exec(line)?.[1]);
-  if (!(rate > 0)) throw new Error(`redis-benchmark said something else than a rate: ${csv.slice(0, 500)}`);
+  if (!(rate > 0)) throw new Error(`redis-benchmark did not print a rate: ${csv.slice(0, 500)}`);
   return rate;
 }
 
@@ -29,7 +29,7 @@ async function benchmark(port: number, commands: number, command: readonly strin
   return rateOf(stdout);
 }
 
-/** @param make a command that adds 1 to the field of the hash */
+/** @param make returns a command that adds 1 to a field of the hash */
 export function measureCommand(
   rig: Rig,
   load: Load,
@@ -39,7 +39,7 @@ export function measureCommand(
     const redis = new Redis(url);
     try {
       const command = await make(hash, 'key:__rand_int__', redis);
-      // It counts commands, not seconds; and whole pipelines.
+      // redis-benchmark counts commands, not seconds, in whole pipelines.
       const whole = (commands: number) =>
         Math.max(1, Math.ceil(Math.min(commands, load.updates) / pipeline)) * pipeline;
       const first = whole(100_000 * load.warmUpSeconds);

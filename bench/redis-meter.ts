@@ -1,8 +1,8 @@
-// What Redis says of itself over one measurement: CPU, scripts that took long, and what else held it up.
+// What Redis reports during a measurement: CPU, slow scripts, and other delays.
 
 import { Redis } from 'ioredis';
 
-/** A script that takes longer holds up everybody else. */
+/** A slower script delays every other client noticeably. */
 const slowScriptMs = 2;
 const slowlogLength = 10_000;
 
@@ -18,7 +18,7 @@ type LatencyEvent = [event: string, time: number, latestMs: number, maxMs: numbe
 export class RedisMeter {
   readonly #redis: Redis;
   #cpuBefore = 0;
-  /** Milliseconds of slow scripts that are not in the log any more. */
+  /** Milliseconds of slow scripts that are no longer in the log. */
   #slow: number[] = [];
 
   private constructor(redis: Redis) {
@@ -33,7 +33,7 @@ export class RedisMeter {
     return new RedisMeter(redis);
   }
 
-  /** What happened before counts no longer. */
+  /** Discards everything before the measurement. */
   async start(): Promise<void> {
     await this.#redis.slowlog('RESET');
     await this.#redis.latency('RESET');
@@ -45,7 +45,7 @@ export class RedisMeter {
     return (await redisCpuSeconds(this.#redis)) - this.#cpuBefore;
   }
 
-  /** Scripts of more than 2 ms, the longest of them, and the longest of each kind of delay that LATENCY knows. */
+  /** Number of scripts above 2 ms, the longest of them, and the longest delay of each kind in LATENCY. */
   async delays(): Promise<Record<string, number>> {
     const scripts = [...this.#slow, ...(await this.#logged())];
     const events = (await this.#redis.latency('LATEST')) as LatencyEvent[];
@@ -62,7 +62,7 @@ export class RedisMeter {
     return scripts.map(([, , microseconds]) => microseconds / 1000);
   }
 
-  /** Without SLOWLOG, whose entries take a kilobyte each. */
+  /** Without SLOWLOG, whose entries take 1 KB each. */
   async usedMemoryMb(): Promise<number> {
     this.#slow.push(...(await this.#logged()));
     await this.#redis.slowlog('RESET');

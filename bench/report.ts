@@ -1,5 +1,5 @@
-// From the rounds' measurements to what is printed and kept: medians, spread, figures and whether targets are met.
-// The spread is shown beside each median: a difference smaller than that says nothing.
+// Turns the measurements of all rounds into the output: medians, spread, figures, and whether targets are
+// met. Each median has its spread beside it, since a smaller difference means nothing.
 
 import type { Figure, Measurement, Round, Scenario, Target } from './scenario.ts';
 
@@ -10,7 +10,7 @@ export interface Summary {
   median: number;
   min: number;
   max: number;
-  /** Medians, each for itself. */
+  /** Medians, each computed separately. */
   details: Record<string, number>;
   rounds: Measurement[];
 }
@@ -19,7 +19,7 @@ export interface FigureSummary {
   name: string;
   title: string;
   unit: string;
-  /** Median of the rounds' values, each from within its round: what slows a whole round down cancels out of a ratio. */
+  /** Median of the values per round: what slows a whole round down cancels out in a ratio. */
   median: number;
   min: number;
   max: number;
@@ -62,12 +62,12 @@ export function isMet(value: number, target: Target): boolean {
   return 'atLeast' in target ? value >= target.atLeast : value <= target.atMost;
 }
 
-/** Undefined where no round has what the figure is made of. */
+/** Undefined if no round has all parts of the figure. */
 export function summariseFigure(figure: Figure, rounds: readonly Round[]): FigureSummary | undefined {
   const values = rounds.flatMap(round => figure.of(round) ?? []);
   if (values.length === 0) return undefined;
   const { name, title, unit, target } = figure;
-  // The verdict is on the median itself, not on what rounding makes of it.
+  // The verdict compares the exact median, not its rounded value.
   const verdict = target === undefined ? {} : { target, met: isMet(median(values), target) };
   return { name, title, unit, ...spread(values), ...verdict };
 }
@@ -86,7 +86,7 @@ const percentiles = (details: Record<string, number>, what: string, name: string
   details[`${name}P99Ms`] &&
   `${what} p50 ${shown(details[`${name}P50Ms`] ?? 0)} ms, p99 ${shown(details[`${name}P99Ms`]!)} ms`;
 
-/** Who took the machine's cores: what stops a rate from growing. */
+/** How the machine's cores were used, which shows what limits a rate. */
 export function coresTaken(details: Record<string, number>): string {
   const parts = ['peer', 'producer', 'worker', 'redis', 'mysql'].flatMap(name => {
     const taken = details[`${name}Cores`];

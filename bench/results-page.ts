@@ -1,4 +1,4 @@
-// The newest results as tables: every figure with its target, and what each measurement came to.
+// The newest results as tables: every figure with its target, and every measurement.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { coresTaken, type FigureSummary, type Summary, shown, verdictOf } from './report.ts';
@@ -16,7 +16,7 @@ const folder = new URL('./results/', import.meta.url);
 /** In the order of the page. */
 const SUITES = ['main', 'backlog', 'soak', 'scale'];
 
-/** The newest of each suite. Older files know no suites. */
+/** The newest result of each suite. Older files have no suites. */
 function newest(): Result[] {
   const results: Result[] = readdirSync(folder)
     .filter(file => file.endsWith('.json'))
@@ -50,7 +50,7 @@ export function resultsTables(): string {
   ].join('\n');
 }
 
-/** What the README says of the newest results. */
+/** The README's text about the newest results. */
 export function speedText(): string {
   const results = newest();
   const figure = (name: string) => {

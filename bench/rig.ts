@@ -1,5 +1,5 @@
-// What every scenario runs on: MySQL at its default durability, Redis with its append-only file, both started here.
-// Each measurement gets a namespace and a database of its own, and processes of its own.
+// Runs the servers for all scenarios: MySQL with its default durability, Redis with its append-only file.
+// Each measurement gets a namespace, a database and processes of its own.
 
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ import { migrate } from '../src/shared/mysql/migrate.ts';
 
 const project = fileURLToPath(new URL('../', import.meta.url));
 
-/** What the image tells node beside the program. */
+/** Options that the image passes to node. */
 function imageFlags(): string[] {
   const [, list] = /^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(join(project, 'Dockerfile'), 'utf8'))!;
   return (JSON.parse(list!) as string[]).filter(argument => argument.startsWith('--'));
@@ -27,7 +27,7 @@ function imageFlags(): string[] {
 export class Rig {
   readonly folder: string;
   readonly profileFolder: string | undefined;
-  /** At work now; profiles are named by it. */
+  /** The scenario that runs now, which names the profiles. */
   scenario = '';
   #redis!: RunningServer;
   #mysql!: RunningServer;
@@ -57,7 +57,7 @@ export class Rig {
     return this.#mysql.pid;
   }
 
-  /** Lends Redis alone, empty, and clears it. */
+  /** Lends an empty Redis, and clears it afterwards. */
   async withRedis<T>(use: (redis: { url: string; port: number }) => Promise<T>): Promise<T> {
     try {
       return await use(this.#redis);
@@ -66,7 +66,7 @@ export class Rig {
     }
   }
 
-  /** Lends an empty namespace and a migrated database, and clears both up. */
+  /** Lends an empty namespace and a migrated database, and clears both afterwards. */
   async withSite<T>(use: (site: Site) => Promise<T>): Promise<T> {
     const name = `bench_${++this.#sites}`;
     const admin = await createConnection(this.#mysql.url);
@@ -103,7 +103,10 @@ export class Rig {
     redis.disconnect();
   }
 
-  /** The command line as users run it, compiled at the first call: its memory is without what reads TypeScript. */
+  /**
+   * The command line as users run it, compiled at the first call, so that its memory is without a TypeScript
+   * loader.
+   */
   compiled(): string {
     const built = join(this.folder, 'package');
     const program = join(built, 'dist', 'cli', 'main.js');
@@ -115,7 +118,7 @@ export class Rig {
     return program;
   }
 
-  /** What the figures depend on. */
+  /** Conditions of the figures. */
   describe() {
     const git = (...args: string[]) => {
       try {
@@ -149,7 +152,7 @@ export class Rig {
   }
 }
 
-/** A namespace and a database, and the processes that work there. */
+/** A namespace, a database, and the processes that use them. */
 export class Site {
   readonly deployment: Deployment;
   readonly database: Database;
@@ -163,7 +166,7 @@ export class Site {
     this.database = new Database({ url: deployment.mysqlUrl }, { ...parseSettings(), connections: 2 });
   }
 
-  /** @param program the compiled command line, started as the image starts it; without one, the source */
+  /** @param program the compiled command line, started as in the image; by default the sources */
   async worker(program?: string): Promise<WorkerProcess> {
     const logFile = join(this.#rig.folder, `workers-${this.deployment.namespace}.log`);
     const worker = await WorkerProcess.start({

@@ -1,4 +1,4 @@
-// A steady rate for long, with a look at every process now and then.
+// A steady rate for long, with regular samples of every process.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { compare } from '../scripts/load/tally.ts';
@@ -10,12 +10,12 @@ import type { Load, Measurement } from './scenario.ts';
 import { residentMb } from './usage.ts';
 
 const sampleEverySeconds = 10;
-/** Short runs are for trying it out: they are looked at as often. */
+/** Short trial runs take as many samples. */
 const leastSamples = 8;
 
 type Series = Record<string, number[]>;
 
-/** Means of the first and of the last quarter of each series. */
+/** Means of the first and the last quarter of each series. */
 export function quarters(series: Series): Record<string, { first: number; last: number }> {
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   return Object.fromEntries(
@@ -26,7 +26,7 @@ export function quarters(series: Series): Record<string, { first: number; last: 
   );
 }
 
-/** `value` is the growth of what grew most, MySQL left out. */
+/** `value` is the largest growth of any process except MySQL. */
 export function measureSoak(rig: Rig, load: Load, shape: Shape): Promise<Measurement> {
   return rig.withSite(async site => {
     const worker = await site.worker(rig.compiled());

@@ -1,15 +1,15 @@
-// What a process has taken of the machine so far, as Linux counts it in /proc.
-// Peaks are the kernel's own, so that nothing between two looks is missed.
+// CPU and memory of processes, as Linux counts them in /proc. Peaks are the kernel's, so nothing between two
+// samples is missed.
 
 import { readFileSync } from 'node:fs';
 
-/** Of user and kernel time; USER_HZ is 100 on every Linux that Node runs on. */
+/** Units of user and kernel time: USER_HZ is 100 on every Linux that Node supports. */
 const ticksPerSecond = 100;
 
-/** CPU seconds of all the process' threads. */
+/** CPU seconds of all threads of the process. */
 function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The second field is the program's name in brackets, which may hold anything.
+  // The second field is the program's name in brackets, which may contain spaces and brackets.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
@@ -19,7 +19,7 @@ export interface Resident {
   peak: number;
 }
 
-/** Memory that the process holds and the most that it ever held, MB (1,000,000 bytes). */
+/** Current and peak memory of the process, MB (1,000,000 bytes). */
 export function residentMb(pid: number): Resident {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const field = (name: string) =>
@@ -27,7 +27,7 @@ export function residentMb(pid: number): Resident {
   return { now: field('VmRSS'), peak: field('VmHWM') };
 }
 
-/** CPU that each of some processes takes from now on, in cores: a share of 1 is one core kept busy. */
+/** CPU of each process from now on, in cores: 1 is one busy core. */
 export class CpuMeter {
   readonly #pids: Record<string, readonly number[]>;
   readonly #before: Record<string, number>;
@@ -47,7 +47,7 @@ export class CpuMeter {
     );
   }
 
-  /** By name, as `workerCores`. */
+  /** By name, such as `workerCores`. */
   cores(): Record<string, number> {
     const seconds = (performance.now() - this.#started) / 1000;
     return Object.fromEntries(

@@ -1,5 +1,5 @@
-// The buffer in the process itself: a map of sums, written with one multi-row upsert every tenth of a second.
-// Nothing is quicker to call, and a crash loses what the map holds: here up to a tenth of a second of updates.
+// A buffer in the process: a map of sums, written with one multi-row upsert every tenth of a second. No call
+// is faster, and a crash loses the map: here up to a tenth of a second of updates.
 
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { createPool } from 'mysql2/promise';
@@ -8,9 +8,9 @@ import { type PeerPlan, type PeerResult, Updates } from './updates.ts';
 import { upsertMany } from './upserts.ts';
 
 const flushInterval = 100;
-/** Callers wait while so many keys are buffered: memory has to end somewhere, and so has the size of a statement. */
+/** Callers wait while this many keys are buffered, since memory and statements have limits. */
 const keyLimit = 5000;
-/** Updates between two turns of the event loop, as those of so many requests would be. */
+/** Updates between two turns of the event loop, like those of as many requests. */
 const turn = 100;
 
 serve<PeerPlan, PeerResult>(async plan => {

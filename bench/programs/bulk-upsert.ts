@@ -1,5 +1,5 @@
-// The ceiling: rows that are summed and sorted beforehand, written with the engine's own statement and nothing else.
-// They are made before the clock starts: what is measured is MySQL, not this program.
+// The upper limit: rows that were summed and sorted before, written with the engine's statement and nothing
+// else. They are made before the clock starts, so that this measures MySQL, not this program.
 
 import { crc32 } from 'node:zlib';
 import { createPool, type Pool } from 'mysql2/promise';
@@ -11,7 +11,7 @@ import { type PeerPlan, type PeerResult, Updates } from './updates.ts';
 export interface BulkUpsertPlan extends PeerPlan {
   connections: number;
   updatesPerBatch: number;
-  /** Written before the clock starts; `updates` are those behind it. */
+  /** Written before the clock starts; `updates` come after them. */
   warmUpUpdates: number;
 }
 
@@ -37,7 +37,9 @@ class Batches {
     );
   }
 
-  /** For each connection its batches: a partition belongs to one, so that no two wait for each other's rows. */
+  /**
+   * Batches of each connection. A partition belongs to one connection, so that none waits for another's rows.
+   */
   make(updates: number): Batch[][] {
     const { connections, updatesPerBatch } = this.#plan;
     const made: Batch[][] = Array.from({ length: connections }, () => []);

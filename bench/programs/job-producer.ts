@@ -1,4 +1,4 @@
-// A BullMQ job for each update: added one by one, with many calls under way, or many at once with addBulk.
+// A BullMQ job per update: added one by one with many calls in flight, or many at once with addBulk.
 
 import { connect, openQueue, unfinished } from './jobs.ts';
 import { emptied, push } from './push.ts';
@@ -7,7 +7,7 @@ import { type PeerPlan, type PeerResult, Updates } from './updates.ts';
 
 export interface JobProducerPlan extends PeerPlan {
   callers: number;
-  /** Jobs in a call; more than one makes it addBulk. */
+  /** Jobs per call; more than one uses addBulk. */
   callSize: number;
 }
 

@@ -1,6 +1,6 @@
-// A BullMQ worker that writes the updates of its jobs to MySQL: each by a statement of its own, or collected over all jobs
-// that are under way into one multi-row upsert, whose commit completes them. (BullMQ hands several jobs to one call of a
-// processor in its paid edition only; collecting in the process is how the free one gets there.)
+// A BullMQ worker that writes the updates of its jobs to MySQL: each with its own statement, or all jobs in
+// flight together in one multi-row upsert, whose commit completes them. (Only the paid edition of BullMQ
+// gives several jobs to one call of a processor; with the free one, the process collects them.)
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'bullmq';
@@ -11,7 +11,7 @@ import type { PeerPlan } from './updates.ts';
 import { upsertMany, upsertOne } from './upserts.ts';
 
 export interface JobWorkerPlan extends PeerPlan {
-  /** Jobs under way at a time. */
+  /** Jobs in flight at a time. */
   concurrency: number;
   connections: number;
   collects: boolean;
@@ -23,7 +23,7 @@ export interface JobWorkerResult {
 
 const lookEvery = 10;
 
-/** Sums up what jobs ask for until as many wait as there can be, or for a moment. */
+/** Sums up the updates of jobs until the maximum number waits, or for a moment. */
 class Collector {
   readonly #pool: Pool;
   readonly #size: number;
@@ -81,7 +81,7 @@ serve<JobWorkerPlan, JobWorkerResult>(async plan => {
   return async () => {
     const queue = openQueue(connection, plan.namespace);
     while ((await unfinished(queue)) > 0) await delay(lookEvery);
-    // What follows is not waited for: the clock stops when the last job is done.
+    // Not awaited, since the clock stops when the last job is done.
     const close = async () => {
       await worker.close();
       await queue.close();

@@ -1,5 +1,5 @@
-// What the producer and the worker of the BullMQ peers agree on, as BullMQ's guide has it: an ioredis instance for each
-// process, finished jobs removed, and a failed one tried again.
+// Settings shared by producer and worker of the BullMQ peers, as BullMQ's guide recommends: an ioredis
+// instance per process, finished jobs removed, failed ones retried.
 
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -22,7 +22,7 @@ export function openQueue(connection: Redis, prefix: string): Queue<JobData> {
   });
 }
 
-/** Jobs that are not done yet. */
+/** Number of unfinished jobs. */
 export async function unfinished(queue: Queue<JobData>): Promise<number> {
   const counts = await queue.getJobCounts('waiting', 'active', 'delayed');
   return Object.values(counts).reduce((sum, count) => sum + count, 0);

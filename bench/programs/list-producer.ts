@@ -1,4 +1,4 @@
-// The Redis list pattern, producer: an LPUSH for each update, with many of them under way.
+// Producer of the Redis list pattern: one LPUSH per update, many in flight.
 
 import { Redis } from 'ioredis';
 import { emptied, push } from './push.ts';

@@ -1,5 +1,5 @@
-// The Redis list pattern, worker: one loop that takes 100 updates off the list and writes them row by row.
-// A crash loses what it has taken and not written yet, up to 100 updates.
+// Worker of the Redis list pattern: a loop that takes 100 updates off the list and writes them row by row. A
+// crash loses what was taken and not written yet, up to 100 updates.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';

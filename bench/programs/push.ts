@@ -1,5 +1,5 @@
-// Callers that send updates into a queue for a while, and that wait while too much is in it: without that, the producer
-// would take the machine from the worker, and what is measured would be how fast a queue grows.
+// Callers that push updates into a queue for a while, and wait while it holds too many. Otherwise the
+// producer would take the CPU from the worker, and this would measure how fast a queue grows.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Updates } from './updates.ts';
@@ -10,17 +10,17 @@ const lookEvery = 10;
 export interface Pushing {
   updates: Updates;
   seconds: number;
-  /** At most so many updates. */
+  /** Maximum number of updates. */
   limit: number;
-  /** Calls under way at a time, and updates in each. */
+  /** Calls in flight at a time, and updates in each. */
   callers: number;
   callSize: number;
   send(ranks: readonly number[]): Promise<unknown>;
-  /** Updates that wait in the queue. */
+  /** Number of updates in the queue. */
   depth(): Promise<number>;
 }
 
-/** Resolves to the number of updates sent. */
+/** Resolves with the number of updates sent. */
 export async function push(pushing: Pushing): Promise<number> {
   const { updates, seconds, limit, callers, callSize, send, depth } = pushing;
   const until = performance.now() + seconds * 1000;
@@ -52,7 +52,7 @@ export async function push(pushing: Pushing): Promise<number> {
   return sent;
 }
 
-/** Resolves when nothing waits any more. */
+/** Resolves when the queue is empty. */
 export async function emptied(depth: () => Promise<number>): Promise<void> {
   while ((await depth()) > 0) await delay(lookEvery);
 }

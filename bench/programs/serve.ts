@@ -1,8 +1,9 @@
-// The side of a program that its process runs: takes a plan, prepares, says that it is ready, and goes when told to.
+// The side of a program in its own process: takes a plan, prepares, reports that it is ready, and starts when
+// told to.
 
 import type { FromProgram } from '../program.ts';
 
-/** @param prepare makes ready what the plan asks for; what it resolves to is run at the word, once */
+/** @param prepare prepares the plan; the function that it resolves with runs once, at the start message */
 export function serve<Plan, Result>(prepare: (plan: Plan) => Promise<() => Promise<Result>>): void {
   const tell = (message: FromProgram<Result>) => process.send?.(message);
   process.once('disconnect', () => process.exit());

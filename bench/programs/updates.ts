@@ -1,4 +1,5 @@
-// The updates that peers push: increments by one of keys drawn as the engine's traffic draws them, and their sums.
+// The updates of the peers: increments by one, of keys drawn like those of the engine's traffic, and their
+// sums.
 
 import { counterKey } from '../../scripts/load/traffic.ts';
 import { seededRandom, Zipf } from '../../scripts/load/zipf.ts';
@@ -6,26 +7,26 @@ import type { Load } from '../scenario.ts';
 
 export interface KeyPlan {
   keys: number;
-  /** Of Zipf's law; 0 for all keys alike. */
+  /** Exponent of Zipf's law; 0 for equally likely keys. */
   exponent: number;
 }
 
-/** What every program of a peer is told. */
+/** The plan of every program of a peer. */
 export interface PeerPlan extends Load, KeyPlan {
   redisUrl: string;
-  /** With the database. */
+  /** Includes the database. */
   mysqlUrl: string;
   /** Prefix of the peer's keys in Redis. */
   namespace: string;
 }
 
-/** Where the Redis list pattern keeps its list. */
+/** Key of the list in the Redis list pattern. */
 export const listKey = (namespace: string) => `${namespace}:updates`;
 
 export interface PeerResult {
   updates: number;
   seconds: number;
-  /** What was sent, by key rank, with the warm-up. */
+  /** Increments sent, by key rank, including the warm-up. */
   sums: Float64Array;
   details: Record<string, number>;
 }
@@ -41,7 +42,7 @@ export class Updates {
     this.#names = Array.from({ length: keys }, (_, rank) => counterKey(rank));
   }
 
-  /** A key to add one to; its rank is counted in `sums` once the update is sent. */
+  /** Draws a key to increment; its rank is added to `sums` once the update is sent. */
   next(): number {
     return this.#zipf.next();
   }

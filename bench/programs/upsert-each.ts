@@ -1,4 +1,4 @@
-// One upsert for each update, straight to MySQL, on some connections: what a service does that has nothing in between.
+// One upsert per update, straight to MySQL on several connections, as in a service with nothing in between.
 
 import { createPool } from 'mysql2/promise';
 import { serve } from './serve.ts';

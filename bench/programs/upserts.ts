@@ -1,4 +1,4 @@
-// The two statements that peers write counters with: one row, and many rows at once.
+// The two statements with which peers write counters: for one row, and for many.
 
 import type { Pool } from 'mysql2/promise';
 
@@ -13,10 +13,11 @@ export async function upsertOne(pool: Pool, key: string): Promise<void> {
   await pool.execute(ONE, [Buffer.from(key)]);
 }
 
-/** One statement. Rows are sorted by key, so that two at a time cannot wait for each other in a circle. */
+/** Writes many rows in one statement, sorted by key, so that two statements cannot deadlock. */
 export async function upsertMany(pool: Pool, sums: ReadonlyMap<string, number>): Promise<void> {
   const rows = [...sums].sort(([a], [b]) => (a < b ? -1 : 1));
-  // Text and not prepared: there is a statement for each number of rows, and a prepared one ends at 65,535 values.
+  // Text and not prepared: every number of rows is another statement, and a prepared one allows 65,535
+  // values.
   await pool.query(
     MANY(rows.length),
     rows.flatMap(([key, n]) => [Buffer.from(key), n]),

@@ -1,4 +1,4 @@
-// What counting costs an API process that does other things as well: how late its event loop comes to them.
+// The cost of counting for an API process that does other work too: the delay of its event loop.
 
 import { measureDetail } from '../engine.ts';
 import type { Scenario } from '../scenario.ts';

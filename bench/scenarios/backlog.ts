@@ -1,4 +1,4 @@
-// What an outage leaves behind: 5,000,000 updates while no worker runs, then one process that has to catch up.
+// After an outage: 5,000,000 updates while no worker runs, then one process that catches up.
 
 import { measureBacklog } from '../backlog.ts';
 import type { Scenario } from '../scenario.ts';

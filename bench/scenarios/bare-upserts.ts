@@ -1,6 +1,6 @@
-// The ceiling on MySQL's side: as many updates of the same keys as the engine wrote in this round, after as many as it wrote
-// before its clock started, in batches of the same size, as bare JSON_TABLE upserts without transaction, watermark or
-// journal. What MySQL takes when everything in front of it costs nothing.
+// The upper limit of MySQL: as many updates of the same keys as the engine wrote in this round, after as many
+// as in its warm-up, in batches of the same size, as bare JSON_TABLE upserts without transaction, watermark
+// or journal. This is MySQL's cost if everything before it is free.
 
 import { measureProgram, uniformKeys, zipfKeys } from '../peer.ts';
 import type { KeyPlan } from '../programs/updates.ts';
@@ -8,7 +8,7 @@ import type { Load, Scenario } from '../scenario.ts';
 
 const connections = 4;
 
-/** Where the engine did not run in this round. */
+/** Used if the engine did not run in this round. */
 function alone({ seconds, updates }: Load): Record<string, number> {
   const count = Math.min(updates, seconds * 100_000);
   return { updates: count, warmUpUpdates: count / 3, batches: count / 1000 };

@@ -1,5 +1,6 @@
-// Peer 2, second form: jobs added many at a time with addBulk, and a worker that collects those under way into one
-// multi-row upsert. The concurrency is the size of a collection, so the most that BullMQ's author calls usual.
+// Peer 2, second form: jobs added in bulk with addBulk, and a worker that collects all jobs in flight into
+// one multi-row upsert. The concurrency is the size of a collection, so it is the largest that BullMQ's
+// author calls usual.
 
 import { measureQueue } from '../peer.ts';
 import type { Scenario } from '../scenario.ts';

@@ -1,5 +1,5 @@
-// Peer 2, first form: a BullMQ job for each update, and a worker that runs one statement for each job.
-// BullMQ's guide shows a concurrency of 50 for jobs that wait for a database; what suits this machine is tried once.
+// Peer 2, first form: a BullMQ job per update, and a worker that runs one statement per job. BullMQ's guide
+// shows a concurrency of 50 for jobs that wait for a database; the best one for this machine is tried once.
 
 import { measureQueue, Tuned } from '../peer.ts';
 import type { Rig } from '../rig.ts';

@@ -1,4 +1,4 @@
-// Counters from end to end, in micro-batches, with keys as real ones are used.
+// Counters from end to end, in micro-batches, with realistically skewed keys.
 
 import { measureEngine, microBatches, zipfCounters } from '../engine.ts';
 import type { Scenario } from '../scenario.ts';

@@ -1,9 +1,9 @@
-// The worker alone: a backlog is prepared while none runs, then one drains it.
+// Only the worker: a backlog builds up while none runs, then one worker drains it.
 
 import { measureBacklog } from '../backlog.ts';
 import type { Scenario } from '../scenario.ts';
 
-/** For each second of the load: enough to keep the worker busy for about as long. */
+/** Updates per second of the load, enough to keep the worker busy for about as long. */
 const updatesPerSecond = 120_000;
 
 export const flush: Scenario = {

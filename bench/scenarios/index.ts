@@ -1,4 +1,4 @@
-// All scenarios, by suite, in the order in which a round runs them, and the figures made of them.
+// All scenarios by suite, in the order of a round, and the figures computed from them.
 
 import { backlogFigures, mainFigures, soakFigures } from '../figures.ts';
 import type { Suite } from '../scenario.ts';
@@ -23,7 +23,7 @@ import { uniform } from './uniform.ts';
 import { upsertPerUpdate } from './upsert-per-update.ts';
 
 export const suites = {
-  // What is compared stands close together: a machine that slows down slows both.
+  // Scenarios that are compared run close together, since a machine that slows down slows both.
   main: {
     scenarios: [
       ...[upsertPerUpdate, bullmqJobs, counters, bulkUpsert, bullmqBulk, redisList, processBuffer],

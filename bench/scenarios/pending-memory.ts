@@ -1,5 +1,5 @@
-// Bytes of Redis for what waits, everything included: key or id, value, and what Redis adds. `npm run memory` does the
-// same on every server and writes docs/memory.md.
+// Bytes of Redis per pending update, everything included: key or id, value, and Redis' overhead. `npm run
+// memory` measures the same on every server and writes docs/memory.md.
 
 import { CHUNK, measureMemory } from '../memory-growth.ts';
 import type { Scenario } from '../scenario.ts';

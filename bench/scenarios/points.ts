@@ -1,4 +1,4 @@
-// Points from end to end: a ledger row for each entry, floors and ids checked.
+// Points from end to end: one ledger row per entry, with floors and ids checked.
 
 import { entries, measureEngine, microBatches } from '../engine.ts';
 import type { Scenario } from '../scenario.ts';

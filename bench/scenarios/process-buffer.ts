@@ -1,4 +1,4 @@
-// Peer 4: sums in the process' own memory. Its rate is what MySQL takes; its promise ends with the process.
+// Peer 4: sums in the process's memory. Its rate is limited by MySQL only, and a crash loses the sums.
 
 import { measureProgram, zipfKeys } from '../peer.ts';
 import type { Scenario } from '../scenario.ts';

@@ -1,5 +1,5 @@
-// The ceiling on Redis' side: redis-benchmark on the same server, pipelined, with nothing but one HINCRBY for each update,
-// bare and inside a script.
+// The upper limit of Redis: redis-benchmark on the same server, pipelined, with one HINCRBY per update and
+// nothing else, bare and inside a script.
 
 import { measureCommand } from '../redis-benchmark.ts';
 import type { Scenario } from '../scenario.ts';

@@ -1,4 +1,4 @@
-// Peer 3: the list pattern. A crash of its worker loses what it has taken off the list.
+// Peer 3: the list pattern. A crash of its worker loses the updates that it has taken off the list.
 
 import { measureQueue } from '../peer.ts';
 import type { Scenario } from '../scenario.ts';

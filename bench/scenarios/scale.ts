@@ -1,4 +1,5 @@
-// More processes on the same machine: where throughput stops growing, and by the cores that each part takes, why.
+// More processes on the same machine: where throughput stops growing, and why, by the cores that each part
+// takes.
 
 import { measureEngine, microBatches, zipfCounters } from '../engine.ts';
 import type { Scenario } from '../scenario.ts';

@@ -1,5 +1,5 @@
-// How long a script holds up Redis by itself: the largest calls that the default limits allow, one at a time, while nobody
-// else is at work. What SLOWLOG counts in the other scenarios also waits for one of two cores.
+// Time for which a script blocks Redis: the largest calls that the default limits allow, one at a time, while
+// nothing else runs. In other scenarios, times in SLOWLOG include waiting for one of two cores.
 
 import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
@@ -27,7 +27,9 @@ const files = {
 } as const;
 type Script = keyof typeof files;
 
-/** Tells a call by the script's hash, or by its text where a connection calls it for the first time; SLOWLOG cuts that off. */
+/**
+ * Finds a call by the script's hash, or by its text at a connection's first call; SLOWLOG truncates the text.
+ */
 function callsOf(script: Script): (what: string) => boolean {
   const lua = readScript(new URL(`../../src/${files[script]}`, import.meta.url));
   const hash = createHash('sha1').update(lua).digest('hex');
@@ -56,7 +58,7 @@ async function measure({ deployment }: Site): Promise<Record<string, number>> {
   const sluice = await createProducer({ ...servers, definitions, settings, log: pino({ level: 'silent' }) });
   keys.deployment = (await redis.hget(keys.format, 'deployment'))!;
   const found: Record<string, number> = {};
-  /** Does the work, and notes the median of the script's calls in it. */
+  /** Does some work, and records the median of the script's calls in it. */
   const time = async (name: string, script: Script, work: () => Promise<unknown>): Promise<void> => {
     await redis.slowlog('RESET');
     await work();
@@ -76,7 +78,7 @@ async function measure({ deployment }: Site): Promise<Record<string, number>> {
   const [threshold, length] = (
     await Promise.all(['slowlog-log-slower-than', 'slowlog-max-len'].map(name => redis.config('GET', name)))
   ).map(answer => (answer as string[])[1]!);
-  // Lower, and the log is full of the commands that scripts call.
+  // With a lower limit, the commands that scripts call would fill the log.
   await redis.config('SET', 'slowlog-log-slower-than', '15');
   await redis.config('SET', 'slowlog-max-len', '10000');
   try {

@@ -1,4 +1,4 @@
-// As many single calls as one process gets answered. The rate is that of answers: what a caller waits for.
+// As many single calls as one process gets answered. The rate counts answers, which is what callers wait for.
 
 import { measureDetail, zipfCounters } from '../engine.ts';
 import type { Scenario } from '../scenario.ts';

@@ -1,5 +1,5 @@
-// Hours in little: a steady rate for many minutes, and the memory of every process from beginning to end.
-// Flat means that the last quarter holds no more than the first; MySQL fills its buffer pool, which is its own affair.
+// Hours in short: a steady rate for many minutes, with the memory of every process from start to end. It is
+// flat if the last quarter uses no more than the first. MySQL does not count, since it fills its buffer pool.
 
 import type { Scenario } from '../scenario.ts';
 import { measureSoak } from '../soak.ts';

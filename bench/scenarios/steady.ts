@@ -1,4 +1,4 @@
-// Single calls at a rate that leaves the machine room: how long they take, and how far MySQL is behind.
+// Single calls at a rate that leaves the machine idle time: their latency, and how far MySQL is behind.
 
 import { measureDetail, type Shape, zipfCounters } from '../engine.ts';
 import type { Scenario } from '../scenario.ts';

@@ -1,4 +1,4 @@
-// Counters from end to end where little can be summed up: what the engine writes is nearly what it is given.
+// Counters from end to end with little to sum up: the engine writes nearly one row per update.
 
 import { measureEngine, microBatches, uniformCounters } from '../engine.ts';
 import type { Scenario } from '../scenario.ts';

@@ -1,4 +1,4 @@
-// Peer 1: what most services do. A statement for each update, committed by itself.
+// Peer 1: what most services do, a statement with its own commit per update.
 
 import { measureProgram, Tuned, zipfKeys } from '../peer.ts';
 import type { Rig } from '../rig.ts';

@@ -1,4 +1,4 @@
-/** All dashboards by the names of their files; `npm run generate` writes them to dashboards/. */
+/** All dashboards by file name; `npm run generate` writes them to dashboards/. */
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard';
 import { flush } from './flush.ts';
 import { overview } from './overview.ts';
@@ -10,7 +10,7 @@ export const dashboards: Readonly<Record<string, Dashboard>> = { overview, parti
 export const dashboardFile = (name: string) => new URL(`./dashboards/${name}.json`, import.meta.url);
 export const dashboardText = (dashboard: Dashboard) => `${JSON.stringify(dashboard, null, 2)}\n`;
 
-/** Every expression of every panel. */
+/** The expressions of all panels. */
 export function expressions(dashboard: Dashboard): { panel: string; expression: string }[] {
   return (dashboard.panels ?? []).flatMap(panel =>
     ('targets' in panel ? (panel.targets ?? []) : []).map(target => ({

@@ -1,4 +1,4 @@
-/** The workers' side: batches on their way into MySQL. */
+/** For the workers: batches on their way into MySQL. */
 import { dashboard, mean, once, quantile, rate, series } from './panels.ts';
 
 export const flush = dashboard(

@@ -1,4 +1,4 @@
-/** Builds dashboards from panels that look alike, each with a description of what it shows. */
+/** Builds dashboards from uniform panels, each with a description of what it shows. */
 import { ReduceDataOptionsBuilder } from '@grafana/grafana-foundation-sdk/common';
 import {
   type Dashboard,
@@ -15,15 +15,15 @@ interface PanelMaker {
   build(): Panel;
 }
 
-/** An expression, and the legend of its series. */
+/** An expression and the legend of its series. */
 export type Query = readonly [expression: string, legend: string];
 
 const SOURCE = { type: 'prometheus', uid: 'prometheus' };
 const RATE = '[$__rate_interval]';
 
-/** Rate of a `process` metric, added up over the replicas. */
+/** Rate of a `process` metric, summed over the processes. */
 export const rate = (metric: string, by = '') => `sum${by && ` by (${by})`} (rate(${metric}${RATE}))`;
-/** Value of a `global` metric, of which every worker reports the same. */
+/** Value of a `global` metric, which every worker reports alike. */
 export const once = (metric: string, by: string) => `max by (${by}) (${metric})`;
 /** Sum of a `global` metric over all partitions. */
 export const all = (metric: string) => `sum(${once(metric, 'partition')})`;
@@ -49,7 +49,7 @@ export function series(
   return withQueries(panel, queries);
 }
 
-/** The newest value, large. */
+/** A panel with the latest value in large digits. */
 export function stat(title: string, description: string, unit: string, query: Query): PanelMaker {
   const panel = new StatBuilder()
     .title(title)

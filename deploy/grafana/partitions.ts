@@ -1,4 +1,4 @@
-/** One line for each partition: is one of them stuck, or much busier than the others? */
+/** One line per partition: is one of them stuck, or much busier than the others? */
 import { dashboard, once, series } from './panels.ts';
 
 const perPartition = (title: string, description: string, unit: string, expression: string) =>

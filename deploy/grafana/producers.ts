@@ -1,4 +1,4 @@
-/** The side of the API services: what they send, how Redis answers, what is refused. */
+/** For API services: what they send, how Redis answers, what is refused. */
 import { dashboard, mean, quantile, rate, series } from './panels.ts';
 
 const live = (operation: string) =>

@@ -3,11 +3,11 @@
  * kill, an update without an answer has an unknown outcome.
  *
  *   i NUMBER KIND NAME KEY AMOUNT [ID]   asked for; KIND is c (counter) or p (points)
- * t NUMBER                             asked for again, with the same id
+ *   t NUMBER                             asked for again, with the same id
  *   a NUMBER                             acknowledged
  *   r NUMBER CODE                        refused: certainly not applied
- * u NUMBER CODE                        an error with an unknown outcome
- * p NUMBER                             persisted() resolved
+ *   u NUMBER CODE                        an error with an unknown outcome
+ *   p NUMBER                             persisted() resolved
  */
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import type { Update } from '../../src/shared/updates/update.ts';

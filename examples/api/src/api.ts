@@ -17,7 +17,7 @@ interface HistoryRoute extends AccountRoute {
   Querystring: { limit?: string; before?: string };
 }
 
-/** Sluice checks what is in it, so this asks only for the shape. */
+/** Checks only the shape; Sluice checks the values. */
 const entrySchema = {
   body: {
     type: 'object',
@@ -26,13 +26,13 @@ const entrySchema = {
   },
 } as const;
 
-/** The caller's own name for a request: a repeated one counts once. */
+/** The caller's id for a request, which counts once if it is repeated. */
 function nameOf(request: FastifyRequest): { id?: string } {
   const id = request.headers['idempotency-key'];
   return typeof id === 'string' ? { id } : {};
 }
 
-/** Sluice refuses an entry without an id, so a request without the header ends there. */
+/** Sluice refuses an entry without an id, and so a request without the header. */
 function entryOf(request: FastifyRequest<EntryRoute>): PointsOptions {
   const { reason } = request.body;
   return { ...(nameOf(request) as { id: string }), ...(reason === undefined ? {} : { reason }) };
@@ -44,9 +44,9 @@ export function createApi(sluice: Sluice<typeof definitions>, logger = true) {
   const api = Fastify({
     logger,
     logController: new LogController({ disableRequestLogging: true }),
-    // Numbers as strings are a caller's mistake: an amount is not guessed.
+    // A number in a string is a caller's mistake; the service does not guess amounts.
     ajv: { customOptions: { coerceTypes: false } },
-    // Each byte of a key takes three characters of a URL at most.
+    // A byte of a key takes at most three characters in a URL.
     routerOptions: { maxParamLength: 3 * LIMITS.key },
   });
   api.setErrorHandler(answerError);

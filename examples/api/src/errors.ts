@@ -1,20 +1,20 @@
-/** Sluice's errors as HTTP answers: by their stable codes, never by their texts. */
+/** Sluice's errors as HTTP answers, by their stable codes and never by their texts. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BackpressureError, InsufficientPointsError, InvalidUpdateError, SluiceError } from 'sluice';
 
-/** Those that are the caller's to solve. */
+/** Errors that the caller can solve. */
 const STATUS: Record<string, number> = {
   INSUFFICIENT_POINTS: 409,
   OUT_OF_RANGE: 409,
   IDEMPOTENCY_KEY_REUSED: 422,
 };
 
-/** Seconds after which a caller may try again where Sluice does not say. */
+/** Seconds after which a caller may retry, if Sluice does not say. */
 const RETRY_AFTER = 1;
 
 function statusOf(error: Error & { statusCode?: number }): number {
   if (error instanceof InvalidUpdateError) return 400;
-  // A server is away or full for now. The same call, with the same Idempotency-Key, may be repeated.
+  // A server is unreachable or full. The caller may repeat the request with the same Idempotency-Key.
   if (error instanceof SluiceError) return STATUS[error.code] ?? (error.retryable ? 503 : 500);
   return error.statusCode ?? 500;
 }
@@ -28,7 +28,7 @@ export function answerError(error: Error & { code?: string }, request: FastifyRe
   }
   reply.status(status).send({
     code: error.code ?? 'INTERNAL',
-    // What went wrong inside is for the log: it may name hosts.
+    // Internal errors belong in the log, since they may name hosts.
     message: status >= 500 ? 'The service cannot do this now.' : error.message,
     ...(error instanceof InsufficientPointsError ? { balance: error.balance } : {}),
   });

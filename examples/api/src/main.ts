@@ -1,4 +1,7 @@
-/** Starts the service and, on SIGTERM, ends it: answer what has arrived, send what Sluice holds, close. */
+/**
+ * Starts the service and stops it on SIGTERM: it answers open requests, sends what Sluice has buffered, and
+ * closes.
+ */
 import { createServer } from 'node:http';
 import { Registry } from 'prom-client';
 import { createProducer } from 'sluice';

@@ -1,9 +1,11 @@
-/** Where the service listens and where its servers are: the only file that reads the environment. */
+/** Addresses of the service and its servers; the only file that reads the environment. */
 import { readFileSync } from 'node:fs';
 
 const environment = process.env;
 
-/** A password comes as a file, as container platforms give secrets; without one the URL's own is used. */
+/**
+ * A password from a file, as container platforms provide secrets; without one, the URL's password is used.
+ */
 function secret(name: string): { password?: string } {
   const path = environment[name];
   return path ? { password: readFileSync(path, 'utf8').trimEnd() } : {};
@@ -12,7 +14,10 @@ function secret(name: string): { password?: string } {
 export const settings = {
   host: environment.HOST ?? '127.0.0.1',
   port: Number(environment.PORT ?? 3000),
-  /** A port of their own: metrics are not for the service's callers. 9464 is a worker's, which may run on the same machine. */
+  /**
+   * A separate port, since metrics are not for callers. 9464 is a worker's, which may run on the same
+   * machine.
+   */
   metricsPort: Number(environment.METRICS_PORT ?? 9465),
   redis: { url: environment.REDIS_URL ?? 'redis://127.0.0.1', ...secret('REDIS_PASSWORD_FILE') },
   mysql: { url: environment.MYSQL_URL ?? 'mysql://root@127.0.0.1/app', ...secret('MYSQL_PASSWORD_FILE') },
