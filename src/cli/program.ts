@@ -1,4 +1,4 @@
-/** The `sluice` command: one file beside this for each subcommand. */
+/** The `sluice` command; each subcommand has its own file in this folder. */
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../shared/config/version.ts';
 import { EXIT, type ExitCode, exitCodeOf, reportError } from './exit.ts';

@@ -36,7 +36,7 @@ const HALTED: ReadonlySet<Verdict> = new Set(['DATABASE_WENT_BACK', 'REDIS_BACKU
 const WORDS: Readonly<Record<Verdict, string>> = {
   IN_ORDER: 'Redis and the database agree',
   NO_STATE: 'Redis holds nothing of it: the next update creates it from the watermark',
-  EPOCHS_DIFFER: 'the epochs differ: Sluice reads the live values anew; nothing to do',
+  EPOCHS_DIFFER: 'the epochs differ: Sluice reads the live values again; nothing to do',
   REDIS_BEHIND:
     'Redis is behind the database: the next flush aligns the partition and counts a rewind; nothing to do',
   REDIS_BACKUP_RESTORED: 'halted: Redis holds a batch older than the journal, as from an old backup',

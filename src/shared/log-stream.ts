@@ -67,7 +67,7 @@ export class LogStream {
   /** In the format of pino's lines. */
   #gap(): string {
     const line = { level: 'warn', time: new Date().toISOString(), name: 'sluice', pid: process.pid };
-    const msg = 'log lines were dropped: nobody read them in time, or they could not be written';
+    const msg = 'log lines were dropped: they were not read in time, or could not be written';
     return `${JSON.stringify({ ...line, lines: this.#dropped, msg })}\n`;
   }
 
@@ -80,7 +80,7 @@ export class LogStream {
     try {
       writeSync(
         process[other].fd,
-        `sluice: LOG_FAILED: ${this.#name} cannot be written (${code}); Sluice goes on, and log lines are lost.\n`,
+        `sluice: LOG_FAILED: ${this.#name} cannot be written (${code}), so log lines are lost; check where it goes. Sluice continues.\n`,
       );
     } catch {
       // Neither stream can be written.

@@ -107,7 +107,7 @@ export const settingsCatalogue = {
     default: 10_000,
     min: 100,
     max: 3_600_000,
-    why: 'How long jobs may wait beside a free slot, with none started, before the BullMQ consumer is restarted; above the time in which BullMQ itself notices a broken connection.',
+    why: 'How long jobs may wait, although a slot is free, before the BullMQ consumer is restarted; above the time in which BullMQ itself notices a broken connection.',
   },
   alignIntervalMs: {
     default: 15_000,
