@@ -172,7 +172,7 @@ it('a soak compares its first quarter with its last', () => {
 it('a line of redis-benchmark is parsed, and no other line', () => {
   const head = '"test","rps","avg_latency_ms","min_latency_ms"';
   expect(rateOf(`${head}\n"HINCRBY limit key:__rand_int__ 1","769230.81","4.116","0.144"\n`)).toBe(769230.81);
-  expect(() => rateOf('Could not connect to Redis')).toThrow(/something else than a rate/);
+  expect(() => rateOf('Could not connect to Redis')).toThrow(/did not print a rate/);
 });
 
 it.runIf(process.platform === 'linux')('a process has a current and a peak memory use', () => {
