@@ -47,7 +47,7 @@ it('migrate refuses another number of partitions and a newer database without a 
   const deployment = await openDeployment(definitions);
   const more = await deployment.sluice(['migrate', '--json'], { SLUICE_PARTITIONS: '8' });
   expect({ code: more.code, stdout: more.stdout }).toEqual({ code: 2, stdout: '' });
-  expect(more.stderr).toMatch(/^sluice: PARTITION_COUNT_MISMATCH: .*Set SLUICE_PARTITIONS=4;/);
+  expect(more.stderr).toMatch(/^sluice: PARTITION_COUNT_MISMATCH: .*Set SLUICE_PARTITIONS=4\./);
   expect(await deployment.database.query('SELECT partition_id FROM sluice_partitions')).toHaveLength(4);
   await deployment.database.query("UPDATE sluice_meta SET value = ? WHERE name = 'format'", [
     String(FORMAT + 1),
@@ -56,7 +56,7 @@ it('migrate refuses another number of partitions and a newer database without a 
     const newer = await deployment.sluice([command]);
     expect(newer.code).toBe(2);
     expect(newer.stderr + newer.stdout).toMatch(
-      new RegExp(`NEWER_FORMAT: The database has format ${FORMAT + 1}, this version .* knows ${FORMAT}`),
+      new RegExp(`NEWER_FORMAT: The database has format ${FORMAT + 1}, .*up to ${FORMAT};`),
     );
   }
 });
