@@ -31,10 +31,7 @@ export function warmRate(commits: readonly Commit[]): number {
   return seconds > 0 ? (all - written) / seconds : 0;
 }
 
-/**
- * Increments of a million equally likely keys. `value` is updates per second since the start of the worker
- * process.
- */
+/** Increments of a million equally likely keys; `value` is updates per second since the worker started. */
 export function measureBacklog(rig: Rig, updates: number): Promise<Measurement> {
   return rig.withSite(async site => {
     const redis = await RedisMeter.open(site.deployment.redisUrl);

@@ -1,5 +1,4 @@
-// Bytes of Redis per pending counter key, pending entry, remembered id and live value, by the growth of
-// `used_memory` over many of them.
+// Bytes of Redis per pending counter key, pending entry, id and live value, by the growth of `used_memory`.
 
 import { Redis } from 'ioredis';
 import { pino } from 'pino';

@@ -1,5 +1,4 @@
-// Summarises the CPU profiles and Redis' statistics of a run with --profile: the top ten of each process and
-// of Redis.
+// Sums up the CPU profiles and Redis' statistics of a run with --profile: the top ten of each process.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -49,10 +48,7 @@ export function topFrames({ nodes, samples, timeDeltas }: CpuProfile): Share[] {
   return topOf(times);
 }
 
-/**
- * Sorted by the time of each command, without the scripts that call commands. @param info reply of INFO
- * commandstats
- */
+/** Sorted by the time of each command, without that of scripts. @param info reply of INFO commandstats */
 export function topCommands(info: string): Share[] {
   const times = new Map<string, number>();
   for (const [, name, usec] of info.matchAll(/^cmdstat_([^:]+):calls=\d+,usec=(\d+)/gm))

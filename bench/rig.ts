@@ -103,10 +103,7 @@ export class Rig {
     redis.disconnect();
   }
 
-  /**
-   * The command line as users run it, compiled at the first call, so that its memory is without a TypeScript
-   * loader.
-   */
+  /** The command line as users run it, compiled at the first call: its memory has no TypeScript loader. */
   compiled(): string {
     const built = join(this.folder, 'package');
     const program = join(built, 'dist', 'cli', 'main.js');

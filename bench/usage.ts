@@ -1,5 +1,4 @@
-// CPU and memory of processes, as Linux counts them in /proc. Peaks are the kernel's, so nothing between two
-// samples is missed.
+// CPU and memory of processes from Linux' /proc. Peaks are the kernel's, so none between samples is missed.
 
 import { readFileSync } from 'node:fs';
 

@@ -1,6 +1,5 @@
-// `npm run demo`: a million updates through the whole engine, with a worker killed half-way, and a comparison
-// of the sums. The result goes to stdout, everything else to stderr. Exit codes: 0 no difference, 1
-// otherwise, 2 usage, 3 servers.
+// `npm run demo`: a million updates through the whole engine, a worker killed half-way, and a comparison. The
+// result goes to stdout, the rest to stderr. Exit codes: 0 no difference, 1 otherwise, 2 usage, 3 servers.
 
 import type { DemoOptions } from './demo/options.ts';
 import { parseOptions, UsageError, usage } from './demo/options.ts';

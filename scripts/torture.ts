@@ -1,7 +1,6 @@
 /**
  * `npm run torture`: producers and workers on real servers while processes, servers and connections break one
- * after another; then every acknowledged update is compared with the database. The last line of stdout is the
- * result as JSON.
+ * after another; then each acknowledged update is compared. The last line of stdout is the result as JSON.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

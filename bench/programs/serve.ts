@@ -1,5 +1,4 @@
-// The side of a program in its own process: takes a plan, prepares, reports that it is ready, and starts when
-// told to.
+// A program's side in its own process: takes a plan, prepares, reports that it is ready, starts when told.
 
 import type { FromProgram } from '../program.ts';
 

@@ -1,5 +1,4 @@
-// The updates of the peers: increments by one, of keys drawn like those of the engine's traffic, and their
-// sums.
+// The updates of the peers: increments by one, of keys drawn like the engine's traffic, and their sums.
 
 import { counterKey } from '../../scripts/load/traffic.ts';
 import { seededRandom, Zipf } from '../../scripts/load/zipf.ts';

@@ -16,8 +16,7 @@ export async function upsertOne(pool: Pool, key: string): Promise<void> {
 /** Writes many rows in one statement, sorted by key, so that two statements cannot deadlock. */
 export async function upsertMany(pool: Pool, sums: ReadonlyMap<string, number>): Promise<void> {
   const rows = [...sums].sort(([a], [b]) => (a < b ? -1 : 1));
-  // Text and not prepared: every number of rows is another statement, and a prepared one allows 65,535
-  // values.
+  // Text, not prepared: every number of rows is another statement, and a prepared one allows 65,535 values.
   await pool.query(
     MANY(rows.length),
     rows.flatMap(([key, n]) => [Buffer.from(key), n]),

@@ -1,6 +1,5 @@
-// Peer 2, second form: jobs added in bulk with addBulk, and a worker that collects all jobs in flight into
-// one multi-row upsert. The concurrency is the size of a collection, so it is the largest that BullMQ's
-// author calls usual.
+// Peer 2, second form: jobs added with addBulk, and a worker that collects all jobs in flight into one
+// upsert. The concurrency limits a collection, so it is the largest that BullMQ's author calls usual.
 
 import { measureQueue } from '../peer.ts';
 import type { Scenario } from '../scenario.ts';

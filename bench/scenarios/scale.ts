@@ -1,5 +1,4 @@
-// More processes on the same machine: where throughput stops growing, and why, by the cores that each part
-// takes.
+// More processes on one machine: where throughput stops growing, and why, by the cores that each part takes.
 
 import { measureEngine, microBatches, zipfCounters } from '../engine.ts';
 import type { Scenario } from '../scenario.ts';

@@ -1,5 +1,4 @@
-// The demo's part of given servers, a namespace in Redis and a database in MySQL. It must be empty before the
-// demo, and is empty afterwards.
+// The demo's part of given servers: a namespace and a database, which are empty before and afterwards.
 
 import { Cluster, type Redis } from 'ioredis';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';

@@ -1,6 +1,5 @@
-// When calls at a steady rate are due. The load is open-loop: a call is due at its time, whatever happens to
-// earlier calls. Its latency counts from then, so a process that falls behind cannot hide it by calling less
-// often.
+// When calls at a steady rate are due: open-loop, so each is due at its time, whatever happens to earlier
+// calls. Latency counts from then, so a process that falls behind cannot hide it by calling less often.
 
 export class Pace {
   readonly #perSecond: number;

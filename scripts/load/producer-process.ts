@@ -41,8 +41,7 @@ async function produce(plan: ProducerPlan): Promise<void> {
   result.elapsedMs = performance.now() - started;
   loop.disable();
   result.callMs = { p50: latencies.percentile(0.5), p99: latencies.percentile(0.99) };
-  // The histogram records whole intervals between two runs of its timer, including the millisecond that it
-  // waits.
+  // The histogram records whole intervals between two runs of its timer, including the 1 ms that it waits.
   result.loopDelayP99Ms = Math.max(0, loop.percentile(99) / 1e6 - 1);
   clearInterval(timer);
   await sluice.close();

@@ -7,10 +7,7 @@ const connectLimit = 2000;
 
 export interface DatabaseCluster {
   readonly members: readonly RunningServer[];
-  /**
-   * The member that takes writes; for Galera, where all do, the one that answers first. Rejects if there is
-   * none.
-   */
+  /** The member that takes writes; of Galera, where all do, the first to answer. Rejects if there is none. */
   primary(): Promise<RunningServer>;
   /** Cuts the member off from the others, but not from clients. */
   cut(member: RunningServer): Promise<void>;

@@ -1,6 +1,5 @@
-// A Galera cluster of MariaDB with three members on this machine, each of which takes writes. They start from
-// copies of one data folder, so no member ever needs a full copy: it gets missed writes from another member's
-// cache.
+// A Galera cluster of MariaDB: three members on this machine, each of which takes writes. They start from
+// copies of one data folder, so none needs a full copy: it gets missed writes from another member's cache.
 
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';

@@ -1,6 +1,5 @@
-// The network between the members of a MySQL group: a proxy before each, so that a member can be cut off from
-// the others but not from clients. Linux tells which member calls: the process with the other end of the
-// connection.
+// The network between the members of a MySQL group: a proxy before each, to cut it off from the others but
+// not from clients. Linux tells which member calls: the process with the other end of the connection.
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';

@@ -17,10 +17,7 @@ export interface MysqlOptions {
   flavour: MysqlFlavour;
   /** Folder for data and log of one server, created if needed. Existing data is used again. */
   directory: string;
-  /**
-   * Added last, so they override the defaults: ['--max-connections=500']. A function is called at every
-   * start.
-   */
+  /** Added last, to override the defaults: ['--max-connections=500']. A function is called at every start. */
   args?: string[] | (() => string[] | Promise<string[]>);
   /** Arguments that are also needed when the data folder is created: ['--lower-case-table-names=1']. */
   initialArgs?: string[];

@@ -64,10 +64,7 @@ export function freePort(): Promise<number> {
   });
 }
 
-/**
- * Calls `attempt` until it returns true; false or an error means "not yet". `limit` bounds the whole wait,
- * ms.
- */
+/** Calls `attempt` until it returns true; false or an error means "not yet". `limit` is for all of it, ms. */
 export async function waitFor(what: string, limit: number, attempt: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + limit;
   let cause: unknown;
@@ -141,8 +138,7 @@ async function launch(plan: ServerPlan, port: number): Promise<Running> {
 
 async function spawnServer(plan: ServerPlan, args: string[], logFile: string): Promise<Running> {
   const output = openSync(logFile, 'a');
-  // The kernel kills the server when this process dies, even by SIGKILL. Other systems than Linux have only
-  // the exit handler above.
+  // The kernel kills the server when this process dies, even by SIGKILL. Only Linux can do that.
   const [file, ...before] =
     process.platform === 'linux' ? ['setpriv', '--pdeathsig', 'KILL', plan.file] : [plan.file];
   // Its own process group: Ctrl-C reaches the program, which then stops its servers in order.

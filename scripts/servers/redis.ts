@@ -19,10 +19,7 @@ export interface RedisOptions {
   password?: string;
 }
 
-/**
- * Port that a node announces instead of its own, for a proxy before it. Called at every start; must not
- * change.
- */
+/** Port that a node announces for a proxy before it. Called at every start; must not change. */
 export type Announce = (port: number) => Promise<number>;
 
 export interface RedisCluster {

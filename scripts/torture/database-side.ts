@@ -59,8 +59,7 @@ async function prepare(server: RunningServer, { namespace, database, users }: Sc
   const limits = { ...parseSettings(), connections: 1 };
   const admin = new Database({ url: `${server.url}/mysql` }, limits);
   await admin.query(`CREATE DATABASE ${database}`);
-  // The torture's own tables: rows that make its transactions heavy, and a row that shows which member takes
-  // writes.
+  // The torture's own tables: rows that make transactions heavy, and a row that shows who takes writes.
   await admin.query('CREATE DATABASE scratch');
   await admin.query('CREATE TABLE scratch.ballast (n BIGINT NOT NULL) ENGINE = InnoDB');
   await admin.query('CREATE TABLE scratch.beat (id INT PRIMARY KEY, word CHAR(36)) ENGINE = InnoDB');

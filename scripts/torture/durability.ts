@@ -1,7 +1,6 @@
 /**
- * The durability settings of processes. Runs with a failover of Redis ask for copies on a replica, unless
- * they should lose updates and see them declared. Runs on a single Redis make it write to disk before it
- * answers, and ask for nothing.
+ * Durability of processes: runs with a failover of Redis ask for copies on a replica, unless they should lose
+ * updates and see them declared. On a single Redis, appendfsync always makes that unnecessary.
  */
 import type { Durability } from '../../src/shared/redis/durability.ts';
 import type { TopologyName } from './servers.ts';

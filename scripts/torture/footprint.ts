@@ -18,10 +18,7 @@ export interface Footprint {
   readonly connections: Readonly<Record<ServerKind, number>>;
 }
 
-/**
- * Code that was loaded and compiled since, and work in progress, take 4 MB at most. Measured after garbage
- * collection.
- */
+/** Code loaded since then and work in progress take 4 MB at most, measured after a garbage collection. */
 const spareMegabytes = 20;
 /** Limits of the pools; one more connection asks a member of a cluster whether it takes writes. */
 const { concurrency } = parseSettings();

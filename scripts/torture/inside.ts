@@ -10,10 +10,7 @@ export type Question =
   | { readonly ask: 'clock'; readonly shiftMs: number }
   /** Returns the heap in use after a garbage collection, in bytes. */
   | { readonly ask: 'memory' }
-  /**
-   * Writes this many lines of 1 KB to the log. Returns the number of dropped lines that the log has not
-   * reported.
-   */
+  /** Writes this many lines of 1 KB to the log; returns the number of dropped, unreported lines. */
   | { readonly ask: 'log'; readonly lines: number };
 
 export type Asked = Question & { readonly id: number };

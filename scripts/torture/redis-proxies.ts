@@ -1,7 +1,6 @@
 /**
- * A proxy before every Redis node. Nodes announce the proxies' ports instead of their own, so that clients of
- * Sentinels and of a Cluster also come through them. All use the same port; a connection's owner shows in
- * what it sends.
+ * A proxy before every Redis node. Nodes announce the proxies' ports, so that clients of Sentinels and of a
+ * Cluster also come through them. All share one port; a connection's owner shows in what it sends.
  */
 import { createHash } from 'node:crypto';
 import { readScript } from '../../src/shared/redis/read-script.ts';
@@ -30,10 +29,7 @@ export class RedisProxies {
     await Promise.all([...this.#proxies.values()].map(async proxy => (await proxy).close()));
   }
 
-  /**
-   * Only producers run apply.lua; workers and BullMQ run other scripts. Replicas and Sentinels run none and
-   * are left alone.
-   */
+  /** Only producers run apply.lua; workers and BullMQ run other scripts; replicas and Sentinels run none. */
   readonly #classify: Classify = (request, before) => {
     if (before === this.producers || request.includes(apply)) return this.producers;
     return before ?? (scripts.some(script => request.includes(script)) ? this.workers : undefined);

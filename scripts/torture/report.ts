@@ -122,10 +122,7 @@ export function writeReport(file: string, outcome: Outcome): void {
   writeFileSync(file, `${[introduction.trim(), ...all].join('\n\n')}\n`);
 }
 
-/**
- * Recoveries of a whole report, by kind, for docs/guarantees.md: the median of the runs' medians and the
- * longest of all.
- */
+/** Recoveries of a report by kind, for docs/guarantees.md: median of the runs' medians, and the longest. */
 function recoveriesOf(report: string): Map<string, string> {
   const found = new Map<string, { medians: number[]; longest: number }>();
   for (const [, kind, p50, max] of report.matchAll(/^\| (\w+) \| \d+ \| ([\d.]+) \| ([\d.]+)/gm)) {

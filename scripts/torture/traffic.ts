@@ -1,6 +1,5 @@
-// The updates of a torture's producers: increments with and without ids on keys of which few are hot, credits
-// and debits on accounts, some of both in mapped tables. Every increment is by one, so a difference between
-// sums is a number of updates.
+// Updates of a torture: increments with and without ids, on keys of which few are hot, credits and debits,
+// some of both in mapped tables. Increments are by one, so a difference between sums is a number of updates.
 
 import type { Update } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from '../load/zipf.ts';

@@ -65,8 +65,7 @@ it('workers that are killed again and again keep exact counts and flush again wi
     await (await sluice.counter('views').increment('probe')).persisted({ timeoutMs: 30_000 });
     counted.set('probe', (counted.get('probe') ?? 0) + 1);
   };
-  // Time that processes need here to start and flush under this load, so that a slow machine does not look
-  // like a slow recovery.
+  // Time to start and flush under this load here, so that a slow machine does not look like a slow recovery.
   const starting = performance.now();
   startWorker();
   startWorker();

@@ -1,5 +1,4 @@
-// Dropping and editing quarantined updates under load: live values stay exact at every moment, and each
-// decision is carried out once.
+// Drops and edits of quarantined updates under load: values stay exact, and each decision takes effect once.
 
 import { describe, expect, it } from 'vitest';
 import { openAmender } from '../../src/producer/amend.ts';
@@ -82,8 +81,7 @@ describe('a dropped entry', () => {
     for (const operation of [1, 1, 2])
       await send('a', -7, { amendment: 'drop', quarantine: row!.id, operation });
     await engine.drain();
-    // The second operation changed the live value without taking the update, so its batch had the value read
-    // again.
+    // The second operation changed the live value without taking the update, so its batch deleted the value.
     expect(await sluice.points('loyalty').balance('a')).toBe(0);
     await expectNoDrift(engine, 'a', 0);
     expect(await outcomes(engine)).toEqual([[1, 'dropped']]);

@@ -1,6 +1,6 @@
-// One batch with a bad row in each of many tables, each bad in another way: all good rows are written, each
-// bad row waits in quarantine with the server's code, nothing drifts, and a replay writes it once its cause
-// is mended.
+// One batch with a bad row in each of many tables, each bad in another way: good rows are written, bad ones
+// wait in quarantine with the server's code, nothing drifts, and a replay writes them once the cause is
+// mended.
 
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { DATABASE_CODES, openShop, type Shop } from '../support/mapped.ts';

@@ -1,6 +1,5 @@
-// A mapped table that takes no row holds up its own updates only, whatever the error's number; they are
-// written once its owner has mended it. A row that is alone in its batch is blamed only after its table took
-// another row.
+// A mapped table that takes no row holds up its own updates only, whatever the error's number, until its
+// owner has mended it. A row that is alone in its batch is blamed only after its table took another row.
 
 import { randomBytes } from 'node:crypto';
 import { afterAll, describe, expect, inject, it } from 'vitest';

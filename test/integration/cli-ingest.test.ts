@@ -1,5 +1,4 @@
-// `sluice ingest`: MySQL ends up with exactly what the file says, whatever the lines hold and whatever
-// happens to the process.
+// `sluice ingest`: MySQL holds exactly what the file says, whatever the lines are and whatever is killed.
 
 import { createReadStream } from 'node:fs';
 import { expect, it } from 'vitest';

@@ -1,5 +1,4 @@
-// `sluice verify` on many keys: several pages, keys that only Redis knows, removed definitions, lost
-// balances.
+// `sluice verify` on many keys: several pages, keys that only Redis has, removed definitions, lost balances.
 
 import { expect, it } from 'vitest';
 import { openDeployment } from '../support/command.ts';

@@ -50,8 +50,7 @@ it.each([
   'a worker leaves a batch that it cannot finish in flight %s and exits 1, and another worker writes it',
   async (_, twice, said) => {
     const deployment = await openDeployment(definitions);
-    // The lock wait exceeds the deadline; with two signals, the deadline exceeds the time until the second
-    // one.
+    // The lock wait exceeds the deadline; with two signals, the deadline exceeds the time to the second one.
     const more = { SLUICE_SHUTDOWN_DEADLINE_MS: twice ? '30000' : '700', SLUICE_LOCK_WAIT_SECONDS: '60' };
     const worker = await deployment.worker(more);
     await deployment.database.transaction(async connection => {

@@ -1,15 +1,11 @@
-// Redis was set back, so entries of MySQL are pending again: until they are flushed, no cold read may add
-// them up.
+// Redis was set back, so entries of MySQL are pending again: no cold read may add them up until the flush.
 
 import { describe, expect, it } from 'vitest';
 import type { Settings } from '../../src/shared/config/settings.ts';
 import { backUpRedis, openWithCommand } from '../support/backup.ts';
 import { type Engine, until } from '../support/engine.ts';
 
-/**
- * Account 1 has 10 - 4 points in MySQL, and both entries are pending again in Redis. Account 2 has 3 points
- * and nothing pending.
- */
+/** Account 1 has 10 - 4 points in MySQL, with both entries pending again in Redis; account 2 has 3 points. */
 async function forgetful(settings: Partial<Settings> = {}) {
   const { engine, sluice } = await openWithCommand(settings);
   const points = sluice.points('loyalty');

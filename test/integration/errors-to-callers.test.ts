@@ -1,5 +1,4 @@
-// Whatever fails behind a call, its caller gets a stable code in time, and a receipt only for an accepted
-// update.
+// Whatever fails behind a call, its caller gets a code in time, and a receipt for an accepted update only.
 
 import { describe, expect, it } from 'vitest';
 import { Receipt } from '../../src/producer/receipt.ts';

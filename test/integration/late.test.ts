@@ -56,8 +56,7 @@ it('a batch that is too long for one statement is split and written', async () =
   // Each 500 are about 20 calls, which a busy machine does not finish in the default timeout of 2 s.
   const engine = await openEngine({ partitions: 1, batchEntries: 2000, callTimeoutMs: 20_000 });
   const sluice = await engine.producer();
-  // Each quote becomes eight characters in the statement: together more than either server accepts by
-  // default.
+  // Each quote becomes eight characters in the statement: in total more than either server allows by default.
   const quotes = '"'.repeat(240);
   const metadata = { a: '"'.repeat(4088) };
   for (let part = 0; part < 4; part++) {

@@ -1,5 +1,4 @@
-// Tables hold texts as long as LIMITS allows. A longer text is an error: Sluice neither cuts it nor reads it
-// as 0.
+// Tables hold texts as long as LIMITS allows. A longer text is an error: it is neither cut nor read as 0.
 
 import { expect, it } from 'vitest';
 import { LIMITS } from '../../src/shared/limits.ts';

@@ -1,5 +1,4 @@
-// A target is checked before anything is written to it: every reason to refuse one, and names that try to
-// inject SQL.
+// A target is checked before anything is written to it: reasons to refuse it, and names that inject SQL.
 
 import { expect, inject, it } from 'vitest';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/config/definitions.ts';

@@ -1,5 +1,4 @@
-// Points programs in columns of users' tables: balances, the ledger, other writers, values beyond a safe
-// number.
+// Points programs in columns of users' tables: balances, the ledger, other writers, unsafe numbers.
 
 import { describe, expect, it } from 'vitest';
 import { openDatabase, openShop } from '../support/mapped.ts';

@@ -237,8 +237,7 @@ describe('a counter in a column of the user', () => {
         await connection.query('INSERT INTO products (id, view_count) VALUES (5, 100)');
         const drained = shop.drain();
         const waiting = async () => {
-          // A SELECT on the table itself would not do: its column is utf8mb3, and MySQL refuses to show
-          // statements with emoji.
+          // SHOW, since a SELECT returns statements as utf8mb3, which MySQL refuses for an emoji.
           const processes = await shop.database.query('SHOW FULL PROCESSLIST');
           const running = processes.filter(({ db, Info }) => db === shop.name && statement.test(Info ?? ''));
           const [waits] = await shop.database.query("SHOW STATUS LIKE 'Innodb_row_lock_current_waits'");

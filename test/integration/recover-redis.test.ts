@@ -1,5 +1,4 @@
-// `sluice recover` after Redis was restored from an old backup: what happens to its counters, and what is
-// declared.
+// `sluice recover` after Redis was restored from an old backup: the fate of counters, and what is declared.
 
 import { describe, expect, it } from 'vitest';
 import { Sides } from '../../src/recovery/evidence.ts';
@@ -20,10 +19,7 @@ type Where =
   | 'in flight and in the rest of its segment'
   | 'in the rest of a segment';
 
-/**
- * Takes a backup of Redis with counters and an entry pending, and restores it once the journal has forgotten
- * their batches.
- */
+/** Backs up Redis with pending updates; restores it once the journal has forgotten their batches. */
 async function restoreRedis(engine: Engine, sluice: Awaited<ReturnType<Engine['producer']>>, where: Where) {
   const views = sluice.counter('views');
   await views.increment('k');

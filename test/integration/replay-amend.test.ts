@@ -1,5 +1,4 @@
-// Dropping and editing quarantined updates, by filter and with an audit record: live values follow at once
-// and stay exact.
+// Drops and edits of quarantined updates, by filter and with an audit record: live values stay exact.
 
 import { describe, expect, it } from 'vitest';
 import { Crash, openEngine, until } from '../support/engine.ts';
@@ -91,8 +90,7 @@ describe('a drop', () => {
     const other = await openFailed(engine);
     const [dropped, replayed] = await Promise.all([failed.drop({}, why), other.replay({}, author)]);
     expect((dropped.updates.dropped ?? 0) + (replayed.updates.replayed ?? 0)).toBe(12);
-    // A drop that came second changed the live value; its flush does not find the update and has the value
-    // read again.
+    // A drop that came second changed the live value; its flush finds no update and deletes the value.
     const isDone = async () =>
       (await engine.inspector.all()).every(one => one.pendingUpdates === 0 && one.token === '');
     await until(isDone, 'the last flush');

@@ -1,5 +1,4 @@
-// Two operators and one update: the first to take it changes the live value, and nobody else does before the
-// flush has decided.
+// Two operators and one update: the first takes it and changes the live value, the second must wait.
 
 import { describe, expect, it } from 'vitest';
 import type { ReplayStep } from '../../src/replay/replay-one.ts';

@@ -1,5 +1,4 @@
-// Replaying what MySQL refused: each update counts once, whatever is killed and whatever runs meanwhile, and
-// live values stay exact.
+// Replays of refused updates: each counts once, whatever is killed or runs meanwhile, and values stay exact.
 
 import { describe, expect, it } from 'vitest';
 import type { ReplayStep } from '../../src/replay/replay-one.ts';

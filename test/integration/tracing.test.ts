@@ -1,5 +1,4 @@
-// With tracing, the trace of a call reaches the flush that writes its update; without tracing, nothing is
-// recorded.
+// With tracing, a call's trace reaches the flush that writes its update; without it, nothing is recorded.
 
 import { SpanStatusCode } from '@opentelemetry/api';
 import { beforeAll, expect, it } from 'vitest';

@@ -1,5 +1,4 @@
-// The example service as a reader runs it: installed by itself, as a process, called over HTTP, with workers
-// and real servers.
+// The example service as a reader runs it: its own install, a process, HTTP calls, workers and real servers.
 
 import { execFile } from 'node:child_process';
 import { cp, mkdir, readFile, symlink } from 'node:fs/promises';

@@ -22,8 +22,7 @@ export class Backups {
   }
 
   /**
-   * Takes or restores a backup at random. Each server is restored at most once, mostly to a state that the
-   * other is ahead of.
+   * May take or restore a backup. Each server is restored once at most, mostly to a state behind the other.
    */
   step(processes: readonly Process[]): void {
     const { random, mysql, redis } = this.#world;

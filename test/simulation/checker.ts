@@ -61,9 +61,8 @@ export class Checker {
   }
 
   /**
-   * The sum of everything accepted and not dropped, each id once, never falls below the floor. The one
-   * exception: a Redis that is behind the watermark and not yet noticed does not know of debits that MySQL
-   * has.
+   * The sum of everything accepted and not dropped, each id once, is never below the floor. The one
+   * exception: a Redis behind the watermark, not yet noticed, does not know of debits that MySQL has.
    */
   #checkFloor(world: World, item: string, floor: number): void {
     const { mysql, redis, barrier } = world;
@@ -185,17 +184,13 @@ export class Checker {
   /** Runs after every step of a server. */
   check(world: World): void {
     if (this.restores.happened) this.restores.judge(world);
-    // A late acknowledgement may halt the partition after the restore; values loaded before that are stale
-    // too.
+    // A late acknowledgement may halt the partition after the restore; values loaded before are stale too.
     if (this.restores.halted) this.#lossEpoch = world.redis.data.state?.epoch ?? '';
     this.#checkCopies(world);
     this.#checkLive(world);
   }
 
-  /**
-   * Every accepted update exists once: pending, in flight and not committed, in MySQL, in quarantine, or left
-   * out.
-   */
+  /** Each accepted update exists once: pending, in flight, in MySQL, in quarantine, or left out as late. */
   #checkCopies(world: World): void {
     const { data } = world.redis;
     const { mysql, barrier } = world;
@@ -314,10 +309,7 @@ export class Checker {
   }
 }
 
-/**
- * Whether MySQL has the batch in flight. Only a batch that a recovery renumbered is written again under its
- * token.
- */
+/** Whether MySQL has the batch in flight. Only a batch renumbered by a recovery may be written again. */
 function isCommitted({ mysql, checker }: World, { token, sequence }: State): boolean {
   if (!mysql.committed.has(token)) return false;
   return !checker.restores.recovered || sequence <= mysql.watermark.sequence;
@@ -329,10 +321,7 @@ function isWaiting(state: State, { number }: Sum, committed: boolean): boolean {
   return number >= state.popped || (inFlight && !committed);
 }
 
-/**
- * What pending entries will add. Entries that MySQL already has add nothing, and of each quarantined row only
- * one drop counts.
- */
+/** Sum of pending entries, without those that MySQL already has, and with one drop per quarantined row. */
 function sumUp(mysql: Mysql, entries: readonly Entry[]): number {
   const dropped = new Set<number>();
   let sum = 0;

@@ -1,7 +1,4 @@
-/**
- * Transactions, and reads and changes of the watermark: `Database.transaction`, `Aligner` and `ColdReader` as
- * steps.
- */
+/** Transactions and changes of the watermark: `Database.transaction`, `Aligner` and `ColdReader` as steps. */
 import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import {
   BLOCKED,
@@ -17,10 +14,7 @@ import {
 import { adopt, type ColdValue, type LoadReply, load } from './shared-scripts.ts';
 import { type Process, redis, type Steps, sleep, sql, token, type World } from './world.ts';
 
-/**
- * Commits the writes of `body`; rolls back if it throws; closes the session if the commit or the rollback
- * fails.
- */
+/** Commits the writes of `body`; rolls back if it throws; closes the session if that fails. */
 export function* transaction<Result>(
   world: World,
   me: Process,

@@ -1,7 +1,6 @@
 /**
- * MySQL as one partition sees it: rows, the lock on the watermark, transactions under READ COMMITTED. The
- * writes of a transaction stay in its draft until the commit; others do not see them, and a lost connection
- * discards them.
+ * MySQL as one partition sees it: rows, the lock on the watermark, transactions under READ COMMITTED. Writes
+ * stay in a transaction's draft until the commit, invisible to others; a lost connection discards them.
  */
 import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import type { Entry } from './redis.ts';
@@ -72,10 +71,7 @@ export interface Mysql {
   /** Session with the exclusive lock on the watermark's row; `sharers` have a shared one. */
   holder: Session | undefined;
   readonly sharers: Set<Session>;
-  /**
-   * For the checker: how often each update is in the values, is in quarantine, was left out as late, was
-   * dropped.
-   */
+  /** For the checker: how often each update is in values, in quarantine, left out as late, or dropped. */
   readonly written: Uint8Array;
   readonly quarantined: Uint8Array;
   readonly leftOut: Uint8Array;

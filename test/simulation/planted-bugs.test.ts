@@ -1,9 +1,7 @@
-// Proof that the checker notices a broken protocol. In a file of its own, so that it runs beside the
-// schedules.
+// Proof that the checker notices a broken protocol. In a file of its own, to run beside the schedules.
 //
-// caught.json has, for each bug, the seed of a schedule that shows it, which saves the search. If the model
-// changes, another schedule may show it: `npm test -- -u --project simulation planted-bugs` searches and
-// writes the new seeds.
+// caught.json has the seed of a schedule for each bug, which saves the search. If the model changes, another
+// one may show it: `npm test -- -u --project simulation planted-bugs` searches and writes the new seeds.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
- * Two operators who replay and drop quarantined updates at the same time, and resume each other's operations:
- * `OperationRun`, `ReplayOne` and `openAmender` as steps, with one row per operation. They also switch the
- * refusals of MySQL on and off.
+ * Two operators who replay and drop quarantined updates and resume each other's operations: `OperationRun`,
+ * `ReplayOne` and `openAmender` as steps, with one row per operation. They also switch MySQL's refusals on
+ * and off.
  */
 import { parseReply } from '../../src/producer/micro-batch.ts';
 import { apply } from './apply-script.ts';

@@ -187,10 +187,7 @@ function ids({ entryIds }: RedisData, { entryNext, entryAcked }: State): number 
   return entryIds.length - (entryNext - entryAcked);
 }
 
-/**
- * Forgets ids of acknowledged entries: the ledger still knows those that it has, the others may be sent
- * again.
- */
+/** Forgets ids of acknowledged entries: the ledger knows those that it has, the others may be sent again. */
 function forget(data: RedisData, state: State, limit: number): void {
   for (const name of data.entryIds.splice(0, Math.max(0, Math.min(ids(data, state), limit))))
     data.ids.delete(name);

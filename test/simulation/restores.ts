@@ -42,10 +42,7 @@ export class Restores {
     this.judge(world);
   }
 
-  /**
-   * Runs after each step since the restore: an acknowledgement that was under way may reveal that MySQL went
-   * back.
-   */
+  /** Runs after each step since the restore: a late acknowledgement may reveal that MySQL went back. */
   judge({ redis, mysql }: World): void {
     this.happened = true;
     // The session with the watermark's lock acts on what it read when it got the lock.

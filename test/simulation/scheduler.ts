@@ -1,7 +1,6 @@
 /**
- * Lets the actors take steps in any order, one at a time, and breaks things between any two steps: processes
- * are killed and frozen, requests and answers get lost, calls are sent twice, Redis falls back to its
- * replica.
+ * Lets the actors take steps in any order and breaks things between any two steps: processes are killed and
+ * frozen, requests and answers get lost, calls are sent twice, Redis falls back to its replica.
  */
 import { Backups } from './backups.ts';
 import type { Faults } from './faults.ts';

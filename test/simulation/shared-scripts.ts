@@ -62,10 +62,7 @@ function isDoubtful(data: RedisData, state: State, item: string, withFlight: boo
   return isPending || (data.segmentAccounts.get(item)?.number ?? -1) >= missing;
 }
 
-/**
- * The part of an account that MySQL lacks: a whole segment, none of it, or the sum along the chain of
- * entries.
- */
+/** The part of an account that MySQL lacks: a whole segment, none, or the sum along the chain of entries. */
 function entriesOf(world: World, state: State, item: string, withFlight: boolean): number {
   const data = world.redis.data;
   const pending = data.accounts.get(item)?.sum ?? 0;
@@ -152,10 +149,7 @@ export function read(world: World, kind: 'c' | 'p', item: string): number | unde
   return value;
 }
 
-/**
- * Adds the partition's job after a delay; while the job is active it is kept for later, while it waits it is
- * dropped.
- */
+/** Adds the partition's job after a delay; an active job keeps it for later, a waiting one replaces it. */
 export function addJob(world: World, delay: number, giver = ''): void {
   if (world.redis.full) throw OUT_OF_MEMORY;
   const data = world.redis.data;

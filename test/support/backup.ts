@@ -1,6 +1,5 @@
 /**
- * Backups of an engine's data on either server, taken and restored while the servers run, and what a recovery
- * records.
+ * Backups of an engine's data on either server, restored while the servers run, and records of recoveries.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

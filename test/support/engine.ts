@@ -148,8 +148,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
       }
     },
     /**
-     * Compares a key's live value with the sum of MySQL, quarantine, in flight and pending, as a cold read
-     * does.
+     * Compares a live value with the sum of MySQL, quarantine, in flight and pending, as a cold read does.
      */
     async compare(kind: 'c' | 'p', counter: string, key: string) {
       const wanted: LiveKey = { kind, name: counter, key };

@@ -1,7 +1,4 @@
-/**
- * Updates that MySQL refuses until somebody mends the cause, and the operators' functions for them, on an
- * engine.
- */
+/** Updates that MySQL refuses until somebody mends the cause, and the operators' functions for them. */
 import { FailedUpdates } from '../../src/replay/failed.ts';
 import type { ReplaySeam } from '../../src/replay/replay-one.ts';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';

@@ -1,8 +1,7 @@
 /**
- * Servers with the worst possible configuration: every variable of the session catalogue that the server has,
- * and many others, at odd values all at once, and the smallest limits on requests and replies. They are set
- * after the start, since mysqld takes some of them by SET only, and one at a time, so that a refused value is
- * an error.
+ * The worst possible servers: every variable of the session catalogue that the server has, and many others,
+ * at odd values at once, and the smallest limits on requests and replies. They are set after the start, one
+ * at a time, so that a refused value is an error; mysqld takes some by SET only.
  */
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { sessionVariables } from '../../src/shared/mysql/session-variables.ts';

@@ -1,8 +1,8 @@
-// Pairs of servers for the integration tests; the names are those of the vitest projects. Together they cover
-// every flavour: the oldest supported pair, the newest, and the fork of Redis. On hostile pairs, servers have
-// odd settings and Sluice has only the rights that it needs (hostile.ts, access.ts). Sluice gives every
-// session the same values, so MariaDB with its defaults runs only the tests whose tables depend on the
-// server's settings.
+// Pairs of servers for the integration tests, named after the vitest projects. Together they cover every
+// flavour: the oldest supported pair, the newest, and the fork of Redis. On hostile pairs, servers have odd
+// settings and Sluice has only the rights that it needs (hostile.ts, access.ts). MariaDB with its defaults
+// runs only the tests whose tables depend on the server's settings, since Sluice gives every session the same
+// values.
 
 import type { MysqlFlavour, RedisFlavour } from '../../scripts/servers.ts';
 

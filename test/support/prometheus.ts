@@ -1,6 +1,5 @@
 /**
- * Prometheus and promtool, which scripts/setup.sh unpacks; tests that need them are skipped if they are
- * missing.
+ * Prometheus and promtool, which scripts/setup.sh unpacks; without them, tests that need them are skipped.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';

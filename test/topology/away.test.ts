@@ -1,5 +1,4 @@
-// A server is unreachable for long: what calls get, what grows, and how many connections and claims come on
-// its return.
+// A server is unreachable for long: what calls get, what grows, and how many connections come on its return.
 
 import { expect, it } from 'vitest';
 import { openQueue } from '../../src/shared/redis/queue.ts';
@@ -160,7 +159,6 @@ it('while Redis is silent, any number of scrapes and health checks leave one pen
   redis.kill('SIGCONT');
   await until(async () => (await worker.readiness()).ready, 'the worker to be ready');
   await until(async () => (await sluice.health()).redis === 'connected', 'the producer to be well');
-  // Sweeps and later checks ask a few times per partition; 400 separate scrapes would have asked thousands of
-  // times.
+  // Sweeps and later checks ask a few times per partition; 400 separate scrapes would ask thousands of times.
   expect((await asked('ping', 'zcard', 'evalsha')) - before).toBeLessThan(200);
 });

@@ -1,5 +1,4 @@
-// Calls and claims that wait for a replica, while their connections break or lead to a server that is no
-// longer the primary.
+// Calls and claims that wait for a replica, while their connections break or the primary is demoted.
 
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,5 +1,4 @@
-// Every panel of every dashboard has values in a real Prometheus that scrapes workers and an API service
-// under load.
+// Every panel of every dashboard has values in a real Prometheus that scrapes workers and a busy service.
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

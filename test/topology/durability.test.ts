@@ -1,5 +1,4 @@
-// Updates and claims that wait for a replica or for the disk: what they wait for, and what happens if it does
-// not confirm.
+// Updates and claims that wait for a replica or the disk: what they wait for, and what happens without it.
 
 import { join } from 'node:path';
 import { expect, it } from 'vitest';

@@ -1,5 +1,4 @@
-// The program with which deploy/ecs creates the users of MySQL: the rights of docs/rights.md, and no password
-// for a foreign server.
+// How deploy/ecs creates the users of MySQL: with the rights of docs/rights.md, no password for strangers.
 
 import { join } from 'node:path';
 import { expect, it } from 'vitest';

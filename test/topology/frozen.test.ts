@@ -33,10 +33,7 @@ async function openOn(redisUrl: string) {
   const keys = Array.from({ length: 64 }, (_, i) => `k${i}`);
   expect(new Set(keys.map(key => engine.keys.partitionOf(key))).size).toBe(partitions);
   let rounds = 0;
-  /**
-   * Sends one update per key, again under the same id until it is in the database; resolves with the time in
-   * ms.
-   */
+  /** Sends one update per key, under the same id until it is in the database; resolves with the time, ms. */
   const flush = async () => {
     const round = ++rounds;
     const since = performance.now();

@@ -1,5 +1,4 @@
-// A mapped table that somebody locks or alters holds up its own updates, and anything else for one lock wait
-// at most.
+// A mapped table that is locked or altered holds up its own updates, and others for one lock wait at most.
 
 import { randomBytes } from 'node:crypto';
 import { createConnection } from 'mysql2/promise';

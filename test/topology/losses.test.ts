@@ -1,5 +1,4 @@
-// Redis goes back to its last save and forgets everything that it answered since: how much is known, what is
-// declared, and what receipts say.
+// Redis goes back to its last save: how much of the loss is known, what is declared, and what receipts say.
 
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';

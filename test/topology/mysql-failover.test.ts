@@ -155,8 +155,7 @@ describe('Group Replication', () => {
     const replica = cluster.members.find(member => member !== old && member !== next)!;
     const seenBy = (member: RunningServer) => alignmentAt(redis, urlOf(`127.0.0.1:${member.port}`));
     expect(await seenBy(next)).toBe('DATABASE_WENT_BACK');
-    // A worker's statement may hang in the old primary's commit and hold the row's lock, so either error may
-    // come first.
+    // A worker's statement may hang in the old primary's commit and hold the lock, so either error may come.
     expect(['NOT_WRITABLE', 'ER_LOCK_WAIT_TIMEOUT']).toContain(await seenBy(old));
     expect(await seenBy(replica)).toBe('ER_OPTION_PREVENTS_STATEMENT');
     await cluster.heal(old);

@@ -1,5 +1,4 @@
-// A server goes away and comes back: producers and workers recover by themselves, and nothing is lost or
-// counted twice.
+// A server goes away and comes back: producers and workers recover, and nothing is lost or counted twice.
 
 import { expect, it } from 'vitest';
 import { openQueue } from '../../src/shared/redis/queue.ts';

@@ -1,5 +1,4 @@
-// The runbooks of docs/operating.md: their commands and statements run as they are written, and their cure
-// works.
+// The runbooks of docs/operating.md: their commands and statements run as written, and their cure works.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,4 @@
-// scripts/run.sh as npm calls it: the command in a checkout, signals through npm, and tests that do not see
-// the caller's servers.
+// scripts/run.sh as npm calls it: the command, signals, and tests that do not see the caller's servers.
 
 import { copyFileSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

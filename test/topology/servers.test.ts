@@ -1,5 +1,4 @@
-// The servers under the topology tests: clusters form, TLS is enforced, and restarted servers keep their
-// data.
+// The servers of the topology tests: clusters form, TLS is enforced, and restarted servers keep their data.
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

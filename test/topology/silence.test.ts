@@ -1,5 +1,4 @@
-// Connections that fall silent without being closed, as behind a firewall that forgot them: nothing waits for
-// ever.
+// Connections that fall silent without being closed, as behind a forgetful firewall: nothing waits for ever.
 
 import { expect, it } from 'vitest';
 import { openEngine, until } from '../support/engine.ts';

@@ -183,8 +183,7 @@ describe('a command', () => {
 });
 
 describe('SIGTERM in the first moment', () => {
-  // Sends SIGTERM once a handler is installed, and prints how many of the program's files were loaded by
-  // then.
+  // Sends SIGTERM once a handler is installed, and prints how many of the program's files are loaded then.
   const preload = `
     import { registerHooks } from 'node:module';
     const loaded = [];

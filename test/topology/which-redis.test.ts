@@ -1,5 +1,4 @@
-// A process accepts only the right Redis: the database number of its URL, a primary, and data of its own
-// deployment.
+// A process accepts only the right Redis: its URL's database number, a primary, its own deployment's data.
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -270,8 +269,7 @@ describe('a replica', () => {
       message: expect.stringMatching(/is a replica of .*READONLY/),
     });
     await new Promise(resolve => setTimeout(resolve, 2000));
-    // Five connections of producer, worker and BullMQ, each at most five times a second while its backoff
-    // grows.
+    // Five connections of producer, worker and BullMQ, each at most five times a second while it backs off.
     expect((await connections()) - before).toBeLessThan(((performance.now() - started) / 1000) * 25);
     const about = lines.filter(({ err }) => /is a replica/.test(err?.message ?? ''));
     expect(about.length).toBeGreaterThanOrEqual(2);
@@ -310,8 +308,7 @@ describe('data of another deployment', () => {
     const name = await admin.hget('{first}:format', 'deployment');
     await anew.query("UPDATE sluice_meta SET value = ? WHERE name = 'deployment'", [name]);
     await produce({ redis: redis.url, mysql: anew.url }, 'first');
-    // Another database number has no data yet, and an emptied Redis is recorded again for whoever comes
-    // first.
+    // Another database number has no data yet; an emptied Redis is recorded again for whoever comes first.
     await produce({ redis: `${redis.url}/5`, mysql: loser.url }, 'first');
     const fifth = connect(`${redis.url}/5`);
     await fifth.flushdb();

@@ -1,5 +1,4 @@
-// The benchmarks' arithmetic: pacing, medians, figures, verdicts, command line, and a complete
-// bench/README.md.
+// The benchmarks' arithmetic: pacing, medians, figures, verdicts, command line, and all of bench/README.md.
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';

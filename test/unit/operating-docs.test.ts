@@ -1,5 +1,4 @@
-// docs/metrics.md, docs/operating.md, deploy/prometheus and the dashboards agree with each other and with the
-// catalogue of metrics.
+// The documents, deploy/prometheus and the dashboards agree with each other and with the metric catalogue.
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,4 @@
-// The capacity model against calculations by hand, against the counts of the benchmark, and by its
-// properties.
+// The capacity model against calculations by hand, against counts of the benchmark, and by its properties.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
@@ -48,8 +47,7 @@ describe('distinct keys', () => {
     const { scenarios, settings } = JSON.parse(readFileSync(new URL(newest, folder), 'utf8'));
     const detailsOf = (name: string) =>
       scenarios.find((scenario: { name: string }) => scenario.name === name)?.details;
-    // A partition's batch holds the updates since its previous one; bench/README.md has the keys of the
-    // scenarios.
+    // A partition's batch holds the updates since its previous one; the keys are those of bench/README.md.
     for (const [name, spread, ledger] of [
       ['counters', new Zipf(100_000, 1), 0],
       ['points', new Zipf(10_000, 0), 1],
@@ -105,8 +103,7 @@ describe('a plan', () => {
     const found = plan({ entries: 100, accounts: 1, keyBytes: 26, idBytes: 36, entryBytes: 50, outage: 1 });
     expect(found.mysql.counterRowsPerSecond).toBe(0);
     expect(found.mysql.balanceRowsPerSecond).toBeCloseTo(10 * (1 - Math.exp(-10)), 6);
-    // Measured: accounts of 16 bytes, ids of 12, live names of 20. Here they have 10, 24 and 6 more. Ids stay
-    // an hour.
+    // Measured with accounts of 16 bytes, ids of 12, live names of 20; here 10, 24, 6 more. Ids stay an hour.
     const entry = of('pendingEntryBytes') + 3 * 34 + 50;
     const lasting = of('redisBaseBytes') + of('liveValueBytes') + 6 + 360_000 * (of('entryIdBytes') + 2 * 34);
     expect(found.redis.memory).toBeCloseTo(lasting + 20 * entry, 3);

@@ -1,5 +1,4 @@
-// Scripts name exactly the keys and fields of src/shared/redis/layout.ts, and docs/redis-layout.md is
-// generated from it.
+// Scripts name exactly the keys and fields of src/shared/redis/layout.ts, as does docs/redis-layout.md.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,10 +24,7 @@ type Layout = Record<string, { readonly writers: readonly string[] }>;
 const ofScripts = (layout: Layout) =>
   Object.keys(layout).filter(name => layout[name]!.writers.some(writer => !writer.endsWith('.ts')));
 
-/**
- * Keys that a script names; `base .. kind` begins the name of a live value. No other use of `base` is
- * allowed.
- */
+/** Keys that a script names; `base .. kind` begins the name of a live value. `base` has no other use. */
 function keysIn(name: string, lua: string): string[] {
   const named = [...lua.matchAll(/\bbase \.\. (?:'([^']*)'|kind \.\. ':')/g)];
   const others = lua.match(/\bbase\b/g)!.length - named.length - 1;

@@ -7,10 +7,7 @@ import { redisError } from '../../src/shared/redis/errors.ts';
 import { parseRedisUrl } from '../../src/shared/redis/url.ts';
 import { cleanUp } from '../support/cleanup.ts';
 
-/**
- * Answers every command with +OK and INFO as a primary would; `answers` replaces the reply to a command or a
- * connection.
- */
+/** Answers commands with +OK, INFO as a primary would, and what `answers` has for a command or connection. */
 async function openServer(answers: Record<string, string>): Promise<string> {
   const info = 'role:master\r\nloading:0\r\n';
   const server = createServer(socket => {

@@ -1,5 +1,4 @@
-// Log lines that come with each attempt: written now and then with a count, and never instead of another
-// line.
+// Log lines that come with each attempt: written now and then with a count, never instead of another line.
 
 import { pino } from 'pino';
 import { expect, it } from 'vitest';

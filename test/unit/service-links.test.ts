@@ -1,5 +1,4 @@
-// Variables that Kubernetes and Docker put into every container's environment are ignored; typing errors are
-// refused.
+// Variables that Kubernetes and Docker put into every container are ignored; typing errors are refused.
 
 import { expect, it } from 'vitest';
 import { readConfig } from '../../src/shared/config/config.ts';

@@ -1,5 +1,4 @@
-// Text files as editors write them: a byte order mark is removed, and any encoding other than UTF-8 is
-// refused.
+// Text files as editors write them: a byte order mark is removed, and only UTF-8 is accepted.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

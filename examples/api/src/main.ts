@@ -1,7 +1,4 @@
-/**
- * Starts the service and stops it on SIGTERM: it answers open requests, sends what Sluice has buffered, and
- * closes.
- */
+/** Starts the service. On SIGTERM it answers open requests, sends what Sluice has buffered, and closes. */
 import { createServer } from 'node:http';
 import { Registry } from 'prom-client';
 import { createProducer } from 'sluice';

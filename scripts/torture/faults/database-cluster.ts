@@ -106,10 +106,7 @@ export const memberKill: Fault = {
   },
 };
 
-/**
- * Writes the watermark rows through each member in turn, which collides with commits of workers through other
- * members.
- */
+/** Writes the watermark rows through each member in turn, to collide with commits through other members. */
 export const certificationConflict: Fault = {
   kind: 'certificationConflict',
   databases: ['galera'],

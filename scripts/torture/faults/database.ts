@@ -66,10 +66,7 @@ const hotKeys = 60;
 const ballast = 3000;
 const deadlockCode = 1213;
 
-/**
- * Locks hot rows of one partition from the last to the first, while workers lock them from the first to the
- * last.
- */
+/** Locks hot rows of one partition from last to first, while workers lock them from first to last. */
 export const deadlock: Fault = {
   kind: 'deadlock',
   databases: single,

@@ -50,9 +50,8 @@ export const sentinelFailover: Fault = {
 };
 
 /**
- * Kills the primary; in half of the cases its replicas did not follow for a while before, so that what it
- * answered then is lost. Their connections are cut as well, since they would otherwise still read what it had
- * sent.
+ * Kills the primary; in half of the cases its replicas stopped following before, so its last answers are
+ * lost. Their connections are cut too, or they would still read what it had sent.
  */
 async function killPrimary(
   primary: RunningServer,

@@ -9,10 +9,7 @@ import { between, type Fault, now, oneOf } from './fault.ts';
 const lines = 3000;
 const toldLimit = 15_000;
 
-/**
- * Fills the log while nobody reads it. Returns a function that reads again and checks that dropped lines are
- * reported.
- */
+/** Fills the log while nobody reads it; the returned function reads on and checks the reported drops. */
 async function block({ inside, output, name }: Slot): Promise<() => Promise<void>> {
   const { size } = statSync(output.file);
   output.pause();

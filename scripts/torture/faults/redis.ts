@@ -1,7 +1,4 @@
-/**
- * A Redis that is killed, loses its scripts or connections, or is full. Runs that kill it use appendfsync
- * always.
- */
+/** A Redis that is killed, loses scripts or connections, or is full. Killed ones use appendfsync always. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { redisCall } from '../../servers/redis-protocol.ts';
 import { between, type Fault, now } from './fault.ts';

@@ -1,7 +1,4 @@
-/**
- * Passwords that change while processes run: first at the server, and a little later in the files that
- * processes read.
- */
+/** Passwords that change while processes run: first at the server, a little later in the processes' files. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { redisCall } from '../../servers/redis-protocol.ts';
 import type { Account, ServerKind } from '../accounts.ts';
