@@ -39,7 +39,7 @@ function startMember(
   ports: readonly number[],
 ): Promise<RunningServer> {
   const address = (port: number) => `127.0.0.1:${port}`;
-  // As arguments, since a member that does not know its group after a restart would take writes alone.
+  // A restarted member that did not know its group from its arguments would take writes alone.
   const settings = {
     communication_stack: 'MYSQL',
     group_name: group,

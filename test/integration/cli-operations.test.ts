@@ -177,7 +177,7 @@ it('verify finds a live value that drifted and a ledger that does not add up', a
 
 it('an interrupted migrate goes on, and converts the data of the older format', async () => {
   const deployment = await openDeployment(definitions);
-  // As if it had run every statement of a migration and died before it recorded that.
+  // The state of a migration that ran all its statements and died before it recorded that.
   await deployment.database.query("UPDATE sluice_meta SET value = '1' WHERE name = 'format'");
   const report = await deployment.sluice(['migrate', '--json']);
   expect(JSON.parse(report.stdout)).toMatchObject({

@@ -1,5 +1,5 @@
-// Metadata is in MySQL byte for byte as its caller wrote it: from a line and from the package, through quarantine, replay
-// and edit, and after the migration of a ledger that held it as JSON.
+// Metadata in MySQL is what its caller wrote, byte for byte: from a line or a call, through quarantine,
+// replay and edit, and after the migration of a ledger that held it as JSON.
 
 import { expect, it } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
@@ -9,7 +9,7 @@ import { until } from '../support/engine.ts';
 
 const definitions = { counters: { views: {} }, points: { loyalty: {} } } as const;
 
-/** As they are written, and as the ledger holds them where that differs. */
+/** Metadata as it is written, and as the ledger holds it if that differs. */
 const TEXTS: readonly (readonly [written: string, held?: string])[] = [
   ['{"orderId":1546130668394913822}'],
   ['{"a":1e400,"b":-1e400,"c":1e-400,"d":-0}'],
@@ -38,7 +38,7 @@ const openProducer = (env: Record<string, string>) =>
     settings: { partitions: Number(env.SLUICE_PARTITIONS) },
   });
 
-it('a line is what the ledger and a history hold, or is refused by its number', async () => {
+it('ledger and history hold exactly what a line says, or the line is refused by its number', async () => {
   const deployment = await openDeployment(definitions);
   const lines = [
     ...TEXTS.map(([written], n) => line(n, written)),
@@ -76,7 +76,7 @@ it('a line is what the ledger and a history hold, or is refused by its number', 
   expect(await producer.counter('views').get('/')).toBe(5);
   await producer.close();
 
-  // The same content in another spelling is the same entry; another spelling of a number is not.
+  // The same content spelt differently is the same entry; a number spelt differently is another one.
   const again = await deployment.sluice(
     ['ingest', '--json', '-'],
     {},
@@ -89,7 +89,7 @@ it('a line is what the ledger and a history hold, or is refused by its number', 
   expect(again.stderr).toMatch(/line 2: IDEMPOTENCY_KEY_REUSED/);
 });
 
-it('the package keeps a bigint, what JSON.rawJSON makes, -0 and a Date', async () => {
+it('a call keeps a bigint, raw JSON, -0 and a Date', async () => {
   const deployment = await openDeployment(definitions);
   const producer = await openProducer(deployment.env);
   const metadata = { z: 1546130668394913822n, raw: JSON.rawJSON('1.50'), minus: -0, at: new Date(0) };
@@ -102,7 +102,7 @@ it('the package keeps a bigint, what JSON.rawJSON makes, -0 and a Date', async (
   ]);
 });
 
-it('what was quarantined is shown, replayed, edited and recorded as it was written', {
+it('quarantined metadata is shown, replayed, edited and recorded as it was written', {
   timeout: 180_000,
 }, async () => {
   const deployment = await openDeployment(definitions);
@@ -121,7 +121,7 @@ it('what was quarantined is shown, replayed, edited and recorded as it was writt
   const [first, second, ...rest] = numbers;
   expect((await sluice(['failed', 'show', first!])).stdout).toContain(held[0]);
 
-  // An edit that is refused again goes back as it was edited.
+  // An edit that is refused again goes back as edited.
   const edit = '{ "amount": 9.0, "metadata": {"z": 1.0, "a": 1546130668394913822} }';
   const edited = '{"a":1546130668394913822,"z":1.0}';
   expect((await sluice(['failed', 'replay', first!, '--edit', edit])).stdout).toMatch(/1 refused:/);
@@ -143,7 +143,7 @@ it('what was quarantined is shown, replayed, edited and recorded as it was writt
   expect(jsonLines(audit.stdout)).toHaveLength(1);
 });
 
-it('an edit that names a key twice is refused before it is recorded', async () => {
+it('an edit with a duplicate key is refused before it is recorded', async () => {
   const { sluice, database } = await openDeployment(definitions);
   const twice = '{"metadata":{"a":1,"a":2}}';
   expect(await sluice(['failed', 'replay', '--all', '--edit', twice])).toMatchObject({

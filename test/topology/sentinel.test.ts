@@ -18,7 +18,7 @@ it('a connection that ioredis gave up is opened again, and a closed one is not',
   const connection = openRedis({ url: servers.url }, () => {}) as Redis;
   await connectRedis(connection, 'test');
   const ended = new Promise(resolve => connection.once('end', resolve));
-  // As the failover detector of ioredis does when it hears of a failover.
+  // The failover detector of ioredis does the same when it hears of a failover.
   const { connector } = connection as unknown as { connector: { disconnect(): void } };
   connection.once('connecting', () => connector.disconnect());
   connection.disconnect(true);
