@@ -53,7 +53,7 @@ export function addFailed(program: Command, set: (code: ExitCode) => void): Comm
 
   add(
     'audit',
-    'show who replayed, edited, dropped or repaired what, the newest first',
+    'show who replayed, edited, dropped, repaired or recovered what, the newest first',
     'sluice failed audit 3',
   )
     .argument('[operation]', 'one operation, with the outcome of each update')

@@ -94,7 +94,7 @@ command(
   .addHelpText(
     'after',
     '\nA repair changes live values in Redis only, never MySQL: it only reports ledgers that do not add up.\n' +
-      'It takes over values that others have written to a mapped table.',
+      'In a mapped table it takes over values that others have written.',
   )
   .option('--json', 'print JSON')
   .action(async options => {

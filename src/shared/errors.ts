@@ -270,7 +270,7 @@ export class TableUnusableError extends SluiceError {
   /** @param owner `counter "views"` @param target table and columns @param reason text of the database */
   constructor(owner: string, target: string, reason: string, details: Details = {}) {
     super(
-      `The ${owner} is mapped to ${target}, which cannot be used now (${reason}). Its updates are held in the database until it can; fix the table, or wait until its change has ended, then repeat the call.`,
+      `The ${owner} is mapped to ${target}, which cannot be used now (${reason}). Its updates are held in the database until it can be used; fix the table, or wait until its change has ended, then repeat the call.`,
       details,
     );
   }
