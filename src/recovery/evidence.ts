@@ -1,6 +1,6 @@
 /**
- * Both sides of a partition as `sluice recover` sees them, and the verdict: the table of decision.ts, asked before a flush
- * asks it. Changes nothing.
+ * Compares both sides of a partition for `sluice recover`: the state in Redis, the watermark and journal in
+ * MySQL, and the verdict by the table of decision.ts. Also calls the script that changes Redis.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { queryRow, queryRows, readSql } from '../shared/mysql/database.ts';
@@ -10,16 +10,16 @@ import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import { defineScript, type Script } from '../shared/redis/script.ts';
 
-/** What the counters of an old backup of Redis become; entries are written again in any case, which changes nothing. */
+/** For pending counters of an old backup of Redis. Its entries are written again, which is harmless. */
 export type OldCounters = 'discard' | 'apply';
 
 export const VERDICTS = [
   'IN_ORDER',
-  /** Redis holds nothing of the partition; the next update creates it from the watermark. */
+  /** Redis has no state of the partition; the next update creates it from the watermark. */
   'NO_STATE',
-  /** Live values are read anew under a new epoch, by themselves. */
+  /** The next flush or alignment gives both sides a new epoch. */
   'EPOCHS_DIFFER',
-  /** Redis lost answered writes; the next flush mends it. */
+  /** Redis lost acknowledged writes; the next flush or alignment repairs it. */
   'REDIS_BEHIND',
   'REDIS_BACKUP_RESTORED',
   'DATABASE_WENT_BACK',
@@ -31,40 +31,40 @@ export interface RedisSide {
   readonly epoch: string;
   /** Sequence number of the batch claimed last. */
   readonly sequence: number;
-  /** Token of the batch in flight, '' where there is none. */
+  /** Token of the batch in flight, '' if there is none. */
   readonly token: string;
-  /** Updates ever accepted, and how many of them were ever claimed, by Redis' own count. */
+  /** Updates accepted in total, and how many of them were claimed, by Redis' count. */
   readonly updates: number;
   readonly claimed: number;
-  /** How many of those claimed recoveries discarded. */
+  /** How many of `claimed` were discarded by recoveries. */
   readonly dropped: number;
   readonly inFlight: number;
   readonly pendingKeys: number;
   readonly pendingEntries: number;
 }
 
-/** What a recovery has to take away or forget before it can end. */
+/** What a recovery has to remove before it can end. */
 interface Burden {
-  /** Pending counters from before the database's last commit, and updates that are or were in them and in flight. */
+  /** Pending counters from before the database's last commit, and their updates, also those in flight. */
   readonly oldKeys: number;
   readonly oldUpdates: number;
-  /** Ids of entries that were acknowledged. */
+  /** Ids of acknowledged entries. */
   readonly ids: number;
 }
 
 export interface DatabaseSide extends Omit<Watermark, 'updates'> {
-  /** How many updates of the partition it has, by Redis' count at its last batch; null where that was not recorded. */
+  /** Updates that it has, by Redis' count at its last batch; null if that was not recorded. */
   readonly updates: number | null;
   readonly journal: { readonly oldest: number; readonly newest: number; readonly batches: number } | null;
   /** When its last batch was committed, ms. */
   readonly committedAt: number;
 }
 
-/** What a recovery would make `sluice_losses` say. */
+/** What a recovery would record in `sluice_losses`. */
 export interface Damage {
   readonly kind: 'lost' | 'doubled';
   readonly updates: number;
-  /** False where the counts do not tell exactly; `updates` is then what Redis' count allows for. */
+  /** False if the counts do not tell exactly; `updates` is then an upper bound. */
   readonly isExact: boolean;
 }
 
@@ -72,12 +72,12 @@ export interface Evidence {
   readonly verdict: Verdict;
   readonly redis?: RedisSide;
   readonly database?: DatabaseSide;
-  /** These two are undefined where nothing is to be done. */
+  /** These two are undefined if there is nothing to do. */
   readonly damage?: Damage;
   readonly burden?: Burden;
 }
 
-/** What recover.lua answers; see there. */
+/** Reply of recover.lua. */
 type RecoverReply = [
   matches: number,
   side: [
@@ -100,7 +100,7 @@ interface ParsedReply {
   readonly ids: number;
   /** Old updates in the batch in flight. */
   readonly oldInFlight: number;
-  /** Updates and number of the pending counters handled in this call. */
+  /** Updates and number of the pending counters that this call handled. */
   readonly updates: number;
   readonly keys: number;
   /** Updates discarded so far. */
@@ -109,10 +109,10 @@ interface ParsedReply {
 
 const EVIDENCE = readSql(new URL('./sql/recovery-evidence.sql', import.meta.url));
 const NEVER = -1;
-/** Counters or ids in one call: about two milliseconds of Redis' time. */
+/** Counters or ids in one call, about two milliseconds of Redis' time. */
 const PAGE = 1000;
 
-/** Where a recovery puts Redis, and what it takes away there. */
+/** The new state of Redis, and what the recovery removes there. */
 export interface Move {
   readonly epoch: string;
   readonly sequence: number;
@@ -122,7 +122,7 @@ export interface Move {
 }
 
 export class Sides {
-  /** Pending counters or ids that one call handles at most. */
+  /** Most pending counters or ids that one call handles. */
   readonly pageSize: number;
   readonly #keys: Keys;
   readonly #recover: Script<RecoverReply | null>;
@@ -134,9 +134,10 @@ export class Sides {
   }
 
   /**
-   * Both sides are comparable only as long as nobody moves the watermark: while its lock is held, or if it is the same afterwards.
+   * Compares both sides. The result is valid only if the watermark does not move meanwhile: the caller holds
+   * its lock, or checks that it is the same afterwards.
    * @param watermark of the partition
-   * @param counters also asks what acting on a Redis that is behind would lose or double
+   * @param counters if given, also computes the damage of recovering a Redis that is behind
    */
   async look(
     connection: PoolConnection,
@@ -148,7 +149,7 @@ export class Sides {
     const batches = Number(row.batches);
     const database: DatabaseSide = {
       ...watermark,
-      // Rows of the format before say 0, and so do partitions that never had a batch.
+      // It is 0 in rows of format 1, and in partitions that never had a batch.
       updates: watermark.updates || (watermark.sequence === 0 ? 0 : null),
       journal: batches > 0 ? { oldest: Number(row.oldest), newest: Number(row.newest), batches } : null,
       committedAt: Number(row.committed_ms),
@@ -162,7 +163,7 @@ export class Sides {
     const isBackup = verdict === 'REDIS_BACKUP_RESTORED';
     if (!isBackup && !(verdict === 'REDIS_BEHIND' && counters)) return sides;
     const found = await this.#weigh(partition, side, database.committedAt);
-    // A claim came between; there is no second one before the watermark has moved.
+    // A claim came between. There is no second one before the watermark moves.
     if (!found) return this.look(connection, partition, watermark, counters);
     const kind = counters === 'apply' ? 'doubled' : 'lost';
     return { ...sides, damage: { kind, updates: found.oldUpdates, isExact: true }, burden: found };
@@ -170,8 +171,8 @@ export class Sides {
 
   /**
    * Handles one page of the burden.
-   * @param declared updates that may be discarded in all
-   * @returns false if Redis is not as it was seen, or more would be discarded
+   * @param declared most updates that may be discarded in total
+   * @returns false if Redis has changed since `seen`, or more would be discarded
    */
   async lighten(
     partition: number,
@@ -185,7 +186,7 @@ export class Sides {
     return reply?.matches === true;
   }
 
-  /** Redis as it is then; undefined if it is not as it was seen, or more would be discarded than is declared. */
+  /** Returns the new state; undefined if Redis has changed, or more than `declared` would be discarded. */
   async move(partition: number, cutoff: number, seen: RedisSide, move: Move, declared: number) {
     const before = [seen.epoch, seen.sequence, seen.token, declared];
     const after = [move.epoch, move.sequence, move.token, move.discards ? 1 : 0, move.forgetsIds ? 1 : 0];
@@ -216,7 +217,7 @@ export class Sides {
     return { side, burden };
   }
 
-  /** Undefined where Redis is not as it was seen. */
+  /** Undefined if Redis has changed since `seen`. */
   async #weigh(partition: number, seen: RedisSide, cutoff: number): Promise<Burden | undefined> {
     const total = { oldKeys: 0, oldUpdates: 0, ids: 0 };
     for (;;) {
@@ -246,7 +247,7 @@ export class Sides {
   }
 }
 
-/** The table; asks whether the token in flight stands in the journal if that decides. */
+/** The decision table. Yields if it needs to know whether the journal has the token in flight. */
 export function* verdictStepwise(
   redis: Pick<RedisSide, 'epoch' | 'sequence' | 'token' | 'updates' | 'claimed'>,
   database: Pick<DatabaseSide, 'epoch' | 'sequence' | 'token'> & { journal: { oldest: number } | null },
@@ -255,7 +256,7 @@ export function* verdictStepwise(
   if (redis.token === '') {
     if (redis.sequence === database.sequence) return ordered;
     if (redis.sequence > database.sequence) return 'DATABASE_WENT_BACK';
-    // The aligner concludes the same.
+    // The aligner decides the same way.
     const isOutdated = (database.journal?.oldest ?? 0) > redis.sequence + 1;
     return isOutdated && redis.updates > redis.claimed ? 'REDIS_BACKUP_RESTORED' : 'REDIS_BEHIND';
   }
@@ -280,7 +281,7 @@ function parseReply([matches, side, burden]: RecoverReply): ParsedReply {
   };
 }
 
-/** How many updates Redis had seen committed by its own count. */
+/** Updates that Redis knows to be committed, by its own count. */
 export function committedCount({
   claimed,
   dropped,
@@ -289,7 +290,7 @@ export function committedCount({
   return claimed - dropped - inFlight;
 }
 
-/** What the database had committed and has no more. */
+/** Updates that the database had committed and no longer has. */
 export function goneWith(
   redis: Pick<RedisSide, 'claimed' | 'dropped' | 'inFlight'>,
   database: Pick<DatabaseSide, 'updates'>,

@@ -1,24 +1,24 @@
 #!lua flags=allow-oom
--- What `sluice recover` sees of a partition, and all that it changes in Redis, in steps of bounded work (the batch in flight
--- is bounded by itself). Counters of a restored backup are told from those accepted since by their first acceptance: the
--- watermark's last commit came between the two.
+-- Reads a partition for `sluice recover`, and makes all its changes in Redis, in calls of bounded work (a
+-- batch in flight is bounded anyway). A counter is old, that is from a restored backup, if it was first
+-- accepted before the watermark's last commit.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 action   2 the last acceptance that counts as old, ms   3 most pending counters or ids handled in this call
+-- ARGV     1 action   2 latest acceptance time of old counters, ms   3 most pending counters or ids per call
 --          look     4 old pending counters that earlier calls have looked at
---          others   4 epoch, 5 sequence and 6 token that the caller saw   7 updates that were declared to be lost
---          discard  takes old pending counters away, the oldest first
---          forget   forgets the ids of entries that were acknowledged, the oldest first
+--          others   4 epoch, 5 sequence and 6 token that the caller saw   7 updates declared as lost
+--          discard  removes old pending counters, the oldest first
+--          forget   forgets ids of acknowledged entries, the oldest first
 --          move     8 new epoch   9 new sequence   10 new token, '' if nothing is in flight
---                   11 1 to take old counters away, out of the batch in flight as well   12 1 to forget ids
--- Reply    nil if the partition has no state; else as they are after the call
+--                   11 1 to remove old counters, also from the batch in flight   12 1 to forget ids
+-- Reply    nil if the partition has no state; else, after the call,
 --          { 1,
---            { epoch, sequence, token, updates, claimed, updates ever discarded, updates in flight, pending counter keys,
---              pending entries },
---            { ids that `forget` would take, old updates in flight, updates and number of the pending counters handled in this
---              call, updates discarded so far } }
---          The first is 0 if the state is not the one that the caller saw, or more would be discarded than is declared; it is
---          also 1 if this very move was made before.
+--            { epoch, sequence, token, updates, claimed, updates discarded in total, updates in flight,
+--              pending counter keys, pending entries },
+--            { ids that `forget` would remove, old updates in flight, updates and number of the pending
+--              counters that this call handled, updates discarded so far } }
+--          The first number is 0 if the state is not the one that the caller saw, or if more than declared
+--          would be discarded. It is also 1 if this move was made before.
 
 --!include base
 --!include int
@@ -31,7 +31,8 @@ end
 local state = read()
 if state.epoch == '' then return false end
 
--- How many updates the old ones of these sum up, and which they are; the oldest come first.
+-- Updates in the old counters among these elements, and their items. Elements are ordered by age, the oldest
+-- first.
 local function old(hash, order)
   local updates, items = 0, {}
   for _, element in ipairs(order) do
@@ -51,7 +52,7 @@ local function between(from, to)
   return redis.call('LRANGE', base .. 'segment:order', int(at), int(at + math.min(CHUNK, to - from) - 1))
 end
 
--- Pending counters from a number on: what no batch has claimed of the segment, behind it what is in none.
+-- Pending counters from a number on: first the unclaimed ones of the segment, then those after it.
 local function pending(number, limit)
   if number < state.segmentEnd then
     return base .. 'segment:counters', between(number, math.min(state.segmentEnd, number + limit))
@@ -69,7 +70,8 @@ local function look(from, limit)
   return updates, keys
 end
 
--- Old counters of the batch in flight, which they are the first of; and where the others begin.
+-- Updates in the old counters of the batch in flight, which come first in it, and the number of the first
+-- other one.
 local function lookInFlight()
   local updates, from, to = 0, state.flightFrom, state.flightTo
   while state.token ~= '' and from < to do
@@ -80,19 +82,19 @@ local function lookInFlight()
   return updates, from
 end
 
--- What an earlier run discarded before it was cut off; 0 if something has mended the partition since.
+-- Updates that an interrupted run discarded; 0 if the partition was repaired since.
 local epoch, count = string.match(state.discarded, '^(%S+) (%d+)$')
 local discarded = epoch == state.epoch and tonumber(count) or 0
 
--- `updates - claimed` stays what is pending, `claimed - flightUpdates` what is over and done with, and `dropped`, for good, how
--- much of that never went to the database.
+-- Invariants: `updates - claimed` is pending, `claimed - flightUpdates` is finished, and `dropped` of those
+-- never went to the database.
 local function drop(count) redis.call('HSET', KEYS[1], 'dropped', int(state.dropped + count)) end
 local function discard(limit)
   local updates, keys = 0, 0
   repeat
     local hash, order = pending(state.popped, limit - keys)
     local more, items = old(hash, order)
-    -- What was discarded of a segment is behind `popped`, as what was claimed.
+    -- Discarded counters of a segment are below `popped`, like claimed ones, and need no deletion here.
     if hash == base .. 'counters' and #items > 0 then
       redis.call('LPOP', base .. 'order', #items)
       redis.call('HDEL', base .. 'counters', unpack(items))
@@ -109,7 +111,8 @@ local function discard(limit)
   return updates, keys
 end
 
--- The ledger knows those of them that it has; the others may be sent again.
+-- Number of ids of acknowledged entries. The ledger still refuses entries that it has; lost ones may be sent
+-- again.
 local function ids() return redis.call('LLEN', base .. 'entryIds') - (state.entryNext - state.entryAcked) end
 local function forget(limit)
   local left = math.min(ids(), limit)
@@ -151,7 +154,7 @@ elseif matches then
     redis.call('UNLINK', base .. 'idMarks')
   end
   redis.call('HSET', KEYS[1], 'epoch', newEpoch, 'sequence', newSequence, 'token', newToken)
-  -- A backup of Redis has entries that MySQL may have: cold reads wait until they are acknowledged.
+  -- MySQL may have entries of a backup of Redis: cold reads wait until they are acknowledged.
   if tonumber(newSequence) ~= state.sequence then redis.call('HSET', KEYS[1], 'doubtful', state.entryNext) end
   redis.call('HDEL', KEYS[1], 'discarded')
 end

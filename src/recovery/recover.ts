@@ -1,20 +1,23 @@
 /**
  * Ends the halt of a partition whose MySQL or Redis was restored from a backup.
  *
- * Two transactions under the watermark's lock. The first declares, in the audit record and in `sluice_losses`, what may
- * be lost or doubled. The second changes Redis by one script, then commits the watermark. Old counters may be incremented
- * between the two: the script discards no more than is declared, else more is declared first. Invariant: nothing changes
- * that is not declared, and after a crash at any point the partition is either halted as before, so that the command
- * finds the same and goes on with the same declaration, or it is whole but for epochs that differ, which the next flush
- * or alignment mends. Never are both sequences moved:
+ * It takes two transactions under the watermark's lock. The first one declares possible losses, in the audit
+ * record and in `sluice_losses`. The second one changes Redis with one script, then commits the watermark.
+ * Old counters may be incremented between the two. The script discards no more than is declared, and if there
+ * is more, it is declared first.
  *
- * - DATABASE_WENT_BACK: the watermark moves to Redis, one less where a batch is in flight, which is then applied next. In
- *   Redis only the epoch changes, and ids of written entries are forgotten, so that what is gone can be sent again.
- * - REDIS_BACKUP_RESTORED: Redis moves to the watermark, one more where a batch is in flight. In MySQL only the epoch
- *   changes. Old counters are discarded, or left to be written once more.
+ * Invariant: nothing changes that is not declared. After a crash at any point the partition is either halted
+ * as before, and repeating the command continues with the same declaration, or only the epochs differ, which
+ * the next flush or alignment repairs. Only one of the two sequences moves:
  *
- * The script that moves a partition discards counters and forgets ids itself, but no more than a page of those that are
- * pending: what is beyond goes before it, page by page, while the partition is halted as before.
+ * - DATABASE_WENT_BACK: the watermark moves to the sequence of Redis, or to one less if a batch is in flight,
+ *   which is then applied next. In Redis only the epoch changes, and ids of written entries are forgotten, so
+ *   that lost updates can be sent again.
+ * - REDIS_BACKUP_RESTORED: Redis moves to the watermark, or to one more if a batch is in flight. In MySQL
+ *   only the epoch changes. Old counters are discarded, or kept and written again.
+ *
+ * The final script discards at most a page of pending counters or ids. Those beyond a page are removed before
+ * it, page by page, while the partition is still halted.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { randomToken } from '../shared/clock.ts';
@@ -36,7 +39,7 @@ import {
 } from './evidence.ts';
 
 export interface RecoveryRequest {
-  /** Also acts on a Redis that is behind and would mend by itself. `discard` where it is left out. */
+  /** If given, also recovers a Redis that is behind and would be repaired by itself. `discard` by default. */
   readonly counters?: OldCounters | undefined;
   /** Who, for the audit record. */
   readonly operator: string;
@@ -48,13 +51,13 @@ export interface Recovered extends Evidence {
   readonly operation: number;
 }
 
-/** Called between the steps, so that tests can end the process's part there. */
+/** Called between the steps, so that tests can simulate a crash there. */
 export type RecoverySeam = (step: 'declared' | 'lightened' | 'moved') => void | Promise<void>;
 
 const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
 const UNFINISHED = sql('unfinished-recovery');
 const START = sql('start-recovery');
-/** Workers claim meanwhile, which changes what was seen. */
+/** Workers may claim meanwhile, and then the comparison is repeated. */
 const ATTEMPTS = 10;
 
 export class Recovery {
@@ -75,8 +78,8 @@ export class Recovery {
   }
 
   /**
-   * What a partition is like, and what recovering it would cost. Changes and locks nothing, so that it works on a
-   * read-only server too.
+   * Compares both sides, and computes the damage of a recovery. It changes and locks nothing, so it also
+   * works on a read-only server.
    * @throws ReadUnsettledError
    */
   async look(partition: number, counters?: OldCounters): Promise<Evidence> {
@@ -98,7 +101,7 @@ export class Recovery {
   }
 
   /**
-   * Undefined where there is nothing to do, or nothing any more. May be repeated after any failure.
+   * Recovers the partition. Undefined if there is nothing to do. May be repeated after any failure.
    * @throws ReadUnsettledError, NotMigratedError
    */
   async recover(partition: number, request: RecoveryRequest): Promise<Recovered | undefined> {
@@ -120,7 +123,7 @@ export class Recovery {
     throw new ReadUnsettledError(partition, 'workers keep changing it');
   }
 
-  /** @param before what the attempt before declared, which may have been too little */
+  /** @param before declaration of the previous attempt, which may have been too small */
   async #declare(
     partition: number,
     request: RecoveryRequest,
@@ -132,7 +135,7 @@ export class Recovery {
       if (!found.damage) return undefined;
       const { verdict, database, damage } = found;
       const counters = verdict === 'DATABASE_WENT_BACK' ? undefined : (request.counters ?? 'discard');
-      // In the form of the other operations, with which it is listed.
+      // In the format of the other operations, since it is listed with them.
       const filter = JSON.stringify({
         filter: { partition },
         verdict,
@@ -151,7 +154,7 @@ export class Recovery {
     });
   }
 
-  /** Brings what the move has to take away down to a page, each page in a transaction of its own. */
+  /** Removes pages, each in its own transaction, until at most one page is left for the move. */
   async #lighten(partition: number, { counters }: RecoveryRequest, declared: Recovered): Promise<void> {
     const { verdict, redis, database, burden, damage } = declared;
     const { pageSize } = this.#sides;
@@ -170,7 +173,7 @@ export class Recovery {
     }
   }
 
-  /** @throws Contested where the partition is not what it was declared to be any more */
+  /** @throws Contested if the partition has changed since the declaration */
   async #carryOut(partition: number, request: RecoveryRequest, declared: Recovered): Promise<void> {
     await this.#database.transaction(async connection => {
       const watermark = await lockWatermark(connection, partition);
@@ -184,7 +187,7 @@ export class Recovery {
       if (!moved) throw new Contested();
       await this.#seam('moved');
       const { sequence, token } = isOldDatabase ? { sequence: before(redis), token: '' } : database;
-      // By Redis' count from now on: what it takes for written, and no more.
+      // By Redis' count: exactly the updates that it considers committed.
       const updates = committedCount(moved);
       await moveWatermark(connection, partition, { sequence, token, epoch: move.epoch, updates });
       const { operation } = declared;
@@ -200,12 +203,12 @@ export function causeOf(operation: number): string {
   return `recover-${operation}`;
 }
 
-/** What has grown since it was declared is growing. It gets room for twice as much, so that some attempt is quick enough. */
+/** If the number grew since its declaration, adds twice the growth, so that some attempt succeeds. */
 export function withRoom(updates: number, before = updates): number {
   return updates + 2 * Math.max(0, updates - before);
 }
 
-/** The batch before the one in flight, or the last one. */
+/** Sequence of the batch before the one in flight, or of the last one. */
 export function before({ sequence, token }: Pick<RedisSide, 'sequence' | 'token'>): number {
   return token === '' ? sequence : sequence - 1;
 }
@@ -220,12 +223,12 @@ function moveTo(database: DatabaseSide, seen: RedisSide, counters: OldCounters):
   return {
     epoch: randomToken(),
     sequence: database.sequence + (isInFlight ? 1 : 0),
-    // What is discarded leaves another batch behind, which those who know the old one must not take for it.
+    // Without the discarded counters it is another batch, and workers that know the old one must notice.
     token: isInFlight && discards ? randomToken() : seen.token,
     discards,
     forgetsIds: false,
   };
 }
 
-/** Rolls the transaction back where the script refused. */
+/** Rolls the transaction back after the script refused. */
 class Contested extends Error {}

@@ -1,7 +1,7 @@
 /**
- * Compares every value with what it should be, while traffic goes on: live values against MySQL plus quarantine, in
- * flight and pending; balances against the sums of their ledgers. On request it mends live values in the same step.
- * Keys are walked page by page, in MySQL and in Redis, so that memory does not grow with their number.
+ * Compares every value with the right one, while traffic goes on: live values with MySQL plus quarantine, in
+ * flight and pending; balances with the sums of their ledgers. On request it corrects live values in the same
+ * step. Keys are read page by page, in MySQL and in Redis, so that memory does not grow with their number.
  */
 
 import type { ResultSetHeader } from 'mysql2/promise';
@@ -20,10 +20,10 @@ export interface Drift {
   readonly kind: 'counter' | 'points';
   readonly name: string;
   readonly key: string;
-  /** NaN where it is no number. */
+  /** NaN if it is not a number. */
   readonly live: number;
   readonly expected: number;
-  /** After a repair: what the live value is now; null where it was deleted, since no live value can carry that sum. */
+  /** After a repair: the new live value; null if it was deleted because the right value is out of range. */
   readonly became?: number | null;
 }
 
@@ -35,18 +35,18 @@ interface LedgerDifference {
 }
 
 export interface Verification {
-  /** Comparisons: of many keys, one that is in MySQL, live and pending may be compared, and counted, for each of these. */
+  /** Number of comparisons. A key that is in MySQL, live and pending may count up to three times. */
   readonly checked: number;
   /** Each key once. */
   readonly drift: readonly Drift[];
   readonly ledger: readonly LedgerDifference[];
-  /** Names that could not be compared, since their mapped table cannot be read now. */
+  /** Names that were not compared, since their mapped table cannot be read now. */
   readonly unread?: readonly {
     readonly kind: Drift['kind'];
     readonly name: string;
     readonly reason: string;
   }[];
-  /** What was found, and mended, beyond the longest lists that are kept; keys may count more than once here. */
+  /** Number of differences beyond the longest lists. Keys may count more than once here. */
   readonly unlisted?: { readonly drift: number; readonly ledger: number };
 }
 
@@ -60,16 +60,16 @@ export interface VerifyParts {
 }
 
 export interface Repair {
-  /** Who asked for it, for the audit record. */
+  /** For the audit record. */
   readonly operator: string;
   readonly reason?: string | undefined;
 }
 
 const PAGE = 1000;
 const CHUNK = 500;
-/** Keys that wait for others of their partition and table, at most. */
+/** Most keys that wait for others of their partition and table. */
 const WAITING = 20_000;
-/** Longest list of what was found. */
+/** Longest list of differences. */
 const LISTED = 10_000;
 const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
 const NAMES = sql('names');
@@ -78,8 +78,8 @@ const START = sql('start-repair');
 const FINISH = sql('finish-repair');
 
 /**
- * With `repair` every live value that differs becomes what it should be; what is found is what was there before.
- * Ledgers are never changed.
+ * With `repair`, every wrong live value is corrected, and the result has the values from before. Ledgers are
+ * never changed.
  * @throws what `ColdReader.compare` throws
  */
 export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verification> {
@@ -111,7 +111,7 @@ export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verif
 }
 
 async function startRepair(database: Database, { operator, reason }: Repair): Promise<number> {
-  // In the form of the other operations, with which it is listed.
+  // In the format of the other operations, since it is listed with them.
   const filter = JSON.stringify({ filter: {}, jobs: [] });
   const operation = await database.session(async connection => {
     const [result] = await connection.query<ResultSetHeader>(START, [operator, reason ?? null, filter]);
@@ -126,7 +126,7 @@ interface Named {
   readonly name: string;
 }
 
-/** What is defined, and what has rows without being defined any more. */
+/** Defined names, and names that have rows but no definition any more. */
 async function allNames({ database, definitions }: VerifyParts): Promise<Named[]> {
   const items = new Set([
     ...Object.keys(definitions.counters).map(name => `c${name}`),
@@ -156,7 +156,7 @@ class Check {
     return [...this.#unread.values()];
   }
 
-  /** Notes a mapped table that cannot be read, and goes on with the others. */
+  /** Notes if a mapped table cannot be read, so that the others can be compared. */
   async reading(kind: Kind, name: string, read: () => Promise<void>): Promise<void> {
     try {
       await read();
@@ -222,7 +222,7 @@ class Check {
   }
 }
 
-/** Accounts whose balance is not the sum of their entries; mapped programs have other writers and are left out. */
+/** Accounts whose balance is not the sum of their entries. Skips mapped programs, which others write too. */
 async function ledgerDifferences({ database, tables }: VerifyParts, names: readonly Named[]) {
   const listed: LedgerDifference[] = [];
   let unlisted = 0;

@@ -1,6 +1,7 @@
 /**
- * Dropping and editing are updates of their own: `apply` changes the live value at once and takes them into pending, the
- * flush transaction carries them out. So what is in MySQL, in quarantine, in flight and pending always adds up.
+ * A drop or an edit is itself an update, called amendment: `apply` changes the live value at once and adds it
+ * to pending, and the flush transaction carries it out. So MySQL, quarantine, in flight and pending always
+ * add up.
  */
 import type { AmendRequest } from '../producer/amend.ts';
 import type { Definitions } from '../shared/config/definitions.ts';
@@ -11,7 +12,7 @@ import type { FailedUpdate } from '../shared/updates/failed-update.ts';
 import { metadataText } from '../shared/updates/metadata.ts';
 import { checkAmount, checkCounter, checkPoints, checkText } from '../shared/updates/update.ts';
 
-/** What an edit changes. Null takes reason or metadata away; account, key and id stay what they are. */
+/** Changes of an edit. Null removes reason or metadata. Account, key and id cannot be changed. */
 export interface Change {
   /** Whole number, not zero. */
   readonly amount?: number | undefined;
@@ -22,7 +23,7 @@ export interface Change {
 const CHANGES = ['amount', 'reason', 'metadata'];
 
 /**
- * The change as it is recorded and carried out: as text it is the same, so that nothing is lost on its way.
+ * Checks a change and normalises its metadata, so that numbers are recorded as they were written.
  * @throws ConfigurationError, InvalidUpdateError
  */
 export function checkChange(change: Change): Change {
@@ -50,7 +51,7 @@ export function dropOf(update: FailedUpdate, operation: number): AmendRequest {
   return { ...target(update), delta: -update.amount, content };
 }
 
-/** @throws InvalidUpdateError, UnknownNameError where the update may not become that */
+/** @throws InvalidUpdateError or UnknownNameError if the result is not a valid update */
 export function editOf(
   update: FailedUpdate,
   change: Change,

@@ -1,4 +1,4 @@
-/** Statements that meet a flush or another operation: repeated a few times, since most of what they meet is over soon. */
+/** Retries statements that conflict with a flush or another operation. Most conflicts are short. */
 import { pause } from '../shared/clock.ts';
 import { classifyDatabaseError } from '../shared/mysql/errors.ts';
 
@@ -6,9 +6,8 @@ const RETRIES = 5;
 const PAUSE_MS = 50;
 
 /**
- * Attempts again after a conflict.
- * @param attempt told whether it is the last
- * @throws what the last attempt threw, or what is no conflict
+ * @param attempt its argument says whether this is the last attempt
+ * @throws the error of the last attempt, or the first one that is no conflict
  */
 export async function repeatConflicts<Result>(
   attempt: (isLast: boolean) => Promise<Result>,

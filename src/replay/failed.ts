@@ -1,5 +1,5 @@
 /**
- * What operators do with failed updates and flush jobs: look at them, replay, edit and drop them, and see who did what.
+ * Operations on failed updates and flush jobs: list, replay, edit and drop them, and read the audit record.
  * The command line and programs use the same functions.
  */
 
@@ -17,42 +17,42 @@ import { type OperationReport, OperationRun, type RunParts, refusal } from './ru
 import { hasTaken } from './take.ts';
 import { countUpdates, eachUpdate, readUpdates } from './updates.ts';
 
-/** Opened connections to both servers, and what is known of them. */
+/** Open connections to both servers, and the tables. */
 export interface FailedParts extends RunParts {
   readonly tables: ValueTables;
   readonly seam?: ReplaySeam | undefined;
 }
 
-/** A page of what has failed. */
+/** A page of failed updates, and the failed jobs. */
 export interface FailedPage {
   readonly jobs: readonly FailedJob[];
-  /** By number. */
+  /** In the order of their numbers. */
   readonly updates: readonly FailedUpdate[];
-  /** Updates that match, on all pages. */
+  /** Number of matching updates on all pages. */
   readonly total: number;
 }
 
-/** One update, wherever it is now. */
+/** An update that is or was in quarantine. */
 export interface ShownUpdate {
   readonly id: number;
-  /** Null where it is in quarantine no more, or never was. */
+  /** Null if it is no longer in quarantine, or never was. */
   readonly update: FailedUpdate | null;
-  /** What operations did to it, the oldest first. */
+  /** What operations did to it, the oldest operation first. */
   readonly items: readonly OperationItem[];
 }
 
-/** Updates to which the same would happen. */
+/** Updates with the same expected outcome. */
 export interface PlannedGroup {
   readonly kind: FailedUpdate['kind'];
   readonly name: string;
-  /** Why they are in quarantine. */
+  /** The error code that put them into quarantine. */
   readonly code: string;
-  /** What would become of them. */
+  /** The expected outcome. */
   readonly outcome: string;
   readonly updates: number;
 }
 
-/** What an operation would do, had it started now. */
+/** What an operation would do if it started now. */
 export interface Plan {
   readonly action: Action;
   readonly groups: readonly PlannedGroup[];
@@ -75,7 +75,7 @@ export class FailedUpdates {
 
   /**
    * Failed jobs, and at most `limit` updates with numbers above `after`.
-   * @throws ConfigurationError for a filter that is none; what the servers' clients throw, as every method here
+   * @throws ConfigurationError for an invalid filter; like every method here, errors of the servers' clients
    */
   async list(filter: FailedFilter = {}, { after = 0, limit = 100 } = {}): Promise<FailedPage> {
     const checked = checkFilter(filter);
@@ -87,14 +87,14 @@ export class FailedUpdates {
     };
   }
 
-  /** Every job and update that matches, in bounded memory. @throws ConfigurationError */
+  /** All matching jobs and updates, in bounded memory. @throws ConfigurationError */
   async *export(filter: FailedFilter = {}): AsyncGenerator<FailedJob | FailedUpdate> {
     const checked = checkFilter(filter);
     yield* await this.#matchingJobs(checked);
     yield* eachUpdate(this.#parts.database, checked, {});
   }
 
-  /** Updates by number, those that were replayed, edited or dropped before included. */
+  /** Updates by number, including those that were replayed, edited or dropped. */
   async show(ids: readonly number[]): Promise<ShownUpdate[]> {
     const { ids: checked = [] } = checkFilter({ ids: [...ids] });
     const updates = await readUpdates(this.#parts.database, { ids: checked }, {}, checked.length);
@@ -107,8 +107,9 @@ export class FailedUpdates {
   }
 
   /**
-   * What the operation would do. Every replay is tried, in a transaction of its own that is rolled back, so it needs the
-   * time and the locks of the replay; it sees each update alone, so two that only together exceed a limit both pass.
+   * What the operation would do. Each replay is tried in a transaction that is rolled back, so a plan needs
+   * the time and the locks of the replay. It tries each update alone, so two updates that exceed a limit only
+   * together both pass.
    * @throws ConfigurationError
    */
   async plan(
@@ -135,14 +136,18 @@ export class FailedUpdates {
   }
 
   /**
-   * Writes the updates that match now to their values and ledgers, each in one transaction, and wakes the partitions of the
-   * jobs. Updates that come later are not touched. @throws ConfigurationError
+   * Writes the matching updates to their values and ledgers, each in its own transaction, and wakes the
+   * partitions of matching jobs. Updates that enter quarantine later are not changed.
+   * @throws ConfigurationError
    */
   async replay(filter: FailedFilter, author: Author, options: RunOptions = {}): Promise<OperationReport> {
     return this.#start('replay', filter, author, null, options);
   }
 
-  /** Replays the updates that match with this change; what they were stays in the audit record. @throws ConfigurationError */
+  /**
+   * Replays the matching updates with this change. The audit record keeps the originals.
+   * @throws ConfigurationError
+   */
   async edit(
     filter: FailedFilter,
     change: Change,
@@ -152,7 +157,7 @@ export class FailedUpdates {
     return this.#start('edit', filter, author, checkChange(change), options);
   }
 
-  /** Takes the updates back, out of the live values too, and removes the jobs. The reason is needed. @throws ConfigurationError */
+  /** Drops matching updates, also from live values, and jobs. @throws ConfigurationError without a reason */
   async drop(
     filter: FailedFilter,
     author: Author & { readonly reason: string },
@@ -163,8 +168,9 @@ export class FailedUpdates {
   }
 
   /**
-   * Goes on with an operation that was cut off, with its filter and no newer updates than it began with.
-   * @throws OperationError if there is none, or it has finished and no update waits for its flush
+   * Continues an interrupted operation, with its filter, and without updates that are newer than the
+   * operation.
+   * @throws OperationError if there is none, or if it has finished and no update waits for its flush
    */
   async resume(
     actions: readonly Action[],
@@ -175,13 +181,13 @@ export class FailedUpdates {
     const found = await this.#operations.get(operation);
     if (!actions.some(action => action === found.action))
       throw new OperationError('UNKNOWN_OPERATION', operation);
-    // One that waits for a flush may wait for what Redis has lost: its updates are nobody else's.
+    // A finished operation may wait for an amendment that Redis has lost, and only it can send that again.
     if (found.finishedAt !== null && !(await hasTaken(this.#parts.database, operation)))
       throw new OperationError('OPERATION_FINISHED', operation);
     return this.#run.run(found, options);
   }
 
-  /** The audit record, the newest first. */
+  /** The audit record, the newest operation first. */
   async operations(limit = 20): Promise<Operation[]> {
     return this.#operations.list(limit);
   }
@@ -191,7 +197,7 @@ export class FailedUpdates {
     return this.#operations.get(operation);
   }
 
-  /** What an operation did to each update, by number: at most `limit` with numbers above `after`. */
+  /** What an operation did to each update, by number: at most `limit` updates with numbers above `after`. */
   async items(operation: number, { after = 0, limit = 100 } = {}): Promise<OperationItem[]> {
     return this.#operations.itemsOf(operation, after, limit);
   }

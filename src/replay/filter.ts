@@ -1,4 +1,4 @@
-/** Which failed updates and flush jobs an operation is about. */
+/** Selects failed updates and flush jobs. */
 import * as z from 'zod';
 import { ConfigurationError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
@@ -9,8 +9,8 @@ const instant = z.iso.datetime({
   error: 'must be a time with a zone, as 2026-03-01T12:00:00Z',
 });
 /**
- * As long as the longest of them, a key. A lone surrogate would be sent as another character, and select what it
- * does not name.
+ * The limit is that of the longest text, a key. A lone surrogate would be sent as another character, and
+ * select other updates.
  */
 const text = z
   .string()
@@ -32,11 +32,13 @@ const filterSchema = z.strictObject({
 });
 
 /**
- * All given criteria must hold; none given means everything.
- * - `ids` (numbers in `sluice_quarantine`) and `jobs` (ids of failed flush jobs) select only what they name
- * - `kind`, `name` (counter or program), `key` (counter key or account), `code` (error code) and `sequence` (of the
- *   batch; with `partition`) are about updates, and leave jobs out
- * - `from` (included) and `until` (excluded), ISO 8601 with a zone: when the update was quarantined, or the job failed
+ * All given criteria must hold. An empty filter selects everything.
+ * - `ids` (numbers in `sluice_quarantine`) and `jobs` (ids of failed flush jobs) select only those that they
+ *   name
+ * - `kind`, `name` (counter or program), `key` (counter key or account), `code` (error code) and `sequence`
+ *   (of the batch; needs `partition`) select updates only, and no jobs
+ * - `from` (inclusive) and `until` (exclusive), ISO 8601 with a zone: when the update was quarantined or the
+ *   job failed
  */
 export type FailedFilter = Readonly<z.infer<typeof filterSchema>>;
 
@@ -54,12 +56,12 @@ export function checkFilter(filter: FailedFilter): FailedFilter {
   return parsed.data;
 }
 
-/** Whether updates can match; a filter that names jobs only is about those. */
+/** Whether updates can match. A filter with `jobs` and without `ids` selects jobs only. */
 export function meansUpdates(filter: FailedFilter): boolean {
   return filter.ids !== undefined || filter.jobs === undefined;
 }
 
-/** The parameters of failed-updates.sql that the filter gives. */
+/** The filter's parameters of failed-updates.sql. */
 export function filterParameters(filter: FailedFilter): unknown[] {
   const { ids, kind, name, key, code, from, until, partition, sequence } = filter;
   const twice = (value: unknown) => [value ?? null, value ?? null];

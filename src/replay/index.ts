@@ -1,4 +1,4 @@
-/** `import { openFailed } from 'sluice/replay'`: what operators do with failed updates and flush jobs, for programs. */
+/** `import { openFailed } from 'sluice/replay'`: failed updates and flush jobs, for programs. */
 
 export type { FailedUpdate } from '../shared/updates/failed-update.ts';
 export type { Change } from './amendment.ts';

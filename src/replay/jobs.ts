@@ -1,6 +1,6 @@
 /**
- * Failed flush jobs: wake-ups that used up their attempts. Their data is safe, in flight or pending, and the sweep goes on
- * trying; so a job can be dropped without loss, and replaying one is to wake its partition anew.
+ * Failed flush jobs: wake-ups that used up their attempts. Their updates are safe in flight or pending, and
+ * the sweep keeps retrying. So a job can be dropped without loss, and to replay one is to wake its partition.
  */
 import { type FlushQueue, failedJobs, wake } from '../shared/redis/queue.ts';
 
@@ -9,7 +9,7 @@ export interface FailedJob {
   readonly job: string;
   readonly partition: number;
   readonly attempts: number;
-  /** The message of the error that ended it. */
+  /** Message of its last error. */
   readonly reason: string;
   /** ISO 8601. */
   readonly failedAt: string;
@@ -31,8 +31,9 @@ export async function readJobs(queue: FlushQueue): Promise<FailedJob[]> {
 }
 
 /**
- * Removes the job. To replay it, its partition is woken first: whoever is killed between the two leaves a wake-up too
- * many, not one too few. False where the job had gone, since its partition flushed meanwhile.
+ * Removes the job. For a replay, its partition is woken first: a crash between the two leaves one wake-up too
+ * many, not one too few.
+ * @returns false if the job is gone, since its partition flushed meanwhile
  */
 export async function endJob(
   queue: FlushQueue,

@@ -1,4 +1,4 @@
-/** Failed updates for programs that hold no connections of Sluice yet: connects to both servers and checks them. */
+/** Opens failed updates for programs: connects to both servers and checks them. */
 import type { Logger } from 'pino';
 import { within } from '../shared/clock.ts';
 import { type Definitions, type DefinitionsInput, parseDefinitions } from '../shared/config/definitions.ts';
@@ -23,11 +23,11 @@ export interface FailedOptions {
   readonly redis: string | RedisLocation;
   /** URL, or URL with credentials apart. */
   readonly mysql: string | MysqlLocation;
-  /** The same as the producers have. */
+  /** The definitions of the producers. */
   readonly definitions: DefinitionsInput;
   /** `sluice` by default. */
   readonly namespace?: string;
-  /** The same number of partitions as everywhere. */
+  /** The number of partitions must be that of the other processes. */
   readonly settings?: Partial<Settings>;
   /** A pino logger; silent by default. */
   readonly log?: Logger;
@@ -37,7 +37,7 @@ const CONNECTIONS = 2;
 const FAREWELL_MS = 1000;
 
 /**
- * Connects to both servers, and waits for them at most `startWaitMs`.
+ * Connects to both servers. Waits for them up to `startWaitMs`.
  * @throws ConfigurationError, RedisUnavailableError, RedisUnsuitableError, DatabaseUnavailableError,
  * DatabaseUnsuitableError, NotMigratedError, NewerFormatError, PartitionCountError, AccessDeniedError
  */
@@ -54,7 +54,7 @@ export async function openFailed(options: FailedOptions): Promise<OpenFailedUpda
   });
 }
 
-/** One attempt, which closes what it opened if it fails. */
+/** One attempt. It closes its connections if it fails. */
 async function connect(
   at: RedisLocation,
   mysql: MysqlLocation,
@@ -84,7 +84,7 @@ async function connect(
   }
 }
 
-/** Failed updates on connections of their own. */
+/** Failed updates with their own connections. */
 export class OpenFailedUpdates extends FailedUpdates {
   /** Closes the connections. */
   readonly close: () => Promise<void>;

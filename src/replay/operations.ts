@@ -1,4 +1,4 @@
-/** The audit record: who ran what, when, on which updates, and what became of each. */
+/** The audit record: operations with their operators, times and filters, and the outcome for each update. */
 import type { ResultSetHeader } from 'mysql2/promise';
 import { ConfigurationError, OperationError } from '../shared/errors.ts';
 import { parseExact } from '../shared/exact-json.ts';
@@ -13,22 +13,22 @@ export type Action = 'replay' | 'edit' | 'drop';
 
 export interface Operation {
   readonly operation: number;
-  /** `repair` and `recover` are written by other commands. */
+  /** Other commands write `repair` and `recover`. */
   readonly action: Action | 'repair' | 'recover';
   readonly operator: string;
   readonly reason: string | null;
   readonly filter: FailedFilter;
-  /** Ids of the failed flush jobs that the filter selected when it started. */
+  /** Ids of the failed flush jobs that the filter selected at the start. */
   readonly jobs: readonly string[];
-  /** Of an edit. */
+  /** Null except for an edit. */
   readonly change: Change | null;
-  /** The newest quarantined row that it may touch. */
+  /** Number of the newest quarantined update that it may change. */
   readonly lastId: number;
   /** ISO 8601. */
   readonly startedAt: string;
-  /** Null while it runs, and where it was cut off: then it can be resumed. */
+  /** ISO 8601; null while it runs or after it was interrupted. Then it can be resumed. */
   readonly finishedAt: string | null;
-  /** Updates by what became of them: `replayed`, `refused:CODE`, `already` and so on. */
+  /** Number of updates by outcome: `replayed`, `refused:CODE`, `already` and so on. */
   readonly outcomes: Readonly<Record<string, number>>;
 }
 
@@ -38,21 +38,21 @@ export interface OperationItem {
   readonly id: number;
   readonly outcome: string;
   readonly doneAt: string;
-  /** The update as it was before. */
+  /** The update before the operation. */
   readonly original: FailedUpdate;
 }
 
-/** Who runs an operation, and why; up to 255 characters each. */
+/** Operator and reason of an operation, up to 255 characters each. */
 export interface Author {
   readonly operator: string;
   readonly reason?: string | undefined;
 }
 
-/** What the column `filter` holds. */
+/** Content of the column `filter`. */
 type Recorded = Pick<Operation, 'filter' | 'jobs' | 'change'>;
 
 const START = readSql(new URL('./sql/start-operation.sql', import.meta.url));
-/** Outcomes after which the update is in quarantine no more. */
+/** Outcomes after which the update is no longer in quarantine. */
 export const DONE: ReadonlySet<string> = new Set(['replayed', 'dropped', 'edited', 'already']);
 
 export class Operations {
@@ -62,7 +62,7 @@ export class Operations {
     this.#database = database;
   }
 
-  /** @throws ConfigurationError for a filter that is too long to be recorded */
+  /** @throws ConfigurationError if the filter is too long for the record */
   async start(
     action: Action,
     { operator, reason }: Author,
@@ -85,7 +85,7 @@ export class Operations {
     return this.get(id);
   }
 
-  /** @throws OperationError where there is none */
+  /** @throws OperationError if there is none */
   async get(operation: number): Promise<Operation> {
     const [row] = await this.#database.query('SELECT * FROM sluice_operations WHERE id = ?', [operation]);
     if (!row) throw new OperationError('UNKNOWN_OPERATION', operation);
@@ -99,7 +99,7 @@ export class Operations {
     );
   }
 
-  /** What was done to these updates, by any operation; the oldest first. */
+  /** What any operation did to these updates, the oldest operation first. */
   async items(ids: readonly number[]): Promise<OperationItem[]> {
     const found: OperationItem[] = [];
     for (const some of numberLists(ids)) {
@@ -112,7 +112,7 @@ export class Operations {
     return found.sort((a, b) => a.operation - b.operation || a.id - b.id);
   }
 
-  /** What an operation did, by number of the update. */
+  /** What an operation did, in the order of the updates' numbers. */
   async itemsOf(operation: number, after: number, limit: number): Promise<OperationItem[]> {
     return toItems(
       await this.#database.query(
@@ -122,7 +122,7 @@ export class Operations {
     );
   }
 
-  /** Records an outcome that changed nothing; never over one that did. */
+  /** Records an outcome that changed nothing. It never replaces one that did. */
   async note(operation: number, update: FailedUpdate, outcome: string): Promise<void> {
     await this.#database.session(connection => recordItem(connection, operation, update, outcome, false));
   }

@@ -1,22 +1,22 @@
-/** How fast a run goes over failed updates, and how it is told about and stopped. */
+/** Limits the rate of a run over failed updates, reports its progress, and stops it. */
 import { pause } from '../shared/clock.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 
 export interface RunOptions {
-  /** Most updates in a second; no limit by default. */
+  /** Most updates per second; no limit by default. */
   readonly rate?: number | undefined;
-  /** Ends the run before the next update; the operation can be resumed then. */
+  /** Stops the run before the next update. The operation can be resumed later. */
   readonly signal?: AbortSignal | undefined;
-  /** Called once the operation is recorded, before anything is changed. */
+  /** Called after the operation is recorded and before the first change. */
   readonly onStart?: ((operation: number) => void) | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 export interface Progress {
-  /** Updates and jobs looked at in this run. */
+  /** Updates and jobs handled in this run. */
   readonly done: number;
   readonly total: number;
-  /** What became of the last one. */
+  /** Outcome of the last one. */
   readonly outcome: string;
 }
 
@@ -26,12 +26,12 @@ export function checkRate(rate: number | undefined): void {
     throw new ConfigurationError('The rate must be a number of updates a second, above 0.');
 }
 
-/** How long the next update has to wait, ms, so that no more than `rate` start in a second. */
+/** Delay of the next update, ms, so that at most `rate` updates start per second. */
 function paceDelay(startedAt: number, done: number, rate: number, now: number): number {
   return Math.max(0, startedAt + (done * 1000) / rate - now);
 }
 
-/** Hands items out, no faster than the rate, until they end or the signal aborts. */
+/** Yields items at most at the rate, until they end or the signal aborts. */
 export async function* paced<Item>(
   items: AsyncIterable<Item> | Iterable<Item>,
   { rate, signal }: RunOptions,

@@ -1,8 +1,8 @@
 /**
- * Replays one quarantined update in one transaction, under the lock of its partition's watermark: out of quarantine, into
- * the value and the ledger. The live value counts the update already and stays as it is.
+ * Replays one quarantined update in one transaction, under the lock of its partition's watermark: the update
+ * moves from quarantine to the value and the ledger. The live value counts it already and does not change.
  *
- * Whoever is killed leaves the row as it was or gone, never between; whoever comes second finds it gone.
+ * After a crash the row is either unchanged or gone. A concurrent replay finds it gone.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { DatabaseFailedError } from '../shared/errors.ts';
@@ -17,7 +17,7 @@ import { EntryWriter, quarantinedEntry } from '../worker/entries.ts';
 import { refusalCode } from '../worker/quarantine.ts';
 import { repeatConflicts } from './conflicts.ts';
 
-/** Called between any two steps, so that tests can end the process's part there. */
+/** Called between any two steps, so that tests can simulate a crash there. */
 export type ReplaySeam = (step: ReplayStep) => Promise<void> | void;
 export type ReplayStep =
   | 'started'
@@ -32,13 +32,13 @@ export type ReplayStep =
 
 /**
  * - `replayed`
- * - `already`: somebody had taken it out of quarantine, or an operation that drops or edits it has taken it
- * - `refused:CODE`: MySQL refuses it still, it stays in quarantine
- * - `waiting`: the partition has no ledger number left before its next batch, which makes room
+ * - `already`: it is no longer in quarantine, or an operation that drops or edits it has taken it
+ * - `refused:CODE`: MySQL still refuses it, and it stays in quarantine
+ * - `waiting`: the partition has no free ledger number before its next batch, which makes room
  */
 export type ReplayOutcome = 'replayed' | 'already' | 'waiting' | `refused:${string}`;
 
-/** Rolls a trial back. */
+/** Rolls back a replay that was only tried. */
 class Trial extends Error {}
 
 export class ReplayOne {
@@ -55,8 +55,8 @@ export class ReplayOne {
   }
 
   /**
-   * @param operation where the outcome is recorded; undefined only tries, and changes nothing
-   * @throws what MySQL threw where that is not about the update; then the outcome is unknown, and repeating is safe
+   * @param operation records the outcome; undefined only tries the replay and changes nothing
+   * @throws an error of MySQL that is not about the update; then the outcome is unknown, and a retry is safe
    */
   async run(update: FailedUpdate, operation: number | undefined): Promise<ReplayOutcome> {
     try {
@@ -81,9 +81,9 @@ export class ReplayOne {
       return outcome;
     } catch (error) {
       if (error instanceof Trial) return 'replayed';
-      // One update that meets something odd, such as a trigger that is broken, must not keep the others.
+      // An update that fails for an unusual reason, such as a broken trigger, must not stop the others.
       if (error instanceof RowFailure) return `refused:${refusalCode(error.cause)}`;
-      // What keeps a mapped table from taking rows may last: the update waits for it in quarantine.
+      // A mapped table may take no rows for long, so the update stays in quarantine.
       if (isTableFailure(error)) return `refused:${tableFailureCode(error)}`;
       throw error;
     }

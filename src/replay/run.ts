@@ -1,6 +1,7 @@
 /**
- * One run of an operation: jobs first, then update by update in the order of their numbers, each recorded as it is done. A
- * run that is cut off anywhere, and repeated, does to each update what one run would have done.
+ * One run of an operation: first the jobs, then each update in the order of their numbers, recorded one by
+ * one. If a run is interrupted at any point and repeated, the result for each update is that of one complete
+ * run.
  */
 
 import { type Amend, type AmenderParts, openAmender } from '../producer/amend.ts';
@@ -17,45 +18,48 @@ import type { ReplayOne, ReplaySeam } from './replay-one.ts';
 import { letGo, take } from './take.ts';
 import { countUpdates, eachUpdate, readUpdates } from './updates.ts';
 
-/** Opened connections to both servers, and what edits are checked against. */
+/** Open connections to both servers, and the definitions for the checks of edits. */
 export interface RunParts extends AmenderParts {
   readonly database: Database;
   readonly definitions: Definitions;
 }
 
-/** What an operation did, all its runs together. */
+/** What an operation did in all its runs. */
 export interface OperationReport {
   readonly operation: number;
   readonly action: Operation['action'];
-  /** False if it was stopped, or updates are `waiting`: then it can be resumed. */
+  /** False if it was stopped or has updates that are `waiting`. Then it can be resumed. */
   readonly finished: boolean;
   /**
-   * Updates by outcome: `replayed`, `edited`, `dropped`; `already` (somebody else had, or another operation has
-   * taken it); `refused:CODE` (stays in quarantine);
-   * `waiting` (a replay that needs the partition's next flush first); `accepted` (an edit or drop that the next flush carries
-   * out); `unknown` (a number that was never in quarantine).
+   * Number of updates by outcome:
+   * - `replayed`, `edited`, `dropped`
+   * - `already`: no longer in quarantine, or taken by another operation
+   * - `refused:CODE`: stays in quarantine
+   * - `waiting`: the replay needs the partition's next flush first
+   * - `accepted`: the next flush carries out the edit or drop
+   * - `unknown`: the number was never in quarantine
    */
   readonly updates: Readonly<Record<string, number>>;
-  /** Flush jobs of this run: `replayed` or `dropped`, and `already` where they had gone. */
+  /** Number of flush jobs of this run by outcome: `replayed` or `dropped`; `already` if they were gone. */
   readonly jobs: Readonly<Record<string, number>>;
-  /** Operations that had taken updates which this run then left to them, by number. */
+  /** Operations that have taken updates which this run therefore skipped, by number. */
   readonly takenBy: readonly TakenBy[];
 }
 
-/** An operation that has taken updates. If nobody runs it any more, anybody can resume it. */
+/** An operation that has taken updates. If it was interrupted, any operator can resume it. */
 export interface TakenBy {
   readonly operation: number;
   readonly action: Operation['action'];
   readonly operator: string;
-  /** How many updates it kept from this run. */
+  /** How many updates this run skipped because of it. */
   readonly updates: number;
 }
 
-/** What a run has met so far. */
+/** What a run has found so far. */
 interface Met {
-  /** Amendments that were accepted. */
+  /** Updates with accepted amendments. */
   readonly open: FailedUpdate[];
-  /** How many updates each other operation has. */
+  /** Number of updates that each other operation has taken. */
   readonly taken: Map<number, number>;
 }
 
@@ -148,7 +152,7 @@ export class OperationRun {
     return outcome;
   }
 
-  /** Takes the update, then sends the amendment. */
+  /** Takes the update, then sends its amendment. */
   async #change({ operation, action, change }: Operation, { id }: FailedUpdate, met: Met): Promise<string> {
     const { database, definitions } = this.#parts;
     const taken = await take(database, id, operation);
@@ -180,7 +184,7 @@ export class OperationRun {
     return takers;
   }
 
-  /** Waits for the flush that carries the amendments out; gives how many are still to come. */
+  /** Waits for the flush that carries the amendments out. Returns how many are still pending. */
   async #afterFlush(operation: number, updates: readonly FailedUpdate[]): Promise<number> {
     const end = performance.now() + FLUSH_WAIT_MS;
     let open = updates;
@@ -193,7 +197,7 @@ export class OperationRun {
         for (const { id } of await readUpdates(this.#parts.database, { ids: part }, span, 1000))
           there.add(id);
       }
-      // What is gone was done by this operation, which its flush recorded, or by somebody else before it.
+      // A flush recorded the amendments that it carried out. Other updates were gone before.
       for (const update of open)
         if (!there.has(update.id)) await this.#operations.note(operation, update, 'already');
       open = open.filter(({ id }) => there.has(id));
@@ -202,7 +206,7 @@ export class OperationRun {
     }
   }
 
-  /** Numbers that were asked for and are not in quarantine: dealt with before, or never there. Gives how many never were. */
+  /** Notes requested numbers that are no longer in quarantine. Returns how many never were. */
   async #noteGone({ operation, filter }: Operation, seen: ReadonlySet<number>): Promise<number> {
     const gone = (filter.ids ?? []).filter(id => !seen.has(id));
     if (gone.length === 0) return 0;
@@ -221,14 +225,14 @@ function countUp(counts: Map<number, number>, of: number | null): void {
   if (of !== null) counts.set(of, (counts.get(of) ?? 0) + 1);
 }
 
-/** @throws the error itself where it says nothing about the update */
+/** @throws the error itself if it is not about the update */
 export function refusal(error: unknown): string {
   if (error instanceof SluiceError && !error.retryable && !FATAL.has(error.code))
     return `refused:${error.code}`;
   throw error;
 }
 
-/** Not about the update: the next one would meet them too. */
+/** Errors that are not about the update: the next one would fail too. */
 const FATAL = new Set([
   'DATABASE_UNSUITABLE',
   'DATABASE_ANSWER_MISSING',

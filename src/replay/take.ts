@@ -1,10 +1,10 @@
 /**
- * Who may change a quarantined update: the one operation that has taken it. Two drops of one debit would each raise the live
- * balance before a flush finds out, and what they raise it by could be spent.
+ * Only the operation that has taken a quarantined update may change it. Otherwise two drops of one debit
+ * would both raise the live balance before a flush finds out, and the balance could be spent twice.
  *
- * An operation takes an update before it sends its amendment. The update stays its own until the flush has carried the
- * amendment out, or refused it. Whoever is killed in between leaves it taken: what was sent may still arrive, so only the same
- * operation, resumed by anybody, can know that it is sent once.
+ * An operation takes an update before it sends its amendment, and keeps it until the flush has carried out or
+ * refused the amendment. After a crash in between, the update stays taken: the amendment may still arrive, so
+ * only the same operation, resumed by any operator, can ensure that it is sent once.
  */
 
 import { type Database, queryRows } from '../shared/mysql/database.ts';
@@ -17,9 +17,9 @@ const TAKE =
 const LET_GO = 'UPDATE sluice_quarantine SET operation = NULL WHERE id = ? AND operation = ?';
 
 /**
- * Takes the update, or finds that the operation has it already. Waits for a flush or a replay that has locked it.
- * @returns the update as it is now, with the operation that has it; undefined if it is out of quarantine
- * @throws what `databaseError` makes of a failure; then repeating is safe
+ * Takes the update, unless another operation has it. Waits for a flush or a replay that has locked it.
+ * @returns the current update, with the operation that has it; undefined if it is no longer in quarantine
+ * @throws what `databaseError` returns; a retry is safe
  */
 export async function take(
   database: Database,
@@ -29,7 +29,7 @@ export async function take(
   const takeAndRead = () =>
     database.session(async connection => {
       await connection.query(TAKE, [operation, id, operation]);
-      // Read behind it: an edit of another operation may have changed the update since it was listed.
+      // Read after it: an edit of another operation may have changed the update since it was listed.
       const [row] = await queryRows(connection, 'SELECT * FROM sluice_quarantine WHERE id = ?', [id]);
       return row && toFailedUpdate(row);
     });
@@ -38,7 +38,7 @@ export async function take(
   });
 }
 
-/** For an amendment that was refused for certain: another operation may have the update. */
+/** Releases the update after its amendment was certainly refused, so that other operations may take it. */
 export async function letGo(database: Database, id: number, operation: number): Promise<void> {
   await database.query(LET_GO, [id, operation]);
 }

@@ -9,7 +9,7 @@ export interface Span {
   readonly after?: number | undefined;
   /** Numbers up to this one. */
   readonly last?: number | undefined;
-  /** Leaves out what this operation has done. */
+  /** Excludes updates for which this operation has an outcome. */
   readonly notDoneBy?: number | undefined;
 }
 
@@ -25,7 +25,7 @@ function parameters(filter: FailedFilter, { after = 0, last, notDoneBy = 0 }: Sp
 /** Numbers in one statement. */
 const NUMBERS = 1000;
 
-/** The filter in parts whose numbers one statement takes, in the order of the numbers. */
+/** Splits the filter's numbers, in order, so that each part fits into one statement. */
 function* byNumbers(filter: FailedFilter): Generator<FailedFilter> {
   if (filter.ids === undefined || filter.ids.length <= NUMBERS) {
     yield filter;
@@ -34,7 +34,7 @@ function* byNumbers(filter: FailedFilter): Generator<FailedFilter> {
   for (const ids of numberLists(filter.ids)) yield { ...filter, ids };
 }
 
-/** Each number once, in order, as many at a time as one statement takes. */
+/** Splits numbers into sorted lists without duplicates, each for one statement. */
 export function* numberLists(numbers: readonly number[]): Generator<number[]> {
   const sorted = [...new Set(numbers)].sort((a, b) => a - b);
   for (let from = 0; from < sorted.length; from += NUMBERS) yield sorted.slice(from, from + NUMBERS);

@@ -1,5 +1,6 @@
--- A page of a program's accounts, with a balance or only with entries: balance beside the sum of the ledger.
--- Parameters: program, program, account after which, rows, program, account after which, rows, rows, program.
+-- A page of a program's accounts that have a balance or entries: the balance and the sum of the ledger.
+-- `after` is the last account of the previous page. Parameters: program, program, after, rows, program,
+-- after, rows, rows, program.
 SELECT k.account, COALESCE(a.balance, 0) AS balance,
   COALESCE((SELECT SUM(e.amount) FROM sluice_entries e WHERE e.program = ? AND e.account = k.account), 0) AS total
 FROM (

@@ -1,5 +1,5 @@
--- What the database knows of a partition beyond its watermark: its journal, and when its last batch was committed (ms).
--- UNIX_TIMESTAMP would take it for a time of the session's zone, which is the user's. Parameters: partition, twice.
+-- The journal of a partition, and the commit time of its last batch, ms. UNIX_TIMESTAMP would interpret the
+-- time in the session's time zone, which is the user's. Parameters: partition, twice.
 SELECT j.oldest, j.newest, COALESCE(j.batches, 0) AS batches,
   TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', COALESCE(l.committed_at, p.updated_at)) DIV 1000 AS committed_ms
 FROM sluice_partitions p

@@ -1,6 +1,6 @@
--- Quarantined updates that a filter selects, in the order of their numbers.
--- Parameters: number after which, last number, operation whose rows are done (0: none), every number? 1 or 0, numbers,
--- then twice each, null for any: kind, name, key, error code, from, until, partition, sequence.
+-- Quarantined updates that a filter selects. Parameters: lower bound of the number (exclusive), upper bound
+-- (inclusive), operation whose updates are excluded (0: none), 1 for every number or 0, numbers; then twice
+-- each, null for any: kind, name, key, error code, from, until, partition, sequence.
 SELECT {columns}
 FROM sluice_quarantine q
 WHERE q.id > ? AND q.id <= ?

@@ -1,4 +1,4 @@
--- Writes the audit record of a run before its first change, with the newest quarantined row that it may touch.
--- Parameters: action, operator, reason or null, filter as JSON.
+-- Writes the audit record of an operation before its first change, with the newest quarantined row that it
+-- may change. Parameters: action, operator, reason or null, filter as JSON.
 INSERT INTO sluice_operations (action, operator, reason, filter, last_id, started_at)
 SELECT ?, ?, ?, ?, COALESCE(MAX(id), 0), UTC_TIMESTAMP(3) FROM sluice_quarantine

@@ -1,8 +1,9 @@
 /**
- * Exact values of cold keys: what MySQL holds, plus what Redis holds and MySQL does not. One SQL statement reads the
- * value with the watermark, one script adds what the watermark does not cover; where a flush came between the two, the
- * script says so and both are read again, the third time with the watermark held still. Accounts in doubt wait a little for
- * the flush that ends it, and hold nothing still meanwhile: the flush needs the watermark.
+ * Exact values of cold keys: the value in MySQL plus the updates that only Redis has. One SQL statement reads
+ * the value together with the watermark, and one script adds the updates that the watermark does not cover.
+ * If a flush came between the two, the script says so and both are repeated, from the third attempt on with
+ * the watermark locked. A read of an account in doubt waits a little for the flush that ends the doubt. It
+ * locks nothing meanwhile, since the flush needs the watermark.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { pause, within } from '../clock.ts';
@@ -20,20 +21,20 @@ import type { LiveKey } from '../redis/live-keys.ts';
 import { defineScript, type Script } from '../redis/script.ts';
 import type { ValueTable, ValueTables } from './tables.ts';
 
-/** A key's live value beside what it should be. */
+/** A key's live value and the value that it should have. */
 export interface Comparison extends LiveKey {
-  /** Undefined where the key is not live, NaN where it holds no number. */
+  /** Undefined if the key is not live, NaN if its value is not a number. */
   readonly live: number | undefined;
   readonly expected: number;
 }
 
-/** Stands for a sum that a number cannot carry: so far out that nothing in Redis brings it back, and the script refuses it. */
+/** Replaces a sum beyond 2^53-1: no updates in Redis bring it back into range, so the script refuses it. */
 const OUT_OF_RANGE = 1e300;
 
 /**
- * Value and quarantined sum of a row. A mapped column may hold more than 2^53-1; rounding it would go
- * unnoticed.
- * @throws AnswerMissingError if the database changed the key that it was asked for
+ * Value plus quarantined sum of a row. They are added as BigInt, since a mapped column may hold more than
+ * 2^53-1.
+ * @throws AnswerMissingError if the database changed the requested key
  */
 function exactSum({ name, value, quarantined }: Rows[number]): number {
   if (value === null) throw missing(String(name));
@@ -45,14 +46,14 @@ function missing(name: string): AnswerMissingError {
   return new AnswerMissingError(`the value of a key of ${name}`);
 }
 
-/** Whether what is live is not what it should be. */
+/** Whether the live value is wrong. */
 export function drifts({ live, expected }: Comparison): boolean {
   return live !== undefined && live !== expected;
 }
 
 function comparisons(keys: readonly LiveKey[], found: readonly string[]): Comparison[] {
   return found.map((pair, at) => {
-    // Whatever a stranger wrote into the key may hold blanks.
+    // A live value that another program wrote may contain blanks.
     const [, live, expected] = /^(.*) (\S+)$/s.exec(pair)!;
     return {
       ...keys[at]!,
@@ -66,23 +67,23 @@ function wholeNumber(text: string): number {
   return /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
 }
 
-/** Keys that one statement of any server takes, and one call of the script. Mostly that is all of them. */
+/** Splits keys so that each part fits into one statement on any server and one call of the script. */
 function* inParts(keys: readonly LiveKey[]): Generator<readonly LiveKey[]> {
   const bytesAt = (at: number) => literalBytes(JSON.stringify([keys[at]!.name, keys[at]!.key]));
   for (const [from, to] of cut(keys.length, LARGEST_ITEM, bytesAt)) yield keys.slice(from, to);
 }
 
-/** What load.lua answers; see there. */
+/** Reply of load.lua. */
 interface Answer {
   readonly status: 'ok' | 'again' | 'epoch' | 'absent';
-  /** Of `again`: `behind`, `ahead`, `many` or `doubtful`; of `epoch`, the other epoch. */
+  /** With `again`: `behind`, `ahead`, `many` or `doubtful`. With `epoch`: the epoch in Redis. */
   readonly why: string;
-  /** Of `ok`, one for each key. */
+  /** With `ok`: one for each key. */
   readonly values: readonly string[];
 }
 
 const ABSENT: Answer = { status: 'absent', why: '', values: [] };
-/** In place of a live value. */
+/** Replies in place of a live value: the account is in doubt, or the value is out of range. */
 const WAITS = 'w';
 const BEYOND = 'x';
 
@@ -91,7 +92,7 @@ function parseReply([status, ...rest]: string[]): Answer {
   return { status: status as Answer['status'], why: rest.join(' '), values: [] };
 }
 
-/** Whether an account, in a load perhaps one of many, has entries on their way that MySQL may have. */
+/** Whether an account is in doubt: MySQL may have some of its pending entries. */
 function isDoubtful({ status, why, values }: Answer): boolean {
   return status === 'ok' ? values.includes(WAITS) : why === 'doubtful';
 }
@@ -99,7 +100,7 @@ function isDoubtful({ status, why, values }: Answer): boolean {
 type Mode = 'load' | 'compare' | 'repair';
 const PLAIN_TRIES = 2;
 const TRIES = 8;
-/** How long a read waits for the flush of entries in doubt: below the time of a call, so that its caller hears why. */
+/** Wait for the flush of entries in doubt: less than a call's timeout, so that its caller gets the reason. */
 const DOUBT_MS = 1000;
 const DOUBT_PAUSE_MS = 50;
 const DOUBT = 'pending entries that the database may already have wait for their flush';
@@ -141,9 +142,10 @@ export class ColdReader {
   }
 
   /**
-   * Makes keys of one partition and one table live and gives their values, in order.
-   * A value out of range, or in doubt, is an error of its own key, since the others were asked for by other callers.
-   * @throws DatabaseUnavailableError, RedisUnavailableError, ReadUnsettledError, PartitionHaltedError, TableUnusableError
+   * Makes keys of one partition and one table live and returns their values, in order. A value that is out of
+   * range or in doubt becomes an error of that key only, since the other keys belong to other callers.
+   * @throws DatabaseUnavailableError, RedisUnavailableError, ReadUnsettledError, PartitionHaltedError,
+   * TableUnusableError
    */
   async load(
     partition: number,
@@ -156,14 +158,14 @@ export class ColdReader {
     });
   }
 
-  /** Compares without changing anything. Throws as `load` does. */
+  /** Compares without changing anything. @throws like `load` */
   async compare(partition: number, keys: readonly LiveKey[]): Promise<Comparison[]> {
     return comparisons(keys, await this.#readAll('compare', partition, keys));
   }
 
   /**
-   * Compares without locking or aligning anything, so that no flush ever waits for it. Undefined where a flush kept
-   * coming between, or the partition is halted.
+   * Compares without locking or aligning anything, so no flush waits for it. Undefined if flushes kept coming
+   * between, or if the partition is halted.
    * @throws DatabaseUnavailableError, RedisUnavailableError
    */
   async glance(partition: number, keys: readonly LiveKey[]): Promise<Comparison[] | undefined> {
@@ -185,8 +187,10 @@ export class ColdReader {
   }
 
   /**
-   * Compares, and in the same step makes every live value that differs what it should be; one that should be out of
-   * range is deleted, as a cold read would refuse it. Gives what was found. Throws as `load` does.
+   * Compares, and corrects each wrong live value in the same step. If the right value is out of range, the
+   * live value is deleted, since a cold read would refuse it.
+   * @returns the values before the repair
+   * @throws like `load`
    */
   async repair(partition: number, keys: readonly LiveKey[]): Promise<Comparison[]> {
     return comparisons(keys, await this.#readAll('repair', partition, keys));
@@ -202,8 +206,8 @@ export class ColdReader {
     const end = performance.now() + DOUBT_MS;
     let story = '';
     for (let attempt = 0; attempt < TRIES; attempt++) {
-      const held = attempt >= PLAIN_TRIES;
-      const answer = await this.#try(mode, partition, keys, held);
+      const isLocked = attempt >= PLAIN_TRIES;
+      const answer = await this.#try(mode, partition, keys, isLocked);
       if (isDoubtful(answer) && performance.now() < end) {
         await pause(DOUBT_PAUSE_MS);
         attempt = -1;
@@ -213,18 +217,18 @@ export class ColdReader {
       if (status === 'ok') return values;
       if (isDoubtful(answer)) throw new ReadUnsettledError(partition, DOUBT);
       story = STORIES[status === 'again' ? why : status]!;
-      if (status === 'again' && why === 'ahead' && held) throw await this.#halted(partition);
-      // Under the lock these are no passing states; before it, an absent state will not appear by itself either.
-      if (status === 'absent' || held) await this.#align(partition);
+      if (status === 'again' && why === 'ahead' && isLocked) throw await this.#halted(partition);
+      // Under the lock these states do not pass by themselves, and an absent state never does.
+      if (status === 'absent' || isLocked) await this.#align(partition);
     }
     throw new ReadUnsettledError(partition, story);
   }
 
-  /** @param held whether the watermark is locked meanwhile */
-  async #try(mode: Mode, partition: number, keys: readonly LiveKey[], held: boolean): Promise<Answer> {
+  /** @param isLocked whether the watermark is locked meanwhile */
+  async #try(mode: Mode, partition: number, keys: readonly LiveKey[], isLocked: boolean): Promise<Answer> {
     const table = this.#tables.of(keys[0]!.kind, keys[0]!.name);
     const use = async (connection: PoolConnection) => {
-      if (held) {
+      if (isLocked) {
         await connection.query(
           'SELECT sequence FROM sluice_partitions WHERE partition_id = ? LOCK IN SHARE MODE',
           [partition],
@@ -234,7 +238,7 @@ export class ColdReader {
     };
     try {
       await table.ready(this.#database);
-      return await (held ? this.#database.transaction(use) : this.#database.session(use));
+      return await (isLocked ? this.#database.transaction(use) : this.#database.session(use));
     } catch (error) {
       throw explain(error, this.#address, this.#database.address);
     }
@@ -260,12 +264,12 @@ export class ColdReader {
     const { epoch, sequence, token } = toPosition(rows[0]!);
     const args = keys.flatMap(({ kind, name, key }) => {
       const value = values.get(itemOf(name, key));
-      // Every key has a row, also one that the table does not hold: a missing one came back under another name.
+      // The statement returns a row for every key. If one is missing, the database changed the key.
       if (value === undefined) throw missing(name);
       return [kind, itemOf(name, key), value];
     });
     const state = this.#keys.state(partition);
-    // Bounded, because the watermark may be locked meanwhile and ioredis would wait for a lost Redis for ever.
+    // Limited, since the watermark may be locked and ioredis would wait for a lost Redis for ever.
     const reply = await within(
       this.#load(state, mode, this.#liveTtlMs, epoch, sequence, token, ...args).catch(error =>
         redisError(error, this.#address),
@@ -277,7 +281,7 @@ export class ColdReader {
     return parseReply(reply);
   }
 
-  /** What the aligner says under its own lock counts; the read may have seen a partition in the middle of a change. */
+  /** The aligner decides under its own lock: the read may have seen a partition in the middle of a change. */
   async #halted(partition: number): Promise<Error> {
     return this.#align(partition).then(
       () => new ReadUnsettledError(partition, STORIES.ahead!),

@@ -1,21 +1,25 @@
 #!lua
--- Sets the live values of cold keys to what MySQL holds plus what Redis holds and MySQL does not; or (compare) says
--- what they should be; or (repair) also sets those that are live and wrong, which a SET from outside could not do
--- without losing an update. Exact because watermark and values were read by one MySQL statement and this is one script.
+-- load: sets the live values of cold keys to the value in MySQL plus the updates that only Redis has.
+-- compare: returns the right values.
+-- repair: also corrects wrong live values. A SET from outside could lose an update.
+-- The values are exact, since one MySQL statement read watermark and values, and this is one script.
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 'load', 'compare' or 'repair'   2 live TTL, ms   3 epoch   4 sequence and 5 token of the watermark
 --          then three for each key: kind c|p, item, value in MySQL plus quarantined sum
--- Reply    { 'again' } the watermark moved, or an account has too much on its way to be added up here: read once more;
---          { 'again', 'doubtful' } compare and repair: an account is in doubt;
---          { 'epoch', epoch here } the epochs differ;
---          { 'behind' } Redis is behind the watermark; { 'ahead' } MySQL went back in time; { 'absent' } no state;
+-- Reply    { 'absent' } no state
+--          { 'epoch', epoch here } the epochs differ
+--          { 'again', 'behind' } Redis is behind the watermark, or the watermark moved since it was read
+--          { 'again', 'ahead' } the watermark moved, or MySQL went back in time
+--          { 'again', 'many' } compare, repair: an account has too many entries in the segment to add up here
+--          { 'again', 'doubtful' } compare, repair: an account is in doubt
 --          { 'ok', ... } then for each key: load: the live value, 'x' (out of range) or 'w' (in doubt: wait);
 --          compare: 'live expected', live '-' if there is none, else '=' and its text;
---          repair: the same, as it was before; the key is gone if what it should be is out of range
+--          repair: the same, from before; a live value is deleted if the right value is out of range
 --
--- In doubt is an account with entries on their way from before Redis was found behind the watermark. MySQL may have them, as
--- Redis forgot their claim; their flush tells. Counters add up: what comes once more is added once more, and declared.
+-- An account is in doubt if it has unacknowledged entries from before Redis was found behind the watermark.
+-- MySQL may have them, since Redis forgot their claim; their flush decides. Counters need no doubt: their
+-- pending sums are added again in any case, and declared as doubled.
 
 --!include base
 --!include int
@@ -36,14 +40,14 @@ elseif state.sequence ~= watermark or state.token ~= token then
   return { 'again', state.sequence > watermark and 'ahead' or 'behind' }
 end
 
--- Asked once, since most keys have nothing in most hashes.
+-- Checked once, since most hashes are absent.
 local isThere = {}
 local counters, accounts = base .. 'counters', base .. 'accounts'
 local segmentCounters, segmentAccounts = base .. 'segment:counters', base .. 'segment:accounts'
 for _, hash in ipairs({ counters, accounts, segmentCounters, segmentAccounts }) do
   isThere[hash] = redis.call('EXISTS', hash) == 1
 end
--- A sum, and the number of the counter or of the account's newest entry.
+-- Sum of a hash's field, and the number of the counter or of the account's newest entry; 0 and -1 if absent.
 local function sum(hash, item)
   local value = isThere[hash] and redis.call('HGET', hash, item)
   if not value then return 0, -1 end
@@ -59,7 +63,8 @@ local function countersOf(item)
   return amount + sum(counters, item)
 end
 
--- The entries of a segment that MySQL does not have: all of them, none, or those that the account's chain leads to.
+-- `missing` is the first entry that MySQL does not have. If it is inside the segment, the account's chain of
+-- entries is followed back to it.
 local missing = withFlight and state.entryAcked or state.entryClaimed
 local MOST_STEPS = 2000
 local segmentStart, segmentEnd, doubtful = state.entrySegmentStart, state.entrySegmentEnd, state.doubtful
@@ -86,7 +91,8 @@ local function entriesOf(item)
   return pending
 end
 
--- A counter's amendments stand among the accounts, behind a mark. Nil with the reason if that cannot be told now.
+-- Amendments of counters are in the hash of accounts, after '!'. Returns nil and a reason if the value is not
+-- known now.
 local function expectedOf(kind, item, value)
   local account = kind == 'p' and item or '!' .. item
   if isDoubtful(account) then return nil, 'doubtful' end
@@ -94,7 +100,7 @@ local function expectedOf(kind, item, value)
   if not entries then return nil, 'many' end
   return value + entries + (kind == 'p' and 0 or countersOf(item))
 end
--- It may be as far out of range as a number can be.
+-- The number may be far out of range.
 local function sumText(number) return string.format('%.0f', number) end
 local SAFE = 9007199254740991
 local reply = { 'ok' }
@@ -110,7 +116,7 @@ for at = 6, #ARGV, 3 do
       if math.abs(expected) > SAFE then redis.call('DEL', key)
       else redis.call('SET', key, int(expected), 'PX', liveTtlMs) end
     end
-    -- A stranger's value may be of any length, and is no number then.
+    -- A live value that another program wrote may have any length.
     reply[#reply + 1] = (live and '=' .. string.sub(live, 1, 64) or '-') .. ' ' .. sumText(expected)
   elseif live then
     reply[#reply + 1] = live

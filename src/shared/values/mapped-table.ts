@@ -1,6 +1,6 @@
 /**
- * A column of a user's own table as the place of a counter's values or a program's balances. Rows are the user's: others
- * may write them meanwhile, so that every change is relative and made under the row's lock.
+ * A column of a user's table that holds the values of a counter or the balances of a program. Other programs
+ * may write the same rows, so every change is relative and made under the row's lock.
  */
 import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { itemOf, type Kind, ROW_KINDS } from '../item.ts';
@@ -21,9 +21,9 @@ const SQL = {
   read: sql('read'),
   keys: sql('keys'),
 };
-/** Keys in one IN list: each is a range for the optimizer, whose memory for ranges is limited. */
+/** Keys in one IN list: the optimizer's memory for ranges is limited, and each key is one. */
 const LOCKED_AT_ONCE = 1000;
-/** A row that keeps appearing and going away again under our insert. */
+/** Most attempts if a row keeps appearing and disappearing during the insert. */
 const INSERT_TRIES = 5;
 
 export class MappedTable implements ValueRows {
@@ -52,7 +52,7 @@ export class MappedTable implements ValueRows {
     for (const { json } of jsonParts(connection, rows, row => [row.name, row.key]))
       for (const row of await queryRows(connection, this.#sql.values, [json])) {
         const value = Number(row.value);
-        // The user's column may hold more than a number can carry exactly.
+        // The column may hold more than 2^53-1.
         if (!Number.isSafeInteger(value)) throw new RefusedValueError('OUT_OF_RANGE');
         values.set(itemOf(String(row.name), String(row.item_key)), value);
       }
@@ -65,7 +65,7 @@ export class MappedTable implements ValueRows {
     const existing = this.#target.missing === 'insert' ? await this.#insertMissing(connection, rows) : rows;
     for (const { json, rows: part } of jsonParts(connection, existing, keyAndAmount)) {
       const [result] = await connection.query<ResultSetHeader>(this.#sql.add, [json]);
-      // The server counts matched rows, changed or not.
+      // The connection counts matched rows, whether changed or not.
       if (result.affectedRows !== part.length) throw new RefusedValueError('TARGET_ROW_MISSING');
     }
   }
@@ -89,7 +89,7 @@ export class MappedTable implements ValueRows {
   async *keys(database: Database, _name: string, pageSize: number): AsyncGenerator<string[]> {
     const read = (after: unknown, limit: number) => {
       const last = after === null ? null : this.#target.keyType.literal(String(after));
-      // A cursor of bytes goes back as it came: it need not be UTF-8.
+      // A cursor of bytes is sent back unchanged, since it may not be UTF-8.
       const cursor = Buffer.isBuffer(after) ? after : last;
       return database.query(this.#sql.keys, [cursor, cursor, limit]);
     };
@@ -97,14 +97,14 @@ export class MappedTable implements ValueRows {
       yield page.map(String).filter((key, at) => this.#isOurs(key, page[at]));
   }
 
-  /** Whether a row's key is one that an update can name. */
+  /** Whether an update can name a row's key. */
   #isOurs(key: string, raw: unknown): boolean {
     const bytes = Buffer.from(key);
     if (Buffer.isBuffer(raw) && !raw.equals(bytes)) return false;
     return bytes.length > 0 && bytes.length <= this.#longestKey;
   }
 
-  /** Inserts the rows that are missing and gives those that are not, locked. */
+  /** Inserts the missing rows. Returns the others, locked. */
   async #insertMissing(connection: PoolConnection, rows: readonly Addition[]): Promise<Addition[]> {
     const existing: Addition[] = [];
     let missing = rows;
@@ -120,8 +120,8 @@ export class MappedTable implements ValueRows {
         }
         return existing;
       } catch (error) {
-        // Somebody else inserted one since we looked; the statement left nothing behind. Look again, but not at what the
-        // statements before it inserted: these rows hold their amounts.
+        // Another program inserted a row meanwhile, and the statement inserted none. Retry without the rows
+        // that earlier statements inserted: these have their amounts already.
         if ((error as { errno?: number }).errno !== REFUSED.ER_DUP_ENTRY || attempt === INSERT_TRIES)
           throw error;
         missing = missing.filter(row => !inserted.has(row));

@@ -1,4 +1,4 @@
-/** Which table each counter and program uses: Sluice's own, or the one that its definition maps it to. */
+/** Opens the table of each counter and program: Sluice's own, or the one that its definition maps it to. */
 import type { Definitions, Target } from '../config/definitions.ts';
 import { DatabaseUnsuitableError, SluiceError } from '../errors.ts';
 import { type Kind, ROW_KINDS } from '../item.ts';
@@ -16,18 +16,18 @@ interface Mapping {
 
 /** Listeners of a process that opens tables. */
 export interface TableEvents {
-  /** Called once for each name that is used and not defined: whoever defines it may have mapped it. */
+  /** Called once for each used name without a definition: a process that defines it may have mapped it. */
   readonly onUndefined?: (kind: Kind, name: string) => void;
-  /** Called for each mapping that worked before and does not fit now. */
+  /** Called for each mapping that fitted before and does not fit now. */
   readonly onUnfit?: (table: TargetTable, error: DatabaseUnsuitableError) => void;
 }
 
 export interface OpenTables extends ValueTables {
-  /** Those of users. */
+  /** The mapped tables. */
   readonly targets: readonly TargetTable[];
 }
 
-/** For commands that may need no value at all: who asks for a table gets the error. */
+/** For commands that may need no values: each use of a table throws the error. */
 export function failingTables(error: Error): OpenTables {
   const fail = () => {
     throw error;
@@ -38,8 +38,9 @@ export function failingTables(error: Error): OpenTables {
 const RECORD = readSql(new URL('./sql/record-target.sql', import.meta.url));
 
 /**
- * Checks every target against the catalogue of the connected server. A mapping that a worker has found to fit before, and
- * that does not now, is a table that was changed: its updates wait, and nobody else. Any other is a mistake.
+ * Checks every target against the catalogue of the server. If a mapping fitted when a worker checked it
+ * before, its table was changed: only its updates wait. Any other mapping that does not fit is a mistake in
+ * the definitions.
  * @throws DatabaseUnsuitableError, DatabaseUnavailableError, AccessDeniedError
  */
 export async function openTables(
@@ -62,7 +63,7 @@ export async function openTables(
       }
       const column = JSON.stringify([checked.schema, checked.table, checked.column]);
       const other = owners.get(column);
-      // Each would hold the other's updates in its value, but not in its live value.
+      // The column would count the updates of both, but each live value only its own.
       if (other)
         throw new DatabaseUnsuitableError(
           `The ${owner} and the ${other} are both mapped to ${target.table}.${target.column}; give each a column of its own.`,
@@ -92,7 +93,7 @@ export async function openTables(
   };
 }
 
-/** Gives what the catalogue says. A refusal is given back only if this very mapping fitted before. @throws DatabaseUnsuitableError */
+/** Returns a refusal only if the same mapping fitted before. @throws DatabaseUnsuitableError for any other */
 async function checkOrRemember(
   database: Database,
   { kind, name, target }: Mapping,
@@ -110,7 +111,7 @@ async function checkOrRemember(
   }
 }
 
-/** Remembers that the mapping fits, for processes that start while it does not. @throws what mysql2 threw */
+/** Records that the mapping fits, for later processes. @throws what mysql2 threw */
 export async function recordTarget(database: Database, { kind, name, target }: TargetTable): Promise<void> {
   await database.query(RECORD, [ROW_KINDS[kind], Buffer.from(name), Buffer.from(JSON.stringify(target))]);
 }

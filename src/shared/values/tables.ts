@@ -1,6 +1,6 @@
 /**
- * Where values go: Sluice's own tables, or a column of the user's own table. A table takes sums by name and key;
- * what it cannot take is refused row by row, by the store.
+ * Tables of values: Sluice's own, or a column of a user's table. A table adds sums by name and key. The store
+ * refuses rows that a table does not take.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Target } from '../config/definitions.ts';
@@ -21,56 +21,57 @@ export type ValueKey = Pick<Addition, 'name' | 'key'>;
 
 /** Rows that hold values. */
 export interface ValueRows {
-  /** Values by item, right after `add` in the same transaction, whose row locks keep them still. */
+  /** Values by item. Called after `add` in the same transaction, while its row locks keep them unchanged. */
   values(connection: PoolConnection, rows: readonly ValueKey[]): Promise<Map<string, number>>;
   /**
-   * Adds the sums, by as many statements as their bytes need. When it throws, the first of them may have been carried
-   * out: the caller undoes them by a savepoint, or with its transaction.
+   * Adds the sums, with as many statements as their bytes need. After an error some statements may have been
+   * executed: the caller rolls back to a savepoint or its transaction.
    * @throws RefusedValueError, or what MySQL threw
    */
   add(connection: PoolConnection, rows: readonly Addition[]): Promise<void>;
   /**
-   * Rows that `add` would refuse, as far as that can be told without trying: then they need not be found by bisecting.
-   * The others' rows are locked, where they exist.
+   * Rows that `add` would certainly refuse, so that bisecting need not find them. May lock the others, if
+   * they exist.
    */
   refusals<Row extends Addition>(
     connection: PoolConnection,
     rows: readonly Row[],
   ): Promise<Map<Row, RefusedValueError>>;
   /**
-   * Reads values for cold reads: one statement, so that values, quarantined sums and watermark belong together.
-   * Parameters: JSON rows [name, key], partition. Rows: name, item_key, value, quarantined, sequence, token, epoch.
+   * Statement of cold reads. It reads values, quarantined sums and the watermark in one snapshot.
+   * Parameters: JSON rows [name, key], partition. Rows: name, item_key, value, quarantined, sequence, token,
+   * epoch.
    */
   readonly read: string;
   /**
-   * All keys of a counter or accounts of a program that have a row, in pages, in the order of the table's index. Of a
-   * mapped table that is every row of the user's whose key Sluice could have been given, updated by Sluice or not.
+   * All keys of a counter or accounts of a program that have a row, in pages, in the order of the table's
+   * index. A mapped table returns every row whose key an update could name, whether Sluice updated it or not.
    */
   keys(database: Database, name: string, pageSize: number): AsyncGenerator<string[]>;
 }
 
-/** A table of values, whose owner may be somebody else and change it at any time. */
+/** A table of values. The owner of a mapped table may change it at any time. */
 export interface ValueTable extends ValueRows {
   /**
-   * Called before a read: looks at the table again, now and then, if it did not fit.
+   * Called before a read. Checks a table that did not fit again, now and then.
    * @throws what mysql2 threw
    */
   ready(database: Database): Promise<void>;
-  /** Looks at the table again: it may have been changed or mended. @throws what mysql2 threw */
+  /** Checks the table again: it may have been changed or repaired. @throws what mysql2 threw */
   recheck(database: Database): Promise<void>;
-  /** An error of a read, as callers get it. */
+  /** Turns an error of a read into the one that callers get. */
   explained(error: unknown, database: Database): unknown;
 }
 
-/** The tables of all names: which one a counter or program uses. */
+/** The table of each counter and program. */
 export interface ValueTables {
   of(kind: Kind, name: string): ValueTable;
   /**
-   * Where the values go if not into a table of Sluice: then others may write the value too, so that it can differ from
-   * the sum of the ledger, and from a live value that was loaded before.
+   * The mapping of a name; undefined if its table is Sluice's own. Other programs may write a mapped value,
+   * so it can differ from the sum of the ledger and from a live value that was loaded before.
    */
   mapped(kind: Kind, name: string): Target | undefined;
-  /** Lowest balance that a debit of the program may lead to; undefined if the program is not defined here. */
+  /** Lowest balance that a debit may lead to; undefined if the program is not defined in this process. */
   floor(program: string): number | undefined;
 }
 
@@ -80,7 +81,7 @@ const SQL = {
   read: readSql(new URL('./sql/own-read.sql', import.meta.url)),
   keys: readSql(new URL('./sql/own-keys.sql', import.meta.url)),
 };
-/** What differs between the two tables. */
+/** Names that differ between the two tables. */
 const PARTS = {
   c: { table: 'sluice_counters', name: 'counter', key: 'counter_key', value: 'value', length: LIMITS.key },
   p: { table: 'sluice_accounts', name: 'program', key: 'account', value: 'balance', length: LIMITS.account },
@@ -89,7 +90,7 @@ const PARTS = {
 /** `sluice_counters` or `sluice_accounts`. */
 export class OwnTable implements ValueTable {
   readonly read: string;
-  /** Its statements, for this table. */
+  /** The statements of this table. */
   readonly sql: typeof SQL;
 
   constructor(kind: Kind) {
@@ -110,7 +111,7 @@ export class OwnTable implements ValueTable {
       await connection.query(this.sql.add, [json]);
   }
 
-  /** None: the tables take every key, and what else they refuse only trying shows. */
+  /** None: the tables take every key, and other refusals only show on writing. */
   async refusals<Row extends Addition>(): Promise<Map<Row, RefusedValueError>> {
     return new Map();
   }

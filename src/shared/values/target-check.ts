@@ -1,6 +1,7 @@
 /**
- * Whether a column of a user's table can hold values, by the catalogue of the connected server: the table is InnoDB, the
- * column an integer, the key unique and as exact as Sluice's own. Each refusal says what is wrong and what to do.
+ * Checks by the server's catalogue whether a column of a user's table can hold values: the table is InnoDB,
+ * the column is an integer, and the key is unique and compares byte by byte. Each refusal says what is wrong
+ * and what to do.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Target } from '../config/definitions.ts';
@@ -8,13 +9,13 @@ import { DatabaseUnsuitableError } from '../errors.ts';
 import { queryRows, type Rows, readSql } from '../mysql/database.ts';
 import { isInteger, type KeyType, keyTypeOf } from './target-key.ts';
 
-/** A target that passed, with all names as the catalogue spells them. */
+/** A target that fits, with the names as the catalogue spells them. */
 export interface CheckedTarget {
   readonly schema: string;
   readonly table: string;
   readonly key: string;
   readonly column: string;
-  /** The unique key of the key column. */
+  /** Name of the key column's unique index. */
   readonly index: string;
   readonly keyType: KeyType;
   readonly missing: Target['missing'];
@@ -22,11 +23,11 @@ export interface CheckedTarget {
 
 interface UniqueKey {
   readonly name: string;
-  /** null is an expression. */
+  /** null for an expression. */
   readonly columns: readonly (string | null)[];
-  /** Covers only the beginning of a column. */
+  /** Whether it covers only the beginning of a column. */
   readonly isPrefix: boolean;
-  /** INVISIBLE in MySQL, IGNORED in MariaDB: enforced, but not to be used by queries. */
+  /** INVISIBLE in MySQL, IGNORED in MariaDB: enforced, but not used by queries. */
   readonly isHidden: boolean;
 }
 
@@ -50,7 +51,8 @@ export async function checkTarget(
     );
   };
   for (const name of [target.table, target.key, target.column]) {
-    // The mark would be taken for a parameter's place; the others make the catalogue fail rather than find nothing.
+    // mysql2 would replace a question mark by a parameter. The others make the query fail instead of finding
+    // nothing.
     if (/[?\0]|[\u{10000}-\u{10ffff}]/u.test(name))
       refuse(
         `the name ${JSON.stringify(name)} contains a question mark, a NUL or a character beyond U+FFFF; rename it`,
@@ -106,7 +108,7 @@ function toUniqueKeys(rows: Rows): UniqueKey[] {
   }));
 }
 
-/** Column names differ in more than case, everywhere. */
+/** Column names are case-insensitive on every server. */
 function findColumn(columns: Rows, name: string, refuse: Refuse): Row {
   const wanted = name.toLowerCase();
   const column = columns.find(({ column_name }) => String(column_name).toLowerCase() === wanted);

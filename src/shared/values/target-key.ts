@@ -1,6 +1,6 @@
 /**
- * Key columns of users' tables: which types tell keys apart exactly as Sluice does, byte for byte, and which texts
- * such a column gives back unchanged.
+ * Key columns of mapped tables: the types that distinguish keys byte by byte, as Sluice does, and the texts
+ * that such a column returns unchanged.
  */
 
 import { LIMITS } from '../limits.ts';
@@ -18,11 +18,11 @@ export interface KeyColumn {
 export interface KeyType {
   /** The column's type in JSON_TABLE. */
   readonly sql: string;
-  /** Whether that type gives every key back. An integer type gives back only those that fit. */
+  /** Whether that type returns every key unchanged. An integer type only returns keys that fit. */
   readonly holdsAll: boolean;
   /** Whether a row can hold exactly this key. */
   readonly fits: (key: string) => boolean;
-  /** A key that fits, as mysql2 has to interpolate it so that the column's index is used and nothing is rounded. */
+  /** The value of a fitting key for mysql2, such that the column's index is used and nothing is rounded. */
   readonly literal: (key: string) => bigint | string | Buffer;
 }
 
@@ -33,14 +33,14 @@ const INTEGER_BITS: Readonly<Record<string, number>> = {
   int: 32,
   bigint: 64,
 };
-/** Binary, and a trailing blank counts. The names are those of MySQL and of MariaDB. */
+/** Binary collations in which trailing blanks count, of MySQL and of MariaDB. */
 const EXACT_COLLATIONS = new Set(['utf8mb4_0900_bin', 'utf8mb4_nopad_bin']);
 
 export function isInteger(dataType: string): boolean {
   return Object.hasOwn(INTEGER_BITS, dataType);
 }
 
-/** The type, or a sentence's end that says why the column merges keys that Sluice keeps apart. */
+/** The type, or the end of a sentence that says why the column does not distinguish keys as Sluice does. */
 export function keyTypeOf(column: KeyColumn): KeyType | string {
   const { dataType, columnType, collation } = column;
   if (isInteger(dataType)) {
@@ -85,7 +85,7 @@ function textKey(length: number, collation: string): KeyType {
   return {
     sql: `VARCHAR(${LIMITS.key}) CHARACTER SET utf8mb4 COLLATE ${collation}`,
     holdsAll: true,
-    // Characters are code points; only a text longer in UTF-16 can have too many of them.
+    // The length counts code points. A text with few enough UTF-16 units need not be counted.
     fits: key => key.length <= length || [...key].length <= length,
     literal: key => key,
   };

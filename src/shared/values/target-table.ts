@@ -1,6 +1,6 @@
 /**
- * A mapped table as it is now. Its owner may alter, drop or lock it at any time, so that its catalogue is read again when
- * it has failed, and its errors say which table raised them: only its own updates wait for it.
+ * The current state of a mapped table. Its owner may alter, drop or lock it at any time. So its catalogue is
+ * read again after a failure, and its errors are attributed to it: only its own updates wait.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Target } from '../config/definitions.ts';
@@ -14,15 +14,15 @@ import type { Addition, ValueKey, ValueTable } from './tables.ts';
 import { type CheckedTarget, checkTarget } from './target-check.ts';
 
 const raisers = new WeakMap<object, TargetTable>();
-/** Those who read ask for the catalogue at most so often, ms. */
+/** Reads check the catalogue at most this often, ms. */
 const RECHECK_MS = 500;
 
-/** The mapped table that raised this error; undefined if none did. */
+/** The mapped table that raised the error; undefined if none did. */
 export function raiserOf(error: unknown): TargetTable | undefined {
   return typeof error === 'object' && error !== null ? raisers.get(error) : undefined;
 }
 
-/** Whether a mapped table raised this error, and it says that the table takes no row as it is. */
+/** Whether a mapped table raised the error, and the table takes no rows now. */
 export function isTableFailure(error: unknown): boolean {
   return (
     raiserOf(error) !== undefined &&
@@ -30,12 +30,12 @@ export function isTableFailure(error: unknown): boolean {
   );
 }
 
-/** Whether a mapped table raised this error, and no row of it can be to blame. */
+/** Whether a mapped table raised the error, and no single row can be to blame. */
 export function isWholeTable(error: unknown): boolean {
   return raiserOf(error) !== undefined && tableTrouble(error) === 'whole';
 }
 
-/** A short name of what is wrong with a table, for quarantine and metrics. */
+/** Error code of a table's failure, for quarantine and metrics. */
 export function tableFailureCode(error: unknown): string {
   return error instanceof DatabaseUnsuitableError ? 'TARGET_UNSUITABLE' : databaseErrorCode(error);
 }
@@ -56,7 +56,7 @@ export class TargetTable implements ValueTable {
     else this.#table = new MappedTable(kind, checked);
   }
 
-  /** Whether the catalogue said so when it was read last. */
+  /** Whether the table fitted when its catalogue was read last. */
   get fits(): boolean {
     return this.#table !== undefined;
   }
@@ -66,7 +66,7 @@ export class TargetTable implements ValueTable {
     return ownerOf(this.kind, this.name);
   }
 
-  /** @throws DatabaseUnsuitableError if the table did not fit when it was looked at last */
+  /** @throws DatabaseUnsuitableError if the table did not fit when its catalogue was read last */
   get read(): string {
     return this.#fitting().read;
   }
@@ -96,7 +96,7 @@ export class TargetTable implements ValueTable {
     }
   }
 
-  /** Notes that this table raised what `use` throws. */
+  /** Attributes an error of `use` to this table. */
   async use<Result>(use: () => Promise<Result>): Promise<Result> {
     try {
       return await use();
@@ -108,7 +108,8 @@ export class TargetTable implements ValueTable {
   }
 
   /**
-   * Reads the catalogue again: the table may have come back with another index or type. What does not fit is not tried.
+   * Reads the catalogue again: the table may have another index or type now. A table that does not fit is not
+   * used.
    * @throws what mysql2 threw
    */
   async recheck(database: Database): Promise<void> {
@@ -124,7 +125,7 @@ export class TargetTable implements ValueTable {
     }
   }
 
-  /** Reads the catalogue again, now and then, if the table did not fit: it may have been mended. @throws what mysql2 threw */
+  /** Reads the catalogue again, now and then, if the table did not fit. @throws what mysql2 threw */
   async ready(database: Database): Promise<void> {
     if (!this.fits && this.#isDue()) await this.recheck(database);
   }
@@ -133,13 +134,13 @@ export class TargetTable implements ValueTable {
     return performance.now() - this.#recheckedAt >= RECHECK_MS;
   }
 
-  /** An error of a read, as callers get it. Has the catalogue read again, so that a later read finds a table that was mended. */
+  /** Turns an error of a read into the one that callers get. Reads the catalogue again for later reads. */
   explained(error: unknown, database: Database): unknown {
     const isUnsuitable = error instanceof DatabaseUnsuitableError;
     if (!isUnsuitable && tableTrouble(error) === undefined && !isLockWait(error)) return error;
     if (this.#isDue()) this.recheck(database).catch(() => {});
     const { table, key, column } = this.target;
-    // Without the mapping, which stands before it already.
+    // Without the mapping, which the new message names itself.
     const problem = isUnsuitable && error.message.replace(/^.* cannot be mapped to .*?\): (.*)\.$/s, '$1');
     const reason = problem || ((error as Error).message ?? databaseErrorCode(error));
     return new TableUnusableError(this.owner, `${table} (${key}, ${column})`, reason, { cause: error });

@@ -1,6 +1,6 @@
--- Values of these keys with what of them is in quarantine, and the watermark, in one snapshot. A key is compared as
--- text too: JSON_TABLE turns "09", and on MariaDB even "abc", into a number without a word. The value is null
--- if JSON_TABLE changed a key that its type has to hold: then no row is found although there may be one.
+-- Values and quarantined sums of these keys, and the watermark, in one snapshot. Keys are also compared as
+-- text, since JSON_TABLE silently turns "09", and on MariaDB even "abc", into a number. The value is null if
+-- JSON_TABLE changed a key although its type holds every key: then no row is found although there may be one.
 -- Parameters: JSON rows [name, key], partition.
 SELECT j.name, j.item_key,
   IF({holdsAll} AND NOT CAST(j.typed_key AS BINARY) <=> j.item_key, NULL, COALESCE(t.{column}, 0)) AS value,

@@ -1,4 +1,4 @@
--- Values of these keys with what of them is in quarantine, and the watermark, in one snapshot.
+-- Values and quarantined sums of these keys, and the watermark, in one snapshot.
 -- Parameters: JSON rows [name, key], partition.
 SELECT j.name, j.item_key, COALESCE(v.{value}, 0) AS value,
   COALESCE((SELECT SUM(q.amount) FROM sluice_quarantine q

@@ -1,4 +1,4 @@
--- Values of these keys. Needs no lock: it runs behind the statement that changed, and so locked, the rows.
+-- Values of these keys. Needs no lock: it runs after the statement that changed, and so locked, the rows.
 -- One parameter: JSON rows [name, key].
 SELECT STRAIGHT_JOIN j.name, j.item_key, v.{value} AS value
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
