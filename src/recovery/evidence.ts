@@ -43,7 +43,7 @@ export interface RedisSide {
   readonly pendingEntries: number;
 }
 
-/** What a recovery has to remove before it can end. */
+/** Amount that a recovery has to remove before it can end. */
 interface Burden {
   /** Pending counters from before the database's last commit, and their updates, also those in flight. */
   readonly oldKeys: number;
@@ -60,7 +60,7 @@ export interface DatabaseSide extends Omit<Watermark, 'updates'> {
   readonly committedAt: number;
 }
 
-/** What a recovery would record in `sluice_losses`. */
+/** Loss that a recovery would record in `sluice_losses`. */
 export interface Damage {
   readonly kind: 'lost' | 'doubled';
   readonly updates: number;

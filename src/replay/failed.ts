@@ -37,7 +37,7 @@ export interface ShownUpdate {
   readonly id: number;
   /** Null if it is no longer in quarantine, or never was. */
   readonly update: FailedUpdate | null;
-  /** What operations did to it, the oldest operation first. */
+  /** Results of the operations on it, the oldest operation first. */
   readonly items: readonly OperationItem[];
 }
 
@@ -52,7 +52,7 @@ export interface PlannedGroup {
   readonly updates: number;
 }
 
-/** What an operation would do if it started now. */
+/** Expected results of an operation that would start now. */
 export interface Plan {
   readonly action: Action;
   readonly groups: readonly PlannedGroup[];
@@ -107,9 +107,9 @@ export class FailedUpdates {
   }
 
   /**
-   * What the operation would do. Each replay is tried in a transaction that is rolled back, so a plan needs
-   * the time and the locks of the replay. It tries each update alone, so two updates that exceed a limit only
-   * together both pass.
+   * Predicts the results of the operation. Each replay is tried in a transaction that is rolled back, so a
+   * plan needs the time and the locks of the replay. It tries each update alone, so two updates that exceed a
+   * limit only together both pass.
    * @throws ConfigurationError
    */
   async plan(
@@ -197,7 +197,7 @@ export class FailedUpdates {
     return this.#operations.get(operation);
   }
 
-  /** What an operation did to each update, by number: at most `limit` updates with numbers above `after`. */
+  /** Results of an operation, by number of the update: at most `limit`, with numbers above `after`. */
   async items(operation: number, { after = 0, limit = 100 } = {}): Promise<OperationItem[]> {
     return this.#operations.itemsOf(operation, after, limit);
   }

@@ -20,7 +20,7 @@ export interface Operation {
   readonly filter: FailedFilter;
   /** Ids of the failed flush jobs that the filter selected at the start. */
   readonly jobs: readonly string[];
-  /** Null except for an edit. */
+  /** The change of an edit; null for other actions. */
   readonly change: Change | null;
   /** Number of the newest quarantined update that it may change. */
   readonly lastId: number;
@@ -32,11 +32,12 @@ export interface Operation {
   readonly outcomes: Readonly<Record<string, number>>;
 }
 
-/** What an operation did to one update. */
+/** Result of an operation for one update. */
 export interface OperationItem {
   readonly operation: number;
   readonly id: number;
   readonly outcome: string;
+  /** ISO 8601. */
   readonly doneAt: string;
   /** The update before the operation. */
   readonly original: FailedUpdate;
@@ -99,7 +100,7 @@ export class Operations {
     );
   }
 
-  /** What any operation did to these updates, the oldest operation first. */
+  /** Results of all operations for these updates, the oldest operation first. */
   async items(ids: readonly number[]): Promise<OperationItem[]> {
     const found: OperationItem[] = [];
     for (const some of numberLists(ids)) {
@@ -112,7 +113,7 @@ export class Operations {
     return found.sort((a, b) => a.operation - b.operation || a.id - b.id);
   }
 
-  /** What an operation did, in the order of the updates' numbers. */
+  /** Results of one operation, in the order of the updates' numbers. */
   async itemsOf(operation: number, after: number, limit: number): Promise<OperationItem[]> {
     return toItems(
       await this.#database.query(

@@ -24,7 +24,7 @@ export interface RunParts extends AmenderParts {
   readonly definitions: Definitions;
 }
 
-/** What an operation did in all its runs. */
+/** Result of an operation over all its runs. */
 export interface OperationReport {
   readonly operation: number;
   readonly action: Operation['action'];
@@ -55,7 +55,7 @@ export interface TakenBy {
   readonly updates: number;
 }
 
-/** What a run has found so far. */
+/** Intermediate results of a run. */
 interface Met {
   /** Updates with accepted amendments. */
   readonly open: FailedUpdate[];

@@ -29,7 +29,7 @@ export async function take(
   const takeAndRead = () =>
     database.session(async connection => {
       await connection.query(TAKE, [operation, id, operation]);
-      // Read after it: an edit of another operation may have changed the update since it was listed.
+      // Another operation may have edited the update since it was listed.
       const [row] = await queryRows(connection, 'SELECT * FROM sluice_quarantine WHERE id = ?', [id]);
       return row && toFailedUpdate(row);
     });
