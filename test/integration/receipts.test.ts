@@ -58,7 +58,7 @@ describe('a receipt', () => {
     expect(await engine.redis.hget(engine.keys.state(0), 'quarantined')).toBe('1');
   });
 
-  it.each([-1, 1])('rejects with a clock that is %i hour ahead', async hours => {
+  it.each([-1, 1])('rejects whichever clock is ahead (%i hour)', async hours => {
     const { engine, views, loyalty } = await open();
     await engine.database.query(REFUSE_13);
     await engine.database.query(

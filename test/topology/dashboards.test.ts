@@ -62,7 +62,7 @@ interface Answer {
 }
 
 it.skipIf(!prometheusBinary)(
-  'shows something in every panel while there is load',
+  'every panel shows values while there is load',
   async () => {
     const { servers } = await ownServers();
     const deployment = await openDeployment(definitions, { servers });

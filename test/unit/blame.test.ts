@@ -52,7 +52,7 @@ describe('classes of errors', () => {
     ['SIGNAL with the number of a deadlock', sent(1213, '45000')],
     ['SIGNAL with the number of an outage', sent(1290, '02001')],
     ['a foreign key, as parent', sent(1451, '23000')],
-  ])('%s refuses the row', (_, error) => {
+  ])('%s is a refusal of the row', (_, error) => {
     expect(classifyDatabaseError(error)).toBe('refused');
   });
 

@@ -188,7 +188,7 @@ describe.concurrent('exit code 2', () => {
 
 describe.concurrent('exit code 3', () => {
   it.each(['worker', 'ingest', 'status', 'verify', 'recover', 'drain'])(
-    'where %s cannot reach Redis',
+    'if %s cannot reach Redis',
     async command => {
       const { code, stderr } = await sluice(command === 'ingest' ? ['ingest', '-'] : [command], env);
       expect(code).toBe(3);
@@ -196,7 +196,7 @@ describe.concurrent('exit code 3', () => {
     },
   );
 
-  it('migrate cannot reach MySQL, and needs no Redis', async () => {
+  it('if migrate cannot reach MySQL, although it needs no Redis', async () => {
     const { code, stdout, stderr } = await sluice(['migrate'], { ...env, REDIS_URL: '' });
     expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
     expect(stderr).toMatch(/^sluice: DATABASE_UNAVAILABLE: .*127\.0\.0\.1:1 /);
@@ -205,34 +205,34 @@ describe.concurrent('exit code 3', () => {
 
 describe.concurrent('no part of a password is shown, even at debug level,', () => {
   it.each<[string, string[], Environment]>([
-    ['Redis is away', ['worker'], { REDIS_URL: 'redis://user:hunter2@127.0.0.1:1' }],
-    ['MySQL is away', ['migrate'], { MYSQL_URL: 'mysql://root:hunter2@127.0.0.1:1/app' }],
+    ['if Redis is away', ['worker'], { REDIS_URL: 'redis://user:hunter2@127.0.0.1:1' }],
+    ['if MySQL is away', ['migrate'], { MYSQL_URL: 'mysql://root:hunter2@127.0.0.1:1/app' }],
     [
-      'where the Redis URL has an @ that is not encoded',
+      'if the Redis URL has an @ that is not encoded',
       ['status'],
       { REDIS_URL: 'redis://user:p@hunter2@127.0.0.1:1' },
     ],
     [
-      'where the Redis URL has a / that is not encoded',
+      'if the Redis URL has a / that is not encoded',
       ['status'],
       { REDIS_URL: 'redis://user:hunter2/@127.0.0.1:1' },
     ],
     [
-      'where the Redis URL has a % that is not encoded',
+      'if the Redis URL has a % that is not encoded',
       ['status'],
       { REDIS_URL: 'redis://user:hunter2%zz@127.0.0.1:1' },
     ],
     [
-      'where the MySQL URL has a / that is not encoded',
+      'if the MySQL URL has a / that is not encoded',
       ['migrate'],
       { MYSQL_URL: 'mysql://root:hunter2/x@127.0.0.1:1/app' },
     ],
     [
-      'where the MySQL URL has a % that is not encoded',
+      'if the MySQL URL has a % that is not encoded',
       ['migrate'],
       { MYSQL_URL: 'mysql://root:hunter2%zz@127.0.0.1:1/app' },
     ],
-    ['the MySQL URL is malformed', ['migrate'], { MYSQL_URL: 'mysql://root:hunter2@[/app' }],
+    ['if the MySQL URL is malformed', ['migrate'], { MYSQL_URL: 'mysql://root:hunter2@[/app' }],
   ])('%s', async (_, args, more) => {
     const { code, stdout, stderr } = await sluice(args, { ...env, ...more, SLUICE_LOG_LEVEL: 'debug' });
     expect(code).toBeGreaterThanOrEqual(2);
