@@ -5,7 +5,7 @@
 -- ARGV     1 deployment, '' for a tool that accepts any
 -- Reply    error FOREIGN if the state is another deployment's; nil if the partition has no state; else
 --          { time, epoch, sequence, token, pending updates, pending keys (a key in the segment and beside it
---            counts twice), pending entries, updates in flight, acceptance time of the oldest update that is not
+--            counts twice), pending entries, updates in flight, acceptance time of the oldest update not
 --            acknowledged (0: none), ended incarnations 'name kept lost ...' }
 
 --!include base

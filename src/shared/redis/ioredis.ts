@@ -113,7 +113,7 @@ function owes(node: Redis): boolean {
   return first !== undefined && !BLOCKING.has(first.command.name);
 }
 
-/** BullMQ's copy blocks for jobs, so its silence tells nothing. It refreshes if the original leaves a node. */
+/** BullMQ's copy blocks for jobs, so its silence tells nothing. Refreshes when the original leaves a node. */
 function followLayout(copy: Cluster, original: Cluster): void {
   const refresh = () => copy.refreshSlotsCache();
   original.on('-node', refresh);

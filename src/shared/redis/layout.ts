@@ -425,7 +425,7 @@ export type State = {
   [Field in StateField]: (typeof stateFields)[Field]['type'] extends 'number' ? number : string;
 };
 
-/** Key of a namespace, after `{namespace}:`. The first process writes it at its start, and none changes it. */
+/** Key of a namespace, after `{namespace}:`. The first process writes it at its start; none changes it. */
 export const FORMAT_KEY = 'format';
 /** Fields of that hash. */
 export const formatFields = {

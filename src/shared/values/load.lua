@@ -5,7 +5,7 @@
 -- The values are exact, since one MySQL statement read watermark and values, and this is one script.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 'load', 'compare' or 'repair'   2 live TTL, ms   3 epoch   4 sequence and 5 token of the watermark
+-- ARGV     1 'load', 'compare' or 'repair'   2 live TTL, ms   3 epoch, 4 sequence, 5 token of the watermark
 --          then three for each key: kind c|p, item, value in MySQL plus quarantined sum
 -- Reply    { 'absent' } no state
 --          { 'epoch', epoch here } the epochs differ
