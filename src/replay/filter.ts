@@ -8,10 +8,7 @@ const instant = z.iso.datetime({
   offset: true,
   error: 'must be a time with a zone, as 2026-03-01T12:00:00Z',
 });
-/**
- * The limit is that of the longest text, a key. A lone surrogate would be sent as another character, and
- * select other updates.
- */
+/** At most as long as a key. A lone surrogate would be sent as another character, and match other updates. */
 const text = z
   .string()
   .min(1)

@@ -1,7 +1,4 @@
-/**
- * Log lines of retries. The same line is written at most once every few seconds; the next one carries the
- * count of those left out.
- */
+/** Writes equal log lines of retries at most once every few seconds, with the count of those left out. */
 import type { Logger } from 'pino';
 import { type Clock, systemClock } from './clock.ts';
 

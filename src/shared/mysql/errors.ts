@@ -41,9 +41,7 @@ const ERROR_CLASSES: readonly [DatabaseErrorClass, ReadonlySet<unknown>][] = [
   ['refused', numbersOf(REFUSED)],
 ];
 
-/**
- * SQLSTATE classes that blame data: no data, data, constraint, CHECK OPTION, and those that a SIGNAL sets.
- */
+/** SQLSTATE classes that blame data: no data, data, constraint, CHECK OPTION, and SIGNAL. */
 const DATA_STATES = new Set(['02', '22', '23', '44', '45']);
 /** Exceptions: an ambiguous column, and two that any data causes in a session with a wrong character set. */
 const NOT_DATA: ReadonlySet<unknown> = new Set([
@@ -73,9 +71,7 @@ export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
     : 'other';
 }
 
-/**
- * Whether a wait for a row's or a table's lock timed out. Unlike after a deadlock, it may still be locked.
- */
+/** Whether a wait for a row or table lock timed out. Unlike after a deadlock, it may still be locked. */
 export function isLockWait(error: unknown): boolean {
   const { errno } = (error ?? {}) as { errno?: number };
   const isWait = errno === CONFLICT.ER_LOCK_WAIT_TIMEOUT || errno === CONFLICT.ER_LOCK_NOWAIT;
@@ -86,9 +82,7 @@ const OF_SESSION = numbersOf(SESSION);
 const OF_TABLE = numbersOf(TABLE);
 const OF_SCHEMA = numbersOf(SCHEMA);
 
-/**
- * What an error of class `other` may blame: a `row`, the `schema`, or `nothing` of both.
- */
+/** What an error of class `other` may blame: a `row`, the `schema`, or `nothing` of both. */
 export function suspect(error: unknown): 'row' | 'schema' | 'nothing' {
   if (!isServerError(error) || classifyDatabaseError(error) !== 'other') return 'nothing';
   const { errno } = error as { errno: number };

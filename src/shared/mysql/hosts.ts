@@ -146,9 +146,7 @@ export class Hosts {
     return cameFrom(new NoWritableHostError(reasons), reasons.join(', '));
   }
 
-  /**
-   * Notices that the host fell silent or lost its role, even while no statement is sent or all of them wait.
-   */
+  /** Notices that the host fell silent or lost its role, even if no statement is sent or all of them wait. */
   async #watch(): Promise<void> {
     for (;;) {
       await pause(WATCH_EVERY_MS, this.#closed.signal);

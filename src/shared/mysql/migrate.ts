@@ -1,7 +1,4 @@
-/**
- * Migrates the database's schema to this version's format, by plain SQL files under a lock. It may be
- * repeated.
- */
+/** Migrates the database's schema to this version's format, by SQL files under a lock. It may be repeated. */
 import { readdirSync } from 'node:fs';
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from '../clock.ts';

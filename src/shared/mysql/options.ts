@@ -33,9 +33,7 @@ export function connectionOptions(
   return options;
 }
 
-/**
- * Without `verifyIdentity`, mysql2 accepts any certificate of the authority. It cannot verify IP addresses.
- */
+/** Without `verifyIdentity`, mysql2 accepts any certificate of the authority. It cannot verify addresses. */
 function encryption({ caFile, tls, rdsLogin }: MysqlLocation, host: string): Pick<ConnectionOptions, 'ssl'> {
   const verifyIdentity = isIP(host) === 0;
   if (caFile) return { ssl: { ca: readFileSync(caFile), verifyIdentity } };

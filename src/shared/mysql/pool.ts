@@ -9,9 +9,7 @@ import { SessionSetUp } from './session.ts';
 export interface PoolLimits {
   connections: number;
   idleTransactionSeconds: number;
-  /**
-   * For processes that only read: if no host of the list takes writes, the first one that answers is used.
-   */
+  /** For processes that only read: if no host of the list takes writes, the first to answer is used. */
   onlyReads?: boolean;
 }
 

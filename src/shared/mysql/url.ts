@@ -6,18 +6,14 @@ import type { RdsLogin } from './rds-login.ts';
 export interface MysqlLocation {
   /** `mysql://user:password@host:port/database`, or `host:port,host:port` for the members of one cluster. */
   url: string;
-  /**
-   * Override the URL's user and password. A function is called for each connection, so a password may change.
-   */
+  /** Override the URL's user and password. A function is called for each connection. */
   user?: string | undefined;
   password?: Password | undefined;
   /** Encrypts the connection and verifies the certificate; `rds` trusts the authorities of Amazon RDS. */
   tls?: boolean | 'rds' | undefined;
   /** PEM file of the certificate's authority; implies `tls`. */
   caFile?: string | undefined;
-  /**
-   * Logs in to RDS or RDS Proxy with tokens instead of a password; implies `tls: 'rds'` without a `caFile`.
-   */
+  /** Logs in to RDS or RDS Proxy with tokens, not a password; implies `tls: 'rds'` without a `caFile`. */
   rdsLogin?: RdsLogin | undefined;
 }
 

@@ -1,7 +1,4 @@
-/**
- * Logs connection failures of a long-lived process. During the start they are only debug lines, since the
- * start logs what it waits for.
- */
+/** Logs connection failures of a long-lived process; as debug lines during its start, which logs its own. */
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
 import { RepeatedLines } from '../repeated.ts';

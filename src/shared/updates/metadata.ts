@@ -11,9 +11,7 @@ const TOO_DEEP = `is nested deeper than ${LIMITS.depth} levels, or contains itse
 const LONE_SURROGATE = 'contains a lone surrogate, which UTF-8 cannot represent';
 const SHOWN_PATH = 200;
 
-/**
- * @throws InvalidUpdateError naming the path, as in "metadata.items[2].price is NaN"
- */
+/** @throws InvalidUpdateError naming the path, as in "metadata.items[2].price is NaN" */
 export function metadataText(metadata: unknown): string {
   let text: string;
   try {

@@ -48,9 +48,7 @@ export interface CheckedUpdate {
 const COUNTER_FIELDS = new Set(['counter', 'key', 'by', 'id']);
 const POINTS_FIELDS = new Set(['points', 'account', 'amount', 'id', 'reason', 'metadata']);
 
-/**
- * @throws InvalidUpdateError, UnknownNameError
- */
+/** @throws InvalidUpdateError, UnknownNameError */
 export function checkUpdate(update: Update, definitions: Definitions): CheckedUpdate {
   if (typeof update !== 'object' || update === null) {
     throw new InvalidUpdateError('INVALID_UPDATE', 'An update must be an object with "counter" or "points".');
@@ -143,10 +141,7 @@ export function checkName(kind: 'counter' | 'program', name: string, definitions
     throw new UnknownNameError(kind, name, Object.keys(known));
 }
 
-/**
- * Refuses a text that is empty, too long, or that UTF-8 cannot carry unchanged.
- * @throws InvalidUpdateError
- */
+/** Refuses a text that is empty, too long, or not well-formed Unicode. @throws InvalidUpdateError */
 export function checkText(text: string, code: InvalidUpdateError['code'], what: string, limit: number): void {
   if (typeof text !== 'string')
     throw new InvalidUpdateError(code, `The ${what} must be a string; it is ${kindOf(text)}.`);

@@ -29,10 +29,7 @@ export interface ValueRows {
    * @throws RefusedValueError, or what MySQL threw
    */
   add(connection: PoolConnection, rows: readonly Addition[]): Promise<void>;
-  /**
-   * Rows that `add` would certainly refuse, so that bisecting need not find them. May lock the others, if
-   * they exist.
-   */
+  /** Rows that `add` would certainly refuse, so that bisecting need not find them. May lock the others. */
   refusals<Row extends Addition>(
     connection: PoolConnection,
     rows: readonly Row[],
@@ -52,10 +49,7 @@ export interface ValueRows {
 
 /** A table of values. The owner of a mapped table may change it at any time. */
 export interface ValueTable extends ValueRows {
-  /**
-   * Called before a read. Checks a table that did not fit again, now and then.
-   * @throws what mysql2 threw
-   */
+  /** Called before a read. Checks a table that did not fit again, now and then. @throws what mysql2 threw */
   ready(database: Database): Promise<void>;
   /** Checks the table again: it may have been changed or repaired. @throws what mysql2 threw */
   recheck(database: Database): Promise<void>;
