@@ -26,9 +26,9 @@ export interface Config {
   readonly settings: Settings;
   /** The settings of `sluice worker`, which waits longer than a command for servers that are away. */
   readonly workerSettings: Settings;
-  /** What the answer to a producer's call stands for. */
+  /** How durable an update is when its call is answered. */
   readonly durability: Durability;
-  /** What a worker's claim waits for. */
+  /** How durable a claim is before its batch is written. */
   readonly claimDurability: ClaimDurability;
   /** Whether a worker gives batches an OpenTelemetry span. */
   readonly tracing: boolean;
