@@ -1,5 +1,4 @@
-// Counts what was acknowledged, key by key, and compares it with MySQL. Differences add up as absolute
-// values: one lost and one doubled update make two.
+// Counts what was acknowledged, key by key, and sums up the absolute differences from MySQL.
 
 import type { Database } from '../../src/shared/mysql/database.ts';
 import { accountName, counterKey } from './traffic.ts';

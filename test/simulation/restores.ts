@@ -1,7 +1,4 @@
-/**
- * What must hold after a backup of either server was restored: a halted partition writes nothing, and
- * everything that is lost or counts twice through the restore or the recovery is declared beforehand.
- */
+/** What must hold after a restore: a halted partition writes nothing, and every loss is declared first. */
 import { verdictStepwise } from '../../src/recovery/evidence.ts';
 import { declaredOf, type Mysql, type Session } from './mysql.ts';
 import { MOST_UPDATES, type World } from './world.ts';
