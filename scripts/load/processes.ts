@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Output } from './output.ts';
 import type { FromProducer, ProducerPlan, PushResult } from './producer-plan.ts';
+import { TYPESCRIPT } from './typescript.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const startLimit = 30_000;
@@ -71,7 +72,7 @@ export class WorkerProcess {
   /** Resolves once the worker takes jobs. */
   static async start(options: WorkerOptions): Promise<WorkerProcess> {
     const { deployment, logFile, nodeArgs = [], settings, channel } = options;
-    const program = options.program ? [options.program] : ['--import', 'tsx', 'src/cli/main.ts'];
+    const program = options.program ? [options.program] : [...TYPESCRIPT, 'src/cli/main.ts'];
     const command = [process.execPath, ...nodeArgs, ...program, 'worker'];
     // On Linux the kernel kills the worker when this process dies, even by SIGKILL.
     if (process.platform === 'linux') command.unshift('setpriv', '--pdeathsig', 'KILL');
@@ -128,7 +129,7 @@ export class ProducerProcess {
   constructor(plan: ProducerPlan, nodeArgs: string[] = []) {
     this.#child = fork(fileURLToPath(new URL('./producer-process.ts', import.meta.url)), {
       cwd: project,
-      execArgv: ['--import', 'tsx', ...nodeArgs],
+      execArgv: [...TYPESCRIPT, ...nodeArgs],
       serialization: 'advanced',
       detached: true,
     });

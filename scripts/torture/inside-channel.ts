@@ -1,5 +1,7 @@
 /** The torture's side of inside.ts: starts a process with it, and sends it requests. */
+
 import type { ChildProcess } from 'node:child_process';
+import { TYPESCRIPT } from '../load/typescript.ts';
 import type { Answer, Asked, Question } from './inside.ts';
 
 const answerLimit = 30_000;
@@ -7,7 +9,8 @@ const answerLimit = 30_000;
 /** Options for node. */
 export const insideArgs = [
   '--expose-gc',
-  ...['--import', 'tsx', '--import', new URL('./inside.ts', import.meta.url).href],
+  ...TYPESCRIPT,
+  ...['--import', new URL('./inside.ts', import.meta.url).href],
 ];
 
 /** Environment of a process whose wall clock is wrong from the start. */

@@ -2,6 +2,7 @@
 // chooses the servers and the order of faults; TEST_SEED chooses others, or repeats a run.
 
 import { expect, it } from 'vitest';
+import { TYPESCRIPT } from '../../scripts/load/typescript.ts';
 import { cacheFolder } from '../../scripts/servers/binaries.ts';
 import { faultsOf } from '../../scripts/torture/faults/catalogue.ts';
 import { parseOptions } from '../../scripts/torture/options.ts';
@@ -14,7 +15,7 @@ const dayMs = 24 * 60 * 60 * 1000;
 const seed = process.env.TEST_SEED ?? String(Math.floor(Date.now() / dayMs));
 
 function torture(args: string[]) {
-  const running = start(process.execPath, ['--import', 'tsx', 'scripts/torture.ts', ...args], {
+  const running = start(process.execPath, [...TYPESCRIPT, 'scripts/torture.ts', ...args], {
     SLUICE_CACHE: cacheFolder(),
   });
   cleanUp(async () => {

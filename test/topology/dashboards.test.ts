@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { dashboards, expressions } from '../../deploy/grafana/dashboards.ts';
+import { TYPESCRIPT } from '../../scripts/load/typescript.ts';
 import { freePort } from '../../scripts/servers.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { openDeployment, type Running, start } from '../support/command.ts';
@@ -69,7 +70,7 @@ it.skipIf(!prometheusBinary)(
     const settings = { SLUICE_VERIFY_INTERVAL_MS: '500' };
     const workers = [await deployment.worker(settings), await deployment.worker(settings)];
     const service = endAfterTest(
-      start(process.execPath, ['--import', 'tsx', 'test/support/load-service.ts'], deployment.env),
+      start(process.execPath, [...TYPESCRIPT, 'test/support/load-service.ts'], deployment.env),
     );
     await until(() => {
       if (service.child.exitCode !== null) throw new Error(service.stderr());

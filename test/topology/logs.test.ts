@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { TYPESCRIPT } from '../../scripts/load/typescript.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { openDeployment, start } from '../support/command.ts';
 import { type Servers, until } from '../support/engine.ts';
@@ -99,7 +100,7 @@ it('lines that do not fit into memory are dropped, counted and reported', async 
       process.exit();
     });
   `;
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, '--input-type=module', '-e', program], {
     cwd: project,
   });
   const ended = once(child, 'close');
