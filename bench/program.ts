@@ -4,7 +4,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { TYPESCRIPT } from '../scripts/load/typescript.ts';
 
 export type FromProgram<Result> =
   | { type: 'ready' }
@@ -25,7 +24,7 @@ export class Program<Result> {
   /** Resolves once the program has prepared its plan, including the warm-up. */
   static async start<Plan extends object, Result>(name: string, plan: Plan): Promise<Program<Result>> {
     const child = fork(fileURLToPath(new URL(`./programs/${name}.ts`, import.meta.url)), {
-      execArgv: [...TYPESCRIPT],
+      execArgv: ['--import', 'tsx'],
       serialization: 'advanced',
     });
     let program: Program<Result> | undefined;
