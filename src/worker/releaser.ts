@@ -59,8 +59,8 @@ export class Releaser {
   readonly #failedSince = new Map<string, number>();
   readonly #released = new Map<ValueTable, number>();
   readonly #recorded = new Set<TargetTable>();
-  /** The first round starts at once: another worker may have been killed. */
-  #hasLooked = false;
+  /** Start of the last round, on the clock of `performance`. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: ReleaserParts) {
     const { database, tables, health, random, log } = parts;
@@ -68,7 +68,8 @@ export class Releaser {
     this.#release = new HeldRelease(database, tables);
     this.#lines = new RepeatedLines(log);
     this.#rounds = new Rounds({
-      every: () => (this.#hasLooked ? spread(health.mayHold ? HOLDING_MS : IDLE_MS, random) : 0),
+      // The first round starts at once: another worker may have been killed.
+      every: () => (this.#lookedAt > 0 ? spread(health.mayHold ? HOLDING_MS : IDLE_MS, random) : 0),
       round: () => this.once(),
       onError: error => {
         if (isOutage(error) || this.#rounds.stopped)
@@ -90,7 +91,8 @@ export class Releaser {
   /** One round over all held updates. */
   async once(): Promise<void> {
     const { database, health, circuit, log } = this.#parts;
-    this.#hasLooked = true;
+    const last = this.#lookedAt;
+    this.#lookedAt = performance.now();
     if (circuit.isOpen) return;
     await this.#record();
     const rows = await database.query(GROUPS);
@@ -103,7 +105,7 @@ export class Releaser {
     }));
     health.mayHold = groups.length > 0 || health.failing.length > 0;
     const byTable = Map.groupBy(groups, ({ kind, name }) => `${kind} ${name}`);
-    this.#reportReleased(byTable);
+    this.#reportReleased(byTable, last);
     await Promise.all(
       [...byTable.values()].map(some =>
         this.#releaseAll(some).catch(error => {
@@ -114,10 +116,14 @@ export class Releaser {
     );
   }
 
-  /** Reports tables without held updates. */
-  #reportReleased(held: ReadonlyMap<string, unknown>): void {
+  /**
+   * Reports tables without held updates.
+   * @param last start of the round before: a flush that met a newer failure may not have held its rows yet
+   */
+  #reportReleased(held: ReadonlyMap<string, unknown>, last: number): void {
     for (const table of this.#parts.tables.targets) {
       if (held.has(`${ROW_KINDS[table.kind]} ${table.name}`)) continue;
+      if (this.#parts.health.failedAfter(table, last)) continue;
       this.#parts.health.released(table, this.#released.get(table) ?? 0);
       this.#released.delete(table);
     }

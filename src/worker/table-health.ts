@@ -14,7 +14,7 @@ import {
 
 export class TableHealth {
   readonly #log: Logger | undefined;
-  readonly #failing = new Map<ValueTable, unknown>();
+  readonly #failing = new Map<ValueTable, { error: unknown; at: number }>();
   /** Tables whose failure is in the log, and whose return is not. */
   readonly #logged = new Set<ValueTable>();
   readonly #took = new Map<ValueTable, number>();
@@ -27,12 +27,17 @@ export class TableHealth {
 
   /** The table's error; undefined if the table is not known to fail. */
   problem(table: ValueTable): unknown {
-    return this.#failing.get(table);
+    return this.#failing.get(table)?.error;
   }
 
   /** Tables that take no rows. */
   get failing(): ValueTable[] {
     return [...this.#failing.keys()];
+  }
+
+  /** Whether a failure was noted after this moment, on the clock of `performance`, and not taken back. */
+  failedAfter(table: ValueTable, moment: number): boolean {
+    return (this.#failing.get(table)?.at ?? Number.NEGATIVE_INFINITY) > moment;
   }
 
   /**
@@ -50,7 +55,7 @@ export class TableHealth {
 
   /** All rows of the table failed, whatever the error. */
   failed(table: TargetTable, error: unknown): void {
-    this.#failing.set(table, error);
+    this.#failing.set(table, { error, at: performance.now() });
     this.mayHold = true;
     if (this.#logged.has(table)) return;
     this.#logged.add(table);

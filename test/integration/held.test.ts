@@ -1,7 +1,7 @@
 // A mapped table that takes no rows for a while: its own updates are held, everything else is written, and
 // the held updates are written afterwards, once and in order.
 
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { describe, expect, inject, it } from 'vitest';
 import type { Receipt } from '../../src/producer/receipt.ts';
 import { until } from '../support/engine.ts';
@@ -25,6 +25,8 @@ const TABLES = [
 ];
 const RENAMED = 'ALTER TABLE items RENAME COLUMN n TO m';
 const BACK = 'ALTER TABLE items RENAME COLUMN m TO n';
+const AWAY = /^50 a mapped table does not take updates: /;
+const AGAIN = /^30 a mapped table takes updates again: /;
 
 async function open() {
   const shop = await openShop(definitions, ...TABLES);
@@ -46,17 +48,24 @@ async function open() {
   return { ...shop, items, plain, released, remembered, ledger, stock };
 }
 
+/** Starts a worker. @returns what it says of the table of items, a line each */
+async function watched(shop: { worker(own: { log: Logger }): Promise<unknown> }) {
+  const told: string[] = [];
+  const write = (text: string) => {
+    const { table, level, msg } = JSON.parse(text);
+    if (table === 'items') told.push(`${level} ${msg}`);
+  };
+  await shop.worker({ log: pino({}, { write }) });
+  return told;
+}
+
 describe('columns are renamed under load', () => {
   it('and everything else is written; then the held updates are, once and in order', async () => {
     const shop = await open();
     const { sluice, database, items, plain } = shop;
     const [miles, loyalty] = [sluice.points('miles'), sluice.points('loyalty')];
     await miles.credit('1', 10, { id: 'start' });
-    const lines: Record<string, unknown>[] = [];
-    const log = pino({}, { write: line => lines.push(JSON.parse(line)) });
-    const told = () =>
-      lines.filter(line => line.table === 'items').map(({ level, msg }) => `${level} ${msg}`);
-    await Promise.all([shop.worker({ log }), shop.worker()]);
+    const told = [await watched(shop), await watched(shop)];
     await shop.drain();
     await database.query(RENAMED);
     await database.query('ALTER TABLE users RENAME COLUMN miles TO m');
@@ -87,7 +96,10 @@ describe('columns are renamed under load', () => {
 
     // verify() leaves out the unreadable tables.
     expect(await shop.verify()).toEqual({ drift: [], ledger: [] });
-    expect(told()).toEqual([expect.stringMatching(/^50 a mapped table does not take updates: /)]);
+    // One worker may have flushed all batches: the other has nothing to tell.
+    const knowing = told.filter(lines => lines.length > 0);
+    expect(knowing).not.toEqual([]);
+    for (const lines of knowing) expect(lines).toEqual([expect.stringMatching(AWAY)]);
 
     await database.query(BACK);
     await database.query('ALTER TABLE users RENAME COLUMN m TO miles');
@@ -111,8 +123,9 @@ describe('columns are renamed under load', () => {
     );
     await until(async () => (await items.get('9').catch(() => -1)) === 0, 'the table to be readable');
     expect(await shop.verify()).toEqual({ drift: [], ledger: [] });
-    await until(() => told().length > 1, 'the line that the table works again');
-    expect(told()[1]).toMatch(/^30 a mapped table takes updates again: /);
+    await until(() => knowing.every(lines => lines.length > 1), 'the line that the table works again');
+    for (const lines of knowing)
+      expect(lines).toEqual([expect.stringMatching(AWAY), expect.stringMatching(AGAIN)]);
     // No row is held any more, so flushes do not look for held rows.
     expect(await database.query('SELECT held FROM sluice_partitions')).toMatchObject([{ held: 0 }]);
   });
