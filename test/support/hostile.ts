@@ -14,18 +14,17 @@ export const hostileRedis = [
   ...['--client-query-buffer-limit', '1mb', '--proto-max-bulk-len', '1mb'],
 ];
 
-/** Case of table names and the server's character set must be known when MySQL creates its data folder. */
-export function hostileMysql(flavour: Flavour) {
-  return {
-    initialArgs: ['--lower-case-table-names=1'],
-    args: [
-      ...['--character-set-server=latin1', '--collation-server=latin1_general_cs'],
-      ...['--max-allowed-packet=1M', '--default-time-zone=+09:00', '--innodb-rollback-on-timeout=ON'],
-      ...(flavour === 'mariadb'
-        ? ['--skip-character-set-client-handshake', '--query-cache-type=1', '--query-cache-size=1M']
-        : []),
-    ],
-  };
+/** MySQL must know the case of table names when it creates its data folder. */
+export const hostileInitialArgs = ['--lower-case-table-names=1'];
+
+export function hostileMysql(flavour: Flavour): string[] {
+  return [
+    ...['--character-set-server=latin1', '--collation-server=latin1_general_cs'],
+    ...['--max-allowed-packet=1M', '--default-time-zone=+09:00', '--innodb-rollback-on-timeout=ON'],
+    ...(flavour === 'mariadb'
+      ? ['--skip-character-set-client-handshake', '--query-cache-type=1', '--query-cache-size=1M']
+      : []),
+  ];
 }
 
 /** SQL of the global values that the administrator sets. */
