@@ -74,8 +74,8 @@ export async function openAmender(parts: AmenderParts): Promise<Amend> {
   return async ({ partition, kind, name, key, delta, content }) => {
     const item = amendedItem(kind, itemOf(name, key));
     const id = `${content.operation} ${content.quarantine}`;
-    const update = JSON.stringify(['a', item, delta, 0, id, JSON.stringify(content)]);
-    const { armed, results } = await call.run(partition, update, 'memory');
+    const updates = JSON.stringify(['a', item, delta, 0, id, JSON.stringify(content)]);
+    const { armed, results } = await call.run({ partition, updates, weight: 1, durability: 'memory' });
     if (results.includes(OUT_OF_RANGE)) throw new OutOfRangeError(name);
     if (armed) wakeUps.after(partition, settings.flushIntervalMs);
   };

@@ -20,10 +20,11 @@ import type { RedisConnection } from '../shared/redis/connections.ts';
 import { checkDurability, type Durability } from '../shared/redis/durability.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import type { StateField } from '../shared/redis/layout.ts';
-import { defineScript, type Script, type ScriptCall } from '../shared/redis/script.ts';
+import { defineScript, type Script, type ScriptArguments, type ScriptCall } from '../shared/redis/script.ts';
 import type { Calls } from './calls.ts';
 import type { MemoryWatch } from './memory-watch.ts';
 import { type ApplyReply, parseReply } from './micro-batch.ts';
+import { checkedReply, SharedCalls } from './shared-calls.ts';
 
 export interface ApplyCallParts {
   readonly redis: RedisConnection;
@@ -55,6 +56,16 @@ const LANE_PAUSE_MS = 50;
 const CONFIRM_MARGIN_MS = 250;
 const BARRIERS: StateField = 'barriers';
 
+/** Updates of one partition that go together. */
+export interface MicroBatch {
+  readonly partition: number;
+  /** From `encodeGroups`. */
+  readonly updates: string;
+  /** From `weightOf`. */
+  readonly weight: number;
+  readonly durability: Durability;
+}
+
 interface Call extends CallerId {
   /** Ms of Redis' clock. */
   readonly deadline: number;
@@ -63,25 +74,28 @@ interface Call extends CallerId {
   readonly updates: string;
 }
 
-/** The arguments of apply.lua; see there. */
-export function applyArguments(
-  deployment: string,
-  { id, number, deadline, seen, updates }: Call,
-  settings: Settings,
-  isMemoryOver: boolean,
-): (string | number)[] {
+/** The arguments of apply.lua that its partitions share; see there. */
+export function sharedArguments(deployment: string, settings: Settings): ScriptArguments {
   const { leaseMs, liveTtlMs, idempotencyWindowMs } = settings;
   const { idempotencyLimit, pendingKeysLimit, pendingEntriesLimit, pendingAgeLimitMs } = settings;
   return [
-    ...[deployment, id, number, deadline, seen.incarnation, seen.updates, updates],
-    ...[leaseMs, liveTtlMs, idempotencyWindowMs],
-    ...[idempotencyLimit, pendingKeysLimit, pendingEntriesLimit, pendingAgeLimitMs, isMemoryOver ? 1 : 0],
+    ...[deployment, leaseMs, liveTtlMs, idempotencyWindowMs],
+    ...[idempotencyLimit, pendingKeysLimit, pendingEntriesLimit, pendingAgeLimitMs],
   ];
+}
+
+/** The arguments of apply.lua for one partition; see there. */
+export function partArguments(
+  { id, number, deadline, seen, updates }: Call,
+  isMemoryOver: boolean,
+): ScriptArguments {
+  return [id, number, deadline, seen.incarnation, seen.updates, updates, isMemoryOver ? 1 : 0];
 }
 
 export class ApplyCall {
   readonly #parts: ApplyCallParts;
-  readonly #apply: Script<string>;
+  readonly #apply: Script<string[]>;
+  readonly #sharedCalls: SharedCalls;
   /** By partition: the clock of its primary minus the producer's clock, ms. */
   readonly #offsets: number[];
   /** By partition: callers without a call under way. Mostly one; amendments run several calls at once. */
@@ -95,6 +109,12 @@ export class ApplyCall {
   constructor(parts: ApplyCallParts) {
     this.#parts = parts;
     this.#apply = defineScript(parts.redis, 'apply', new URL('./apply.lua', import.meta.url));
+    this.#sharedCalls = new SharedCalls(
+      this.#apply,
+      parts.calls,
+      () => this.#shared(),
+      parts.settings.microBatch,
+    );
     this.#offsets = new Array(parts.keys.partitions).fill(0);
     this.#idle = Array.from({ length: parts.keys.partitions }, () => []);
     this.#seen = Array.from({ length: parts.keys.partitions }, () => ({ incarnation: '', updates: 0 }));
@@ -111,37 +131,32 @@ export class ApplyCall {
       this.#offsets.map(async (_, partition) => {
         const sent = this.#parts.clock.now();
         const args = await this.#arguments(partition, { id: randomToken(), number: 0 }, 0, '[]');
-        const text = await this.#apply(this.#parts.keys.state(partition), ...args);
-        this.#learn(partition, parseReply(text).time, sent);
+        const replies = await this.#apply(this.#parts.keys.state(partition), ...this.#shared(), ...args);
+        this.#learn(partition, parseReply(checkedReply(replies)).time, sent);
       }),
     );
   }
 
   /**
-   * Applies the updates.
-   * @param updates from `encodeGroups`
+   * Applies a micro-batch.
    * @throws UnknownOutcomeError, NotDurableError, RedisUnavailableError, RedisOutOfMemoryError,
    * RedisUnsuitableError, AccessDeniedError, and the errors of `align`
    */
-  async run(partition: number, updates: string, durability: Durability): Promise<ApplyReply> {
-    await this.#checkSuitable(durability);
-    const idle = this.#idle[partition]!;
+  async run(batch: MicroBatch): Promise<ApplyReply> {
+    await this.#checkSuitable(batch.durability);
+    const idle = this.#idle[batch.partition]!;
     const caller = idle.pop() ?? { id: randomToken(), number: 0 };
     caller.number++;
     try {
-      return await this.#run(partition, caller, updates, durability);
+      return await this.#run(batch, caller);
     } finally {
       idle.push(caller);
     }
   }
 
-  async #run(
-    partition: number,
-    caller: CallerId,
-    updates: string,
-    durability: Durability,
-  ): Promise<ApplyReply> {
+  async #run(batch: MicroBatch, caller: CallerId): Promise<ApplyReply> {
     const { settings, clock, calls, address, align } = this.#parts;
+    const { partition } = batch;
     const until = clock.now() + settings.callTimeoutMs;
     let failure: SluiceError | undefined;
     let sentOnce = true;
@@ -153,8 +168,8 @@ export class ApplyCall {
         await calls.ready(until);
         const before = this.#disconnections;
         const sent = clock.now();
-        const args = await this.#arguments(partition, caller, until, updates);
-        const reply = await this.#send(partition, args, durability, until, sentAgain).finally(() => {
+        const args = await this.#arguments(partition, caller, until, batch.updates);
+        const reply = await this.#send(batch, args, until, attempt, sentAgain).finally(() => {
           if (before !== this.#disconnections) sentAgain();
         });
         this.#learn(partition, reply.time, sent);
@@ -175,44 +190,66 @@ export class ApplyCall {
     }
   }
 
+  #shared(): ScriptArguments {
+    return sharedArguments(this.#parts.keys.deployment, this.#parts.settings);
+  }
+
   async #arguments(
     partition: number,
     caller: CallerId,
     until: number,
     updates: string,
-  ): Promise<(string | number)[]> {
-    const { settings, memory, keys } = this.#parts;
+  ): Promise<ScriptArguments> {
     const deadline = Math.floor(until + this.#offsets[partition]!);
     const call = { ...caller, deadline, seen: this.#seen[partition]!, updates };
-    return applyArguments(keys.deployment, call, settings, await memory.isOver(partition));
+    return partArguments(call, await this.#parts.memory.isOver(partition));
   }
 
-  /** Sends the call; if memory is not enough, on a lane with the barrier after it. */
+  /** Sends the call: together with other partitions' if possible, or on a lane with the barrier after it. */
   async #send(
-    partition: number,
-    args: readonly (string | number)[],
+    { partition, durability, weight }: MicroBatch,
+    args: ScriptArguments,
+    until: number,
+    attempt: number,
+    sentAgain: () => void,
+  ): Promise<ApplyReply> {
+    const { calls, keys } = this.#parts;
+    const stateKey = keys.state(partition);
+    // Calls with different deadlines must not wait for each other.
+    if (durability === 'memory' && attempt === 0)
+      return parseReply(await this.#sharedCalls.run({ stateKey, args, weight, until }));
+    const apply = async (call: ScriptCall<string[]>) =>
+      parseReply(checkedReply(await call(stateKey, ...this.#shared(), ...args)));
+    if (durability === 'memory') return calls.write(until, apply(this.#apply));
+    const confirmed = (ms: number, onApplied: () => void) =>
+      this.#parts.barrier.run(partition, durability, ms, async lane => {
+        const reply = await apply(this.#apply.on(lane));
+        if (reply.status !== 'ok') return reply;
+        onApplied();
+        // A repeated call, or one with known ids only, wrote nothing for WAIT to wait for.
+        await lane.hincrby(stateKey, BARRIERS, 1);
+        return reply;
+      });
+    return this.#confirm(durability, until, sentAgain, confirmed);
+  }
+
+  /** @param send makes the call with its barrier, which waits so many ms at most */
+  async #confirm(
     durability: Durability,
     until: number,
     sentAgain: () => void,
+    send: (ms: number, onApplied: () => void) => Promise<{ answer: ApplyReply; confirmed: boolean }>,
   ): Promise<ApplyReply> {
-    const { calls, keys, barrier, clock } = this.#parts;
-    const state = keys.state(partition);
-    const apply = async (call: ScriptCall<string>) => parseReply(await call(state, ...args));
-    if (durability === 'memory') return calls.write(until, apply(this.#apply));
+    const { calls, clock } = this.#parts;
     // Then no later error proves that the updates were not applied.
     let mayBeApplied = false;
+    const onApplied = () => {
+      mayBeApplied = true;
+    };
     for (;;) {
       const left = until - clock.now();
       // Ends before the call does, so that the call can report an update that is applied and not confirmed.
-      const wait = Math.max(left / 2, left - CONFIRM_MARGIN_MS);
-      const sent = barrier.run(partition, durability, wait, async lane => {
-        const reply = await apply(this.#apply.on(lane));
-        if (reply.status !== 'ok') return reply;
-        mayBeApplied = true;
-        // A repeated call, or one with known ids only, wrote nothing for WAIT to wait for.
-        await lane.hincrby(state, BARRIERS, 1);
-        return reply;
-      });
+      const sent = send(Math.max(left / 2, left - CONFIRM_MARGIN_MS), onApplied);
       try {
         const { answer, confirmed } = await calls.write(until, sent);
         if (!confirmed && answer.status === 'ok') throw new NotDurableError(durability);

@@ -1,20 +1,24 @@
 #!lua
--- Accepts a micro-batch of updates of one partition: checks all of them in order, then writes.
+-- Accepts micro-batches of updates, each of another partition: checks all updates of a batch in order, then
+-- writes. A batch that fails changes nothing for the others of the call.
 --
--- KEYS[1]  {namespace:partition}:state; every other key of the partition is derived from it
+-- KEYS     {namespace:partition}:state of each partition; every other key of it is derived from that.
+--          On a Cluster one partition, and then its other keys
 -- ARGV     1 deployment
---          of the caller, which makes one call at a time:
---          2 id   3 number of this call   4 deadline, ms of this server's clock
---          5 incarnation and 6 count of updates in its last answer ('' and 0 before any)
---          7 the updates, one JSON array of five or six values for each:
+--          times, ms: 2 wake-up lease   3 live TTL   4 idempotency window
+--          limits of a partition: 5 counter ids remembered   6 pending counter keys
+--          7 entries not in the database   8 age of the oldest update, ms; 0 for none
+--          then seven for each partition:
+--          of the caller, which makes one call of the partition at a time:
+--          1 id   2 number of this call   3 deadline, ms of this server's clock
+--          4 incarnation and 5 count of updates in its last answer ('' and 0 before any)
+--          6 the updates, one JSON array of five or six values for each:
 --            "c" counter    item 'name:key', amount, number of summed updates, id or ''
 --            "p" points     item 'program:account', amount, floor, id, payload: the entry as JSON
 --            "a" amendment  item of the quarantined update, a counter's after '!', delta, 0, id, payload;
 --                           alone in its call
---          times, ms: 8 wake-up lease   9 live TTL   10 idempotency window
---          limits: 11 counter ids remembered   12 pending counter keys   13 entries not in the database
---          14 age of the oldest update, ms; 0 for none   15 1 if the server's memory is over its limit
--- Reply    error FOREIGN if the state is another deployment's; else one string:
+--          7 1 if the server's memory is over its limit
+-- Reply    a string for each partition: 'error message' if its batch failed before it wrote,
 --          'late time' after the deadline or a later call of this caller, 'absent time' without a state, or
 --          'ok time epoch armed pushed entries quarantined sequence segmentEnd incarnation updates lost' and
 --          a token for each update:
@@ -22,47 +26,47 @@
 --            d123 or d-                duplicate, with the first result
 --            r reused id   x out of range   f123 below the floor, with the balance   n account not loaded
 --            bk500 be500 ba500 bm500   over the limit of keys, entries, age or memory; retry after so many ms
+--          The error is FOREIGN if the state is another deployment's.
 --
--- Redis does not roll back a script that fails: the script writes nothing before the last check.
+-- Redis does not roll back a script that fails: a batch writes nothing before its last check.
 
---!include base
 --!include now
 --!include int
 --!include foreign
 
-local deployment, caller, callNumber, deadline, seen, seenUpdates, updatesJson = unpack(ARGV, 1, 7)
-local leaseMs, liveTtlMs, windowMs = unpack(ARGV, 8, 10)
-local idsLimit, keysLimit, entriesLimit, ageLimitMs, isMemoryOver = unpack(ARGV, 11, 15)
+local SHARED, EACH = 8, 7
+local deployment, leaseMs, liveTtlMs, windowMs, idsLimit, keysLimit, entriesLimit, ageLimitMs = unpack(ARGV, 1, SHARED)
+ageLimitMs = tonumber(ageLimitMs)
+-- The partition at hand: prefix of its keys.
+local base
 
 -- The key of a caller has its last number and reply: a repeated call gets the reply, an earlier call is
 -- refused. One key for each caller: a key for each call would keep Redis busy with expiry.
 local DIGITS, LONGER_MS = 16, 10000
-local lastKey, number = base .. 'last:' .. caller, tonumber(callNumber)
-local last = tonumber(redis.call('GETRANGE', lastKey, 0, DIGITS - 1)) or 0
-if last == number and number > 0 then return string.sub(redis.call('GET', lastKey), DIGITS + 1) end
-if last > number or now > tonumber(deadline) then return 'late ' .. int(now) end
-
---!read state
-if state.epoch == '' then return 'absent ' .. int(now) end
-if state.deployment ~= deployment then return redis.error_reply(FOREIGN) end
 
 -- Each call creates its functions again, at a cost for each outer variable that they name: a tenth of a
 -- microsecond in total. So they take parameters, and rarely used parts are created where they are used.
+
+local run
+local function runId()
+  run = run or string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
+  return run
+end
 
 -- Finds the incarnation (a process of Redis, as this partition saw it) and updates lost with earlier ones. If
 -- the process has changed, replication or the append-only file brought the state over: its count of updates
 -- is what was kept of the ended incarnation. If a caller has a higher count of that incarnation, the
 -- difference is lost. Returns the incarnation, the number of updates found lost, and new values for the
 -- state, if any.
-local function meet(state, caller, callNumber, seen, seenUpdates)
+local function meet(stateKey, state, caller, callNumber, seen, seenUpdates)
   local ENDED = 8
-  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
+  local run = runId()
   local incarnation, lost, isChanged = state.incarnation, 0, false
   local wentBack = seen == incarnation and seenUpdates > state.updates
   local isKnown = run == state.run and incarnation ~= '' and not wentBack
   if isKnown and (seen == incarnation or seen == '') then return incarnation, 0 end
 
-  --!read before
+  --!read before from stateKey
   local ended = {}
   for name, kept, known in string.gmatch(before.ended, '(%S+) (%S+) (%S+)') do
     ended[#ended + 1] = { name = name, kept = tonumber(kept), lost = tonumber(known) }
@@ -149,15 +153,19 @@ local function read(groups, ids, idNames)
   end
 end
 
--- Age of the oldest update, ms: for a limit, and as a hint when to retry.
---!include oldest
-local age
-local function ageOfOldest()
-  if not age then
-    local time = oldest()
-    age = time == 0 and 0 or math.max(0, now - time)
-  end
-  return age
+-- Age of the oldest update, ms.
+local function ageOfOldest(state)
+  --!include oldest
+  local time = oldest()
+  return time == 0 and 0 or math.max(0, now - time)
+end
+
+-- Whether the oldest update is older than the limit. Neither the batch in flight nor what is pending is older
+-- than these two times, so the oldest update itself is rarely looked up.
+local function isTooOld(state)
+  local since = state.pendingSince
+  if state.flightOldest > 0 and (since == 0 or state.flightOldest < since) then since = state.flightOldest end
+  return ageLimitMs > 0 and since > 0 and now - since > ageLimitMs and ageOfOldest(state) > ageLimitMs
 end
 
 -- Whether the key is pending in the segment: then its update takes no room from other keys.
@@ -209,7 +217,7 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
         or isNew and keysLeft <= 0 and not waits(item, state) and 'k'
         or kind == 'p' and entriesLeft <= 0 and 'e'
       if limit then
-        retryMs = retryMs or int(math.min(5000, math.max(100, ageOfOldest())))
+        retryMs = retryMs or int(math.min(5000, math.max(100, ageOfOldest(state))))
         reply = 'b' .. limit .. retryMs
       elseif kind == 'p' and (not value or (amount < 0 and value < detail)) then
         reply = value and 'f' .. int(live) or 'n'
@@ -298,28 +306,49 @@ local function writeIds(decided, idsLimit)
   redis.call('HDEL', base .. 'ids', unpack(old))
 end
 
-local incarnation, lost, met = meet(state, caller, callNumber, seen, tonumber(seenUpdates))
-local updates = cjson.decode(updatesJson)
-local groups, ids, idNames = distinct(updates, state.epoch)
-read(groups, ids, idNames)
--- Limits that refuse all updates except amendments.
-local isTooOld = tonumber(ageLimitMs) > 0 and ageOfOldest() > tonumber(ageLimitMs)
-local closed = isMemoryOver == '1' and 'm' or isTooOld and 'a'
-local keysLeft = keysLimit - (state.pushed - state.popped)
-local entriesLeft = entriesLimit - (state.entryNext - state.entryAcked)
-local decided = decide(updates, state, groups, ids, closed, keysLeft, entriesLeft, windowMs)
+-- Accepts the micro-batch of one partition. Returns its reply.
+local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdates, updatesJson, isMemoryOver)
+  base = string.sub(stateKey, 1, -6)
+  local lastKey, number = base .. 'last:' .. caller, tonumber(callNumber)
+  local last = tonumber(redis.call('GETRANGE', lastKey, 0, DIGITS - 1)) or 0
+  if last == number and number > 0 then return string.sub(redis.call('GET', lastKey), DIGITS + 1) end
+  if last > number or now > tonumber(deadline) then return 'late ' .. int(now) end
 
-local pushed = writeSums(groups, state.pushed, liveTtlMs)
-writeIds(decided, idsLimit)
-if met then redis.call('HSET', KEYS[1], 'run', met.run, 'incarnation', incarnation, 'ended', met.ended) end
-local armed, count = 0, state.updates + decided.accepted
-if decided.accepted > 0 then
-  redis.call('HSET', KEYS[1], 'updates', count, 'pushed', pushed, 'entryNext', decided.entryNext)
-  armed = redis.call('SET', base .. 'armed', caller, 'NX', 'PX', leaseMs) and 1 or 0
+  --!read state from stateKey
+  if state.epoch == '' then return 'absent ' .. int(now) end
+  if state.deployment ~= deployment then return 'error ' .. FOREIGN end
+
+  local incarnation, lost, met = meet(stateKey, state, caller, callNumber, seen, tonumber(seenUpdates))
+  local updates = cjson.decode(updatesJson)
+  local groups, ids, idNames = distinct(updates, state.epoch)
+  read(groups, ids, idNames)
+  -- Limits that refuse all updates except amendments.
+  local closed = isMemoryOver == '1' and 'm' or isTooOld(state) and 'a'
+  local keysLeft = keysLimit - (state.pushed - state.popped)
+  local entriesLeft = entriesLimit - (state.entryNext - state.entryAcked)
+  local decided = decide(updates, state, groups, ids, closed, keysLeft, entriesLeft, windowMs)
+
+  local pushed = writeSums(groups, state.pushed, liveTtlMs)
+  writeIds(decided, idsLimit)
+  if met then redis.call('HSET', stateKey, 'run', met.run, 'incarnation', incarnation, 'ended', met.ended) end
+  local armed, count = 0, state.updates + decided.accepted
+  if decided.accepted > 0 then
+    local since = state.pendingSince > 0 and state.pendingSince or now
+    redis.call('HSET', stateKey, 'updates', count, 'pushed', pushed, 'entryNext', decided.entryNext, 'pendingSince', int(since))
+    armed = redis.call('SET', base .. 'armed', caller, 'NX', 'PX', leaseMs) and 1 or 0
+  end
+  local reply = string.format('ok %d %s %d %d %d %d %d %d %s %d %d ', now, state.epoch, armed, pushed, decided.entryNext,
+    state.quarantined, state.sequence, state.segmentEnd, incarnation, count, lost) .. table.concat(decided.replies, ' ')
+  -- Kept beyond the deadline: an earlier call of this caller may have a later deadline, from another estimate
+  -- of this clock.
+  redis.call('SET', lastKey, string.format('%016d', number) .. reply, 'PX', deadline - now + LONGER_MS)
+  return reply
 end
-local reply = string.format('ok %d %s %d %d %d %d %d %d %s %d %d ', now, state.epoch, armed, pushed, decided.entryNext,
-  state.quarantined, state.sequence, state.segmentEnd, incarnation, count, lost) .. table.concat(decided.replies, ' ')
--- Kept beyond the deadline: an earlier call of this caller may have a later deadline, from another estimate
--- of this clock.
-redis.call('SET', lastKey, string.format('%016d', number) .. reply, 'PX', deadline - now + LONGER_MS)
-return reply
+
+local replies = {}
+for at = 1, (#ARGV - SHARED) / EACH do
+  local from = SHARED + (at - 1) * EACH
+  local isDone, reply = pcall(applyOne, KEYS[at], unpack(ARGV, from + 1, from + EACH))
+  replies[at] = isDone and reply or 'error ' .. (type(reply) == 'table' and reply.err or tostring(reply))
+end
+return replies

@@ -20,7 +20,6 @@ import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { ApplyCall } from './apply-call.ts';
 import {
   type ApplyReply,
-  ENTRY_WEIGHT,
   encodeGroups,
   type Group,
   groupUpdates,
@@ -28,6 +27,8 @@ import {
   OUT_OF_RANGE,
   refusal,
   requestBytes,
+  weightOf,
+  weightOfUpdate,
 } from './micro-batch.ts';
 import { type Caller, type Mark, type Unsettled, Waiting } from './waiting.ts';
 
@@ -143,7 +144,7 @@ export class Applier {
     let bytes = REQUEST_BYTES;
     for (let room = this.#parts.settings.microBatch; size < waiting.length; size++) {
       const next = waiting[size]!;
-      room -= next.update.kind === 'p' ? ENTRY_WEIGHT : 1;
+      room -= weightOfUpdate(next.update);
       bytes -= requestBytes(next.update);
       if (((room < 0 || bytes < 0) && size > 0) || next.durability !== durability) break;
     }
@@ -172,7 +173,9 @@ export class Applier {
     const sent = this.#parts.clock.now();
     let reply: ApplyReply;
     try {
-      reply = await this.#parts.call.run(partition, encodeGroups(groups), batch[0]!.durability);
+      const { durability } = batch[0]!;
+      const updates = encodeGroups(groups);
+      reply = await this.#parts.call.run({ partition, updates, weight: weightOf(groups), durability });
       if (reply.results.length !== groups.length) throw new UnknownOutcomeError();
     } catch (error) {
       for (const waiting of batch) waiting.refuse(error as Error);

@@ -59,13 +59,19 @@ export class Calls {
     try {
       return await Promise.race([answer, late]);
     } catch (cause) {
-      if (cause instanceof UnknownOutcomeError) throw cause;
-      // If Redis itself answers an error, the script wrote nothing: it checks before it writes, and all its
-      // keys are declared in case slots move.
-      throw replyCode(cause) ? redisError(cause, this.#address) : new UnknownOutcomeError({ cause });
+      throw this.failure(cause);
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /**
+   * What the error of a call that writes means. If Redis itself answers an error, the script wrote nothing: it
+   * checks before it writes, and all its keys are declared in case slots move.
+   */
+  failure(cause: unknown): Error {
+    if (cause instanceof UnknownOutcomeError) return cause;
+    return replyCode(cause) ? redisError(cause, this.#address) : new UnknownOutcomeError({ cause });
   }
 
   /** Gives the answer of a call that is safe to repeat. @throws RedisUnavailableError, AccessDeniedError */

@@ -10,8 +10,17 @@ import {
 import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { Mark } from './waiting.ts';
 
-/** Counter updates that one entry counts as in a micro-batch: it takes Redis three to five times as long. */
+/** Counter updates that one entry counts as: it takes Redis three to five times as long. */
 export const ENTRY_WEIGHT = 4;
+
+export function weightOfUpdate({ kind }: CheckedUpdate): number {
+  return kind === 'c' ? 1 : ENTRY_WEIGHT;
+}
+
+/** Counter updates that take Redis as long as these groups, each of which is one update there. */
+export function weightOf(groups: readonly Group<Member>[]): number {
+  return groups.reduce((sum, { members }) => sum + weightOfUpdate(members[0]!.update), 0);
+}
 
 /** An update, as far as a micro-batch needs it. */
 export interface Member {

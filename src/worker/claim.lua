@@ -148,15 +148,19 @@ local isLast = from + keysBefore + #order == to and firstEntry + read == entryTo
 
 if isLast and not inFlight then
   local function acceptance(element) return element and tonumber(string.match(element, '^(%d+)')) or math.huge end
+  local function time(number) return number == math.huge and 0 or int(number) end
   local oldest = math.min(
     acceptance(to > from and redis.call('LINDEX', base .. 'segment:order', int(from - state.segmentStart))),
     acceptance(entryTo > entryFrom and redis.call('HGET', base .. 'entries', int(entryFrom))))
+  local counter = to < state.segmentEnd and redis.call('LINDEX', base .. 'segment:order', int(to - state.segmentStart))
+    or redis.call('LINDEX', base .. 'order', 0)
+  local since = math.min(acceptance(counter), acceptance(redis.call('HGET', base .. 'entries', int(entryTo))))
   state.sequence, state.token = state.sequence + 1, token
   state.flightUpdates, state.flightTo = updatesBefore + updates + entryTo - entryFrom, to
   state.claimed = state.claimed + state.flightUpdates
   redis.call('HSET', KEYS[1], 'sequence', int(state.sequence), 'token', state.token, 'claimed', int(state.claimed),
     'popped', int(to), 'flightFrom', int(from), 'flightTo', int(to), 'entryClaimed', int(entryTo),
-    'flightUpdates', int(state.flightUpdates), 'flightOldest', oldest == math.huge and 0 or int(oldest))
+    'flightUpdates', int(state.flightUpdates), 'flightOldest', time(oldest), 'pendingSince', time(since))
 end
 
 return {

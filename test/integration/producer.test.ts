@@ -2,7 +2,7 @@
 
 import { Registry, register } from 'prom-client';
 import { describe, expect, it } from 'vitest';
-import { applyArguments } from '../../src/producer/apply-call.ts';
+import { partArguments, sharedArguments } from '../../src/producer/apply-call.ts';
 import { createProducer } from '../../src/producer/producer.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
 import { openQueue } from '../../src/shared/redis/queue.ts';
@@ -266,7 +266,7 @@ describe('a call that is sent twice', () => {
     await sluice.counter('views').increment('/');
     const other = await engine.producer();
     await other.close();
-    const call = defineScript<string>(
+    const call = defineScript<string[]>(
       engine.redis,
       'apply',
       new URL('../../src/producer/apply.lua', import.meta.url),
@@ -278,11 +278,14 @@ describe('a call that is sent twice', () => {
       seen: { incarnation: '', updates: 0 },
       updates: JSON.stringify(['c', 'views:/', 1, 1, '']),
     };
-    const send = (deadline: number, id: string, number: number) =>
-      call(
+    const send = async (deadline: number, id: string, number: number) => {
+      const [reply] = await call(
         engine.keys.state(partition),
-        ...applyArguments(engine.keys.deployment, { ...one, id, number, deadline }, engine.settings, false),
+        ...sharedArguments(engine.keys.deployment, engine.settings),
+        ...partArguments({ ...one, id, number, deadline }, false),
       );
+      return reply;
+    };
     const first = await send(deadline, 'one', 1);
     expect(await send(deadline, 'one', 1)).toBe(first);
     expect(await send(deadline, 'one', 2)).toMatch(/^ok /);

@@ -103,6 +103,7 @@ export function adopt(
       quarantined: 0,
       flightUpdates: 0,
       flightOldest: 0,
+      pendingSince: 0,
       flightFrom: 0,
       flightTo: 0,
       segment: '',

@@ -31,6 +31,12 @@ it('`read state` reads the fields that the script uses, with the types of the la
   );
 });
 
+it('`read state from` reads the state under a variable', async () => {
+  expect((await read('--!read state from other', 'return state.token'))[0]).toMatch(
+    /\('HMGET', other, 'token'\)/,
+  );
+});
+
 it('`read state` also reads fields that only a part uses', async () => {
   expect((await read('--!read state', '  --!include oldest'))[0]).toMatch(/'flightOldest'/);
 });

@@ -27,7 +27,8 @@ const ofScripts = (layout: Layout) =>
 /** Keys that a script names; `base .. kind` begins the name of a live value. `base` has no other use. */
 function keysIn(name: string, lua: string): string[] {
   const named = [...lua.matchAll(/\bbase \.\. (?:'([^']*)'|kind \.\. ':')/g)];
-  const others = lua.match(/\bbase\b/g)!.length - named.length - 1;
+  const set = lua.match(/\blocal base\b|^ *base = /gm)!;
+  const others = lua.match(/\bbase\b/g)!.length - named.length - set.length;
   expect(others, `${name}: a key whose name does not follow \`base ..\``).toBe(0);
   return named.flatMap(([, key]) => {
     if (key === undefined) return ['c:<epoch>:<item>', 'p:<epoch>:<item>'];
@@ -40,10 +41,16 @@ interface StateCall {
   readonly fields: string[];
 }
 
-/** A script's commands on the state. All names of fields must be literals. */
+/**
+ * A script's commands on the state, whose key is `KEYS[1]` or a parameter `stateKey`. All names of fields must
+ * be literals.
+ */
 function stateCallsIn(name: string, lua: string): StateCall[] {
-  const calls = [...lua.matchAll(/\bcall\('(\w+)', KEYS\[1\], /g)];
-  const others = lua.replaceAll(/sub\(KEYS\[1\], 1, -6\)/g, '').match(/KEYS\[1\]/g)!.length - calls.length;
+  const calls = [...lua.matchAll(/\bcall\('(\w+)', (?:KEYS\[1\]|stateKey), /g)];
+  const rest = lua
+    .replaceAll(/sub\((?:KEYS\[1\]|stateKey), 1, -6\)/g, '')
+    .replaceAll(/\b\w+\(stateKey, /g, '');
+  const others = rest.match(/KEYS\[1\]|\bstateKey\b/g)!.length - calls.length;
   expect(others, `${name}: a use of the state beside its commands`).toBe(0);
   return calls.map(({ index, 0: { length }, 1: command }) => {
     const args = argumentsFrom(lua, index + length);

@@ -378,6 +378,12 @@ export const stateFields = {
     writers: ['adopt', 'claim', 'ack'],
     lifetime: 'from the claim to the acknowledgement; 0 otherwise',
   },
+  pendingSince: {
+    type: 'number',
+    what: 'Acceptance time of the oldest update that is not claimed; 0 if there is none',
+    writers: ['apply', 'claim'],
+    lifetime: FIRST,
+  },
   run: {
     type: 'text',
     what: '`run_id` of the Redis process that the last call of `apply.lua` reached',

@@ -9,6 +9,7 @@ import { stateFields } from './layout.ts';
  * - `--!include NAME` becomes `lua/NAME.lua`.
  * - `--!read NAME` becomes a local table NAME with the fields of the state that the script uses as
  *   `NAME.field`. An absent text is '', an absent number 0. Without an epoch there is no state.
+ *   `--!read NAME from KEY` reads the state under that variable instead of `KEYS[1]`.
  * @throws Error if there is no such part, or no such field in the layout
  */
 export function readScript(file: URL): string {
@@ -21,11 +22,13 @@ export function readScript(file: URL): string {
       .replace(/\s*\n\s*/g, ' ');
   });
   const code = withoutComments(lua);
-  return lua.replace(/^ *--!read (\w+)$/gm, (_, table: string) => reading(table, code, name));
+  return lua.replace(/^ *--!read (\w+)(?: from (\w+))?$/gm, (_, table: string, key = 'KEYS[1]') =>
+    reading(table, key, code, name),
+  );
 }
 
 /** Makes a table constructor: adding the fields one after another takes Redis twice as long. */
-function reading(table: string, code: string, script: string): string {
+function reading(table: string, key: string, code: string, script: string): string {
   const uses = code.matchAll(new RegExp(`\\b${table}\\.(\\w+)`, 'g'));
   const fields = [...new Set([...uses].map(([, field]) => field!))];
   const values = fields.map((field, at) => {
@@ -35,7 +38,7 @@ function reading(table: string, code: string, script: string): string {
     return `${field} = ${known.type === 'number' ? `tonumber(${value}) or 0` : `${value} or ''`}`;
   });
   const names = fields.map(field => `'${field}'`).join(', ');
-  return `local ${table} do local values = redis.call('HMGET', KEYS[1], ${names}) ${table} = { ${values.join(', ')} } end`;
+  return `local ${table} do local values = redis.call('HMGET', ${key}, ${names}) ${table} = { ${values.join(', ')} } end`;
 }
 
 /** Keeps all line breaks. */

@@ -5,12 +5,15 @@ import { besideState } from './keys.ts';
 import { type PartitionKey, partitionKeys } from './layout.ts';
 import { readScript } from './read-script.ts';
 
+export type ScriptArguments = readonly (string | number)[];
 export type ScriptCall<Reply> = (stateKey: string, ...args: (string | number)[]) => Promise<Reply>;
 
 /** A script: called with the partition's state key and its arguments. */
 export interface Script<Reply> extends ScriptCall<Reply> {
   /** The same script on another connection. */
   on(connection: RedisConnection): ScriptCall<Reply>;
+  /** One call for several partitions; undefined on a Cluster, whose partitions are in different slots. */
+  readonly ofMany: ((stateKeys: readonly string[], args: ScriptArguments) => Promise<Reply>) | undefined;
 }
 
 /**
@@ -33,17 +36,25 @@ export function defineScript<Reply>(connection: RedisConnection, name: string, f
   // Without a Cluster no slot moves (see checkServer), and these names would cost a small call a tenth.
   const declared = connection instanceof Cluster ? SIBLINGS : [];
   const siblings = new Map<string, string[]>();
-  const on = (target: RedisConnection): ScriptCall<Reply> => {
+  /** Its first argument is the number of keys. */
+  const commandOf = (target: RedisConnection) => {
     const commands = target as unknown as Record<string, (...args: (string | number)[]) => Promise<Reply>>;
-    if (!(command in commands)) target.defineCommand(command, { numberOfKeys: 1 + declared.length, lua });
+    if (!(command in commands)) target.defineCommand(command, { lua });
+    return (...args: (string | number)[]) => commands[command]!(...args);
+  };
+  const on = (target: RedisConnection): ScriptCall<Reply> => {
+    const call = commandOf(target);
     return (stateKey, ...args) => {
       let others = siblings.get(stateKey);
       if (!others) {
         others = declared.map(sibling => besideState(stateKey, sibling));
         siblings.set(stateKey, others);
       }
-      return commands[command]!(stateKey, ...others, ...args);
+      return call(1 + others.length, stateKey, ...others, ...args);
     };
   };
-  return Object.assign(on(connection), { on });
+  const call = commandOf(connection);
+  const ofMany = (stateKeys: readonly string[], args: ScriptArguments) =>
+    call(stateKeys.length, ...stateKeys, ...args);
+  return Object.assign(on(connection), { on, ofMany: connection instanceof Cluster ? undefined : ofMany });
 }
