@@ -1,12 +1,11 @@
 // A backlog that builds up while no worker runs, and the worker that drains it.
 
 import { compare, readBatches } from '../scripts/load/tally.ts';
-import { Watch } from '../scripts/load/watch.ts';
-import { drained, microBatches, refusals, uniformCounters } from './engine.ts';
+import { drained, drainLimit, microBatches, refusals, uniformCounters } from './engine.ts';
 import { RedisMeter } from './redis-meter.ts';
 import type { Rig } from './rig.ts';
 import type { Measurement } from './scenario.ts';
-import { residentMb } from './usage.ts';
+import { CpuMeter, residentMb } from './usage.ts';
 
 /** Share of the rows after which a worker that has just started runs at full pace. */
 const warmUpShare = 0.25;
@@ -35,14 +34,13 @@ export function warmRate(commits: readonly Commit[]): number {
 export function measureBacklog(rig: Rig, updates: number): Promise<Measurement> {
   return rig.withSite(async site => {
     const redis = await RedisMeter.open(site.deployment.redisUrl);
-    const watch = await Watch.open(site.deployment.redisUrl, site.deployment.namespace);
+    const watch = await site.watch();
     try {
       await redis.start();
       const producer = await site.producer({
         ...microBatches,
         traffic: uniformCounters,
         limit: { updates, ms: Number.POSITIVE_INFINITY },
-        settings: { callTimeoutMs: 20_000 },
       });
       producer.push();
       const pushed = await producer.result;
@@ -50,7 +48,11 @@ export function measureBacklog(rig: Rig, updates: number): Promise<Measurement> 
       const program = rig.compiled();
       const started = performance.now();
       const worker = await site.worker(program);
+      await watch.atMost(pushed.acknowledged * (1 - warmUpShare), drainLimit);
+      const left = watch.pending;
+      const cpu = new CpuMeter({ worker: [worker.pid], redis: [rig.redisPid], mysql: [rig.mysqlPid] });
       await drained(watch);
+      const cpuTaken = cpu.taken(left);
       const drainSeconds = (performance.now() - started) / 1000;
       const { peak } = residentMb(worker.pid);
       const commits = await readBatches(site.database);
@@ -68,6 +70,7 @@ export function measureBacklog(rig: Rig, updates: number): Promise<Measurement> 
         redisMb,
         workerPeakMb: peak,
         refused,
+        ...cpuTaken,
         ...(await redis.delays()),
       };
       return { value: pushed.acknowledged / drainSeconds, difference: difference + refused, details };

@@ -4,13 +4,15 @@
 import type { ProducerProcess } from '../scripts/load/processes.ts';
 import type { ProducerPlan, PushResult } from '../scripts/load/producer-plan.ts';
 import { compare, readJournal, type Tally } from '../scripts/load/tally.ts';
-import { Watch } from '../scripts/load/watch.ts';
+import type { Watch } from '../scripts/load/watch.ts';
+import type { Settings } from '../src/shared/config/settings.ts';
 import { RedisMeter } from './redis-meter.ts';
 import type { Rig, Site } from './rig.ts';
 import type { Load, Measurement } from './scenario.ts';
 import { CpuMeter } from './usage.ts';
 
-const drainLimit = 300_000;
+/** Longest wait for the workers, ms. */
+export const drainLimit = 300_000;
 
 /** Zipf's law over 100,000 keys, as for page views. */
 export const zipfCounters = { counterKeys: 100_000, accounts: 1, pointsShare: 0, seed: 1 };
@@ -20,12 +22,14 @@ export const entries = { counterKeys: 1, accounts: 10_000, pointsShare: 1, seed:
 /** Calls of `apply` that keep a producer busy. */
 export const microBatches = { mode: 'apply', callSize: 1000, inFlight: 4 } as const;
 
-export type Shape = Pick<ProducerPlan, 'traffic' | 'mode' | 'callSize' | 'inFlight' | 'perSecond'>;
+export type Shape = Pick<ProducerPlan, 'traffic' | 'mode' | 'callSize' | 'inFlight' | 'perSecond' | 'reads'>;
 
-/** Number of processes of each kind; one by default. */
 export interface Staff {
+  /** Number of processes of each kind; one by default. */
   workers?: number;
   producers?: number;
+  /** Settings of all of them, beside those of the whole run. */
+  settings?: Partial<Settings>;
 }
 
 /** `value` is the rate of updates that reached MySQL. */
@@ -33,7 +37,7 @@ export function measureEngine(rig: Rig, load: Load, shape: Shape, staff: Staff =
   return rig.withSite(async site => {
     const workers = await Promise.all(Array.from({ length: staff.workers ?? 1 }, () => site.worker()));
     const producers = await startProducers(site, load, shape, staff.producers);
-    const watch = await Watch.open(site.deployment.redisUrl, site.deployment.namespace);
+    const watch = await site.watch();
     const redis = await RedisMeter.open(site.deployment.redisUrl);
     try {
       await drained(watch);
@@ -51,10 +55,10 @@ export function measureEngine(rig: Rig, load: Load, shape: Shape, staff: Staff =
       const pushed = merge(await Promise.all(producers.map(producer => producer.result)));
       await drained(watch);
       const seconds = (performance.now() - started) / 1000;
-      const [cores, redisCpu] = [cpu.cores(), await redis.cpuSeconds()];
+      const updates = pushed.acknowledged - pushed.warmUp;
+      const cpuTaken = cpu.taken(updates);
       const { difference } = await compare(site.database, pushed.tally);
       const after = await readJournal(site.database);
-      const updates = pushed.acknowledged - pushed.warmUp;
       const rows = after.rows - before.rows;
       const refused = refusals(pushed);
       const details = {
@@ -66,16 +70,18 @@ export function measureEngine(rig: Rig, load: Load, shape: Shape, staff: Staff =
         rows,
         rowsPerSecond: rows / seconds,
         refused,
-        ...cores,
-        redisCpuMicrosPerUpdate: (redisCpu / updates) * 1e6,
+        ...(pushed.reads > 0 ? { reads: pushed.reads, staleReads: pushed.staleReads } : {}),
+        ...cpuTaken,
         ...(await redis.delays()),
       };
-      return { value: updates / seconds, difference: difference + refused, details };
+      // A read that lacks an acknowledged update fails the run as a lost update does.
+      const wrong = difference + refused + pushed.staleReads;
+      return { value: updates / seconds, difference: wrong, details };
     } finally {
       redis.close();
       await watch.stop();
     }
-  });
+  }, staff.settings);
 }
 
 /** Latency of the calls, and how far MySQL was behind. */
@@ -114,7 +120,6 @@ function startProducers(site: Site, load: Load, shape: Shape, producers = 1): Pr
         traffic: { ...shape.traffic, seed: shape.traffic.seed + at },
         limit: limitOf(load, load.seconds),
         warmUp: limitOf(load, load.warmUpSeconds),
-        settings: { callTimeoutMs: 20_000 },
       }),
     ),
   );
@@ -126,6 +131,8 @@ export function merge(results: readonly PushResult[]): PushResult {
     acknowledged: one.acknowledged + other.acknowledged,
     warmUp: one.warmUp + other.warmUp,
     refused: mergeCounts(one.refused, other.refused),
+    reads: one.reads + other.reads,
+    staleReads: one.staleReads + other.staleReads,
     tally: mergeTallies(one.tally, other.tally),
     elapsedMs: Math.max(one.elapsedMs, other.elapsedMs),
     callMs: {

@@ -23,7 +23,7 @@ function best(...names: string[]): Figure['of'] {
 }
 
 const peers = ['upsert-per-update', 'bullmq-jobs', 'bullmq-bulk'];
-const engine = ['counters', 'uniform', 'flush', 'single-calls', 'steady', 'api-loop', 'points'];
+const engine = ['counters', 'live', 'uniform', 'flush', 'single-calls', 'steady', 'api-loop', 'points'];
 
 function overEngine(key: string, join: (values: number[]) => number): Figure['of'] {
   return round => {
@@ -48,6 +48,13 @@ export const mainFigures: readonly Figure[] = [
     unit: 'times',
     target: { atLeast: 25 },
     of: quotient(value('counters'), best(...peers)),
+  },
+  {
+    name: 'live-against-counters',
+    title: '`live` against `counters`',
+    unit: 'times',
+    target: { atLeast: 0.85 },
+    of: quotient(value('live'), value('counters')),
   },
   {
     name: 'uniform-against-bare',

@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import type { Sluice } from '../src/producer/client.ts';
 import { createProducer } from '../src/producer/producer.ts';
 import { parseDefinitions } from '../src/shared/config/definitions.ts';
-import { parseSettings } from '../src/shared/config/settings.ts';
+import type { Settings } from '../src/shared/config/settings.ts';
 import { Inspector } from '../src/shared/redis/inspect.ts';
 import { Keys } from '../src/shared/redis/keys.ts';
 import { Worker } from '../src/worker/worker.ts';
@@ -15,7 +15,6 @@ const ACCOUNTS = sizes.count / sizes.entriesPerAccount;
 /** Updates per call; counts are multiples of it. */
 export const CHUNK = 5000;
 const definitions = { counters: { views: {} }, points: { loyalty: {} } } as const;
-const settings = parseSettings();
 /** Text of this length that ends with the number. */
 const numbered = (start: string, n: number, bytes: number) =>
   start + String(n).padStart(bytes - start.length, '0');
@@ -37,6 +36,7 @@ export interface Deployment {
   /** Includes the database, which must be migrated. */
   mysqlUrl: string;
   namespace: string;
+  settings: Settings;
 }
 
 /** Bytes in use, without the last replies to producers, whose number does not grow. */
@@ -95,6 +95,7 @@ export async function measureMemory(
 ): Promise<PendingGrowth> {
   const redis = new Redis(deployment.redisUrl);
   const log = pino({ level: 'silent' });
+  const { settings } = deployment;
   const servers = { redis: { url: deployment.redisUrl }, mysql: { url: deployment.mysqlUrl } };
   const parts = { ...servers, namespace: deployment.namespace, settings, log };
   const sluice = (await createProducer({ ...parts, definitions })) as unknown as Sluice;

@@ -11,7 +11,7 @@ import { migrate } from '../src/shared/mysql/migrate.ts';
 import { measureMemory } from './memory-growth.ts';
 import { type Figures, memoryPage, pageFile, sizes } from './memory-page.ts';
 
-const { partitions } = parseSettings();
+const settings = parseSettings();
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-memory-'));
@@ -29,11 +29,12 @@ try {
     await admin.query(`CREATE DATABASE ${flavour}`);
     await admin.close();
     const database = new Database({ url: `${mysql.url}/${flavour}` }, limits);
-    await migrate(database, partitions);
+    await migrate(database, settings.partitions);
     await database.close();
     const redis = await startRedis({ flavour, directory: join(folder, flavour) });
     try {
-      const deployment = { redisUrl: redis.url, mysqlUrl: `${mysql.url}/${flavour}`, namespace: 'sluice' };
+      const mysqlUrl = `${mysql.url}/${flavour}`;
+      const deployment = { redisUrl: redis.url, mysqlUrl, namespace: 'sluice', settings };
       const growth = await measureMemory(deployment, sizes.count, 'everything');
       const found = { server: `${title} ${redis.version}`, ...growth };
       say(JSON.stringify(found));
@@ -45,5 +46,5 @@ try {
 } finally {
   await mysql.stop();
 }
-writeFileSync(pageFile, memoryPage(readFileSync(pageFile, 'utf8'), figures, partitions));
+writeFileSync(pageFile, memoryPage(readFileSync(pageFile, 'utf8'), figures, settings.partitions));
 process.exit(0);

@@ -1,8 +1,10 @@
 // The command line of the benchmarks.
 
 import { parseArgs } from 'node:util';
+import { parseSettings, type Settings } from '../src/shared/config/settings.ts';
 import type { Suite } from './scenario.ts';
 import { type SuiteName, suites } from './scenarios/index.ts';
+import { UsageError } from './usage-error.ts';
 
 export interface BenchOptions {
   suite: SuiteName;
@@ -14,10 +16,9 @@ export interface BenchOptions {
   save: boolean;
   profile: string | undefined;
   note: string | undefined;
+  settings: Partial<Settings>;
   help: boolean;
 }
-
-export class UsageError extends Error {}
 
 const namesOf = (suite: Suite) => suite.scenarios.map(scenario => scenario.name).join(', ');
 
@@ -27,8 +28,8 @@ Measures the engine, what users could take instead, and the limits of the server
 started for it on this machine. bench/README.md says what each number means. Run it on a machine that does nothing else.
 
 Options:
-  --suite NAME     main (default): peers, limits and targets; scale: 1, 2 and 4 workers and producers;
-                   backlog: 5,000,000 updates to catch up with; soak: a steady rate for long
+  --suite NAME     main (default): peers, limits and targets; scale: 1, 2 and 4 workers and producers with 2 to 64
+                   partitions; backlog: 5,000,000 updates to catch up with; soak: a steady rate for long
   --rounds N       number of rounds of all scenarios; the median counts (default ${Object.entries(suites)
     .map(([name, { rounds }]) => `${name} ${rounds}`)
     .join(', ')})
@@ -41,6 +42,7 @@ Options:
   --note TEXT      kept with the result, such as what else the machine was doing
   --profile DIR    write CPU profiles of producer and worker, Redis' command statistics and slow log to DIR,
                     and the top ten of each to DIR/profile.md
+  --set NAME=N     a setting of all producers and workers, such as partitions=4; may be repeated. Nothing is written
 
 Examples:
   npm run bench -- --rounds 3 --only counters,upsert-per-update
@@ -68,6 +70,10 @@ export function parseOptions(args: string[]): BenchOptions {
   const unknown = only.find(wanted => !suite.scenarios.some(scenario => scenario.name === wanted));
   if (unknown !== undefined)
     throw new UsageError(`there is no scenario "${unknown}" in ${name}: ${namesOf(suite)}`);
+  const settings = settingsOf(values.set ?? []);
+  if (name === 'scale' && settings.partitions !== undefined)
+    throw new UsageError('the suite "scale" sets the partitions itself');
+  const isUsual = Object.keys(settings).length === 0;
   return {
     suite: name as SuiteName,
     rounds: number('rounds', suite.rounds),
@@ -78,11 +84,29 @@ export function parseOptions(args: string[]): BenchOptions {
     updates: number('updates', Number.POSITIVE_INFINITY),
     only,
     json: values.json ?? false,
-    save: !values['no-save'],
+    // The newest result of a suite is the one that is shown, and it is of the default settings.
+    save: isUsual && !values['no-save'],
     profile: values.profile,
     note: values.note,
+    settings,
     help: values.help ?? false,
   };
+}
+
+function settingsOf(given: readonly string[]): Partial<Settings> {
+  const settings = Object.fromEntries(
+    given.map(one => {
+      const [, name, value] = /^(\w+)=(\d+)$/.exec(one) ?? [];
+      if (name === undefined) throw new UsageError(`--set takes NAME=N, such as partitions=4, not "${one}"`);
+      return [name, Number(value)];
+    }),
+  );
+  try {
+    parseSettings(settings);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  return settings;
 }
 
 function parse(args: string[]) {
@@ -100,6 +124,7 @@ function parse(args: string[]) {
         'no-save': { type: 'boolean' },
         profile: { type: 'string' },
         note: { type: 'string' },
+        set: { type: 'string', multiple: true },
         help: { type: 'boolean', short: 'h' },
       },
     }).values;

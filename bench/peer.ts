@@ -14,9 +14,9 @@ export const zipfKeys: KeyPlan = { keys: 100_000, exponent: 1 };
 /** So many equally likely keys that little is summed up. */
 export const uniformKeys: KeyPlan = { keys: 1_000_000, exponent: 0 };
 
-function planFor({ deployment }: Site, load: Load, keys: KeyPlan): PeerPlan {
+function planFor({ deployment, settings }: Site, load: Load, keys: KeyPlan): PeerPlan {
   const { redisUrl, mysqlUrl, namespace } = deployment;
-  return { ...load, ...keys, redisUrl, mysqlUrl, namespace };
+  return { ...load, ...keys, redisUrl, mysqlUrl, namespace, partitions: settings.partitions };
 }
 
 /** One program that writes to MySQL itself and measures its own time. */
@@ -35,7 +35,7 @@ export function measureProgram(
     try {
       const cpu = new CpuMeter({ peer: [peer.pid], mysql: [rig.mysqlPid] });
       const result = await peer.go();
-      return await measured(site, result, result.seconds, cpu.cores());
+      return await measured(site, result, result.seconds, cpu.taken(result.updates));
     } finally {
       await peer.stop();
     }
@@ -73,7 +73,7 @@ export function measureQueue(rig: Rig, load: Load, peer: QueuePeer): Promise<Mea
         const result = await producer.go();
         const { statements } = await worker.go();
         const seconds = (performance.now() - started) / 1000;
-        return await measured(site, result, seconds, { statements, ...cpu.cores() });
+        return await measured(site, result, seconds, { statements, ...cpu.taken(result.updates) });
       } finally {
         await producer.stop();
       }

@@ -1,4 +1,4 @@
-// What Redis reports during a measurement: CPU, slow scripts, and other delays.
+// What Redis reports during a measurement: slow scripts and other delays, and its CPU by itself.
 
 import { Redis } from 'ioredis';
 
@@ -17,7 +17,6 @@ type LatencyEvent = [event: string, time: number, latestMs: number, maxMs: numbe
 
 export class RedisMeter {
   readonly #redis: Redis;
-  #cpuBefore = 0;
   /** Milliseconds of slow scripts that are no longer in the log. */
   #slow: number[] = [];
 
@@ -38,11 +37,6 @@ export class RedisMeter {
     await this.#redis.slowlog('RESET');
     await this.#redis.latency('RESET');
     this.#slow = [];
-    this.#cpuBefore = await redisCpuSeconds(this.#redis);
-  }
-
-  async cpuSeconds(): Promise<number> {
-    return (await redisCpuSeconds(this.#redis)) - this.#cpuBefore;
   }
 
   /** Number of scripts above 2 ms, the longest of them, and the longest delay of each kind in LATENCY. */

@@ -86,17 +86,22 @@ const percentiles = (details: Record<string, number>, what: string, name: string
   details[`${name}P99Ms`] &&
   `${what} p50 ${shown(details[`${name}P50Ms`] ?? 0)} ms, p99 ${shown(details[`${name}P99Ms`]!)} ms`;
 
-/** How the machine's cores were used, which shows what limits a rate. */
-export function coresTaken(details: Record<string, number>): string {
+function ofEachProcess(details: Record<string, number>, figure: string): string {
   const parts = ['peer', 'producer', 'worker', 'redis', 'mysql'].flatMap(name => {
-    const taken = details[`${name}Cores`];
+    const taken = details[`${name}${figure}`];
     return taken === undefined ? [] : `${name} ${taken.toFixed(2)}`;
   });
   return parts.join(', ');
 }
 
+/** How the machine's cores were used, which shows what limits a rate. */
+export const coresTaken = (details: Record<string, number>) => ofEachProcess(details, 'Cores');
+
+/** Microseconds of CPU, which other work on the machine changes less than a rate. */
+export const cpuOfUpdate = (details: Record<string, number>) => ofEachProcess(details, 'CpuMicrosPerUpdate');
+
 function scenarioLines({ title, unit, median, min, max, details }: Summary): string[] {
-  const cores = coresTaken(details);
+  const [cores, cpu] = [coresTaken(details), cpuOfUpdate(details)];
   const remarks = [
     percentiles(details, 'call', 'call'),
     percentiles(details, 'flush lag', 'flushLag'),
@@ -109,6 +114,7 @@ function scenarioLines({ title, unit, median, min, max, details }: Summary): str
     title,
     `  ${shown(median).padStart(10)} ${unit}, ${shown(min)} to ${shown(max)}`,
     ...(remarks.length > 0 ? [`             ${remarks.join('; ')}`] : []),
+    ...(cpu ? [`             CPU of an update, µs: ${cpu}`] : []),
   ];
 }
 

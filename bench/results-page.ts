@@ -1,7 +1,7 @@
 // The newest results as tables: every figure with its target, and every measurement.
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { coresTaken, type FigureSummary, type Summary, shown, verdictOf } from './report.ts';
+import { coresTaken, cpuOfUpdate, type FigureSummary, type Summary, shown, verdictOf } from './report.ts';
 
 interface Result {
   readonly file: string;
@@ -40,13 +40,17 @@ export function resultsTables(): string {
   const verdicts = figures.map(figure => line([figure.title, spread(figure), verdictOf(figure)]));
   const measured = results
     .flatMap(result => result.scenarios)
-    .map(scenario => line([`\`${scenario.name}\``, spread(scenario), coresTaken(scenario.details)]));
+    .map(scenario => {
+      const { name, details: found } = scenario;
+      return line([`\`${name}\``, spread(scenario), coresTaken(found), cpuOfUpdate(found)]);
+    });
   return [
     ...sources,
     '',
     ...[line(['figure', 'measured', 'target']), line(['---', '---', '---']), ...verdicts],
     '',
-    ...[line(['scenario', 'measured', 'cores taken']), line(['---', '---', '---']), ...measured],
+    line(['scenario', 'measured', 'cores taken', 'CPU of an update, µs']),
+    ...[line(['---', '---', '---', '---']), ...measured],
   ].join('\n');
 }
 

@@ -2,21 +2,22 @@
 // Each measurement gets a namespace, a database and processes of its own.
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import { type Deployment, ProducerProcess, WorkerProcess } from '../scripts/load/processes.ts';
 import type { ProducerPlan } from '../scripts/load/producer-plan.ts';
 import { definitions } from '../scripts/load/traffic.ts';
+import type { Watch } from '../scripts/load/watch.ts';
 import { type RunningServer, startMysql, startRedis } from '../scripts/servers.ts';
-import { parseSettings } from '../src/shared/config/settings.ts';
+import { environmentName, type Settings } from '../src/shared/config/settings.ts';
 import { Database } from '../src/shared/mysql/database.ts';
-import { migrate } from '../src/shared/mysql/migrate.ts';
+import { Build, project } from './build.ts';
 
-const project = fileURLToPath(new URL('../', import.meta.url));
+/** Calls may wait for a machine whose cores are all busy. */
+const patience = { callTimeoutMs: 20_000 };
 
 /** Options that the image passes to node. */
 function imageFlags(): string[] {
@@ -24,24 +25,35 @@ function imageFlags(): string[] {
   return (JSON.parse(list!) as string[]).filter(argument => argument.startsWith('--'));
 }
 
+export interface RigOptions {
+  /** For the profiles of producers, workers and Redis, if they are wanted. */
+  profileFolder?: string | undefined;
+  settings?: Partial<Settings>;
+}
+
 export class Rig {
   readonly folder: string;
   readonly profileFolder: string | undefined;
+  /** Of all producers and workers; the others have their defaults. */
+  readonly settings: Partial<Settings>;
   /** The scenario that runs now, which names the profiles. */
   scenario = '';
+  /** What the next measurements measure. */
+  build = Build.own();
   #redis!: RunningServer;
   #mysql!: RunningServer;
   #sites = 0;
 
-  private constructor(profileFolder: string | undefined) {
+  private constructor({ profileFolder, settings = {} }: RigOptions) {
     this.folder = join(project, '.cache', `bench-${process.pid}`);
     this.profileFolder = profileFolder;
+    this.settings = settings;
     mkdirSync(this.folder, { recursive: true });
     process.on('exit', () => rmSync(this.folder, { recursive: true, force: true }));
   }
 
-  static async start(profileFolder?: string): Promise<Rig> {
-    const rig = new Rig(profileFolder);
+  static async start(options: RigOptions = {}): Promise<Rig> {
+    const rig = new Rig(options);
     [rig.#redis, rig.#mysql] = await Promise.all([
       startRedis({ flavour: 'redis8', directory: join(rig.folder, 'redis') }),
       startMysql({ flavour: 'mysql97', directory: join(rig.folder, 'mysql') }),
@@ -66,8 +78,11 @@ export class Rig {
     }
   }
 
-  /** Lends an empty namespace and a migrated database, and clears both afterwards. */
-  async withSite<T>(use: (site: Site) => Promise<T>): Promise<T> {
+  /**
+   * Lends an empty namespace and a migrated database, and clears both afterwards.
+   * @param settings beside those of all
+   */
+  async withSite<T>(use: (site: Site) => Promise<T>, settings: Partial<Settings> = {}): Promise<T> {
     const name = `bench_${++this.#sites}`;
     const admin = await createConnection(this.#mysql.url);
     await admin.query(`CREATE DATABASE ${name}`);
@@ -79,9 +94,9 @@ export class Rig {
       namespace: name,
       config,
     };
-    const site = new Site(deployment, this);
+    const site = new Site(deployment, this, { ...this.settings, ...settings });
     try {
-      await migrate(site.database, parseSettings().partitions);
+      await this.build.migrate(deployment.mysqlUrl, site.settings);
       return await use(site);
     } finally {
       await site.close();
@@ -103,16 +118,9 @@ export class Rig {
     redis.disconnect();
   }
 
-  /** The command line as users run it, compiled at the first call: its memory has no TypeScript loader. */
+  /** The command line of the build, compiled. */
   compiled(): string {
-    const built = join(this.folder, 'package');
-    const program = join(built, 'dist', 'cli', 'main.js');
-    if (!existsSync(program)) {
-      mkdirSync(built, { recursive: true });
-      copyFileSync(join(project, 'package.json'), join(built, 'package.json'));
-      execFileSync('bash', [join(project, 'scripts', 'build.sh'), join(built, 'dist')], { stdio: 'pipe' });
-    }
-    return program;
+    return this.build.compiled(join(this.folder, this.build.name, 'package'));
   }
 
   /** Conditions of the figures. */
@@ -140,7 +148,7 @@ export class Rig {
         redis: 'appendonly yes, appendfsync everysec',
         mysql: 'innodb_flush_log_at_trx_commit=1, sync_binlog=1, buffer pool 256 MiB',
       },
-      settings: parseSettings(),
+      settings: this.build.settings(this.settings),
     };
   }
 
@@ -152,15 +160,25 @@ export class Rig {
 /** A namespace, a database, and the processes that use them. */
 export class Site {
   readonly deployment: Deployment;
+  /** As the build completes those of the run and the scenario. */
+  readonly settings: Settings;
   readonly database: Database;
+  readonly #given: Partial<Settings>;
   readonly #rig: Rig;
   readonly #stops: (() => Promise<void>)[] = [];
   #processes = 0;
 
-  constructor(deployment: Deployment, rig: Rig) {
+  constructor(deployment: Deployment, rig: Rig, given: Partial<Settings>) {
     this.deployment = deployment;
     this.#rig = rig;
-    this.database = new Database({ url: deployment.mysqlUrl }, { ...parseSettings(), connections: 2 });
+    this.#given = given;
+    this.settings = rig.build.settings(given);
+    this.database = new Database({ url: deployment.mysqlUrl }, { ...this.settings, connections: 2 });
+  }
+
+  watch(): Promise<Watch> {
+    const { redisUrl, namespace } = this.deployment;
+    return this.#rig.build.watch(redisUrl, namespace, this.settings.partitions);
   }
 
   /** @param program the compiled command line, started as in the image; by default the sources */
@@ -169,6 +187,10 @@ export class Site {
     const worker = await WorkerProcess.start({
       deployment: this.deployment,
       logFile,
+      folder: this.#rig.build.folder,
+      settings: Object.fromEntries(
+        Object.entries(this.#given).map(([name, value]) => [environmentName(name), String(value)]),
+      ),
       ...(program === undefined ? {} : { program }),
       nodeArgs: [...this.#nodeArgs('worker'), ...(program === undefined ? [] : imageFlags())],
     });
@@ -176,11 +198,12 @@ export class Site {
     return worker;
   }
 
-  async producer(plan: Omit<ProducerPlan, keyof Deployment>): Promise<ProducerProcess> {
+  async producer(plan: Omit<ProducerPlan, keyof Deployment | 'settings'>): Promise<ProducerProcess> {
     const { redisUrl, mysqlUrl, namespace } = this.deployment;
     const producer = new ProducerProcess(
-      { redisUrl, mysqlUrl, namespace, ...plan },
+      { redisUrl, mysqlUrl, namespace, ...plan, settings: { ...patience, ...this.#given } },
       this.#nodeArgs('producer'),
+      this.#rig.build.folder,
     );
     this.#stops.push(() => producer.stop());
     await producer.ready();

@@ -30,6 +30,8 @@ export interface Scenario {
   unit: string;
   /** Measured in the first round only, since it does not vary. */
   once?: boolean;
+  /** Measures the rig's build, and nothing else of Sluice, so that two builds can be compared. */
+  comparable?: boolean;
   run(rig: Rig, load: Load, round: Round): Promise<Measurement>;
 }
 

@@ -2,12 +2,11 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { compare } from '../scripts/load/tally.ts';
-import { Watch } from '../scripts/load/watch.ts';
 import { drained, limitOf, refusals, type Shape, times } from './engine.ts';
 import { RedisMeter } from './redis-meter.ts';
 import type { Rig } from './rig.ts';
 import type { Load, Measurement } from './scenario.ts';
-import { residentMb } from './usage.ts';
+import { CpuMeter, residentMb } from './usage.ts';
 
 const sampleEverySeconds = 10;
 /** Short trial runs take as many samples. */
@@ -34,9 +33,8 @@ export function measureSoak(rig: Rig, load: Load, shape: Shape): Promise<Measure
       ...shape,
       limit: limitOf(load, load.seconds),
       warmUp: limitOf(load, load.warmUpSeconds),
-      settings: { callTimeoutMs: 20_000 },
     });
-    const watch = await Watch.open(site.deployment.redisUrl, site.deployment.namespace);
+    const watch = await site.watch();
     const redis = await RedisMeter.open(site.deployment.redisUrl);
     const series: Series = { producer: [], worker: [], redis: [], redisResident: [], mysql: [] };
     const sample = async () => {
@@ -50,6 +48,12 @@ export function measureSoak(rig: Rig, load: Load, shape: Shape): Promise<Measure
       await drained(watch);
       await redis.start();
       watch.start();
+      const cpu = new CpuMeter({
+        producer: [producer.pid],
+        worker: [worker.pid],
+        redis: [rig.redisPid],
+        mysql: [rig.mysqlPid],
+      });
       const started = performance.now();
       producer.push();
       const every = Math.min(sampleEverySeconds, load.seconds / leastSamples) * 1000;
@@ -65,15 +69,17 @@ export function measureSoak(rig: Rig, load: Load, shape: Shape): Promise<Measure
       const pushed = await pushing;
       await drained(watch);
       const seconds = (performance.now() - started) / 1000;
+      const updates = pushed.acknowledged - pushed.warmUp;
+      const cpuTaken = cpu.taken(updates);
       const { difference } = await compare(site.database, pushed.tally);
       const refused = refusals(pushed);
       const means = quarters(series);
-      const updates = pushed.acknowledged - pushed.warmUp;
       const details = {
         updates,
         seconds,
         ...times(pushed, watch),
         refused,
+        ...cpuTaken,
         ...Object.fromEntries(
           Object.entries(means).flatMap(([name, { first, last }]) => [
             [`${name}FirstMb`, first],

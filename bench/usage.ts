@@ -26,7 +26,7 @@ export function residentMb(pid: number): Resident {
   return { now: field('VmRSS'), peak: field('VmHWM') };
 }
 
-/** CPU of each process from now on, in cores: 1 is one busy core. */
+/** CPU of each process from now on. */
 export class CpuMeter {
   readonly #pids: Record<string, readonly number[]>;
   readonly #before: Record<string, number>;
@@ -46,14 +46,20 @@ export class CpuMeter {
     );
   }
 
-  /** By name, such as `workerCores`. */
-  cores(): Record<string, number> {
+  /**
+   * By name, such as `workerCores` (1 is one busy core) and `workerCpuMicrosPerUpdate`, which is left out if
+   * there was no update.
+   */
+  taken(updates: number): Record<string, number> {
     const seconds = (performance.now() - this.#started) / 1000;
-    return Object.fromEntries(
-      Object.entries(this.#sums()).map(([name, sum]) => [
-        `${name}Cores`,
-        (sum - this.#before[name]!) / seconds,
-      ]),
+    const taken = Object.entries(this.#sums()).map(
+      ([name, sum]) => [name, sum - this.#before[name]!] as const,
     );
+    return {
+      ...Object.fromEntries(taken.map(([name, cpu]) => [`${name}Cores`, cpu / seconds])),
+      ...(updates > 0
+        ? Object.fromEntries(taken.map(([name, cpu]) => [`${name}CpuMicrosPerUpdate`, (cpu / updates) * 1e6]))
+        : {}),
+    };
   }
 }

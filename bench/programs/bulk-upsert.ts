@@ -3,7 +3,6 @@
 
 import { crc32 } from 'node:zlib';
 import { createPool, type Pool } from 'mysql2/promise';
-import { parseSettings } from '../../src/shared/config/settings.ts';
 import { OwnTable } from '../../src/shared/values/tables.ts';
 import { serve } from './serve.ts';
 import { type PeerPlan, type PeerResult, Updates } from './updates.ts';
@@ -25,12 +24,13 @@ const UPSERT = new OwnTable('c').sql.add;
 class Batches {
   readonly #plan: BulkUpsertPlan;
   readonly #updates: Updates;
-  readonly #partitions = parseSettings().partitions;
+  readonly #partitions: number;
   readonly #partitionOf: number[];
 
   constructor(plan: BulkUpsertPlan, updates: Updates) {
     this.#plan = plan;
     this.#updates = updates;
+    this.#partitions = plan.partitions;
     this.#partitionOf = Array.from(
       { length: plan.keys },
       (_, rank) => crc32(updates.name(rank)) % this.#partitions,

@@ -17,6 +17,8 @@ export interface PeerPlan extends Load, KeyPlan {
   mysqlUrl: string;
   /** Prefix of the peer's keys in Redis. */
   namespace: string;
+  /** The engine's, for the programs that make batches like its own. */
+  partitions: number;
 }
 
 /** Key of the list in the Redis list pattern. */

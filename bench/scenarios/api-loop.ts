@@ -8,5 +8,6 @@ export const apiLoop: Scenario = {
   name: 'api-loop',
   title: 'single increment() calls, 10,000 a second: p99 of the event-loop delay',
   unit: 'ms',
+  comparable: true,
   run: (rig, load) => measureDetail(rig, load, steadyCalls(10_000), 'loopDelayP99Ms'),
 };

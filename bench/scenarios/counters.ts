@@ -7,5 +7,6 @@ export const counters: Scenario = {
   name: 'counters',
   title: 'counters, Zipf over 100,000 keys, in micro-batches, until in MySQL',
   unit: 'updates/s',
+  comparable: true,
   run: (rig, load) => measureEngine(rig, load, { ...microBatches, traffic: zipfCounters }),
 };

@@ -10,6 +10,7 @@ export const flush: Scenario = {
   name: 'flush',
   title: 'one worker on a prepared backlog, nobody else at work',
   unit: 'rows/s',
+  comparable: true,
   run: async (rig, load) => {
     const measurement = await measureBacklog(rig, Math.min(load.updates, load.seconds * updatesPerSecond));
     return { ...measurement, value: measurement.details.rowsPerSecond! };

@@ -9,6 +9,7 @@ import { bullmqBulk } from './bullmq-bulk.ts';
 import { bullmqJobs } from './bullmq-jobs.ts';
 import { counters } from './counters.ts';
 import { flush } from './flush.ts';
+import { live } from './live.ts';
 import { pendingMemory } from './pending-memory.ts';
 import { points } from './points.ts';
 import { processBuffer } from './process-buffer.ts';
@@ -26,7 +27,7 @@ export const suites = {
   // Scenarios that are compared run close together, since a machine that slows down slows both.
   main: {
     scenarios: [
-      ...[upsertPerUpdate, bullmqJobs, counters, bulkUpsert, bullmqBulk, redisList, processBuffer],
+      ...[upsertPerUpdate, bullmqJobs, counters, live, bulkUpsert, bullmqBulk, redisList, processBuffer],
       ...[uniform, uniformUpsert, flush, flushUpsert, hincrby, evalsha],
       ...[singleCalls, steady, apiLoop, points, scripts, pendingMemory],
     ],
@@ -34,7 +35,7 @@ export const suites = {
     rounds: 5,
     seconds: 3,
   },
-  scale: { scenarios: scale, figures: [], rounds: 3, seconds: 5 },
+  scale: { scenarios: scale, figures: [], rounds: 3, seconds: 3 },
   backlog: { scenarios: [backlog], figures: backlogFigures, rounds: 3, seconds: 3 },
   soak: { scenarios: [soak], figures: soakFigures, rounds: 1, seconds: 20 * 60 },
 } satisfies Record<string, Suite>;

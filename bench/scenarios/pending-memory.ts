@@ -10,9 +10,9 @@ export const pendingMemory: Scenario = {
   unit: 'bytes',
   once: true,
   run: (rig, load) =>
-    rig.withSite(async ({ deployment }) => {
+    rig.withSite(async ({ deployment, settings }) => {
       const count = Math.max(CHUNK, Math.min(100_000, Math.floor(load.updates / CHUNK) * CHUNK));
-      const { counterKey, entry } = await measureMemory(deployment, count, 'pending only');
+      const { counterKey, entry } = await measureMemory({ ...deployment, settings }, count, 'pending only');
       return {
         value: counterKey,
         difference: 0,

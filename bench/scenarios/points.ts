@@ -7,5 +7,6 @@ export const points: Scenario = {
   name: 'points',
   title: 'points entries, until in the ledger',
   unit: 'entries/s',
+  comparable: true,
   run: (rig, load) => measureEngine(rig, load, { ...microBatches, traffic: entries }),
 };

@@ -6,7 +6,6 @@ import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { definitions } from '../../scripts/load/traffic.ts';
 import { createProducer } from '../../src/producer/producer.ts';
-import { parseSettings } from '../../src/shared/config/settings.ts';
 import { Inspector } from '../../src/shared/redis/inspect.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
 import { readScript } from '../../src/shared/redis/read-script.ts';
@@ -37,7 +36,6 @@ function callsOf(script: Script): (what: string) => boolean {
 }
 
 const BATCHES = 5;
-const settings = { ...parseSettings(), idempotencyWindowMs: 1000 };
 
 export const scripts: Scenario = {
   name: 'scripts',
@@ -50,7 +48,8 @@ export const scripts: Scenario = {
     }),
 };
 
-async function measure({ deployment }: Site): Promise<Record<string, number>> {
+async function measure({ deployment, settings: given }: Site): Promise<Record<string, number>> {
+  const settings = { ...given, idempotencyWindowMs: 1000 };
   const redis = new Redis(deployment.redisUrl);
   const keys = new Keys(deployment.namespace, settings.partitions);
   const flight = new Flight(redis, keys, settings);

@@ -7,6 +7,7 @@ export const singleCalls: Scenario = {
   name: 'single-calls',
   title: 'single increment() calls, 500 under way, until acknowledged',
   unit: 'calls/s',
+  comparable: true,
   run: (rig, load) =>
     measureDetail(
       rig,

@@ -9,5 +9,6 @@ export const soak: Scenario = {
   name: 'soak',
   title: 'single increment() calls, 30,000 a second, for long: most growth of memory',
   unit: 'times',
+  comparable: true,
   run: (rig, load) => measureSoak(rig, load, steadyCalls(30_000)),
 };

@@ -11,5 +11,6 @@ export const steady: Scenario = {
   name: 'steady',
   title: 'single increment() calls, 30,000 a second: p99 of a call',
   unit: 'ms',
+  comparable: true,
   run: (rig, load) => measureDetail(rig, load, steadyCalls(30_000), 'callP99Ms'),
 };

@@ -7,5 +7,6 @@ export const uniform: Scenario = {
   name: 'uniform',
   title: 'counters, 1,000,000 keys alike, in micro-batches, until in MySQL',
   unit: 'updates/s',
+  comparable: true,
   run: (rig, load) => measureEngine(rig, load, { ...microBatches, traffic: uniformCounters }),
 };

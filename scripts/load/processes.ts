@@ -2,6 +2,7 @@
 
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Output } from './output.ts';
@@ -9,6 +10,7 @@ import type { FromProducer, ProducerPlan, PushResult } from './producer-plan.ts'
 import { TYPESCRIPT } from './typescript.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
+const producerProgram = relative(project, fileURLToPath(new URL('./producer-process.ts', import.meta.url)));
 const startLimit = 30_000;
 const stopLimit = 25_000;
 
@@ -47,6 +49,8 @@ export function ownEnvironment(
 export interface WorkerOptions {
   deployment: Deployment;
   logFile: string;
+  /** The project whose sources it runs; this one by default. */
+  folder?: string;
   /** The compiled command line, if the process must not load sources, since their loader takes memory. */
   program?: string;
   /** Options for node, such as --cpu-prof. */
@@ -71,13 +75,13 @@ export class WorkerProcess {
 
   /** Resolves once the worker takes jobs. */
   static async start(options: WorkerOptions): Promise<WorkerProcess> {
-    const { deployment, logFile, nodeArgs = [], settings, channel } = options;
+    const { deployment, logFile, folder = project, nodeArgs = [], settings, channel } = options;
     const program = options.program ? [options.program] : [...TYPESCRIPT, 'src/cli/main.ts'];
     const command = [process.execPath, ...nodeArgs, ...program, 'worker'];
     // On Linux the kernel kills the worker when this process dies, even by SIGKILL.
     if (process.platform === 'linux') command.unshift('setpriv', '--pdeathsig', 'KILL');
     const child = spawn(command[0]!, command.slice(1), {
-      cwd: project,
+      cwd: folder,
       env: ownEnvironment(deployment, settings),
       // Its own process group: Ctrl-C reaches this program, which then stops its workers in order.
       detached: true,
@@ -126,9 +130,10 @@ export class ProducerProcess {
   readonly #child: ChildProcess;
   readonly #ready: Promise<void>;
 
-  constructor(plan: ProducerPlan, nodeArgs: string[] = []) {
-    this.#child = fork(fileURLToPath(new URL('./producer-process.ts', import.meta.url)), {
-      cwd: project,
+  /** @param folder the project whose sources it runs */
+  constructor(plan: ProducerPlan, nodeArgs: string[] = [], folder: string = project) {
+    this.#child = fork(join(folder, producerProgram), {
+      cwd: folder,
       // As in all results so far: what is measured must not depend on who strips the types.
       execArgv: ['--import', 'tsx', ...nodeArgs],
       serialization: 'advanced',

@@ -17,11 +17,20 @@ export interface ProducerPlan {
   inFlight: number;
   /** Calls per second, for `steady`. */
   perSecond?: number;
+  /** Reads the counters too, as pages do that show them. */
+  reads?: ReadPlan;
   /** Ends at the first of these limits. */
   limit: Limit;
   /** Pushed before the producer is ready, so that the measurement starts at full pace. */
   warmUp?: Limit;
   settings?: Partial<Settings>;
+}
+
+/** All keys are read before the first update, so that all have live values; during the run, some now and then. */
+export interface ReadPlan {
+  everyMs: number;
+  /** Keys read each time, drawn as those of updates are. */
+  keys: number;
 }
 
 interface Limit {
@@ -35,6 +44,9 @@ export interface PushResult {
   warmUp: number;
   /** Refused updates by error code. */
   refused: Record<string, number>;
+  /** Values read beside the updates, and those of them that lacked an acknowledged update. */
+  reads: number;
+  staleReads: number;
   tally: Tally;
   /** Time from the first call to the last answer, ms. */
   elapsedMs: number;

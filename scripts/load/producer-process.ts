@@ -5,6 +5,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createProducer } from '../../src/producer/producer.ts';
 import type { FromProducer, ProducerPlan, PushResult } from './producer-plan.ts';
 import { pushCalls, pushIncrements, pushSteadily } from './push.ts';
+import { Reader } from './reader.ts';
 import { emptyTally } from './tally.ts';
 import { definitions, Traffic } from './traffic.ts';
 
@@ -19,12 +20,16 @@ async function produce(plan: ProducerPlan): Promise<void> {
     acknowledged: 0,
     warmUp: 0,
     refused: {},
+    reads: 0,
+    staleReads: 0,
     tally: emptyTally(plan.traffic.counterKeys, plan.traffic.accounts),
     elapsedMs: 0,
     callMs: { p50: 0, p99: 0 },
     loopDelayP99Ms: 0,
   };
   const push = { apply: pushCalls, increment: pushIncrements, steady: pushSteadily }[plan.mode];
+  const reader = plan.reads && new Reader(sluice, plan.traffic, plan.reads, result);
+  await reader?.readAll();
   if (plan.warmUp) await push(sluice, traffic, { ...plan, limit: plan.warmUp }, result);
   result.warmUp = result.acknowledged;
   const told = new Promise(resolve => process.once('message', resolve));
@@ -37,8 +42,10 @@ async function produce(plan: ProducerPlan): Promise<void> {
   const loop = monitorEventLoopDelay({ resolution: 1 });
   loop.enable();
   const started = performance.now();
+  reader?.start();
   const latencies = await push(sluice, traffic, plan, result);
   result.elapsedMs = performance.now() - started;
+  await reader?.stop();
   loop.disable();
   result.callMs = { p50: latencies.percentile(0.5), p99: latencies.percentile(0.99) };
   // The histogram records whole intervals between two runs of its timer, including the 1 ms that it waits.

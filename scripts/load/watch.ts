@@ -21,15 +21,20 @@ export class Watch {
   #stopped = false;
   #failure: unknown;
 
-  private constructor(redis: RedisConnection, namespace: string) {
+  private constructor(redis: RedisConnection, keys: Keys) {
     this.#redis = redis;
-    this.#inspector = new Inspector(redis, new Keys(namespace, parseSettings().partitions));
+    this.#inspector = new Inspector(redis, keys);
   }
 
-  static async open(redisUrl: string, namespace: string): Promise<Watch> {
+  /** @param partitions of the deployment; the default number if it has no setting */
+  static async open(
+    redisUrl: string,
+    namespace: string,
+    partitions: number = parseSettings().partitions,
+  ): Promise<Watch> {
     const redis = openRedis({ url: redisUrl }, () => {});
     await connectRedis(redis, redisAddress({ url: redisUrl }));
-    return new Watch(redis, namespace);
+    return new Watch(redis, new Keys(namespace, partitions));
   }
 
   start(): void {
@@ -53,12 +58,21 @@ export class Watch {
   }
 
   /** Resolves with true when nothing is pending or in flight, and with false after the limit. */
-  async drained(limitMs: number): Promise<boolean> {
+  drained(limitMs: number): Promise<boolean> {
+    return this.#until(limitMs, () => this.pending === 0 && this.lagSeconds === 0);
+  }
+
+  /** The same when at most so many updates are pending or in flight. */
+  atMost(updates: number, limitMs: number): Promise<boolean> {
+    return this.#until(limitMs, () => this.pending <= updates);
+  }
+
+  async #until(limitMs: number, isReached: () => boolean): Promise<boolean> {
     const deadline = performance.now() + limitMs;
     while (performance.now() < deadline) {
       if (this.#failure) throw this.#failure;
       await this.#look();
-      if (this.pending === 0 && this.lagSeconds === 0) return true;
+      if (isReached()) return true;
       await delay(10);
     }
     return false;

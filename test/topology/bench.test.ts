@@ -53,7 +53,7 @@ test('every scenario runs with right sums and all figures', { timeout: 400_000 }
 });
 
 test('the long suites run in short versions', { timeout: 180_000 }, async () => {
-  await tiny('scale', '--only', 'workers-2-producers-2');
+  await tiny('scale', '--only', 'workers-2-producers-2-partitions-8');
   const { figures: ofBacklog } = await tiny('backlog');
   expect(ofBacklog.map(({ name }) => name)).toEqual(suites.backlog.figures.map(({ name }) => name));
   const { figures: ofSoak } = await tiny('soak');

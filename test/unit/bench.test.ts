@@ -6,14 +6,15 @@ import { warmRate } from '../../bench/backlog.ts';
 import { merge } from '../../bench/engine.ts';
 import { mainFigures } from '../../bench/figures.ts';
 import { benchFile, benchPage, readmeFile, readmePage } from '../../bench/generate.ts';
-import { parseOptions, UsageError, usage } from '../../bench/options.ts';
+import { parseOptions, usage } from '../../bench/options.ts';
 import { topCommands, topFrames } from '../../bench/profile.ts';
 import { rateOf } from '../../bench/redis-benchmark.ts';
 import { isMet, summarise, summariseFigure, tableOf, verdictOf } from '../../bench/report.ts';
 import type { Figure, Measurement, Round, Scenario, Suite } from '../../bench/scenario.ts';
 import { suites } from '../../bench/scenarios/index.ts';
 import { quarters } from '../../bench/soak.ts';
-import { residentMb } from '../../bench/usage.ts';
+import { CpuMeter, residentMb } from '../../bench/usage.ts';
+import { UsageError } from '../../bench/usage-error.ts';
 import { Latencies } from '../../scripts/load/latencies.ts';
 import { Pace } from '../../scripts/load/pace.ts';
 
@@ -92,9 +93,9 @@ it('a target has a direction, and a verdict says what was missed', () => {
   expect(verdictOf(summed({ atLeast: 400 }))).toBe('at least 400: met');
   expect(verdictOf(summed(undefined))).toBe('');
   const scenario = { name: 'a', title: 'A', unit: 'x/s' } as Scenario;
-  const details = { workerCores: 0.5, mysqlCores: 1.234, connections: 32 };
+  const details = { workerCores: 0.5, mysqlCores: 1.234, connections: 32, redisCpuMicrosPerUpdate: 2.345 };
   expect(tableOf([summarise(scenario, [measurement(1234.5, details)])], [])).toMatch(
-    /^A\n +1,235 x\/s, 1,235 to 1,235\n +32 connections; cores: worker 0.50, mysql 1.23$/,
+    /^A\n +1,235 x\/s, 1,235 to 1,235\n +32 connections; cores: worker 0.50, mysql 1.23\n +CPU of an update, µs: redis 2.35$/,
   );
   expect(tableOf([], [summed({ atMost: 300 })])).toMatch(/Lag +412 ms +at most 300: missed: 412 of 300/);
 });
@@ -148,6 +149,7 @@ it('the rate of a flush counts from the first quarter of its rows', () => {
 it('several producers count as one: sums add up, latencies are the worst', () => {
   const one = (n: number, p99: number) => ({
     ...{ acknowledged: n, warmUp: 1, refused: { FULL: n }, elapsedMs: n, loopDelayP99Ms: p99 },
+    ...{ reads: n, staleReads: 1 },
     tally: {
       counters: Float64Array.of(n, 0),
       balances: Float64Array.of(0),
@@ -157,6 +159,7 @@ it('several producers count as one: sums add up, latencies are the worst', () =>
   });
   const both = merge([one(3, 9), one(4, 2)]);
   expect(both).toMatchObject({ acknowledged: 7, warmUp: 2, refused: { FULL: 7 }, elapsedMs: 4 });
+  expect(both).toMatchObject({ reads: 7, staleReads: 2 });
   expect([...both.tally.counters, ...both.tally.entries]).toEqual([7, 0, 7]);
   expect([both.callMs.p99, both.loopDelayP99Ms]).toEqual([9, 9]);
 });
@@ -180,10 +183,26 @@ it.runIf(process.platform === 'linux')('a process has a current and a peak memor
   expect(peak).toBeGreaterThanOrEqual(now);
 });
 
+it.runIf(process.platform === 'linux')('CPU is shared out among the updates, if there are any', () => {
+  const meter = new CpuMeter({ own: [process.pid], both: [process.pid, process.pid] });
+  const until = process.cpuUsage().user + process.cpuUsage().system + 200_000;
+  while (process.cpuUsage().user + process.cpuUsage().system < until);
+  const { ownCpuMicrosPerUpdate, bothCpuMicrosPerUpdate, ownCores } = meter.taken(1000);
+  // 200 µs each, in steps of 10: the kernel counts hundredths of a second.
+  expect(ownCpuMicrosPerUpdate).toBeGreaterThanOrEqual(180);
+  expect(bothCpuMicrosPerUpdate).toBeGreaterThanOrEqual(2 * 180);
+  expect(ownCores).toBeGreaterThan(0);
+  expect(Object.keys(meter.taken(0))).toEqual(['ownCores', 'bothCores']);
+});
+
 it('the command line chooses a suite, which sets rounds and seconds', () => {
   expect(parseOptions([])).toMatchObject({ suite: 'main', rounds: 5, seconds: 3, only: [], save: true });
   expect(parseOptions(['--suite', 'soak', '--minutes', '2'])).toMatchObject({ rounds: 1, seconds: 120 });
   expect(parseOptions(['--suite', 'soak'])).toMatchObject({ seconds: 1200 });
+  expect(parseOptions(['--set', 'partitions=4', '--set', 'flushIntervalMs=50'])).toMatchObject({
+    settings: { partitions: 4, flushIntervalMs: 50 },
+    save: false,
+  });
   expect(parseOptions(['--only', 'flush,steady', '--rounds', '2'])).toMatchObject({
     only: ['flush', 'steady'],
     rounds: 2,
@@ -201,6 +220,9 @@ it('an unknown option or scenario is refused with the known ones', () => {
   refused('--seconds', '0')(UsageError);
   refused('--seconds', '5', '--minutes', '1')(/say the same/);
   refused('--sutie', 'main')(UsageError);
+  refused('--set', 'partitions')(/NAME=N/);
+  refused('--set', 'partition=4')(/did you mean "partitions"/);
+  refused('--set', 'partitions=4', '--suite', 'scale')(/sets the partitions itself/);
   for (const [name] of all) expect(usage).toContain(name);
 });
 
@@ -209,8 +231,8 @@ it('README.md lists exactly the scenarios and the figures with their targets', (
   const section = (title: string) => new RegExp(`\\n## ${title}\\n([\\s\\S]*?)(\\n## |$)`).exec(page)![1]!;
   const named = (text: string) => [...text.matchAll(/^\| `([\w-]+)`/gm)].map(([, name]) => name);
   const documented = all.flatMap(([name, { scenarios }]) =>
-    // One line stands for the nine of a grid.
-    name === 'scale' ? 'workers-N-producers-M' : scenarios.map(scenario => scenario.name),
+    // One line stands for all of a grid.
+    name === 'scale' ? 'workers-N-producers-M-partitions-P' : scenarios.map(scenario => scenario.name),
   );
   expect(named(section('What is measured')).toSorted()).toEqual(documented.toSorted());
   const targets = all.flatMap(([, { figures }]) => figures.filter(({ target }) => target));
