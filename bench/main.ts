@@ -1,9 +1,11 @@
-// `npm run bench`: runs every scenario in interleaved rounds and records the medians with their conditions.
-// It never tests speed; it fails only if a measurement lost or doubled an update.
+// `npm run bench`: runs every scenario in interleaved rounds and records the medians with their conditions. It
+// never tests speed against a target: it fails if a measurement lost or doubled an update, and with --compare
+// if this build takes more CPU than the old one.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { comparisonTable, runComparison } from './compare.ts';
 import { type BenchOptions, parseOptions, usage } from './options.ts';
 import { profilePage } from './profile.ts';
 import { summarise, summariseFigure, tableOf } from './report.ts';
@@ -80,11 +82,31 @@ async function bench(options: BenchOptions, rig: Rig): Promise<void> {
   process.stdout.write(options.json ? json : `\n${tableOf(summaries, figures)}\n`);
 }
 
+/** Resolves with whether no process got more expensive. */
+async function compare(version: string, options: BenchOptions, rig: Rig): Promise<boolean> {
+  const { rounds } = options;
+  const asked = chosenFrom(suites[options.suite], options);
+  const chosen = asked.filter(({ comparable }) => comparable);
+  const leftOut = asked.filter(one => !chosen.includes(one)).map(({ name }) => name);
+  if (leftOut.length > 0) say(`left out, since they do not measure the builds: ${leftOut.join(', ')}`);
+  if (chosen.length === 0) throw new UsageError('none of these scenarios measures the builds');
+  const beginning = conditions(options, rig);
+  const found = await runComparison(rig, chosen, beginning.load, { version, rounds });
+  const result = { ...beginning, compared: version, ...found };
+  process.stdout.write(
+    options.json ? `${JSON.stringify(result, null, 2)}\n` : `\n${comparisonTable(found, rounds)}\n`,
+  );
+  return !found.comparisons.some(({ worse }) => worse);
+}
+
 try {
   const options = parseOptions(process.argv.slice(2));
+  const { compare: version } = options;
+  let isFine = true;
   if (options.help) process.stdout.write(usage);
-  else await withRig(options, rig => bench(options, rig));
-  process.exit(0);
+  else if (version === undefined) await withRig(options, rig => bench(options, rig));
+  else isFine = await withRig(options, rig => compare(version, options, rig));
+  process.exit(isFine ? 0 : 1);
 } catch (error) {
   say(`bench: ${(error as Error).message}`);
   process.exit(error instanceof UsageError ? 2 : 1);

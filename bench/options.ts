@@ -16,6 +16,8 @@ export interface BenchOptions {
   save: boolean;
   profile: string | undefined;
   note: string | undefined;
+  /** Git revision or folder of the build to compare with. */
+  compare: string | undefined;
   settings: Partial<Settings>;
   help: boolean;
 }
@@ -42,11 +44,15 @@ Options:
   --note TEXT      kept with the result, such as what else the machine was doing
   --profile DIR    write CPU profiles of producer and worker, Redis' command statistics and slow log to DIR,
                     and the top ten of each to DIR/profile.md
+  --compare WHAT   measure an old version of Sluice in turns with this one, and print both; WHAT is a git revision or the
+                   folder of another checkout. Exit code 1 if an update costs a process over 10 % more CPU than before,
+                   beyond the noise, which needs at least 5 rounds. Nothing is written
   --set NAME=N     a setting of all producers and workers, such as partitions=4; may be repeated. Nothing is written
 
 Examples:
   npm run bench -- --rounds 3 --only counters,upsert-per-update
   npm run bench -- --suite soak --minutes 20
+  npm run bench -- --compare HEAD~1 --only counters,steady --set partitions=4
 `;
 
 /** @throws UsageError */
@@ -73,7 +79,9 @@ export function parseOptions(args: string[]): BenchOptions {
   const settings = settingsOf(values.set ?? []);
   if (name === 'scale' && settings.partitions !== undefined)
     throw new UsageError('the suite "scale" sets the partitions itself');
-  const isUsual = Object.keys(settings).length === 0;
+  if (values.compare !== undefined && values.profile !== undefined)
+    throw new UsageError('--profile has one profile for each process, so it does not go with --compare');
+  const isUsual = values.compare === undefined && Object.keys(settings).length === 0;
   return {
     suite: name as SuiteName,
     rounds: number('rounds', suite.rounds),
@@ -88,6 +96,7 @@ export function parseOptions(args: string[]): BenchOptions {
     save: isUsual && !values['no-save'],
     profile: values.profile,
     note: values.note,
+    compare: values.compare,
     settings,
     help: values.help ?? false,
   };
@@ -124,6 +133,7 @@ function parse(args: string[]) {
         'no-save': { type: 'boolean' },
         profile: { type: 'string' },
         note: { type: 'string' },
+        compare: { type: 'string' },
         set: { type: 'string', multiple: true },
         help: { type: 'boolean', short: 'h' },
       },

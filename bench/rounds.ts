@@ -9,7 +9,7 @@ export const say = (text: string) => process.stderr.write(`${text}\n`);
  * One measurement, which is shown after the label.
  * @throws if the scenario fails, or if it lost or doubled an update
  */
-async function measure(
+export async function measure(
   rig: Rig,
   scenario: Scenario,
   load: Load,

@@ -30,6 +30,12 @@ interface Result {
   machine: { cores: number };
 }
 
+interface Compared {
+  settings: { partitions: number };
+  comparisons: { scenario: string }[];
+  turns: Record<string, Record<'old' | 'new', { details: Record<string, number> }>[]>;
+}
+
 async function tiny(suite: keyof typeof suites, ...args: string[]): Promise<Result> {
   const least = ['--rounds', '1', '--seconds', '0.3', '--updates', '5000', '--no-save', '--json'];
   const { code, stdout, stderr } = await bench('--suite', suite, ...least, ...args);
@@ -58,6 +64,29 @@ test('the long suites run in short versions', { timeout: 180_000 }, async () => 
   expect(ofBacklog.map(({ name }) => name)).toEqual(suites.backlog.figures.map(({ name }) => name));
   const { figures: ofSoak } = await tiny('soak');
   expect(ofSoak.map(({ name }) => name)).toEqual(suites.soak.figures.map(({ name }) => name));
+});
+
+test('two versions are compared in turns, with the settings that are given', {
+  timeout: 180_000,
+}, async () => {
+  const { code, stdout, stderr } = await bench(
+    ...['--compare', '.', '--only', 'live,flush,hincrby', '--set', 'partitions=3', '--rounds', '2'],
+    ...['--seconds', '0.3', '--updates', '5000', '--json'],
+  );
+  expect(code, stderr).toBe(0);
+  expect(stderr).toMatch(/left out.*: hincrby/);
+  // The order changes with each round.
+  const order = [...stderr.matchAll(/^round \d of 2, (\w+) .*values: all keys.*$/gm)].map(([, name]) => name);
+  expect(order).toEqual(['old', 'new', 'new', 'old']);
+  const result: Compared = JSON.parse(stdout);
+  expect(result.settings.partitions).toBe(3);
+  expect(Object.keys(result.turns)).toEqual(['live', 'flush']);
+  for (const turn of result.turns.live!)
+    for (const one of [turn.old, turn.new]) {
+      expect(one.details.updates).toBe(5000);
+      expect(one.details.reads).toBeGreaterThan(0);
+    }
+  expect(result.comparisons.map(({ scenario }) => scenario)).toContain('live');
 });
 
 test('an unknown scenario is refused', async () => {

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { warmRate } from '../../bench/backlog.ts';
+import { compareTurns, comparisonTable, differing, isWorse, type Turn } from '../../bench/compare.ts';
 import { merge } from '../../bench/engine.ts';
 import { mainFigures } from '../../bench/figures.ts';
 import { benchFile, benchPage, readmeFile, readmePage } from '../../bench/generate.ts';
@@ -195,6 +196,52 @@ it.runIf(process.platform === 'linux')('CPU is shared out among the updates, if 
   expect(Object.keys(meter.taken(0))).toEqual(['ownCores', 'bothCores']);
 });
 
+it('a build is worse if the median is, and nearly every turn agrees', () => {
+  expect(isWorse([1.2, 1.2, 1.2, 1.2, 1.2])).toBe(true);
+  expect(isWorse([1.01, 1.02, 1.12, 1.2, 1.9])).toBe(true);
+  // Just the limit; one of five turns that says otherwise; too few turns.
+  expect(isWorse([1.1, 1.1, 1.1, 1.1, 1.1])).toBe(false);
+  expect(isWorse([0.99, 1.2, 1.2, 1.2, 1.2])).toBe(false);
+  expect(isWorse([1.2, 1.2, 1.2, 1.2])).toBe(false);
+  expect(isWorse([])).toBe(false);
+  // Of eight turns one may differ, of eleven two, by a sign test at 5 %.
+  expect(isWorse([0.9, ...Array(7).fill(1.2)])).toBe(true);
+  expect(isWorse([0.9, 0.9, ...Array(8).fill(1.2)])).toBe(false);
+  expect(isWorse([0.9, 0.9, ...Array(9).fill(1.2)])).toBe(true);
+});
+
+it('builds are compared turn by turn, so that a turn in which the machine is slow cancels out', () => {
+  const scenario = { name: 'counters', title: '', unit: 'updates/s' } as Scenario;
+  const turn = (slowness: number, after: number): Turn => ({
+    old: measurement(1000 / slowness, { redisCpuMicrosPerUpdate: 2 * slowness, callP99Ms: 0 }),
+    new: measurement(1000 / slowness, { redisCpuMicrosPerUpdate: 2 * after * slowness, callP99Ms: 1 }),
+  });
+  const turns = [turn(1, 1.2), turn(3, 1.2), turn(1, 1.3), turn(5, 1.2), turn(2, 1.1)];
+  const comparisons = compareTurns(scenario, turns);
+  // The old build's call latency is too short to divide by.
+  expect(comparisons.map(({ what }) => what)).toEqual(['result', 'CPU of an update, redis']);
+  expect(comparisons[0]).toMatchObject({ old: 500, new: 500, ratio: 1, min: 1, max: 1 });
+  expect(comparisons[0]).not.toHaveProperty('worse');
+  expect(comparisons[1]).toMatchObject({ scenario: 'counters', unit: 'µs', old: 4, worse: true });
+  for (const [key, ratio] of [
+    ['ratio', 1.2],
+    ['min', 1.1],
+    ['max', 1.3],
+  ] as const)
+    expect(comparisons[1]![key], key).toBeCloseTo(ratio, 9);
+  const table = comparisonTable({ comparisons, differentSettings: { partitions: [16, 4] } }, 5);
+  expect(table).toMatch(/partitions: 16 in the old build, 4 in the new/);
+  expect(table).toMatch(/CPU of an update, redis, µs +4 +\S+ +1\.20 {2}\(1\.10 to 1\.30\) WORSE$/m);
+  expect(table).toMatch(/beyond the noise: counters: CPU of an update, redis\.$/);
+  const fine = compareTurns(scenario, [turn(1, 1), turn(1, 1), turn(1, 1), turn(1, 1), turn(1, 1)]);
+  expect(comparisonTable({ comparisons: fine, differentSettings: {} }, 5)).toMatch(/No process takes more/);
+  expect(comparisonTable({ comparisons: fine, differentSettings: {} }, 4)).toMatch(/at least 5 rounds/);
+  expect(differing({ same: 1, gone: 2 }, { same: 1, added: 3 })).toEqual({
+    gone: [2, undefined],
+    added: [undefined, 3],
+  });
+});
+
 it('the command line chooses a suite, which sets rounds and seconds', () => {
   expect(parseOptions([])).toMatchObject({ suite: 'main', rounds: 5, seconds: 3, only: [], save: true });
   expect(parseOptions(['--suite', 'soak', '--minutes', '2'])).toMatchObject({ rounds: 1, seconds: 120 });
@@ -203,6 +250,7 @@ it('the command line chooses a suite, which sets rounds and seconds', () => {
     settings: { partitions: 4, flushIntervalMs: 50 },
     save: false,
   });
+  expect(parseOptions(['--compare', 'HEAD~1'])).toMatchObject({ compare: 'HEAD~1', save: false });
   expect(parseOptions(['--only', 'flush,steady', '--rounds', '2'])).toMatchObject({
     only: ['flush', 'steady'],
     rounds: 2,
@@ -223,6 +271,7 @@ it('an unknown option or scenario is refused with the known ones', () => {
   refused('--set', 'partitions')(/NAME=N/);
   refused('--set', 'partition=4')(/did you mean "partitions"/);
   refused('--set', 'partitions=4', '--suite', 'scale')(/sets the partitions itself/);
+  refused('--compare', 'HEAD', '--profile', '/tmp/p')(/does not go with --compare/);
   for (const [name] of all) expect(usage).toContain(name);
 });
 
