@@ -38,8 +38,7 @@ local cursorSeen, keysSeen, entriesSeen, updatesSeen = unpack(ARGV, 7, 10)
 if state.epoch == '' then return false end
 if state.deployment ~= deployment then return redis.error_reply(FOREIGN) end
 
-redis.call('DEL', base .. 'armed')
-redis.call('HINCRBY', KEYS[1], 'claims', 1)
+redis.call('HSET', KEYS[1], 'armedUntil', 0, 'claims', int(state.claims + 1))
 
 -- If a copy of this call arrives after its batch was acknowledged, the next batch must get another token.
 local token = unique(random)

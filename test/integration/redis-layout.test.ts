@@ -4,8 +4,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { expect, inject, it } from 'vitest';
-import { startRedis } from '../../scripts/servers.ts';
+import { expect, it } from 'vitest';
 import { partitionKeys, stateFields } from '../../src/shared/redis/layout.ts';
 import { readScript } from '../../src/shared/redis/read-script.ts';
 import { defineScript } from '../../src/shared/redis/script.ts';
@@ -13,7 +12,7 @@ import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
 import { backUpMysql, backUpRedis, recoveryOf } from '../support/backup.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
-import { temporaryFolder } from '../support/servers.ts';
+import { quietRedis, temporaryFolder } from '../support/servers.ts';
 
 interface Touch {
   /** The script, or '' for a command outside scripts. */
@@ -44,14 +43,6 @@ const patterns = Object.keys(partitionKeys).map(key => ({
   pattern: new RegExp(`^${key.replace('<epoch>', '[^:]+').replace(/<\w+>$/, '.+')}$`, 's'),
 }));
 const nameOf = (key: string) => patterns.find(({ pattern }) => pattern.test(key))?.key ?? key;
-
-/** A server without other clients: ioredis takes early MONITOR lines for replies. */
-async function quietRedis(): Promise<string> {
-  const directory = await temporaryFolder();
-  const server = await startRedis({ flavour: inject('redisFlavour'), directory });
-  cleanUp(() => server.stop());
-  return server.url;
-}
 
 /** Records commands on the keys of partitions; the function stops it and returns them. */
 async function watch({ redis, name }: Engine): Promise<() => Promise<Touch[]>> {

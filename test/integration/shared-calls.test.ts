@@ -6,6 +6,7 @@ import { pause } from '../../src/shared/clock.ts';
 import { defineScript } from '../../src/shared/redis/script.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { type Engine, openEngine } from '../support/engine.ts';
+import { quietRedis } from '../support/servers.ts';
 
 /** One key of each partition, by the partition's number. */
 function keysOf({ keys }: Engine): string[] {
@@ -22,7 +23,7 @@ async function scriptCalls({ redis }: Engine): Promise<number> {
 }
 
 it('calls of one turn for several partitions are one call of Redis, and the next ones too', async () => {
-  const engine = await openEngine({ partitions: 16 });
+  const engine = await openEngine({ partitions: 16 }, { redisUrl: await quietRedis() });
   const views = (await engine.producer()).counter('views');
   const keys = keysOf(engine);
   const each = () => Promise.all(keys.map(key => views.increment(key)));
@@ -35,7 +36,7 @@ it('calls of one turn for several partitions are one call of Redis, and the next
 });
 
 it('a call is not larger than a micro-batch: more partitions make another', async () => {
-  const engine = await openEngine({ partitions: 16, microBatch: 20 });
+  const engine = await openEngine({ partitions: 16, microBatch: 20 }, { redisUrl: await quietRedis() });
   const views = (await engine.producer()).counter('views');
   const keys = keysOf(engine);
   await Promise.all(keys.map(key => views.increment(key)));

@@ -64,9 +64,9 @@ export function apply(
     accepted += state.updates - before;
   }
   let armed = 0;
-  if (accepted > 0 && data.armedUntil < now) {
+  if (accepted > 0 && state.armedUntil < now) {
     armed = 1;
-    data.armedUntil = world.bugs.lostWakeUp ? Number.POSITIVE_INFINITY : now + limits.leaseMs;
+    state.armedUntil = world.bugs.lostWakeUp ? Number.POSITIVE_INFINITY : now + limits.leaseMs;
   }
   const { epoch, pushed, entryNext, quarantined } = state;
   const reply = `ok ${now} ${epoch} ${armed} ${pushed} ${entryNext} ${quarantined} ${state.sequence} ${state.segmentEnd} ${state.incarnation} ${state.updates} ${lost} ${replies.join(' ')}`;

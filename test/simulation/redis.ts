@@ -85,7 +85,6 @@ export interface RedisData extends Record<Modelled<Exclude<PartitionKey, 'armed'
   live: Map<string, { value: number; expires: number }>;
   /** The last reply to each caller. */
   last: Map<string, { number: number; reply: string; expires: number }>;
-  armedUntil: number;
   job: Job;
   /** For the checker: the updates that this Redis has accepted, and those that it has put into a batch. */
   readonly accepted: Uint8Array;
@@ -110,7 +109,6 @@ export function emptyRedis(): RedisData {
     idMarks: [],
     live: new Map(),
     last: new Map(),
-    armedUntil: 0,
     job: NO_JOB,
     accepted: new Uint8Array(MOST_UPDATES),
     taken: new Uint8Array(MOST_UPDATES),
@@ -134,7 +132,6 @@ export function copyRedis(data: RedisData): RedisData {
     idMarks: data.idMarks.slice(),
     live: new Map(data.live),
     last: new Map(data.last),
-    armedUntil: data.armedUntil,
     job: data.job,
     accepted: data.accepted.slice(),
     taken: data.taken.slice(),

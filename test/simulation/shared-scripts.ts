@@ -104,6 +104,7 @@ export function adopt(
       flightUpdates: 0,
       flightOldest: 0,
       pendingSince: 0,
+      armedUntil: 0,
       flightFrom: 0,
       flightTo: 0,
       segment: '',

@@ -44,7 +44,7 @@ export function claim(world: World, random: string, before?: Before): Before | B
   const data = world.redis.data;
   const { state } = data;
   if (!state) return undefined;
-  if (!world.bugs.lostWakeUp) data.armedUntil = 0;
+  if (!world.bugs.lostWakeUp) state.armedUntil = 0;
   const newToken = world.bugs.oldToken ? random : `${random}.${++world.redis.time}`;
   const reclaimed = state.token !== '';
   if (!reclaimed) cutSegments(data, state, newToken);

@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inject } from 'vitest';
 import { startMysql, startRedis, startRedisCluster } from '../../scripts/servers.ts';
 import { cleanUp } from './cleanup.ts';
 
@@ -10,6 +11,14 @@ export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
   cleanUp(() => rm(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** Starts a Redis of the project's kind without other clients. @returns its URL */
+export async function quietRedis(): Promise<string> {
+  const directory = await temporaryFolder();
+  const server = await startRedis({ flavour: inject('redisFlavour'), directory });
+  cleanUp(() => server.stop());
+  return server.url;
 }
 
 /**

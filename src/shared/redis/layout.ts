@@ -177,13 +177,6 @@ export const partitionKeys = {
     writers: ['ack', 'trim', 'recover'],
     lifetime: 'until its time',
   },
-  armed: {
-    type: 'string',
-    what: 'The lease for the next wake-up: its caller',
-    value: 'text',
-    writers: ['apply', 'claim'],
-    lifetime: 'until the next claim, at most `leaseMs`',
-  },
   'last:<caller>': {
     type: 'string',
     what: 'The last answer to a caller of `apply.lua`',
@@ -377,6 +370,12 @@ export const stateFields = {
     what: 'Acceptance time of the oldest update of the batch in flight, ms',
     writers: ['adopt', 'claim', 'ack'],
     lifetime: 'from the claim to the acknowledgement; 0 otherwise',
+  },
+  armedUntil: {
+    type: 'number',
+    what: 'A producer sends a wake-up before this time, ms; 0 if none does',
+    writers: ['apply', 'claim'],
+    lifetime: 'from an update after a claim to the next claim, or until `leaseMs` have passed',
   },
   pendingSince: {
     type: 'number',
