@@ -92,7 +92,7 @@ export const overview = dashboard(
         ),
         series(
           'Flush jobs',
-          'About two for each partition at most. They are not the backlog, as the note beside explains.',
+          'About two for each group of partitions, and for each partition that failed. They are not the backlog, as the note beside explains.',
           'short',
           [[once('sluice_queue_depth', 'state'), '{{state}}']],
         ),

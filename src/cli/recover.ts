@@ -58,7 +58,7 @@ export async function runRecover(options: RecoverOptions): Promise<ExitCode> {
       const found: PartitionReport[] = [];
       for (const partition of wanted) {
         const done = request && (await recovery.recover(partition, request));
-        if (done) await wake(queue, partition);
+        if (done) await wake(queue, { partition });
         found.push({ partition, ...(done ?? (await recovery.look(partition, counters))) });
       }
       return found;

@@ -10,6 +10,7 @@ import { itemOf, type Kind } from '../shared/item.ts';
 import type { Aligner } from '../shared/partition/align.ts';
 import { Barrier } from '../shared/redis/barrier.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
+import { Groups } from '../shared/redis/groups.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import { Primaries } from '../shared/redis/primaries.ts';
 import type { FlushQueue } from '../shared/redis/queue.ts';
@@ -55,6 +56,7 @@ export async function openAmender(parts: AmenderParts): Promise<Amend> {
   const { redis, address, keys, settings, aligner, queue, log } = parts;
   // If the queue closes before a wake-up is due, the sweep flushes the partition.
   const wakeUps = new WakeUps(queue, log);
+  const groups = new Groups(redis, keys);
   const primaries = new Primaries(redis, keys);
   const call = new ApplyCall({
     redis,
@@ -77,6 +79,6 @@ export async function openAmender(parts: AmenderParts): Promise<Amend> {
     const updates = JSON.stringify(['a', item, delta, 0, id, JSON.stringify(content)]);
     const { armed, results } = await call.run({ partition, updates, weight: 1, durability: 'memory' });
     if (results.includes(OUT_OF_RANGE)) throw new OutOfRangeError(name);
-    if (armed) wakeUps.after(partition, settings.flushIntervalMs);
+    if (armed) wakeUps.after(groups.wakeUpOf(partition), settings.flushIntervalMs);
   };
 }

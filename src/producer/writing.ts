@@ -7,6 +7,7 @@ import type { Database } from '../shared/mysql/database.ts';
 import type { Aligner } from '../shared/partition/align.ts';
 import { Barrier } from '../shared/redis/barrier.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
+import { Groups } from '../shared/redis/groups.ts';
 import { Inspector } from '../shared/redis/inspect.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import type { Primaries } from '../shared/redis/primaries.ts';
@@ -50,6 +51,7 @@ export class Writing {
     this.#settings = settings;
     this.#queue = openQueue(redis, keys);
     this.#wakeUps = new WakeUps(this.#queue, log);
+    const groups = new Groups(redis, keys);
     this.#barrier = new Barrier(primaries, settings.barrierReplicas);
     this.#memory = new MemoryWatch(primaries, settings.memoryLimitPercent);
     this.#call = new ApplyCall({
@@ -77,7 +79,7 @@ export class Writing {
       log,
       loadAccounts: (partition, updates) => reads.loadAll(partition, updates),
       onApplied: (updates, ms) => metrics.apply(updates, ms),
-      wake: partition => this.#wakeUps.after(partition, settings.flushIntervalMs),
+      wake: partition => this.#wakeUps.after(groups.wakeUpOf(partition), settings.flushIntervalMs),
     });
   }
 

@@ -42,7 +42,7 @@ export async function endJob(
 ): Promise<boolean> {
   const job = await queue.getJob(id);
   if (!job || (await job.getState()) !== 'failed') return false;
-  if (isReplay) await wake(queue, partition);
+  if (isReplay) await wake(queue, { partition });
   await job.remove();
   return true;
 }

@@ -136,7 +136,8 @@ export class ReplayOne {
       metadata: metadata && JSON.stringify(metadata),
     };
     const entry = quarantinedEntry(content, Date.parse(quarantinedAt));
-    await this.#entries.write(connection, update.partition, [entry], () => first);
+    const { partition } = update;
+    await this.#entries.write(connection, [entry], () => ({ partition, number: first }));
     return true;
   }
 }

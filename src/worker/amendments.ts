@@ -142,7 +142,7 @@ export class AmendmentWriter {
     const entry = quarantinedEntry(content, Date.parse(update.quarantinedAt));
     // After the numbers of the batch's own entries.
     const number = ledgerNumber(batch.sequence, batch.entries.length + index);
-    await this.#entries.write(connection, batch.partition, [entry], () => number);
+    await this.#entries.write(connection, [entry], () => ({ partition: batch.partition, number }));
   }
 }
 

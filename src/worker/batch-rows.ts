@@ -7,7 +7,7 @@ import type { RecordedEntry } from '../shared/updates/record.ts';
 import type { RefusedValueError } from '../shared/values/refusal.ts';
 import type { ValueTable, ValueTables } from '../shared/values/tables.ts';
 import type { Batch, CounterSum } from './batch.ts';
-import { type EntryWriter, ledgerNumber } from './entries.ts';
+import { type EntryWriter, ledgerKeys } from './entries.ts';
 import type { FloorWatch } from './floors.ts';
 import type { HeldUpdates } from './held.ts';
 import { type AsideUpdate, counterAside, entryAside } from './quarantine.ts';
@@ -102,23 +102,14 @@ export function entryRows(
   held: HeldUpdates,
   writer: EntryWriter,
 ): BatchRows<RecordedEntry> {
-  const { partition, sequence } = batch;
-  const positions = new Map(batch.entries.map((entry, position) => [entry, position]));
-  // By position in the whole batch: a part that is written by itself leaves the numbers of other parts free.
-  const numberOf = (entry: RecordedEntry) => ledgerNumber(sequence, positions.get(entry)!);
+  const keyOf = ledgerKeys([batch]);
   return {
     kind: 'entry',
     nameOf: ({ program }) => program,
     tableOf: ({ program }) => valueTables.of('p', program),
     refusals: entries => writer.refusals(connection, entries),
     write: async entries => {
-      const { accounts, tables } = await writer.write(
-        connection,
-        partition,
-        entries,
-        numberOf,
-        written.floors,
-      );
+      const { accounts, tables } = await writer.write(connection, entries, keyOf, written.floors);
       return { entries: entries.length, rows: entries.length + accounts, tables };
     },
     aside: entryAside,

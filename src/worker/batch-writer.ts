@@ -109,7 +109,7 @@ export class BatchWriter {
     isWary: boolean,
   ): Promise<readonly RecordedEntry[]> {
     if (entries.length === 0) return entries;
-    if (!isWary && !(await this.#entries.hasQuarantined(connection, partition))) return entries;
+    if (!isWary && (await this.#entries.withQuarantined(connection, [partition])).size === 0) return entries;
     const { late, fresh, quarantinedBefore } = await this.#entries.splitLate(connection, entries);
     written.late = late.map(entry => entry.item);
     written.quarantinedBefore = quarantinedBefore;

@@ -31,17 +31,23 @@ const ABREAST = 4;
 /** A page may be longer than the pages before by this factor before it ends early. */
 const SPARE = 1.5;
 
-/** All pages of the batch in flight or of a new one; undefined if nothing is pending. */
-export async function claimPages(ask: AskPage): Promise<Page[] | undefined> {
-  for (;;) {
-    const first = await ask({
-      cursor: '',
-      keys: 0,
-      entries: 0,
-      updates: 0,
-      items: PAGE,
-      bytes: LONGEST_PAGE,
-    });
+/** The first page of the batch in flight or of a new one; undefined if nothing is pending. */
+export function claimFirstPage(ask: AskPage): Promise<Page | undefined> {
+  return ask({ cursor: '', keys: 0, entries: 0, updates: 0, items: PAGE, bytes: LONGEST_PAGE });
+}
+
+/** Whether the page is a whole batch, which its call has put in flight. */
+export function isWhole(page: Page): boolean {
+  return itemsOf(page) === page.batch.keys + page.batch.entries;
+}
+
+/**
+ * All pages of the batch in flight or of a new one; undefined if nothing is pending.
+ * @param known the first page, if it was read before
+ */
+export async function claimPages(ask: AskPage, known?: Page): Promise<Page[] | undefined> {
+  for (let given = known; ; given = undefined) {
+    const first = given ?? (await claimFirstPage(ask));
     if (!first) return undefined;
     const pages = await readRest(ask, first);
     if (pages) return pages;

@@ -1,7 +1,8 @@
 /**
- * The BullMQ worker on the queue `flush`: takes wake-ups and flushes their partitions. After a failure the
- * partition backs off; after too many the job fails, so that operators see it. Failures with another cause,
- * such as an outage, do not count. The watchdog replaces the BullMQ worker if it hangs.
+ * The BullMQ worker on the queue `flush`: takes wake-ups and flushes their partitions. A partition that fails
+ * backs off with a job of its own, and its group goes on without it; after too many failures that job fails,
+ * so that operators see it. Failures with another cause, such as an outage, do not count. The watchdog
+ * replaces the BullMQ worker if it hangs.
  */
 import { Worker as BullWorker, type Job } from 'bullmq';
 import type { Logger } from 'pino';
@@ -9,9 +10,17 @@ import { type Clock, within } from '../shared/clock.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
+import { Groups } from '../shared/redis/groups.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import { QUEUE_NAME } from '../shared/redis/layout.ts';
-import { type FlushJobData, type FlushQueue, failedJobs, wake } from '../shared/redis/queue.ts';
+import {
+  type FlushJobData,
+  type FlushQueue,
+  failedJobs,
+  type WakeUp,
+  wake,
+  wakeUpId,
+} from '../shared/redis/queue.ts';
 import { WakeUps } from '../shared/redis/wake-ups.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
 import { backoff, type Circuit, retryClass } from './circuit.ts';
@@ -50,15 +59,20 @@ export class Consumer {
   readonly #watchdog: Watchdog;
   readonly #lines: RepeatedLines;
   readonly #wakeUps: WakeUps;
-  readonly #troubles = new Map<number, Trouble>();
+  readonly #groups: Groups;
+  /** By id of the wake-up: of a partition or, during an outage, of a group. */
+  readonly #troubles = new Map<string, Trouble>();
+  /** Until when jobs of groups leave a partition out whose own job has failed, ms of the injected clock. */
+  readonly #givenUp = new Map<number, number>();
   #worker: BullWorker<FlushJobData, void, 'flush'> | undefined;
   #stopping = false;
 
   constructor(parts: ConsumerParts) {
     this.#parts = parts;
-    const { queue, circuit, settings, metrics, clock, log } = parts;
+    const { redis, keys, queue, circuit, settings, metrics, clock, log } = parts;
     this.#lines = new RepeatedLines(log, clock);
     this.#wakeUps = new WakeUps(queue, log);
+    this.#groups = new Groups(redis, keys);
     this.#watchdog = new Watchdog({
       queue,
       circuit,
@@ -89,6 +103,12 @@ export class Consumer {
   /** Leaves a running job to BullMQ's stall check. */
   async abandon(): Promise<void> {
     await this.#worker?.close(true);
+  }
+
+  /** The partition flushes again. */
+  async recovered(partition: number): Promise<void> {
+    this.#givenUp.delete(partition);
+    await this.forgetFailed(partition);
   }
 
   /** Removes failed jobs, so that a partition has at most one, and none once it flushes again. */
@@ -126,26 +146,101 @@ export class Consumer {
   }
 
   async #process(job: FlushJob): Promise<void> {
-    const { partition } = job.data;
-    const { circuit, clock, flusher, queue } = this.#parts;
+    const { partition, group } = job.data;
+    const wakeUp: WakeUp = group === undefined ? { partition } : { partition, group };
     // Another worker takes it.
-    if (this.#stopping) return wake(queue, partition);
+    if (this.#stopping) return wake(this.#parts.queue, wakeUp);
+    // A delayed wake-up is on its way.
+    if (this.#isTooEarly(wakeUp)) return;
+    const partitions = this.#groups.partitionsOf(wakeUp);
+    if (partitions.length > 1) return this.#flushGroup(wakeUp, partitions);
+    return this.#flushOne(job, partitions[0]!);
+  }
+
+  #isTooEarly(wakeUp: WakeUp): boolean {
+    return (this.#troubles.get(wakeUpId(wakeUp))?.notBefore ?? 0) > this.#parts.clock.now();
+  }
+
+  async #flushOne(job: FlushJob, partition: number): Promise<void> {
+    const { circuit, flusher, queue } = this.#parts;
     // The sweep retries it; a job that waits for the lock would take a slot from other partitions.
     if (flusher.isBlocked(partition)) return;
-    // A delayed wake-up is on its way.
-    if ((this.#troubles.get(partition)?.notBefore ?? 0) > clock.now()) return;
     try {
       const end = await circuit.run(() => flusher.flush(partition));
-      this.#troubles.delete(partition);
-      if (end === 'more') await wake(queue, partition);
+      this.#flushed(partition);
+      if (end === 'more') await wake(queue, { partition });
     } catch (error) {
-      await this.#failed(job, error);
+      const failures = this.#failed(partition, error);
+      if (failures === undefined) return;
+      this.#troubles.delete(wakeUpId({ partition }));
+      this.#leaveOut(partition);
+      await job.updateData({ partition, attempts: failures });
+      throw error;
     }
   }
 
-  /** Throws the error if the job has failed for good. */
-  async #failed(job: FlushJob, error: unknown): Promise<void> {
-    const { partition } = job.data;
+  #flushed(partition: number): void {
+    this.#troubles.delete(wakeUpId({ partition }));
+    this.#givenUp.delete(partition);
+  }
+
+  /** Until the sweep can flush it, or its own job, which an operator may start. */
+  #leaveOut(partition: number): void {
+    const { clock, settings } = this.#parts;
+    this.#givenUp.set(partition, clock.now() + settings.backoffCapMs);
+  }
+
+  async #flushGroup(wakeUp: WakeUp, partitions: readonly number[]): Promise<void> {
+    const { circuit, clock, flusher, queue } = this.#parts;
+    const able = partitions.filter(
+      partition =>
+        !flusher.isBlocked(partition) &&
+        !this.#isTooEarly({ partition }) &&
+        (this.#givenUp.get(partition) ?? 0) <= clock.now(),
+    );
+    const listener = {
+      failed: (partition: number, error: unknown) => this.#failedInGroup(partition, error),
+      wake: () => this.#wakeUps.after(wakeUp, 0),
+    };
+    try {
+      const { more, flushed } = await circuit.run(() => flusher.flushGroup(able, listener));
+      this.#troubles.delete(wakeUpId(wakeUp));
+      for (const partition of flushed) this.#flushed(partition);
+      if (more) await wake(queue, wakeUp);
+    } catch (error) {
+      this.#groupFailed(wakeUp, error);
+    }
+  }
+
+  /** The cause is beyond the partitions: the group's job is not to blame, and comes again. */
+  #groupFailed(wakeUp: WakeUp, error: unknown): void {
+    const { circuit, metrics, random } = this.#parts;
+    const why = retryClass(error);
+    metrics.flushRetries.inc({ class: why });
+    const before = this.#troubles.get(wakeUpId(wakeUp))?.failures ?? 0;
+    if (why !== 'other') {
+      this.#retryLater(wakeUp, before, circuit.retryDelay(random));
+      return;
+    }
+    const failures = before + 1;
+    this.#lines.warn({ ...wakeUp, attempt: failures, err: error }, 'flush failed and will be retried');
+    this.#retryLater(wakeUp, failures, this.#backoff(failures));
+  }
+
+  /** The partition gets a job of its own, which counts its attempts, and its group goes on without it. */
+  #failedInGroup(partition: number, error: unknown): void {
+    const failures = this.#failed(partition, error);
+    if (failures === undefined) return;
+    this.#leaveOut(partition);
+    // That job makes this attempt once more, fails, and so shows the failure to operators.
+    this.#retryLater({ partition }, failures - 1, 0);
+  }
+
+  /**
+   * Arranges the retry of a partition.
+   * @returns the number of failures if its job has failed for good
+   */
+  #failed(partition: number, error: unknown): number | undefined {
     const { settings, circuit, metrics, random, log } = this.#parts;
     const why = retryClass(error);
     metrics.flushRetries.inc({ class: why });
@@ -154,27 +249,28 @@ export class Consumer {
         { partition, err: error },
         'the flush timed out waiting for a database lock; the sweep will retry',
       );
-      return;
+      return undefined;
     }
-    const before = this.#troubles.get(partition)?.failures ?? 0;
-    if (why !== 'other') return this.#retryLater(partition, before, circuit.retryDelay(random));
+    const before = this.#troubles.get(wakeUpId({ partition }))?.failures ?? 0;
+    if (why !== 'other') {
+      this.#retryLater({ partition }, before, circuit.retryDelay(random));
+      return undefined;
+    }
     const failures = before + 1;
     // A quick retry of a halted partition cannot help: the sweep keeps retrying, at the cap of the backoff.
-    if (error instanceof PartitionHaltedError || failures >= settings.attempts) {
-      this.#troubles.delete(partition);
-      await job.updateData({ partition, attempts: failures });
-      throw error;
-    }
+    if (error instanceof PartitionHaltedError || failures >= settings.attempts) return failures;
     this.#lines.warn({ partition, attempt: failures, err: error }, 'flush failed and will be retried');
-    this.#retryLater(
-      partition,
-      failures,
-      backoff(failures, settings.backoffBaseMs, settings.backoffCapMs, random),
-    );
+    this.#retryLater({ partition }, failures, this.#backoff(failures));
+    return undefined;
   }
 
-  #retryLater(partition: number, failures: number, ms: number): void {
-    this.#troubles.set(partition, { failures, notBefore: this.#parts.clock.now() + ms });
-    this.#wakeUps.after(partition, ms);
+  #backoff(failures: number): number {
+    const { settings, random } = this.#parts;
+    return backoff(failures, settings.backoffBaseMs, settings.backoffCapMs, random);
+  }
+
+  #retryLater(wakeUp: WakeUp, failures: number, ms: number): void {
+    this.#troubles.set(wakeUpId(wakeUp), { failures, notBefore: this.#parts.clock.now() + ms });
+    this.#wakeUps.after(wakeUp, ms);
   }
 }

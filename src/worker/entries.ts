@@ -7,13 +7,21 @@ import { jsonParts } from '../shared/mysql/statement-size.ts';
 import type { EntryContent, RecordedEntry } from '../shared/updates/record.ts';
 import { RefusedValueError } from '../shared/values/refusal.ts';
 import type { Addition, ValueTable, ValueTables } from '../shared/values/tables.ts';
+import type { Batch } from './batch.ts';
 import type { FloorWatch } from './floors.ts';
 
 const INSERT = readSql(new URL('./sql/insert-entries.sql', import.meta.url));
 const NEXT = readSql(new URL('./sql/next-ledger-number.sql', import.meta.url));
+const QUARANTINED = readSql(new URL('./sql/with-quarantined.sql', import.meta.url));
 const FIND = readSql(new URL('./sql/find-entries.sql', import.meta.url));
 /** Ledger numbers of a batch: from its sequence times this to before the next batch's. */
 const NUMBERS_PER_BATCH = 65_536;
+
+/** The primary key of a ledger row. */
+export interface LedgerKey {
+  readonly partition: number;
+  readonly number: bigint;
+}
 
 /** An entry as the ledger stores it. */
 export type LedgerEntry = Omit<RecordedEntry, 'balance' | 'payload'>;
@@ -21,6 +29,18 @@ export type LedgerEntry = Omit<RecordedEntry, 'balance' | 'payload'>;
 /** @param position of the entry in the batch with this sequence */
 export function ledgerNumber(sequence: number, position: number): bigint {
   return BigInt(sequence) * BigInt(NUMBERS_PER_BATCH) + BigInt(position);
+}
+
+/** The ledger keys of the entries of these batches. */
+export function ledgerKeys(
+  batches: readonly Pick<Batch, 'partition' | 'sequence' | 'entries'>[],
+): (entry: RecordedEntry) => LedgerKey {
+  const keys = new Map<RecordedEntry, LedgerKey>();
+  // By position in the whole batch: a part that is written by itself leaves the numbers of other parts free.
+  for (const { partition, sequence, entries } of batches)
+    for (const [position, entry] of entries.entries())
+      keys.set(entry, { partition, number: ledgerNumber(sequence, position) });
+  return entry => keys.get(entry)!;
 }
 
 /** The ledger's form of an entry that was in quarantine. @param quarantinedAt Unix time, ms */
@@ -40,16 +60,16 @@ export class EntryWriter {
   /**
    * Adds the amounts to the balances and inserts the rows. After an error the caller must roll back to its
    * savepoint or end the transaction.
+   * @param entries of any partitions; each account is in one
    * @param floors gets each balance before and after
    * @returns the number of balances written, and their tables
    * @throws RefusedValueError, or the error of MySQL
    */
   async write<Entry extends LedgerEntry>(
     connection: PoolConnection,
-    partition: number,
     entries: readonly Entry[],
-    numberOf: (entry: Entry) => bigint,
-    floors?: FloorWatch,
+    keyOf: (entry: Entry) => LedgerKey,
+    floors?: Pick<FloorWatch, 'note'>,
   ): Promise<{ readonly accounts: number; readonly tables: Iterable<ValueTable> }> {
     const sums = this.#sums(entries);
     const byTable = Map.groupBy(sums.values(), ({ name }) => this.#tables.of('p', name));
@@ -60,7 +80,7 @@ export class EntryWriter {
       for (const [item, balance] of await table.values(connection, rows))
         before.set(item, balance - sums.get(item)!.amount);
     }
-    await this.#insert(connection, partition, entries, numberOf, new Map(before));
+    await this.#insert(connection, entries, keyOf, new Map(before));
     if (floors)
       for (const [item, { name, key, amount }] of sums)
         floors.note(item, name, key, before.get(item)!, before.get(item)! + amount);
@@ -83,9 +103,8 @@ export class EntryWriter {
   /** @param balances before the entries; updated with each entry */
   async #insert<Entry extends LedgerEntry>(
     connection: PoolConnection,
-    partition: number,
     entries: readonly Entry[],
-    numberOf: (entry: Entry) => bigint,
+    keyOf: (entry: Entry) => LedgerKey,
     balances: Map<string, number>,
   ): Promise<void> {
     const rows = entries.map(entry => {
@@ -95,8 +114,10 @@ export class EntryWriter {
       const balance = before + amount;
       if (!Number.isSafeInteger(balance)) throw new RefusedValueError('OUT_OF_RANGE');
       balances.set(item, balance);
+      const { partition, number } = keyOf(entry);
       return [
-        numberOf(entry).toString(),
+        partition,
+        number.toString(),
         program,
         account,
         id,
@@ -107,8 +128,7 @@ export class EntryWriter {
         acceptedAt,
       ];
     });
-    for (const { json } of jsonParts(connection, rows, row => row))
-      await connection.query(INSERT, [partition, json]);
+    for (const { json } of jsonParts(connection, rows, row => row)) await connection.query(INSERT, [json]);
   }
 
   /**
@@ -144,13 +164,10 @@ export class EntryWriter {
     return refused;
   }
 
-  async hasQuarantined(connection: PoolConnection, partition: number): Promise<boolean> {
-    const rows = await queryRows(
-      connection,
-      "SELECT 1 FROM sluice_quarantine WHERE partition_id = ? AND kind = 'entry' LIMIT 1",
-      [partition],
-    );
-    return rows.length > 0;
+  /** Which of these partitions have entries in quarantine. */
+  async withQuarantined(connection: PoolConnection, partitions: readonly number[]): Promise<Set<number>> {
+    const rows = await queryRows(connection, QUARANTINED, [partitions]);
+    return new Set(rows.filter(row => row.found !== null).map(row => Number(row.partition_id)));
   }
 
   /**

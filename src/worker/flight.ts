@@ -8,9 +8,9 @@ import { defineScript, type Script } from '../shared/redis/script.ts';
 import { readState } from '../shared/redis/state.ts';
 import { type Batch, joinPages, type Page } from './batch.ts';
 import type { ClaimBarrier } from './claim-barrier.ts';
-import { claimPages } from './claim-pages.ts';
+import { type AskPage, claimFirstPage, claimPages, isWhole } from './claim-pages.ts';
+import type { FlightCheck } from './commit.ts';
 import type { Outcome } from './journal.ts';
-import type { FlightCheck } from './store.ts';
 
 export interface FlightLimits {
   batchKeys: number;
@@ -26,6 +26,11 @@ export interface AckResult {
   /** Counter keys and entries. */
   readonly pendingItems: number;
 }
+
+/** What a short claim found: a batch, or the first page of one that is longer than a page. */
+export type ShortClaim =
+  | { readonly batch: Batch; readonly firstPage?: undefined }
+  | { readonly batch?: undefined; readonly firstPage: Page };
 
 /** The reply of claim.lua; see there. */
 type ClaimReply = [
@@ -79,18 +84,43 @@ export class Flight implements FlightCheck {
 
   /**
    * The batch in flight, or a new one of pending updates; undefined if there are none.
+   * @param firstPage if it was read before; another batch is returned if that one is gone
    * @throws ClaimNotDurableError
    */
-  async claim(partition: number): Promise<Batch | undefined> {
-    const claim = (connection: RedisConnection) => this.#claimOn(connection, partition);
+  async claim(partition: number, firstPage?: Page): Promise<Batch | undefined> {
+    const claim = (connection: RedisConnection) => claimPages(this.#asker(connection, partition), firstPage);
     const pages = await (this.#barrier ? this.#barrier.run(partition, claim) : claim(this.#redis));
     return pages ? joinPages(partition, pages) : undefined;
   }
 
-  #claimOn(connection: RedisConnection, partition: number): Promise<Page[] | undefined> {
+  /**
+   * Claims each partition's batch if it has one page. All calls go out together, and one barrier confirms all:
+   * the partitions must be on one server.
+   * @returns for each partition what it has, undefined without pending updates, or the error of its call
+   * @throws ClaimNotDurableError, or the error of the client if no call was answered
+   */
+  async claimShort(
+    partitions: readonly number[],
+  ): Promise<Map<number, PromiseSettledResult<ShortClaim | undefined>>> {
+    const claimOne = async (connection: RedisConnection, partition: number) => {
+      const page = await claimFirstPage(this.#asker(connection, partition));
+      if (!page) return undefined;
+      return isWhole(page) ? { batch: joinPages(partition, [page]) } : { firstPage: page };
+    };
+    const claim = async (connection: RedisConnection) => {
+      const settled = await Promise.allSettled(partitions.map(one => claimOne(connection, one)));
+      // The connection or its server is to blame, not a partition.
+      if (settled.every(({ status }) => status === 'rejected'))
+        throw (settled[0] as PromiseRejectedResult).reason;
+      return new Map(partitions.map((partition, at) => [partition, settled[at]!]));
+    };
+    return this.#barrier ? this.#barrier.run(partitions[0]!, claim) : claim(this.#redis);
+  }
+
+  #asker(connection: RedisConnection, partition: number): AskPage {
     const claim = this.#claim.on(connection);
     const { batchKeys, batchEntries } = this.#limits;
-    return claimPages(async ({ cursor, keys, entries, updates, items, bytes }) => {
+    return async ({ cursor, keys, entries, updates, items, bytes }) => {
       const reply = await this.#replies.run(bytes, () =>
         claim(
           ...([this.#keys.state(partition), this.#keys.deployment, randomToken()] as const),
@@ -98,7 +128,7 @@ export class Flight implements FlightCheck {
         ),
       );
       return reply ? parsePage(reply) : undefined;
-    });
+    };
   }
 
   async ack(batch: Batch, outcome: Outcome): Promise<AckResult> {

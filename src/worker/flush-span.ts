@@ -6,7 +6,7 @@ import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import { type OpenTelemetry, TRACES_LIMIT } from '../shared/telemetry/tracing.ts';
 import type { Batch } from './batch.ts';
-import type { CommitResult } from './store.ts';
+import type { CommitResult } from './commit.ts';
 
 interface FlushSpan {
   end(result: CommitResult): void;

@@ -1,20 +1,24 @@
 /**
- * The flush loop: claim -> commit -> ack, until little is pending or the time budget is spent.
+ * The flush loop of one partition: claim -> commit -> ack, until little is pending or the time budget is
+ * spent. group-flush.ts does the same for several partitions at once.
  *
  * Invariant: a batch stays in Redis until MySQL has confirmed its commit. A worker that fails before leaves
  * the batch in flight. The next claim returns it, and the watermark tells whether it was written.
  */
-import type { Logger } from 'pino';
-import type { Clock } from '../shared/clock.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import { PartitionHaltedError } from '../shared/errors.ts';
 import { classifyDatabaseError, isLockWait } from '../shared/mysql/errors.ts';
 import type { Aligner } from '../shared/partition/align.ts';
 import type { Batch } from './batch.ts';
-import type { Flight } from './flight.ts';
-import type { FlushTracing } from './flush-span.ts';
-import type { WorkerMetrics } from './metrics.ts';
-import type { CommitResult, Seam, Store } from './store.ts';
+import { isOutage } from './circuit.ts';
+import type { CommitResult } from './commit.ts';
+import {
+  type Claimed,
+  type GroupEnd,
+  GroupFlush,
+  type GroupListener,
+  type GroupParts,
+} from './group-flush.ts';
 
 export type FlushEnd =
   /** All updates that are left can wait for the next interval. */
@@ -24,28 +28,34 @@ export type FlushEnd =
   /** Another flush of the partition ran before this one and timed out on a lock; the sweep retries. */
   | 'blocked';
 
-export interface FlushParts {
-  readonly flight: Flight;
-  readonly store: Store;
+export interface FlushParts extends GroupParts {
   readonly aligner: Aligner;
-  readonly metrics: WorkerMetrics;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly settings: Settings;
-  readonly tracing?: FlushTracing | undefined;
-  readonly seam?: Seam;
 }
+
+/** How long the batches of a partition share no transaction after one of them was not plain, ms. */
+const APART_MS = 60_000;
 
 export class Flusher {
   readonly #parts: FlushParts;
-  readonly #running = new Map<number, Promise<FlushEnd>>();
+  readonly #group: GroupFlush;
+  readonly #running = new Map<number, Promise<unknown>>();
   readonly #blocked = new Set<number>();
+  /** Until when the partition's batches go alone, ms of the injected clock. */
+  readonly #apart = new Map<number, number>();
   #stopping = false;
   #lastProgress: number;
 
   constructor(parts: FlushParts) {
     this.#parts = parts;
     this.#lastProgress = parts.clock.now();
+    this.#group = new GroupFlush(parts, {
+      isStopping: () => this.#stopping,
+      running: partition => this.#running.get(partition),
+      occupy: (partition, use) => this.#occupy(partition, use),
+      isApart: partition => (this.#apart.get(partition) ?? 0) > parts.clock.now(),
+      step: (partition, claimed) => this.#step(partition, claimed),
+      finish: (batch, result, since) => this.#finish(batch, result, since),
+    });
   }
 
   /** Lets running batches finish and starts no other. */
@@ -86,11 +96,23 @@ export class Flusher {
       await running.catch(() => {});
       if (this.#blocked.has(partition)) return 'blocked';
     }
-    const run = this.#run(partition)
+    return this.#occupy(partition, () => this.#run(partition));
+  }
+
+  /**
+   * Flushes the partitions of a group. Waits for no other flush: a partition that is busy in this process is
+   * left out, and the listener told when to look again. See `GroupFlush.flush`.
+   */
+  flushGroup(partitions: readonly number[], listener: GroupListener): Promise<GroupEnd> {
+    return this.#group.flush(partitions, listener);
+  }
+
+  #occupy<Result>(partition: number, use: () => Promise<Result>): Promise<Result> {
+    const run = use()
       .then(
-        end => {
+        result => {
           this.#blocked.delete(partition);
-          return end;
+          return result;
         },
         error => {
           if (isLockWait(error)) this.#blocked.add(partition);
@@ -107,34 +129,50 @@ export class Flusher {
     const deadline = clock.now() + settings.jobBudgetMs;
     while (!this.#stopping) {
       const more = await this.#step(partition);
-      this.#lastProgress = clock.now();
       if (!more) return 'drained';
       if (clock.now() >= deadline) return 'more';
     }
     return 'more';
   }
 
-  /** One batch from claim to ack. @returns whether about a full batch is left */
-  async #step(partition: number): Promise<boolean> {
-    const { flight, metrics, clock, seam, settings, tracing } = this.#parts;
-    const batch = await flight.claim(partition);
-    if (!batch) return false;
+  /**
+   * One batch from claim to ack.
+   * @param claimed if it was claimed before, or its first page read
+   * @returns whether about a full batch is left
+   */
+  async #step(partition: number, claimed?: Claimed): Promise<boolean> {
+    const { flight, clock, seam, tracing } = this.#parts;
+    if (!claimed?.batch) this.#group.claiming(partition);
+    const batch = claimed?.batch ?? (await flight.claim(partition, claimed?.firstPage));
+    if (!batch) {
+      this.#lastProgress = clock.now();
+      return false;
+    }
     await seam?.('claimed');
-    const started = clock.now();
+    const started = claimed?.batch ? claimed.at : clock.now();
     const span = await tracing?.(batch);
     const result = await this.#commit(batch).catch(error => {
       span?.fail(error);
+      if (!isOutage(error)) this.#apart.set(partition, clock.now() + APART_MS);
       throw error;
     });
     span?.end(result);
+    if (!isPlain(result)) this.#apart.set(partition, clock.now() + APART_MS);
+    return this.#finish(batch, result, started);
+  }
+
+  /** Reports and acknowledges. @returns whether about a full batch is left */
+  async #finish(batch: Batch, result: CommitResult, started: number): Promise<boolean> {
+    const { flight, metrics, clock, seam, settings } = this.#parts;
     const elapsed = clock.now() - started;
     metrics.flushDuration.observe(elapsed / 1000);
     this.#report(batch, result, batch.claimedAt + elapsed);
+    this.#lastProgress = clock.now();
     if (result.decision === 'stop') return true;
     const acked = await flight.ack(batch, result.outcome);
     await seam?.('acknowledged');
     if (result.decision === 'skip' && result.rewound && acked.acknowledged)
-      await this.#parts.aligner.align(partition);
+      await this.#parts.aligner.align(batch.partition);
     // Less than a full batch waits for its own wake-up: tiny batches would coalesce nothing.
     return batch.reclaimed || batch.more
       ? acked.pendingItems > 0
@@ -196,6 +234,12 @@ export class Flusher {
       log.info({ ...about, decision: result.decision }, 'the batch was finished before');
     }
   }
+}
+
+/** Whether the batch had nothing that makes a transaction for several partitions fail. */
+function isPlain(result: CommitResult): boolean {
+  if (result.decision === 'stop' || result.decision === 'skip') return true;
+  return result.outcome.quarantined === 0 && result.late === 0;
 }
 
 /** Whether the claim reached a limit, so that more of its segment may be left. */

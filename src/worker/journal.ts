@@ -23,7 +23,18 @@ export interface Outcome {
   readonly popped?: number;
 }
 
+/** What the journal keeps of a batch. */
+export interface BatchRecord {
+  readonly batch: Batch;
+  /** Ledger rows. */
+  readonly entries: number;
+  /** Rows of values and of the ledger. */
+  readonly rows: number;
+  readonly outcome: Outcome;
+}
+
 const RECORD = readSql(new URL('./sql/record-batch.sql', import.meta.url));
+const ROW = RECORD.slice(RECORD.indexOf('(?'));
 const PRUNE_EVERY = 64;
 /** Most bytes of an outcome: it is one row in MySQL and one call of ack.lua. */
 const LONGEST_OUTCOME = 256 * 1024;
@@ -41,16 +52,20 @@ export class Journal {
     this.#keep = keep;
   }
 
-  /** Records the batch; every 64th time it also deletes old ones. */
-  async record(
-    connection: PoolConnection,
-    { partition, sequence, token, updates }: Batch,
-    entries: number,
-    rows: number,
-    outcome: Outcome,
-  ): Promise<void> {
-    const content = JSON.stringify({ ...outcome, rows });
-    await connection.query(RECORD, [partition, sequence, token, entries, updates, content]);
+  /**
+   * Records batches of different partitions, in one statement; every 64th time of a partition it also deletes
+   * its old ones.
+   */
+  async record(connection: PoolConnection, records: readonly BatchRecord[]): Promise<void> {
+    const values = records.flatMap(({ batch, entries, rows, outcome }) => {
+      const { partition, sequence, token, updates } = batch;
+      return [partition, sequence, token, entries, updates, JSON.stringify({ ...outcome, rows })];
+    });
+    await connection.query(`${RECORD}${`, ${ROW}`.repeat(records.length - 1)}`, values);
+    for (const { batch } of records) await this.#prune(connection, batch);
+  }
+
+  async #prune(connection: PoolConnection, { partition, sequence }: Batch): Promise<void> {
     const last = sequence - this.#keep;
     if (sequence % PRUNE_EVERY !== 0 || last <= 0) return;
     await connection.query(

@@ -108,7 +108,7 @@ export class HeldRelease {
     const numbers = new Map(able.map(({ entry }, index) => [entry!, next.first + BigInt(index)]));
     const write = async (part: readonly HeldRow[]) => {
       const entries = part.map(({ entry }) => entry!);
-      await this.#entries.write(connection, partition, entries, entry => numbers.get(entry)!);
+      await this.#entries.write(connection, entries, entry => ({ partition, number: numbers.get(entry)! }));
     };
     return { rows: able, write };
   }

@@ -24,32 +24,11 @@ import type { ValueTables } from '../shared/values/tables.ts';
 import type { Batch } from './batch.ts';
 import { BatchWriter } from './batch-writer.ts';
 import { RowFailure } from './blame.ts';
+import type { CommitResult, FlightCheck, Seam } from './commit.ts';
 import { Failures } from './failures.ts';
 import { fitsJournal, Journal, type Outcome } from './journal.ts';
 import { TableHealth } from './table-health.ts';
-
-export type CommitResult =
-  | {
-      readonly decision: 'apply' | 'rewind';
-      readonly outcome: Outcome;
-      readonly rows: number;
-      readonly late: number;
-      /** Number of accounts by program that the batch took below their floor. */
-      readonly belowFloor: ReadonlyMap<string, number>;
-    }
-  | { readonly decision: 'skip'; readonly outcome: Outcome; readonly rewound: boolean }
-  | { readonly decision: 'stop' };
-
-/** The store's calls to Redis while it holds the watermark's lock. */
-export interface FlightCheck {
-  inFlight(batch: Batch): Promise<boolean>;
-  /** Gives the batch another sequence and epoch. @returns false if it is no longer in flight */
-  rewind(batch: Batch, sequence: number, epoch: string): Promise<boolean>;
-}
-
-/** Called between any two steps, so that tests can crash there. */
-export type Seam = (step: Step) => Promise<void> | void;
-export type Step = 'claimed' | 'locked' | 'written' | 'recorded' | 'checked' | 'committed' | 'acknowledged';
+import { Together } from './together.ts';
 
 /** A batch on its way into MySQL; a rewind changes its sequence and epoch. */
 interface Attempt {
@@ -78,6 +57,7 @@ export class Store {
   readonly #health: TableHealth;
   readonly #journal: Journal;
   readonly #seam: Seam;
+  readonly #together: Together;
 
   constructor(
     database: Database,
@@ -95,6 +75,13 @@ export class Store {
     this.#writer = new BatchWriter(tables, this.#failures, health);
     this.#journal = new Journal(journalBatches);
     this.#seam = seam;
+    const [failures, journal] = [this.#failures, this.#journal];
+    this.#together = new Together({ database, tables, flight, failures, health, journal, seam });
+  }
+
+  /** Writes those of the batches that are plain in one transaction; see `Together.commit`. */
+  commitTogether(batches: readonly Batch[]): Promise<Map<Batch, CommitResult>> {
+    return this.#together.commit(batches);
   }
 
   /**
@@ -169,7 +156,7 @@ export class Store {
         quarantinedBefore,
         popped: batch.popped,
       });
-      await this.#journal.record(connection, batch, written.entries, rows, outcome);
+      await this.#journal.record(connection, [{ batch, entries: written.entries, rows, outcome }]);
       const { sequence, token, epoch } = attempt.batch;
       await moveWatermark(connection, batch.partition, { sequence, token, epoch, updates });
       await this.#seam('recorded');

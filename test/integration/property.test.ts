@@ -3,7 +3,7 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { Step } from '../../src/worker/store.ts';
+import type { Step } from '../../src/worker/commit.ts';
 import { Crash, openEngine } from '../support/engine.ts';
 
 const STEPS: Step[] = ['claimed', 'locked', 'written', 'recorded', 'checked', 'committed', 'acknowledged'];
@@ -14,6 +14,7 @@ type Command =
   | { do: 'count'; key: number; by: number; id?: number | undefined }
   | { do: 'entry'; account: number; amount: number; id: number }
   | { do: 'flush'; partition: number; crash?: Step | undefined }
+  | { do: 'group'; crash?: Step | undefined }
   | { do: 'read'; key: number; account: number }
   | { do: 'cool' };
 
@@ -41,6 +42,13 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('flush' as const),
       partition: fc.nat(1),
+      crash: fc.option(fc.constantFrom(...STEPS), { nil: undefined }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('group' as const),
       crash: fc.option(fc.constantFrom(...STEPS), { nil: undefined }),
     }),
   },
@@ -97,6 +105,14 @@ it('values always add up', { timeout: 300_000 }, async () => {
           await engine.flusher.flush(c.partition).catch(error => {
             if (!(error instanceof Crash)) throw error;
           });
+          engine.crashAt(undefined);
+        } else if (c.do === 'group') {
+          engine.crashAt(c.crash);
+          const onlyCrash = (error: unknown) => {
+            if (!(error instanceof Crash)) throw error;
+          };
+          const listener = { failed: (_: number, error: unknown) => onlyCrash(error), wake: () => {} };
+          await engine.flusher.flushGroup([0, 1], listener).catch(onlyCrash);
           engine.crashAt(undefined);
         } else if (c.do === 'read') {
           expect(await views.get(key(c.key))).toBe(counted.get(key(c.key)) ?? 0);

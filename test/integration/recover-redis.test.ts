@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { Sides } from '../../src/recovery/evidence.ts';
 import { Recovery } from '../../src/recovery/recover.ts';
 import { readLosses } from '../../src/shared/partition/losses.ts';
+import type { CommitResult } from '../../src/worker/commit.ts';
 import type { Outcome } from '../../src/worker/journal.ts';
-import type { CommitResult } from '../../src/worker/store.ts';
 import { backUpRedis, contents, declared, openWithCommand, recoveryOf } from '../support/backup.ts';
 import { Crash, type Engine, until } from '../support/engine.ts';
 

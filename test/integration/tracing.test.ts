@@ -3,7 +3,7 @@
 import { SpanStatusCode } from '@opentelemetry/api';
 import { beforeAll, expect, it } from 'vitest';
 import { TRACES_LIMIT } from '../../src/shared/telemetry/tracing.ts';
-import type { Seam } from '../../src/worker/store.ts';
+import type { Seam } from '../../src/worker/commit.ts';
 import { Crash, openEngine, until } from '../support/engine.ts';
 import { inSpan, type MadeSpan, recordSpans } from '../support/spans.ts';
 

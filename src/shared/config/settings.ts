@@ -17,7 +17,7 @@ export const settingsCatalogue = {
     default: 16,
     min: 1,
     max: 1024,
-    why: 'Fixed at the first start. Several for each worker thread of MySQL keep all threads busy; each costs a job and a transaction per interval.',
+    why: 'Fixed at the first start. Several for each worker thread of MySQL keep all threads busy; each costs a claim per interval, and a quarter of them a job and a transaction.',
   },
   flushIntervalMs: {
     default: 100,
@@ -41,13 +41,13 @@ export const settingsCatalogue = {
     default: 4,
     min: 1,
     max: 64,
-    why: 'Partitions that one process flushes at a time; each takes a MySQL connection.',
+    why: 'Flush jobs, and transactions of batches, that one process runs at a time; each takes a MySQL connection.',
   },
   jobBudgetMs: {
     default: 1000,
     min: 10,
     max: 60_000,
-    why: 'Longest run of a flush job. It then ends and wakes its partition again, so that busy partitions do not starve others.',
+    why: 'Longest run of a flush job. It then ends and wakes its partitions again, so that busy ones do not starve others.',
   },
   attempts: {
     default: 5,

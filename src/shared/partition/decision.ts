@@ -33,12 +33,17 @@ export interface Facts {
 
 export type Fact = keyof Facts;
 
+/** Whether the batch is the next one of its partition, so that no fact is needed. */
+export function isNext(batch: Claimed, watermark: Pick<Watermark, 'sequence'>): boolean {
+  return batch.sequence === watermark.sequence + 1;
+}
+
 /** Yields the facts that it needs, one at a time, so that callers may be asynchronous or a simulation. */
 export function* decideStepwise(
   batch: Claimed,
   watermark: Pick<Watermark, 'sequence' | 'token'>,
 ): Generator<Fact, Decision, boolean | number | undefined> {
-  if (batch.sequence === watermark.sequence + 1) return 'apply';
+  if (isNext(batch, watermark)) return 'apply';
   if (batch.sequence > watermark.sequence + 1) return 'halt-database';
   if (batch.token === watermark.token || (yield 'recorded')) return 'skip';
   if (!(yield 'inFlight')) return 'stop';

@@ -1,7 +1,7 @@
 /** The watermark row of a partition: the last batch that MySQL applied, and the epoch. */
 import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { AnswerMissingError, NotMigratedError } from '../errors.ts';
-import { queryRows, readSql } from '../mysql/database.ts';
+import { fillSql, queryRows, readSql } from '../mysql/database.ts';
 
 export interface Watermark {
   readonly sequence: number;
@@ -24,12 +24,14 @@ const LOCK = readSql(new URL('./sql/lock-watermark.sql', import.meta.url));
 const UNLOCKED = LOCK.replace(/ FOR UPDATE$/, '');
 const READ = 'SELECT partition_id FROM sluice_partitions WHERE partition_id = ?';
 const MOVE = readSql(new URL('./sql/move-watermark.sql', import.meta.url));
+const LOCK_FREE = readSql(new URL('./sql/lock-watermarks.sql', import.meta.url));
+const MOVE_ALL = readSql(new URL('./sql/move-watermarks.sql', import.meta.url));
 
 /** Locks and reads the row. @throws NotMigratedError if it is absent, since an absent row locks nothing */
 export async function lockWatermark(connection: PoolConnection, partition: number): Promise<LockedWatermark> {
   const [row] = await queryRows(connection, LOCK, [partition]);
   if (!row) throw absent(partition);
-  return { ...toWatermark(row), mayHold: wholeNumber(row, 'held') === 1 };
+  return toLocked(row);
 }
 
 /** Reads the row without a lock, so it may change at once. @throws NotMigratedError */
@@ -59,6 +61,18 @@ export async function tryLockWatermark(
   return undefined;
 }
 
+/**
+ * Locks and reads the rows that are free, and waits for none. A row that is absent is left out like a locked
+ * one; `lockWatermark` tells the two apart.
+ */
+export async function lockFreeWatermarks(
+  connection: PoolConnection,
+  partitions: readonly number[],
+): Promise<Map<number, LockedWatermark>> {
+  const rows = await queryRows(connection, LOCK_FREE, [partitions]);
+  return new Map(rows.map(row => [Number(row.partition_id), toLocked(row)]));
+}
+
 /** Must be called under the row's lock. */
 export async function moveWatermark(
   connection: PoolConnection,
@@ -67,6 +81,23 @@ export async function moveWatermark(
 ): Promise<void> {
   const [moved] = await connection.query<ResultSetHeader>(MOVE, [sequence, token, epoch, updates, partition]);
   if (moved.affectedRows !== 1) throw new AnswerMissingError(`the watermark row of partition ${partition}`);
+}
+
+/** Moves several watermarks in one statement, under the same epochs and under the locks of their rows. */
+export async function moveWatermarks(
+  connection: PoolConnection,
+  moves: readonly (Omit<Watermark, 'epoch'> & { readonly partition: number })[],
+): Promise<void> {
+  const { sql } = fillSql(
+    { sql: MOVE_ALL },
+    { more: ' UNION ALL SELECT ?, ?, ?, ?'.repeat(moves.length - 1) },
+  );
+  const values = moves.flatMap(({ partition, sequence, token, updates }) => {
+    return [partition, sequence, token, updates];
+  });
+  const [moved] = await connection.query<ResultSetHeader>(sql, values);
+  if (moved.affectedRows !== moves.length)
+    throw new AnswerMissingError(`watermark rows of partitions ${moves.map(({ partition }) => partition)}`);
 }
 
 /** Sets whether the partition may have held updates. Must be called under the row's lock. */
@@ -79,6 +110,10 @@ export async function setMayHold(
     mayHold ? 1 : 0,
     partition,
   ]);
+}
+
+function toLocked(row: Readonly<Record<string, unknown>>): LockedWatermark {
+  return { ...toWatermark(row), mayHold: wholeNumber(row, 'held') === 1 };
 }
 
 /** @throws AnswerMissingError */

@@ -1,11 +1,18 @@
-/** The only BullMQ queue, `flush`. A job is only a wake-up: the updates are in the partition's keys. */
+/** The only BullMQ queue, `flush`. A job is only a wake-up: the updates are in the keys of the partitions. */
 import { type Job, Queue } from 'bullmq';
 import type { RedisConnection } from './connections.ts';
 import type { Keys } from './keys.ts';
 import { QUEUE_NAME } from './layout.ts';
 
-export interface FlushJobData {
-  partition: number;
+/** Whom a job is for. */
+export interface WakeUp {
+  /** With a group, the partition that was found to have updates: former versions flush only that one. */
+  readonly partition: number;
+  /** The group of partitions to flush (groups.ts); absent if only this partition is meant. */
+  readonly group?: number;
+}
+
+export interface FlushJobData extends WakeUp {
   /** Attempts of a worker before it gave up the job. */
   attempts?: number;
 }
@@ -29,14 +36,20 @@ export function openQueue(connection: RedisConnection, keys: Keys): FlushQueue {
   return queue;
 }
 
+/** Wake-ups with the same id are the same job. */
+export function wakeUpId({ partition, group }: WakeUp): string {
+  return group === undefined ? `partition-${partition}` : `group-${group}`;
+}
+
 /**
- * Wakes a worker for the partition. While a job of the partition waits, a further one is dropped; while it is
+ * Wakes a worker. While a job of the same group or partition waits, a further one is dropped; while it is
  * active, one further job is kept. BullMQ's own delays and attempts are not used, since they compare wall
  * clocks (wake-ups.ts).
  */
-export async function wake(queue: FlushQueue, partition: number): Promise<void> {
-  const deduplication = { id: `partition-${partition}`, keepLastIfActive: true };
-  await queue.add(QUEUE_NAME, { partition }, { deduplication });
+export async function wake(queue: FlushQueue, wakeUp: WakeUp): Promise<void> {
+  const { partition, group } = wakeUp;
+  const deduplication = { id: wakeUpId(wakeUp), keepLastIfActive: true };
+  await queue.add(QUEUE_NAME, group === undefined ? { partition } : { partition, group }, { deduplication });
 }
 
 /** Jobs read at a time: each carries its stack traces. */

@@ -1,14 +1,15 @@
 /**
- * Delayed wake-ups of partitions, timed by the process itself on a monotonic clock. BullMQ's delayed jobs
+ * Delayed wake-ups, timed by the process itself on a monotonic clock. BullMQ's delayed jobs
  * compare wall clocks of several machines: one that is an hour ahead would put a partition to sleep for an
  * hour, since later wake-ups are dropped as duplicates.
  *
  * If a process dies, its wake-ups are lost, and the sweep finds the partitions.
  */
 import type { Logger } from 'pino';
-import { type FlushQueue, wake } from './queue.ts';
+import { type FlushQueue, type WakeUp, wake, wakeUpId } from './queue.ts';
 
 interface Waiting {
+  readonly wakeUp: WakeUp;
   /** performance.now() */
   readonly due: number;
   readonly timer: NodeJS.Timeout;
@@ -17,7 +18,7 @@ interface Waiting {
 export class WakeUps {
   readonly #queue: FlushQueue;
   readonly #log: Logger;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new Map<string, Waiting>();
   readonly #given = new Set<Promise<void>>();
 
   constructor(queue: FlushQueue, log: Logger) {
@@ -25,29 +26,33 @@ export class WakeUps {
     this.#log = log;
   }
 
-  /** Wakes a worker for the partition after `ms`. If one is scheduled already, the earlier one counts. */
-  after(partition: number, ms: number): void {
+  /**
+   * Wakes a worker after `ms`. If a wake-up of the same group or partition is scheduled already, the earlier
+   * one counts.
+   */
+  after(wakeUp: WakeUp, ms: number): void {
+    const id = wakeUpId(wakeUp);
     const due = performance.now() + ms;
-    const waiting = this.#waiting.get(partition);
+    const waiting = this.#waiting.get(id);
     if (waiting && waiting.due <= due) return;
     clearTimeout(waiting?.timer);
-    this.#waiting.set(partition, { due, timer: setTimeout(() => this.#give(partition), ms) });
+    this.#waiting.set(id, { wakeUp, due, timer: setTimeout(() => this.#give(wakeUp), ms) });
   }
 
   /** Sends the scheduled wake-ups at once. Resolves when all are sent or have failed. */
   async close(): Promise<void> {
-    for (const [partition, { timer }] of this.#waiting) {
+    for (const { wakeUp, timer } of this.#waiting.values()) {
       clearTimeout(timer);
-      this.#give(partition);
+      this.#give(wakeUp);
     }
     await Promise.all(this.#given);
   }
 
-  #give(partition: number): void {
-    this.#waiting.delete(partition);
-    const given = wake(this.#queue, partition)
+  #give(wakeUp: WakeUp): void {
+    this.#waiting.delete(wakeUpId(wakeUp));
+    const given = wake(this.#queue, wakeUp)
       .catch(error => {
-        this.#log.debug({ partition, err: error }, 'wake-up failed; the sweep will find the partition');
+        this.#log.debug({ ...wakeUp, err: error }, 'wake-up failed; the sweep will find the partition');
       })
       .finally(() => this.#given.delete(given));
     this.#given.add(given);

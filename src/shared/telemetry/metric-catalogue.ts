@@ -125,7 +125,7 @@ export const metricCatalogue = {
     type: 'gauge',
     unit: 'jobs',
     labels: { state: ['waiting', 'active', 'delayed', 'failed'] },
-    help: 'Flush jobs by state; about two for each partition at most, however many updates are pending.',
+    help: 'Flush jobs by state; about two for each group of partitions, and for each partition that failed, however many updates are pending.',
   },
   sluice_quarantined_entries: {
     ...shared,

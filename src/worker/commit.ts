@@ -1,0 +1,26 @@
+/** What a commit of batches results in, what it asks of Redis, and its steps for tests. */
+import type { Batch } from './batch.ts';
+import type { Outcome } from './journal.ts';
+
+export type CommitResult =
+  | {
+      readonly decision: 'apply' | 'rewind';
+      readonly outcome: Outcome;
+      readonly rows: number;
+      readonly late: number;
+      /** Number of accounts by program that the batch took below their floor. */
+      readonly belowFloor: ReadonlyMap<string, number>;
+    }
+  | { readonly decision: 'skip'; readonly outcome: Outcome; readonly rewound: boolean }
+  | { readonly decision: 'stop' };
+
+/** The store's calls to Redis while it holds the watermark's lock. */
+export interface FlightCheck {
+  inFlight(batch: Batch): Promise<boolean>;
+  /** Gives the batch another sequence and epoch. @returns false if it is no longer in flight */
+  rewind(batch: Batch, sequence: number, epoch: string): Promise<boolean>;
+}
+
+/** Called between any two steps, so that tests can crash there. */
+export type Seam = (step: Step) => Promise<void> | void;
+export type Step = 'claimed' | 'locked' | 'written' | 'recorded' | 'checked' | 'committed' | 'acknowledged';
