@@ -153,6 +153,12 @@ export const mainFigures: readonly Figure[] = [
     of: quotient(value('counters'), value(name)),
   })),
   {
+    name: 'live-against-readable-buffer',
+    title: '`live` against `readable-buffer`',
+    unit: 'times',
+    of: quotient(value('live'), value('readable-buffer')),
+  },
+  {
     name: 'counters-against-bare',
     title: 'counters: updates against those of bare upserts',
     unit: 'times',

@@ -3,6 +3,7 @@
 
 import { compare } from '../scripts/load/tally.ts';
 import { Program } from './program.ts';
+import type { BufferPlan } from './programs/buffer.ts';
 import type { BulkUpsertPlan } from './programs/bulk-upsert.ts';
 import type { KeyPlan, PeerPlan, PeerResult } from './programs/updates.ts';
 import type { Rig, Site } from './rig.ts';
@@ -25,7 +26,8 @@ export function measureProgram(
   load: Load,
   program: string,
   options: KeyPlan &
-    Partial<Pick<BulkUpsertPlan, 'connections' | 'updatesPerBatch' | 'warmUpUpdates' | 'updates'>>,
+    Partial<Pick<BulkUpsertPlan, 'connections' | 'updatesPerBatch' | 'warmUpUpdates' | 'updates'>> &
+    Pick<BufferPlan, 'reads'>,
 ): Promise<Measurement> {
   return rig.withSite(async site => {
     const peer = await Program.start<PeerPlan, PeerResult>(program, {
@@ -33,7 +35,8 @@ export function measureProgram(
       ...options,
     });
     try {
-      const cpu = new CpuMeter({ peer: [peer.pid], mysql: [rig.mysqlPid] });
+      const redis = options.reads ? { redis: [rig.redisPid] } : {};
+      const cpu = new CpuMeter({ peer: [peer.pid], ...redis, mysql: [rig.mysqlPid] });
       const result = await peer.go();
       return await measured(site, result, result.seconds, cpu.taken(result.updates));
     } finally {

@@ -37,9 +37,9 @@ export class Updates {
   readonly #zipf: Zipf;
   readonly #names: string[];
 
-  constructor({ keys, exponent }: KeyPlan) {
+  constructor({ keys, exponent }: KeyPlan, seed = 1) {
     this.sums = new Float64Array(keys);
-    this.#zipf = new Zipf(keys, exponent, seededRandom(1));
+    this.#zipf = new Zipf(keys, exponent, seededRandom(seed));
     this.#names = Array.from({ length: keys }, (_, rank) => counterKey(rank));
   }
 

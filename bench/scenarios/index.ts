@@ -12,7 +12,7 @@ import { flush } from './flush.ts';
 import { live } from './live.ts';
 import { pendingMemory } from './pending-memory.ts';
 import { points } from './points.ts';
-import { processBuffer } from './process-buffer.ts';
+import { processBuffer, readableBuffer } from './process-buffer.ts';
 import { evalsha, hincrby } from './redis-limits.ts';
 import { redisList } from './redis-list.ts';
 import { scale } from './scale.ts';
@@ -27,7 +27,8 @@ export const suites = {
   // Scenarios that are compared run close together, since a machine that slows down slows both.
   main: {
     scenarios: [
-      ...[upsertPerUpdate, bullmqJobs, counters, live, bulkUpsert, bullmqBulk, redisList, processBuffer],
+      ...[upsertPerUpdate, bullmqJobs, counters, live, bulkUpsert, bullmqBulk, redisList],
+      ...[processBuffer, readableBuffer],
       ...[uniform, uniformUpsert, flush, flushUpsert, hincrby, evalsha],
       ...[singleCalls, steady, apiLoop, points, scripts, pendingMemory],
     ],

@@ -4,7 +4,7 @@
 import { measureEngine, microBatches, zipfCounters } from '../engine.ts';
 import type { Scenario } from '../scenario.ts';
 
-const reads = { everyMs: 100, keys: 100 };
+export const reads = { everyMs: 100, keys: 100 };
 
 export const live: Scenario = {
   name: 'live',

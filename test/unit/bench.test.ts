@@ -18,6 +18,8 @@ import { CpuMeter, residentMb } from '../../bench/usage.ts';
 import { UsageError } from '../../bench/usage-error.ts';
 import { Latencies } from '../../scripts/load/latencies.ts';
 import { Pace } from '../../scripts/load/pace.ts';
+import type { PushResult } from '../../scripts/load/producer-plan.ts';
+import { Reader } from '../../scripts/load/reader.ts';
 
 const all: [string, Suite][] = Object.entries(suites);
 const measurement = (value: number, details: Record<string, number> = {}): Measurement => ({
@@ -163,6 +165,31 @@ it('several producers count as one: sums add up, latencies are the worst', () =>
   expect(both).toMatchObject({ reads: 7, staleReads: 2 });
   expect([...both.tally.counters, ...both.tally.entries]).toEqual([7, 0, 7]);
   expect([both.callMs.p99, both.loopDelayP99Ms]).toEqual([9, 9]);
+});
+
+it('a value that lacks an acknowledged update is counted, and a later one is not', async () => {
+  const traffic = { counterKeys: 3, exponent: 0, accounts: 1, pointsShare: 0, seed: 1 };
+  const result = { reads: 0, staleReads: 0, tally: { counters: Float64Array.of(5, 5, 5) } };
+  const read = Promise.withResolvers<string[]>();
+  const counter = {
+    // An update that is acknowledged while the value is read need not be in it.
+    getMany: async (keys: string[]) => {
+      result.tally.counters.fill(6);
+      read.resolve(keys);
+      return keys.map(key => (key.endsWith('/0') ? 4 : 5));
+    },
+  };
+  const sluice = { counter: () => counter } as unknown as ConstructorParameters<typeof Reader>[0];
+  const plan = { everyMs: 0, keys: 30 };
+  const reader = new Reader(sluice, traffic, plan, result as unknown as PushResult);
+  reader.start();
+  const stopped = reader.stop();
+  const keys = await read.promise;
+  await stopped;
+  expect(keys).toHaveLength(30);
+  const missing = keys.filter(key => key.endsWith('/0')).length;
+  expect(missing).toBeGreaterThan(0);
+  expect(result).toMatchObject({ reads: 30, staleReads: missing });
 });
 
 it('a soak compares its first quarter with its last', () => {
