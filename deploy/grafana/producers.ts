@@ -37,7 +37,7 @@ export const producers = dashboard(
         ]),
         series(
           'Found live',
-          'Share of updates and reads whose value was in Redis. It is low if values expire between uses (SLUICE_LIVE_TTL_MS), or keys are used once.',
+          'Share of updates and reads whose value was in Redis. It is low if values end between uses (SLUICE_LIVE_TTL_MS), or keys are used once.',
           'percentunit',
           [
             [live('update'), 'updates'],

@@ -91,7 +91,7 @@ async function connect(config: Config, definitions: Definitions, log: Logger, lo
   try {
     const tables = await checkServers({ redis, address, database, keys }, definitions, undefined, looks);
     const aligner = new Aligner(redis, database, keys, log);
-    const cold = new ColdReader(redis, address, database, keys, tables, aligner, config.settings.liveTtlMs);
+    const cold = new ColdReader(redis, address, database, keys, tables, aligner);
     queue = openQueue(redis, keys);
     const inspector = new Inspector(redis, keys);
     const parts = { config, definitions, keys, redis, address, database, queue, log };

@@ -23,7 +23,7 @@ export const loadCatalogue = {
     min: 1,
     max: 1e12,
     unit: 'n',
-    what: 'distinct counter keys in use within the live TTL, an hour by default',
+    what: 'distinct counter keys in use within twice the live TTL, an hour by default',
     whole: true,
   },
   entries: { default: 0, min: 0, max: 1e7, unit: 'n', what: 'points entries a second at the peak' },
@@ -32,7 +32,7 @@ export const loadCatalogue = {
     min: 1,
     max: 1e12,
     unit: 'n',
-    what: 'distinct accounts in use within the live TTL',
+    what: 'distinct accounts in use within twice the live TTL',
     whole: true,
   },
   skew: {

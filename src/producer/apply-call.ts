@@ -76,10 +76,10 @@ interface Call extends CallerId {
 
 /** The arguments of apply.lua that its partitions share; see there. */
 export function sharedArguments(deployment: string, settings: Settings): ScriptArguments {
-  const { leaseMs, liveTtlMs, idempotencyWindowMs } = settings;
+  const { leaseMs, idempotencyWindowMs } = settings;
   const { idempotencyLimit, pendingKeysLimit, pendingEntriesLimit, pendingAgeLimitMs } = settings;
   return [
-    ...[deployment, leaseMs, liveTtlMs, idempotencyWindowMs],
+    ...[deployment, leaseMs, idempotencyWindowMs],
     ...[idempotencyLimit, pendingKeysLimit, pendingEntriesLimit, pendingAgeLimitMs],
   ];
 }

@@ -5,9 +5,9 @@
 -- KEYS     {namespace:partition}:state of each partition; every other key of it is derived from that.
 --          On a Cluster one partition, and then its other keys
 -- ARGV     1 deployment
---          times, ms: 2 wake-up lease   3 live TTL   4 idempotency window
---          limits of a partition: 5 counter ids remembered   6 pending counter keys
---          7 entries not in the database   8 age of the oldest update, ms; 0 for none
+--          times, ms: 2 wake-up lease   3 idempotency window
+--          limits of a partition: 4 counter ids remembered   5 pending counter keys
+--          6 entries not in the database   7 age of the oldest update, ms; 0 for none
 --          then seven for each partition:
 --          of the caller, which makes one call of the partition at a time:
 --          1 id   2 number of this call   3 deadline, ms of this server's clock
@@ -34,8 +34,8 @@
 --!include int
 --!include foreign
 
-local SHARED, EACH = 8, 7
-local deployment, leaseMs, liveTtlMs, windowMs, idsLimit, keysLimit, entriesLimit, ageLimitMs = unpack(ARGV, 1, SHARED)
+local SHARED, EACH = 7, 7
+local deployment, leaseMs, windowMs, idsLimit, keysLimit, entriesLimit, ageLimitMs = unpack(ARGV, 1, SHARED)
 ageLimitMs = tonumber(ageLimitMs)
 -- The partition at hand: prefix of its keys.
 local base
@@ -96,16 +96,15 @@ end
 -- The distinct items of each kind, and ids. Arrays by the item's position in its kind, with the size apart: a
 -- table for each item, and `#`, would cost more than all the rest.
 local function idName(kind, item, id) return kind .. #item .. ':' .. item .. id end
-local function distinct(updates, epoch)
+local function distinct(updates)
   local sub = string.sub
   local groups, ids, idNames, at = {}, {}, {}, 1
-  local counters, accounts = base .. 'c:' .. epoch .. ':', base .. 'p:' .. epoch .. ':'
   while updates[at] do
     local kind, item, id = updates[at], updates[at + 1], updates[at + 4]
     local group = groups[kind]
     if not group then
       group = {
-        hash = kind == 'c' and base .. 'counters' or base .. 'accounts', size = 0, positions = {}, items = {}, liveKeys = {},
+        hash = kind == 'c' and base .. 'counters' or base .. 'accounts', size = 0, positions = {}, items = {}, fields = {},
         sums = {}, counts = {}, last = {}, changed = {},
       }
       groups[kind] = group
@@ -113,10 +112,10 @@ local function distinct(updates, epoch)
     if not group.positions[item] then
       local position = group.size + 1
       group.size, group.positions[item], group.items[position] = position, position, item
-      if kind == 'c' then group.liveKeys[position] = counters .. item
+      if kind == 'c' then group.fields[position] = 'c' .. item
       -- The live value of a counter's amendment is the counter's.
-      elseif kind == 'a' and sub(item, 1, 1) == '!' then group.liveKeys[position] = counters .. sub(item, 2)
-      else group.liveKeys[position] = accounts .. item end
+      elseif kind == 'a' and sub(item, 1, 1) == '!' then group.fields[position] = 'c' .. sub(item, 2)
+      else group.fields[position] = 'p' .. item end
     end
     if id ~= '' then
       local name = idName(kind, item, id)
@@ -130,11 +129,12 @@ local function distinct(updates, epoch)
   return groups, ids, idNames
 end
 
--- Reads their values, in two calls for each kind. Numbers stay text until something is added to them.
+--!include live
+-- Reads their values, in a few calls for each kind. Numbers stay text until something is added to them.
 local function read(groups, ids, idNames)
   local match = string.match
   for _, group in pairs(groups) do
-    group.live = redis.call('MGET', unpack(group.liveKeys))
+    group.live, group.isOld = findLive(group.fields)
     local pending = redis.call('HMGET', group.hash, unpack(group.items))
     local sums, counts, last, fresh = group.sums, group.counts, group.last, 0
     for position = 1, group.size do
@@ -262,12 +262,13 @@ local function storeSums(hash, fields)
 end
 
 -- Writes sums and live values, and appends new counters to the order. Returns the number of the next counter.
-local function writeSums(groups, pushed, liveTtlMs)
+local function writeSums(groups, pushed)
   local format, call = string.format, redis.call
   local order, ordered, time = {}, 0, int(now) .. ' '
   for kind, group in pairs(groups) do
     local fields, size = {}, 0
     local items, live, sums, counts, last = group.items, group.live, group.sums, group.counts, group.last
+    local names, isOld, young, old, written, moved = group.fields, group.isOld, {}, {}, 0, 0
     for position = 1, group.size do
       if group.changed[position] then
         local item = items[position]
@@ -283,11 +284,20 @@ local function writeSums(groups, pushed, liveTtlMs)
           fields[size + 2] = format('%d %d %s', sums[position], counts[position], last[position])
         end
         size = size + 2
-        if live[position] then call('SET', group.liveKeys[position], live[position], 'PX', liveTtlMs) end
+        if live[position] then
+          young[written + 1], young[written + 2] = names[position], live[position]
+          written = written + 2
+          if isOld and isOld[position] then
+            moved = moved + 1
+            old[moved] = names[position]
+          end
+        end
       end
     end
     if size > 0 and group.fresh == 0 then call('HSET', group.hash, unpack(fields))
     elseif size > 0 then storeSums(group.hash, fields) end
+    if written > 0 then call('HSET', base .. 'live:young', unpack(young)) end
+    if moved > 0 then call('HDEL', base .. 'live:old', unpack(old)) end
   end
   if ordered > 0 then call('RPUSH', base .. 'order', unpack(order)) end
   return pushed + ordered
@@ -320,7 +330,7 @@ local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdate
 
   local incarnation, lost, met = meet(stateKey, state, caller, callNumber, seen, tonumber(seenUpdates))
   local updates = cjson.decode(updatesJson)
-  local groups, ids, idNames = distinct(updates, state.epoch)
+  local groups, ids, idNames = distinct(updates)
   read(groups, ids, idNames)
   -- Limits that refuse all updates except amendments.
   local closed = isMemoryOver == '1' and 'm' or isTooOld(state) and 'a'
@@ -328,7 +338,7 @@ local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdate
   local entriesLeft = entriesLimit - (state.entryNext - state.entryAcked)
   local decided = decide(updates, state, groups, ids, closed, keysLeft, entriesLeft, windowMs)
 
-  local pushed = writeSums(groups, state.pushed, liveTtlMs)
+  local pushed = writeSums(groups, state.pushed)
   writeIds(decided, idsLimit)
   if met then redis.call('HSET', stateKey, 'run', met.run, 'incarnation', incarnation, 'ended', met.ended) end
   local armed, count = 0, state.updates + decided.accepted

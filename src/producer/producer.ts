@@ -172,7 +172,7 @@ async function assemble<const D extends DefinitionsInput>(
   const { definitions, settings, keys, durability, log, telemetry, metrics } = parts;
   const address = redisAddress(parts.redis);
   const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
-  const cold = new ColdReader(redis, address, database, keys, tables, aligner, settings.liveTtlMs);
+  const cold = new ColdReader(redis, address, database, keys, tables, aligner);
   const calls = new Calls(redis, address, systemClock);
   const primaries = new Primaries(redis, keys);
   const onRead = (values: number, missing: number) => metrics.read(values, missing);

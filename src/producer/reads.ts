@@ -107,7 +107,7 @@ export class Reads {
     });
     const { calls, keys, settings } = this.#parts;
     const [status, ...live] = await calls.read(settings.callTimeoutMs, () =>
-      this.#read(keys.state(partition), settings.liveTtlMs, keys.deployment, ...args),
+      this.#read(keys.state(partition), keys.deployment, ...args),
     );
     const cold: number[] = [];
     for (const [index, position] of positions.entries()) {

@@ -22,6 +22,7 @@
 
 --!include base
 --!include int
+--!include new-epoch
 local CHUNK = 1000
 local action, cutoff, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local function read()
@@ -153,6 +154,7 @@ elseif matches then
     forget(math.huge)
     redis.call('UNLINK', base .. 'idMarks')
   end
+  endLive()
   redis.call('HSET', KEYS[1], 'epoch', newEpoch, 'sequence', newSequence, 'token', newToken)
   -- MySQL may have entries of a backup of Redis: cold reads wait until they are acknowledged.
   if tonumber(newSequence) ~= state.sequence then redis.call('HSET', KEYS[1], 'doubtful', state.entryNext) end

@@ -10,7 +10,6 @@
 
 --!include base
 --!include int
---!include live-key
 local token, windowMs, quarantined = unpack(ARGV, 1, 3)
 --!read state
 if state.token ~= token then return { 0 } end
@@ -30,7 +29,11 @@ end
 -- Redis frees them in the background. Claims remove the acknowledged part of a segment that is not used up.
 if state.popped >= state.segmentEnd then redis.call('UNLINK', base .. 'segment:counters', base .. 'segment:order') end
 if to >= state.entrySegmentEnd then redis.call('UNLINK', base .. 'segment:accounts') end
-for at = 4, #ARGV, 2 do redis.call('UNLINK', liveKey(ARGV[at], state.epoch, ARGV[at + 1])) end
+-- A value is in one of the two: left in the other, it would be read again.
+for at = 4, #ARGV, 2 do
+  redis.call('HDEL', base .. 'live:young', ARGV[at] .. ARGV[at + 1])
+  redis.call('HDEL', base .. 'live:old', ARGV[at] .. ARGV[at + 1])
+end
 redis.call('HSET', KEYS[1], 'token', '', 'entryAcked', to, 'poppedAcked', state.popped, 'flightUpdates', 0, 'flightOldest', 0)
 redis.call('HINCRBY', KEYS[1], 'quarantined', quarantined)
 return { 1, state.updates - state.claimed, state.pushed - state.popped + state.entryNext - to }

@@ -27,6 +27,7 @@ import type { FlushTracing } from './flush-span.ts';
 import { WorkerMetrics } from './metrics.ts';
 import { readinessJudge } from './readiness.ts';
 import { Releaser } from './releaser.ts';
+import { Rotation } from './rotation.ts';
 import { Store } from './store.ts';
 import { Sweep } from './sweep.ts';
 import type { TableHealth } from './table-health.ts';
@@ -83,9 +84,10 @@ export function assemble(parts: WorkerParts, opened: Opened) {
   const consumer = new Consumer({ ...shared, queue, flusher, circuit });
   const inspector = new Inspector(redis, keys);
   const onRecovered = (partition: number) => consumer.recovered(partition);
-  const sweep = new Sweep({ ...shared, inspector, flusher, circuit, aligner, flight, onRecovered });
+  const rotation = new Rotation(redis, keys, settings.liveTtlMs);
+  const sweep = new Sweep({ ...shared, inspector, flusher, circuit, aligner, flight, rotation, onRecovered });
   const releaser = new Releaser({ ...shared, tables, definitions, health, circuit });
-  const cold = new ColdReader(redis, address, database, keys, tables, aligner, settings.liveTtlMs);
+  const cold = new ColdReader(redis, address, database, keys, tables, aligner);
   const verifier = new Verifier({ ...shared, tables, cold, circuit });
   const judge = readinessJudge({ ...shared, inspector, flusher });
   return {

@@ -7,11 +7,14 @@
 -- ARGV     1 token   2 sequence that the caller saw   3 new sequence   4 new epoch
 -- Reply    1, also for a repeated call; 0 if the token is no longer in flight with that sequence
 
+--!include base
+--!include new-epoch
 local token, seen, sequence, epoch = unpack(ARGV)
 --!read state
 if state.token ~= token then return 0 end
 if state.epoch == epoch then return 1 end
 if state.sequence ~= tonumber(seen) then return 0 end
+endLive()
 redis.call('HSET', KEYS[1], 'sequence', sequence, 'epoch', epoch)
 if sequence ~= seen then redis.call('HSET', KEYS[1], 'doubtful', state.entryNext) end
 return 1

@@ -1,6 +1,6 @@
 /**
  * Flushes partitions with old updates, without BullMQ: a worker died, a wake-up was lost, or BullMQ cannot
- * run. It also aligns idle partitions with their watermarks and removes expired ids.
+ * run. It also aligns idle partitions with their watermarks, removes expired ids, and rotates live values.
  */
 import type { Logger } from 'pino';
 import type { Clock } from '../shared/clock.ts';
@@ -14,6 +14,7 @@ import { RepeatedLines } from '../shared/repeated.ts';
 import { backoff, type Circuit, isOutage } from './circuit.ts';
 import type { Flight } from './flight.ts';
 import type { Flusher } from './flush.ts';
+import type { Rotation } from './rotation.ts';
 import { Rounds, spread } from './rounds.ts';
 
 export interface SweepParts {
@@ -22,6 +23,7 @@ export interface SweepParts {
   readonly circuit: Circuit;
   readonly aligner: Aligner;
   readonly flight: Flight;
+  readonly rotation: Rotation;
   readonly database: Database;
   readonly settings: Settings;
   readonly clock: Clock;
@@ -89,7 +91,11 @@ export class Sweep {
       await aligner.alignAll((partition, error) =>
         this.#lines.error({ partition, err: error }, 'partition could not be aligned'),
       );
-      for (const { partition } of partitions) await this.#parts.flight.trim(partition);
+      for (const { partition } of partitions) {
+        await this.#parts.flight.trim(partition);
+        // Not while MySQL is away: no value could become live again.
+        await this.#parts.rotation.rotate(partition);
+      }
     }
   }
 

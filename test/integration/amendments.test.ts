@@ -6,6 +6,7 @@ import { take } from '../../src/replay/take.ts';
 import { openQueue } from '../../src/shared/redis/queue.ts';
 import type { AmendmentContent } from '../../src/shared/updates/record.ts';
 import { Crash, type Engine, openEngine } from '../support/engine.ts';
+import { dropLive } from '../support/live.ts';
 
 /** Makes MySQL refuse entries of 7 points, until `mend`. */
 async function openPoisoned() {
@@ -183,9 +184,7 @@ it('counters are dropped and edited in the same way', async () => {
   await sluice.counter('views').increment('k', limit - 5);
   await engine.drain();
   // The value is cold, so only the table can refuse the amendment.
-  await engine.redis.del(
-    `${keys.livePattern(keys.partitionOf('k'), 'c', (await engine.watermark(keys.partitionOf('k'))).epoch)}views:k`,
-  );
+  await dropLive(engine, 'c', 'views:k');
   await sluice.counter('views').increment('k', 100);
   await engine.drain();
   const [row] = await quarantined(engine);
@@ -201,9 +200,7 @@ it('counters are dropped and edited in the same way', async () => {
   expect(await engine.counterInMysql('views', 'k')).toBe(limit - 2);
   expect(await sluice.counter('views').get('k')).toBe(limit - 2);
 
-  await engine.redis.del(
-    `${keys.livePattern(keys.partitionOf('k'), 'c', (await engine.watermark(keys.partitionOf('k'))).epoch)}views:k`,
-  );
+  await dropLive(engine, 'c', 'views:k');
   await sluice.counter('views').increment('k', 50);
   await engine.drain();
   const [second] = await quarantined(engine);

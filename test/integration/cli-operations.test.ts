@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { Database } from '../../src/shared/mysql/database.ts';
 import { FORMAT } from '../../src/shared/mysql/schema.ts';
 import { openDeployment } from '../support/command.ts';
+import { addToLive } from '../support/live.ts';
 
 const MIGRATIONS = readdirSync(new URL('../../src/shared/mysql/migrations/', import.meta.url)).toSorted();
 const definitions = { counters: { page_views: {} }, points: { loyalty: {} } } as const;
@@ -156,9 +157,7 @@ it('verify finds a live value that drifted and a ledger that does not add up', a
   });
   // A read makes the value live.
   expect(await deployment.read('page_views', '/')).toBe(4);
-  const live = await deployment.redis.keys(`{${deployment.name}:*}:c:*:page_views:/`);
-  expect(live).toHaveLength(1);
-  await deployment.redis.incrby(live[0]!, 7);
+  await addToLive(deployment, 'c', 'page_views:/', 7);
   await deployment.database.query('UPDATE sluice_accounts SET balance = 8');
   expect(await deployment.sluice(['verify', '--json'])).toEqual({
     code: 1,

@@ -2,6 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { openDeployment } from '../support/command.ts';
+import { addToLive, liveItems, liveValues, setLive } from '../support/live.ts';
 
 const definitions = { counters: { page_views: {}, clicks: {} }, points: { loyalty: {} } } as const;
 
@@ -31,12 +32,8 @@ it('verify looks at every key, wherever it is, and finds each wrong one', async 
   expect(verified(clean.stdout).checked).toBeGreaterThanOrEqual(5003);
 
   const wrong = KEYS.filter((_, n) => n % 100 === 0).concat('only pending');
-  const live = await deployment.redis.keys(`{${deployment.name}:*}:p:*`);
-  expect(live).toHaveLength(2501);
-  for (const key of live) {
-    const account = key.slice(key.lastIndexOf(':') + 1);
-    if (wrong.includes(account)) await deployment.redis.incrby(key, 7);
-  }
+  expect(await liveItems(deployment, 'p')).toHaveLength(2501);
+  for (const account of wrong) await addToLive(deployment, 'p', `loyalty:${account}`, 7);
   const { code, stdout } = await deployment.sluice(['verify', '--json']);
   expect(code).toBe(1);
   const { checked, drift, ledger } = verified(stdout);
@@ -76,11 +73,9 @@ it('a repair mends drift, prints old and new values, and keeps a record', async 
   worker.child.kill('SIGTERM');
   expect((await worker.ended).code).toBe(0);
   expect((await deployment.sluice(['ingest', '-'], {}, credit('4'))).code).toBe(0);
-  const liveKey = async (account: string) =>
-    (await deployment.redis.keys(`{${deployment.name}:*}:p:*:loyalty:${account}`))[0]!;
-  await deployment.redis.set(await liveKey('1'), 70);
-  await deployment.redis.set(await liveKey('2'), 'not a number');
-  await deployment.redis.incrby(await liveKey('4'), -7);
+  await setLive(deployment, 'p', 'loyalty:1', 70);
+  await setLive(deployment, 'p', 'loyalty:2', 'not a number');
+  await addToLive(deployment, 'p', 'loyalty:4', -7);
   // A repair leaves a ledger alone that does not add up, since nobody knows which side is right.
   await deployment.database.query("UPDATE sluice_accounts SET balance = 6 WHERE account = '3'");
 
@@ -100,10 +95,8 @@ it('a repair mends drift, prints old and new values, and keeps a record', async 
     ],
     ledger: [wrongLedger],
   });
-  for (const [account, live] of Object.entries({ 1: '5', 2: '5', 3: '6', 4: '5' })) {
-    expect(await deployment.redis.get(await liveKey(account))).toBe(live);
-    expect(await deployment.redis.pttl(await liveKey(account))).toBeGreaterThan(0);
-  }
+  for (const [account, live] of Object.entries({ 1: '5', 2: '5', 3: '6', 4: '5' }))
+    expect(await liveValues(deployment, 'p', `loyalty:${account}`)).toEqual([live, null]);
   expect(
     await deployment.database.query('SELECT balance FROM sluice_accounts ORDER BY account'),
   ).toMatchObject([{ balance: '5' }, { balance: '5' }, { balance: '6' }]);

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Settings } from '../../src/shared/config/settings.ts';
 import { backUpRedis, openWithCommand } from '../support/backup.ts';
 import { type Engine, until } from '../support/engine.ts';
+import { dropLive } from '../support/live.ts';
 
 /** Account 1 has 10 - 4 points in MySQL, with both entries pending again in Redis; account 2 has 3 points. */
 async function forgetful(settings: Partial<Settings> = {}) {
@@ -74,7 +75,7 @@ describe('entries that MySQL may have already', () => {
     await expect(points.debit('1', 1, { id: 'h' })).rejects.toMatchObject({ code: 'INSUFFICIENT_POINTS' });
     const isFlushed = async () => (await engine.balanceInMysql('loyalty', '1')) === 0;
     await until(isFlushed, 'the debit in MySQL');
-    await engine.redis.del(`${engine.keys.livePattern(0, 'p', (await engine.watermark(0)).epoch)}loyalty:1`);
+    await dropLive(engine, 'p', 'loyalty:1');
     expect(await points.balance('1')).toBe(0);
   });
 });

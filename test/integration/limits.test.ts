@@ -57,7 +57,7 @@ it('a key that is too long for a mapped key column is an error, not a value of 0
   const read = (sql: string) => {
     const table = new TargetTable('c', 'views', target, { ...checked, keyType: { ...checked.keyType, sql } });
     const tables = { of: () => table, mapped: () => target, floor: () => undefined };
-    const cold = new ColdReader(own.redis, 'test', database, keys, tables, aligner, 1000);
+    const cold = new ColdReader(own.redis, 'test', database, keys, tables, aligner);
     return cold.compare(0, [{ kind: 'c', name: 'views', key: 'a long path' }]);
   };
   expect(await read(checked.keyType.sql)).toMatchObject([{ expected: 7 }]);

@@ -9,6 +9,7 @@ import { createLog } from '../../src/shared/log.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { definitions, openEngine, until } from '../support/engine.ts';
+import { setLive } from '../support/live.ts';
 import { openProxy } from '../support/proxy.ts';
 
 /** Part of everything that must not be logged. */
@@ -94,9 +95,7 @@ it('logs hold nothing that users sent, whatever fails', async () => {
   await settled();
 
   // Another client overwrites a live value, and corrects it.
-  const { epoch } = await engine.watermark(0);
-  const live = `${engine.keys.livePattern(0, 'p', epoch)}loyalty:${ACCOUNT}`;
-  await Promise.all([logged('live values drift'), redis.set(live, 7)]);
+  await Promise.all([logged('live values drift'), setLive(engine, 'p', `loyalty:${ACCOUNT}`, 7)]);
   await engine.cold.repair(0, [{ kind: 'p', name: 'loyalty', key: ACCOUNT }]);
 
   // Both servers go away, MySQL first.

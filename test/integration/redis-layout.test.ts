@@ -8,10 +8,12 @@ import { expect, it } from 'vitest';
 import { partitionKeys, stateFields } from '../../src/shared/redis/layout.ts';
 import { readScript } from '../../src/shared/redis/read-script.ts';
 import { defineScript } from '../../src/shared/redis/script.ts';
+import { Rotation } from '../../src/worker/rotation.ts';
 import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
 import { backUpMysql, backUpRedis, recoveryOf } from '../support/backup.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
+import { setLive } from '../support/live.ts';
 import { quietRedis, temporaryFolder } from '../support/servers.ts';
 
 interface Touch {
@@ -95,8 +97,13 @@ async function useEverything(engine: Engine): Promise<void> {
     { kind: 'c', name: 'views', key: 'a' },
     { kind: 'c', name: 'views', key: 'b' },
   ] as const;
-  await redis.set(`${engine.keys.livePattern(0, 'c', batch.epoch)}views:a`, 'wrong');
+  await setLive(engine, 'c', 'views:a', 'wrong');
   await engine.cold.repair(0, live);
+  const rotation = new Rotation(engine.own.redis, engine.keys, 0);
+  expect([await rotation.rotate(0), await rotation.rotate(0)]).toEqual([false, true]);
+  await views.get('a');
+  await rotation.rotate(0);
+  await views.increment('a');
   await until(async () => {
     await flight.trim(0);
     return (await redis.exists(engine.keys.of(0, 'ids'))) === 0;

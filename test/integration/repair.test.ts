@@ -1,19 +1,13 @@
 // Repairs of live values under load: no update is lost, and a value that no live value can hold is deleted.
 
 import { expect, it } from 'vitest';
-import type { Kind } from '../../src/shared/item.ts';
 import { drifts } from '../../src/shared/values/cold-read.ts';
-import { type Engine, openEngine } from '../support/engine.ts';
+import { openEngine } from '../support/engine.ts';
+import { setLive } from '../support/live.ts';
 
 const COUNTERS = Array.from({ length: 12 }, (_, n) => `/${n}`);
 const ACCOUNTS = Array.from({ length: 12 }, (_, n) => `a${n}`);
 const REPAIRS = 150;
-
-/** The Redis key of a live value. */
-async function liveKey({ keys, watermark }: Engine, kind: Kind, name: string, key: string): Promise<string> {
-  const partition = keys.partitionOf(key);
-  return `${keys.livePattern(partition, kind, (await watermark(partition)).epoch)}${name}:${key}`;
-}
 
 it('repairs of live values under load lose no update', async () => {
   const engine = await openEngine({ flushIntervalMs: 5 });
@@ -43,10 +37,7 @@ it('repairs of live values under load lose no update', async () => {
   let mended = 0;
   for (let turn = 0; turn < REPAIRS; turn++) {
     const wanted = all[(turn * 7) % all.length]!;
-    await engine.redis.set(
-      await liveKey(engine, wanted.kind, wanted.name, wanted.key),
-      (turn * 7919) % 100_003,
-    );
+    await setLive(engine, wanted.kind, `${wanted.name}:${wanted.key}`, (turn * 7919) % 100_003);
     const [found] = await engine.cold.repair(engine.keys.partitionOf(wanted.key), [wanted]);
     if (drifts(found!)) mended++;
   }

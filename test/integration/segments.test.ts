@@ -5,6 +5,7 @@ import { defineScript } from '../../src/shared/redis/script.ts';
 import { joinPages } from '../../src/worker/batch.ts';
 import { parsePage } from '../../src/worker/flight.ts';
 import { type Engine, openEngine } from '../support/engine.ts';
+import { dropAllLive } from '../support/live.ts';
 
 async function commit({ store }: Engine, batch: NonNullable<Awaited<ReturnType<Engine['flight']['claim']>>>) {
   const result = await store.commit(batch);
@@ -129,7 +130,7 @@ it('a read behind thousands of entries is refused until they are in MySQL', asyn
   const batch = (await engine.flight.claim(0))!;
   await engine.flight.ack(batch, await commit(engine, batch));
   expect(await sluice.points('loyalty').balance('a')).toBe(4100);
-  await engine.redis.del(await engine.redis.keys(`{${engine.name}:0}:p:*`));
+  await dropAllLive(engine, 0);
   await expect(sluice.points('loyalty').balance('a')).rejects.toMatchObject({ code: 'READ_UNSETTLED' });
   await engine.flusher.flush(0);
   expect(await sluice.points('loyalty').balance('a')).toBe(4100);

@@ -7,6 +7,7 @@ import { WorkerMetrics } from '../../src/worker/metrics.ts';
 import { Verifier } from '../../src/worker/verifier.ts';
 import { openDeployment } from '../support/command.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
+import { addToLive, dropLive } from '../support/live.ts';
 
 /** A verifier that runs on request, and its log lines at info. */
 function openVerifier(engine: Engine, settings: Partial<Settings> = {}, isOpen = false) {
@@ -35,10 +36,6 @@ async function total({ verifiedKeys }: WorkerMetrics): Promise<number> {
   return (await verifiedKeys.get()).values[0]!.value;
 }
 
-async function liveOf(engine: Engine, pattern: string): Promise<string> {
-  return (await engine.redis.keys(`{${engine.name}:*}:${pattern}`))[0]!;
-}
-
 it('the verifier finds wrong live values, logs no keys, and notices repairs', async () => {
   const engine = await openEngine();
   const sluice = await engine.producer();
@@ -55,8 +52,8 @@ it('the verifier finds wrong live values, logs no keys, and notices repairs', as
   expect(await drift()).toBe(0);
   expect(lines).toEqual([]);
 
-  await engine.redis.incrby(await liveOf(engine, 'p:*secret-account'), 7);
-  await engine.redis.incrby(await liveOf(engine, 'c:*secret-key'), 7);
+  await addToLive(engine, 'p', 'loyalty:secret-account', 7);
+  await addToLive(engine, 'c', 'views:/secret-key', 7);
   await rounds(async () => (await drift()) === 2);
   // Each drift is reported once.
   expect(
@@ -74,7 +71,7 @@ it('the verifier finds wrong live values, logs no keys, and notices repairs', as
   await engine.cold.repair(engine.keys.partitionOf(key.key), [key]);
   await verifier.once();
   expect(await drift()).toBe(1);
-  await engine.redis.del(await liveOf(engine, 'c:*secret-key'));
+  await dropLive(engine, 'c', 'views:/secret-key');
   await verifier.once();
   expect(await drift()).toBe(0);
 });
@@ -87,8 +84,7 @@ it('the verifier walks through all live values, a sample at a time, and begins a
   const { verifier, drift, verified } = openVerifier(engine, { verifySample: 30 });
   await verifier.once();
   expect(await verified()).toBe(30);
-  for (const key of ['/3', '/77', '/499'])
-    await engine.redis.incrby(await liveOf(engine, `c:*views:${key}`), 1);
+  for (const key of ['/3', '/77', '/499']) await addToLive(engine, 'c', `views:${key}`, 1);
   await until(async () => {
     await verifier.once();
     return (await drift()) === 3;
@@ -118,7 +114,7 @@ it('the verifier runs in workers under load, unless it is turned off', async () 
   };
   await increments();
   expect(await gauge(on.metrics, 'no')).toBe(0);
-  await engine.redis.incrby(await liveOf(engine, 'c:*views:/'), 3);
+  await addToLive(engine, 'c', 'views:/', 3);
   await until(async () => (await gauge(on.metrics, 'no')) === 1, 'drift found');
   expect(await total(off.metrics)).toBe(0);
   await on.stop();

@@ -1,6 +1,6 @@
 /** apply.lua as one step of the model: it checks a micro-batch in order, then writes. */
 import { parseEnded } from '../../src/shared/redis/state.ts';
-import { type Drop, liveKey, liveValue, NO_SUM, type State } from './redis.ts';
+import { type Drop, findLive, NO_SUM, type State, setLive } from './redis.ts';
 import { limits, OUT_OF_MEMORY, type Process, type World } from './world.ts';
 
 const SAFE = Number.MAX_SAFE_INTEGER;
@@ -107,8 +107,7 @@ function applyOne(world: World, state: State, argument: Argument): string {
   }
   const hash = kind === 'c' ? data.counters : data.accounts;
   const pending = hash.get(item);
-  const key = liveKey(kind === 'c' ? 'c' : 'p', state.epoch, item);
-  const live = liveValue(data, now, key);
+  const live = findLive(data, kind === 'c' ? 'c' : 'p', item);
   const sum = (pending?.sum ?? 0) + amount;
   const value = live === undefined ? undefined : live + amount;
   if (kind === 'p' && value === undefined) return 'n';
@@ -121,7 +120,7 @@ function applyOne(world: World, state: State, argument: Argument): string {
   const number = kind !== 'c' ? state.entryNext : pending ? pending.number : state.pushed;
   hash.set(item, { sum, count: before.count + count, number, uids: [...before.uids, ...uids] });
   state.updates += count;
-  if (value !== undefined) data.live.set(key, { value, expires: now + world.liveTtlMs });
+  if (value !== undefined) setLive(data, kind === 'c' ? 'c' : 'p', item, { value, usedAt: now });
   if (kind === 'c') {
     if (!pending) {
       data.order.push({ time: now, item });

@@ -4,7 +4,7 @@
  */
 import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import type { LedgerRow, Mysql, Refused } from './mysql.ts';
-import { type Drop, type Entry, liveKey, type RedisData, type State, type Sum } from './redis.ts';
+import type { Drop, Entry, Live, RedisData, State, Sum } from './redis.ts';
 import { copiesIn, Restores } from './restores.ts';
 import type { Asked, Users } from './users.ts';
 import { limits, MOST_UPDATES, type Process, type World } from './world.ts';
@@ -28,6 +28,8 @@ export class Checker {
   #knowing: { process: Process; life: number; seen: Process['seen']; updates: number }[] = [];
   /** Accounts whose live value was too high for a while, since an id was used again after its window. */
   readonly #late = new Set<string>();
+  /** By process that walks over live values: those that were live since it began. */
+  readonly #walks = new Map<string, Set<string>>();
 
   /** An update is applied once, and its id again only after the window of the id. */
   onApplied(world: World, uids: readonly number[]): void {
@@ -188,6 +190,21 @@ export class Checker {
     if (this.restores.halted) this.#lossEpoch = world.redis.data.state?.epoch ?? '';
     this.#checkCopies(world);
     this.#checkLive(world);
+    const { liveYoung, liveOld } = world.redis.data;
+    for (const walked of this.#walks.values())
+      for (const field of walked) if (!liveYoung.has(field) && !liveOld.has(field)) walked.delete(field);
+  }
+
+  /** A process begins to walk over all live values. */
+  onWalk({ redis: { data } }: World, { name }: Process): void {
+    this.#walks.set(name, new Set([...data.liveYoung.keys(), ...data.liveOld.keys()]));
+  }
+
+  /** It has seen these: all that were live during the whole walk. */
+  onWalked({ name }: Process, seen: ReadonlySet<string>): void {
+    for (const field of this.#walks.get(name)!)
+      if (!seen.has(field)) fail(`a walk over live values has missed ${field}`);
+    this.#walks.delete(name);
   }
 
   /** Each accepted update exists once: pending, in flight, in MySQL, in quarantine, or left out as late. */
@@ -226,18 +243,25 @@ export class Checker {
 
   #checkLive(world: World): void {
     const { data } = world.redis;
-    const { state, live } = data;
-    if (!state || live.size === 0) return;
+    const { state, liveYoung, liveOld } = data;
+    for (const field of liveOld.keys()) if (liveYoung.has(field)) fail(`${field} is live twice`);
+    if (!state) return;
     // After a loss, live values stay as old as what is left until their epoch ends.
     const isStale =
       this.#lost && state.epoch === this.#lossEpoch && (!this.#noticed || this.restores.happened);
     if (isStale && (!world.barrier || this.restores.happened)) return;
     for (const { kind, item } of this.users.keys) {
-      const found = live.get(liveKey(kind, state.epoch, item));
-      if (!found || found.expires < world.now || this.#isToBeDeleted(world, item)) continue;
+      const found = liveYoung.get(kind + item) ?? liveOld.get(kind + item);
+      if (!found || this.#isToBeDeleted(world, item)) continue;
       const expected = this.#sumOf(world, kind, item);
       if (found.value !== expected) fail(`live value of ${item} is ${found.value}, not ${expected}`);
     }
+  }
+
+  /** A rotation ends these values, whose last use must be a live TTL ago. */
+  onEnded({ now, liveTtlMs }: World, ended: ReadonlyMap<string, Live>): void {
+    for (const [field, { usedAt }] of ended)
+      if (now - usedAt < liveTtlMs) fail(`${field} ends ${now - usedAt} ms after its last use`);
   }
 
   /** Whether a commit left out a late duplicate whose acknowledgement has yet to delete the live value. */

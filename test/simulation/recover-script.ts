@@ -2,7 +2,7 @@
  * recover.lua as one step of the model: what it reads of the partition, and what it removes, page by page.
  */
 import type { RedisSide } from '../../src/recovery/evidence.ts';
-import type { Order, RedisData, State, Sum } from './redis.ts';
+import { endLive, type Order, type RedisData, type State, type Sum } from './redis.ts';
 import type { World } from './world.ts';
 
 interface Seen {
@@ -63,6 +63,7 @@ export function recover(world: World, call: RecoverCall): RecoverReply | undefin
       }
       const { epoch, sequence, token } = call.move;
       if (sequence !== state.sequence) state.doubtful = state.entryNext;
+      if (epoch !== state.epoch && !world.bugs.epochOnly) endLive(data);
       Object.assign(state, { epoch, sequence, token, discarded: '' });
       world.checker.onRecovered();
     }

@@ -39,6 +39,12 @@ export interface Order {
   readonly item: string;
 }
 
+export interface Live {
+  readonly value: number;
+  /** For the checker: time of the last use. */
+  readonly usedAt: number;
+}
+
 /** Fields without which the model decides the same are left out. */
 export type State = Omit<Writable<LayoutState>, 'deployment' | 'claims' | 'barriers'>;
 type Writable<Type> = { -readonly [Name in keyof Type]: Type[Name] };
@@ -81,8 +87,9 @@ export interface RedisData extends Record<Modelled<Exclude<PartitionKey, 'armed'
   entryIds: string[];
   counterIds: { expires: number; name: string }[];
   idMarks: { expires: number; upTo: number }[];
-  /** Keys are `kind:epoch:item`. */
-  live: Map<string, { value: number; expires: number }>;
+  /** Fields are kind and item. */
+  liveYoung: Map<string, Live>;
+  liveOld: Map<string, Live>;
   /** The last reply to each caller. */
   last: Map<string, { number: number; reply: string; expires: number }>;
   job: Job;
@@ -107,7 +114,8 @@ export function emptyRedis(): RedisData {
     entryIds: [],
     counterIds: [],
     idMarks: [],
-    live: new Map(),
+    liveYoung: new Map(),
+    liveOld: new Map(),
     last: new Map(),
     job: NO_JOB,
     accepted: new Uint8Array(MOST_UPDATES),
@@ -130,7 +138,8 @@ export function copyRedis(data: RedisData): RedisData {
     entryIds: data.entryIds.slice(),
     counterIds: data.counterIds.slice(),
     idMarks: data.idMarks.slice(),
-    live: new Map(data.live),
+    liveYoung: new Map(data.liveYoung),
+    liveOld: new Map(data.liveOld),
     last: new Map(data.last),
     job: data.job,
     accepted: data.accepted.slice(),
@@ -141,15 +150,19 @@ export function copyRedis(data: RedisData): RedisData {
 
 export const NO_SUM: Sum = { sum: 0, count: 0, number: -1, uids: [] };
 
-export function liveKey(kind: string, epoch: string, item: string): string {
-  return `${kind}:${epoch}:${item}`;
+/** findLive of live.lua, for one item. */
+export function findLive(data: RedisData, kind: string, item: string): number | undefined {
+  return (data.liveYoung.get(kind + item) ?? data.liveOld.get(kind + item))?.value;
 }
 
-/** Value of a live key, if it has not expired. */
-export function liveValue(data: RedisData, now: number, key: string): number | undefined {
-  const live = data.live.get(key);
-  if (!live) return undefined;
-  if (live.expires >= now) return live.value;
-  data.live.delete(key);
-  return undefined;
+/** Sets a live value, in `liveYoung` wherever it was. */
+export function setLive(data: RedisData, kind: string, item: string, live: Live): void {
+  data.liveYoung.set(kind + item, live);
+  data.liveOld.delete(kind + item);
+}
+
+/** new-epoch.lua. */
+export function endLive(data: RedisData): void {
+  data.liveYoung = new Map();
+  data.liveOld = new Map();
 }

@@ -5,7 +5,7 @@
 import { Backups } from './backups.ts';
 import type { Faults } from './faults.ts';
 import { BLOCKED, closeSession, type Session } from './mysql.ts';
-import { copyRedis } from './redis.ts';
+import { copyRedis, endLive } from './redis.ts';
 import { loseWakeUp } from './shared-scripts.ts';
 import type { Users } from './users.ts';
 import {
@@ -169,7 +169,7 @@ export class Scheduler {
   }
 
   #breakSomething(): void {
-    const { random, redis } = this.#world;
+    const { random, redis, checker } = this.#world;
     const { kill, freeze, evict, full, replicate, lose } = this.#faults;
     if (random.chance(kill)) this.#kill(random.pick(this.#actors));
     if (random.chance(freeze)) {
@@ -178,8 +178,9 @@ export class Scheduler {
       this.#trace?.(`${this.#time()} ${actor.name} is frozen until ${actor.frozenUntil}`);
     }
     if (random.chance(evict)) {
-      this.#trace?.(`${this.#time()} live values expire`);
-      redis.data.live.clear();
+      this.#trace?.(`${this.#time()} live values end`);
+      endLive(redis.data);
+      checker.check(this.#world);
     }
     if (random.chance(redis.full ? 0.1 : full)) {
       redis.full = !redis.full;

@@ -1,6 +1,6 @@
 /** load.lua, adopt.lua, inspect.lua, read.lua and the flush job of BullMQ as steps of the model. */
 import type { Watermark } from '../../src/shared/partition/watermark.ts';
-import { type Job, liveKey, liveValue, NO_JOB, NO_SUM, type RedisData, type State } from './redis.ts';
+import { endLive, findLive, type Job, NO_JOB, NO_SUM, type RedisData, type State, setLive } from './redis.ts';
 import { limits, OUT_OF_MEMORY, type World } from './world.ts';
 
 export interface ColdValue {
@@ -37,10 +37,9 @@ export function load(world: World, watermark: Watermark, key: ColdValue): LoadRe
     return { status: 'again', why: 'doubtful' };
   const missing = (key.kind === 'c' ? countersOf : entriesOf)(world, state, key.item, withFlight);
   const expected = key.value + missing;
-  const name = liveKey(key.kind, watermark.epoch, key.item);
-  const live = liveValue(data, world.now, name);
+  const live = findLive(data, key.kind, key.item);
   if (live !== undefined) return { status: 'ok', value: live };
-  data.live.set(name, { value: expected, expires: world.now + world.liveTtlMs });
+  setLive(data, key.kind, key.item, { value: expected, usedAt: world.now });
   world.checker.onLoaded(world, watermark, key.kind, key.item, expected);
   return { status: 'ok', value: expected };
 }
@@ -86,6 +85,7 @@ export function adopt(
   const data = world.redis.data;
   if (data.state?.epoch === epoch && !world.bugs.liveKept) return true;
   if ((data.state?.epoch ?? '') !== epochSeen) return false;
+  if (data.state?.epoch !== epoch && !world.bugs.epochOnly) endLive(data);
   if (!data.state) {
     data.state = {
       epoch,
@@ -117,6 +117,7 @@ export function adopt(
       ended: `${epoch} ${updates} 0`,
       discarded: '',
       dropped: 0,
+      rotated: 0,
     };
     return true;
   }
@@ -141,13 +142,15 @@ export function inspect(world: World) {
   return { epoch, sequence, token, lagMs: oldest === Infinity ? 0 : world.now - oldest };
 }
 
-/** read.lua for one key: its live value, whose expiry it renews. */
+/** read.lua for one key: its live value, which becomes young. */
 export function read(world: World, kind: 'c' | 'p', item: string): number | undefined {
   const data = world.redis.data;
   if (!data.state) return undefined;
-  const key = liveKey(kind, data.state.epoch, item);
-  const value = liveValue(data, world.now, key);
-  if (value !== undefined) data.live.set(key, { value, expires: world.now + world.liveTtlMs });
+  const value = findLive(data, kind, item);
+  if (value === undefined) return undefined;
+  const live = { value, usedAt: world.now };
+  if (world.bugs.readCopies) data.liveYoung.set(kind + item, live);
+  else setLive(data, kind, item, live);
   return value;
 }
 

@@ -1,5 +1,5 @@
-/** claim.lua, ack.lua, rewind.lua and trim.lua as steps of the model, one function per script. */
-import { type Entry, liveKey, type RedisData, type State, type Sum } from './redis.ts';
+/** claim.lua, ack.lua, rewind.lua, trim.lua and rotate.lua as steps of the model, one function per script. */
+import { type Entry, endLive, type RedisData, type State, type Sum } from './redis.ts';
 import { limits, type World } from './world.ts';
 
 /** The answer of `claim`. */
@@ -166,10 +166,12 @@ export function ack(
   }
   if (state.entryClaimed >= state.entrySegmentEnd) data.segmentAccounts = new Map();
   for (const { item, amount } of late) {
-    const key = liveKey('p', state.epoch, item);
-    const live = data.live.get(key);
-    if (!world.bugs.lateArithmetic) data.live.delete(key);
-    else if (live) data.live.set(key, { ...live, value: live.value - amount });
+    const hashes = world.bugs.ackYoung ? [data.liveYoung] : [data.liveYoung, data.liveOld];
+    for (const hash of hashes) {
+      const live = hash.get(`p${item}`);
+      if (!world.bugs.lateArithmetic) hash.delete(`p${item}`);
+      else if (live) hash.set(`p${item}`, { ...live, value: live.value - amount });
+    }
   }
   state.token = '';
   state.entryAcked = state.entryClaimed;
@@ -193,8 +195,24 @@ export function rewind(world: World, token: string, seen: number, sequence: numb
     world.checker.onNoticed();
   }
   state.sequence = sequence;
-  if (!world.bugs.liveKept) state.epoch = epoch;
+  if (world.bugs.liveKept) return true;
+  state.epoch = epoch;
+  if (!world.bugs.epochOnly) endLive(world.redis.data);
   return true;
+}
+
+/** Ends the live values that nobody used since the last rotation. */
+export function rotate(world: World): void {
+  const { data } = world.redis;
+  const { state } = data;
+  if (!state) return;
+  const isFirst = state.rotated === 0;
+  if (!isFirst && world.now < state.rotated + world.liveTtlMs) return;
+  state.rotated = world.now;
+  if (isFirst) return;
+  world.checker.onEnded(world, world.bugs.youngEnds ? data.liveYoung : data.liveOld);
+  data.liveOld = world.bugs.youngEnds ? data.liveOld : data.liveYoung;
+  data.liveYoung = new Map();
 }
 
 /** Forgets ids whose window has ended. */

@@ -8,7 +8,7 @@ import { openSession } from './mysql.ts';
 import { copyRedis, type RedisData } from './redis.ts';
 import { addJob, endJob, inspect, takeJob } from './shared-scripts.ts';
 import { type CommitResult, commitBatch } from './store.ts';
-import { ack, type Batch, type Before, claim, trim } from './worker-scripts.ts';
+import { ack, type Batch, type Before, claim, rotate, trim } from './worker-scripts.ts';
 import {
   LOST_REDIS,
   limits,
@@ -181,7 +181,28 @@ function* sweep(world: World, me: Process, trouble: { failures: number; notBefor
   }
 }
 
-/** Compares an idle partition with its watermark, and forgets expired ids. */
+/** `liveKeys`: the verifier's walk over all live values, in pages. */
+function* walk(world: World, me: Process): Steps<void> {
+  const rotation = () => redis('read state', () => world.redis.data.state?.rotated);
+  const seen = new Set<string>();
+  let before = yield* rotation();
+  world.checker.onWalk(world, me);
+  for (;;) {
+    for (const hash of ['liveOld', 'liveYoung'] as const)
+      for (let page = 0; page < limits.page; page++)
+        yield* redis(`scan ${hash}`, () => {
+          // Like HSCAN, it gives what stays in the hash during the whole scan.
+          for (const field of world.redis.data[hash].keys())
+            if (field.charCodeAt(field.length - 1) % limits.page === page) seen.add(field);
+        });
+    const after = yield* rotation();
+    if (after === before || world.bugs.walkOnce) break;
+    before = after;
+  }
+  world.checker.onWalked(me, seen);
+}
+
+/** Compares an idle partition with its watermark, forgets expired ids, and rotates live values. */
 function* tidy(world: World, me: Process): Steps<void> {
   const status = yield* redis('inspect', () => inspect(world));
   if (status && status.token === '') {
@@ -189,5 +210,11 @@ function* tidy(world: World, me: Process): Steps<void> {
     const watermark = yield* sql(session, 'read watermark', () => world.mysql.watermark);
     if (watermark.sequence !== status.sequence || watermark.epoch !== status.epoch) yield* align(world, me);
   }
-  yield* redis('trim', () => trim(world));
+  // One step for both, since neither sees what the other changes: fewer steps find more.
+  yield* redis('trim and rotate', () => {
+    trim(world);
+    rotate(world);
+  });
+  // Not in schedules with restores, which need their steps for the recovery.
+  if (world.journalBatches === Number.POSITIVE_INFINITY && world.choices.chance(0.1)) yield* walk(world, me);
 }

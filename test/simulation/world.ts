@@ -58,7 +58,7 @@ export interface World {
   refusing: boolean;
   /** Whether operators replay and drop quarantined updates. */
   readonly amending: boolean;
-  /** Time that a value stays live after its last use, ms. */
+  /** Least time that a value stays live after its last use, ms. */
   readonly liveTtlMs: number;
   /** Number of batches that the journal keeps. */
   readonly journalBatches: number;

@@ -72,7 +72,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
   const store = new Store(database, tables, flight, settings.journalBatches, seam);
   const flusher = new Flusher({ flight, store, aligner, metrics, clock: systemClock, log, settings, seam });
   const inspector = new Inspector(redis, keys);
-  const cold = new ColdReader(redis, 'test', database, keys, tables, aligner, settings.liveTtlMs);
+  const cold = new ColdReader(redis, 'test', database, keys, tables, aligner);
   const closers: (() => Promise<unknown>)[] = [];
   cleanUp(async () => {
     for (const close of closers.reverse()) await close();

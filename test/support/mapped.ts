@@ -126,7 +126,7 @@ export async function openShop<const D extends DefinitionsInput>(
   await connectRedis(redis, 'test');
   const tables = await openTables(own, parsed);
   const aligner = new Aligner(redis, own, keys, log);
-  const cold = new ColdReader(redis, 'test', own, keys, tables, aligner, settings.liveTtlMs);
+  const cold = new ColdReader(redis, 'test', own, keys, tables, aligner);
   const inspector = new Inspector(redis, keys);
   const workers: Worker[] = [];
   const start = async (own: { definitions?: DefinitionsInput; log?: Logger } = {}) => {

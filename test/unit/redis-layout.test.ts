@@ -24,15 +24,14 @@ type Layout = Record<string, { readonly writers: readonly string[] }>;
 const ofScripts = (layout: Layout) =>
   Object.keys(layout).filter(name => layout[name]!.writers.some(writer => !writer.endsWith('.ts')));
 
-/** Keys that a script names; `base .. kind` begins the name of a live value. `base` has no other use. */
+/** Keys that a script names. `base` has no other use. */
 function keysIn(name: string, lua: string): string[] {
-  const named = [...lua.matchAll(/\bbase \.\. (?:'([^']*)'|kind \.\. ':')/g)];
+  const named = [...lua.matchAll(/\bbase \.\. '([^']*)'/g)];
   const set = lua.match(/\blocal base\b|^ *base = /gm)!;
   const others = lua.match(/\bbase\b/g)!.length - named.length - set.length;
   expect(others, `${name}: a key whose name does not follow \`base ..\``).toBe(0);
   return named.flatMap(([, key]) => {
-    if (key === undefined) return ['c:<epoch>:<item>', 'p:<epoch>:<item>'];
-    return key.endsWith(':') ? Object.keys(partitionKeys).filter(one => one.startsWith(`${key}<`)) : key;
+    return key!.endsWith(':') ? Object.keys(partitionKeys).filter(one => one.startsWith(`${key}<`)) : key!;
   });
 }
 
@@ -98,6 +97,22 @@ describe('scripts', () => {
     for (const [field, { writers }] of Object.entries(stateFields)) {
       const expected = writers.filter(writer => !writer.endsWith('.ts'));
       expect([...new Set(written[field])].sort(), field).toEqual(expected.toSorted());
+    }
+  });
+
+  it('end all live values right before they set an epoch', () => {
+    const ends = /\bendLive\(\) *\n? *redis\.call\('HSET', (KEYS\[1\]|stateKey), $/;
+    for (const { name, lua } of scripts) {
+      const code = lua.replace(/\n\s*\n/g, '\n');
+      for (const { index, 0: command } of code.matchAll(/\bcall\('HSET', (?:KEYS\[1\]|stateKey), /g)) {
+        const after = index + command.length;
+        if (!argumentsFrom(code, after).includes("'epoch'")) continue;
+        expect(code.slice(0, after), `${name}: the HSET of an epoch`).toMatch(ends);
+      }
+      if (/\bendLive\(\)/.test(code))
+        expect(code).toContain(
+          "local function endLive() redis.call('UNLINK', base .. 'live:young', base .. 'live:old') end",
+        );
     }
   });
 });

@@ -176,10 +176,10 @@ export const settingsCatalogue = {
     why: 'Most ids of each kind remembered per partition, about 150 bytes each; the oldest persisted ones are forgotten first.',
   },
   liveTtlMs: {
-    default: 60 * 60 * 1000,
+    default: 30 * 60 * 1000,
     min: 1000,
     max: 365 * DAY,
-    why: 'How long a value stays in Redis after its last use, so that memory follows the working set.',
+    why: 'How long a value stays in Redis after its last use at least; at most twice as long. So memory follows the working set.',
   },
   callTimeoutMs: {
     default: 2000,

@@ -1,6 +1,5 @@
 /** The names of keys in Redis: namespace, partitions, and the keys of each. */
 import { crc32 } from 'node:zlib';
-import type { Kind } from '../item.ts';
 import { FORMAT_KEY, type PartitionKey } from './layout.ts';
 
 const STATE = 'state' satisfies PartitionKey;
@@ -39,11 +38,6 @@ export class Keys {
   /** Another key of a partition. */
   of(partition: number, key: PartitionKey): string {
     return besideState(this.state(partition), key);
-  }
-
-  /** Prefix of a partition's live values of one epoch. */
-  livePattern(partition: number, kind: Kind, epoch: string): string {
-    return `{${this.namespace}:${partition}}:${kind}:${epoch}:`;
   }
 
   /** The hash of format version, number of partitions and deployment. */

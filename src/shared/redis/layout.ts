@@ -7,13 +7,24 @@
 
 /**
  * Version of this layout. A process refuses any other version. Before 3, batches were not ranges of segments.
- * Before 4, states did not name their deployment, and the edit of an entry held parsed metadata.
+ * Before 4, states did not name their deployment, and the edit of an entry held parsed metadata. Before 5, live
+ * values were keys of their own.
  */
-export const REDIS_FORMAT = 4;
+export const REDIS_FORMAT = 5;
 
 /** A script's name, or a TypeScript file that writes without a script. */
 type Writer = Script | `${string}.ts`;
-type Script = 'ack' | 'adopt' | 'apply' | 'claim' | 'load' | 'read' | 'recover' | 'rewind' | 'trim';
+type Script =
+  | 'ack'
+  | 'adopt'
+  | 'apply'
+  | 'claim'
+  | 'load'
+  | 'read'
+  | 'recover'
+  | 'rewind'
+  | 'rotate'
+  | 'trim';
 
 /** Forms of values with several parts. Times are ms of Redis' clock. */
 export const forms = {
@@ -24,6 +35,10 @@ export const forms = {
   amended: {
     text: '!<name>:<key>',
     what: 'A counter with an edited or dropped quarantined update',
+  },
+  live: {
+    text: '<kind><name>:<key>',
+    what: 'An item after its kind, `c` for a counter and `p` for an account; the field without a name is no item, and only keeps the hash a table',
   },
   sum: {
     text: '<sum> <updates> <number>',
@@ -90,7 +105,7 @@ export const partitionKeys = {
     what: 'The state of the partition: its fields are listed below',
     field: 'name',
     value: 'text',
-    writers: ['adopt', 'apply', 'claim', 'ack', 'rewind', 'recover', 'apply-call.ts'],
+    writers: ['adopt', 'apply', 'claim', 'ack', 'rewind', 'recover', 'rotate', 'apply-call.ts'],
     lifetime: 'for ever',
   },
   counters: {
@@ -184,19 +199,21 @@ export const partitionKeys = {
     writers: ['apply'],
     lifetime: 'until ten seconds after the deadline of its call',
   },
-  'c:<epoch>:<item>': {
-    type: 'string',
-    what: 'Live value of a counter',
+  'live:young': {
+    type: 'hash',
+    what: 'Live values of counters and balances of accounts of the current epoch that were used since the last rotation',
+    field: 'live',
     value: 'number',
-    writers: ['apply', 'read', 'load', 'ack'],
-    lifetime: '`liveTtlMs` after its last use',
+    writers: ['apply', 'read', 'load', 'ack', 'rotate', 'adopt', 'rewind', 'recover'],
+    lifetime: 'until a rotation renames it to `live:old`, or a new epoch',
   },
-  'p:<epoch>:<item>': {
-    type: 'string',
-    what: 'Live balance of an account',
+  'live:old': {
+    type: 'hash',
+    what: 'Live values that were not; a value is in one of the two hashes',
+    field: 'live',
     value: 'number',
-    writers: ['apply', 'read', 'load', 'ack'],
-    lifetime: '`liveTtlMs` after its last use',
+    writers: ['apply', 'read', 'load', 'ack', 'rotate', 'adopt', 'rewind', 'recover'],
+    lifetime: 'until the next rotation, `liveTtlMs` after the last one, or a new epoch',
   },
   traces: {
     type: 'list',
@@ -233,7 +250,7 @@ export const stateFields = {
   },
   epoch: {
     type: 'text',
-    what: 'Part of the names of live values: a new epoch makes all of them unreachable',
+    what: 'Name of the time in which live values are valid: a script that sets another one ends all of them',
     writers: ['adopt', 'rewind', 'recover'],
     lifetime: ALWAYS,
   },
@@ -409,6 +426,12 @@ export const stateFields = {
     what: 'Updates that the current recovery has discarded so far',
     writers: ['recover'],
     lifetime: 'until that recovery ends',
+  },
+  rotated: {
+    type: 'number',
+    what: 'When `live:young` became `live:old` last, ms; before the first rotation, when it is counted from',
+    writers: ['rotate'],
+    lifetime: FIRST,
   },
   claims: {
     type: 'number',

@@ -1,8 +1,8 @@
 /** Walks through the keys in Redis page by page, so that memory does not grow with their number. */
-import { Cluster, type Redis } from 'ioredis';
 import { type Kind, splitItem } from '../item.ts';
 import type { RedisConnection } from './connections.ts';
 import type { Keys } from './keys.ts';
+import { readState } from './state.ts';
 
 /** A counter's key or an account. */
 export interface LiveKey {
@@ -15,8 +15,8 @@ export interface LiveKey {
 const FIRST = 50;
 
 /**
- * All keys with live values, on every primary. A key that is live during the whole walk comes at least once;
- * a key may come twice, and keys of old epochs come too.
+ * All keys with live values. A key that is live during the whole walk comes at least once; a key may come
+ * twice.
  * @param pageSize approximate number of keys that Redis scans for a page, fewer if they are long; a page may
  * be empty
  */
@@ -25,21 +25,20 @@ export async function* liveKeys(
   keys: Keys,
   pageSize: number,
 ): AsyncGenerator<LiveKey[]> {
-  const nodes: Redis[] = redis instanceof Cluster ? redis.nodes('master') : [redis as Redis];
-  // "{namespace:partition}:kind:epoch:item"
-  const live = new RegExp(`^\\{${keys.namespace.replace(/\./g, '\\.')}:\\d+\\}:([cp]):[^:]+:(?=.*:)`, 's');
-  for (const node of nodes) {
-    const count = new Count(pageSize);
-    for (let cursor = '0'; ; ) {
-      const pattern = `{${keys.namespace}:*}:[cp]:*`;
-      const [next, names] = await node.scan(cursor, 'MATCH', pattern, 'COUNT', count.next, 'TYPE', 'string');
-      count.seen(names);
-      yield names.flatMap(name => {
-        const match = live.exec(name);
-        return match ? [{ kind: match[1] as Kind, ...splitItem(name.slice(match[0].length)) }] : [];
-      });
-      if (next === '0') break;
-      cursor = next;
+  const rotation = async (partition: number) =>
+    (await readState(redis, keys, partition, ['rotated'])).rotated;
+  for (let partition = 0; partition < keys.partitions; partition++) {
+    for (let before = await rotation(partition), isWalked = false; !isWalked; ) {
+      // Uses move values from old to young, so those that leave the first hash come with the second.
+      for (const hash of ['live:old', 'live:young'] as const)
+        for await (const fields of fieldsOf(redis, keys.of(partition, hash), pageSize))
+          yield fields
+            .filter(field => /^[cp][^:]*:/.test(field))
+            .map(field => ({ kind: field[0] as Kind, ...splitItem(field.slice(1)) }));
+      // A rotation has moved values the other way.
+      const after = await rotation(partition);
+      isWalked = after === before;
+      before = after;
     }
   }
 }
@@ -50,25 +49,29 @@ export async function* waitingKeys(
   keys: Keys,
   pageSize: number,
 ): AsyncGenerator<LiveKey[]> {
-  for (let partition = 0; partition < keys.partitions; partition++) {
+  for (let partition = 0; partition < keys.partitions; partition++)
+    // A field that is no item starts with a prefix that is no letter.
     for (const [kind, hash] of [
       ['c', 'counters'],
       ['p', 'accounts'],
-    ] as const) {
-      for (const source of [hash, `segment:${hash}`] as const) {
-        const count = new Count(pageSize);
-        for (let cursor = '0'; ; ) {
-          const [next, fields] = await redis.hscan(keys.of(partition, source), cursor, 'COUNT', count.next);
-          count.seen(fields);
+    ] as const)
+      for (const source of [hash, `segment:${hash}`] as const)
+        for await (const fields of fieldsOf(redis, keys.of(partition, source), pageSize))
           yield fields
-            // Fields alternate with values. A field that is no item starts with a prefix that is no letter.
-            .filter((field, at) => at % 2 === 0 && /^[A-Za-z][^:]*:/.test(field))
+            .filter(field => /^[A-Za-z][^:]*:/.test(field))
             .map(item => ({ kind, ...splitItem(item) }));
-          if (next === '0') break;
-          cursor = next;
-        }
-      }
-    }
+}
+
+/** The fields of a hash, page by page. One that stays during the whole walk comes at least once. */
+async function* fieldsOf(redis: RedisConnection, hash: string, pageSize: number): AsyncGenerator<string[]> {
+  const count = new Count(pageSize);
+  for (let cursor = '0'; ; ) {
+    const [next, found] = await redis.hscan(hash, cursor, 'COUNT', count.next);
+    count.seen(found);
+    // Fields alternate with values.
+    yield found.filter((_, at) => at % 2 === 0);
+    if (next === '0') return;
+    cursor = next;
   }
 }
 

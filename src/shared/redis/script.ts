@@ -17,7 +17,7 @@ export interface Script<Reply> extends ScriptCall<Reply> {
 }
 
 /**
- * The keys of a partition except its state, live values and last replies. Scripts derive them from the
+ * The keys of a partition except its state and last replies. Scripts derive them from the
  * state's name, but on a Cluster they are declared too: while Redis moves their slot, it then refuses the
  * call (TRYAGAIN) before the script starts. Otherwise it would stop the script at the first moved key, after
  * half of its writes.

@@ -119,7 +119,6 @@ export class ColdReader {
   readonly #keys: Keys;
   readonly #tables: ValueTables;
   readonly #aligner: Aligner;
-  readonly #liveTtlMs: number;
   readonly #address: string;
   readonly #load: Script<string[]>;
 
@@ -130,14 +129,12 @@ export class ColdReader {
     keys: Keys,
     tables: ValueTables,
     aligner: Aligner,
-    liveTtlMs: number,
   ) {
     this.#address = address;
     this.#database = database;
     this.#keys = keys;
     this.#tables = tables;
     this.#aligner = aligner;
-    this.#liveTtlMs = liveTtlMs;
     this.#load = defineScript(redis, 'load', new URL('./load.lua', import.meta.url));
   }
 
@@ -271,7 +268,7 @@ export class ColdReader {
     const state = this.#keys.state(partition);
     // Limited, since the watermark may be locked and ioredis would wait for a lost Redis for ever.
     const reply = await within(
-      this.#load(state, mode, this.#liveTtlMs, epoch, sequence, token, ...args).catch(error =>
+      this.#load(state, mode, epoch, sequence, token, ...args).catch(error =>
         redisError(error, this.#address),
       ),
       ANSWER_MS,

@@ -5,7 +5,7 @@
 -- The values are exact, since one MySQL statement read watermark and values, and this is one script.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 'load', 'compare' or 'repair'   2 live TTL, ms   3 epoch, 4 sequence, 5 token of the watermark
+-- ARGV     1 'load', 'compare' or 'repair'   2 epoch, 3 sequence, 4 token of the watermark
 --          then three for each key: kind c|p, item, value in MySQL plus quarantined sum
 -- Reply    { 'absent' } no state
 --          { 'epoch', epoch here } the epochs differ
@@ -23,8 +23,8 @@
 
 --!include base
 --!include int
---!include live-key
-local mode, liveTtlMs, epoch, watermark, token = unpack(ARGV, 1, 5)
+--!include young
+local mode, epoch, watermark, token = unpack(ARGV, 1, 4)
 watermark = tonumber(watermark)
 --!read state
 if state.epoch == '' then return { 'absent' } end
@@ -103,18 +103,21 @@ end
 -- The number may be far out of range.
 local function sumText(number) return string.format('%.0f', number) end
 local SAFE = 9007199254740991
+local young, old = base .. 'live:young', base .. 'live:old'
+if mode == 'load' and redis.call('EXISTS', young) == 0 then beginYoung() end
 local reply = { 'ok' }
-for at = 6, #ARGV, 3 do
+for at = 5, #ARGV, 3 do
   local kind, item = ARGV[at], ARGV[at + 1]
-  local key = liveKey(kind, epoch, item)
-  local live = redis.call('GET', key)
+  local field = kind .. item
+  local live = redis.call('HGET', young, field) or redis.call('HGET', old, field)
   local expected, why = false, nil
   if mode ~= 'load' or not live then expected, why = expectedOf(kind, item, tonumber(ARGV[at + 2])) end
   if why and (why ~= 'doubtful' or mode ~= 'load') then return { 'again', why } end
   if mode ~= 'load' then
     if mode == 'repair' and live and live ~= sumText(expected) then
-      if math.abs(expected) > SAFE then redis.call('DEL', key)
-      else redis.call('SET', key, int(expected), 'PX', liveTtlMs) end
+      redis.call('HDEL', old, field)
+      if math.abs(expected) > SAFE then redis.call('HDEL', young, field)
+      else redis.call('HSET', young, field, int(expected)) end
     end
     -- A live value that another program wrote may have any length.
     reply[#reply + 1] = (live and '=' .. string.sub(live, 1, 64) or '-') .. ' ' .. sumText(expected)
@@ -125,7 +128,7 @@ for at = 6, #ARGV, 3 do
   elseif math.abs(expected) > SAFE then
     reply[#reply + 1] = 'x'
   else
-    redis.call('SET', key, int(expected), 'PX', liveTtlMs)
+    redis.call('HSET', young, field, int(expected))
     reply[#reply + 1] = int(expected)
   end
 end
