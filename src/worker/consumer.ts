@@ -184,10 +184,10 @@ export class Consumer {
     this.#givenUp.delete(partition);
   }
 
-  /** Until the sweep can flush it, or its own job, which an operator may start. */
+  /** As long as the sweep leaves it alone: then somebody may have ended the cause. */
   #leaveOut(partition: number): void {
     const { clock, settings } = this.#parts;
-    this.#givenUp.set(partition, clock.now() + settings.backoffCapMs);
+    this.#givenUp.set(partition, clock.now() + settings.stuckAfterMs);
   }
 
   async #flushGroup(wakeUp: WakeUp, partitions: readonly number[]): Promise<void> {
