@@ -343,11 +343,13 @@ local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdate
   if met then redis.call('HSET', stateKey, 'run', met.run, 'incarnation', incarnation, 'ended', met.ended) end
   local armed, count = 0, state.updates + decided.accepted
   if decided.accepted > 0 then
-    local since, lease = state.pendingSince > 0 and state.pendingSince or now, state.armedUntil
+    redis.call('HSET', stateKey, 'updates', count, 'pushed', pushed, 'entryNext', decided.entryNext)
     -- If this clock went back, a lease may seem longer than any is.
-    if lease <= now or lease > now + leaseMs then lease, armed = now + leaseMs, 1 end
-    redis.call('HSET', stateKey, 'updates', count, 'pushed', pushed, 'entryNext', decided.entryNext,
-      'pendingSince', int(since), 'armedUntil', int(lease))
+    if state.armedUntil <= now or state.armedUntil > now + leaseMs then
+      armed = 1
+      redis.call('HSET', stateKey, 'armedUntil', int(now + leaseMs))
+    end
+    if state.pendingSince == 0 then redis.call('HSET', stateKey, 'pendingSince', int(now)) end
   end
   local reply = string.format('ok %d %s %d %d %d %d %d %d %s %d %d ', now, state.epoch, armed, pushed, decided.entryNext,
     state.quarantined, state.sequence, state.segmentEnd, incarnation, count, lost) .. table.concat(decided.replies, ' ')
