@@ -191,7 +191,7 @@ export class ApplyCall {
   }
 
   #shared(): ScriptArguments {
-    return sharedArguments(this.#parts.keys.deployment, this.#parts.settings);
+    return sharedArguments(this.#parts.keys.owner, this.#parts.settings);
   }
 
   async #arguments(

@@ -4,7 +4,7 @@
 --
 -- KEYS     {namespace:partition}:state of each partition; every other key of it is derived from that.
 --          On a Cluster one partition, and then its other keys
--- ARGV     1 deployment
+-- ARGV     1 deployment, with its format
 --          times, ms: 2 wake-up lease   3 idempotency window
 --          limits of a partition: 4 counter ids remembered   5 pending counter keys
 --          6 entries not in the database   7 age of the oldest update, ms; 0 for none
@@ -19,7 +19,7 @@
 --                           alone in its call
 --          7 1 if the server's memory is over its limit
 -- Reply    a string for each partition: 'error message' if its batch failed before it wrote,
---          'late time' after the deadline or a later call of this caller, 'absent time' without a state, or
+--          'late time' after the deadline or a later call of this caller, 'absent time' without a state of this format, or
 --          'ok time epoch armed pushed entries quarantined sequence segmentEnd incarnation updates lost' and
 --          a token for each update:
 --            123 or - (cold)           new live value
@@ -326,7 +326,9 @@ local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdate
 
   --!read state from stateKey
   if state.epoch == '' then return 'absent ' .. int(now) end
-  if state.deployment ~= deployment then return 'error ' .. FOREIGN end
+  if state.deployment ~= deployment then
+    return state.deployment == string.match(deployment, FORMER) and 'absent ' .. int(now) or 'error ' .. FOREIGN
+  end
 
   local incarnation, lost, met = meet(stateKey, state, caller, callNumber, seen, tonumber(seenUpdates))
   local updates = cjson.decode(updatesJson)

@@ -107,7 +107,7 @@ export class Reads {
     });
     const { calls, keys, settings } = this.#parts;
     const [status, ...live] = await calls.read(settings.callTimeoutMs, () =>
-      this.#read(keys.state(partition), keys.deployment, ...args),
+      this.#read(keys.state(partition), keys.owner, ...args),
     );
     const cold: number[] = [];
     for (const [index, position] of positions.entries()) {
@@ -205,7 +205,7 @@ export class Reads {
     const item = itemOf(program, account);
     for (let next = '', left = most; left > 0; ) {
       const [further, ...records] = await calls.read(settings.callTimeoutMs, () =>
-        this.#history(keys.state(partition), item, left, HISTORY_BYTES, next, keys.deployment),
+        this.#history(keys.state(partition), item, left, HISTORY_BYTES, next, keys.owner),
       );
       left -= records.length;
       for (const entry of records.map(parseRecord).filter(isEntry)) {

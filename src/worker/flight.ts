@@ -123,7 +123,7 @@ export class Flight implements FlightCheck {
     return async ({ cursor, keys, entries, updates, items, bytes }) => {
       const reply = await this.#replies.run(bytes, () =>
         claim(
-          ...([this.#keys.state(partition), this.#keys.deployment, randomToken()] as const),
+          ...([this.#keys.state(partition), this.#keys.owner, randomToken()] as const),
           ...[batchKeys, batchEntries, items, bytes, cursor, keys, entries, updates],
         ),
       );

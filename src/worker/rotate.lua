@@ -6,17 +6,15 @@
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 deployment   2 live TTL, ms   3 ms by which the first rotation comes earlier, so that partitions
 --          do not rotate at the same time
--- Reply    error FOREIGN if the state is another deployment's; 1 if it rotated, else 0
+-- Reply    1 if it rotated, else 0
 
 --!include base
 --!include now
 --!include int
---!include foreign
 --!include young
 local deployment, liveTtlMs, early = unpack(ARGV)
 --!read state
-if state.epoch == '' then return 0 end
-if state.deployment ~= deployment then return redis.error_reply(FOREIGN) end
+if state.epoch == '' or state.deployment ~= deployment then return 0 end
 -- If the clock went back, the time begins anew.
 local isFirst = state.rotated == 0 or state.rotated > now
 if not isFirst and now < state.rotated + liveTtlMs then return 0 end

@@ -18,6 +18,6 @@ export class Rotation {
   async rotate(partition: number): Promise<boolean> {
     const early = Math.floor((this.#liveTtlMs * partition) / this.#keys.partitions);
     const state = this.#keys.state(partition);
-    return (await this.#rotate(state, this.#keys.deployment, this.#liveTtlMs, early)) === 1;
+    return (await this.#rotate(state, this.#keys.owner, this.#liveTtlMs, early)) === 1;
   }
 }

@@ -281,7 +281,7 @@ describe('a call that is sent twice', () => {
     const send = async (deadline: number, id: string, number: number) => {
       const [reply] = await call(
         engine.keys.state(partition),
-        ...sharedArguments(engine.keys.deployment, engine.settings),
+        ...sharedArguments(engine.keys.owner, engine.settings),
         ...partArguments({ ...one, id, number, deadline }, false),
       );
       return reply;

@@ -160,7 +160,7 @@ describe('an unsuitable server', () => {
       code: 'REDIS_UNSUITABLE',
       message: expect.stringMatching(/format 3/),
     });
-    await admin.hset('{sluice}:format', 'format', 4);
+    await admin.hset('{sluice}:format', 'format', 5);
     await expect(start({ mysql: url.replace(/app$/, 'mysql') })).rejects.toMatchObject({
       code: 'NOT_MIGRATED',
     });

@@ -53,7 +53,7 @@ export class Inspector {
 
   /** Undefined if the partition has no state yet. */
   async partition(partition: number): Promise<PartitionStatus | undefined> {
-    const reply = await this.#inspect(this.#keys.state(partition), this.#keys.deployment);
+    const reply = await this.#inspect(this.#keys.state(partition), this.#keys.owner);
     if (!reply) return undefined;
     const [time, epoch, sequence, token, pendingUpdates, pendingKeys, pendingEntries, ...rest] = reply;
     const [inFlight, oldest, ended] = rest;

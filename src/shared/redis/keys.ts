@@ -1,6 +1,6 @@
 /** The names of keys in Redis: namespace, partitions, and the keys of each. */
 import { crc32 } from 'node:zlib';
-import { FORMAT_KEY, type PartitionKey } from './layout.ts';
+import { FORMAT_KEY, type PartitionKey, REDIS_FORMAT } from './layout.ts';
 
 const STATE = 'state' satisfies PartitionKey;
 
@@ -23,6 +23,11 @@ export class Keys {
       { length: partitions },
       (_, partition) => `{${namespace}:${partition}}:${STATE}`,
     );
+  }
+
+  /** The name in the states of its partitions, with their format; '' without a deployment. */
+  get owner(): string {
+    return this.deployment === '' ? '' : `${this.deployment}/${REDIS_FORMAT}`;
   }
 
   /** The partition of a counter key or an account. */

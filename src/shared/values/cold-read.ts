@@ -268,7 +268,7 @@ export class ColdReader {
     const state = this.#keys.state(partition);
     // Limited, since the watermark may be locked and ioredis would wait for a lost Redis for ever.
     const reply = await within(
-      this.#load(state, mode, epoch, sequence, token, ...args).catch(error =>
+      this.#load(state, mode, epoch, sequence, token, this.#keys.owner, ...args).catch(error =>
         redisError(error, this.#address),
       ),
       ANSWER_MS,

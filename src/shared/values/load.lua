@@ -5,9 +5,9 @@
 -- The values are exact, since one MySQL statement read watermark and values, and this is one script.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 'load', 'compare' or 'repair'   2 epoch, 3 sequence, 4 token of the watermark
+-- ARGV     1 'load', 'compare' or 'repair'   2 epoch, 3 sequence, 4 token of the watermark   5 deployment
 --          then three for each key: kind c|p, item, value in MySQL plus quarantined sum
--- Reply    { 'absent' } no state
+-- Reply    { 'absent' } no state of this deployment and format
 --          { 'epoch', epoch here } the epochs differ
 --          { 'again', 'behind' } Redis is behind the watermark, or the watermark moved since it was read
 --          { 'again', 'ahead' } the watermark moved, or MySQL went back in time
@@ -24,10 +24,10 @@
 --!include base
 --!include int
 --!include young
-local mode, epoch, watermark, token = unpack(ARGV, 1, 4)
+local mode, epoch, watermark, token, deployment = unpack(ARGV, 1, 5)
 watermark = tonumber(watermark)
 --!read state
-if state.epoch == '' then return { 'absent' } end
+if state.epoch == '' or state.deployment ~= deployment then return { 'absent' } end
 if state.epoch ~= epoch then return { 'epoch', state.epoch } end
 
 local withFlight
@@ -106,7 +106,7 @@ local SAFE = 9007199254740991
 local young, old = base .. 'live:young', base .. 'live:old'
 if mode == 'load' and redis.call('EXISTS', young) == 0 then beginYoung() end
 local reply = { 'ok' }
-for at = 5, #ARGV, 3 do
+for at = 6, #ARGV, 3 do
   local kind, item = ARGV[at], ARGV[at + 1]
   local field = kind .. item
   local live = redis.call('HGET', young, field) or redis.call('HGET', old, field)
