@@ -6,7 +6,7 @@
 import type { Logger } from 'pino';
 import { type Clock, within } from '../shared/clock.ts';
 import type { Settings } from '../shared/config/settings.ts';
-import { classifyDatabaseError } from '../shared/mysql/errors.ts';
+import { classifyDatabaseError, isServerError } from '../shared/mysql/errors.ts';
 import { Budget } from '../shared/redis/budget.ts';
 import type { Batch } from './batch.ts';
 import { isOutage } from './circuit.ts';
@@ -215,8 +215,10 @@ export class GroupFlush {
       .catch(error => {
         const { metrics, log } = this.#parts;
         const kind = classifyDatabaseError(error);
-        if (kind === 'unavailable' || kind === 'conflict') metrics.flushErrors.inc({ class: kind });
-        if (isOutage(error)) throw error;
+        // A SIGNAL can have the number of an outage: whoever goes alone finds out (blame.ts).
+        const isAway = isOutage(error) && !isServerError(error);
+        if (isAway || kind === 'conflict') metrics.flushErrors.inc({ class: kind });
+        if (isAway) throw error;
         if (kind === 'conflict') metrics.flushRetries.inc({ class: kind });
         const partitions = batches.map(({ partition }) => partition);
         log.debug({ partitions, err: error }, 'batches could not be written together and go alone');

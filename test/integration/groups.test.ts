@@ -21,6 +21,12 @@ function keysOf(engine: Engine): string[] {
   return GROUP.map(partition => names.find(name => engine.keys.partitionOf(name) === partition)!);
 }
 
+/** A key that MySQL refuses, in this partition. */
+function badKeyOf(engine: Engine, partition: number): string {
+  const names = Array.from({ length: 1000 }, (_, n) => `bad${n}`);
+  return names.find(name => engine.keys.partitionOf(name) === partition)!;
+}
+
 /** Flushes the group and returns what it tells; counts its transactions. */
 async function flushGroup(engine: Engine, flusher = engine.flusher, partitions = GROUP) {
   const failed = new Map<number, unknown>();
@@ -250,9 +256,7 @@ describe('all go alone', () => {
     const sluice = await engine.producer();
     const keys = keysOf(engine);
     await poison(engine);
-    const bad = Array.from({ length: 1000 }, (_, n) => `bad${n}`).find(
-      key => engine.keys.partitionOf(key) === 8,
-    )!;
+    const bad = badKeyOf(engine, 8);
     await sluice.apply([...keys, bad].map(key => ({ counter: 'views', key })));
     // One together, four alone, of which one once more with care.
     expect(await flushGroup(engine)).toMatchObject({
@@ -300,6 +304,20 @@ describe('all go alone', () => {
     for (const [at, key] of keys.entries())
       expect(await engine.counterInMysql('views', key)).toBe(at === 1 ? 0 : 1);
     expect((await engine.watermark(4)).sequence).toBe(0);
+  });
+
+  it('if a row claims an outage, which is not taken for one', async () => {
+    const engine = await open();
+    const sluice = await engine.producer();
+    const keys = keysOf(engine);
+    const forge = "SIGNAL SQLSTATE '08S01' SET MYSQL_ERRNO = 1053";
+    await engine.database.query(
+      `CREATE TRIGGER forger BEFORE INSERT ON sluice_counters FOR EACH ROW IF NEW.counter_key LIKE 'bad%' THEN ${forge}; END IF`,
+    );
+    await sluice.apply([...keys, badKeyOf(engine, 8)].map(key => ({ counter: 'views', key })));
+    expect(await flushGroup(engine)).toMatchObject({ failed: new Map(), flushed: new Set(GROUP) });
+    expect(await engine.database.query('SELECT item_key FROM sluice_quarantine')).toHaveLength(1);
+    await expectCounts(engine, countsOf(keys, 1));
   });
 
   it('if the transaction meets a deadlock', async () => {
