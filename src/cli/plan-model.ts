@@ -4,6 +4,7 @@
  */
 import { ENTRY_WEIGHT } from '../producer/micro-batch.ts';
 import { settingsCatalogue } from '../shared/config/settings.ts';
+import { MOST_GROUPS } from '../shared/redis/groups.ts';
 import { instanceFor, nodesFor } from './plan-classes.ts';
 import type { Load } from './plan-load.ts';
 import { measured } from './plan-measured.ts';
@@ -61,6 +62,8 @@ const MEASURED_ACCOUNT = 16;
 const MEASURED_ID = 12;
 /** With a single worker, its failure would be an outage. */
 const FEWEST_WORKERS = 2;
+/** Most rows of a batch that shares a transaction with others: a page of a claim. */
+const ROWS_SHARED = 500;
 /** Fewer partitions would spread too unevenly over the primaries. */
 const PARTITIONS_PER_PRIMARY = 4;
 /** Updates wait for one interval, and as long again until they are in MySQL and acknowledged. */
@@ -84,7 +87,8 @@ export function planFor(load: Load): Plan {
     partitions *= 2;
     redis = redisFor(load, spread, rows, partitions);
   }
-  const mysql = mysqlFor(load, rows, partitions);
+  const flushes = flushesOf(load, rows, partitions);
+  const mysql = mysqlFor(load, rows, partitions, redis.primaries);
   return {
     load,
     redis,
@@ -93,7 +97,7 @@ export function planFor(load: Load): Plan {
     partitions,
     partitionsNeeded: needed(),
     flushIntervalMs: load.flushInterval,
-    hottestPartition: hottestOf(load, spread, mysql.plan.commitsPerSecond, partitions),
+    hottestPartition: hottestOf(load, spread, flushes, partitions),
     outage: outageOf(load, spread, workers, mysql),
     counterIds: counterIdsOf(load, partitions),
   };
@@ -160,6 +164,13 @@ function flushesOf({ updates, entries, flushInterval }: Load, rows: Rows, partit
   );
 }
 
+/** Commits a second. Where batches are short, partitions of a group share a transaction, but not on a Cluster. */
+function commitsOf(load: Load, rows: Rows, partitions: number, primaries: number): number {
+  const rowsOfBatch = ((rows.counters + load.entries) * load.flushInterval) / 1000 / partitions;
+  const isShared = primaries === 1 && rowsOfBatch <= ROWS_SHARED;
+  return flushesOf(load, rows, isShared ? Math.min(MOST_GROUPS, partitions) : partitions);
+}
+
 function redisFor(load: Load, spread: Zipf, rows: Rows, partitions: number) {
   const { updates, entries, headroom, replicas } = load;
   const callsPerSecond = callsOf(load, partitions);
@@ -210,9 +221,9 @@ function memoryOf(load: Load, spread: Zipf, partitions: number) {
   return { steady: after(steadySeconds), afterOutage: after(steadySeconds + load.outage * 60) };
 }
 
-function mysqlFor(load: Load, rows: Rows, partitions: number) {
+function mysqlFor(load: Load, rows: Rows, partitions: number, primaries: number) {
   const { updates, entries, headroom } = load;
-  const commitsPerSecond = flushesOf(load, rows, partitions);
+  const commitsPerSecond = commitsOf(load, rows, partitions, primaries);
   const vcpu =
     (rows.counters * measured.mysqlMicrosPerRow.value +
       entries * measured.mysqlMicrosPerEntry.value +

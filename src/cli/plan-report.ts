@@ -88,7 +88,7 @@ function mysqlRows({ load, mysql, partitions, flushIntervalMs }: Plan): Row[] {
     [
       'MySQL commits',
       `${count(mysql.commitsPerSecond)}/s`,
-      `${partitions} partitions, each once in ${flushIntervalMs} ms if it has updates`,
+      `groups of ${partitions} partitions, each once in ${flushIntervalMs} ms if it has updates`,
     ],
     [
       'MySQL CPU',

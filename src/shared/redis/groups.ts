@@ -8,7 +8,7 @@ import type { Keys } from './keys.ts';
 import type { WakeUp } from './queue.ts';
 
 /** More would be more jobs and transactions; fewer would keep threads of MySQL idle. */
-const MOST_GROUPS = 4;
+export const MOST_GROUPS = 4;
 
 export class Groups {
   readonly #partitions: number;
