@@ -62,6 +62,8 @@ export class Consumer {
   readonly #groups: Groups;
   /** By id of the wake-up: of a partition or, during an outage, of a group. */
   readonly #troubles = new Map<string, Trouble>();
+  /** By id of the wake-up of a group: when its partitions were claimed last, ms of the injected clock. */
+  readonly #claimedAt = new Map<string, number>();
   /** Until when jobs of groups leave a partition out whose own job has failed, ms of the injected clock. */
   readonly #givenUp = new Map<number, number>();
   #worker: BullWorker<FlushJobData, void, 'flush'> | undefined;
@@ -190,8 +192,24 @@ export class Consumer {
     this.#givenUp.set(partition, clock.now() + settings.stuckAfterMs);
   }
 
+  /**
+   * Several producers may wake a group for one interval, each for other partitions. The first of these jobs
+   * claims all, and the others would write what came in the meantime: they wait until the interval is over.
+   */
+  #isSoon(wakeUp: WakeUp): boolean {
+    const { clock, settings } = this.#parts;
+    const now = clock.now();
+    const id = wakeUpId(wakeUp);
+    const since = now - (this.#claimedAt.get(id) ?? Number.NEGATIVE_INFINITY);
+    const isSoon = since < settings.flushIntervalMs / 2;
+    if (isSoon) this.#wakeUps.after(wakeUp, settings.flushIntervalMs - since);
+    else this.#claimedAt.set(id, now);
+    return isSoon;
+  }
+
   async #flushGroup(wakeUp: WakeUp, partitions: readonly number[]): Promise<void> {
     const { circuit, clock, flusher, queue } = this.#parts;
+    if (this.#isSoon(wakeUp)) return;
     const able = partitions.filter(
       partition =>
         !flusher.isBlocked(partition) &&
@@ -206,7 +224,9 @@ export class Consumer {
       const { more, flushed } = await circuit.run(() => flusher.flushGroup(able, listener));
       this.#troubles.delete(wakeUpId(wakeUp));
       for (const partition of flushed) this.#flushed(partition);
-      if (more) await wake(queue, wakeUp);
+      if (!more) return;
+      this.#claimedAt.delete(wakeUpId(wakeUp));
+      await wake(queue, wakeUp);
     } catch (error) {
       this.#groupFailed(wakeUp, error);
     }

@@ -472,6 +472,25 @@ describe('a worker', () => {
     expect(job!.failedReason).toMatch(/partition 8/i);
   });
 
+  it('flushes a group once an interval, however many producers wake it', async () => {
+    const engine = await open({ stuckAfterMs: 600_000 });
+    const [key] = keysOf(engine) as [string];
+    const quiet = await quietProducer(engine);
+    const worker = await engine.worker({ flushIntervalMs: 60_000 });
+    const queue = queueOf(engine);
+    const jobs = () => queue.getJobCountByTypes('waiting', 'active');
+    const receipt = await quiet.counter('views').increment(key);
+    await wake(queue, { partition: 0, group: 0 });
+    await receipt.persisted();
+    await quiet.counter('views').increment(key);
+    await wake(queue, { partition: 4, group: 0 });
+    await until(async () => (await jobs()) === 0, 'the second job to end');
+    expect(await engine.counterInMysql('views', key)).toBe(1);
+    // It waits in this process, and goes to others when the process ends.
+    await worker.stop();
+    expect(await jobs()).toBe(1);
+  });
+
   it('takes jobs of former versions, which name a partition and no group', async () => {
     const engine = await open({ stuckAfterMs: 600_000 });
     const [key] = keysOf(engine) as [string];
