@@ -197,7 +197,18 @@ describe('an unsuitable server', () => {
     );
     await worker.stop();
     await admin.config('SET', 'maxmemory', '0');
-    await sluice.counter('views').increment('after');
+    const goesOn = () =>
+      sluice
+        .counter('views')
+        .increment('after')
+        .then(
+          () => true,
+          error => {
+            if (error.code !== 'BACKPRESSURE') throw error;
+            return false;
+          },
+        );
+    await until(goesOn, 'the producer to see that there is room');
     await sluice.close();
     await app.close();
     admin.disconnect();
