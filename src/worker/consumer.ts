@@ -216,6 +216,8 @@ export class Consumer {
         !this.#isTooEarly({ partition }) &&
         (this.#givenUp.get(partition) ?? 0) <= clock.now(),
     );
+    // To flush nothing would tell the breaker that MySQL is back.
+    if (able.length === 0) return;
     const listener = {
       failed: (partition: number, error: unknown) => this.#failedInGroup(partition, error),
       wake: () => this.#wakeUps.after(wakeUp, 0),
