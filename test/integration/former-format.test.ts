@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { checkRedis } from '../../src/shared/redis/check.ts';
 import { defineScript } from '../../src/shared/redis/script.ts';
 import { Rotation } from '../../src/worker/rotation.ts';
+import { backUpMysql, recoveryOf } from '../support/backup.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 
 /** Makes the states and the record as the former version left them, with a live value of that version. */
@@ -147,4 +148,24 @@ it('a state of another deployment is refused as before', async () => {
     () => engine.cold.load(0, [{ kind: 'c', name: 'views', key: 'k' }]),
   ])
     await expect(call()).rejects.toThrow(/another deployment/);
+});
+
+it('a halted partition of the former version is recovered first, then taken over', async () => {
+  const engine = await openEngine({ partitions: 1 });
+  const sluice = await engine.producer();
+  const restore = await backUpMysql(engine);
+  await sluice.counter('views').increment('k', 2);
+  await engine.drain();
+  await sluice.counter('views').increment('k', 3);
+  await restore();
+  await makeFormer(engine);
+  await expect(engine.aligner.align(0)).rejects.toMatchObject({ code: 'DATABASE_WENT_BACK' });
+  await expect(sluice.counter('views').increment('k')).rejects.toMatchObject({ code: 'DATABASE_WENT_BACK' });
+  expect(await engine.redis.hget(engine.keys.state(0), 'deployment')).toBe(engine.keys.deployment);
+  await recoveryOf(engine).recover(0, { operator: 'test' });
+  expect(await engine.aligner.align(0)).toBe('adopted');
+  await engine.drain();
+  // The two updates that only the lost part of MySQL had are declared.
+  expect(await engine.counterInMysql('views', 'k')).toBe(3);
+  expect(await sluice.counter('views').get('k')).toBe(3);
 });
