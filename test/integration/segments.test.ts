@@ -74,8 +74,19 @@ it('a claim that is received again after its batch has ended gives the next batc
     new URL('../../src/worker/claim.lua', import.meta.url),
   );
   const copy = async () => {
-    const { deployment } = engine.keys;
-    const reply = await claim(engine.keys.state(0), deployment, 'token', 10, 10, 10, 100_000, '', 0, 0, 0);
+    const reply = await claim(
+      engine.keys.state(0),
+      engine.keys.owner,
+      'token',
+      10,
+      10,
+      10,
+      100_000,
+      '',
+      0,
+      0,
+      0,
+    );
     return reply && joinPages(0, [parsePage(reply)]);
   };
   await views.increment('a');

@@ -26,6 +26,7 @@ import { Worker } from '../../src/worker/worker.ts';
 import { openAccess } from './access.ts';
 import { cleanUp } from './cleanup.ts';
 import { until } from './engine.ts';
+import { dropAllLive } from './live.ts';
 
 /** Codes of MySQL for the refusals that docs/mapping.md explains. */
 export const DATABASE_CODES = {
@@ -170,8 +171,7 @@ export async function openShop<const D extends DefinitionsInput>(
     },
     async forget() {
       const admin = new Redis(access.admin.redisUrl);
-      const live = await admin.keys(`{${name}:0}:[cp]:*`);
-      if (live.length > 0) await admin.del(...live);
+      await dropAllLive({ redis: admin, keys }, 0);
       admin.disconnect();
     },
     compare: async (kind, counter, key) => (await cold.compare(0, [{ kind, name: counter, key }]))[0]!,
