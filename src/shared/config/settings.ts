@@ -17,7 +17,7 @@ export const settingsCatalogue = {
     default: 16,
     min: 1,
     max: 1024,
-    why: 'Fixed at the first start. Several for each worker thread of MySQL keep all threads busy; each costs a claim per interval, and a quarter of them a job and a transaction.',
+    why: 'Fixed at the first start. Several for each thread of MySQL keep all threads busy when much is pending; each costs a claim per interval, and a quarter of them share a job and a transaction.',
   },
   flushIntervalMs: {
     default: 100,
