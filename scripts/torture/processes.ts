@@ -112,7 +112,12 @@ export class Processes {
 
   constructor(stack: Stack, seed: number, durability: TortureDurability) {
     const { accounts } = stack;
-    const settings = { SLUICE_PARTITIONS: String(partitions), ...workerDurability(durability) };
+    // Live values rotate between the faults, whenever idle partitions are aligned.
+    const settings = {
+      SLUICE_PARTITIONS: String(partitions),
+      SLUICE_LIVE_TTL_MS: '5000',
+      ...workerDurability(durability),
+    };
     this.workers = [0, 1].map(index => {
       const account = accounts.workers[index]!;
       const logFile = join(stack.folder, `worker-${index + 1}.log`);
