@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { cacheFolder, findBinary } from './binaries.ts';
 import { asRoot, type DatabaseCluster } from './database-cluster.ts';
-import { startMysql } from './mysql.ts';
+import { startMysql, temporary } from './mysql.ts';
 import { freePort, type RunningServer, waitFor } from './process.ts';
 
 const size = 3;
@@ -108,6 +108,7 @@ async function recovered(data: string, settings: string[]): Promise<string[]> {
   const { stderr, stdout } = await run(findBinary('galera', ['mariadbd']), [
     ...root,
     `--datadir=${data}`,
+    `--tmpdir=${temporary(data)}`,
     ...settings,
     '--innodb-log-file-size=96M',
     '--skip-networking',

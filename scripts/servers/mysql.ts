@@ -42,6 +42,7 @@ export async function startMysql(options: MysqlOptions): Promise<RunningServer &
   const program = await findProgram(options.flavour);
   await mkdir(directory, { recursive: true });
   const data = join(directory, 'data');
+  await mkdir(temporary(data), { recursive: true });
   if (!existsSync(data)) await copyWhole(await dataTemplate(program, initialArgs), data);
   const certificates = options.tls ? await makeCertificates(join(directory, 'tls')) : undefined;
   const tlsArgs = certificates
@@ -78,6 +79,11 @@ async function findProgram(flavour: MysqlFlavour): Promise<Program> {
   return { flavour, file, version, isMariadb: /mariadb/i.test(version), common };
 }
 
+/** Each server needs its own: a MariaDB that starts deletes the temporary tables of all others in the folder. */
+export function temporary(data: string): string {
+  return join(dirname(data), 'tmp');
+}
+
 function settings(program: Program, data: string, port: number): string[] {
   const durable = ['--innodb-flush-log-at-trx-commit=1', '--sync-binlog=1'];
   const own = program.isMariadb
@@ -85,6 +91,7 @@ function settings(program: Program, data: string, port: number): string[] {
     : ['--innodb-redo-log-capacity=256M', '--loose-mysqlx=OFF'];
   return [
     `--datadir=${data}`,
+    `--tmpdir=${temporary(data)}`,
     `--port=${port}`,
     '--bind-address=127.0.0.1',
     // Relative to the data folder, since a socket's path is limited to 107 characters.
@@ -119,13 +126,16 @@ async function dataTemplate(program: Program, args: string[]): Promise<string> {
 
 async function fillDataFolder(program: Program, data: string, args: string[]): Promise<void> {
   const asRoot = process.getuid?.() === 0 ? ['--user=root'] : [];
+  const env = { ...process.env, TMPDIR: dirname(data) };
   try {
     if (program.isMariadb) {
       const initialiser = findBinary(program.flavour, ['mariadb-install-db', 'mysql_install_db']);
       const login = ['--auth-root-authentication-method=normal', '--skip-test-db'];
-      await run(initialiser, ['--no-defaults', ...asRoot, ...login, `--datadir=${data}`, ...args]);
+      await run(initialiser, ['--no-defaults', ...asRoot, ...login, `--datadir=${data}`, ...args], { env });
     } else {
-      await run(program.file, [...program.common, '--initialize-insecure', `--datadir=${data}`, ...args]);
+      await run(program.file, [...program.common, '--initialize-insecure', `--datadir=${data}`, ...args], {
+        env,
+      });
     }
   } catch (cause) {
     const said = (cause as { stderr?: string }).stderr?.slice(-3_000);

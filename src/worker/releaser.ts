@@ -44,6 +44,8 @@ const SAMPLE = 'SELECT * FROM sluice_quarantine WHERE id IN (?)';
 /** How often a worker looks: while it knows of held updates, and otherwise. */
 const HOLDING_MS = 1000;
 const IDLE_MS = 2000;
+/** A flush that meets a failure has held its rows after this time, or another worker has written them. */
+const HOLD_WITHIN_MS = 10_000;
 /** Rows of a trial. */
 const SAMPLES = 16;
 
@@ -59,8 +61,10 @@ export class Releaser {
   readonly #failedSince = new Map<string, number>();
   readonly #released = new Map<ValueTable, number>();
   readonly #recorded = new Set<TargetTable>();
-  /** Start of the last round, on the clock of `performance`. */
-  #lookedAt = Number.NEGATIVE_INFINITY;
+  /** Tables whose held updates the last round saw. */
+  readonly #seen = new Set<ValueTable>();
+  /** The first round starts at once: another worker may have been killed. */
+  #hasLooked = false;
 
   constructor(parts: ReleaserParts) {
     const { database, tables, health, random, log } = parts;
@@ -68,8 +72,7 @@ export class Releaser {
     this.#release = new HeldRelease(database, tables);
     this.#lines = new RepeatedLines(log);
     this.#rounds = new Rounds({
-      // The first round starts at once: another worker may have been killed.
-      every: () => (this.#lookedAt > 0 ? spread(health.mayHold ? HOLDING_MS : IDLE_MS, random) : 0),
+      every: () => (this.#hasLooked ? spread(health.mayHold ? HOLDING_MS : IDLE_MS, random) : 0),
       round: () => this.once(),
       onError: error => {
         if (isOutage(error) || this.#rounds.stopped)
@@ -91,8 +94,7 @@ export class Releaser {
   /** One round over all held updates. */
   async once(): Promise<void> {
     const { database, health, circuit, log } = this.#parts;
-    const last = this.#lookedAt;
-    this.#lookedAt = performance.now();
+    this.#hasLooked = true;
     if (circuit.isOpen) return;
     await this.#record();
     const rows = await database.query(GROUPS);
@@ -105,7 +107,7 @@ export class Releaser {
     }));
     health.mayHold = groups.length > 0 || health.failing.length > 0;
     const byTable = Map.groupBy(groups, ({ kind, name }) => `${kind} ${name}`);
-    this.#reportReleased(byTable, last);
+    this.#reportReleased(byTable);
     await Promise.all(
       [...byTable.values()].map(some =>
         this.#releaseAll(some).catch(error => {
@@ -116,14 +118,15 @@ export class Releaser {
     );
   }
 
-  /**
-   * Reports tables without held updates.
-   * @param last start of the round before: a flush that met a newer failure may not have held its rows yet
-   */
-  #reportReleased(held: ReadonlyMap<string, unknown>, last: number): void {
+  /** Reports tables without held updates. A flush that has just met a failure may not have held its rows yet. */
+  #reportReleased(held: ReadonlyMap<string, unknown>): void {
     for (const table of this.#parts.tables.targets) {
-      if (held.has(`${ROW_KINDS[table.kind]} ${table.name}`)) continue;
-      if (this.#parts.health.failedAfter(table, last)) continue;
+      if (held.has(`${ROW_KINDS[table.kind]} ${table.name}`)) {
+        this.#seen.add(table);
+        continue;
+      }
+      const hasSeen = this.#seen.delete(table);
+      if (!hasSeen && this.#parts.health.failedAfter(table, performance.now() - HOLD_WITHIN_MS)) continue;
       this.#parts.health.released(table, this.#released.get(table) ?? 0);
       this.#released.delete(table);
     }
