@@ -107,7 +107,7 @@ export class Releaser {
     }));
     health.mayHold = groups.length > 0 || health.failing.length > 0;
     const byTable = Map.groupBy(groups, ({ kind, name }) => `${kind} ${name}`);
-    this.#reportReleased(byTable);
+    await this.#reportReleased(byTable);
     await Promise.all(
       [...byTable.values()].map(some =>
         this.#releaseAll(some).catch(error => {
@@ -119,15 +119,19 @@ export class Releaser {
   }
 
   /** Reports tables without held updates. A flush that has just met a failure may not have held its rows yet. */
-  #reportReleased(held: ReadonlyMap<string, unknown>): void {
-    for (const table of this.#parts.tables.targets) {
+  async #reportReleased(held: ReadonlyMap<string, unknown>): Promise<void> {
+    const { tables, health, database } = this.#parts;
+    for (const table of tables.targets) {
       if (held.has(`${ROW_KINDS[table.kind]} ${table.name}`)) {
         this.#seen.add(table);
         continue;
       }
       const hasSeen = this.#seen.delete(table);
-      if (!hasSeen && this.#parts.health.failedAfter(table, performance.now() - HOLD_WITHIN_MS)) continue;
-      this.#parts.health.released(table, this.#released.get(table) ?? 0);
+      if (!hasSeen && health.failedAfter(table, performance.now() - HOLD_WITHIN_MS)) continue;
+      // Another worker may have found it mended, and written what was held.
+      if (health.problem(table) !== undefined) await table.recheck(database);
+      if (!table.fits) continue;
+      health.released(table, this.#released.get(table) ?? 0);
       this.#released.delete(table);
     }
   }
