@@ -93,7 +93,7 @@ export class Releaser {
 
   /** One round over all held updates. */
   async once(): Promise<void> {
-    const { database, health, circuit, log } = this.#parts;
+    const { database, health, circuit, tables, log } = this.#parts;
     this.#hasLooked = true;
     if (circuit.isOpen) return;
     await this.#record();
@@ -107,33 +107,34 @@ export class Releaser {
     }));
     health.mayHold = groups.length > 0 || health.failing.length > 0;
     const byTable = Map.groupBy(groups, ({ kind, name }) => `${kind} ${name}`);
-    await this.#reportReleased(byTable);
-    await Promise.all(
-      [...byTable.values()].map(some =>
-        this.#releaseAll(some).catch(error => {
-          if (isOutage(error)) throw error;
-          log.debug({ err: error, name: some[0]!.name }, 'held updates keep waiting');
-        }),
-      ),
-    );
+    const alone = (name: string, work: Promise<void>) =>
+      work.catch(error => {
+        if (isOutage(error)) throw error;
+        log.debug({ err: error, name }, 'held updates keep waiting');
+      });
+    await Promise.all([
+      ...tables.targets.map(table => alone(table.name, this.#reportReleased(table, byTable))),
+      ...[...byTable.values()].map(some => alone(some[0]!.name, this.#releaseAll(some))),
+    ]);
   }
 
-  /** Reports tables without held updates. A flush that has just met a failure may not have held its rows yet. */
-  async #reportReleased(held: ReadonlyMap<string, unknown>): Promise<void> {
-    const { tables, health, database } = this.#parts;
-    for (const table of tables.targets) {
-      if (held.has(`${ROW_KINDS[table.kind]} ${table.name}`)) {
-        this.#seen.add(table);
-        continue;
-      }
-      const hasSeen = this.#seen.delete(table);
-      if (!hasSeen && health.failedAfter(table, performance.now() - HOLD_WITHIN_MS)) continue;
-      // Another worker may have found it mended, and written what was held.
-      if (health.problem(table) !== undefined) await table.recheck(database);
-      if (!table.fits) continue;
-      health.released(table, this.#released.get(table) ?? 0);
-      this.#released.delete(table);
+  /**
+   * Reports the table if it has no held updates. A flush that has just met a failure may not have held its
+   * rows yet.
+   */
+  async #reportReleased(table: TargetTable, held: ReadonlyMap<string, unknown>): Promise<void> {
+    const { health, database } = this.#parts;
+    if (held.has(`${ROW_KINDS[table.kind]} ${table.name}`)) {
+      this.#seen.add(table);
+      return;
     }
+    const hasSeen = this.#seen.delete(table);
+    if (!hasSeen && health.failedAfter(table, performance.now() - HOLD_WITHIN_MS)) return;
+    // Another worker may have found it mended, and written what was held.
+    if (health.problem(table) !== undefined) await table.recheck(database);
+    if (!table.fits) return;
+    health.released(table, this.#released.get(table) ?? 0);
+    this.#released.delete(table);
   }
 
   /** Records each mapping that fits, once. */
