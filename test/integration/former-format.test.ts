@@ -1,12 +1,12 @@
-// States of format 4, whose live values were keys of their own: this version takes them over, and processes of
-// the former version are refused from then on, wherever they are in a flush.
+// States of format 4, whose live values were keys of their own: this version takes them over, and processes
+// of the former version are refused from then on, wherever they are in a flush.
 
 import { describe, expect, it } from 'vitest';
 import { checkRedis } from '../../src/shared/redis/check.ts';
 import { defineScript } from '../../src/shared/redis/script.ts';
 import { Rotation } from '../../src/worker/rotation.ts';
 import { backUpMysql, recoveryOf } from '../support/backup.ts';
-import { type Engine, openEngine, until } from '../support/engine.ts';
+import { type Engine, keyIn, openEngine, until } from '../support/engine.ts';
 
 /** Makes the states and the record as the former version left them, with a live value of that version. */
 async function makeFormer({ redis, keys }: Engine): Promise<void> {
@@ -88,8 +88,7 @@ it('a state of the former version is taken over by an update or a read, with wha
   const engine = await openEngine({ partitions: 2 });
   const sluice = await engine.producer();
   const views = sluice.counter('views');
-  const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
-  const own = (partition: number) => keys.find(key => engine.keys.partitionOf(key) === partition)!;
+  const own = (partition: number) => keyIn(engine.keys, partition);
   await views.increment(own(0), 2, { id: 'x' });
   await views.increment(own(1), 5);
   await makeFormer(engine);

@@ -9,7 +9,7 @@ import { openTables } from '../../src/shared/values/mapping.ts';
 import type { Step } from '../../src/worker/commit.ts';
 import { Flusher } from '../../src/worker/flush.ts';
 import { Store } from '../../src/worker/store.ts';
-import { definitions, type Engine, openEngine, until } from '../support/engine.ts';
+import { definitions, type Engine, keyIn, openEngine, until } from '../support/engine.ts';
 import { poison } from '../support/failed.ts';
 
 /** The first of four groups of 16 partitions. */
@@ -17,14 +17,7 @@ const GROUP = [0, 4, 8, 12];
 
 /** A key of each partition of the group. */
 function keysOf(engine: Engine): string[] {
-  const names = Array.from({ length: 1000 }, (_, n) => `k${n}`);
-  return GROUP.map(partition => names.find(name => engine.keys.partitionOf(name) === partition)!);
-}
-
-/** A key that MySQL refuses, in this partition. */
-function badKeyOf(engine: Engine, partition: number): string {
-  const names = Array.from({ length: 1000 }, (_, n) => `bad${n}`);
-  return names.find(name => engine.keys.partitionOf(name) === partition)!;
+  return GROUP.map(partition => keyIn(engine.keys, partition));
 }
 
 /** Flushes the group and returns what it tells; counts its transactions. */
@@ -77,6 +70,21 @@ function quietProducer(engine: Engine) {
 }
 
 const open = (more: Parameters<typeof openEngine>[0] = {}) => openEngine({ partitions: 16, ...more });
+
+/** An engine with one pending update in each partition of the group. */
+async function openPending(more: Parameters<typeof openEngine>[0] = {}) {
+  const engine = await open(more);
+  const views = (await engine.producer()).counter('views');
+  const keys = keysOf(engine);
+  for (const key of keys) await views.increment(key);
+  return { engine, views, keys };
+}
+
+/** How many of the keys are in MySQL. */
+async function written(engine: Engine, keys: readonly string[]): Promise<number> {
+  const counts = await Promise.all(keys.map(key => engine.counterInMysql('views', key)));
+  return counts.filter(Boolean).length;
+}
 
 it('a flush of a group writes all of its partitions in one transaction', async () => {
   const engine = await open();
@@ -168,12 +176,7 @@ describe('a batch goes alone, and the others of its group together', () => {
     await engine.database.transaction(async connection => {
       await connection.query('SELECT * FROM sluice_partitions WHERE partition_id = 8 FOR UPDATE');
       flush = flushGroup(engine);
-      await until(
-        async () =>
-          (await Promise.all(keys.map(key => engine.counterInMysql('views', key)))).filter(Boolean).length ===
-          3,
-        'the other partitions',
-      );
+      await until(async () => (await written(engine, keys)) === 3, 'the other partitions');
       expect(await engine.counterInMysql('views', keys[2]!)).toBe(0);
     });
     expect((await flush).transactions).toBe(2);
@@ -182,10 +185,7 @@ describe('a batch goes alone, and the others of its group together', () => {
   });
 
   it('if it was in flight already, and is then claimed once more', async () => {
-    const engine = await open();
-    const views = (await engine.producer()).counter('views');
-    const keys = keysOf(engine);
-    for (const key of keys) await views.increment(key);
+    const { engine, views, keys } = await openPending();
     await engine.flight.claim(4);
     await views.increment(keys[1]!);
     expect((await flushGroup(engine)).transactions).toBe(3);
@@ -205,10 +205,7 @@ describe('a batch goes alone, and the others of its group together', () => {
   });
 
   it('if its epoch is not that of the watermark', async () => {
-    const engine = await open();
-    const views = (await engine.producer()).counter('views');
-    const keys = keysOf(engine);
-    for (const key of keys) await views.increment(key);
+    const { engine, keys } = await openPending();
     await engine.database.query("UPDATE sluice_partitions SET epoch = 'other' WHERE partition_id = 4");
     expect((await flushGroup(engine)).transactions).toBe(2);
     await expectCounts(engine, countsOf(keys, 1));
@@ -218,10 +215,7 @@ describe('a batch goes alone, and the others of its group together', () => {
   });
 
   it('if Redis forgot updates that MySQL has, which are declared', async () => {
-    const engine = await open();
-    const views = (await engine.producer()).counter('views');
-    const keys = keysOf(engine);
-    for (const key of keys) await views.increment(key);
+    const { engine } = await openPending();
     await engine.database.query('UPDATE sluice_partitions SET updates = 3 WHERE partition_id = 4');
     expect((await flushGroup(engine)).transactions).toBe(2);
     const losses = await engine.database.query('SELECT partition_id, kind, updates FROM sluice_losses');
@@ -256,7 +250,7 @@ describe('all go alone', () => {
     const sluice = await engine.producer();
     const keys = keysOf(engine);
     await poison(engine);
-    const bad = badKeyOf(engine, 8);
+    const bad = keyIn(engine.keys, 8, 'bad');
     await sluice.apply([...keys, bad].map(key => ({ counter: 'views', key })));
     // One together, four alone, of which one once more with care.
     expect(await flushGroup(engine)).toMatchObject({
@@ -288,14 +282,11 @@ describe('all go alone', () => {
   });
 
   it('if one batch is not in flight any more, which is then not written', async () => {
-    const engine = await open();
-    const views = (await engine.producer()).counter('views');
-    const keys = keysOf(engine);
-    for (const key of keys) await views.increment(key);
+    const { engine, keys } = await openPending();
     let attempts = 0;
     const flusher = await withSeam(engine, async step => {
       if (step !== 'recorded' || attempts++ > 0) return;
-      // As if Redis had lost the claim.
+      // Redis seems to have lost the claim.
       const token = (await engine.redis.hget(engine.keys.state(4), 'token'))!;
       const batch = { partition: 4, token } as Parameters<Engine['flight']['ack']>[0];
       await engine.flight.ack(batch, { late: [], quarantined: 0 });
@@ -314,17 +305,14 @@ describe('all go alone', () => {
     await engine.database.query(
       `CREATE TRIGGER forger BEFORE INSERT ON sluice_counters FOR EACH ROW IF NEW.counter_key LIKE 'bad%' THEN ${forge}; END IF`,
     );
-    await sluice.apply([...keys, badKeyOf(engine, 8)].map(key => ({ counter: 'views', key })));
+    await sluice.apply([...keys, keyIn(engine.keys, 8, 'bad')].map(key => ({ counter: 'views', key })));
     expect(await flushGroup(engine)).toMatchObject({ failed: new Map(), flushed: new Set(GROUP) });
     expect(await engine.database.query('SELECT item_key FROM sluice_quarantine')).toHaveLength(1);
     await expectCounts(engine, countsOf(keys, 1));
   });
 
   it('if the transaction meets a deadlock', async () => {
-    const engine = await open();
-    const views = (await engine.producer()).counter('views');
-    const keys = keysOf(engine);
-    for (const key of keys) await views.increment(key);
+    const { engine, keys } = await openPending();
     let attempts = 0;
     const flusher = await withSeam(engine, step => {
       if (step === 'written' && attempts++ === 0)
@@ -341,10 +329,7 @@ describe('all go alone', () => {
 
 describe('a commit without an answer', () => {
   it.each(['before', 'after'] as const)('%s MySQL carried it out: each update counts once', async when => {
-    const engine = await open();
-    const views = (await engine.producer()).counter('views');
-    const keys = keysOf(engine);
-    for (const key of keys) await views.increment(key);
+    const { engine, keys } = await openPending();
     const lost = Object.assign(new Error('lost'), { code: 'PROTOCOL_CONNECTION_LOST', fatal: true });
     const { database } = engine.own;
     const transaction = database.transaction.bind(database);
@@ -417,10 +402,7 @@ it('does not wait for a partition that is busy in this process, and is woken whe
 });
 
 it('a claim that fails for one partition is told, and the others are flushed', async () => {
-  const engine = await open();
-  const views = (await engine.producer()).counter('views');
-  const keys = keysOf(engine);
-  for (const key of keys) await views.increment(key);
+  const { engine, keys } = await openPending();
   await engine.redis.hset(engine.keys.state(4), 'deployment', 'another');
   const { failed, flushed, transactions } = await flushGroup(engine);
   expect([...failed.keys()]).toEqual([4]);
@@ -436,7 +418,7 @@ it('accounts below their floor are counted as in a flush of one partition', asyn
   const keys = keysOf(engine);
   for (const key of keys) await loyalty.credit(key, 10, { id: '1' });
   await flushGroup(engine);
-  // As if Redis had forgotten debits that MySQL has.
+  // Redis seems to have forgotten debits that MySQL has.
   for (const key of keys.slice(0, 2))
     await engine.database.query('UPDATE sluice_accounts SET balance = 1 WHERE account = ?', [
       Buffer.from(key),
@@ -449,10 +431,7 @@ it('accounts below their floor are counted as in a flush of one partition', asyn
 
 describe('a worker', () => {
   it('flushes a group whose one partition is halted, and shows the halt as a failed job of that partition', async () => {
-    const engine = await open({ stuckAfterMs: 600_000 });
-    const views = (await engine.producer()).counter('views');
-    const keys = keysOf(engine);
-    for (const key of keys) await views.increment(key);
+    const { engine, views, keys } = await openPending({ stuckAfterMs: 600_000 });
     await flushGroup(engine);
     await engine.worker();
     await engine.database.query(
@@ -517,17 +496,13 @@ describe('a worker', () => {
     const deployment = (await engine.redis.hget(state, 'deployment'))!;
     await engine.redis.hset(state, 'deployment', 'another');
     await wake(queueOf(engine), { partition: 0, group: 0 });
-    const written = async () => {
-      const counts = await Promise.all(keys.map(key => engine.counterInMysql('views', key)));
-      return counts.filter(Boolean).length;
-    };
-    await until(async () => (await written()) === 3, 'the other partitions');
+    await until(async () => (await written(engine, keys)) === 3, 'the other partitions');
     await until(async () => {
       const { values } = await worker.metrics.flushRetries.get();
       return values.some(({ labels, value }) => labels.class === 'other' && value > 1);
     }, 'retries');
     await engine.redis.hset(state, 'deployment', deployment);
-    await until(async () => (await written()) === 4, 'the partition');
+    await until(async () => (await written(engine, keys)) === 4, 'the partition');
     await expectCounts(engine, countsOf(keys, 1));
   });
 });

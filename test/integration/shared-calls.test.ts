@@ -5,15 +5,12 @@ import { RedisProxies } from '../../scripts/torture/redis-proxies.ts';
 import { pause } from '../../src/shared/clock.ts';
 import { defineScript } from '../../src/shared/redis/script.ts';
 import { cleanUp } from '../support/cleanup.ts';
-import { type Engine, openEngine } from '../support/engine.ts';
+import { type Engine, keyIn, openEngine } from '../support/engine.ts';
 import { quietRedis } from '../support/servers.ts';
 
 /** One key of each partition, by the partition's number. */
 function keysOf({ keys }: Engine): string[] {
-  const found: string[] = [];
-  for (let n = 0; Object.keys(found).length < keys.partitions; n++)
-    found[keys.partitionOf(`k${n}`)] ??= `k${n}`;
-  return found;
+  return Array.from({ length: keys.partitions }, (_, partition) => keyIn(keys, partition));
 }
 
 /** No flush job is due while calls are counted: to add one is a call too. */

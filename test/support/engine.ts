@@ -180,6 +180,11 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
   };
 }
 
+/** A key of the form `${prefix}N` in this partition. */
+export function keyIn(keys: Keys, partition: number, prefix = 'k'): string {
+  for (let n = 0; ; n++) if (keys.partitionOf(`${prefix}${n}`) === partition) return `${prefix}${n}`;
+}
+
 /** Polls until the condition holds or the limit is over. */
 export async function until(
   condition: () => Promise<boolean> | boolean,

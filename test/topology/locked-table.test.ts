@@ -14,7 +14,7 @@ import { migrate } from '../../src/shared/mysql/migrate.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { cleanUp } from '../support/cleanup.ts';
-import { until } from '../support/engine.ts';
+import { keyIn, until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
 const definitions = {
@@ -25,10 +25,6 @@ const definitions = {
 } as const;
 const PARTITIONS = 8;
 const settings = parseSettings({ partitions: PARTITIONS, lockWaitSeconds: 1 });
-/** A key of the partition. */
-const keyOf = (keys: Keys, partition: number) => {
-  for (let n = 0; ; n++) if (keys.partitionOf(`k${n}`) === partition) return `k${n}`;
-};
 
 describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
   let redisUrl: string;
@@ -135,7 +131,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     await opened.worker();
     const release = await lock(opened);
     const send = async (from: Awaited<ReturnType<typeof opened.producer>>, partition: number) => {
-      const key = keyOf(keys, partition);
+      const key = keyIn(keys, partition);
       held.push(await from.counter('stock').increment(key));
       return from.counter('views').increment(key);
     };
@@ -172,7 +168,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
     const first = await opened.producer();
     await opened.worker();
     for (let partition = 0; partition < PARTITIONS; partition++)
-      await (await first.counter('views').increment(keyOf(opened.keys, partition))).persisted();
+      await (await first.counter('views').increment(keyIn(opened.keys, partition))).persisted();
     await opened.locker.query(lock);
     const sluice = await opened.producer();
     await opened.worker();
