@@ -95,6 +95,7 @@ export function partArguments(
 export class ApplyCall {
   readonly #parts: ApplyCallParts;
   readonly #apply: Script<string[]>;
+  readonly #shared: ScriptArguments;
   readonly #sharedCalls: SharedCalls;
   /** By partition: the clock of its primary minus the producer's clock, ms. */
   readonly #offsets: number[];
@@ -109,12 +110,8 @@ export class ApplyCall {
   constructor(parts: ApplyCallParts) {
     this.#parts = parts;
     this.#apply = defineScript(parts.redis, 'apply', new URL('./apply.lua', import.meta.url));
-    this.#sharedCalls = new SharedCalls(
-      this.#apply,
-      parts.calls,
-      () => this.#shared(),
-      parts.settings.microBatch,
-    );
+    this.#shared = sharedArguments(parts.keys.owner, parts.settings);
+    this.#sharedCalls = new SharedCalls(this.#apply, parts.calls, this.#shared, parts.settings.microBatch);
     this.#offsets = new Array(parts.keys.partitions).fill(0);
     this.#idle = Array.from({ length: parts.keys.partitions }, () => []);
     this.#seen = Array.from({ length: parts.keys.partitions }, () => ({ incarnation: '', updates: 0 }));
@@ -131,7 +128,7 @@ export class ApplyCall {
       this.#offsets.map(async (_, partition) => {
         const sent = this.#parts.clock.now();
         const args = await this.#arguments(partition, { id: randomToken(), number: 0 }, 0, '[]');
-        const replies = await this.#apply(this.#parts.keys.state(partition), ...this.#shared(), ...args);
+        const replies = await this.#apply(this.#parts.keys.state(partition), ...this.#shared, ...args);
         this.#learn(partition, parseReply(checkedReply(replies)).time, sent);
       }),
     );
@@ -190,10 +187,6 @@ export class ApplyCall {
     }
   }
 
-  #shared(): ScriptArguments {
-    return sharedArguments(this.#parts.keys.owner, this.#parts.settings);
-  }
-
   async #arguments(
     partition: number,
     caller: CallerId,
@@ -219,7 +212,7 @@ export class ApplyCall {
     if (durability === 'memory' && attempt === 0)
       return parseReply(await this.#sharedCalls.run({ stateKey, args, weight, until }));
     const apply = async (call: ScriptCall<string[]>) =>
-      parseReply(checkedReply(await call(stateKey, ...this.#shared(), ...args)));
+      parseReply(checkedReply(await call(stateKey, ...this.#shared, ...args)));
     if (durability === 'memory') return calls.write(until, apply(this.#apply));
     const confirmed = (ms: number, onApplied: () => void) =>
       this.#parts.barrier.run(partition, durability, ms, async lane => {

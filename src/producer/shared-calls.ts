@@ -9,14 +9,14 @@ import { ReplyError } from 'ioredis';
 import type { Script, ScriptArguments } from '../shared/redis/script.ts';
 import type { Calls } from './calls.ts';
 
-/** What a partition weighs in a call besides its updates, in counter updates: its part of the time. */
+/** Weight of a partition in a call besides its updates, in counter updates that take Redis as long. */
 const PARTITION_WEIGHT = 8;
 /** Starts the reply of a part that failed. */
 const ERROR = 'error ';
 
 export interface Part {
   readonly stateKey: string;
-  /** Of this partition; see apply.lua. */
+  /** Arguments of apply.lua for this partition. */
   readonly args: ScriptArguments;
   /** Counter updates that take Redis as long as this part. */
   readonly weight: number;
@@ -41,15 +41,15 @@ interface Waiting {
 export class SharedCalls {
   readonly #script: Script<string[]>;
   readonly #calls: Calls;
-  readonly #shared: () => ScriptArguments;
+  readonly #shared: ScriptArguments;
   readonly #mostWeight: number;
   #waiting: Waiting[] = [];
 
   /**
-   * @param shared gives the arguments that all parts of a call have in common
+   * @param shared arguments that all parts of a call have in common
    * @param mostWeight of a call; one part may weigh more
    */
-  constructor(script: Script<string[]>, calls: Calls, shared: () => ScriptArguments, mostWeight: number) {
+  constructor(script: Script<string[]>, calls: Calls, shared: ScriptArguments, mostWeight: number) {
     this.#script = script;
     this.#calls = calls;
     this.#shared = shared;
@@ -103,7 +103,7 @@ export class SharedCalls {
   }
 
   #sent(parts: readonly Part[]): Promise<string[]> {
-    const shared = this.#shared();
+    const shared = this.#shared;
     const [first] = parts;
     if (parts.length === 1) return this.#script(first!.stateKey, ...shared, ...first!.args);
     const keys = parts.map(({ stateKey }) => stateKey);

@@ -186,7 +186,7 @@ export class Consumer {
     this.#givenUp.delete(partition);
   }
 
-  /** As long as the sweep leaves it alone: then somebody may have ended the cause. */
+  /** It ends when the sweep takes the partition: somebody may have ended the cause by then. */
   #leaveOut(partition: number): void {
     const { clock, settings } = this.#parts;
     this.#givenUp.set(partition, clock.now() + settings.stuckAfterMs);
@@ -195,21 +195,24 @@ export class Consumer {
   /**
    * Several producers may wake a group for one interval, each for other partitions. The first of these jobs
    * claims all, and the others would write what came in the meantime: they wait until the interval is over.
+   * @returns whether the wake-up is put off; otherwise the group counts as claimed now
    */
-  #isSoon(wakeUp: WakeUp): boolean {
+  #putOff(wakeUp: WakeUp): boolean {
     const { clock, settings } = this.#parts;
     const now = clock.now();
     const id = wakeUpId(wakeUp);
     const since = now - (this.#claimedAt.get(id) ?? Number.NEGATIVE_INFINITY);
-    const isSoon = since < settings.flushIntervalMs / 2;
-    if (isSoon) this.#wakeUps.after(wakeUp, settings.flushIntervalMs - since);
-    else this.#claimedAt.set(id, now);
-    return isSoon;
+    if (since < settings.flushIntervalMs / 2) {
+      this.#wakeUps.after(wakeUp, settings.flushIntervalMs - since);
+      return true;
+    }
+    this.#claimedAt.set(id, now);
+    return false;
   }
 
   async #flushGroup(wakeUp: WakeUp, partitions: readonly number[]): Promise<void> {
     const { circuit, clock, flusher, queue } = this.#parts;
-    if (this.#isSoon(wakeUp)) return;
+    if (this.#putOff(wakeUp)) return;
     const able = partitions.filter(
       partition =>
         !flusher.isBlocked(partition) &&

@@ -47,9 +47,8 @@ export function wakeUpId({ partition, group }: WakeUp): string {
  * clocks (wake-ups.ts).
  */
 export async function wake(queue: FlushQueue, wakeUp: WakeUp): Promise<void> {
-  const { partition, group } = wakeUp;
   const deduplication = { id: wakeUpId(wakeUp), keepLastIfActive: true };
-  await queue.add(QUEUE_NAME, group === undefined ? { partition } : { partition, group }, { deduplication });
+  await queue.add(QUEUE_NAME, wakeUp, { deduplication });
 }
 
 /** Jobs read at a time: each carries its stack traces. */
