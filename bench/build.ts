@@ -1,5 +1,5 @@
-// The code that is measured: this project's, or another version's in a folder beside it. What is measured of
-// another version is its `src`; it gets the load of this one, so that both do the same work.
+// The code that is measured: this project's, or another version's in a folder beside it. Only the `src` of
+// another version is measured. It gets the load of this one, so that both do the same work.
 
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
@@ -25,7 +25,7 @@ interface Code {
 const PARTS = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'scripts'];
 
 export class Build {
-  /** As in tables. */
+  /** Its column in tables. */
   readonly name: 'old' | 'new';
   readonly folder: string;
   readonly #code: Code;

@@ -1,5 +1,5 @@
-// `npm run bench -- --compare`: an old build and this one in turns on the same servers. What slows the machine
-// down for a while slows both, and the order changes each time, so that neither always comes second.
+// `npm run bench -- --compare`: an old build and this one in turns on the same servers. A machine that is slow
+// for a while slows both down, and the order changes each time, so that neither always comes second.
 
 import { join } from 'node:path';
 import { Build } from './build.ts';
@@ -46,7 +46,7 @@ const details: readonly { key: string; what: string; unit: string }[] = [
   })),
 ];
 
-/** By a sign test: how many of the turns may go the other way. Below 0 if they are too few for any verdict. */
+/** How many turns may go the other way, by a sign test. Below 0 if they are too few for any verdict. */
 function mayDiffer(turns: number): number {
   let [chance, probability, allowed] = [0, 0.5 ** turns, -1];
   for (let differing = 0; differing <= turns; differing++) {
@@ -70,7 +70,7 @@ export function isWorse(ratios: readonly number[]): boolean {
 export function compareTurns({ name, unit }: Scenario, turns: readonly Turn[]): Comparison[] {
   const one = (what: string, unit: string, of: (measurement: Measurement) => number | undefined) => {
     const pairs = turns.map(turn => [of(turn.old), of(turn.new)] as const);
-    // Nothing to compare where the scenario has no such number, or it is below what can be measured.
+    // The scenario may have no such number, or one that is too small to be measured.
     if (!pairs.every(([before, after]) => before && after)) return [];
     const [before, after] = [pairs.map(pair => pair[0]!), pairs.map(pair => pair[1]!)];
     const ratios = pairs.map(pair => pair[1]! / pair[0]!);

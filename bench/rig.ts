@@ -34,11 +34,11 @@ export interface RigOptions {
 export class Rig {
   readonly folder: string;
   readonly profileFolder: string | undefined;
-  /** Of all producers and workers; the others have their defaults. */
+  /** Settings of all producers and workers; the others have their defaults. */
   readonly settings: Partial<Settings>;
   /** The scenario that runs now, which names the profiles. */
   scenario = '';
-  /** What the next measurements measure. */
+  /** The build that the next measurements use. */
   build = Build.own();
   #redis!: RunningServer;
   #mysql!: RunningServer;
@@ -160,7 +160,7 @@ export class Rig {
 /** A namespace, a database, and the processes that use them. */
 export class Site {
   readonly deployment: Deployment;
-  /** As the build completes those of the run and the scenario. */
+  /** Settings of the run and the scenario, completed by the defaults of the build. */
   readonly settings: Settings;
   readonly database: Database;
   readonly #given: Partial<Settings>;

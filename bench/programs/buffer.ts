@@ -1,6 +1,6 @@
 // A buffer in the process: a map of sums, written with one multi-row upsert every tenth of a second. No call
-// is faster, and a crash loses the map: here up to a tenth of a second of updates. If the values are to be read,
-// the sums go to a hash in Redis as well, which a crash may leave different from MySQL.
+// is faster, and a crash loses the map: here up to a tenth of a second of updates. If the values are read, the
+// sums go to a hash in Redis as well, which a crash may leave different from MySQL.
 
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { Redis } from 'ioredis';

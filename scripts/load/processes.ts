@@ -134,7 +134,7 @@ export class ProducerProcess {
   constructor(plan: ProducerPlan, nodeArgs: string[] = [], folder: string = project) {
     this.#child = fork(join(folder, producerProgram), {
       cwd: folder,
-      // As in all results so far: what is measured must not depend on who strips the types.
+      // All results so far used it, and a result must not depend on who strips the types.
       execArgv: ['--import', 'tsx', ...nodeArgs],
       serialization: 'advanced',
       detached: true,

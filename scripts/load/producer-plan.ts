@@ -26,7 +26,7 @@ export interface ProducerPlan {
   settings?: Partial<Settings>;
 }
 
-/** All keys are read before the first update, so that all have live values; during the run, some now and then. */
+/** All keys are read before the first update, so that all have live values; some are read during the run. */
 export interface ReadPlan {
   everyMs: number;
   /** Keys read each time, drawn as those of updates are. */

@@ -79,7 +79,7 @@ async function findProgram(flavour: MysqlFlavour): Promise<Program> {
   return { flavour, file, version, isMariadb: /mariadb/i.test(version), common };
 }
 
-/** Each server needs its own: a MariaDB that starts deletes the temporary tables of all others in the folder. */
+/** Each server needs its own: a MariaDB that starts deletes all temporary tables that it finds there. */
 export function temporary(data: string): string {
   return join(dirname(data), 'tmp');
 }

@@ -164,7 +164,7 @@ function flushesOf({ updates, entries, flushInterval }: Load, rows: Rows, partit
   );
 }
 
-/** Commits a second. Where batches are short, partitions of a group share a transaction, but not on a Cluster. */
+/** Commits a second. If batches are short, partitions of a group share a transaction, but not on a Cluster. */
 function commitsOf(load: Load, rows: Rows, partitions: number, primaries: number): number {
   const rowsOfBatch = ((rows.counters + load.entries) * load.flushInterval) / 1000 / partitions;
   const isShared = primaries === 1 && rowsOfBatch <= ROWS_SHARED;

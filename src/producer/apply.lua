@@ -19,7 +19,8 @@
 --                           alone in its call
 --          7 1 if the server's memory is over its limit
 -- Reply    a string for each partition: 'error message' if its batch failed before it wrote,
---          'late time' after the deadline or a later call of this caller, 'absent time' without a state of this format, or
+--          'late time' after the deadline or a later call of this caller,
+--          'absent time' without a state of this format, or
 --          'ok time epoch armed pushed entries quarantined sequence segmentEnd incarnation updates lost' and
 --          a token for each update:
 --            123 or - (cold)           new live value

@@ -66,8 +66,9 @@ export class Calls {
   }
 
   /**
-   * What the error of a call that writes means. If Redis itself answers an error, the script wrote nothing: it
-   * checks before it writes, and all its keys are declared in case slots move.
+   * The error that a caller gets if a call that writes fails with this cause. If Redis itself answers an
+   * error, the script wrote nothing: it checks before it writes, and all its keys are declared in case slots
+   * move.
    */
   failure(cause: unknown): Error {
     if (cause instanceof UnknownOutcomeError) return cause;

@@ -94,8 +94,8 @@ export class Flight implements FlightCheck {
   }
 
   /**
-   * Claims each partition's batch if it has one page. All calls go out together, and one barrier confirms all:
-   * the partitions must be on one server.
+   * Claims each partition's batch if it has one page. All calls go out together, and one barrier confirms
+   * them: the partitions must be on one server.
    * @returns for each partition what it has, undefined without pending updates, or the error of its call
    * @throws ClaimNotDurableError, or the error of the client if no call was answered
    */

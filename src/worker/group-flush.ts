@@ -132,8 +132,8 @@ export class GroupFlush {
   }
 
   /**
-   * The partitions that nobody in this process is flushing. Whoever flushes one of the others may have claimed
-   * before the updates came that woke the group, so the group is woken once more when that flush has ended.
+   * The partitions that nobody in this process is flushing. A flush of another one may have claimed before the
+   * updates came that woke the group, so the group is woken once more when that flush has ended.
    */
   #free(partitions: readonly number[], listener: GroupListener): number[] {
     return partitions.filter(partition => {

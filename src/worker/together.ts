@@ -73,7 +73,7 @@ export class Together {
     return done.results;
   }
 
-  /** As far as the batch itself and this process can tell. */
+  /** Whether the batch and what this process knows give no reason to write it alone. */
   #isPlain(batch: Batch): boolean {
     const { tables, health } = this.#parts;
     const { counters, entries, amendments } = batch;

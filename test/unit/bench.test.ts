@@ -231,7 +231,7 @@ it('a build is worse if the median is, and nearly every turn agrees', () => {
   expect(isWorse([0.99, 1.2, 1.2, 1.2, 1.2])).toBe(false);
   expect(isWorse([1.2, 1.2, 1.2, 1.2])).toBe(false);
   expect(isWorse([])).toBe(false);
-  // Of eight turns one may differ, of eleven two, by a sign test at 5 %.
+  // One of eight turns may differ, and two of eleven: a sign test at 5 %.
   expect(isWorse([0.9, ...Array(7).fill(1.2)])).toBe(true);
   expect(isWorse([0.9, 0.9, ...Array(8).fill(1.2)])).toBe(false);
   expect(isWorse([0.9, 0.9, ...Array(9).fill(1.2)])).toBe(true);

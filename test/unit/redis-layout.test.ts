@@ -41,8 +41,8 @@ interface StateCall {
 }
 
 /**
- * A script's commands on the state, whose key is `KEYS[1]` or a parameter `stateKey`. All names of fields must
- * be literals.
+ * A script's commands on the state, whose key is `KEYS[1]` or a parameter `stateKey`. All names of fields
+ * must be literals.
  */
 function stateCallsIn(name: string, lua: string): StateCall[] {
   const calls = [...lua.matchAll(/\bcall\('(\w+)', (?:KEYS\[1\]|stateKey), /g)];

@@ -71,8 +71,8 @@ export class Aligner {
   /**
    * Aligns every partition that needs it, without waiting for locks. The holder of a watermark's lock is
    * writing a batch, and its commit compares the two sides itself; if it dies, the next sweep aligns the
-   * partition. So a partition whose flush waits for a locked table of the user holds up no other one. Only for
-   * a partition of the former format it waits, since this version cannot use that one before.
+   * partition. So a partition whose flush waits for a locked table of the user holds up no other one. It waits
+   * only for a partition of the former format, which this version cannot use before.
    * @param onFailure called for each partition that could not be aligned, such as a halted one
    * @throws RedisUnsuitableError, or an error of a client if a server is away
    */

@@ -6,9 +6,9 @@
  */
 
 /**
- * Version of this layout. A process refuses any other version, except the one before. Before 3, batches were not ranges of segments.
- * Before 4, states did not name their deployment, and the edit of an entry held parsed metadata. Before 5, live
- * values were keys of their own.
+ * Version of this layout. A process refuses any other version, except the one before. Before 3, batches were
+ * not ranges of segments. Before 4, states did not name their deployment, and the edit of an entry held parsed
+ * metadata. Before 5, live values were keys of their own.
  */
 export const REDIS_FORMAT = 5;
 /** Version whose partitions are taken over when they are aligned (align.ts). */

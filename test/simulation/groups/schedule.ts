@@ -1,4 +1,4 @@
-/** One schedule of the model of groups from its seed: workers take steps in any order, with faults between. */
+/** One schedule of the model of groups from its seed: workers take steps in any order, between faults. */
 import { Random } from '../random.ts';
 import type { GroupBug } from './bugs.ts';
 import { type Faults, Servers, Wrong } from './servers.ts';

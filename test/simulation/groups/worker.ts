@@ -1,4 +1,4 @@
-/** A worker: jobs and sweep as in `Consumer` and `Sweep`, flushes as in `GroupFlush`, `Together` and `Store`. */
+/** A worker: jobs and sweep of `Consumer` and `Sweep`, flushes of `GroupFlush`, `Together` and `Store`. */
 import {
   type Batch,
   HALTED,
