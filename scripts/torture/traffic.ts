@@ -4,7 +4,7 @@
 import type { Update } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from '../load/zipf.ts';
 
-export const partitions = 8;
+export const partitions = 16;
 
 /** Mapped tables, and what is mapped into them. */
 export const mappedTables = {

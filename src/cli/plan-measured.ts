@@ -40,24 +40,28 @@ export const measured = {
     from: { scenario: 'points', figure: 'redisCpuMicrosPerUpdate', as: 'figure' },
   },
   /**
-   * Redis' CPU for an apply call without its updates, microseconds. INFO's used_cpu over 24,000 calls of two
-   * updates, sixteen at a time: 42 a call.
+   * Redis' CPU for an apply call without its micro-batches, microseconds. INFO's used_cpu over 6,000 calls of
+   * two updates for each of 4 partitions, four at a time: 111 a call; of 16 partitions 372.
    */
-  redisMicrosPerCall: { value: 40, from: 'assumed' },
+  redisMicrosPerCall: { value: 24, from: 'assumed' },
+  /** The same for each micro-batch of a call, without its updates. */
+  redisMicrosPerMicroBatch: { value: 16, from: 'assumed' },
   /**
-   * Redis' CPU for a flush of a nearly empty partition, microseconds: flush job, claim, watermark check, ack.
-   * INFO's used_cpu over 500 flushes, while other programs ran on the machine: 460 to 490 a flush.
+   * Redis' CPU for a flush job, microseconds. INFO's used_cpu over 240 flush jobs, less what an idle server
+   * takes: 470 a job of one partition, 860 of 4.
    */
-  redisMicrosPerFlush: { value: 500, from: 'assumed' },
+  redisMicrosPerJob: { value: 350, from: 'assumed' },
+  /** The same for the flush of a nearly empty partition: claim, watermark check, ack. */
+  redisMicrosPerFlush: { value: 130, from: 'assumed' },
 
   /** A pending counter key with a name of 20 bytes, bytes of Redis. */
-  pendingKeyBytes: { value: 138, from: { memory: 'pending counter key' } },
+  pendingKeyBytes: { value: 140, from: { memory: 'pending counter key' } },
   /** A pending entry, account of 16 bytes, id of 12, without reason and metadata, bytes of Redis. */
-  pendingEntryBytes: { value: 342, from: { memory: 'pending entry' } },
+  pendingEntryBytes: { value: 340, from: { memory: 'pending entry' } },
   /** A remembered id of a counter update, of 12 bytes, bytes of Redis. */
-  counterIdBytes: { value: 122, from: { memory: 'counter id' } },
+  counterIdBytes: { value: 120, from: { memory: 'counter id' } },
   /** A remembered id of an entry that is in MySQL, of 12 bytes, bytes of Redis. */
-  entryIdBytes: { value: 176, from: { memory: 'id of an entry in MySQL' } },
+  entryIdBytes: { value: 180, from: { memory: 'id of an entry in MySQL' } },
   /** A live value or balance with a name of 20 bytes, bytes of Redis. */
   liveValueBytes: { value: 83, from: { memory: 'live value' } },
   /** Redis itself, BullMQ, connections, last replies: bytes. Generous. */

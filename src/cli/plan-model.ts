@@ -80,14 +80,13 @@ export function planFor(load: Load): Plan {
   const needed = () =>
     Math.min(
       settingsCatalogue.partitions.max,
-      Math.max(setting('concurrency') * workers.count, PARTITIONS_PER_PRIMARY * redis.primaries),
+      Math.max(setting('concurrency') * workers.busy, PARTITIONS_PER_PRIMARY * redis.primaries),
     );
   // More partitions mean more calls, which may need more primaries, which need more partitions.
   while (load.partitions === undefined && partitions < needed()) {
     partitions *= 2;
     redis = redisFor(load, spread, rows, partitions);
   }
-  const flushes = flushesOf(load, rows, partitions);
   const mysql = mysqlFor(load, rows, partitions, redis.primaries);
   return {
     load,
@@ -97,7 +96,7 @@ export function planFor(load: Load): Plan {
     partitions,
     partitionsNeeded: needed(),
     flushIntervalMs: load.flushInterval,
-    hottestPartition: hottestOf(load, spread, flushes, partitions),
+    hottestPartition: hottestOf(load, spread, rows, partitions),
     outage: outageOf(load, spread, workers, mysql),
     counterIds: counterIdsOf(load, partitions),
   };
@@ -115,44 +114,74 @@ function rowsOf(load: Load, spread: Zipf) {
 
 type Rows = ReturnType<typeof rowsOf>;
 
-/** `busy`: workers that the load keeps busy, a fraction; `count`: workers to run. */
+/** `load`: of how many workers, a fraction; `busy`: workers that it needs; `count`: workers to run. */
 function workersFor({ entries, headroom }: Load, counterRows: number) {
-  const busy =
+  const load =
     counterRows / measured.workerRowsPerSecond.value + entries / measured.workerEntriesPerSecond.value;
-  return { busy, count: Math.max(FEWEST_WORKERS, Math.ceil(busy / (1 - headroom))) };
+  const busy = Math.max(1, Math.ceil(load / (1 - headroom)));
+  return { load, busy, count: Math.max(FEWEST_WORKERS, busy) };
 }
 
 /**
- * Apply calls a second. Each producer has one call to each partition under way, and the next call carries the
- * updates that came meanwhile: the time between calls is one call plus the wait for an update. A micro-batch
- * bounds a call.
+ * Micro-batches a second. Each producer has one of each partition under way, and the next one carries the
+ * updates that came meanwhile: the time between two is one call plus the wait for an update. Their size is
+ * bounded.
  */
-function callsOf({ producers, latency, updates, entries }: Load, partitions: number): number {
+function microBatchesOf({ producers, latency, updates, entries }: Load, partitions: number): number {
   return Math.max(
     (updates + ENTRY_WEIGHT * entries) / setting('microBatch'),
     1 / (latency / 1000 / (producers * partitions) + 1 / (updates + entries)),
   );
 }
 
-/** Busy cores of Redis; arguments are rates a second. */
-function redisCores({ ids }: Load, updates: number, entries: number, calls: number, flushes: number): number {
+/** What Redis does in a second. */
+interface Work {
+  readonly updates: number;
+  readonly entries: number;
+  readonly calls: number;
+  readonly microBatches: number;
+  readonly jobs: number;
+  readonly flushes: number;
+}
+
+/** Except on a Cluster, the micro-batches of all partitions share a call, and the flushes of a group a job. */
+function workOf(load: Load, rows: Rows, partitions: number, isCluster: boolean): Work {
+  const microBatches = microBatchesOf(load, partitions);
+  const flushes = flushesOf(load, rows, partitions);
+  return {
+    updates: load.updates,
+    entries: load.entries,
+    calls: isCluster ? microBatches : microBatchesOf(load, 1),
+    microBatches,
+    jobs: isCluster ? flushes : flushesOf(load, rows, Math.min(MOST_GROUPS, partitions)),
+    flushes,
+  };
+}
+
+function callCoresOf({ calls, microBatches }: Pick<Work, 'calls' | 'microBatches'>): number {
+  return (calls * measured.redisMicrosPerCall.value + microBatches * measured.redisMicrosPerMicroBatch.value) / 1e6;
+}
+
+/** Busy cores of Redis. */
+function redisCores({ ids }: Load, work: Work): number {
+  const { updates, entries, jobs, flushes } = work;
   return (
+    callCoresOf(work) +
     (updates * (1 - ids) * measured.redisMicrosPerUpdate.value +
       (updates * ids + entries) * measured.redisMicrosPerEntry.value +
-      calls * measured.redisMicrosPerCall.value +
+      jobs * measured.redisMicrosPerJob.value +
       flushes * measured.redisMicrosPerFlush.value) /
-    1e6
+      1e6
   );
 }
 
-function hottestOf(load: Load, spread: Zipf, flushes: number, partitions: number) {
+function hottestOf(load: Load, spread: Zipf, rows: Rows, partitions: number) {
   const updates = load.updates * (spread.hottest + (1 - spread.hottest) / partitions);
   const entries = load.entries / partitions;
-  const calls = callsOf(load, 1);
-  return {
-    updatesPerSecond: updates + entries,
-    cores: redisCores(load, updates, entries, calls, flushes / partitions),
-  };
+  const flushes = flushesOf(load, rows, partitions) / partitions;
+  const calls = microBatchesOf(load, 1);
+  const work = { updates, entries, calls, microBatches: calls, jobs: flushes, flushes };
+  return { updatesPerSecond: updates + entries, cores: redisCores(load, work) };
 }
 
 /** Flushes a second. A partition is flushed one interval after its first update, sooner if batches are full. */
@@ -172,15 +201,17 @@ function commitsOf(load: Load, rows: Rows, partitions: number, primaries: number
 }
 
 function redisFor(load: Load, spread: Zipf, rows: Rows, partitions: number) {
-  const { updates, entries, headroom, replicas } = load;
-  const callsPerSecond = callsOf(load, partitions);
-  const cores = redisCores(load, updates, entries, callsPerSecond, flushesOf(load, rows, partitions));
+  const { headroom, replicas } = load;
   const { steady, afterOutage } = memoryOf(load, spread, partitions);
-  const { primaries, node } = nodesFor(afterOutage, cores / (1 - headroom));
+  const nodesOf = (some: Work) => nodesFor(afterOutage, redisCores(load, some) / (1 - headroom));
+  const alone = workOf(load, rows, partitions, false);
+  const isCluster = nodesOf(alone).primaries > 1;
+  const work = isCluster ? workOf(load, rows, partitions, true) : alone;
+  const { primaries, node } = nodesOf(work);
   return {
-    callsPerSecond,
-    cores,
-    callCores: redisCores(load, 0, 0, callsPerSecond, 0),
+    callsPerSecond: work.calls,
+    cores: redisCores(load, work),
+    callCores: callCoresOf(work),
     primaries,
     memory: steady,
     memoryAfterOutage: afterOutage,
@@ -257,7 +288,7 @@ function outageOf(
   const mysqlSeconds =
     (pendingKeys * measured.mysqlMicrosPerRow.value + pendingEntries * measured.mysqlMicrosPerEntry.value) /
     1e6;
-  const spareWorkers = workers.count - workers.busy;
+  const spareWorkers = workers.count - workers.load;
   const canCatchUp = spareWorkers > 0 && spareVcpu > 0;
   return {
     pendingKeys,

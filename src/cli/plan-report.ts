@@ -40,7 +40,9 @@ function redisRows({ load, redis, outage, partitions }: Plan): Row[] {
     [
       'Redis calls',
       `${count(redis.callsPerSecond)}/s`,
-      `${count(producers)} producers, ${partitions} partitions, ${count(latency)} ms a call`,
+      redis.primaries > 1
+        ? `${count(producers)} producers, ${partitions} partitions, ${count(latency)} ms a call`
+        : `${count(producers)} producers, ${count(latency)} ms a call of up to ${partitions} partitions`,
     ],
     [
       'Redis CPU',
@@ -49,8 +51,8 @@ function redisRows({ load, redis, outage, partitions }: Plan): Row[] {
         summed > 0 && `${count(summed)} updates at ${measured.redisMicrosPerUpdate.value} µs`,
         single > 0 &&
           `${count(single)} ${ids > 0 ? 'updates with ids or entries' : 'entries'} at ${measured.redisMicrosPerEntry.value} µs`,
-        `calls at ${measured.redisMicrosPerCall.value} µs`,
-        `flushes at ${measured.redisMicrosPerFlush.value} µs`,
+        `calls at ${measured.redisMicrosPerCall.value} µs + ${measured.redisMicrosPerMicroBatch.value} a partition`,
+        `flush jobs at ${measured.redisMicrosPerJob.value} µs + ${measured.redisMicrosPerFlush.value} a partition`,
       ]
         .filter(Boolean)
         .join(', '),
@@ -116,7 +118,7 @@ function ownRows({ load, workers, partitions, partitionsNeeded, flushIntervalMs,
       'partitions',
       count(partitions),
       load.partitions === undefined
-        ? `4 for each worker and 4 for each primary: ${partitionsNeeded}; 16 at least, doubled until enough`
+        ? `4 for each worker that the load keeps busy, and for each primary: ${partitionsNeeded}; doubled until enough`
         : 'as given',
     ],
     ['flush interval', `${flushIntervalMs} ms`, 'a longer one writes fewer rows, and MySQL lags more'],

@@ -73,8 +73,8 @@ describe('a plan', () => {
     expect(found.redis.callsPerSecond).toBeCloseTo(500, 6);
     expect(found.redis.cores * 1e6).toBeCloseTo(
       1000 * of('redisMicrosPerUpdate') +
-        500 * of('redisMicrosPerCall') +
-        commits * of('redisMicrosPerFlush'),
+        500 * (of('redisMicrosPerCall') + of('redisMicrosPerMicroBatch')) +
+        commits * (of('redisMicrosPerJob') + of('redisMicrosPerFlush')),
       3,
     );
     expect(found.mysql.vcpu * 1e6).toBeCloseTo(
@@ -87,16 +87,35 @@ describe('a plan', () => {
     expect(found.redis.memory).toBeCloseTo(lasting + 100 * (1 - Math.exp(-2)) * of('pendingKeyBytes'), 3);
     expect(found.redis.memoryAfterOutage).toBeCloseTo(lasting + 100 * of('pendingKeyBytes'), 3);
     expect(found.outage).toMatchObject({ pendingKeys: 100, pendingEntries: 0 });
-    expect(found).toMatchObject({ workers: 2, partitions: 1, partitionsNeeded: 8, flushIntervalMs: 100 });
+    expect(found).toMatchObject({ workers: 2, partitions: 1, partitionsNeeded: 4, flushIntervalMs: 100 });
   });
 
-  it('for several producers has one call in flight per producer and partition', () => {
+  it('for several producers has one call in flight of each, and on a Cluster of each partition', () => {
     const calls = (some: Partial<Load>) => plan({ updates: 1000, ...some }).redis.callsPerSecond;
-    expect(calls({ producers: 2, partitions: 4, latency: 8 })).toBeCloseTo(500, 6);
-    expect(calls({ producers: 2, partitions: 12, latency: 8 })).toBeCloseTo(750, 6);
+    expect(calls({ producers: 2, partitions: 4, latency: 8 })).toBeCloseTo(200, 6);
+    expect(calls({ producers: 2, partitions: 12, latency: 8 })).toBeCloseTo(200, 6);
     // However long a call takes, it carries at most 300 updates; an entry counts as four.
     expect(calls({ producers: 1, partitions: 1, latency: 1000, updates: 12_000 })).toBe(40);
     expect(calls({ producers: 1, partitions: 1, latency: 1000, updates: 0, entries: 3000 })).toBe(40);
+    const cluster = plan({ updates: 400_000, producers: 2, partitions: 1000, latency: 8 });
+    expect(cluster.redis.primaries).toBeGreaterThan(1);
+    expect(cluster.redis.callsPerSecond).toBeCloseTo(1 / (0.008 / 2000 + 1 / 400_000), 6);
+  });
+
+  it('shares calls and flush jobs between partitions', () => {
+    const of16 = plan({ updates: 1000, partitions: 16 }).redis;
+    const batches = 1 / (0.005 / (4 * 16) + 1 / 1000);
+    const flushes = 1 / (0.1 / 16 + 1 / 1000);
+    const jobs = 1 / (0.1 / 4 + 1 / 1000);
+    const micros = of16.callsPerSecond * of('redisMicrosPerCall') + batches * of('redisMicrosPerMicroBatch');
+    expect(of16.callCores * 1e6).toBeCloseTo(micros, 3);
+    expect(of16.cores * 1e6).toBeCloseTo(
+      micros +
+        1000 * of('redisMicrosPerUpdate') +
+        jobs * of('redisMicrosPerJob') +
+        flushes * of('redisMicrosPerFlush'),
+      3,
+    );
   });
 
   it('for entries adds the bytes of names longer than measured', () => {
@@ -116,7 +135,7 @@ describe('a plan', () => {
 
   it('remembers ids of counters for an hour, up to the limit of each partition', () => {
     expect(plan({ updates: 1000, ids: 0.5 }).counterIds).toEqual({ wanted: 1_800_000, kept: 1_800_000 });
-    expect(plan({ updates: 1000, ids: 0.5, partitions: 4 }).counterIds.kept).toBe(800_000);
+    expect(plan({ updates: 1000, ids: 0.5, partitions: 1 }).counterIds.kept).toBe(800_000);
     const [none, half] = [0, 0.5].map(ids => plan({ updates: 1000, ids }));
     const micros = 500 * (of('redisMicrosPerEntry') - of('redisMicrosPerUpdate'));
     expect((half!.redis.cores - none!.redis.cores) * 1e6).toBeCloseTo(micros, 3);
@@ -249,14 +268,14 @@ describe('warnings', () => {
   it.each<[WarningCode, Partial<Load>, RegExp]>([
     ['CLUSTER', { updates: 1e6, keys: 1e6 }, /use Redis Cluster with \d+ shards/],
     ['HOT_PARTITION', { updates: 1e6, keys: 10, skew: 3 }, /no Cluster splits a partition/],
-    ['FEW_PARTITIONS', { ...quiet, partitions: 7 }, /use 8 at least/],
+    ['FEW_PARTITIONS', { ...quiet, partitions: 3 }, /use 4 at least/],
     ['NO_INSTANCE_CLASS', { updates: 1e8, keys: 1e9, skew: 0 }, /No RDS class/],
     ['STORAGE', { ...quiet, flushInterval: 1, updates: 1e5 }, /more than the 3,000 operations/],
     ['PENDING_KEYS_LIMIT', { updates: 1e4, keys: 5e6, skew: 0 }, /set SLUICE_PENDING_KEYS_LIMIT above/],
-    ['PENDING_ENTRIES_LIMIT', { entries: 5000 }, /281,250 .* set SLUICE_PENDING_ENTRIES_LIMIT above/],
+    ['PENDING_ENTRIES_LIMIT', { entries: 5000 }, /1,125,000 .* set SLUICE_PENDING_ENTRIES_LIMIT above/],
     ['PENDING_AGE_LIMIT', { ...quiet, outage: 1441 }, /SLUICE_PENDING_AGE_LIMIT_MS, a day/],
     ['NO_CATCH_UP', { updates: 1e8, keys: 1e9, skew: 0 }, /more headroom/],
-    ['COUNTER_IDS', { ...quiet, ids: 1, partitions: 9 }, /for 30 minutes only/],
+    ['COUNTER_IDS', { ...quiet, ids: 1, partitions: 2 }, /for 26.7 minutes only/],
     ['INTERVAL', { ...quiet, flushInterval: 750 }, /Set SLUICE_STUCK_AFTER_MS above 1500/],
   ])('have %s', (code, some, message) => {
     const found = warningsOf(plan(some)).find(warning => warning.code === code);

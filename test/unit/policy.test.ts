@@ -130,7 +130,7 @@ describe('settings', () => {
     expect(() => parseSettings({ flushIntervalMS: 5 } as never)).toThrow(/did you mean "flushIntervalMs"/);
     expect(() => parseSettings({ concurrency: 0 })).toThrow(/SLUICE_CONCURRENCY.*from 1 to 64/);
     expect(() => parseSettings({ flushIntervalMs: 1000, leaseMs: 2000 })).toThrow(/leaseMs/);
-    expect(parseSettings().partitions).toBe(16);
+    expect(parseSettings().partitions).toBe(4);
   });
 });
 

@@ -14,10 +14,10 @@ const DAY = 24 * 60 * 60 * 1000;
 /** Names end in the unit: `Ms` is milliseconds; all others are counts. */
 export const settingsCatalogue = {
   partitions: {
-    default: 16,
+    default: 4,
     min: 1,
     max: 1024,
-    why: 'Fixed at the first start. Several for each thread of MySQL keep all threads busy when much is pending; each costs a claim per interval, and a quarter of them share a job and a transaction.',
+    why: 'Fixed at the first start. A worker flushes four at a time, and more cost each call and flush a little: `sluice plan` says when a load, many workers or a Cluster need more. Limits of a partition are for this number.',
   },
   flushIntervalMs: {
     default: 100,
@@ -170,7 +170,7 @@ export const settingsCatalogue = {
     why: 'How long Redis remembers an id after its update is in MySQL (counters: after acceptance).',
   },
   idempotencyLimit: {
-    default: 200_000,
+    default: 800_000,
     min: 100,
     max: 100_000_000,
     why: 'Most ids of each kind remembered per partition, about 150 bytes each; the oldest persisted ones are forgotten first.',
@@ -194,13 +194,13 @@ export const settingsCatalogue = {
     why: 'Most counter updates in one script call; an entry counts as four. A full call takes Redis one to two milliseconds.',
   },
   pendingKeysLimit: {
-    default: 250_000,
+    default: 1_000_000,
     min: 1,
     max: 100_000_000,
     why: 'Most counter keys of a partition that wait for a claim; updates of further keys are refused. It bounds the memory that an outage needs.',
   },
   pendingEntriesLimit: {
-    default: 250_000,
+    default: 1_000_000,
     min: 1,
     max: 100_000_000,
     why: 'Most entries of a partition that are not in MySQL yet; further ones are refused.',
@@ -242,7 +242,7 @@ export const settingsCatalogue = {
     why: 'How long a start waits for a server that is away, before it fails. `sluice worker` waits 300,000 unless this is set, so that an outage does not count as a failed deployment. Errors that waiting cannot cure end the start at once.',
   },
   bufferLimit: {
-    default: 50_000,
+    default: 200_000,
     min: 100,
     max: 10_000_000,
     why: 'Most updates of a partition that wait in a producer for Redis; further calls are refused.',
