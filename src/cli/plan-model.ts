@@ -159,7 +159,9 @@ function workOf(load: Load, rows: Rows, partitions: number, isCluster: boolean):
 }
 
 function callCoresOf({ calls, microBatches }: Pick<Work, 'calls' | 'microBatches'>): number {
-  return (calls * measured.redisMicrosPerCall.value + microBatches * measured.redisMicrosPerMicroBatch.value) / 1e6;
+  return (
+    (calls * measured.redisMicrosPerCall.value + microBatches * measured.redisMicrosPerMicroBatch.value) / 1e6
+  );
 }
 
 /** Busy cores of Redis. */
