@@ -174,14 +174,22 @@ it('verify finds a live value that drifted and a ledger that does not add up', a
   await worker.ended;
 });
 
-it('an interrupted migrate goes on, and converts the data of the older format', async () => {
+it('an interrupted migrate goes on', async () => {
   const deployment = await openDeployment(definitions);
-  // The state of a migration that ran all its statements and died before it recorded that.
-  await deployment.database.query("UPDATE sluice_meta SET value = '1' WHERE name = 'format'");
+  // The state of a migration that ran some of its statements and died before it recorded that.
+  await deployment.database.query("DELETE FROM sluice_meta WHERE name <> 'deployment'");
+  await deployment.database.query('DROP TABLE sluice_losses, sluice_targets');
   const report = await deployment.sluice(['migrate', '--json']);
-  expect(JSON.parse(report.stdout)).toMatchObject({
-    applied: MIGRATIONS.slice(1),
-    format: FORMAT,
-  });
+  expect(JSON.parse(report.stdout)).toMatchObject({ applied: MIGRATIONS, format: FORMAT });
   expect(await deployment.database.query('SELECT updates FROM sluice_partitions')).toHaveLength(4);
+  expect(await deployment.database.query('SELECT 1 FROM sluice_losses, sluice_targets')).toEqual([]);
+});
+
+it('migrate refuses tables that no release wrote, and says what to do', async () => {
+  const deployment = await openDeployment(definitions);
+  await deployment.database.query("UPDATE sluice_meta SET value = '2' WHERE name = 'format'");
+  expect(await deployment.sluice(['migrate'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^sluice: DATABASE_UNSUITABLE: .*format 2, .*Use a new database/),
+  });
 });

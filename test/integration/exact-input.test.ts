@@ -152,23 +152,3 @@ it('an edit with a duplicate key is refused before it is recorded', async () => 
   });
   expect(await database.query('SELECT 1 FROM sluice_operations')).toEqual([]);
 });
-
-it('migrate turns a ledger of format 2 into text, and its entries stay readable', async () => {
-  const { database, sluice, env } = await openDeployment(definitions);
-  await database.query('ALTER TABLE sluice_entries MODIFY metadata JSON NULL');
-  await database.query(
-    `INSERT INTO sluice_entries (partition_id, ledger_no, program, account, entry_id, amount, balance_after, metadata, created_at)
-     VALUES (0, 1, 'loyalty', 'a', '1', 5, 5, '{"n": 1}', UTC_TIMESTAMP(3)), (0, 2, 'loyalty', 'a', '2', 5, 10, NULL, UTC_TIMESTAMP(3))`,
-  );
-  await database.query("UPDATE sluice_meta SET value = '2' WHERE name = 'format'");
-  expect((await sluice(['status'])).stderr).toMatch(/NOT_MIGRATED/);
-  expect((await sluice(['migrate'])).code).toBe(0);
-  const [table] = await database.query('SHOW CREATE TABLE sluice_entries');
-  expect(table!['Create Table']).toMatch(/`?metadata`? longtext(?!.*json_valid)/i);
-  const producer = await openProducer(env);
-  expect(await producer.points('loyalty').history('a')).toMatchObject([
-    { id: '2', metadata: null, metadataText: null },
-    { id: '1', metadata: { n: 1 }, metadataText: '{"n": 1}' },
-  ]);
-  await producer.close();
-});

@@ -11,6 +11,11 @@ import { MigrationLease } from './migration-lease.ts';
 import { checkRecorded, checkServerVersion, FORMAT, readMeta } from './schema.ts';
 
 const FOLDER = new URL('./migrations/', import.meta.url);
+const FILES = readdirSync(FOLDER)
+  .filter(name => name.endsWith('.sql'))
+  .sort();
+/** The number of a file is the format that it makes. The first one makes all tables. */
+const FIRST = Number.parseInt(FILES[0]!, 10);
 /** Long timeouts: tables may be in use, and altering a large one takes time. */
 const PATIENT = { metadataLockWaitSeconds: 60, statementTimeoutMs: 24 * 60 * 60 * 1000 };
 const META =
@@ -55,10 +60,9 @@ async function migrateLocked(
   const recorded = await readMeta(connection);
   checkRecorded(recorded, partitions);
   const from = recorded.format ?? 0;
+  if (from > 0 && from < FIRST) throw unreleased(from);
   const applied: string[] = [];
-  for (const file of readdirSync(FOLDER)
-    .filter(name => name.endsWith('.sql'))
-    .sort()) {
+  for (const file of FILES) {
     const version = Number.parseInt(file, 10);
     if (version <= from) continue;
     for (const statement of readSql(new URL(file, FOLDER)).split(/;\s*$/m)) {
@@ -79,6 +83,12 @@ async function migrateLocked(
     );
   }
   return applied;
+}
+
+function unreleased(format: number): DatabaseUnsuitableError {
+  return new DatabaseUnsuitableError(
+    `The database has tables of format ${format}, which no release of Sluice wrote; this version migrates format ${FIRST} and later. Use a new database, or drop the tables whose names begin with "sluice_".`,
+  );
 }
 
 /** Reads the result back in a new session, as other processes will. @throws DatabaseUnsuitableError */

@@ -1,0 +1,145 @@
+-- The tables of format 5. Key columns are VARBINARY: character collations merge keys that differ in case,
+-- accents or trailing blanks. Each statement ends with a semicolon at the end of a line.
+
+CREATE TABLE IF NOT EXISTS sluice_counters (
+  counter VARBINARY(64) NOT NULL,
+  counter_key VARBINARY(512) NOT NULL,
+  value BIGINT NOT NULL,
+  updated_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (counter, counter_key),
+  -- Larger numbers are not exact in JavaScript and Lua.
+  CHECK (value BETWEEN -9007199254740991 AND 9007199254740991)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS sluice_accounts (
+  program VARBINARY(64) NOT NULL,
+  account VARBINARY(255) NOT NULL,
+  balance BIGINT NOT NULL,
+  updated_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (program, account),
+  CHECK (balance BETWEEN -9007199254740991 AND 9007199254740991)
+) ENGINE = InnoDB;
+
+-- ledger_no is sequence * 65536 + position in the batch. Within a partition it grows in the order of
+-- application, and inserts go to the end of the partition's range without an auto-increment lock.
+CREATE TABLE IF NOT EXISTS sluice_entries (
+  partition_id SMALLINT UNSIGNED NOT NULL,
+  ledger_no BIGINT UNSIGNED NOT NULL,
+  program VARBINARY(64) NOT NULL,
+  account VARBINARY(255) NOT NULL,
+  entry_id VARBINARY(255) NOT NULL,
+  amount BIGINT NOT NULL,
+  balance_after BIGINT NOT NULL,
+  reason VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
+  -- The text that its caller wrote. The type JSON rounds 1546130668394913822.5, refuses 1e400 and turns 1.00
+  -- into 1.0.
+  metadata LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
+  created_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (partition_id, ledger_no),
+  UNIQUE KEY entry (program, account, entry_id),
+  KEY history (program, account, ledger_no)
+) ENGINE = InnoDB;
+
+-- The watermarks. An absent row locks nothing, so a flush refuses to run without it.
+CREATE TABLE IF NOT EXISTS sluice_partitions (
+  partition_id SMALLINT UNSIGNED NOT NULL,
+  sequence BIGINT UNSIGNED NOT NULL,
+  token VARBINARY(32) NOT NULL,
+  epoch VARBINARY(32) NOT NULL,
+  updated_at DATETIME(3) NOT NULL,
+  -- Redis' number of the last update of the partition's last batch: how much of its history the database has.
+  updates BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  -- 1 if the partition may have held rows. A flush reads it with the watermark, and looks for held rows only
+  -- then.
+  held TINYINT UNSIGNED NOT NULL DEFAULT 0,
+  PRIMARY KEY (partition_id)
+) ENGINE = InnoDB;
+
+-- The journal: recent batches and their outcomes. `entries` counts ledger rows, `updates` all applied
+-- updates.
+CREATE TABLE IF NOT EXISTS sluice_batches (
+  partition_id SMALLINT UNSIGNED NOT NULL,
+  sequence BIGINT UNSIGNED NOT NULL,
+  token VARBINARY(32) NOT NULL,
+  entries INT UNSIGNED NOT NULL,
+  updates BIGINT UNSIGNED NOT NULL,
+  outcome JSON NULL,
+  committed_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (partition_id, sequence),
+  KEY token (partition_id, token)
+) ENGINE = InnoDB;
+
+-- sequence is that of the batch. payload is the entry as the producer sent it, or a counter's number of
+-- updates. It is text, not JSON: an update may be refused for its JSON, and the quarantine must take every
+-- update.
+CREATE TABLE IF NOT EXISTS sluice_quarantine (
+  id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
+  partition_id SMALLINT UNSIGNED NOT NULL,
+  sequence BIGINT UNSIGNED NOT NULL,
+  kind ENUM('counter', 'entry') NOT NULL,
+  name VARBINARY(64) NOT NULL,
+  item_key VARBINARY(512) NOT NULL,
+  amount BIGINT NOT NULL,
+  entry_id VARBINARY(255) NULL,
+  error_code VARCHAR(64) CHARACTER SET ascii NOT NULL,
+  payload LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  created_at DATETIME(3) NOT NULL,
+  -- The operation that has taken the update, or null. Two operations never change one update at the same time:
+  -- an operation takes a row first, and keeps it until the row leaves quarantine or the operation releases it.
+  operation BIGINT UNSIGNED NULL,
+  -- Why a row is here. `refused`: MySQL refused it, and an operator decides about it. `held`: its mapped table
+  -- takes no row now, or an earlier update of its key is held; a worker writes it once the table takes rows.
+  -- Sums of one counter key are merged into one held row, of the batches from sequence to last_sequence.
+  cause ENUM('refused', 'held') NOT NULL DEFAULT 'refused',
+  last_sequence BIGINT UNSIGNED NULL,
+  PRIMARY KEY (id),
+  KEY item (kind, name, item_key),
+  KEY kept (partition_id, kind),
+  KEY held (cause, partition_id, kind, name, id)
+) ENGINE = InnoDB;
+
+-- `cause` identifies a loss, so that several processes may report the same one: the incarnation of Redis
+-- whose last updates are gone (`lost`), the token of the batch (`doubled`), or the operation that accepted a
+-- restored database. `updates` is an upper bound.
+CREATE TABLE IF NOT EXISTS sluice_losses (
+  partition_id SMALLINT UNSIGNED NOT NULL,
+  kind ENUM('lost', 'doubled') NOT NULL,
+  cause VARBINARY(64) NOT NULL,
+  updates BIGINT UNSIGNED NOT NULL,
+  found_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (partition_id, kind, cause)
+) ENGINE = InnoDB;
+
+-- The audit record: one row for each operation. last_id is the newest quarantined row that it may change.
+CREATE TABLE IF NOT EXISTS sluice_operations (
+  id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
+  action ENUM('replay', 'edit', 'drop', 'repair', 'recover') NOT NULL,
+  operator VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  reason VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
+  filter LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  last_id BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  started_at DATETIME(3) NOT NULL,
+  finished_at DATETIME(3) NULL,
+  PRIMARY KEY (id)
+) ENGINE = InnoDB;
+
+-- What an operation did to each quarantined row, written in the same transaction. `original` is the row
+-- before that.
+CREATE TABLE IF NOT EXISTS sluice_operation_items (
+  operation_id BIGINT UNSIGNED NOT NULL,
+  quarantine_id BIGINT UNSIGNED NOT NULL,
+  outcome VARCHAR(64) CHARACTER SET ascii NOT NULL,
+  original LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  done_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (operation_id, quarantine_id),
+  KEY quarantined (quarantine_id)
+) ENGINE = InnoDB;
+
+-- Mappings that fitted when a worker checked them. If one of them does not fit any more, processes start all
+-- the same. Any other mapping that does not fit is a mistake in the definitions.
+CREATE TABLE IF NOT EXISTS sluice_targets (
+  kind ENUM('counter', 'entry') NOT NULL,
+  name VARBINARY(64) NOT NULL,
+  target VARBINARY(1024) NOT NULL,
+  PRIMARY KEY (kind, name)
+) ENGINE = InnoDB;
