@@ -29,7 +29,11 @@ function chosenFrom(suite: Suite, { only }: BenchOptions): Scenario[] {
 async function withRig<T>(options: BenchOptions, use: (rig: Rig) => Promise<T>): Promise<T> {
   const profileFolder = options.profile === undefined ? undefined : resolve(options.profile);
   if (profileFolder) mkdirSync(profileFolder, { recursive: true });
-  const rig = await Rig.start({ profileFolder, settings: options.settings });
+  const rig = await Rig.start({
+    profileFolder,
+    settings: options.settings,
+    databaseDelay: options.databaseDelay,
+  });
   for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143 })) {
     process.once(signal, () => process.exit(code));
   }

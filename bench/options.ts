@@ -19,6 +19,8 @@ export interface BenchOptions {
   /** Git revision or folder of the build to compare with. */
   compare: string | undefined;
   settings: Partial<Settings>;
+  /** Ms that MySQL is away from the workers, there and back. */
+  databaseDelay: number;
   help: boolean;
 }
 
@@ -47,6 +49,8 @@ Options:
   --compare WHAT   measure an old version of Sluice in turns with this one, and print both; WHAT is a git revision or the
                    folder of another checkout. Exit code 1 if an update costs a process over 10 % more CPU than before,
                    beyond the noise, which needs at least 5 rounds. Nothing is written
+  --database-delay MS
+                   each statement of a worker takes so much longer, as with a MySQL in another zone. Nothing is written
   --set NAME=N     a setting of all producers and workers, such as partitions=4; may be repeated. Nothing is written
 
 Examples:
@@ -62,10 +66,13 @@ export function parseOptions(args: string[]): BenchOptions {
   if (!Object.hasOwn(suites, name))
     throw new UsageError(`there is no suite "${name}": ${Object.keys(suites).join(', ')}`);
   const suite: Suite = suites[name as SuiteName];
-  const number = (option: 'rounds' | 'seconds' | 'minutes' | 'updates', preset: number) => {
+  const number = (
+    option: 'rounds' | 'seconds' | 'minutes' | 'updates' | 'database-delay',
+    preset: number,
+  ) => {
     const value = Number(values[option] ?? preset);
     const whole = option === 'rounds' || option === 'updates';
-    if (!(value > 0) || (whole && !Number.isInteger(value) && value !== preset)) {
+    if (!(value > 0 || value === preset) || (whole && !Number.isInteger(value) && value !== preset)) {
       throw new UsageError(`--${option} takes a positive number, not "${values[option]}"`);
     }
     return value;
@@ -81,7 +88,8 @@ export function parseOptions(args: string[]): BenchOptions {
     throw new UsageError('the suite "scale" sets the partitions itself');
   if (values.compare !== undefined && values.profile !== undefined)
     throw new UsageError('--profile has one profile for each process, so it does not go with --compare');
-  const isUsual = values.compare === undefined && Object.keys(settings).length === 0;
+  const databaseDelay = number('database-delay', 0);
+  const isUsual = values.compare === undefined && Object.keys(settings).length === 0 && databaseDelay === 0;
   return {
     suite: name as SuiteName,
     rounds: number('rounds', suite.rounds),
@@ -98,6 +106,7 @@ export function parseOptions(args: string[]): BenchOptions {
     note: values.note,
     compare: values.compare,
     settings,
+    databaseDelay,
     help: values.help ?? false,
   };
 }
@@ -134,6 +143,7 @@ function parse(args: string[]) {
         profile: { type: 'string' },
         note: { type: 'string' },
         compare: { type: 'string' },
+        'database-delay': { type: 'string' },
         set: { type: 'string', multiple: true },
         help: { type: 'boolean', short: 'h' },
       },

@@ -12,6 +12,7 @@ import type { ProducerPlan } from '../scripts/load/producer-plan.ts';
 import { definitions } from '../scripts/load/traffic.ts';
 import type { Watch } from '../scripts/load/watch.ts';
 import { type RunningServer, startMysql, startRedis } from '../scripts/servers.ts';
+import { Line, TcpProxy } from '../scripts/torture/proxy.ts';
 import { environmentName, type Settings } from '../src/shared/config/settings.ts';
 import { Database } from '../src/shared/mysql/database.ts';
 import { Build, project } from './build.ts';
@@ -29,6 +30,8 @@ export interface RigOptions {
   /** For the profiles of producers, workers and Redis, if they are wanted. */
   profileFolder?: string | undefined;
   settings?: Partial<Settings>;
+  /** Ms that MySQL is away from the workers, there and back; 0 for none. */
+  databaseDelay?: number;
 }
 
 export class Rig {
@@ -42,6 +45,8 @@ export class Rig {
   build = Build.own();
   #redis!: RunningServer;
   #mysql!: RunningServer;
+  /** Before MySQL, if it is to be away. */
+  #proxy: TcpProxy | undefined;
   #sites = 0;
 
   private constructor({ profileFolder, settings = {} }: RigOptions) {
@@ -58,7 +63,20 @@ export class Rig {
       startRedis({ flavour: 'redis8', directory: join(rig.folder, 'redis') }),
       startMysql({ flavour: 'mysql97', directory: join(rig.folder, 'mysql') }),
     ]);
+    if (options.databaseDelay) {
+      const line = new Line();
+      line.delayMs = options.databaseDelay / 2;
+      rig.#proxy = await TcpProxy.open(rig.#mysql.port, line);
+    }
     return rig;
+  }
+
+  /** The URL of a database for workers. */
+  urlForWorkers(mysqlUrl: string): string {
+    if (!this.#proxy) return mysqlUrl;
+    const url = new URL(mysqlUrl);
+    url.port = String(this.#proxy.port);
+    return url.href;
   }
 
   get redisPid(): number {
@@ -153,6 +171,7 @@ export class Rig {
   }
 
   async stop(): Promise<void> {
+    await this.#proxy?.close();
     await Promise.all([this.#redis.stop(), this.#mysql.stop()]);
   }
 }
@@ -185,7 +204,7 @@ export class Site {
   async worker(program?: string): Promise<WorkerProcess> {
     const logFile = join(this.#rig.folder, `workers-${this.deployment.namespace}.log`);
     const worker = await WorkerProcess.start({
-      deployment: this.deployment,
+      deployment: { ...this.deployment, mysqlUrl: this.#rig.urlForWorkers(this.deployment.mysqlUrl) },
       logFile,
       folder: this.#rig.build.folder,
       settings: Object.fromEntries(

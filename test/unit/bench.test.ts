@@ -295,6 +295,7 @@ it('an unknown option or scenario is refused with the known ones', () => {
   refused('--seconds', '0')(UsageError);
   refused('--seconds', '5', '--minutes', '1')(/say the same/);
   refused('--sutie', 'main')(UsageError);
+  refused('--database-delay', 'far')(/takes a positive number/);
   refused('--set', 'partitions')(/NAME=N/);
   refused('--set', 'partition=4')(/did you mean "partitions"/);
   refused('--set', 'partitions=4', '--suite', 'scale')(/sets the partitions itself/);
