@@ -10,7 +10,7 @@ export const LIMITS = {
   /** Name of a counter or program. */
   name: 64,
   /** Counter key. */
-  key: 512,
+  key: 2048,
   account: 255,
   /** Id of an update. */
   id: 255,

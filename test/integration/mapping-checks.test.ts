@@ -2,6 +2,7 @@
 
 import { expect, inject, it } from 'vitest';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { LIMITS } from '../../src/shared/limits.ts';
 import { openTables } from '../../src/shared/values/mapping.ts';
 import { exactCollation, openDatabase, openShop } from '../support/mapped.ts';
 
@@ -128,11 +129,13 @@ it('a key may have any integer type or an exact string type, a value any integer
     'INT UNSIGNED',
     'BIGINT',
     'SERIAL',
-    'VARBINARY(512)',
+    `VARBINARY(${LIMITS.key})`,
   ];
   for (const key of [...keys, `VARCHAR(255) CHARACTER SET utf8mb4 COLLATE ${exactCollation()}`]) {
     const value = key.startsWith('VAR') || key === 'SERIAL' ? 'BIGINT UNSIGNED' : key;
-    const { own } = await openDatabase(`CREATE TABLE things (id ${key}, n ${value} NULL, PRIMARY KEY (id))`);
+    const { own } = await openDatabase(
+      `CREATE TABLE things (id ${key}, n ${value} NULL, PRIMARY KEY (id)) ROW_FORMAT = DYNAMIC`,
+    );
     await expect(openTables(own, map({}))).resolves.toBeDefined();
   }
 });

@@ -21,6 +21,7 @@ export function hostileMysql(flavour: Flavour): string[] {
   return [
     ...['--character-set-server=latin1', '--collation-server=latin1_general_cs'],
     ...['--max-allowed-packet=1M', '--default-time-zone=+09:00', '--innodb-rollback-on-timeout=ON'],
+    '--innodb-default-row-format=compact',
     ...(flavour === 'mariadb'
       ? ['--skip-character-set-client-handshake', '--query-cache-type=1', '--query-cache-size=1M']
       : []),

@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from '../clock.ts';
 import { DatabaseUnsuitableError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
 import { type Database, queryRow, readSql } from './database.ts';
 import { nameDeployment } from './deployment.ts';
 import { OTHER } from './error-numbers.ts';
@@ -111,6 +112,11 @@ async function checkWritten(database: Database, partitions: number): Promise<voi
 /** DDL commits implicitly, so an interrupted migration may find the columns that it had added. */
 async function run(connection: PoolConnection, statement: string): Promise<void> {
   await connection.query(statement).catch(error => {
+    if (error.errno === OTHER.ER_TOO_LONG_KEY)
+      throw new DatabaseUnsuitableError(
+        `The database cannot index counter keys of ${LIMITS.key} bytes (${error.message}); use a server with innodb_page_size 16384 or more.`,
+        { cause: error },
+      );
     if (error.errno !== OTHER.ER_DUP_FIELDNAME) throw error;
   });
 }

@@ -1,15 +1,16 @@
--- The tables of format 5. Key columns are VARBINARY: character collations merge keys that differ in case,
--- accents or trailing blanks. Each statement ends with a semicolon at the end of a line.
+-- The tables of format 6. Key columns are VARBINARY: character collations merge keys that differ in case,
+-- accents or trailing blanks. Long keys need ROW_FORMAT = DYNAMIC: where the server's default is COMPACT, a key
+-- has 767 bytes at most. Each statement ends with a semicolon at the end of a line.
 
 CREATE TABLE IF NOT EXISTS sluice_counters (
   counter VARBINARY(64) NOT NULL,
-  counter_key VARBINARY(512) NOT NULL,
+  counter_key VARBINARY(2048) NOT NULL,
   value BIGINT NOT NULL,
   updated_at DATETIME(3) NOT NULL,
   PRIMARY KEY (counter, counter_key),
   -- Larger numbers are not exact in JavaScript and Lua.
   CHECK (value BETWEEN -9007199254740991 AND 9007199254740991)
-) ENGINE = InnoDB;
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 CREATE TABLE IF NOT EXISTS sluice_accounts (
   program VARBINARY(64) NOT NULL,
@@ -78,7 +79,7 @@ CREATE TABLE IF NOT EXISTS sluice_quarantine (
   sequence BIGINT UNSIGNED NOT NULL,
   kind ENUM('counter', 'entry') NOT NULL,
   name VARBINARY(64) NOT NULL,
-  item_key VARBINARY(512) NOT NULL,
+  item_key VARBINARY(2048) NOT NULL,
   amount BIGINT NOT NULL,
   entry_id VARBINARY(255) NULL,
   error_code VARCHAR(64) CHARACTER SET ascii NOT NULL,
@@ -96,7 +97,7 @@ CREATE TABLE IF NOT EXISTS sluice_quarantine (
   KEY item (kind, name, item_key),
   KEY kept (partition_id, kind),
   KEY held (cause, partition_id, kind, name, id)
-) ENGINE = InnoDB;
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- `cause` identifies a loss, so that several processes may report the same one: the incarnation of Redis
 -- whose last updates are gone (`lost`), the token of the batch (`doubled`), or the operation that accepted a
