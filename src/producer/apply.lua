@@ -20,14 +20,14 @@
 --          7 1 if the server's memory is over its limit
 -- Reply    a string for each partition: 'error message' if its batch failed before it wrote,
 --          'late time' after the deadline or a later call of this caller,
---          'absent time' without a state of this format, or
+--          'absent time' without a state, or
 --          'ok time epoch armed pushed entries quarantined sequence segmentEnd incarnation updates lost' and
 --          a token for each update:
 --            123 or - (cold)           new live value
 --            d123 or d-                duplicate, with the first result
 --            r reused id   x out of range   f123 below the floor, with the balance   n account not loaded
 --            bk500 be500 ba500 bm500   over the limit of keys, entries, age or memory; retry after so many ms
---          The error is FOREIGN if the state is another deployment's.
+--          The error is FOREIGN if the state is another deployment's or of another format.
 --
 -- Redis does not roll back a script that fails: a batch writes nothing before its last check.
 
@@ -327,9 +327,7 @@ local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdate
 
   --!read state from stateKey
   if state.epoch == '' then return 'absent ' .. int(now) end
-  if state.deployment ~= deployment then
-    return state.deployment == string.match(deployment, FORMER) and 'absent ' .. int(now) or 'error ' .. FOREIGN
-  end
+  if state.deployment ~= deployment then return 'error ' .. FOREIGN end
 
   local incarnation, lost, met = meet(stateKey, state, caller, callNumber, seen, tonumber(seenUpdates))
   local updates = cjson.decode(updatesJson)

@@ -3,15 +3,15 @@
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 deployment   then two for each key: kind c|p, item
--- Reply    error FOREIGN if the state is another deployment's; { 'absent' } without a state of this format;
---          else { 'ok', value or '-' for each key }
+-- Reply    error FOREIGN if the state is another deployment's; { 'absent' } without a state; else
+--          { 'ok', value or '-' for each key }
 
 --!include base
 --!include foreign
 --!include live
 local deployment = ARGV[1]
 --!read state
-if state.epoch == '' or state.deployment == string.match(deployment, FORMER) then return { 'absent' } end
+if state.epoch == '' then return { 'absent' } end
 if state.deployment ~= deployment then return redis.error_reply(FOREIGN) end
 local fields = {}
 for at = 2, #ARGV, 2 do fields[at / 2] = ARGV[at] .. ARGV[at + 1] end

@@ -13,6 +13,7 @@ import { Database } from '../../src/shared/mysql/database.ts';
 import { migrate } from '../../src/shared/mysql/migrate.ts';
 import type { MysqlLocation } from '../../src/shared/mysql/url.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
+import { REDIS_FORMAT } from '../../src/shared/redis/layout.ts';
 import type { RedisLocation } from '../../src/shared/redis/url.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { cleanUp } from '../support/cleanup.ts';
@@ -160,7 +161,7 @@ describe('an unsuitable server', () => {
       code: 'REDIS_UNSUITABLE',
       message: expect.stringMatching(/format 3/),
     });
-    await admin.hset('{sluice}:format', 'format', 5);
+    await admin.hset('{sluice}:format', 'format', REDIS_FORMAT);
     await expect(start({ mysql: url.replace(/app$/, 'mysql') })).rejects.toMatchObject({
       code: 'NOT_MIGRATED',
     });

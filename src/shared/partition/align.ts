@@ -1,7 +1,7 @@
 /**
  * Aligns a partition's state in Redis with its watermark in MySQL when no batch in flight does it. If Redis
  * is empty or behind, it adopts the watermark. If the epochs differ, both sides get a new one. If the
- * database is behind, the partition is halted. A state of the former format is taken over under a new epoch.
+ * database is behind, the partition is halted.
  *
  * A new epoch is one that was never used: an old one would bring old live values back.
  */
@@ -9,7 +9,7 @@ import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
 import { randomToken } from '../clock.ts';
 import { NotMigratedError, PartitionHaltedError, RedisUnsuitableError } from '../errors.ts';
-import { type Database, queryRow, queryRows } from '../mysql/database.ts';
+import { type Database, queryRow } from '../mysql/database.ts';
 import { classifyDatabaseError } from '../mysql/errors.ts';
 import { refuseOutdated } from '../mysql/writable.ts';
 import { anotherDeployment } from '../redis/check.ts';
@@ -71,16 +71,15 @@ export class Aligner {
   /**
    * Aligns every partition that needs it, without waiting for locks. The holder of a watermark's lock is
    * writing a batch, and its commit compares the two sides itself; if it dies, the next sweep aligns the
-   * partition. So a partition whose flush waits for a locked table of the user holds up no other one. It waits
-   * only for a partition of the former format, which this version cannot use before.
+   * partition. So a partition whose flush waits for a locked table of the user holds up no other one.
    * @param onFailure called for each partition that could not be aligned, such as a halted one
    * @throws RedisUnsuitableError, or an error of a client if a server is away
    */
   async alignAll(onFailure: (partition: number, error: unknown) => void): Promise<void> {
-    for (const { partition, isFormer } of await this.#unaligned()) {
+    for (const partition of await this.#unaligned()) {
       this.#next = partition + 1;
       try {
-        await this.#align(partition, isFormer ? lockWatermark : tryLockWatermark);
+        await this.#align(partition, tryLockWatermark);
       } catch (error) {
         const kind = classifyDatabaseError(error);
         if (error instanceof RedisUnsuitableError || kind === 'unavailable') throw error;
@@ -100,7 +99,7 @@ export class Aligner {
   }
 
   /** Partitions whose sides differ. Takes no lock, so a running flush makes its partition differ briefly. */
-  async #unaligned(): Promise<{ partition: number; isFormer: boolean }[]> {
+  async #unaligned(): Promise<number[]> {
     const count = this.#keys.partitions;
     const partitions = Array.from({ length: count }, (_, at) => (this.#next + at) % count);
     const states = await Promise.all(partitions.map(partition => this.#state(partition)));
@@ -108,19 +107,15 @@ export class Aligner {
       'SELECT partition_id, sequence, token, epoch, updates FROM sluice_partitions',
     );
     const watermarks = new Map(rows.map(row => [Number(row.partition_id), toWatermark(row)]));
-    return partitions.flatMap((partition, at) => {
+    return partitions.filter((partition, at) => {
       const watermark = watermarks.get(partition);
-      const state = states[at]!;
-      return watermark && this.#isAligned(state, watermark)
-        ? []
-        : [{ partition, isFormer: this.#isFormer(state) }];
+      return !watermark || !isAligned(states[at]!, watermark);
     });
   }
 
   async #state(partition: number): Promise<PartitionState> {
     const state = await readState(this.#redis, this.#keys, partition, FIELDS);
-    const { owner, deployment } = this.#keys;
-    if (state.epoch && state.deployment !== owner && state.deployment !== deployment)
+    if (state.epoch && state.deployment !== this.#keys.owner)
       throw anotherDeployment(`Partition ${partition}`, this.#keys, state.deployment || 'unknown');
     return state;
   }
@@ -139,7 +134,7 @@ export class Aligner {
           await refuseOutdated(connection);
           throw new PartitionHaltedError('DATABASE_WENT_BACK', partition, state.sequence, watermark.sequence);
         }
-        if (this.#isAligned(state, watermark)) return 'aligned';
+        if (isAligned(state, watermark)) return 'aligned';
         await this.#adopt(connection, partition, state, watermark);
         return 'adopted';
       });
@@ -149,27 +144,13 @@ export class Aligner {
     }
   }
 
-  #isFormer({ deployment, epoch }: PartitionState): boolean {
-    return epoch !== '' && deployment !== this.#keys.owner;
-  }
-
-  /** If a batch in flight is behind, its commit compares it. */
-  #isAligned(state: PartitionState, watermark: Watermark): boolean {
-    const { epoch, sequence, token } = state;
-    const behind = !token && sequence < watermark.sequence;
-    const fits = epoch !== '' && epoch === watermark.epoch && !this.#isFormer(state);
-    return fits && !behind && sequence <= reachable(state, watermark);
-  }
-
   /** Gives both sides a new epoch, and Redis the watermark's sequence if it is behind. */
   async #adopt(
     connection: PoolConnection,
     partition: number,
-    state: PartitionState,
+    { epoch, sequence, token, claimed, updates: accepted, dropped }: PartitionState,
     watermark: Watermark,
   ): Promise<void> {
-    const { epoch, sequence, token, claimed, updates: accepted, dropped } = state;
-    const isFormer = this.#isFormer(state);
     // The pending updates of an old backup of Redis are mostly in MySQL, so they must not get new numbers.
     const behind = !token && sequence < watermark.sequence;
     if (behind && epoch && accepted > claimed && (await isOutdated(connection, partition, sequence)))
@@ -184,20 +165,14 @@ export class Aligner {
     );
     // MySQL has more than that: these updates are pending in Redis again.
     await declareLoss(connection, partition, 'doubled', fresh, watermark.updates - updates);
-    const written = isFormer && (await isWritten(connection, partition, token)) ? token : '';
     const adopted = await this.#adoptScript(
       ...([this.#keys.state(partition), epoch, fresh, watermark.sequence, updates] as const),
-      ...[this.#keys.owner, randomToken(), written],
+      this.#keys.owner,
     );
     if (adopted !== 1) throw new Contested();
     const story = { partition, sequence, watermark: watermark.sequence, hadState: epoch !== '' };
     if (watermark.sequence > sequence) this.#onLoss();
-    if (isFormer)
-      this.#log.info(
-        story,
-        'partition taken over from the former version, whose processes are refused from now on',
-      );
-    else if (epoch || watermark.sequence > 0)
+    if (epoch || watermark.sequence > 0)
       this.#log.warn(story, 'partition aligned with its watermark under a new epoch');
     else this.#log.debug(story, 'partition created');
   }
@@ -208,14 +183,11 @@ function reachable({ token }: PartitionState, watermark: Watermark): number {
   return watermark.sequence + (token ? 1 : 0);
 }
 
-/** Whether MySQL has this batch. */
-async function isWritten(connection: PoolConnection, partition: number, token: string): Promise<boolean> {
-  const rows = await queryRows(
-    connection,
-    'SELECT 1 FROM sluice_batches WHERE partition_id = ? AND token = ? LIMIT 1',
-    [partition, token],
-  );
-  return rows.length > 0;
+/** If a batch in flight is behind, its commit compares it. */
+function isAligned(state: PartitionState, watermark: Watermark): boolean {
+  const { epoch, sequence, token } = state;
+  const behind = !token && sequence < watermark.sequence;
+  return epoch !== '' && epoch === watermark.epoch && !behind && sequence <= reachable(state, watermark);
 }
 
 /** Whether the journal no longer covers the batch after `sequence`. */

@@ -5,7 +5,7 @@ import { NewerFormatError, PartitionCountError, RedisUnsuitableError } from '../
 import { type RedisConnection, unavailable } from './connections.ts';
 import { redisError, replyCode } from './errors.ts';
 import type { Keys } from './keys.ts';
-import { FORMER_FORMAT, type FormatField, formatFields, REDIS_FORMAT } from './layout.ts';
+import { type FormatField, formatFields, REDIS_FORMAT } from './layout.ts';
 import { checkReplyLimit } from './reply-size.ts';
 
 const ANSWER_MS = 5000;
@@ -66,20 +66,13 @@ async function checkRecord(
   address: string,
   looks: boolean,
 ): Promise<void> {
-  const found = await read(connection, keys);
-  if (check(found, keys, address)) return;
-  if (looks && found.format === String(FORMER_FORMAT)) throw former(address);
-  if (looks) return;
+  if (check(await read(connection, keys), keys, address) || looks) return;
   const record = (field: FormatField, value: string | number) => connection.hsetnx(keys.format, field, value);
   // If two deployments start at the same time, the first one wins and the other one finds its name.
   await record('deployment', keys.deployment);
   check(await read(connection, keys), keys, address);
   await record('partitions', keys.partitions);
   await record('format', REDIS_FORMAT);
-  // From now on no process of the former version can start. Each partition is taken over when it is aligned.
-  const FORMAT: FormatField = 'format';
-  if ((await read(connection, keys)).format === String(FORMER_FORMAT))
-    await connection.hset(keys.format, FORMAT, REDIS_FORMAT);
   check(await read(connection, keys), keys, address);
 }
 
@@ -96,21 +89,18 @@ function check({ deployment, format, partitions }: Recorded, keys: Keys, address
   if (Number(format) > REDIS_FORMAT) throw new NewerFormatError('Redis', Number(format), REDIS_FORMAT);
   if (deployment && deployment !== keys.deployment)
     throw anotherDeployment(`The data in Redis at ${address}`, keys, deployment);
-  if (format && Number(format) < FORMER_FORMAT)
-    throw new RedisUnsuitableError(
-      `Redis at ${address} has data of format ${format}, but this version of Sluice knows only ${REDIS_FORMAT}. Flush everything with ` +
-        `the version that wrote it, stop that version, and delete the keys of the namespace (${keys.format} and {${keys.namespace}:*}*).`,
-    );
+  if (format && Number(format) < REDIS_FORMAT)
+    throw anotherFormat(`Redis at ${address} has data`, keys, format);
   if (partitions && Number(partitions) !== keys.partitions)
     throw new PartitionCountError(keys.partitions, Number(partitions), 'Redis');
-  return Boolean(deployment && partitions) && Number(format) === REDIS_FORMAT;
+  return Boolean(deployment && format && partitions);
 }
 
-/** A command that only looks must not take partitions over: that ends the processes of the former version. */
-function former(address: string): RedisUnsuitableError {
+function anotherFormat(what: string, keys: Keys, format: string): RedisUnsuitableError {
   return new RedisUnsuitableError(
-    `Redis at ${address} has data of format ${FORMER_FORMAT}. The first worker or producer of this version takes it over; until then use ` +
-      'the commands of the version that wrote it.',
+    `${what} of format ${format}, but this version of Sluice knows only ${REDIS_FORMAT}. Flush everything with the version ` +
+      `that wrote it, stop that version, and delete the keys of the namespace (${keys.format} and {${keys.namespace}:*}*). ` +
+      'Nothing was changed. What that does to ids: docs/operating.md, "Upgrade and rollback".',
   );
 }
 
@@ -156,10 +146,15 @@ export function checkServer(info: string, address: string, asCluster: boolean): 
   }
 }
 
-/** The error of a process that finds another deployment's name in Redis. */
+/**
+ * The error of a process that finds another name in Redis than its own.
+ * @param found the name of a deployment, or of the owner of a partition, which has a format too
+ */
 export function anotherDeployment(what: string, keys: Keys, found: string): RedisUnsuitableError {
-  // A state names the format too.
-  const name = found.replace(/\/\d+$/, '');
+  // Until format 4 a state had no format.
+  const [, name = found, format = '4'] = /^(.*)\/(\d+)$/.exec(found) ?? [];
+  if (name === keys.deployment)
+    return anotherFormat(`${what} of namespace ${keys.namespace} has a state`, keys, format);
   return new RedisUnsuitableError(
     `${what} of namespace ${keys.namespace} belongs to another deployment (${name}), which has another database ` +
       `than this one (${keys.deployment}). Nothing was changed. Give this deployment its own SLUICE_NAMESPACE, or its own ` +

@@ -25,7 +25,7 @@ const REPLIES: readonly (readonly [opening: string, meaning: Meaning, story: str
   ['NOPERM', 'denied', 'this user may not use that command or those keys'],
   ['DENIED', 'denied', 'it is in protected mode, so without a password it serves its own machine only'],
   ['OOM', 'full', 'it is at its maxmemory'],
-  ['FOREIGN', 'unsuitable', 'the partition belongs to another deployment'],
+  ['FOREIGN', 'unsuitable', 'the partition belongs to another deployment or another version'],
   ['READONLY', 'unavailable', 'it is a replica and takes no writes'],
   ['MASTERDOWN', 'unavailable', 'it is a replica that has lost its primary'],
   ['LOADING', 'unavailable', 'it is loading its data'],

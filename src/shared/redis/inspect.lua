@@ -15,8 +15,7 @@
 local deployment = ARGV[1]
 --!read state
 if state.epoch == '' then return false end
-local isOwn = state.deployment == deployment or state.deployment == string.match(deployment, FORMER)
-if deployment ~= '' and not isOwn then return redis.error_reply(FOREIGN) end
+if deployment ~= '' and state.deployment ~= deployment then return redis.error_reply(FOREIGN) end
 
 local accounts = redis.call('HLEN', base .. 'accounts')
 if state.entryClaimed < state.entrySegmentEnd then accounts = accounts + redis.call('HLEN', base .. 'segment:accounts') end

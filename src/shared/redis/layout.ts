@@ -6,13 +6,11 @@
  */
 
 /**
- * Version of this layout. A process refuses any other version, except the one before. Before 3, batches were
- * not ranges of segments. Before 4, states did not name their deployment, and the edit of an entry held parsed
- * metadata. Before 5, live values were keys of their own.
+ * Version of this layout. A process refuses any other version. Before 3, batches were not ranges of segments.
+ * Before 4, states did not name their deployment, and the edit of an entry held parsed metadata. Before 5, live
+ * values were keys of their own.
  */
 export const REDIS_FORMAT = 5;
-/** Version whose partitions are taken over when they are aligned (align.ts). */
-export const FORMER_FORMAT = 4;
 
 /** A script's name, or a TypeScript file that writes without a script. */
 type Writer = Script | `${string}.ts`;
@@ -40,7 +38,7 @@ export const forms = {
   },
   owner: {
     text: '<deployment>/<format>',
-    what: 'A deployment and the version of this layout; in a state of format 4 the deployment alone',
+    what: 'A deployment and the version of this layout',
   },
   live: {
     text: '<kind><name>:<key>',
@@ -74,7 +72,7 @@ export const forms = {
   },
   token: {
     text: '<random>.<time>',
-    what: 'A random part of the caller and the time in microseconds, hexadecimal; after a recovery, or when a state of format 4 was taken over, only a random part',
+    what: 'A random part of the caller and the time in microseconds, hexadecimal; after a recovery only a random part',
   },
   incarnation: {
     text: '<caller>.<call>.<time>',
