@@ -235,7 +235,7 @@ function memoryOf(load: Load, spread: Zipf, partitions: number) {
   const account = more(load.keyBytes, MEASURED_ACCOUNT);
   const id = more(load.idBytes, MEASURED_ID);
   // Each byte of a name costs once for each copy in Redis. A key is in the sums and in their order; an
-  // account and an id are in the entry, among the ids, and in their order.
+  // account and an id are in the entry, among the ids, and in their order. Of a counter's id there is a digest.
   const liveValues = (updates > 0 ? keys : 0) + (entries > 0 ? accounts : 0);
   const pendingKey = measured.pendingKeyBytes.value + 2 * key;
   const pendingEntry = measured.pendingEntryBytes.value + 3 * (account + id) + load.entryBytes;
@@ -246,7 +246,7 @@ function memoryOf(load: Load, spread: Zipf, partitions: number) {
   const lasting =
     measured.redisBaseBytes.value +
     liveValues * (measured.liveValueBytes.value + key) +
-    counterIdsOf(load, partitions).kept * (measured.counterIdBytes.value + 2 * (key + id)) +
+    counterIdsOf(load, partitions).kept * measured.counterIdBytes.value +
     entryIds * (measured.entryIdBytes.value + 2 * (account + id));
   const after = (seconds: number) =>
     lasting + spread.distinct(updates * seconds) * pendingKey + entries * seconds * pendingEntry;

@@ -6,14 +6,14 @@
 --          On a Cluster one partition, and then its other keys
 -- ARGV     1 deployment, with its format
 --          times, ms: 2 wake-up lease   3 idempotency window
---          limits of a partition: 4 counter ids remembered   5 pending counter keys
+--          limits of a partition: 4 ids of counters remembered   5 pending counter keys
 --          6 entries not in the database   7 age of the oldest update, ms; 0 for none
 --          then seven for each partition:
 --          of the caller, which makes one call of the partition at a time:
 --          1 id   2 number of this call   3 deadline, ms of this server's clock
 --          4 incarnation and 5 count of updates in its last answer ('' and 0 before any)
 --          6 the updates, one JSON array of five or six values for each:
---            "c" counter    item 'name:key', amount, number of summed updates, id or ''
+--            "c" counter    item 'name:key', amount, number of summed updates, digest of the id or ''
 --            "p" points     item 'program:account', amount, floor, id, payload: the entry as JSON
 --            "a" amendment  item of the quarantined update, a counter's after '!', delta, 0, id, payload;
 --                           alone in its call
@@ -99,7 +99,7 @@ end
 local function idName(kind, item, id) return kind .. #item .. ':' .. item .. id end
 local function distinct(updates)
   local sub = string.sub
-  local groups, ids, idNames, at = {}, {}, {}, 1
+  local groups, ids, idNames, digests, at = {}, {}, {}, {}, 1
   while updates[at] do
     local kind, item, id = updates[at], updates[at + 1], updates[at + 4]
     local group = groups[kind]
@@ -119,15 +119,16 @@ local function distinct(updates)
       else group.fields[position] = 'p' .. item end
     end
     if id ~= '' then
-      local name = idName(kind, item, id)
+      local name = kind == 'c' and id or idName(kind, item, id)
       if ids[name] == nil then
+        local names = kind == 'c' and digests or idNames
         ids[name] = false
-        idNames[#idNames + 1] = name
+        names[#names + 1] = name
       end
     end
     at = at + (kind == 'c' and 5 or 6)
   end
-  return groups, ids, idNames
+  return groups, ids, idNames, digests
 end
 
 --!include live
@@ -152,6 +153,14 @@ local function read(groups, ids, idNames)
     local answers = redis.call('HMGET', base .. 'ids', unpack(idNames))
     for i, name in ipairs(idNames) do ids[name] = answers[i] end
   end
+end
+
+-- Reads the ids of counters. Returns a function that writes accepted ones. Its parts cost nothing without ids.
+local function rememberedIds(digests, ids)
+  --!include counter-ids
+  --!include write-counter-ids
+  local known = readCounterIds(digests, ids)
+  return function(accepted, limit, windowMs) writeCounterIds(known, accepted, ids, limit, windowMs) end
 end
 
 -- Age of the oldest update, ms.
@@ -192,19 +201,19 @@ end
 
 -- Decides each update against the running state of its group. Returns the replies and the writes outside of
 -- the groups.
-local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft, windowMs)
+local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft)
   local SAFE, match, sub = 9007199254740991, string.match, string.sub
   local replies, newIds, counterIds = {}, {}, {}
   local decided = {
     replies = replies, accepted = 0, newIds = newIds, counterIds = counterIds, entryIds = {}, records = {},
     entryNext = state.entryNext,
   }
-  local at, replied, accepted, named, expiring, expires, retryMs = 1, 0, 0, 0, 0, nil, nil
+  local at, replied, accepted, named, retryMs = 1, 0, 0, 0, nil
   while updates[at] do
     local kind, item, amount, detail, id = updates[at], updates[at + 1], updates[at + 2], updates[at + 3], updates[at + 4]
     local group, payload = groups[kind], updates[at + 5]
     local position = group.positions[item]
-    local name = id ~= '' and idName(kind, item, id)
+    local name = id ~= '' and (kind == 'c' and id or idName(kind, item, id))
     local content = name and (kind == 'c' and int(amount) or sub(redis.sha1hex(payload), 1, 20))
     local reply
     if name and ids[name] then
@@ -232,15 +241,16 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
         if kind ~= 'c' then
           addEntry(decided, group, position, name, amount, reply, payload)
           entriesLeft = entriesLeft - 1
-        elseif name then
-          expires, expiring = expires or int(now + windowMs) .. ' ', expiring + 1
-          counterIds[expiring] = expires .. name
         end
         local count = kind == 'c' and detail or 1
         group.counts[position], accepted = group.counts[position] + count, accepted + count
         if name then
-          ids[name], named = content .. ' ' .. reply, named + 1
-          newIds[2 * named - 1], newIds[2 * named] = name, ids[name]
+          ids[name] = content .. ' ' .. reply
+          if kind == 'c' then counterIds[#counterIds + 1] = name
+          else
+            named = named + 1
+            newIds[2 * named - 1], newIds[2 * named] = name, ids[name]
+          end
         end
       end
     end
@@ -304,17 +314,12 @@ local function writeSums(groups, pushed)
   return pushed + ordered
 end
 
--- Writes entries and ids, and removes the oldest ids of counters over their limit.
-local function writeIds(decided, idsLimit)
-  if #decided.records > 0 then redis.call('HSET', base .. 'entries', unpack(decided.records)) end
-  if #decided.newIds > 0 then redis.call('HSET', base .. 'ids', unpack(decided.newIds)) end
-  if #decided.entryIds > 0 then redis.call('RPUSH', base .. 'entryIds', unpack(decided.entryIds)) end
-  if #decided.counterIds == 0 then return end
-  local excess = redis.call('RPUSH', base .. 'counterIds', unpack(decided.counterIds)) - idsLimit
-  if excess <= 0 then return end
-  local old = redis.call('LPOP', base .. 'counterIds', math.min(excess, 2000))
-  for i, element in ipairs(old) do old[i] = string.match(element, '^%d+ (.*)$') end
-  redis.call('HDEL', base .. 'ids', unpack(old))
+-- Writes entries and their ids.
+local function writeEntries(decided)
+  if #decided.records == 0 then return end
+  redis.call('HSET', base .. 'entries', unpack(decided.records))
+  redis.call('HSET', base .. 'ids', unpack(decided.newIds))
+  redis.call('RPUSH', base .. 'entryIds', unpack(decided.entryIds))
 end
 
 -- Accepts the micro-batch of one partition. Returns its reply.
@@ -331,16 +336,18 @@ local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdate
 
   local incarnation, lost, met = meet(stateKey, state, caller, callNumber, seen, tonumber(seenUpdates))
   local updates = cjson.decode(updatesJson)
-  local groups, ids, idNames = distinct(updates)
+  local groups, ids, idNames, digests = distinct(updates)
   read(groups, ids, idNames)
+  local remember = #digests > 0 and rememberedIds(digests, ids)
   -- Limits that refuse all updates except amendments.
   local closed = isMemoryOver == '1' and 'm' or isTooOld(state) and 'a'
   local keysLeft = keysLimit - (state.pushed - state.popped)
   local entriesLeft = entriesLimit - (state.entryNext - state.entryAcked)
-  local decided = decide(updates, state, groups, ids, closed, keysLeft, entriesLeft, windowMs)
+  local decided = decide(updates, state, groups, ids, closed, keysLeft, entriesLeft)
 
   local pushed = writeSums(groups, state.pushed)
-  writeIds(decided, idsLimit)
+  writeEntries(decided)
+  if #decided.counterIds > 0 then remember(decided.counterIds, tonumber(idsLimit), tonumber(windowMs)) end
   if met then redis.call('HSET', stateKey, 'run', met.run, 'incarnation', incarnation, 'ended', met.ended) end
   local armed, count = 0, state.updates + decided.accepted
   if decided.accepted > 0 then

@@ -55,8 +55,8 @@ type ClaimReply = [
   ],
 ];
 
-/** Ids in one call, which takes Redis about a millisecond. */
-const TRIM_AT_ONCE = 1000;
+/** Ids of entries, and buckets of ids of counters, in one call, which takes Redis about a millisecond. */
+const TRIM_AT_ONCE = [1000, 100] as const;
 
 export class Flight implements FlightCheck {
   readonly #redis: RedisConnection;
@@ -163,10 +163,8 @@ export class Flight implements FlightCheck {
 
   /** Removes expired ids. */
   async trim(partition: number): Promise<void> {
-    let forgotten: number;
-    do {
-      forgotten = await this.#trim(this.#keys.state(partition), this.#limits.idempotencyLimit, TRIM_AT_ONCE);
-    } while (forgotten >= TRIM_AT_ONCE);
+    const { idempotencyLimit } = this.#limits;
+    while ((await this.#trim(this.#keys.state(partition), idempotencyLimit, ...TRIM_AT_ONCE)) === 1);
   }
 }
 

@@ -93,7 +93,11 @@ describe('ids', () => {
   it('expire after their window, never before they are persisted, and are limited in number', async () => {
     const engine = await openEngine({ partitions: 1, idempotencyWindowMs: 1000, idempotencyLimit: 100 });
     const sluice = await engine.producer();
-    const count = () => engine.redis.hlen(`{${engine.name}:0}:ids`);
+    const count = async () => {
+      const head = await engine.redis.hget(engine.keys.of(0, 'counterIds'), '');
+      const counterIds: number = head === null ? 0 : JSON.parse(head)[2];
+      return counterIds + (await engine.redis.hlen(engine.keys.of(0, 'ids')));
+    };
     await sluice.apply(
       Array.from({ length: 150 }, (_, i) => ({ points: 'loyalty', account: '1', amount: 1, id: `${i}` })),
     );
@@ -109,8 +113,8 @@ describe('ids', () => {
       await engine.flight.trim(0);
       return (await count()) === 0;
     }, 'the window to end');
-    for (const list of ['counterIds', 'entryIds', 'idMarks'])
-      expect(await engine.redis.exists(`{${engine.name}:0}:${list}`)).toBe(0);
+    for (const key of ['counterIds', 'counterIdSlices', 'ids', 'entryIds', 'idMarks'])
+      expect(await engine.redis.exists(`{${engine.name}:0}:${key}`)).toBe(0);
   });
 });
 

@@ -1,5 +1,6 @@
 /** apply.lua as one step of the model: it checks a micro-batch in order, then writes. */
 import { parseEnded } from '../../src/shared/redis/state.ts';
+import { addCounterId, findCounterId } from './counter-ids.ts';
 import { type Drop, findLive, NO_SUM, type State, setLive } from './redis.ts';
 import { limits, OUT_OF_MEMORY, type Process, type World } from './world.ts';
 
@@ -12,6 +13,7 @@ interface Argument {
   readonly amount: number;
   /** A counter's number of updates, an account's floor, or 0 for an amendment. */
   readonly detail: number;
+  /** A counter's digest of it. */
   readonly id: string;
   /** Empty for a counter. */
   readonly payload: string;
@@ -100,7 +102,8 @@ function applyOne(world: World, state: State, argument: Argument): string {
   const data = world.redis.data;
   const idName = id === '' ? undefined : `${kind}${item} ${id}`;
   const content = kind === 'c' ? String(amount) : payload;
-  const known = idName === undefined ? undefined : data.ids.get(idName);
+  const find = () => (kind === 'c' ? findCounterId(data, id) : data.ids.get(idName!));
+  const known = idName === undefined ? undefined : find();
   if (known !== undefined) {
     const space = known.indexOf(' ');
     return known.slice(space + 1) === content ? `d${known.slice(0, space)}` : 'r';
@@ -126,8 +129,7 @@ function applyOne(world: World, state: State, argument: Argument): string {
       data.order.push({ time: now, item });
       state.pushed++;
     }
-    if (idName !== undefined)
-      data.counterIds.push({ expires: now + limits.idempotencyWindowMs, name: idName });
+    if (idName !== undefined) addCounterId(world, id, `${reply} ${content}`);
   } else {
     state.entryNext++;
     const previous = pending?.number ?? data.segmentAccounts.get(item)?.number ?? 0;
@@ -135,8 +137,8 @@ function applyOne(world: World, state: State, argument: Argument): string {
     data.entries.set(number, { number, previous, time: now, item, amount, id, uid: uids[0] ?? -1, drops });
     if (drops) world.checker.onAmended(world, drops);
     data.entryIds.push(idName!);
+    data.ids.set(idName!, `${reply} ${content}`);
   }
-  if (idName !== undefined) data.ids.set(idName, `${reply} ${content}`);
   world.checker.onApplied(world, uids);
   return reply;
 }

@@ -26,6 +26,8 @@ export const BUGS = {
   readCopies: 'a read copies an old live value to the young ones and leaves the old copy',
   youngEnds: 'a rotation ends the young live values instead of the old ones',
   walkOnce: 'the walk over live values does not start again after a rotation',
+  youngIds: 'a trim forgets all ids of counters once the oldest have expired',
+  idsLeftBehind: 'a new bucket of ids of counters does not get those that it must have',
   oldEpoch: 'a recovery keeps the epoch, and so the live values from before the restore',
   recoveryUndeclared: 'a recovery declares nothing',
   discardUndeclared: 'a recovery discards more old updates than were declared',

@@ -5,6 +5,7 @@
  * `uids` and `uid` are for the checker: the updates in a sum. No decision of the protocol reads them.
  */
 import type { State as LayoutState, PartitionKey } from '../../src/shared/redis/layout.ts';
+import { noCounterIds } from './counter-ids.ts';
 import { MOST_UPDATES } from './world.ts';
 
 export interface Sum {
@@ -74,6 +75,25 @@ export const NO_JOB: Job = {
 /** `segment:counters` is `segmentCounters`; of the lease, only its end is modelled. */
 type Modelled<Key> = Key extends `${infer Head}:${infer Tail}` ? `${Head}${Capitalize<Tail>}` : Key;
 
+/** The head of the ids of counters, and their buckets: each has its ids, the oldest first. */
+export interface CounterIds {
+  buckets: Map<number, readonly CounterId[]>;
+  count: number;
+  first: number;
+  last: number;
+  kept: number;
+  stored: number;
+  open: number;
+  expires: number;
+  cursor: number;
+}
+
+export interface CounterId {
+  readonly digest: string;
+  readonly slice: number;
+  readonly answer: string;
+}
+
 export interface RedisData extends Record<Modelled<Exclude<PartitionKey, 'armed' | 'traces'>>, unknown> {
   state: State | undefined;
   counters: Map<string, Sum>;
@@ -85,7 +105,8 @@ export interface RedisData extends Record<Modelled<Exclude<PartitionKey, 'armed'
   segmentAccounts: Map<string, Sum>;
   ids: Map<string, string>;
   entryIds: string[];
-  counterIds: { expires: number; name: string }[];
+  counterIds: CounterIds;
+  counterIdSlices: { expires: number; count: number }[];
   idMarks: { expires: number; upTo: number }[];
   /** Fields are kind and item. */
   liveYoung: Map<string, Live>;
@@ -112,7 +133,8 @@ export function emptyRedis(): RedisData {
     segmentAccounts: new Map(),
     ids: new Map(),
     entryIds: [],
-    counterIds: [],
+    counterIds: noCounterIds(),
+    counterIdSlices: [],
     idMarks: [],
     liveYoung: new Map(),
     liveOld: new Map(),
@@ -136,7 +158,8 @@ export function copyRedis(data: RedisData): RedisData {
     segmentAccounts: new Map(data.segmentAccounts),
     ids: new Map(data.ids),
     entryIds: data.entryIds.slice(),
-    counterIds: data.counterIds.slice(),
+    counterIds: { ...data.counterIds, buckets: new Map(data.counterIds.buckets) },
+    counterIdSlices: data.counterIdSlices.slice(),
     idMarks: data.idMarks.slice(),
     liveYoung: new Map(data.liveYoung),
     liveOld: new Map(data.liveOld),

@@ -1,4 +1,5 @@
 /** claim.lua, ack.lua, rewind.lua, trim.lua and rotate.lua as steps of the model, one function per script. */
+import { trimCounterIds } from './counter-ids.ts';
 import { type Entry, endLive, type RedisData, type State, type Sum } from './redis.ts';
 import { limits, type World } from './world.ts';
 
@@ -224,8 +225,7 @@ export function trim(world: World): number {
     data.ids.delete(name);
     forgotten++;
   };
-  while (data.counterIds.length > 0 && data.counterIds[0]!.expires <= world.now)
-    forget(data.counterIds.shift()!.name);
+  trimCounterIds(world);
   if (!state) return forgotten;
   const first = state.entryNext - data.entryIds.length;
   let last = first;

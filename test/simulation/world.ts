@@ -20,6 +20,8 @@ export const limits = {
   callTimeoutMs: 60,
   idempotencyWindowMs: 25,
   idempotencyLimit: 1000,
+  idSlices: 4,
+  idsPerBucket: 2,
   lockWaitMs: 60,
   idleTransactionMs: 90,
   backoffBaseMs: 10,

@@ -173,7 +173,7 @@ export const settingsCatalogue = {
     default: 800_000,
     min: 100,
     max: 100_000_000,
-    why: 'Most ids of each kind remembered per partition, about 150 bytes each; the oldest persisted ones are forgotten first.',
+    why: 'Most ids of each kind remembered per partition: about 35 bytes for a counter update, 180 for an entry. The oldest are forgotten first: of entries only persisted ones, of counters up to a 64th of the limit at once.',
   },
   liveTtlMs: {
     default: 30 * 60 * 1000,

@@ -8,9 +8,9 @@
 /**
  * Version of this layout. A process refuses any other version. Before 3, batches were not ranges of segments.
  * Before 4, states did not name their deployment, and the edit of an entry held parsed metadata. Before 5, live
- * values were keys of their own.
+ * values were keys of their own. Before 6, ids of counters were kept as whole names.
  */
-export const REDIS_FORMAT = 5;
+export const REDIS_FORMAT = 6;
 
 /** A script's name, or a TypeScript file that writes without a script. */
 type Writer = Script | `${string}.ts`;
@@ -55,13 +55,24 @@ export const forms = {
   },
   idName: {
     text: '<kind><bytes of item>:<item><id>',
-    what: 'An id, which is unique for its key only; the kind is `c`, `p`, or `a` for an amendment',
+    what: 'An id, which is unique for its key only; the kind is `p`, or `a` for an amendment',
   },
   answer: {
     text: '<content> <value>',
     what: "The content of the update with this id: a counter's amount, or the start of the payload's SHA-1; then the answered live value, `-` if there was none",
   },
-  expiring: { text: '<time> <idName>', what: "Time from which a counter's id may be forgotten" },
+  bucket: {
+    text: '<digest><slice> <answer>',
+    what: "Repeated, the oldest first: a semicolon and 14 characters of the SHA-256 of a counter and an id, in base 64; the number of the id's slice; the answer",
+  },
+  head: {
+    text: '[<first>,<last>,<kept>,<stored>,<open>,<expires>,<buckets>,<cursor>]',
+    what: 'The first remembered slice and the open one; how many ids are remembered, stand in buckets, and are in the open slice; from when that may be forgotten; the number of buckets; the next bucket of a walk of `trim`, 0 if there is none',
+  },
+  slice: {
+    text: '<time> <ids>',
+    what: 'Time from which a slice, ids accepted one after another, may be forgotten; and their number',
+  },
   idExpiry: {
     text: '<time> <number>',
     what: 'Time from which the ids of entries below a number may be forgotten',
@@ -168,19 +179,26 @@ export const partitionKeys = {
   },
   ids: {
     type: 'hash',
-    what: 'The remembered ids, and the answers',
+    what: 'The remembered ids of entries and amendments, and the answers',
     field: 'idName',
     value: 'answer',
     writers: ['apply', 'trim', 'recover'],
-    lifetime:
-      '`idempotencyWindowMs`, for an entry from its acknowledgement on; shorter if `idempotencyLimit` is reached',
+    lifetime: '`idempotencyWindowMs` from the acknowledgement on; shorter if `idempotencyLimit` is reached',
   },
   counterIds: {
-    type: 'list',
-    what: 'Ids of counters, the oldest first',
-    value: 'expiring',
+    type: 'hash',
+    what: 'The remembered ids of counters and the answers, by buckets that their digests choose; the field without a name is their head',
+    field: 'number',
+    value: 'bucket',
     writers: ['apply', 'trim'],
-    lifetime: 'as `ids`',
+    lifetime: '`idempotencyWindowMs`, and up to a 64th longer; shorter if `idempotencyLimit` is reached',
+  },
+  counterIdSlices: {
+    type: 'list',
+    what: 'The closed slices of ids of counters that are remembered, the oldest first',
+    value: 'slice',
+    writers: ['apply', 'trim'],
+    lifetime: 'as `counterIds`',
   },
   entryIds: {
     type: 'list',

@@ -14,17 +14,22 @@ import { stateFields } from './layout.ts';
  */
 export function readScript(file: URL): string {
   const name = basename(file.pathname);
-  const lua = readFileSync(file, 'utf8').replace(/^ *--!include (.*)$/gm, (_, part: string) => {
-    const source = new URL(`./lua/${part}.lua`, import.meta.url);
-    if (!existsSync(source)) throw new Error(`${name} includes "${part}", which does not exist`);
-    return withoutComments(readFileSync(source, 'utf8'))
-      .trim()
-      .replace(/\s*\n\s*/g, ' ');
-  });
+  const lua = withParts(readFileSync(file, 'utf8'), name);
   const code = withoutComments(lua);
   return lua.replace(/^ *--!read (\w+)(?: from (\w+))?$/gm, (_, table: string, key = 'KEYS[1]') =>
     reading(table, key, code, name),
   );
+}
+
+/** Parts may include others. */
+function withParts(lua: string, name: string): string {
+  return lua.replace(/^ *--!include (.*)$/gm, (_, part: string) => {
+    const source = new URL(`./lua/${part}.lua`, import.meta.url);
+    if (!existsSync(source)) throw new Error(`${name} includes "${part}", which does not exist`);
+    return withoutComments(withParts(readFileSync(source, 'utf8'), part))
+      .trim()
+      .replace(/\s*\n\s*/g, ' ');
+  });
 }
 
 /** Makes a table constructor: adding the fields one after another takes Redis twice as long. */
