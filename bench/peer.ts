@@ -2,6 +2,7 @@
 // program, or a producer and a worker with their own kind of queue in between.
 
 import { compare } from '../scripts/load/tally.ts';
+import { entries } from './engine.ts';
 import { Program } from './program.ts';
 import type { BufferPlan } from './programs/buffer.ts';
 import type { BulkUpsertPlan } from './programs/bulk-upsert.ts';
@@ -14,6 +15,8 @@ import { CpuMeter } from './usage.ts';
 export const zipfKeys: KeyPlan = { keys: 100_000, exponent: 1 };
 /** So many equally likely keys that little is summed up. */
 export const uniformKeys: KeyPlan = { keys: 1_000_000, exponent: 0 };
+/** Accounts of the scenario `points`. */
+export const accountKeys: KeyPlan = { keys: entries.accounts, exponent: 0 };
 
 function planFor({ deployment, settings }: Site, load: Load, keys: KeyPlan): PeerPlan {
   const { redisUrl, mysqlUrl, namespace } = deployment;
@@ -88,12 +91,8 @@ export function measureQueue(rig: Rig, load: Load, peer: QueuePeer): Promise<Mea
 
 async function measured(site: Site, result: PeerResult, seconds: number, details: Record<string, number>) {
   const none = new Float64Array(0);
-  const { difference } = await compare(site.database, {
-    counters: result.sums,
-    balances: none,
-    entries: none,
-  });
-  const { updates } = result;
+  const { updates, sums: counters, balances = none, entries: ledger = none } = result;
+  const { difference } = await compare(site.database, { counters, balances, entries: ledger });
   return {
     value: updates / seconds,
     difference,

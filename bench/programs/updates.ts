@@ -29,6 +29,9 @@ export interface PeerResult {
   seconds: number;
   /** Increments sent, by key rank, including the warm-up. */
   sums: Float64Array;
+  /** Points and numbers of entries sent, by account; only of a program that writes entries. */
+  balances?: Float64Array;
+  entries?: Float64Array;
   details: Record<string, number>;
 }
 

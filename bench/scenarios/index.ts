@@ -4,7 +4,7 @@ import { backlogFigures, mainFigures, soakFigures } from '../figures.ts';
 import type { Suite } from '../scenario.ts';
 import { apiLoop } from './api-loop.ts';
 import { backlog } from './backlog.ts';
-import { bulkUpsert, flushUpsert, uniformUpsert } from './bare-upserts.ts';
+import { bulkUpsert, flushUpsert, ledgerInsert, uniformUpsert } from './bare-upserts.ts';
 import { bullmqBulk } from './bullmq-bulk.ts';
 import { bullmqJobs } from './bullmq-jobs.ts';
 import { counters } from './counters.ts';
@@ -30,7 +30,7 @@ export const suites = {
       ...[upsertPerUpdate, bullmqJobs, counters, live, bulkUpsert, bullmqBulk, redisList],
       ...[processBuffer, readableBuffer],
       ...[uniform, uniformUpsert, flush, flushUpsert, hincrby, evalsha],
-      ...[singleCalls, steady, apiLoop, points, scripts, pendingMemory],
+      ...[singleCalls, steady, apiLoop, points, ledgerInsert, scripts, pendingMemory],
     ],
     figures: mainFigures,
     rounds: 5,
