@@ -9,7 +9,7 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { itemOf } from '../shared/item.ts';
 import { queryRows, readSql } from '../shared/mysql/database.ts';
-import { jsonParts, keyLists, literalBytes, roomFor } from '../shared/mysql/statement-size.ts';
+import { jsonParts, keyLists, roomFor } from '../shared/mysql/statement-size.ts';
 import { setMayHold } from '../shared/partition/watermark.ts';
 import type { RecordedEntry } from '../shared/updates/record.ts';
 import type { ValueTables } from '../shared/values/tables.ts';
@@ -140,7 +140,7 @@ export class HeldUpdates {
     for (const { json, rows } of jsonParts(connection, updates, encode)) {
       const { kind, code } = rows[0]!;
       // The longest entry may not fit as JSON; the plain INSERT of one row takes it.
-      if (rows.length === 1 && literalBytes(json) > roomFor(connection))
+      if (rows.length === 1 && json.bytes > roomFor(connection))
         await quarantine(connection, partition, sequence, rows[0]!, code, 'held');
       else await connection.query(HOLD, [partition, sequence, kind, json]);
     }

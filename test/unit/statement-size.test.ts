@@ -78,12 +78,24 @@ describe('parts of a list', () => {
           const found = [...jsonParts(session, rows, row => row, copies)];
           expect(found.flatMap(part => part.rows)).toEqual(rows);
           for (const part of found) {
-            expect(JSON.parse(part.json)).toEqual(part.rows);
+            expect(JSON.parse(part.json.text)).toEqual(part.rows);
             if (part.rows.length > 1)
               expect(copies * bytes(part.json)).toBeLessThanOrEqual(roomFor(session) + 8);
           }
         },
       ),
+    );
+  });
+
+  it('are literals of which only quotes and backslashes are escaped', () => {
+    fc.assert(
+      fc.property(lists, rows => {
+        for (const { json } of jsonParts(connection(16 * 1024 * 1024), rows, row => row)) {
+          const inside = json.toSqlString().slice(1, -1);
+          expect(inside).toMatch(/^(?:[^'\\\p{Cc}]|[\x7f-\x9f]|\\['\\])*$/u);
+          expect(inside.replaceAll(/\\(.)/g, '$1')).toBe(json.text);
+        }
+      }),
     );
   });
 

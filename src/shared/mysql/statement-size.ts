@@ -31,6 +31,9 @@ export const LARGEST_ITEM = SMALL_VALUES + Math.max(LARGEST_COUNTER, LARGEST_ENT
 /** The smallest max_allowed_packet that fits every item. The server rounds down to a multiple of 1,024. */
 export const LEAST_PACKET = Math.ceil((LARGEST_ITEM + TEXT) / 1024) * 1024;
 
+/** Bytes of a text as a literal for each unit of its length, at most. */
+const MOST_BYTES = 3;
+
 const packets = new WeakMap<object, number>();
 
 /** @param bytes max_allowed_packet of the connection's session */
@@ -89,9 +92,33 @@ export function* cut(
   if (from < count) yield [from, count];
 }
 
+/**
+ * A JSON text as the value of a `?`. JSON has no raw control characters, so only two characters need an
+ * escape in single quotes. The client would also escape each double quote, one by one: that took a worker
+ * longer than to make the JSON, and MySQL had to take the escapes out again.
+ */
+class JsonValue {
+  readonly text: string;
+
+  /** @param text from JSON.stringify */
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  /** Bytes in the statement, with the quotes. */
+  get bytes(): number {
+    return Buffer.byteLength(this.toSqlString());
+  }
+
+  /** Called by the client. */
+  toSqlString(): string {
+    return `'${this.text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+  }
+}
+
 export interface JsonPart<Row> {
   /** The rows as one JSON array. */
-  readonly json: string;
+  readonly json: JsonValue;
   readonly rows: readonly Row[];
 }
 
@@ -106,11 +133,18 @@ export function* jsonParts<Row>(
   encode: (row: Row) => unknown,
   copies = 1,
 ): Generator<JsonPart<Row>> {
+  if (rows.length === 0) return;
   const texts = rows.map(row => JSON.stringify(encode(row)));
-  // Each is counted with two quotes, which is more than its comma.
-  for (const [from, to] of cut(rows.length, roomFor(connection), at => copies * literalBytes(texts[at]!))) {
+  const room = roomFor(connection);
+  const length = texts.reduce((sum, text) => sum + text.length, texts.length);
+  // Most lists are so short that their bytes need not be counted.
+  const parts: Iterable<[number, number]> =
+    copies * MOST_BYTES * length <= room
+      ? [[0, rows.length]]
+      : cut(rows.length, room, at => copies * new JsonValue(texts[at]!).bytes);
+  for (const [from, to] of parts) {
     const isWhole = to - from === rows.length;
-    const json = `[${(isWhole ? texts : texts.slice(from, to)).join(',')}]`;
+    const json = new JsonValue(`[${(isWhole ? texts : texts.slice(from, to)).join(',')}]`);
     yield { json, rows: isWhole ? rows : rows.slice(from, to) };
   }
 }

@@ -58,16 +58,21 @@ export function amendedItem(kind: 'c' | 'p', item: string): string {
 }
 
 export function parseRecord(record: string): RecordedEntry | Amendment {
-  const [time, , amount, balance] = record.split(' ', 4);
-  const colon = record.indexOf(':');
-  const itemBytes = Number(record.slice(record.lastIndexOf(' ', colon) + 1, colon));
+  // Splitting the record would take a third of all its parsing.
+  const afterTime = record.indexOf(' ');
+  const beforeAmount = record.indexOf(' ', afterTime + 1);
+  const afterAmount = record.indexOf(' ', beforeAmount + 1);
+  const afterBalance = record.indexOf(' ', afterAmount + 1);
+  const colon = record.indexOf(':', afterBalance);
+  const amount = Number(record.slice(beforeAmount + 1, afterAmount));
+  const itemBytes = Number(record.slice(afterBalance + 1, colon));
   const payload = withoutBytes(record.slice(colon + 1), itemBytes);
   if (payload.startsWith('{')) {
     const field = record.slice(colon + 1, record.length - payload.length);
     const isCounter = field.startsWith(COUNTER_PREFIX);
     const item = isCounter ? field.slice(1) : field;
     const kind = isCounter ? 'c' : 'p';
-    return { kind, item, ...splitItem(item), delta: Number(amount), content: JSON.parse(payload) };
+    return { kind, item, ...splitItem(item), delta: amount, content: JSON.parse(payload) };
   }
   const { program, account, id, reason, metadata } = readPayload(payload);
   return {
@@ -75,11 +80,11 @@ export function parseRecord(record: string): RecordedEntry | Amendment {
     account,
     item: `${program}:${account}`,
     id,
-    amount: Number(amount),
+    amount,
     reason,
     metadata,
-    balance: Number(balance),
-    acceptedAt: Number(time),
+    balance: Number(record.slice(afterAmount + 1, afterBalance)),
+    acceptedAt: Number(record.slice(0, afterTime)),
     payload,
   };
 }
