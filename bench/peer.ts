@@ -48,6 +48,39 @@ export function measureProgram(
   });
 }
 
+export interface BesidePeer {
+  program: string;
+  programOptions: KeyPlan & Record<string, unknown>;
+  beside: string;
+  besideOptions: KeyPlan & Record<string, unknown>;
+}
+
+/** A program that uses Redis only, and beside it one that writes to MySQL, whose sums are compared. */
+export function measureBeside(rig: Rig, load: Load, peer: BesidePeer): Promise<Measurement> {
+  return rig.withSite(async site => {
+    const start = (name: string, options: KeyPlan) =>
+      Program.start<PeerPlan, PeerResult>(name, { ...planFor(site, load, options), ...options });
+    const beside = await start(peer.beside, peer.besideOptions);
+    try {
+      const program = await start(peer.program, peer.programOptions);
+      try {
+        const cpu = new CpuMeter({
+          producer: [program.pid],
+          worker: [beside.pid],
+          redis: [rig.redisPid],
+          mysql: [rig.mysqlPid],
+        });
+        const [result, { sums }] = await Promise.all([program.go(), beside.go()]);
+        return await measured(site, { ...result, sums }, result.seconds, cpu.taken(result.updates));
+      } finally {
+        await program.stop();
+      }
+    } finally {
+      await beside.stop();
+    }
+  });
+}
+
 export interface QueuePeer {
   producer: string;
   producerOptions?: Record<string, unknown>;

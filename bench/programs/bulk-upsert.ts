@@ -1,8 +1,10 @@
 // The upper limit: rows that were summed and sorted before, written with the engine's statement and nothing
 // else. They are made before the clock starts, so that this measures MySQL, not this program.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { createPool, type Pool } from 'mysql2/promise';
+import { Pace } from '../../scripts/load/pace.ts';
 import { OwnTable } from '../../src/shared/values/tables.ts';
 import { serve } from './serve.ts';
 import { type PeerPlan, type PeerResult, Updates } from './updates.ts';
@@ -12,6 +14,8 @@ export interface BulkUpsertPlan extends PeerPlan {
   updatesPerBatch: number;
   /** Written before the clock starts; `updates` come after them. */
   warmUpUpdates: number;
+  /** Open loop, over all connections; as fast as MySQL can without it. */
+  batchesPerSecond?: number;
 }
 
 interface Batch {
@@ -75,7 +79,7 @@ serve<BulkUpsertPlan, PeerResult>(async plan => {
   await write(pool, before, updates);
   return async () => {
     const started = performance.now();
-    const written = await write(pool, measured, updates);
+    const written = await write(pool, measured, updates, plan.batchesPerSecond);
     const seconds = (performance.now() - started) / 1000;
     await pool.end();
     const { rows, statements } = written;
@@ -83,10 +87,13 @@ serve<BulkUpsertPlan, PeerResult>(async plan => {
   };
 });
 
-async function write(pool: Pool, batches: Batch[][], { sums }: Updates) {
+async function write(pool: Pool, batches: Batch[][], { sums }: Updates, perSecond = 0) {
   const done = { updates: 0, rows: 0, statements: 0 };
-  const writer = async (own: Batch[]) => {
-    for (const { json, ranks } of own) {
+  const pace = new Pace(perSecond, performance.now(), Number.POSITIVE_INFINITY);
+  const writer = async (own: Batch[], connection: number) => {
+    for (const [at, { json, ranks }] of own.entries()) {
+      const early = perSecond > 0 ? pace.dueAt(at * batches.length + connection) - performance.now() : 0;
+      if (early > 0) await delay(early);
       await pool.query(UPSERT, [json]);
       done.statements++;
       done.rows += ranks.size;

@@ -11,9 +11,14 @@ import type { Load, Measurement, Round, Scenario } from '../scenario.ts';
 const connections = 4;
 
 /** Used if the engine did not run in this round. */
-function alone({ seconds, updates }: Load): Record<string, number> {
+export function alone({ seconds, updates }: Load): Record<string, number> {
   const count = Math.min(updates, seconds * 100_000);
   return { updates: count, warmUpUpdates: count / 3, batches: count / 1000 };
+}
+
+/** Updates of the engine that became one batch. */
+export function updatesPerBatch({ updates = 0, batches = 1 }: Record<string, number>): number {
+  return Math.max(1, Math.round(updates / Math.max(1, batches)));
 }
 
 /** Writes as many updates as the scenario `of` did, with a program that was given the same batches. */
@@ -23,12 +28,12 @@ async function measureBare(
   round: Round,
   { program, of, keys }: { program: string; of: string; keys: KeyPlan },
 ): Promise<Measurement> {
-  const { updates = 0, batches = 1, ...details } = round.get(of)?.details ?? alone(load);
-  const { warmUpUpdates = 0, measuredUpdates = updates } = details;
-  const updatesPerBatch = Math.max(1, Math.round(updates / Math.max(1, batches)));
-  const options = { ...keys, connections, updatesPerBatch, warmUpUpdates, updates: measuredUpdates };
+  const details = round.get(of)?.details ?? alone(load);
+  const { updates = 0, warmUpUpdates = 0, measuredUpdates = updates } = details;
+  const size = updatesPerBatch(details);
+  const options = { ...keys, connections, updatesPerBatch: size, warmUpUpdates, updates: measuredUpdates };
   const measurement = await measureProgram(rig, load, program, options);
-  return { ...measurement, details: { ...measurement.details, updatesPerBatch } };
+  return { ...measurement, details: { ...measurement.details, updatesPerBatch: size } };
 }
 
 function bareUpsert(name: string, of: string, keys: KeyPlan, title: string): Scenario {

@@ -20,6 +20,7 @@ import { scripts } from './scripts.ts';
 import { singleCalls } from './single-calls.ts';
 import { soak } from './soak.ts';
 import { steady } from './steady.ts';
+import { steadyHincrby } from './steady-hincrby.ts';
 import { uniform } from './uniform.ts';
 import { upsertPerUpdate } from './upsert-per-update.ts';
 
@@ -30,7 +31,7 @@ export const suites = {
       ...[upsertPerUpdate, bullmqJobs, counters, live, bulkUpsert, bullmqBulk, redisList],
       ...[processBuffer, readableBuffer],
       ...[uniform, uniformUpsert, flush, flushUpsert, hincrby, evalsha],
-      ...[singleCalls, steady, apiLoop, points, ledgerInsert, scripts, pendingMemory],
+      ...[singleCalls, steady, steadyHincrby, apiLoop, points, ledgerInsert, scripts, pendingMemory],
     ],
     figures: mainFigures,
     rounds: 5,
