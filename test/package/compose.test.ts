@@ -212,7 +212,7 @@ it("the generated passwords work with the file's Redis and MySQL, and Sluice cou
   const withUser = (url: string) => url.replace(/\/\/(?:[^@]*@)?/, '//sluice@');
   const env = {
     SLUICE_NAMESPACE: 'sluice',
-    SLUICE_PARTITIONS: '16',
+    SLUICE_PARTITIONS: '4',
     REDIS_URL: withUser(deployment.env.REDIS_URL!),
     MYSQL_URL: withUser(deployment.env.MYSQL_URL!),
     REDIS_PASSWORD_FILE: join(secrets, 'redis_password'),

@@ -16,7 +16,7 @@ import { ownServers, temporaryFolder } from '../support/servers.ts';
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const run = promisify(execFile);
 /** The defaults, which the service uses. */
-const PLAIN = { SLUICE_NAMESPACE: 'sluice', SLUICE_PARTITIONS: '16' };
+const PLAIN = { SLUICE_NAMESPACE: 'sluice', SLUICE_PARTITIONS: '4' };
 const USER = ['service', 'on', '>service-password', '~*', '&*', '+@all'];
 
 let folder: string;
