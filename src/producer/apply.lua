@@ -12,7 +12,9 @@
 --          of the caller, which makes one call of the partition at a time:
 --          1 id   2 number of this call   3 deadline, ms of this server's clock
 --          4 incarnation and 5 count of updates in its last answer ('' and 0 before any)
---          6 the updates, one JSON array of five or six values for each:
+--          6 the updates as JSON. If they are plain, counters without ids and each item once, three arrays:
+--            items 'name:key', amounts, and numbers of summed updates. Else one array of five or six values for
+--            each:
 --            "c" counter    item 'name:key', amount, number of summed updates, digest of the id or ''
 --            "p" points     item 'program:account', amount, floor, id, payload: the entry as JSON
 --            "a" amendment  item of the quarantined update, a counter's after '!', delta, 0, id, payload;
@@ -134,9 +136,9 @@ end
 --!include live
 -- Reads their values, in a few calls for each kind. Numbers stay text until something is added to them.
 local function read(groups, ids, idNames)
-  local match = string.match
+  local match, isAnyLive = string.match, hasLive()
   for _, group in pairs(groups) do
-    group.live, group.isOld = findLive(group.fields)
+    if isAnyLive then group.live, group.isOld = findLive(group.fields) else group.live = {} end
     local pending = redis.call('HMGET', group.hash, unpack(group.items))
     local sums, counts, last, fresh = group.sums, group.counts, group.last, 0
     for position = 1, group.size do
@@ -322,6 +324,55 @@ local function writeEntries(decided)
   redis.call('RPUSH', base .. 'entryIds', unpack(decided.entryIds))
 end
 
+-- A plain batch: counters without ids, each item once. Does what distinct, read, decide and writeSums do, in
+-- one pass and in two thirds of their time. Returns replies, accepted updates, and the number of the next
+-- counter.
+local function applyPlain(items, amounts, numbers, state, closed, keysLeft)
+  local SAFE, match, format, call = 9007199254740991, string.match, string.format, redis.call
+  local hash, pending = base .. 'counters', call('HMGET', base .. 'counters', unpack(items))
+  local names, live, isOld = {}, {}, nil
+  if hasLive() then
+    for at = 1, #items do names[at] = 'c' .. items[at] end
+    live, isOld = findLive(names)
+  end
+  local replies, fields, order, young, old = {}, {}, {}, {}, {}
+  local written, ordered, used, moved, accepted, pushed = 0, 0, 0, 0, 0, state.pushed
+  local time, retryMs = int(now) .. ' ', nil
+  for at = 1, #items do
+    local item, sum, count, number, value = items[at], amounts[at], numbers[at], nil, live[at]
+    if value then value = value + sum end
+    if pending[at] then
+      local sumBefore, countBefore
+      sumBefore, countBefore, number = match(pending[at], '^(%S+) (%d+) (%d+)')
+      sum, count = sumBefore + sum, countBefore + count
+    end
+    local limit = closed or not number and keysLeft <= ordered and not waits(item, state) and 'k'
+    if limit then
+      retryMs = retryMs or int(math.min(5000, math.max(100, ageOfOldest(state))))
+      replies[at] = 'b' .. limit .. retryMs
+    elseif sum > SAFE or sum < -SAFE or (value and (value > SAFE or value < -SAFE)) then
+      replies[at] = 'x'
+    else
+      if not number then
+        number, ordered = pushed + ordered, ordered + 1
+        order[ordered] = time .. item
+      end
+      fields[written + 1], fields[written + 2] = item, format('%d %d %d', sum, count, number)
+      written, accepted = written + 2, accepted + numbers[at]
+      replies[at] = value and int(value) or '-'
+      if value then
+        young[used + 1], young[used + 2], used = names[at], replies[at], used + 2
+        if isOld and isOld[at] then old[moved + 1], moved = names[at], moved + 1 end
+      end
+    end
+  end
+  if ordered > 0 then storeSums(hash, fields) elseif written > 0 then call('HSET', hash, unpack(fields)) end
+  if used > 0 then call('HSET', base .. 'live:young', unpack(young)) end
+  if moved > 0 then call('HDEL', base .. 'live:old', unpack(old)) end
+  if ordered > 0 then call('RPUSH', base .. 'order', unpack(order)) end
+  return replies, accepted, pushed + ordered
+end
+
 -- Accepts the micro-batch of one partition. Returns its reply.
 local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdates, updatesJson, isMemoryOver)
   base = string.sub(stateKey, 1, -6)
@@ -336,22 +387,28 @@ local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdate
 
   local incarnation, lost, met = meet(stateKey, state, caller, callNumber, seen, tonumber(seenUpdates))
   local updates = cjson.decode(updatesJson)
-  local groups, ids, idNames, digests = distinct(updates)
-  read(groups, ids, idNames)
-  local remember = #digests > 0 and rememberedIds(digests, ids)
   -- Limits that refuse all updates except amendments.
   local closed = isMemoryOver == '1' and 'm' or isTooOld(state) and 'a'
   local keysLeft = keysLimit - (state.pushed - state.popped)
   local entriesLeft = entriesLimit - (state.entryNext - state.entryAcked)
-  local decided = decide(updates, state, groups, ids, closed, keysLeft, entriesLeft)
-
-  local pushed = writeSums(groups, state.pushed)
-  writeEntries(decided)
-  if #decided.counterIds > 0 then remember(decided.counterIds, tonumber(idsLimit), tonumber(windowMs)) end
+  local replies, accepted, pushed, entryNext
+  if type(updates[1]) == 'table' then
+    replies, accepted, pushed = applyPlain(updates[1], updates[2], updates[3], state, closed, keysLeft)
+    entryNext = state.entryNext
+  else
+    local groups, ids, idNames, digests = distinct(updates)
+    read(groups, ids, idNames)
+    local remember = #digests > 0 and rememberedIds(digests, ids)
+    local decided = decide(updates, state, groups, ids, closed, keysLeft, entriesLeft)
+    pushed = writeSums(groups, state.pushed)
+    writeEntries(decided)
+    if #decided.counterIds > 0 then remember(decided.counterIds, tonumber(idsLimit), tonumber(windowMs)) end
+    replies, accepted, entryNext = decided.replies, decided.accepted, decided.entryNext
+  end
   if met then redis.call('HSET', stateKey, 'run', met.run, 'incarnation', incarnation, 'ended', met.ended) end
-  local armed, count = 0, state.updates + decided.accepted
-  if decided.accepted > 0 then
-    redis.call('HSET', stateKey, 'updates', count, 'pushed', pushed, 'entryNext', decided.entryNext)
+  local armed, count = 0, state.updates + accepted
+  if accepted > 0 then
+    redis.call('HSET', stateKey, 'updates', count, 'pushed', pushed, 'entryNext', entryNext)
     -- If this clock went back, a lease may seem longer than any is.
     if state.armedUntil <= now or state.armedUntil > now + leaseMs then
       armed = 1
@@ -359,8 +416,8 @@ local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdate
     end
     if state.pendingSince == 0 then redis.call('HSET', stateKey, 'pendingSince', int(now)) end
   end
-  local reply = string.format('ok %d %s %d %d %d %d %d %d %s %d %d ', now, state.epoch, armed, pushed, decided.entryNext,
-    state.quarantined, state.sequence, state.segmentEnd, incarnation, count, lost) .. table.concat(decided.replies, ' ')
+  local reply = string.format('ok %d %s %d %d %d %d %d %d %s %d %d ', now, state.epoch, armed, pushed, entryNext,
+    state.quarantined, state.sequence, state.segmentEnd, incarnation, count, lost) .. table.concat(replies, ' ')
   -- Kept beyond the deadline: an earlier call of this caller may have a later deadline, from another estimate
   -- of this clock.
   redis.call('SET', lastKey, string.format('%016d', number) .. reply, 'PX', deadline - now + LONGER_MS)

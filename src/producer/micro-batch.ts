@@ -34,12 +34,15 @@ export interface Member {
 /** Updates sent as one: increments of one counter without ids, or a single update. */
 export class Group<M extends Member> {
   readonly members: M[];
+  /** Whether it is of a counter, has no id, and is the only such group of its item. */
+  readonly isPlain: boolean;
   amount: number;
   /** Sum of the absolute amounts: a bound for each partial sum in any order. */
   magnitude: number;
 
-  constructor(first: M) {
+  constructor(first: M, isPlain = false) {
     this.members = [first];
+    this.isPlain = isPlain;
     this.amount = first.update.amount;
     this.magnitude = Math.abs(first.update.amount);
   }
@@ -85,8 +88,9 @@ export function groupUpdates<M extends Member>(batch: readonly M[]): Group<M>[] 
     }
     const ofName = open.get(name) ?? new Map<string, Group<M>>();
     open.set(name, ofName);
-    if (ofName.get(key)?.take(member)) continue;
-    const group = new Group(member);
+    const known = ofName.get(key);
+    if (known?.take(member)) continue;
+    const group = new Group(member, known === undefined);
     groups.push(group);
     ofName.set(key, group);
   }
@@ -101,8 +105,14 @@ export function digestOf(item: string, id: string): string {
   return id === '' ? '' : `;${hash('sha256', `${item.length}:${item}${id}`, 'base64').slice(0, DIGEST)}`;
 }
 
-/** @returns the JSON array that apply.lua takes */
+/** @returns the JSON that apply.lua takes; see there */
 export function encodeGroups(groups: readonly Group<Member>[]): string {
+  if (groups.length > 0 && groups.every(({ isPlain }) => isPlain))
+    return JSON.stringify([
+      groups.map(({ members }) => members[0]!.update.item),
+      groups.map(({ amount }) => amount),
+      groups.map(({ members }) => members.length),
+    ]);
   const values: (string | number)[] = [];
   for (const { members, amount } of groups) {
     const { kind, item, floor, id, payload } = members[0]!.update;

@@ -50,10 +50,10 @@ export function apply(
   const lost = account(world, state, `${caller.id}.${caller.number}.${++world.redis.time}`, seen);
   const replies: string[] = [];
   let accepted = 0;
-  const args = JSON.parse(updates);
+  const args = flat(JSON.parse(updates));
   for (let at = 0, group = 0; at < args.length; at += args[at] === 'c' ? 5 : 6, group++) {
     const argument: Argument = {
-      kind: args[at],
+      kind: args[at] as Argument['kind'],
       item: String(args[at + 1]),
       amount: Number(args[at + 2]),
       detail: Number(args[at + 3]),
@@ -74,6 +74,13 @@ export function apply(
   const reply = `ok ${now} ${epoch} ${armed} ${pushed} ${entryNext} ${quarantined} ${state.sequence} ${state.segmentEnd} ${state.incarnation} ${state.updates} ${lost} ${replies.join(' ')}`;
   data.last.set(caller.id, { number: caller.number, reply, expires: deadline + limits.callTimeoutMs });
   return reply;
+}
+
+/** A plain batch, of counters without ids, has arrays of items, amounts and numbers of updates. */
+function flat(args: readonly unknown[]): unknown[] {
+  if (!Array.isArray(args[0])) return [...args];
+  const [items, amounts, numbers] = args as [string[], number[], number[]];
+  return items.flatMap((item, at) => ['c', item, amounts[at], numbers[at], '']);
 }
 
 /** Notices a new incarnation of Redis; returns the number of updates that the caller knows to be lost. */
