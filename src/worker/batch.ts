@@ -53,12 +53,10 @@ export interface Page {
   readonly keys: number;
   readonly entries: number;
   readonly bytes: number;
-  /** Updates of the page's counters. */
-  readonly updates: number;
   readonly more: boolean;
-  /** The counters as JSON: `["time item", ...]`, and `["sum count number", ...]`. */
-  readonly order: string;
-  readonly sums: string;
+  readonly counters: readonly CounterSum[];
+  /** Updates of these. */
+  readonly updates: number;
   readonly records: readonly string[];
   /** Values of the whole batch; valid on the last page. */
   readonly whole: Omit<Batch, 'partition' | 'counters' | 'entries' | 'amendments' | 'more'>;
@@ -66,25 +64,22 @@ export interface Page {
 
 /** @param pages all of one batch */
 export function joinPages(partition: number, pages: readonly Page[]): Batch {
-  const counters: CounterSum[] = [];
-  for (const { order, sums } of pages) parseCounters(order, sums, counters);
-  // In key order: neighbours in the index are written together, and two writers cannot deadlock.
-  counters.sort((a, b) => (a.item < b.item ? -1 : 1));
   const parsed = pages.flatMap(page => page.records).map(parseRecord);
   return {
     ...pages.at(-1)!.whole,
     partition,
-    counters,
+    counters: pages.flatMap(page => page.counters),
     entries: parsed.filter(isEntry),
     amendments: parsed.filter(isAmendment),
     more: pages[0]!.more,
   };
 }
 
-/** Appends the counters of a page. */
-function parseCounters(orderJson: string, sumsJson: string, counters: CounterSum[]): void {
+/** @param orderJson `["time item", ...]` @param sumLines `sum count number` of each */
+export function parseCounters(orderJson: string, sumLines: string): CounterSum[] {
+  const counters: CounterSum[] = [];
   const order: string[] = JSON.parse(orderJson);
-  const sums: string[] = JSON.parse(sumsJson);
+  const sums = sumLines.split('\n');
   for (let index = 0; index < order.length; index++) {
     const element = order[index]!;
     const sum = sums[index]!;
@@ -102,4 +97,5 @@ function parseCounters(orderJson: string, sumsJson: string, counters: CounterSum
       acceptedAt: Number(element.slice(0, afterTime)),
     });
   }
+  return counters;
 }

@@ -6,9 +6,9 @@ import type { Keys } from '../shared/redis/keys.ts';
 import { REPLY_BYTES } from '../shared/redis/reply-size.ts';
 import { defineScript, type Script } from '../shared/redis/script.ts';
 import { readState } from '../shared/redis/state.ts';
-import { type Batch, joinPages, type Page } from './batch.ts';
+import { type Batch, joinPages, type Page, parseCounters } from './batch.ts';
 import type { ClaimBarrier } from './claim-barrier.ts';
-import { type AskPage, claimFirstPage, claimPages, isWhole } from './claim-pages.ts';
+import { type AskPage, claimFirstPage, claimPages, isShort } from './claim-pages.ts';
 import type { FlightCheck } from './commit.ts';
 import type { Outcome } from './journal.ts';
 
@@ -27,7 +27,7 @@ export interface AckResult {
   readonly pendingItems: number;
 }
 
-/** What a short claim found: a batch, or the first page of one that is longer than a page. */
+/** What a short claim found: a batch, or the first page of one that is too long to share a transaction. */
 export type ShortClaim =
   | { readonly batch: Batch; readonly firstPage?: undefined }
   | { readonly batch?: undefined; readonly firstPage: Page };
@@ -38,9 +38,9 @@ type ClaimReply = [
   cursor: string,
   more: number,
   batch: [keys: number, entries: number],
-  page: [keys: number, entries: number, bytes: number, updates: number],
-  order: string,
-  sums: string,
+  page: [keys: number, entries: number, bytes: number],
+  orderJson: string,
+  sumLines: string,
   records: string[],
   whole: [
     sequence: number,
@@ -94,7 +94,7 @@ export class Flight implements FlightCheck {
   }
 
   /**
-   * Claims each partition's batch if it has one page. All calls go out together, and one barrier confirms
+   * Claims each partition's batch if it is short. The first calls go out together, and one barrier confirms
    * them: the partitions must be on one server.
    * @returns for each partition what it has, undefined without pending updates, or the error of its call
    * @throws ClaimNotDurableError, or the error of the client if no call was answered
@@ -103,9 +103,12 @@ export class Flight implements FlightCheck {
     partitions: readonly number[],
   ): Promise<Map<number, PromiseSettledResult<ShortClaim | undefined>>> {
     const claimOne = async (connection: RedisConnection, partition: number) => {
-      const page = await claimFirstPage(this.#asker(connection, partition));
-      if (!page) return undefined;
-      return isWhole(page) ? { batch: joinPages(partition, [page]) } : { firstPage: page };
+      const ask = this.#asker(connection, partition);
+      const firstPage = await claimFirstPage(ask);
+      if (!firstPage) return undefined;
+      if (!isShort(firstPage)) return { firstPage };
+      const pages = await claimPages(ask, firstPage);
+      return pages && { batch: joinPages(partition, pages) };
     };
     const claim = async (connection: RedisConnection) => {
       const settled = await Promise.allSettled(partitions.map(one => claimOne(connection, one)));
@@ -175,22 +178,23 @@ export function parsePage([
   more,
   batch,
   page,
-  order,
-  sums,
+  orderJson,
+  sumLines,
   records,
   whole,
 ]: ClaimReply): Page {
   const [batchKeys, batchEntries] = batch;
-  const [keys, entries, bytes, updates] = page;
+  const [keys, entries, bytes] = page;
+  const counters = parseCounters(orderJson, sumLines);
   const [sequence, token, epoch, ofBatch, reclaimed, time, claimed, popped, dropped] = whole;
   return {
     continues: continues === 1,
     cursor,
     batch: { keys: batchKeys, entries: batchEntries },
-    ...{ keys, entries, bytes, updates },
+    ...{ keys, entries, bytes },
     more: more === 1,
-    order,
-    sums,
+    counters,
+    updates: counters.reduce((sum, { updates }) => sum + updates, 0),
     records,
     whole: {
       ...{ sequence, token, epoch, claimed, dropped, popped },

@@ -145,8 +145,6 @@ export class Together {
   async #writeCounters(connection: PoolConnection, batches: readonly Batch[]): Promise<Iterable<ValueTable>> {
     const { tables } = this.#parts;
     const sums = batches.flatMap(({ counters }) => counters);
-    // In key order, like those of one batch.
-    sums.sort((a, b) => (a.item < b.item ? -1 : 1));
     const byTable = Map.groupBy(sums, ({ name }) => tables.of('c', name));
     for (const [table, some] of byTable) await table.add(connection, some);
     return byTable.keys();

@@ -192,16 +192,19 @@ describe('a batch goes alone, and the others of its group together', () => {
     await expectCounts(engine, { ...countsOf(keys, 1), [keys[1]!]: 2 });
   });
 
-  it('if it has several pages', async () => {
+  it.each([
+    ['not if it has several pages', 700, 1],
+    ['if it is long', 2100, 2],
+  ])('%s', async (_, length, transactions) => {
     const engine = await open();
     const sluice = await engine.producer();
     const keys = keysOf(engine);
-    const many = Array.from({ length: 20_000 }, (_, n) => `m${n}`)
+    const many = Array.from({ length: 40_000 }, (_, n) => `m${n}`)
       .filter(key => engine.keys.partitionOf(key) === 12)
-      .slice(0, 700);
+      .slice(0, length);
     await sluice.apply([...keys, ...many].map(key => ({ counter: 'views', key })));
-    expect(await flushGroup(engine)).toMatchObject({ transactions: 2, flushed: new Set(GROUP) });
-    await expectCounts(engine, { ...countsOf(keys, 1), [many[699]!]: 1 });
+    expect(await flushGroup(engine)).toMatchObject({ transactions, flushed: new Set(GROUP) });
+    await expectCounts(engine, { ...countsOf(keys, 1), [many[length - 1]!]: 1 });
   });
 
   it('if its epoch is not that of the watermark', async () => {

@@ -15,6 +15,7 @@ import {
   literalBytes,
   notePacket,
   roomFor,
+  sortedJson,
 } from '../../src/shared/mysql/statement-size.ts';
 
 const connection = (packet?: number) => {
@@ -64,6 +65,8 @@ describe('literalBytes', () => {
   });
 });
 
+const byText = (one: unknown, other: unknown) => (JSON.stringify(one) < JSON.stringify(other) ? -1 : 1);
+
 describe('parts of a list', () => {
   const lists = fc.array(fc.tuple(text, fc.integer()), { maxLength: 60 });
 
@@ -95,6 +98,18 @@ describe('parts of a list', () => {
           expect(inside).toMatch(/^(?:[^'\\\p{Cc}]|[\x7f-\x9f]|\\['\\])*$/u);
           expect(inside.replaceAll(/\\(.)/g, '$1')).toBe(json.text);
         }
+      }),
+    );
+  });
+
+  it('may be in the order of their texts', () => {
+    fc.assert(
+      fc.property(lists, fc.integer({ min: 0, max: 600 }), (rows, room) => {
+        const session = connection(8 * 1024 + room);
+        const found = [...sortedJson(session, rows, row => row)];
+        const texts = found.flatMap(({ text }) => JSON.parse(text)).map(row => JSON.stringify(row));
+        expect(texts).toEqual(rows.map(row => JSON.stringify(row)).sort());
+        expect(found).toHaveLength([...jsonParts(session, rows.toSorted(byText), row => row)].length);
       }),
     );
   });

@@ -133,20 +133,38 @@ export function* jsonParts<Row>(
   encode: (row: Row) => unknown,
   copies = 1,
 ): Generator<JsonPart<Row>> {
-  if (rows.length === 0) return;
   const texts = rows.map(row => JSON.stringify(encode(row)));
+  for (const [from, to] of partsOf(connection, texts, copies))
+    yield { json: arrayOf(texts, from, to), rows: to - from === rows.length ? rows : rows.slice(from, to) };
+}
+
+/**
+ * The same without the rows, in the order of their texts. It is that of their first values, and costs a third
+ * of sorting the rows: V8 compares new texts faster than slices of an answer.
+ */
+export function* sortedJson<Row>(
+  connection: PoolConnection,
+  rows: readonly Row[],
+  encode: (row: Row) => readonly unknown[],
+): Generator<JsonValue> {
+  const texts = rows.map(row => JSON.stringify(encode(row))).sort();
+  for (const [from, to] of partsOf(connection, texts, 1)) yield arrayOf(texts, from, to);
+}
+
+function partsOf(
+  connection: PoolConnection,
+  texts: readonly string[],
+  copies: number,
+): Iterable<[from: number, to: number]> {
   const room = roomFor(connection);
   const length = texts.reduce((sum, text) => sum + text.length, texts.length);
   // Most lists are so short that their bytes need not be counted.
-  const parts: Iterable<[number, number]> =
-    copies * MOST_BYTES * length <= room
-      ? [[0, rows.length]]
-      : cut(rows.length, room, at => copies * new JsonValue(texts[at]!).bytes);
-  for (const [from, to] of parts) {
-    const isWhole = to - from === rows.length;
-    const json = new JsonValue(`[${(isWhole ? texts : texts.slice(from, to)).join(',')}]`);
-    yield { json, rows: isWhole ? rows : rows.slice(from, to) };
-  }
+  if (copies * MOST_BYTES * length <= room) return texts.length === 0 ? [] : [[0, texts.length]];
+  return cut(texts.length, room, at => copies * new JsonValue(texts[at]!).bytes);
+}
+
+function arrayOf(texts: readonly string[], from: number, to: number): JsonValue {
+  return new JsonValue(`[${(to - from === texts.length ? texts : texts.slice(from, to)).join(',')}]`);
 }
 
 /** Splits keys into lists for `IN (?)`, each short enough for this connection and of at most `most` keys. */

@@ -62,7 +62,9 @@ export class MappedTable implements ValueRows {
   async add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
     if (!rows.every(row => this.#target.keyType.fits(row.key)))
       throw new RefusedValueError('TARGET_KEY_NOT_CANONICAL');
-    const existing = this.#target.missing === 'insert' ? await this.#insertMissing(connection, rows) : rows;
+    const sorted = rows.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+    const existing =
+      this.#target.missing === 'insert' ? await this.#insertMissing(connection, sorted) : sorted;
     for (const { json, rows: part } of jsonParts(connection, existing, keyAndAmount)) {
       const [result] = await connection.query<ResultSetHeader>(this.#sql.add, [json]);
       // The connection counts matched rows, whether changed or not.

@@ -7,7 +7,7 @@ import type { Target } from '../config/definitions.ts';
 import { itemOf, type Kind, ROW_KINDS } from '../item.ts';
 import { LIMITS } from '../limits.ts';
 import { type Database, fillSql, queryRows, readSql } from '../mysql/database.ts';
-import { jsonParts } from '../mysql/statement-size.ts';
+import { jsonParts, sortedJson } from '../mysql/statement-size.ts';
 import type { RefusedValueError } from './refusal.ts';
 
 /** A sum to add to one value. */
@@ -24,7 +24,8 @@ export interface ValueRows {
   /** Values by item. Called after `add` in the same transaction, while its row locks keep them unchanged. */
   values(connection: PoolConnection, rows: readonly ValueKey[]): Promise<Map<string, number>>;
   /**
-   * Adds the sums, with as many statements as their bytes need. After an error some statements may have been
+   * Adds the sums, with as many statements as their bytes need, in the order of the keys: neighbours in the
+   * index are written together, and two writers cannot deadlock. After an error some statements may have been
    * executed: the caller rolls back to a savepoint or its transaction.
    * @throws RefusedValueError, or what MySQL threw
    */
@@ -101,7 +102,7 @@ export class OwnTable implements ValueTable {
   }
 
   async add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
-    for (const { json } of jsonParts(connection, rows, row => [row.name, row.key, row.amount]))
+    for (const json of sortedJson(connection, rows, row => [row.name, row.key, row.amount]))
       await connection.query(this.sql.add, [json]);
   }
 
