@@ -23,10 +23,16 @@ export function randomToken(): string {
 }
 
 /** Result of the work, or undefined if it fails or takes longer than `ms`. */
-export function within<Answer>(work: Promise<Answer>, ms: number): Promise<Answer | undefined> {
-  const answered = new AbortController();
-  const late = pause(ms, answered.signal).then(() => undefined);
-  return Promise.race([work.catch(() => undefined), late]).finally(() => answered.abort());
+export async function within<Answer>(work: Promise<Answer>, ms: number): Promise<Answer | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>(resolve => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([work.catch(() => undefined), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Resolves after `ms`, or at once when the signal aborts. Never rejects. */
