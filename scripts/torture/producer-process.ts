@@ -99,7 +99,7 @@ class Caller {
   #ask(update: Update): Promise<Receipt> {
     if ('counter' in update) {
       const counter = this.#sluice.counter(update.counter as 'views');
-      return counter.increment(update.key, update.by, update.id ? { id: update.id } : {});
+      return counter.increment(update.key as string, update.by, update.id ? { id: update.id } : {});
     }
     const points = this.#sluice.points(update.points as 'loyalty');
     const { account, amount, id } = update;

@@ -1,6 +1,6 @@
 /** Turns the arguments and options of `sluice failed` into a filter. */
 
-import { checkFilter, type FailedFilter } from '../replay/filter.ts';
+import { checkFilter, type CheckedFilter } from '../replay/filter.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 
 /** The options that select updates, alike for all subcommands. */
@@ -17,7 +17,7 @@ export interface Selection {
 }
 
 /** @throws ConfigurationError */
-export function filterOf(which: readonly string[], options: Selection): FailedFilter {
+export function filterOf(which: readonly string[], options: Selection): CheckedFilter {
   const { kind, name, key, code, from, until, partition, batch } = options;
   const { ids, jobs } = split(which);
   return checkFilter({
@@ -35,7 +35,7 @@ export function filterOf(which: readonly string[], options: Selection): FailedFi
 }
 
 /** The filter of a command that changes updates: all of them only with `--all`. @throws ConfigurationError */
-export function explicitFilterOf(which: readonly string[], options: Selection): FailedFilter {
+export function explicitFilterOf(which: readonly string[], options: Selection): CheckedFilter {
   const filter = filterOf(which, options);
   const isEmpty = Object.keys(filter).length === 0;
   if (isEmpty && !options.all)

@@ -7,6 +7,7 @@ import type {
   OperationItem,
   ShownUpdate,
 } from '../replay/index.ts';
+import { shownKey } from '../shared/composite-key.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { withFailed } from './failed-connections.ts';
 import { filterOf, type Selection, split, wholeNumber } from './failed-filter.ts';
@@ -76,7 +77,7 @@ function printUpdates(updates: readonly FailedUpdate[]): string {
       update.id,
       update.kind,
       update.name,
-      shorten(JSON.stringify(update.key), 40),
+      shorten(shownKey(update.key), 40),
       update.amount,
       update.cause,
       update.code,
@@ -152,7 +153,7 @@ function printShown({ id, update, items }: ShownUpdate): string {
     ['state', update ? 'in quarantine' : 'out of quarantine'],
     ...(update && takenBy !== null ? ([['taken by', `operation ${takenBy}`]] as const) : []),
     [isEntry ? 'program' : 'counter', name],
-    [isEntry ? 'account' : 'key', JSON.stringify(key)],
+    [isEntry ? 'account' : 'key', shownKey(key)],
     ['amount', amount],
     ...(isEntry
       ? ([
@@ -238,7 +239,7 @@ function printOperation(one: Operation & { items: readonly OperationItem[] }): s
     outcome,
     seconds(doneAt),
     original.name,
-    shorten(JSON.stringify(original.key), 40),
+    shorten(shownKey(original.key), 40),
     original.amount,
   ]);
   const list = table(['number', 'outcome', 'at', 'name', 'key', 'amount'], rows);

@@ -1,5 +1,6 @@
 /** `sluice status`: shows what each partition holds, the flush jobs, and the quarantine. */
 import type { Definitions } from '../shared/config/definitions.ts';
+import { shownTarget } from '../shared/config/target.ts';
 import { queryRow, type Rows } from '../shared/mysql/database.ts';
 import type { Condition } from '../shared/mysql/writable.ts';
 import { type LossKind, readLosses } from '../shared/partition/losses.ts';
@@ -45,7 +46,7 @@ function toHeld(row: Rows[number], { counters, points }: Definitions): Status['h
   return {
     kind: isCounter ? 'counter' : 'points',
     name,
-    table: target ? `${target.table} (${target.key}, ${target.column})` : null,
+    table: target ? shownTarget(target) : null,
     rows: Number(row.held),
     code: String(row.code),
   };

@@ -1,6 +1,7 @@
 /** `sluice verify`: shows drift of live values, repairs it on request, and shows ledgers that do not add up. */
 import { type Drift, type Verification, verify } from '../recovery/verify.ts';
 import { withConnections } from './connections.ts';
+import { shownKey } from '../shared/composite-key.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { authorOf } from './operator.ts';
 import { table } from './table.ts';
@@ -32,7 +33,7 @@ function print({ checked, drift, ledger, unlisted, unread = [] }: Verification):
     lines.push(`not listed: ${unlisted.drift} more keys with drift, ${unlisted.ledger} more ledgers`);
   for (const { kind, name, reason } of unread) lines.push(`not compared: ${kind} ${name}. ${reason}`);
   if (drift.length > 0) {
-    const rows = drift.map(d => [d.kind, d.name, JSON.stringify(d.key), d.live, second(d)]);
+    const rows = drift.map(d => [d.kind, d.name, shownKey(d.key), d.live, second(d)]);
     lines.push(
       table(['kind', 'name', 'key', ...(repaired ? ['was', 'became'] : ['live', 'expected'])], rows),
     );

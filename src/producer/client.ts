@@ -1,16 +1,17 @@
 /** The client that API services use: counters, points, many updates at once. */
 
+import type { KeyPart } from '../shared/composite-key.ts';
 import type { Definitions, DefinitionsInput } from '../shared/config/definitions.ts';
 import { InvalidUpdateError, ProducerClosedError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
 import { DURABILITIES, type Durability, parseDurability } from '../shared/redis/durability.ts';
+import { type CounterKey, checkKey, checkText } from '../shared/updates/key.ts';
 import {
   type CheckedUpdate,
   checkAmount,
   checkCounter,
   checkName,
   checkPoints,
-  checkText,
   checkUpdate,
   type Update,
 } from '../shared/updates/update.ts';
@@ -50,6 +51,18 @@ export interface PointsOptions extends CallOptions {
 }
 
 type CounterName<D extends DefinitionsInput> = Extract<keyof NonNullable<D['counters']>, string>;
+/**
+ * Keys of a counter: lists with a part for each key column of its target, otherwise texts. Either, if the
+ * definitions are not known when the code is compiled.
+ */
+export type KeysOf<D extends DefinitionsInput> = {
+  readonly [Name in CounterName<D>]: string extends Name
+    ? CounterKey
+    : NonNullable<D['counters']>[Name] extends { readonly target: { readonly key: infer Key } }
+      ? PartsOf<Key>
+      : string;
+};
+type PartsOf<Key> = Key extends readonly unknown[] ? { readonly [At in keyof Key]: KeyPart } : string;
 type ProgramName<D extends DefinitionsInput> = Extract<keyof NonNullable<D['points']>, string>;
 
 export interface ClientParts {
@@ -75,7 +88,7 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
   }
 
   /** @throws UnknownNameError */
-  counter(name: CounterName<D>): CounterHandle {
+  counter<Name extends CounterName<D>>(name: Name): CounterHandle<KeysOf<D>[Name]> {
     checkName('counter', name, this.#parts.definitions);
     return new CounterHandle(name, this.#parts, (update, durability) => this.#submit(update, durability));
   }
@@ -146,7 +159,7 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
 type Submit = (update: CheckedUpdate, durability: Durability | undefined) => Promise<Receipt>;
 
 /** A named counter. */
-export class CounterHandle {
+export class CounterHandle<Key extends CounterKey = CounterKey> {
   readonly name: string;
   readonly #parts: ClientParts;
   readonly #submit: Submit;
@@ -163,7 +176,7 @@ export class CounterHandle {
    * RedisUnavailableError, RedisOutOfMemoryError, BackpressureError, NotDurableError, RedisUnsuitableError
    * (this Redis cannot give the durability), ProducerOverloadedError, ProducerClosedError
    */
-  async increment(key: string, by?: number, options: IncrementOptions = {}): Promise<Receipt> {
+  async increment(key: Key, by?: number, options: IncrementOptions = {}): Promise<Receipt> {
     const update = checkCounter(this.name, key, by, options.id, this.#parts.definitions);
     return this.#submit(update, options.durability);
   }
@@ -173,14 +186,15 @@ export class CounterHandle {
    * @throws InvalidUpdateError, RedisUnavailableError, and if the key is cold DatabaseUnavailableError,
    * TableUnusableError
    */
-  async get(key: string): Promise<number> {
+  async get(key: Key): Promise<number> {
     return (await this.getMany([key]))[0]!;
   }
 
   /** Values in the order of the keys. Throws as `get` does. */
-  async getMany(keys: readonly string[]): Promise<number[]> {
-    for (const key of keys) checkText(key, 'INVALID_KEY', 'counter key', LIMITS.key);
-    return this.#parts.reads.values(keys.map(key => ({ kind: 'c', name: this.name, key })));
+  async getMany(keys: readonly Key[]): Promise<number[]> {
+    const { definitions, reads } = this.#parts;
+    const texts = keys.map(key => checkKey(key, this.name, definitions));
+    return reads.values(texts.map(key => ({ kind: 'c', name: this.name, key })));
   }
 }
 

@@ -1,5 +1,6 @@
 /** `import { createProducer } from 'sluice'`: what API services use. */
 
+export type { KeyPart } from '../shared/composite-key.ts';
 export {
   type Definitions,
   type DefinitionsInput,
@@ -12,12 +13,14 @@ export { LIMITS } from '../shared/limits.ts';
 export type { MysqlLocation } from '../shared/mysql/url.ts';
 export type { Durability } from '../shared/redis/durability.ts';
 export type { RedisLocation } from '../shared/redis/url.ts';
+export type { CounterKey } from '../shared/updates/key.ts';
 export type { CounterUpdate, PointsUpdate, Update } from '../shared/updates/update.ts';
 export {
   type ApplyResult,
   type CallOptions,
   type CounterHandle,
   type IncrementOptions,
+  type KeysOf,
   type PointsHandle,
   type PointsOptions,
   Sluice,

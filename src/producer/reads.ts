@@ -12,8 +12,8 @@ import type { Keys } from '../shared/redis/keys.ts';
 import type { LiveKey } from '../shared/redis/live-keys.ts';
 import { abreast, REQUEST_BYTES } from '../shared/redis/reply-size.ts';
 import { defineScript, type Script } from '../shared/redis/script.ts';
+import { checkText } from '../shared/updates/key.ts';
 import { isEntry, parseRecord } from '../shared/updates/record.ts';
-import { checkText } from '../shared/updates/update.ts';
 import type { ColdReader } from '../shared/values/cold-read.ts';
 import type { Calls } from './calls.ts';
 

@@ -9,8 +9,9 @@ import { ConfigurationError, InvalidUpdateError } from '../shared/errors.ts';
 import { parseExact } from '../shared/exact-json.ts';
 import { LIMITS } from '../shared/limits.ts';
 import type { FailedUpdate } from '../shared/updates/failed-update.ts';
+import { checkText } from '../shared/updates/key.ts';
 import { metadataText } from '../shared/updates/metadata.ts';
-import { checkAmount, checkCounter, checkPoints, checkText } from '../shared/updates/update.ts';
+import { checkAmount, checkName, checkPoints } from '../shared/updates/update.ts';
 
 /** Changes of an edit. Null removes reason or metadata. Account, key and id cannot be changed. */
 export interface Change {
@@ -73,18 +74,14 @@ export function editOf(
   return { ...target(update), delta, content };
 }
 
-function editedCounter(
-  { name, key }: FailedUpdate,
-  change: Change,
-  amount: number,
-  definitions: Definitions,
-) {
+function editedCounter({ name }: FailedUpdate, change: Change, amount: number, definitions: Definitions) {
   if (change.reason !== undefined || change.metadata !== undefined)
     throw new InvalidUpdateError(
       'INVALID_UPDATE',
       'A counter has no reason and no metadata; leave them out.',
     );
-  return { amount: checkCounter(name, key, amount, undefined, definitions).amount };
+  checkName('counter', name, definitions);
+  return { amount: checkAmount(amount) };
 }
 
 function editedEntry(update: FailedUpdate, change: Change, amount: number, definitions: Definitions) {

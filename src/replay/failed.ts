@@ -8,7 +8,7 @@ import { LIMITS } from '../shared/limits.ts';
 import type { FailedUpdate } from '../shared/updates/failed-update.ts';
 import type { ValueTables } from '../shared/values/tables.ts';
 import { type Change, checkChange, editOf } from './amendment.ts';
-import { checkFilter, type FailedFilter, matchesJob } from './filter.ts';
+import { type CheckedFilter, checkFilter, type FailedFilter, matchesJob } from './filter.ts';
 import { type FailedJob, readJobs } from './jobs.ts';
 import { type Action, type Author, type Operation, type OperationItem, Operations } from './operations.ts';
 import { checkRate, paced, type RunOptions } from './pace.ts';
@@ -202,7 +202,7 @@ export class FailedUpdates {
     return this.#operations.itemsOf(operation, after, limit);
   }
 
-  async #matchingJobs(filter: FailedFilter): Promise<FailedJob[]> {
+  async #matchingJobs(filter: CheckedFilter): Promise<FailedJob[]> {
     return (await readJobs(this.#parts.queue)).filter(job => matchesJob(filter, job));
   }
 

@@ -1,5 +1,6 @@
 /** Selects failed updates and flush jobs. */
 import * as z from 'zod';
+import { joinKey } from '../shared/composite-key.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
 import type { FailedJob } from './jobs.ts';
@@ -15,12 +16,18 @@ const text = z
   .max(LIMITS.key)
   .refine(given => given.isWellFormed(), 'holds a lone surrogate, which UTF-8 cannot carry');
 
+/** A composite key may be a list of its parts, as in calls. */
+const keyParts = z
+  .array(z.union([text, z.literal(''), z.int(), z.bigint()]))
+  .min(2)
+  .transform(parts => joinKey(parts.map(String)));
+
 const filterSchema = z.strictObject({
   ids: z.array(z.int().min(1)).max(10_000).optional(),
   jobs: z.array(text).max(10_000).optional(),
   kind: z.enum(['counter', 'entry']).optional(),
   name: text.optional(),
-  key: text.optional(),
+  key: z.union([text, keyParts]).optional(),
   code: text.optional(),
   from: instant.optional(),
   until: instant.optional(),
@@ -33,14 +40,16 @@ const filterSchema = z.strictObject({
  * - `ids` (numbers in `sluice_quarantine`) and `jobs` (ids of failed flush jobs) select only those that they
  *   name
  * - `kind`, `name` (counter or program), `key` (counter key or account), `code` (error code) and `sequence`
- *   (of the batch; needs `partition`) select updates only, and no jobs
+ *   (of the batch; needs `partition`) select updates only, and no jobs; a composite key is its text or a list
  * - `from` (inclusive) and `until` (exclusive), ISO 8601 with a zone: when the update was quarantined or the
  *   job failed
  */
-export type FailedFilter = Readonly<z.infer<typeof filterSchema>>;
+export type FailedFilter = Readonly<z.input<typeof filterSchema>>;
+/** A filter that passed the checks; a composite key is its text. */
+export type CheckedFilter = Readonly<z.output<typeof filterSchema>>;
 
 /** @throws ConfigurationError */
-export function checkFilter(filter: FailedFilter): FailedFilter {
+export function checkFilter(filter: FailedFilter): CheckedFilter {
   const parsed = filterSchema.safeParse(filter);
   if (!parsed.success) {
     const problems = parsed.error.issues.map(
@@ -54,12 +63,12 @@ export function checkFilter(filter: FailedFilter): FailedFilter {
 }
 
 /** Whether updates can match. A filter with `jobs` and without `ids` selects jobs only. */
-export function meansUpdates(filter: FailedFilter): boolean {
+export function meansUpdates(filter: CheckedFilter): boolean {
   return filter.ids !== undefined || filter.jobs === undefined;
 }
 
 /** The filter's parameters of failed-updates.sql. */
-export function filterParameters(filter: FailedFilter): unknown[] {
+export function filterParameters(filter: CheckedFilter): unknown[] {
   const { ids, kind, name, key, code, from, until, partition, sequence } = filter;
   const twice = (value: unknown) => [value ?? null, value ?? null];
   const bytes = (value: string | undefined) => (value === undefined ? undefined : Buffer.from(value));
@@ -78,7 +87,7 @@ export function filterParameters(filter: FailedFilter): unknown[] {
   ];
 }
 
-export function matchesJob(filter: FailedFilter, job: FailedJob): boolean {
+export function matchesJob(filter: CheckedFilter, job: FailedJob): boolean {
   const { ids, jobs, kind, name, key, code, sequence, partition, from, until } = filter;
   if (jobs !== undefined && !jobs.includes(job.job)) return false;
   if (jobs === undefined && ids !== undefined) return false;

@@ -6,7 +6,7 @@ import { type Database, type Rows, readSql } from '../shared/mysql/database.ts';
 import { literalBytes, roomFor } from '../shared/mysql/statement-size.ts';
 import { type FailedUpdate, recordItem } from '../shared/updates/failed-update.ts';
 import type { Change } from './amendment.ts';
-import type { FailedFilter } from './filter.ts';
+import type { CheckedFilter } from './filter.ts';
 import { numberLists } from './updates.ts';
 
 export type Action = 'replay' | 'edit' | 'drop';
@@ -17,7 +17,7 @@ export interface Operation {
   readonly action: Action | 'repair' | 'recover';
   readonly operator: string;
   readonly reason: string | null;
-  readonly filter: FailedFilter;
+  readonly filter: CheckedFilter;
   /** Ids of the failed flush jobs that the filter selected at the start. */
   readonly jobs: readonly string[];
   /** The change of an edit; null for other actions. */

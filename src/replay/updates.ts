@@ -2,7 +2,7 @@
 
 import { type Database, queryRow, readSql } from '../shared/mysql/database.ts';
 import { type FailedUpdate, toFailedUpdate } from '../shared/updates/failed-update.ts';
-import { type FailedFilter, filterParameters, meansUpdates } from './filter.ts';
+import { type CheckedFilter, filterParameters, meansUpdates } from './filter.ts';
 
 export interface Span {
   /** Numbers above this one. */
@@ -18,7 +18,7 @@ const fill = (columns: string, rest: string) => SELECT.replace('{columns}', colu
 const PAGE = fill('q.*', 'ORDER BY q.id LIMIT ?');
 const COUNT = fill('COUNT(*) AS found', '');
 
-function parameters(filter: FailedFilter, { after = 0, last, notDoneBy = 0 }: Span): unknown[] {
+function parameters(filter: CheckedFilter, { after = 0, last, notDoneBy = 0 }: Span): unknown[] {
   return [after, last ?? Number.MAX_SAFE_INTEGER, notDoneBy, ...filterParameters(filter)];
 }
 
@@ -26,7 +26,7 @@ function parameters(filter: FailedFilter, { after = 0, last, notDoneBy = 0 }: Sp
 const NUMBERS = 1000;
 
 /** Splits the filter's numbers, in order, so that each part fits into one statement. */
-function* byNumbers(filter: FailedFilter): Generator<FailedFilter> {
+function* byNumbers(filter: CheckedFilter): Generator<CheckedFilter> {
   if (filter.ids === undefined || filter.ids.length <= NUMBERS) {
     yield filter;
     return;
@@ -43,7 +43,7 @@ export function* numberLists(numbers: readonly number[]): Generator<number[]> {
 /** At most `limit` updates, by number. @throws what mysql2 throws */
 export async function readUpdates(
   database: Database,
-  filter: FailedFilter,
+  filter: CheckedFilter,
   span: Span,
   limit: number,
 ): Promise<FailedUpdate[]> {
@@ -57,7 +57,7 @@ export async function readUpdates(
   return found;
 }
 
-export async function countUpdates(database: Database, filter: FailedFilter, span: Span): Promise<number> {
+export async function countUpdates(database: Database, filter: CheckedFilter, span: Span): Promise<number> {
   if (!meansUpdates(filter)) return 0;
   let found = 0;
   for (const part of byNumbers(filter)) {
@@ -70,7 +70,7 @@ export async function countUpdates(database: Database, filter: FailedFilter, spa
 /** All updates, a page at a time. */
 export async function* eachUpdate(
   database: Database,
-  filter: FailedFilter,
+  filter: CheckedFilter,
   span: Span,
   pageSize = 500,
 ): AsyncGenerator<FailedUpdate> {

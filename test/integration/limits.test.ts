@@ -54,13 +54,16 @@ it('a key that is too long for a mapped key column is an error, not a value of 0
   await database.query("INSERT INTO pages VALUES ('a long path', 7)");
   const target = { table: 'pages', key: 'path', column: 'hits', missing: 'insert' } as const;
   const checked = await database.session(connection => checkTarget(connection, 'counter "views"', target));
+  const [column] = checked.key.columns;
   const read = (sql: string) => {
-    const table = new TargetTable('c', 'views', target, { ...checked, keyType: { ...checked.keyType, sql } });
+    const columns = [{ ...column!, type: { ...column!.type, sql } }];
+    const changed = { ...checked, key: { ...checked.key, columns } };
+    const table = new TargetTable('c', 'views', target, changed);
     const tables = { of: () => table, mapped: () => target, floor: () => undefined };
     const cold = new ColdReader(own.redis, 'test', database, keys, tables, aligner);
     return cold.compare(0, [{ kind: 'c', name: 'views', key: 'a long path' }]);
   };
-  expect(await read(checked.keyType.sql)).toMatchObject([{ expected: 7 }]);
+  expect(await read(column!.type.sql)).toMatchObject([{ expected: 7 }]);
   await expect(read('VARBINARY(4)')).rejects.toMatchObject({ code: 'DATABASE_ANSWER_MISSING' });
 });
 

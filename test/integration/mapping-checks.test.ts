@@ -52,7 +52,7 @@ const refused: Record<string, [columns: string | (() => string), given: object, 
   'a CHAR key': ['id CHAR(9) CHARACTER SET utf8mb4 PRIMARY KEY, n INT', {}, /id is char\(9\)/],
   'a BINARY key': ['id BINARY(9) PRIMARY KEY, n INT', {}, /id is binary\(9\)/],
   'a DECIMAL key': ['id DECIMAL(9) PRIMARY KEY, n INT', {}, /id is decimal/],
-  'a key of a date': ['id DATETIME PRIMARY KEY, n INT', {}, /id is datetime/],
+  'a key of a TIMESTAMP': ['id TIMESTAMP PRIMARY KEY, n INT', {}, /id is timestamp/],
   'a ZEROFILL key': ['id INT ZEROFILL PRIMARY KEY, n INT', {}, /ZEROFILL/],
   'a case-insensitive key': [
     'id VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci PRIMARY KEY, n INT',
@@ -77,7 +77,7 @@ const refused: Record<string, [columns: string | (() => string), given: object, 
   'insert where other columns need a value': [
     'id INT PRIMARY KEY, a INT NOT NULL, b INT NOT NULL DEFAULT 1, c INT NULL, d DATETIME NOT NULL, n INT',
     { missing: 'insert' },
-    /need a value for a, d; give a default/,
+    /need a value for a, d; give a default or a constant/,
   ],
   'insert into a generated key': [
     'm INT, id INT AS (m + 1) STORED UNIQUE, n INT',

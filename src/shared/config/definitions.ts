@@ -4,6 +4,7 @@ import { ConfigurationError } from '../errors.ts';
 import { byValue, DuplicateKeyError, parseExact } from '../exact-json.ts';
 import { LIMITS } from '../limits.ts';
 import { closest } from './suggestion.ts';
+import { counterTarget, programTarget, TARGET_FIELDS } from './target.ts';
 import { NotUtf8, readTextFile } from './text-file.ts';
 
 const name = z
@@ -12,20 +13,6 @@ const name = z
     new RegExp(`^[A-Za-z][A-Za-z0-9_.-]{0,${LIMITS.name - 1}}$`),
     `must start with a letter and hold only letters, digits, "_", "." and "-", ${LIMITS.name} at most`,
   );
-const identifier = z.string().min(1).max(64);
-
-const targetSchema = z
-  .strictObject({
-    table: z.string().min(1).max(129).describe('Table of the user, optionally as "schema.table"'),
-    key: identifier.describe('Column that holds the counter key or the account'),
-    column: identifier.describe('Integer column that holds the value'),
-    missing: z
-      .enum(['insert', 'quarantine'])
-      .default('quarantine')
-      .describe('What to do with a key that has no row'),
-  })
-  .describe('A column of your own table that holds the value, in place of the table of Sluice');
-
 const safeInteger = z
   .int({ error: 'must be a whole number from -(2^53-1) to 2^53-1' })
   .min(Number.MIN_SAFE_INTEGER)
@@ -36,10 +23,10 @@ const backpressure = z
   .describe(
     'What to do with an update that meets a limit of its partition: reject it at once, or let it wait for a bounded time',
   );
-const counterSchema = z.strictObject({ target: targetSchema.optional(), backpressure });
+const counterSchema = z.strictObject({ target: counterTarget.optional(), backpressure });
 const programSchema = z.strictObject({
   floor: safeInteger.default(0).describe('Lowest balance that an accepted debit may lead to'),
-  target: targetSchema.optional(),
+  target: programTarget.optional(),
   backpressure,
 });
 
@@ -54,8 +41,6 @@ export const definitionsSchema = z.strictObject({
 export type DefinitionsInput = z.input<typeof definitionsSchema>;
 /** Definitions with every default filled in. */
 export type Definitions = z.output<typeof definitionsSchema>;
-/** A mapping into the user's own table. */
-export type Target = z.output<typeof targetSchema>;
 
 /**
  * Gives TypeScript the declared names, so that `counter('page_veiws')` does not compile.
@@ -83,7 +68,7 @@ function unknownKeys(keys: readonly string[], path: readonly PropertyKey[]): str
     path.length === 0
       ? ['counters', 'points']
       : path.at(-1) === 'target'
-        ? ['table', 'key', 'column', 'missing']
+        ? TARGET_FIELDS
         : ['floor', 'target', 'backpressure'];
   return keys
     .map(key => {

@@ -47,6 +47,8 @@ export function roomFor(connection: PoolConnection): number {
   return Math.min(LONGEST_LIST, packet - TEXT);
 }
 
+/** Bytes between two values. */
+const COMMA = 2;
 /** Bytes that the client writes for each of the first 128 characters: 1, or 2 with a backslash. */
 const ASCII_BYTES = new Uint8Array(128).fill(1);
 for (const character of '\0\b\t\n\r\x1a"\'\\') ASCII_BYTES[character.charCodeAt(0)] = 2;
@@ -66,10 +68,14 @@ export function literalBytes(text: string): number {
   return bytes;
 }
 
-/** Bytes of a key as a literal: digits, a text, or hexadecimal digits. */
-function keyBytes(key: bigint | string | Buffer): number {
+/** A key as the client writes it: digits, a text, or hexadecimal digits. */
+export type KeyLiteral = bigint | string | Buffer;
+
+/** Bytes of a key as a literal; of a composite key with its parentheses and commas. */
+function keyBytes(key: KeyLiteral | readonly KeyLiteral[]): number {
+  if (Array.isArray(key)) return key.reduce((sum: number, part) => sum + keyBytes(part) + COMMA, 0);
   if (typeof key === 'string') return literalBytes(key);
-  return Buffer.isBuffer(key) ? 2 * key.length + 3 : key.toString().length;
+  return Buffer.isBuffer(key) ? 2 * key.length + 3 : String(key).length;
 }
 
 /** Splits a list of `count` items into parts of at most `room` bytes. A larger item is a part of its own. */
@@ -168,14 +174,13 @@ function arrayOf(texts: readonly string[], from: number, to: number): JsonValue 
 }
 
 /** Splits keys into lists for `IN (?)`, each short enough for this connection and of at most `most` keys. */
-export function* keyLists<Key extends bigint | string | Buffer>(
+export function* keyLists<Key extends KeyLiteral | readonly KeyLiteral[]>(
   connection: PoolConnection,
   keys: readonly Key[],
   most: number,
 ): Generator<Key[]> {
   const room = roomFor(connection);
   const share = room / most;
-  const COMMA = 2;
   for (const [from, to] of cut(keys.length, room, at => Math.max(share, keyBytes(keys[at]!) + COMMA)))
     yield keys.slice(from, to);
 }

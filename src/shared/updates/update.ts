@@ -3,13 +3,15 @@ import type { Definitions } from '../config/definitions.ts';
 import { InvalidUpdateError, shown, UnknownNameError } from '../errors.ts';
 import { exactNumber, kindOf } from '../exact-json.ts';
 import { itemOf, type Kind } from '../item.ts';
-import { isLonger, LIMITS } from '../limits.ts';
+import { LIMITS } from '../limits.ts';
+import { type CounterKey, checkKey, checkText } from './key.ts';
 import { metadataText } from './metadata.ts';
 import { writePayload } from './record.ts';
 
 export interface CounterUpdate {
   counter: string;
-  key: string;
+  /** A list if the counter's target has several key columns. */
+  key: CounterKey;
   /** Whole number, not zero; 1 by default. */
   by?: number | undefined;
   id?: string | undefined;
@@ -76,13 +78,13 @@ export function checkUpdate(update: Update, definitions: Definitions): CheckedUp
 /** @throws InvalidUpdateError, UnknownNameError */
 export function checkCounter(
   name: string,
-  key: string,
+  given: CounterKey,
   by: number | undefined,
   id: string | undefined,
   definitions: Definitions,
 ): CheckedUpdate {
   checkName('counter', name, definitions);
-  checkText(key, 'INVALID_KEY', 'counter key', LIMITS.key);
+  const key = checkKey(given, name, definitions);
   const amount = by === undefined ? 1 : checkAmount(by);
   if (id !== undefined) checkText(id, 'INVALID_ID', 'id', LIMITS.id);
   const waits = definitions.counters[name]!.backpressure === 'wait';
@@ -139,20 +141,6 @@ export function checkName(kind: 'counter' | 'program', name: string, definitions
   const known = kind === 'counter' ? definitions.counters : definitions.points;
   if (typeof name !== 'string' || !Object.hasOwn(known, name))
     throw new UnknownNameError(kind, name, Object.keys(known));
-}
-
-/** Refuses a text that is empty, too long, or not well-formed Unicode. @throws InvalidUpdateError */
-export function checkText(text: string, code: InvalidUpdateError['code'], what: string, limit: number): void {
-  if (typeof text !== 'string')
-    throw new InvalidUpdateError(code, `The ${what} must be a string; it is ${kindOf(text)}.`);
-  if (text.length === 0) throw new InvalidUpdateError(code, `The ${what} must not be empty.`);
-  if (isLonger(text, limit))
-    throw new InvalidUpdateError(code, `The ${what} is longer than ${limit} bytes of UTF-8; shorten it.`);
-  if (!text.isWellFormed())
-    throw new InvalidUpdateError(
-      code,
-      `The ${what} contains a lone surrogate, which UTF-8 cannot represent.`,
-    );
 }
 
 /**

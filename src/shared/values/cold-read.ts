@@ -68,8 +68,8 @@ function wholeNumber(text: string): number {
 }
 
 /** Splits keys so that each part fits into one statement on any server and one call of the script. */
-function* inParts(keys: readonly LiveKey[]): Generator<readonly LiveKey[]> {
-  const bytesAt = (at: number) => literalBytes(JSON.stringify([keys[at]!.name, keys[at]!.key]));
+function* inParts(keys: readonly LiveKey[], table: ValueTable): Generator<readonly LiveKey[]> {
+  const bytesAt = (at: number) => literalBytes(JSON.stringify(table.readRow(keys[at]!)));
   for (const [from, to] of cut(keys.length, LARGEST_ITEM, bytesAt)) yield keys.slice(from, to);
 }
 
@@ -167,7 +167,7 @@ export class ColdReader {
    */
   async glance(partition: number, keys: readonly LiveKey[]): Promise<Comparison[] | undefined> {
     const all: Comparison[] = [];
-    for (const some of inParts(keys)) {
+    for (const some of inParts(keys, this.#tableOf(keys))) {
       const found = await this.#glance(partition, some);
       if (!found) return undefined;
       all.push(...found);
@@ -195,7 +195,7 @@ export class ColdReader {
 
   async #readAll(mode: Mode, partition: number, keys: readonly LiveKey[]): Promise<string[]> {
     const found: string[] = [];
-    for (const some of inParts(keys)) found.push(...(await this.#read(mode, partition, some)));
+    for (const some of inParts(keys, this.#tableOf(keys))) found.push(...(await this.#read(mode, partition, some)));
     return found;
   }
 
@@ -221,9 +221,13 @@ export class ColdReader {
     throw new ReadUnsettledError(partition, story);
   }
 
+  #tableOf(keys: readonly LiveKey[]): ValueTable {
+    return this.#tables.of(keys[0]!.kind, keys[0]!.name);
+  }
+
   /** @param isLocked whether the watermark is locked meanwhile */
   async #try(mode: Mode, partition: number, keys: readonly LiveKey[], isLocked: boolean): Promise<Answer> {
-    const table = this.#tables.of(keys[0]!.kind, keys[0]!.name);
+    const table = this.#tableOf(keys);
     const use = async (connection: PoolConnection) => {
       if (isLocked) {
         await connection.query(
@@ -250,7 +254,7 @@ export class ColdReader {
   ): Promise<Answer> {
     const read = async () =>
       queryRows(connection, table.read, [
-        JSON.stringify(keys.map(({ name, key }) => [name, key])),
+        JSON.stringify(keys.map(key => table.readRow(key))),
         partition,
       ]);
     const rows = await read().catch(error => {

@@ -8,8 +8,9 @@ import { LIMITS } from '../limits.ts';
 import { type Database, fillSql, queryRows, quoteIdentifier, readSql } from '../mysql/database.ts';
 import { REFUSED } from '../mysql/error-numbers.ts';
 import { jsonParts, keyLists } from '../mysql/statement-size.ts';
+import { KeySql, type ShownKey } from './key-sql.ts';
 import { RefusedValueError } from './refusal.ts';
-import { type Addition, pages, type ValueKey, type ValueRows } from './tables.ts';
+import type { Addition, ValueKey, ValueRows } from './tables.ts';
 import type { CheckedTarget } from './target-check.ts';
 
 const sql = (name: string) => readSql(new URL(`./sql/mapped-${name}.sql`, import.meta.url));
@@ -29,19 +30,21 @@ const INSERT_TRIES = 5;
 export class MappedTable implements ValueRows {
   readonly read: string;
   readonly #target: CheckedTarget;
+  readonly #key: KeySql;
   readonly #sql: typeof SQL;
   readonly #longestKey: number;
 
   constructor(kind: Kind, target: CheckedTarget) {
     this.#target = target;
+    this.#key = new KeySql(target.key);
     this.#longestKey = kind === 'c' ? LIMITS.key : LIMITS.account;
     this.#sql = fillSql(SQL, {
+      ...this.#key.parts,
       table: `${quoteIdentifier(target.schema)}.${quoteIdentifier(target.table)}`,
-      key: quoteIdentifier(target.key),
       column: quoteIdentifier(target.column),
-      index: quoteIdentifier(target.index),
-      keyType: target.keyType.sql,
-      holdsAll: String(target.keyType.holdsAll),
+      index: quoteIdentifier(target.key.index),
+      constantColumns: target.constants.map(([name]) => `, ${quoteIdentifier(name)}`).join(''),
+      constants: ', ?'.repeat(target.constants.length),
       kind: ROW_KINDS[kind],
     });
     this.read = this.#sql.read;
@@ -49,7 +52,7 @@ export class MappedTable implements ValueRows {
 
   async values(connection: PoolConnection, rows: readonly ValueKey[]): Promise<Map<string, number>> {
     const values = new Map<string, number>();
-    for (const { json } of jsonParts(connection, rows, row => [row.name, row.key]))
+    for (const { json } of jsonParts(connection, rows, row => [row.name, ...this.#key.json(row.key)]))
       for (const row of await queryRows(connection, this.#sql.values, [json])) {
         const value = Number(row.value);
         // The column may hold more than 2^53-1.
@@ -60,12 +63,11 @@ export class MappedTable implements ValueRows {
   }
 
   async add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
-    if (!rows.every(row => this.#target.keyType.fits(row.key)))
-      throw new RefusedValueError('TARGET_KEY_NOT_CANONICAL');
+    if (!rows.every(row => this.#key.fits(row.key))) throw new RefusedValueError('TARGET_KEY_NOT_CANONICAL');
     const sorted = rows.toSorted((a, b) => (a.key < b.key ? -1 : 1));
     const existing =
       this.#target.missing === 'insert' ? await this.#insertMissing(connection, sorted) : sorted;
-    for (const { json, rows: part } of jsonParts(connection, existing, keyAndAmount)) {
+    for (const { json, rows: part } of jsonParts(connection, existing, row => this.#addRow(row))) {
       const [result] = await connection.query<ResultSetHeader>(this.#sql.add, [json]);
       // The connection counts matched rows, whether changed or not.
       if (result.affectedRows !== part.length) throw new RefusedValueError('TARGET_ROW_MISSING');
@@ -77,7 +79,7 @@ export class MappedTable implements ValueRows {
     rows: readonly Row[],
   ): Promise<Map<Row, RefusedValueError>> {
     const refused = new Map<Row, RefusedValueError>();
-    const fitting = rows.filter(row => this.#target.keyType.fits(row.key));
+    const fitting = rows.filter(row => this.#key.fits(row.key));
     const locked =
       this.#target.missing === 'quarantine' ? await this.#lockExisting(connection, fitting) : undefined;
     const fits = new Set(fitting);
@@ -89,25 +91,30 @@ export class MappedTable implements ValueRows {
   }
 
   async *keys(database: Database, _name: string, pageSize: number): AsyncGenerator<string[]> {
-    const read = (after: unknown, limit: number) => {
-      const last = after === null ? null : this.#target.keyType.literal(String(after));
-      // A cursor of bytes is sent back unchanged, since it may not be UTF-8.
-      const cursor = Buffer.isBuffer(after) ? after : last;
-      return database.query(this.#sql.keys, [cursor, cursor, limit]);
-    };
-    for await (const page of pages(pageSize, read))
-      yield page.map(String).filter((key, at) => this.#isOurs(key, page[at]));
+    for (let last: ShownKey | undefined; ; ) {
+      const later = this.#key.laterThan(last);
+      const rows = await database.query(this.#sql.keys, [later[0], ...later, pageSize]);
+      const page = rows.map(row => this.#key.shown(row));
+      yield page.filter(shown => this.#isOurs(shown)).map(shown => this.#key.keyOf(shown));
+      if (page.length < pageSize) return;
+      last = page.at(-1);
+    }
   }
 
   /** Whether an update can name a row's key. */
-  #isOurs(key: string, raw: unknown): boolean {
-    const bytes = Buffer.from(key);
-    if (Buffer.isBuffer(raw) && !raw.equals(bytes)) return false;
-    return bytes.length > 0 && bytes.length <= this.#longestKey;
+  #isOurs(shown: ShownKey): boolean {
+    if (!shown.every(bytes => Buffer.from(String(bytes)).equals(bytes))) return false;
+    const key = this.#key.keyOf(shown);
+    return key !== '' && Buffer.byteLength(key) <= this.#longestKey && this.#key.fits(key);
+  }
+
+  #addRow({ key, amount }: Addition): unknown[] {
+    return [amount, ...this.#key.jsonOfParts(key)];
   }
 
   /** Inserts the missing rows. Returns the others, locked. */
   async #insertMissing(connection: PoolConnection, rows: readonly Addition[]): Promise<Addition[]> {
+    const constants = this.#target.constants.map(([, value]) => value);
     const existing: Addition[] = [];
     let missing = rows;
     for (let attempt = 1; ; attempt++) {
@@ -116,8 +123,8 @@ export class MappedTable implements ValueRows {
       missing = missing.filter(row => !locked.has(row.key));
       const inserted = new Set<Addition>();
       try {
-        for (const { json, rows: part } of jsonParts(connection, missing, keyAndAmount)) {
-          await connection.query(this.#sql.insert, [json]);
+        for (const { json, rows: part } of jsonParts(connection, missing, row => this.#addRow(row))) {
+          await connection.query(this.#sql.insert, [...constants, json]);
           for (const row of part) inserted.add(row);
         }
         return existing;
@@ -133,13 +140,10 @@ export class MappedTable implements ValueRows {
 
   async #lockExisting(connection: PoolConnection, rows: readonly Addition[]): Promise<Set<string>> {
     const found = new Set<string>();
-    const literals = rows.map(row => this.#target.keyType.literal(row.key));
+    const literals = rows.map(row => this.#key.literals(row.key));
     for (const keys of keyLists(connection, literals, LOCKED_AT_ONCE))
-      for (const row of await queryRows(connection, this.#sql.lock, [keys])) found.add(String(row.item_key));
+      for (const row of await queryRows(connection, this.#sql.lock, [keys]))
+        found.add(this.#key.keyOf(this.#key.shown(row)));
     return found;
   }
-}
-
-function keyAndAmount({ key, amount }: Addition): unknown[] {
-  return [key, amount];
 }

@@ -1,5 +1,6 @@
 /** Opens the table of each counter and program: Sluice's own, or the one that its definition maps it to. */
-import type { Definitions, Target } from '../config/definitions.ts';
+import type { Definitions } from '../config/definitions.ts';
+import type { Target } from '../config/target.ts';
 import { DatabaseUnsuitableError, SluiceError } from '../errors.ts';
 import { type Kind, ROW_KINDS } from '../item.ts';
 import { type Database, readSql } from '../mysql/database.ts';

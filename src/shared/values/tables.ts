@@ -3,7 +3,7 @@
  * refuses rows that a table does not take.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import type { Target } from '../config/definitions.ts';
+import type { Target } from '../config/target.ts';
 import { itemOf, type Kind, ROW_KINDS } from '../item.ts';
 import { LIMITS } from '../limits.ts';
 import { type Database, fillSql, queryRows, readSql } from '../mysql/database.ts';
@@ -37,7 +37,7 @@ export interface ValueRows {
   ): Promise<Map<Row, RefusedValueError>>;
   /**
    * Statement of cold reads. It reads values, quarantined sums and the watermark in one snapshot.
-   * Parameters: JSON rows [name, key], partition. Rows: name, item_key, value, quarantined, sequence, token,
+   * Parameters: JSON of the keys' `readRow`, partition. Rows: name, item_key, value, quarantined, sequence, token,
    * epoch.
    */
   readonly read: string;
@@ -50,6 +50,8 @@ export interface ValueRows {
 
 /** A table of values. The owner of a mapped table may change it at any time. */
 export interface ValueTable extends ValueRows {
+  /** A key as a JSON row of `read`. */
+  readRow(key: ValueKey): unknown[];
   /** Called before a read. Checks a table that did not fit again, now and then. @throws what mysql2 threw */
   ready(database: Database): Promise<void>;
   /** Checks the table again: it may have been changed or repaired. @throws what mysql2 threw */
@@ -93,9 +95,13 @@ export class OwnTable implements ValueTable {
     this.read = this.sql.read;
   }
 
+  readRow({ name, key }: ValueKey): unknown[] {
+    return [name, key];
+  }
+
   async values(connection: PoolConnection, rows: readonly ValueKey[]): Promise<Map<string, number>> {
     const values = new Map<string, number>();
-    for (const { json } of jsonParts(connection, rows, row => [row.name, row.key]))
+    for (const { json } of jsonParts(connection, rows, row => this.readRow(row)))
       for (const row of await queryRows(connection, this.sql.values, [json]))
         values.set(itemOf(String(row.name), String(row.item_key)), Number(row.value));
     return values;
@@ -112,10 +118,11 @@ export class OwnTable implements ValueTable {
   }
 
   async *keys(database: Database, name: string, pageSize: number): AsyncGenerator<string[]> {
-    for await (const page of pages(pageSize, (after, limit) =>
-      database.query(this.sql.keys, [Buffer.from(name), after, after, limit]),
-    )) {
-      yield page.map(String);
+    for (let after: unknown = null; ; ) {
+      const rows = await database.query(this.sql.keys, [Buffer.from(name), after, after, pageSize]);
+      yield rows.map(row => String(row.item_key));
+      if (rows.length < pageSize) return;
+      after = rows.at(-1)!.item_key;
     }
   }
 
@@ -125,19 +132,5 @@ export class OwnTable implements ValueTable {
 
   explained(error: unknown): unknown {
     return error;
-  }
-}
-
-/** Pages through `item_key` until a page is not full. */
-export async function* pages(
-  size: number,
-  read: (after: unknown, limit: number) => Promise<readonly Readonly<Record<string, unknown>>[]>,
-): AsyncGenerator<unknown[]> {
-  let after: unknown = null;
-  for (;;) {
-    const keys = (await read(after, size)).map(row => row.item_key);
-    yield keys;
-    if (keys.length < size) return;
-    after = keys.at(-1);
   }
 }

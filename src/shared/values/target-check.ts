@@ -1,24 +1,34 @@
 /**
  * Checks by the server's catalogue whether a column of a user's table can hold values: the table is InnoDB,
- * the column is an integer, and the key is unique and compares byte by byte. Each refusal says what is wrong
+ * the column holds whole numbers, and the key is unique and compares byte by byte. Each refusal says what is wrong
  * and what to do.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import type { Target } from '../config/definitions.ts';
+import { hasListKeys, keyColumnsOf, type NamedKeyColumn, shownTarget, type Target } from '../config/target.ts';
 import { DatabaseUnsuitableError } from '../errors.ts';
 import { queryRows, type Rows, readSql } from '../mysql/database.ts';
-import { isInteger, type KeyType, keyTypeOf } from './target-key.ts';
+import { isWhole, type KeyType, keyTypeOf } from './target-key.ts';
 
 /** A target that fits, with the names as the catalogue spells them. */
 export interface CheckedTarget {
   readonly schema: string;
   readonly table: string;
-  readonly key: string;
+  readonly key: CheckedKey;
   readonly column: string;
-  /** Name of the key column's unique index. */
-  readonly index: string;
-  readonly keyType: KeyType;
   readonly missing: Target['missing'];
+  /** Columns of inserted rows that get a constant, with their values. */
+  readonly constants: readonly (readonly [column: string, value: string | number | null])[];
+}
+
+export interface CheckedKey {
+  /** In the order of a key's parts. */
+  readonly columns: readonly { readonly name: string; readonly type: KeyType }[];
+  /** Positions of the columns, in the order of the index. */
+  readonly order: readonly number[];
+  /** Name of the unique index of the columns. */
+  readonly index: string;
+  /** Whether keys are lists of parts. */
+  readonly isList: boolean;
 }
 
 interface UniqueKey {
@@ -47,10 +57,16 @@ export async function checkTarget(
 ): Promise<CheckedTarget> {
   const refuse: Refuse = problem => {
     throw new DatabaseUnsuitableError(
-      `The ${owner} cannot be mapped to ${target.table} (${target.key}, ${target.column}): ${problem}.`,
+      `The ${owner} cannot be mapped to ${shownTarget(target)}: ${problem}.`,
     );
   };
-  for (const name of [target.table, target.key, target.column]) {
+  const named = keyColumnsOf(target);
+  const constants = Object.entries(target.insert ?? {});
+  for (const name of [
+    target.table,
+    target.column,
+    ...[...named.map(({ column }) => column), ...constants.map(([column]) => column)],
+  ]) {
     // mysql2 would replace a question mark by a parameter. The others make the query fail instead of finding
     // nothing.
     if (/[?\0]|[\u{10000}-\u{10ffff}]/u.test(name))
@@ -61,19 +77,26 @@ export async function checkTarget(
   const { schema, table } = await checkTable(connection, target.table, refuse);
   const columns = await queryRows(connection, FIND_COLUMNS, [schema, table]);
   const uniqueKeys = toUniqueKeys(await queryRows(connection, FIND_UNIQUE_KEYS, [schema, table]));
-  const key = findColumn(columns, target.key, refuse);
+  const keys = named.map(({ column }) => findColumn(columns, column, refuse));
   const column = findColumn(columns, target.column, refuse);
-  checkValueColumn(column, key, uniqueKeys, refuse);
-  const { index, keyType } = checkKeyColumn(key, uniqueKeys, refuse);
-  if (target.missing === 'insert') checkInsert(columns, key, column, uniqueKeys, refuse);
+  checkValueColumn(column, keys, uniqueKeys, refuse);
+  const { index, order } = findIndex(keys, uniqueKeys, refuse);
+  const given = constants.map(([name, value]) => ({ row: findColumn(columns, name, refuse), value }));
+  for (const { row, value } of given) checkConstant(row, value, refuse);
+  const others = [column, ...given.map(({ row }) => row)];
+  if (target.missing === 'insert') checkInsert(columns, keys, others, uniqueKeys, refuse);
   return {
     schema,
     table,
-    key: key.column_name,
+    key: {
+      columns: keys.map((key, at) => ({ name: key.column_name, type: checkKeyType(key, named[at]!, refuse) })),
+      order,
+      index,
+      isList: hasListKeys(target),
+    },
     column: column.column_name,
-    index,
-    keyType,
     missing: target.missing,
+    constants: given.map(({ row, value }) => [row.column_name, value]),
   };
 }
 
@@ -122,12 +145,17 @@ function isGenerated(column: Row): boolean {
   return (column.generation ?? '') !== '';
 }
 
-function checkValueColumn(column: Row, key: Row, uniqueKeys: readonly UniqueKey[], refuse: Refuse): void {
+function checkValueColumn(
+  column: Row,
+  keys: readonly Row[],
+  uniqueKeys: readonly UniqueKey[],
+  refuse: Refuse,
+): void {
   const name = column.column_name;
-  if (name === key.column_name) refuse('key and value are the same column; name two');
-  if (!isInteger(column.data_type))
+  if (keys.some(key => key.column_name === name)) refuse('key and value are the same column; name two');
+  if (!isWhole(column.column_type))
     refuse(
-      `column ${name} is ${column.column_type}; values are whole numbers, so make it BIGINT or another integer type`,
+      `column ${name} is ${column.column_type}; values are whole numbers, so make it BIGINT, another integer type or DECIMAL(n,0)`,
     );
   if (isGenerated(column)) refuse(`column ${name} is generated; name a column that can be written`);
   const unique = uniqueKeys.find(({ columns }) => columns.includes(name));
@@ -137,57 +165,78 @@ function checkValueColumn(column: Row, key: Row, uniqueKeys: readonly UniqueKey[
     );
 }
 
-function checkKeyColumn(key: Row, uniqueKeys: readonly UniqueKey[], refuse: Refuse) {
-  const name = key.column_name;
-  const whole = uniqueKeys.filter(
-    ({ columns, isPrefix }) => columns.length === 1 && columns[0] === name && !isPrefix,
-  );
+/** The unique index of exactly the key columns, in any order. */
+function findIndex(keys: readonly Row[], uniqueKeys: readonly UniqueKey[], refuse: Refuse) {
+  const names = keys.map(key => key.column_name as string);
+  const whole = uniqueKeys.filter(unique => isOf(unique, names) && !unique.isPrefix);
   const index = whole.find(({ isHidden }) => !isHidden);
-  if (!index) {
-    return refuse(
-      whole.length > 0
-        ? `the unique key of column ${name} is hidden from queries; make it visible`
-        : `column ${name} is not a primary key or unique key by itself; add UNIQUE KEY (${name}) if its values are unique`,
-    );
-  }
-  const keyType = keyTypeOf({
+  if (index) return { index: index.name, order: index.columns.map(name => names.indexOf(name!)) };
+  const list = names.join(', ');
+  const what = names.length === 1 ? `column ${list}` : `columns ${list}`;
+  if (whole.length > 0) refuse(`the unique key of ${what} is hidden from queries; make it visible`);
+  return refuse(
+    names.length === 1
+      ? `${what} is not a primary key or unique key by itself; add UNIQUE KEY (${list}) if its values are unique`
+      : `${what} are not a primary key or unique key together and by themselves; add UNIQUE KEY (${list}) if their values are unique`,
+  );
+}
+
+/** Whether a unique key has exactly these columns. */
+function isOf({ columns }: UniqueKey, names: readonly string[]): boolean {
+  return columns.length === names.length && names.every(name => columns.includes(name));
+}
+
+function checkKeyType(key: Row, { format }: NamedKeyColumn, refuse: Refuse): KeyType {
+  const type = keyTypeOf({
     dataType: key.data_type,
     columnType: key.column_type,
     collation: key.collation_name,
     length: key.max_length === null ? null : Number(key.max_length),
+    format,
   });
-  if (typeof keyType === 'string') return refuse(`key column ${name} ${keyType}`);
-  return { index: index.name, keyType };
+  return typeof type === 'string' ? refuse(`key column ${key.column_name} ${type}`) : type;
+}
+
+function checkConstant(column: Row, value: string | number | null, refuse: Refuse): void {
+  const name = column.column_name;
+  if (isGenerated(column)) refuse(`"insert" gives a constant for ${name}, which is generated; remove it`);
+  if (value === null && column.nullable === 'NO')
+    refuse(`"insert" gives NULL for ${name}, which is NOT NULL; give a value`);
+  const length = column.max_length === null ? Number.POSITIVE_INFINITY : Number(column.max_length);
+  if (typeof value === 'string' && [...value].length > length)
+    refuse(`"insert" gives a text for ${name} that is longer than its ${column.column_type}; shorten it`);
 }
 
 function checkInsert(
   columns: Rows,
-  key: Row,
-  column: Row,
+  keys: readonly Row[],
+  others: readonly Row[],
   uniqueKeys: readonly UniqueKey[],
   refuse: Refuse,
 ): void {
   const instead = 'or set "missing": "quarantine"';
-  if (isGenerated(key))
+  const generated = keys.find(isGenerated);
+  if (generated)
     refuse(
-      `key column ${key.column_name} is generated, so that no row can be inserted; name another, ${instead}`,
+      `key column ${generated.column_name} is generated, so that no row can be inserted; name another, ${instead}`,
     );
-  const second = uniqueKeys.find(({ columns: parts }) => parts.length !== 1 || parts[0] !== key.column_name);
+  const names = keys.map(key => key.column_name);
+  const second = uniqueKeys.find(unique => !isOf(unique, names));
   if (second)
     refuse(
       `with "missing": "insert" the unique key ${second.name} could refuse new rows that conflict with others; drop it, ${instead}`,
     );
+  const given = new Set([...names, ...others.map(other => other.column_name)]);
   const needed = columns.filter(
-    other =>
-      other.column_name !== key.column_name &&
-      other.column_name !== column.column_name &&
-      other.nullable === 'NO' &&
-      other.default_value === null &&
-      !isGenerated(other) &&
-      !/auto_increment/i.test(other.extra),
+    column =>
+      !given.has(column.column_name) &&
+      column.nullable === 'NO' &&
+      column.default_value === null &&
+      !isGenerated(column) &&
+      !/auto_increment/i.test(column.extra),
   );
   if (needed.length > 0)
     refuse(
-      `with "missing": "insert" new rows need a value for ${needed.map(other => other.column_name).join(', ')}; give a default, ${instead}`,
+      `with "missing": "insert" new rows need a value for ${needed.map(other => other.column_name).join(', ')}; give a default or a constant in "insert", ${instead}`,
     );
 }

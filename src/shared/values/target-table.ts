@@ -3,11 +3,12 @@
  * read again after a failure, and its errors are attributed to it: only its own updates wait.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import type { Target } from '../config/definitions.ts';
+import { hasListKeys, keyColumnsOf, shownTarget, type Target } from '../config/target.ts';
 import { DatabaseUnsuitableError, TableUnusableError } from '../errors.ts';
 import type { Kind } from '../item.ts';
 import type { Database } from '../mysql/database.ts';
 import { databaseErrorCode, isLockWait, isServerError, tableTrouble } from '../mysql/errors.ts';
+import { keyJson } from './key-sql.ts';
 import { MappedTable } from './mapped-table.ts';
 import type { RefusedValueError } from './refusal.ts';
 import type { Addition, ValueKey, ValueTable } from './tables.ts';
@@ -44,6 +45,8 @@ export class TargetTable implements ValueTable {
   readonly kind: Kind;
   readonly name: string;
   readonly target: Target;
+  /** Number of key columns; undefined if keys are texts. */
+  readonly #parts: number | undefined;
   #table: MappedTable | undefined;
   #problem: unknown;
   #recheckedAt = Number.NEGATIVE_INFINITY;
@@ -52,6 +55,7 @@ export class TargetTable implements ValueTable {
     this.kind = kind;
     this.name = name;
     this.target = target;
+    this.#parts = hasListKeys(target) ? keyColumnsOf(target).length : undefined;
     if (checked instanceof DatabaseUnsuitableError) this.#problem = checked;
     else this.#table = new MappedTable(kind, checked);
   }
@@ -69,6 +73,10 @@ export class TargetTable implements ValueTable {
   /** @throws DatabaseUnsuitableError if the table did not fit when its catalogue was read last */
   get read(): string {
     return this.#fitting().read;
+  }
+
+  readRow({ name, key }: ValueKey): unknown[] {
+    return [name, ...keyJson(key, this.#parts)];
   }
 
   values(connection: PoolConnection, rows: readonly ValueKey[]) {
@@ -139,11 +147,10 @@ export class TargetTable implements ValueTable {
     const isUnsuitable = error instanceof DatabaseUnsuitableError;
     if (!isUnsuitable && tableTrouble(error) === undefined && !isLockWait(error)) return error;
     if (this.#isDue()) this.recheck(database).catch(() => {});
-    const { table, key, column } = this.target;
     // Without the mapping, which the new message names itself.
     const problem = isUnsuitable && error.message.replace(/^.* cannot be mapped to .*?\): (.*)\.$/s, '$1');
     const reason = problem || ((error as Error).message ?? databaseErrorCode(error));
-    return new TableUnusableError(this.owner, `${table} (${key}, ${column})`, reason, { cause: error });
+    return new TableUnusableError(this.owner, shownTarget(this.target), reason, { cause: error });
   }
 
   #fitting(): MappedTable {

@@ -1,4 +1,4 @@
--- A page of a mapped table's keys. Parameters: last key of the previous page or null, the same again, page
--- size.
-SELECT t.{key} AS item_key FROM {table} t
-WHERE t.{key} IS NOT NULL AND (? IS NULL OR t.{key} > ?) ORDER BY t.{key} LIMIT ?
+-- A page of a mapped table's keys, in the order of the index. Parameters: the last key of the previous page
+-- or nulls: its first part, then its parts as `laterKeys` needs them; page size.
+SELECT {keyTexts} FROM {table} t
+WHERE {namedKeys} AND (? IS NULL OR {laterKeys}) ORDER BY {orderedKeys} LIMIT ?

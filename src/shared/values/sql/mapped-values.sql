@@ -1,6 +1,6 @@
 -- Values of a mapped column. Needs no lock: it runs after the statement that changed, and so locked, the
--- rows. One parameter: JSON rows [name, key].
+-- rows. One parameter: JSON rows [name, key, parts].
 SELECT STRAIGHT_JOIN j.name, j.item_key, COALESCE(t.{column}, 0) AS value
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
-  name VARBINARY({LIMITS.name}) PATH '$[0]', item_key VARBINARY({LIMITS.key}) PATH '$[1]', typed_key {keyType} PATH '$[1]')) j
-JOIN {table} t ON t.{key} = j.typed_key AND CAST(t.{key} AS BINARY) = j.item_key
+  name VARBINARY({LIMITS.name}) PATH '$[0]', item_key VARBINARY({LIMITS.key}) PATH '$[1]', {typedKeysAndTexts})) j
+JOIN {table} t ON {sameKeys}
