@@ -1,6 +1,6 @@
 /** Turns the arguments and options of `sluice failed` into a filter. */
 
-import { checkFilter, type CheckedFilter } from '../replay/filter.ts';
+import { type CheckedFilter, checkFilter } from '../replay/filter.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 
 /** The options that select updates, alike for all subcommands. */

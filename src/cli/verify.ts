@@ -1,7 +1,7 @@
 /** `sluice verify`: shows drift of live values, repairs it on request, and shows ledgers that do not add up. */
 import { type Drift, type Verification, verify } from '../recovery/verify.ts';
-import { withConnections } from './connections.ts';
 import { shownKey } from '../shared/composite-key.ts';
+import { withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { authorOf } from './operator.ts';
 import { table } from './table.ts';

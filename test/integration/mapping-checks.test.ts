@@ -79,6 +79,73 @@ const refused: Record<string, [columns: string | (() => string), given: object, 
     { missing: 'insert' },
     /need a value for a, d; give a default or a constant/,
   ],
+  'key columns that are unique only with another': [
+    'a INT, b INT, c INT, n INT, UNIQUE KEY (a, b, c)',
+    { key: ['a', 'b'] },
+    /columns a, b are not a primary key or unique key together and by themselves; add UNIQUE KEY \(a, b\)/,
+  ],
+  'key columns of which one is unique': [
+    'a INT PRIMARY KEY, b INT, n INT',
+    { key: ['a', 'b'] },
+    /together and by/,
+  ],
+  'key columns with a hidden key': [
+    () => `a INT, b INT, n INT, UNIQUE KEY (b, a) ${mariadb() ? 'IGNORED' : 'INVISIBLE'}`,
+    { key: ['a', 'b'] },
+    /key of columns a, b is hidden/,
+  ],
+  'a key column of a wrong type among others': [
+    'a INT, b TIMESTAMP, n INT, PRIMARY KEY (a, b)',
+    { key: ['a', 'b'] },
+    /key column b is timestamp/,
+  ],
+  'a value column among the key columns': [
+    'a INT, n INT, PRIMARY KEY (a, n)',
+    { key: ['a', 'N'], column: 'n' },
+    /same column/,
+  ],
+  'insert with a unique key of one of the key columns': [
+    'a INT UNIQUE, b INT, n INT, PRIMARY KEY (a, b)',
+    { key: ['a', 'b'], missing: 'insert' },
+    /the unique key a could refuse/,
+  ],
+  'a UUID in a column of text': [
+    'id VARBINARY(36) PRIMARY KEY, n INT',
+    { key: { column: 'id', format: 'uuid' } },
+    /id is varbinary\(36\); the format "uuid" is for BINARY\(16\)/,
+  ],
+  'BINARY(16) without its format': [
+    'id BINARY(16) PRIMARY KEY, n INT',
+    {},
+    /if it holds UUIDs, give its format/,
+  ],
+  'a value column of FLOAT': ['id INT PRIMARY KEY, n FLOAT', {}, /n is float.*DECIMAL\(n,0\)/],
+  'a value column of DOUBLE': ['id INT PRIMARY KEY, n DOUBLE', {}, /n is double/],
+  'a constant for a column that does not exist': [
+    'id INT PRIMARY KEY, n INT',
+    { missing: 'insert', insert: { source: 'web' } },
+    /no column "source"; it has id, n/,
+  ],
+  'a constant for a generated column': [
+    'id INT PRIMARY KEY, n INT, m INT AS (n + 1) STORED',
+    { missing: 'insert', insert: { m: 1 } },
+    /constant for m, which is generated/,
+  ],
+  'NULL for a NOT NULL column': [
+    'id INT PRIMARY KEY, n INT, m INT NOT NULL DEFAULT 1',
+    { missing: 'insert', insert: { m: null } },
+    /NULL for m, which is NOT NULL/,
+  ],
+  'a constant that is too long': [
+    'id INT PRIMARY KEY, n INT, m VARCHAR(3)',
+    { missing: 'insert', insert: { M: 'four' } },
+    /text for m that is longer than its varchar\(3\)/,
+  ],
+  'a constant of a name that looks like a parameter': [
+    'id INT PRIMARY KEY, n INT',
+    { missing: 'insert', insert: { '?': 1 } },
+    /question mark/,
+  ],
   'insert into a generated key': [
     'm INT, id INT AS (m + 1) STORED UNIQUE, n INT',
     { missing: 'insert' },
@@ -138,6 +205,16 @@ it('a key may have any integer type or an exact string type, a value any integer
     );
     await expect(openTables(own, map({}))).resolves.toBeDefined();
   }
+});
+
+it('a constant makes up for a default that a column lacks; DATE and DECIMAL(n,0) fit', async () => {
+  const { own } = await openDatabase(
+    'CREATE TABLE things (id DATE PRIMARY KEY, n DECIMAL(30,0), a INT NOT NULL, b VARCHAR(9) NULL, u BINARY(16) NULL)',
+    'CREATE TABLE pairs (a DATETIME(6), u BINARY(16), n DECIMAL(9) UNSIGNED, UNIQUE KEY (u, a))',
+  );
+  const pair = { table: 'pairs', key: ['a', { column: 'u', format: 'uuid' }] };
+  const insert = { a: 1, B: null };
+  await expect(openTables(own, map({ missing: 'insert', insert }, pair))).resolves.toBeDefined();
 });
 
 it('no name leaves its quotes or acts as a placeholder', async () => {

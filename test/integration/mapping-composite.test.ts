@@ -1,8 +1,9 @@
 // Keys of several columns: every type of part, missing rows, wrong parts, other writers, tables that change.
 
 import { expect, it } from 'vitest';
+import type { DefinitionsInput } from '../../src/shared/config/definitions.ts';
 import { until } from '../support/engine.ts';
-import { exactCollation, openShop } from '../support/mapped.ts';
+import { exactCollation, openShop, type Shop } from '../support/mapped.ts';
 
 const daily = (missing: 'insert' | 'quarantine', insert?: Record<string, string | number | null>) => ({
   counters: {
@@ -21,7 +22,7 @@ const table = `CREATE TABLE product_views_daily (product_id BIGINT UNSIGNED NOT 
   views INT UNSIGNED NULL, source VARCHAR(8) NOT NULL DEFAULT 'old', note VARCHAR(20) NULL DEFAULT 'none',
   weight DOUBLE NOT NULL DEFAULT 1, PRIMARY KEY (day, product_id))`;
 const stored = `SELECT CONCAT_WS(' ', product_id, day, views, source) AS line FROM product_views_daily ORDER BY product_id, day`;
-const lines = async (shop: { database: { query(text: string): Promise<readonly { line?: unknown }[]> } }) =>
+const lines = async (shop: Pick<Shop<DefinitionsInput>, 'database'>) =>
   (await shop.database.query(stored)).map(row => String(row.line));
 const day = (number: number) => `2026-11-${String(number).padStart(2, '0')}`;
 
@@ -103,7 +104,16 @@ const types: Record<string, [type: () => string, good: string[], bad: string[]]>
   DATE: [
     () => 'DATE',
     ['2026-11-28', '2024-02-29', '1000-01-01', '9999-12-31'],
-    ['2026-02-29', '2026-11-31', '2026-1-1', '0000-00-00', '0999-12-31', '20261128', '2026-11-28 00:00:00', ''],
+    [
+      '2026-02-29',
+      '2026-11-31',
+      '2026-1-1',
+      '0000-00-00',
+      '0999-12-31',
+      '20261128',
+      '2026-11-28 00:00:00',
+      '',
+    ],
   ],
   DATETIME: [
     () => 'DATETIME',
@@ -165,7 +175,9 @@ for (const [name, [type, good, bad]] of Object.entries(types)) {
     const last = shop.sluice.counter('last');
     await Promise.all([...good, ...bad].map((text, at) => first.increment([text, 5], at + 1)));
     await shop.drain();
-    const wrong = bad.map((text, at) => `${JSON.stringify([text, '5'])} ${good.length + at + 1} TARGET_KEY_NOT_CANONICAL`);
+    const wrong = bad.map(
+      (text, at) => `${JSON.stringify([text, '5'])} ${good.length + at + 1} TARGET_KEY_NOT_CANONICAL`,
+    );
     expect((await shop.quarantined()).toSorted()).toEqual(wrong.toSorted());
     const [count] = await shop.database.query('SELECT COUNT(*) AS rows_found, SUM(n) AS total FROM firsts');
     expect(Number(count!.rows_found)).toBe(good.length);
@@ -176,13 +188,16 @@ for (const [name, [type, good, bad]] of Object.entries(types)) {
     expect((await shop.quarantined()).toSorted()).toEqual(wrong.toSorted());
     await shop.forget();
     for (const counter of [first, last])
-      expect(await counter.getMany(good.map(text => [text, 5] as const))).toEqual(good.map((_, at) => at + 1));
+      expect(await counter.getMany(good.map(text => [text, 5] as const))).toEqual(
+        good.map((_, at) => at + 1),
+      );
     expect(await first.getMany(bad.map(text => [text, 5] as const))).toEqual(
       bad.map((_, at) => good.length + at + 1),
     );
     for (const counter of ['first', 'last']) {
       const paged: string[] = [];
-      for await (const page of shop.tables.of('c', counter).keys(shop.database, counter, 2)) paged.push(...page);
+      for await (const page of shop.tables.of('c', counter).keys(shop.database, counter, 2))
+        paged.push(...page);
       expect(paged.toSorted()).toEqual(good.map(text => JSON.stringify([text, '5'])).toSorted());
     }
     expect(await shop.verify()).toEqual({ drift: [], ledger: [] });
@@ -239,7 +254,13 @@ it('a DECIMAL column of whole numbers counts exactly, and refuses what it cannot
   const rows = await shop.database.query('SELECT n FROM stock ORDER BY item');
   expect(rows.map(row => String(row.n))).toEqual(['9007199254740991', '7', '5', '99999999999999999999']);
   await shop.forget();
-  expect(await sold.getMany([[1, 1], [1, 2], [1, 3]])).toEqual([Number.MAX_SAFE_INTEGER, 7, -1]);
+  expect(
+    await sold.getMany([
+      [1, 1],
+      [1, 2],
+      [1, 3],
+    ]),
+  ).toEqual([Number.MAX_SAFE_INTEGER, 7, -1]);
   await expect(sold.get([1, 4])).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
 });
 
@@ -257,14 +278,20 @@ it('other writers change values, add and remove rows, and store dates that no ke
   ];
   for (const text of others) await shop.database.query(text);
   await shop.database.session(async connection => {
-    const [[before]] = (await connection.query('SELECT @@sql_mode AS modes')) as unknown as [[{ modes: string }]];
+    const [[before]] = (await connection.query('SELECT @@sql_mode AS modes')) as unknown as [
+      [{ modes: string }],
+    ];
     await connection.query("SET sql_mode = 'ALLOW_INVALID_DATES'");
     await connection.query(
       "INSERT INTO product_views_daily (product_id, day, views) VALUES (9, '0000-00-00', 1), (9, '2026-02-31', 1), (9, '2026-02-00', 1), (9, '2026-00-01', 1), (9, '0999-01-01', 1)",
     );
     await connection.query('SET sql_mode = ?', [before.modes]);
   });
-  await Promise.all([counter.increment([7, day(5)]), counter.increment([7, day(6)]), counter.increment([8, day(1)])]);
+  await Promise.all([
+    counter.increment([7, day(5)]),
+    counter.increment([7, day(6)]),
+    counter.increment([8, day(1)]),
+  ]);
   await shop.drain();
   expect((await lines(shop)).filter(line => /^7 2026-11-0[56]|^8/.test(line))).toEqual([
     '7 2026-11-05 102 old',
@@ -273,7 +300,8 @@ it('other writers change values, add and remove rows, and store dates that no ke
   ]);
   for (const size of [1, 3, 100]) {
     const paged: string[] = [];
-    for await (const page of shop.tables.of('c', 'daily').keys(shop.database, 'daily', size)) paged.push(...page);
+    for await (const page of shop.tables.of('c', 'daily').keys(shop.database, 'daily', size))
+      paged.push(...page);
     expect(paged.toSorted()).toEqual(
       [...Array.from({ length: 20 }, (_, at) => `["7","${day(at + 1)}"]`), `["8","${day(1)}"]`].toSorted(),
     );
@@ -293,7 +321,9 @@ it('a locked row of another day is not waited for, in the first attempt and in t
   await Promise.all(all.map(key => counter.increment(key)));
   await shop.drain();
   await shop.database.transaction(async connection => {
-    await connection.query("UPDATE product_views_daily SET views = 50 WHERE product_id = 3 AND day = '2026-11-15'");
+    await connection.query(
+      "UPDATE product_views_daily SET views = 50 WHERE product_id = 3 AND day = '2026-11-15'",
+    );
     const others = all.filter(([, date]) => date !== '2026-11-15');
     await Promise.all(others.map(key => counter.increment(key)));
     await shop.drain();
@@ -309,16 +339,43 @@ it('a locked row of another day is not waited for, in the first attempt and in t
   expect(Number(total)).toBe(27 * 3 + 50);
 });
 
+it('nor is one of a table with a single key column', async () => {
+  const shop = await openShop(
+    { counters: { hits: { target: { table: 'pages', key: 'id', column: 'hits', missing: 'insert' } } } },
+    'CREATE TABLE pages (id INT PRIMARY KEY, hits INT NOT NULL)',
+  );
+  const hits = shop.sluice.counter('hits');
+  const keys = Array.from({ length: 28 }, (_, at) => String(at));
+  await Promise.all(keys.map(key => hits.increment(key)));
+  await shop.drain();
+  await shop.database.transaction(async connection => {
+    await connection.query('UPDATE pages SET hits = 50 WHERE id = 15');
+    await Promise.all(keys.filter(key => key !== '15').map(key => hits.increment(key)));
+    await shop.drain();
+  });
+  expect(await shop.held()).toEqual([]);
+  expect(await shop.failedFlushes()).toBe(0);
+});
+
 it('finds the rows to refuse with few queries, however many keys share their first part', async () => {
   const shop = await openShop(daily('quarantine'), table);
-  const keys = Array.from({ length: 2500 }, (_, at) => `["${at % 50}","2026-${String((at % 12) + 1).padStart(2, '0')}-${String((Math.floor(at / 50) % 28) + 1).padStart(2, '0')}"]`);
+  const keys = Array.from(
+    { length: 2500 },
+    (_, at) =>
+      `["${at % 50}","2026-${String((at % 12) + 1).padStart(2, '0')}-${String((Math.floor(at / 50) % 28) + 1).padStart(2, '0')}"]`,
+  );
   const rows = [...new Set(keys)].map(key => ({ name: 'daily', key, amount: 1 }));
   const present = rows.filter((_, at) => at % 3 === 0);
   const values = present.map(row => `(${JSON.parse(row.key).map((part: string) => `'${part}'`)})`);
   await shop.database.query(`INSERT INTO product_views_daily (product_id, day) VALUES ${values}`);
-  const wrong = ['["7"]', '["7","2026-11-28","1"]', '["7", "2026-11-28"]', '7', '[7,"2026-11-28"]', '["07","2026-11-28"]'].map(
-    key => ({ name: 'daily', key, amount: 1 }),
-  );
+  const wrong = [
+    '["7"]',
+    '["7","2026-11-28","1"]',
+    '["7", "2026-11-28"]',
+    '7',
+    '[7,"2026-11-28"]',
+    '["07","2026-11-28"]',
+  ].map(key => ({ name: 'daily', key, amount: 1 }));
   const refused = await shop.database.transaction(connection =>
     shop.tables.of('c', 'daily').refusals(connection, [...rows, ...wrong]),
   );
@@ -369,7 +426,12 @@ it('updates are held while the table lacks a key column, and written once it fit
   await until(async () => (await shop.held()).length === 0, 'the held updates are written');
   expect(await lines(shop)).toEqual(['1 2026-11-01 3 old'.replace('old', 'web'), '2 2026-11-02 3 web']);
   await shop.forget();
-  expect(await counter.getMany([[1, day(1)], [2, day(2)]])).toEqual([3, 3]);
+  expect(
+    await counter.getMany([
+      [1, day(1)],
+      [2, day(2)],
+    ]),
+  ).toEqual([3, 3]);
 });
 
 it('a constant that the column refuses keeps the updates, and writes them once the column takes it', async () => {
@@ -380,7 +442,9 @@ it('a constant that the column refuses keeps the updates, and writes them once t
   await Promise.all([1, 2, 3].map(id => shop.sluice.counter('daily').increment([id, day(1)], id)));
   await shop.drain();
   expect([...(await shop.held()), ...(await shop.quarantined())]).toHaveLength(3);
-  await shop.database.query("ALTER TABLE product_views_daily MODIFY source ENUM('old', 'web') NOT NULL DEFAULT 'old'");
+  await shop.database.query(
+    "ALTER TABLE product_views_daily MODIFY source ENUM('old', 'web') NOT NULL DEFAULT 'old'",
+  );
   await until(async () => (await shop.held()).length === 0, 'the held updates are written');
   await shop.replay();
   expect(await lines(shop)).toEqual(['1 2026-11-01 1 web', '2 2026-11-01 2 web', '3 2026-11-01 3 web']);

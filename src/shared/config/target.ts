@@ -15,9 +15,9 @@ const uuidColumn = z
 const keyColumn = z.union([identifier, uuidColumn], {
   error: 'must be the name of a column, or {"column": "...", "format": "uuid"}',
 });
-const keyColumns = z.union([identifier, uuidColumn, z.array(keyColumn).min(2).max(MOST_PARTS).readonly()], {
-  error: `must be the name of a column, {"column": "...", "format": "uuid"}, or a list of 2 to ${MOST_PARTS} of these`,
-});
+const KEY_COLUMNS = `must be the name of a column, {"column": "...", "format": "uuid"}, or a list of 2 to ${MOST_PARTS} of these`;
+const keyList = z.array(keyColumn).min(2, KEY_COLUMNS).max(MOST_PARTS, KEY_COLUMNS).readonly();
+const keyColumns = z.union([identifier, uuidColumn, keyList], { error: KEY_COLUMNS });
 const constant = z.union([z.string(), z.number(), z.null()], {
   error: 'must be a string, a number that JavaScript can hold, or null; write other values as strings',
 });

@@ -52,7 +52,8 @@ function partText(given: unknown, column: string): string {
     return given;
   }
   const part = exactNumber(given);
-  if (typeof part === 'bigint' || (typeof part === 'number' && Number.isSafeInteger(part))) return String(part);
+  if (typeof part === 'bigint' || (typeof part === 'number' && Number.isSafeInteger(part)))
+    return String(part);
   if (JSON.isRawJSON(part) && /^-?\d+$/.test(part.rawJSON)) return part.rawJSON;
   const found = typeof part === 'number' ? String(part) : kindOf(part);
   throw new InvalidUpdateError(

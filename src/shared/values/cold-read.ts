@@ -195,7 +195,8 @@ export class ColdReader {
 
   async #readAll(mode: Mode, partition: number, keys: readonly LiveKey[]): Promise<string[]> {
     const found: string[] = [];
-    for (const some of inParts(keys, this.#tableOf(keys))) found.push(...(await this.#read(mode, partition, some)));
+    for (const some of inParts(keys, this.#tableOf(keys)))
+      found.push(...(await this.#read(mode, partition, some)));
     return found;
   }
 
@@ -253,10 +254,7 @@ export class ColdReader {
     table: ValueTable,
   ): Promise<Answer> {
     const read = async () =>
-      queryRows(connection, table.read, [
-        JSON.stringify(keys.map(key => table.readRow(key))),
-        partition,
-      ]);
+      queryRows(connection, table.read, [JSON.stringify(keys.map(key => table.readRow(key))), partition]);
     const rows = await read().catch(error => {
       throw table.explained(error, this.#database);
     });

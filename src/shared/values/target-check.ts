@@ -4,7 +4,13 @@
  * and what to do.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { hasListKeys, keyColumnsOf, type NamedKeyColumn, shownTarget, type Target } from '../config/target.ts';
+import {
+  hasListKeys,
+  keyColumnsOf,
+  type NamedKeyColumn,
+  shownTarget,
+  type Target,
+} from '../config/target.ts';
 import { DatabaseUnsuitableError } from '../errors.ts';
 import { queryRows, type Rows, readSql } from '../mysql/database.ts';
 import { isWhole, type KeyType, keyTypeOf } from './target-key.ts';
@@ -56,9 +62,7 @@ export async function checkTarget(
   target: Target,
 ): Promise<CheckedTarget> {
   const refuse: Refuse = problem => {
-    throw new DatabaseUnsuitableError(
-      `The ${owner} cannot be mapped to ${shownTarget(target)}: ${problem}.`,
-    );
+    throw new DatabaseUnsuitableError(`The ${owner} cannot be mapped to ${shownTarget(target)}: ${problem}.`);
   };
   const named = keyColumnsOf(target);
   const constants = Object.entries(target.insert ?? {});
@@ -89,7 +93,10 @@ export async function checkTarget(
     schema,
     table,
     key: {
-      columns: keys.map((key, at) => ({ name: key.column_name, type: checkKeyType(key, named[at]!, refuse) })),
+      columns: keys.map((key, at) => ({
+        name: key.column_name,
+        type: checkKeyType(key, named[at]!, refuse),
+      })),
       order,
       index,
       isList: hasListKeys(target),
