@@ -36,7 +36,9 @@ const tortureFile = new URL('../docs/torture-report.md', import.meta.url);
 
 /** The JSON Schema of sluice.config.json as users write it; settings with a default are optional. */
 export function configSchema(): string {
-  const schema = z.toJSONSchema(definitionsSchema, { io: 'input' });
+  // A list that Sluice does not change is "readOnly" to zod. Here that would say that users may not write it.
+  const override = ({ jsonSchema }: { jsonSchema: { readOnly?: boolean } }) => delete jsonSchema.readOnly;
+  const schema = z.toJSONSchema(definitionsSchema, { io: 'input', override });
   const title = 'Definitions of Sluice: counters and points programs';
   return `${JSON.stringify({ title, ...schema }, null, 2)}\n`;
 }
