@@ -2,6 +2,7 @@
 
 import { expect, it } from 'vitest';
 import type { DefinitionsInput } from '../../src/shared/config/definitions.ts';
+import { LIMITS } from '../../src/shared/limits.ts';
 import { until } from '../support/engine.ts';
 import { exactCollation, openShop, type Shop } from '../support/mapped.ts';
 
@@ -203,6 +204,35 @@ for (const [name, [type, good, bad]] of Object.entries(types)) {
     expect(await shop.verify()).toEqual({ drift: [], ledger: [] });
   });
 }
+
+it('the longest keys are written, read and compared, whatever characters they hold', async () => {
+  const shop = await openShop(
+    {
+      counters: {
+        long: { target: { table: 'longs', key: ['a', 'b'] as const, column: 'n', missing: 'insert' } },
+      },
+    },
+    'CREATE TABLE longs (a VARBINARY(2045), b VARBINARY(300), n INT NOT NULL, PRIMARY KEY (a, b)) ROW_FORMAT = DYNAMIC',
+  );
+  const long = shop.sluice.counter('long');
+  // Bytes of a key besides its first part.
+  const room = LIMITS.key - Buffer.byteLength('["","b"]');
+  const keys = ['x', '"', '\\', '\x01', '€', '?'].map(character => {
+    const bytes = Buffer.byteLength(JSON.stringify(character)) - 2;
+    return [character.repeat(Math.floor(room / bytes)), 'b'] as const;
+  });
+  await Promise.all(keys.map(key => long.increment(key, 3)));
+  await shop.drain();
+  await Promise.all(keys.map(key => long.increment(key, 4)));
+  await shop.drain();
+  expect(await shop.quarantined()).toEqual([]);
+  await shop.forget();
+  expect(await long.getMany(keys)).toEqual(keys.map(() => 7));
+  const paged: string[] = [];
+  for await (const page of shop.tables.of('c', 'long').keys(shop.database, 'long', 2)) paged.push(...page);
+  expect(paged.toSorted()).toEqual(keys.map(key => JSON.stringify(key)).toSorted());
+  expect(await shop.verify()).toEqual({ drift: [], ledger: [] });
+});
 
 it('a key of a UUID, and accounts of UUIDs, are exact too', async () => {
   const key = { column: 'id', format: 'uuid' } as const;
