@@ -69,8 +69,11 @@ it('ingest takes lists, and failed, verify and the audit record show and take th
   expect(row).toMatchObject({ views: 15 });
 
   expect(await deployment.sluice(['verify'])).toMatchObject({ code: 0 });
-  await setLive(deployment, 'c', 'rated:["2","2026-11-28"]', 7);
+  await setLive(deployment, 'c', 'rated:["2","2026-11-28"]', 13);
   const drift = await deployment.sluice(['verify']);
   expect(drift.code).toBe(1);
-  expect(drift.stdout).toMatch(/counter +rated +\["2","2026-11-28"\] +7 +6/);
+  expect(drift.stdout).toMatch(/counter +rated +\["2","2026-11-28"\] +13 +6/);
+  const repaired = await deployment.sluice(['verify', '--repair', '--operator', 'olga', '--reason', 'test']);
+  expect(repaired.stdout).toMatch(/counter +rated +\["2","2026-11-28"\] +13 +6/);
+  expect(await deployment.sluice(['verify'])).toMatchObject({ code: 0 });
 });
