@@ -93,16 +93,19 @@ export function shownTarget(target: Target): string {
 }
 
 function checkTogether(target: Target, context: z.RefinementCtx): void {
-  const refuse = (path: string, message: string) =>
-    context.addIssue({ code: 'custom', path: [path], message });
+  const refuse = (path: 'key' | 'insert' | undefined, message: string) =>
+    context.addIssue({ code: 'custom', path: path ? [path] : [], message });
   const lower = (name: string) => name.toLowerCase();
   const keys = keyColumnsOf(target).map(({ column }) => lower(column));
   if (new Set(keys).size < keys.length) refuse('key', 'names a column twice; name each once');
   if (target.insert && target.missing !== 'insert')
     refuse('insert', 'is only for rows that are inserted; add "missing": "insert", or remove it');
-  for (const name of Object.keys(target.insert ?? {}))
+  const constants = Object.keys(target.insert ?? {});
+  if (new Set(constants.map(lower)).size < constants.length)
+    refuse('insert', 'names a column twice; name each once');
+  for (const name of constants)
     if ([...keys, lower(target.column)].includes(lower(name)))
       refuse('insert', `gives a constant for ${name}, which holds the key or the value; remove it`);
   if (Buffer.byteLength(JSON.stringify(target)) > LONGEST_TARGET)
-    refuse('insert', `makes the mapping longer than ${LONGEST_TARGET} bytes of JSON; shorten its constants`);
+    refuse(undefined, `is longer than ${LONGEST_TARGET} bytes as JSON; shorten its names or constants`);
 }
