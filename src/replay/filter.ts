@@ -20,6 +20,7 @@ const text = z
 const keyParts = z
   .array(z.union([text, z.literal(''), z.int(), z.bigint()]))
   .min(2)
+  .readonly()
   .transform(parts => joinKey(parts.map(String)));
 
 const filterSchema = z.strictObject({
@@ -27,7 +28,7 @@ const filterSchema = z.strictObject({
   jobs: z.array(text).max(10_000).optional(),
   kind: z.enum(['counter', 'entry']).optional(),
   name: text.optional(),
-  key: z.union([text, keyParts]).optional(),
+  key: z.union([text, keyParts], { error: 'must be a key, or the list of the parts of one' }).optional(),
   code: text.optional(),
   from: instant.optional(),
   until: instant.optional(),

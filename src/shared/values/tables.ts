@@ -37,8 +37,8 @@ export interface ValueRows {
   ): Promise<Map<Row, RefusedValueError>>;
   /**
    * Statement of cold reads. It reads values, quarantined sums and the watermark in one snapshot.
-   * Parameters: JSON of the keys' `readRow`, partition. Rows: name, item_key, value, quarantined, sequence, token,
-   * epoch.
+   * Parameters: JSON of the keys' `readRow`, partition. Rows: name, item_key, value, quarantined, sequence,
+   * token, epoch.
    */
   readonly read: string;
   /**

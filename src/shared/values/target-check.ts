@@ -1,7 +1,7 @@
 /**
  * Checks by the server's catalogue whether a column of a user's table can hold values: the table is InnoDB,
- * the column holds whole numbers, and the key is unique and compares byte by byte. Each refusal says what is wrong
- * and what to do.
+ * the column holds whole numbers, and the key is unique and compares byte by byte. Each refusal says what is
+ * wrong and what to do.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import {
