@@ -131,7 +131,11 @@ it.each([
     /gives a constant for DAY, which holds the key/,
   ],
   ['a constant for the value', { missing: 'insert', insert: { views: 1 } }, /gives a constant for views/],
-  ['two constants of one column', { missing: 'insert', insert: { a: 1, A: 2 } }, /insert: names a column twice/],
+  [
+    'two constants of one column',
+    { missing: 'insert', insert: { a: 1, A: 2 } },
+    /insert: names a column twice/,
+  ],
   ['a constant that is a list', { missing: 'insert', insert: { a: [1] } }, /must be a string, a number/],
   [
     'long constants',

@@ -78,13 +78,22 @@ it('a DATE takes each day of the calendar in one spelling', () => {
     }),
     { numRuns: 2000 },
   );
-  for (const key of ['', '1900-02-29', '2026-04-31', '2026-00-01', '2026-01-00', '2026-13-01', '0999-12-31', '10000-01-01'])
+  for (const key of [
+    '',
+    '1900-02-29',
+    '2026-04-31',
+    '2026-00-01',
+    '2026-01-00',
+    '2026-13-01',
+    '0999-12-31',
+    '10000-01-01',
+  ])
     expect(fits(key)).toBe(false);
 });
 
 it.each([0, 1, 3, 6])('a DATETIME(%i) shows exactly its digits', digits => {
-  const { fits, valueOf } = typed(digits === 0 ? 'datetime' : `datetime(${digits})`);
-  expect(valueOf('j.key0')).toBe(`CAST(j.key0 AS DATETIME(${digits}))`);
+  const { fits, valueOf: sqlOf } = typed(digits === 0 ? 'datetime' : `datetime(${digits})`);
+  expect(sqlOf('j.key0')).toBe(`CAST(j.key0 AS DATETIME(${digits}))`);
   for (let given = 0; given <= 7; given++) {
     const fraction = given === 0 ? '' : `.${'1234567'.slice(0, given)}`;
     expect(fits(`2026-11-28 23:59:59${fraction}`)).toBe(given === digits);
@@ -101,9 +110,9 @@ it('a UUID has one text, and its bytes are in the order of the text', () => {
       if (uuid.toUpperCase() !== uuid) expect(type.fits(uuid.toUpperCase())).toBe(false);
     }),
   );
-  expect(keyTypeOf({ dataType: 'binary', columnType: 'binary(15)', collation: null, length: 15, format: 'uuid' })).toMatch(
-    /is for BINARY\(16\)/,
-  );
+  expect(
+    keyTypeOf({ dataType: 'binary', columnType: 'binary(15)', collation: null, length: 15, format: 'uuid' }),
+  ).toMatch(/is for BINARY\(16\)/);
 });
 
 it.each([
