@@ -36,7 +36,7 @@ export const measured = {
   },
   /** The same for a ledger entry, or a counter update with an id, which is never summed with others. */
   redisMicrosPerEntry: {
-    value: 17,
+    value: 16,
     from: { scenario: 'points', figure: 'redisCpuMicrosPerUpdate', as: 'figure' },
   },
   /**
@@ -69,15 +69,15 @@ export const measured = {
 
   /** Counter rows a second of one worker process that shares two cores with Redis and MySQL. */
   workerRowsPerSecond: {
-    value: 135_000,
+    value: 140_000,
     from: { scenario: 'flush', figure: 'rowsPerSecond', as: 'rate' },
   },
   /** Ledger entries a second of one such worker, with a producer beside it. */
-  workerEntriesPerSecond: { value: 31_000, from: { scenario: 'points', figure: 'median', as: 'rate' } },
+  workerEntriesPerSecond: { value: 32_000, from: { scenario: 'points', figure: 'median', as: 'rate' } },
 
   /** MySQL's CPU for an upserted counter row, microseconds, its share of commits included. */
   mysqlMicrosPerRow: {
-    value: 13,
+    value: 11,
     from: {
       scenario: 'counters',
       figure: 'mysqlCores',
@@ -87,12 +87,12 @@ export const measured = {
   },
   /** The same for a ledger entry and its share of a balance. */
   mysqlMicrosPerEntry: {
-    value: 25,
+    value: 27,
     from: { scenario: 'points', figure: 'mysqlCores', per: 'median', as: 'microseconds of busy cores' },
   },
   /** MySQL's CPU for a durable commit, microseconds. An upper bound, since it includes the statement. */
   mysqlMicrosPerCommit: {
-    value: 180,
+    value: 160,
     from: {
       scenario: 'upsert-per-update',
       figure: 'mysqlCores',
