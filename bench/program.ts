@@ -4,6 +4,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { MEASURED_TYPESCRIPT } from '../scripts/load/typescript.ts';
 
 export type FromProgram<Result> =
   | { type: 'ready' }
@@ -24,7 +25,7 @@ export class Program<Result> {
   /** Resolves once the program has prepared its plan, including the warm-up. */
   static async start<Plan extends object, Result>(name: string, plan: Plan): Promise<Program<Result>> {
     const child = fork(fileURLToPath(new URL(`./programs/${name}.ts`, import.meta.url)), {
-      execArgv: ['--import', 'tsx'],
+      execArgv: [...MEASURED_TYPESCRIPT],
       serialization: 'advanced',
     });
     let program: Program<Result> | undefined;

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Output } from './output.ts';
 import type { FromProducer, ProducerPlan, PushResult } from './producer-plan.ts';
-import { TYPESCRIPT } from './typescript.ts';
+import { MEASURED_TYPESCRIPT, TYPESCRIPT } from './typescript.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const producerProgram = relative(project, fileURLToPath(new URL('./producer-process.ts', import.meta.url)));
@@ -134,8 +134,7 @@ export class ProducerProcess {
   constructor(plan: ProducerPlan, nodeArgs: string[] = [], folder: string = project) {
     this.#child = fork(join(folder, producerProgram), {
       cwd: folder,
-      // All results so far used it, and a result must not depend on who strips the types.
-      execArgv: ['--import', 'tsx', ...nodeArgs],
+      execArgv: [...MEASURED_TYPESCRIPT, ...nodeArgs],
       serialization: 'advanced',
       detached: true,
     });

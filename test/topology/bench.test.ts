@@ -10,7 +10,8 @@ const project = fileURLToPath(new URL('../../', import.meta.url));
 
 function bench(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn('npm', ['run', '--silent', 'bench', '--', ...args], { cwd: project });
+    const env = { ...process.env, BENCH_TRIAL: '1' };
+    const child = spawn('npm', ['run', '--silent', 'bench', '--', ...args], { cwd: project, env });
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', chunk => {
       stdout += chunk;
