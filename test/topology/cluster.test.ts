@@ -49,6 +49,7 @@ it('partitions on several masters count exactly, can be read, and resolve receip
     direct.disconnect();
   }
   const { mysqlUrl, name } = engine;
-  const asSingle = { redis: cluster.nodes[0]!.url, mysql: mysqlUrl, namespace: name, definitions };
+  const settings = { partitions: 16 };
+  const asSingle = { redis: cluster.nodes[0]!.url, mysql: mysqlUrl, namespace: name, definitions, settings };
   await expect(createProducer(asSingle)).rejects.toMatchObject({ code: 'REDIS_UNSUITABLE' });
 });

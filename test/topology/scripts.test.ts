@@ -19,7 +19,7 @@ it('run.sh runs the command from any folder, and passes SIGTERM on', async () =>
   await admin.query('CREATE DATABASE app');
   await admin.close();
   const app = new Database({ url: `${mysql.url}/app` }, limits);
-  await migrate(app, 16);
+  await migrate(app, 4);
   const folder = await temporaryFolder();
   writeFileSync(join(folder, 'sluice.config.json'), '{"counters":{"page_views":{}}}');
   writeFileSync(join(folder, 'in.ndjson'), '{"counter":"page_views","key":"/"}\n');
@@ -43,7 +43,7 @@ it('run.sh runs the command from any folder, and passes SIGTERM on', async () =>
   expect((await npm('drain').ended).code).toBe(0);
   const status = await npm('status', '--json').ended;
   expect({ code: status.code, stderr: status.stderr }).toEqual({ code: 0, stderr: '' });
-  expect(JSON.parse(status.stdout).partitions).toHaveLength(16);
+  expect(JSON.parse(status.stdout).partitions).toHaveLength(4);
   expect((await npm('statsu').ended).code).toBe(2);
   worker.child.kill('SIGTERM');
   expect((await worker.ended).code).toBe(0);
