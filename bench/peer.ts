@@ -48,6 +48,37 @@ export function measureProgram(
   });
 }
 
+interface Start {
+  readonly program: string;
+  readonly plan: PeerPlan;
+}
+
+/** Starts the worker, then the producer; both end afterwards. */
+async function withPair<Worked>(
+  rig: Rig,
+  worker: Start,
+  producer: Start,
+  use: (producer: Program<PeerResult>, worker: Program<Worked>, cpu: CpuMeter) => Promise<Measurement>,
+): Promise<Measurement> {
+  const second = await Program.start<PeerPlan, Worked>(worker.program, worker.plan);
+  try {
+    const first = await Program.start<PeerPlan, PeerResult>(producer.program, producer.plan);
+    try {
+      const cpu = new CpuMeter({
+        producer: [first.pid],
+        worker: [second.pid],
+        redis: [rig.redisPid],
+        mysql: [rig.mysqlPid],
+      });
+      return await use(first, second, cpu);
+    } finally {
+      await first.stop();
+    }
+  } finally {
+    await second.stop();
+  }
+}
+
 export interface BesidePeer {
   program: string;
   programOptions: KeyPlan & Record<string, unknown>;
@@ -57,27 +88,17 @@ export interface BesidePeer {
 
 /** A program that uses Redis only, and beside it one that writes to MySQL, whose sums are compared. */
 export function measureBeside(rig: Rig, load: Load, peer: BesidePeer): Promise<Measurement> {
-  return rig.withSite(async site => {
-    const start = (name: string, options: KeyPlan) =>
-      Program.start<PeerPlan, PeerResult>(name, { ...planFor(site, load, options), ...options });
-    const beside = await start(peer.beside, peer.besideOptions);
-    try {
-      const program = await start(peer.program, peer.programOptions);
-      try {
-        const cpu = new CpuMeter({
-          producer: [program.pid],
-          worker: [beside.pid],
-          redis: [rig.redisPid],
-          mysql: [rig.mysqlPid],
-        });
-        const [result, { sums }] = await Promise.all([program.go(), beside.go()]);
-        return await measured(site, { ...result, sums }, result.seconds, cpu.taken(result.updates));
-      } finally {
-        await program.stop();
-      }
-    } finally {
-      await beside.stop();
-    }
+  return rig.withSite(site => {
+    const start = (program: string, options: KeyPlan) => ({
+      program,
+      plan: { ...planFor(site, load, options), ...options },
+    });
+    const beside = start(peer.beside, peer.besideOptions);
+    const program = start(peer.program, peer.programOptions);
+    return withPair<PeerResult>(rig, beside, program, async (first, second, cpu) => {
+      const [result, { sums }] = await Promise.all([first.go(), second.go()]);
+      return measured(site, { ...result, sums }, result.seconds, cpu.taken(result.updates));
+    });
   });
 }
 
@@ -90,35 +111,17 @@ export interface QueuePeer {
 
 /** A producer and a worker. The clock runs from the first call until everything is in MySQL. */
 export function measureQueue(rig: Rig, load: Load, peer: QueuePeer): Promise<Measurement> {
-  return rig.withSite(async site => {
+  return rig.withSite(site => {
     const plan = planFor(site, load, zipfKeys);
-    const worker = await Program.start<PeerPlan, { statements: number }>(peer.worker, {
-      ...plan,
-      ...peer.workerOptions,
+    const worker = { program: peer.worker, plan: { ...plan, ...peer.workerOptions } };
+    const producer = { program: peer.producer, plan: { ...plan, ...peer.producerOptions } };
+    return withPair<{ statements: number }>(rig, worker, producer, async (first, second, cpu) => {
+      const started = performance.now();
+      const result = await first.go();
+      const { statements } = await second.go();
+      const seconds = (performance.now() - started) / 1000;
+      return measured(site, result, seconds, { statements, ...cpu.taken(result.updates) });
     });
-    try {
-      const producer = await Program.start<PeerPlan, PeerResult>(peer.producer, {
-        ...plan,
-        ...peer.producerOptions,
-      });
-      try {
-        const cpu = new CpuMeter({
-          producer: [producer.pid],
-          worker: [worker.pid],
-          redis: [rig.redisPid],
-          mysql: [rig.mysqlPid],
-        });
-        const started = performance.now();
-        const result = await producer.go();
-        const { statements } = await worker.go();
-        const seconds = (performance.now() - started) / 1000;
-        return await measured(site, result, seconds, { statements, ...cpu.taken(result.updates) });
-      } finally {
-        await producer.stop();
-      }
-    } finally {
-      await worker.stop();
-    }
   });
 }
 
