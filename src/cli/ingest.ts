@@ -7,15 +7,15 @@ import type { Readable } from 'node:stream';
 import { SingleBar } from 'cli-progress';
 import type { Sluice } from '../producer/client.ts';
 import { createProducer } from '../producer/producer.ts';
+import { type Sent, settle } from '../producer/settle.ts';
 import { readConfig } from '../shared/config/config.ts';
 import { readDefinitions } from '../shared/config/definitions.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
 import { createLog } from '../shared/log.ts';
+import { LINE_LIMIT, type Line, readLines } from '../shared/updates/lines.ts';
 import type { Update } from '../shared/updates/update.ts';
 import { EXIT, type ExitCode, exitCodeFor } from './exit.ts';
-import { LINE_LIMIT, type Line, readLines } from './lines.ts';
-import { type Sent, settle } from './settle.ts';
 import { onFirstStopSignal, type StopSignal } from './signals.ts';
 
 export interface IngestOptions {

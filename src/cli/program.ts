@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../shared/config/version.ts';
 import { EXIT, type ExitCode, exitCodeOf, reportError } from './exit.ts';
 import { addFailed } from './failed.ts';
+import { addKeys } from './keys.ts';
 import { addPlan } from './plan.ts';
 
 const program = new Command('sluice')
@@ -34,6 +35,20 @@ command(
 ).action(async () => {
   code = await (await import('./worker.ts')).runWorker();
 });
+
+command(
+  'serve',
+  'answer the HTTP API until SIGTERM',
+  'REDIS_URL=redis://localhost MYSQL_URL=mysql://root@localhost/app sluice serve',
+)
+  .addHelpText(
+    'after',
+    '\nEach request needs a key, which "sluice keys create" makes. SLUICE_API_HOST and SLUICE_API_PORT say where it\n' +
+      'answers (127.0.0.1:8080), SLUICE_HTTP_PORT where it shows health and metrics. docs/http.md has all routes.',
+  )
+  .action(async () => {
+    code = await (await import('./serve.ts')).runServe();
+  });
 
 command(
   'migrate',
@@ -131,13 +146,14 @@ const end = (ended: ExitCode) => {
   code = ended;
 };
 addFailed(program, end);
+addKeys(program, end);
 addPlan(program, end);
 
-const isWorker = process.argv[2] === 'worker';
+const isServing = ['worker', 'serve'].includes(process.argv[2] ?? '');
 
 process.stdout.on('error', error => {
-  // A worker writes only its log there, and can run without it.
-  if (isWorker) return;
+  // What serves writes only its log there, and can run without it.
+  if (isServing) return;
   const { code } = error as NodeJS.ErrnoException;
   // The reader of our output has closed the pipe.
   if (code === 'EPIPE') process.exit(EXIT.ok);
@@ -157,5 +173,5 @@ try {
   }
 }
 // Waits until the output is written, so that a failure to write it is noticed.
-if (!isWorker) await new Promise(resolve => process.stdout.write('', resolve));
+if (!isServing) await new Promise(resolve => process.stdout.write('', resolve));
 process.exit(code);

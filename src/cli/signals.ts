@@ -7,13 +7,14 @@ export type StopSignal = 'SIGTERM' | 'SIGINT';
 
 /** Exit codes that a shell reports for a program that the signal ended. */
 const KILLED_BY: Record<StopSignal, number> = { SIGTERM: 143, SIGINT: 130 };
-/** A worker that has not started to flush has stopped in order. */
-const WORKER_STOPPED = 0;
+/** Those that serve have stopped in order if they have not started to. */
+const SERVING = ['worker', 'serve'];
+const STOPPED = 0;
 
 type Handler = (signal: StopSignal) => void;
 
 function end(signal: StopSignal): void {
-  process.exit(process.argv[2] === 'worker' ? WORKER_STOPPED : KILLED_BY[signal]);
+  process.exit(SERVING.includes(process.argv[2] ?? '') ? STOPPED : KILLED_BY[signal]);
 }
 
 let handler: Handler = end;

@@ -6,13 +6,13 @@ import { packageVersion } from '../shared/config/version.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
 import { LogStream } from '../shared/log-stream.ts';
+import { type HealthParts, listenForHealth } from '../shared/telemetry/health-port.ts';
 import { reportEmf } from '../worker/emf.ts';
-import { type HttpParts, serve } from '../worker/http.ts';
 import { WorkerMetrics } from '../worker/metrics.ts';
 import { notStarted } from '../worker/readiness.ts';
 import { Worker } from '../worker/worker.ts';
 import { EXIT, type ExitCode } from './exit.ts';
-import { onStopSignal, type StopSignal } from './signals.ts';
+import { stopSignal } from './stop-signal.ts';
 
 /** Longest wait at the end for the last log lines to be read, ms. */
 const FLUSH_MS = 1000;
@@ -33,7 +33,9 @@ async function flushUntilStopped(
   log: Logger,
   write: (line: string) => void,
 ): Promise<ExitCode> {
-  const stopped = stopSignal(log);
+  const stopped = stopSignal(signal =>
+    log.error({ signal }, 'second signal to stop; the current batch stays in flight for another worker'),
+  );
   const definitions = readDefinitions(config.definitionsPath);
   const { redis, mysql, namespace, workerSettings: settings, claimDurability, tracing } = config;
   const { registry } = new WorkerMetrics();
@@ -79,9 +81,9 @@ async function flushUntilStopped(
 }
 
 /** @throws ConfigurationError if the worker cannot listen on the port */
-async function listen(parts: HttpParts, { http }: Config): ReturnType<typeof serve> {
+async function listen(parts: HealthParts, { http }: Config): ReturnType<typeof listenForHealth> {
   try {
-    return await serve(parts, http.host, http.port);
+    return await listenForHealth(parts, http.host, http.port);
   } catch (cause) {
     throw new ConfigurationError(
       `The worker cannot listen on ${http.host}:${http.port} (${(cause as NodeJS.ErrnoException).code}); ` +
@@ -89,22 +91,4 @@ async function listen(parts: HttpParts, { http }: Config): ReturnType<typeof ser
       { cause },
     );
   }
-}
-
-/** Two signals within this time are one request, ms: npm repeats a Ctrl-C that the terminal has sent. */
-const SAME_REQUEST_MS = 500;
-
-/** Resolves with the first signal, also one during start. A later second one ends the process at once. */
-function stopSignal(log: Logger): Promise<StopSignal> {
-  return new Promise(resolve => {
-    let askedAt: number | undefined;
-    onStopSignal(signal => {
-      if (askedAt !== undefined && performance.now() - askedAt > SAME_REQUEST_MS) {
-        log.error({ signal }, 'second signal to stop; the current batch stays in flight for another worker');
-        process.exit(EXIT.found);
-      }
-      askedAt ??= performance.now();
-      resolve(signal);
-    });
-  });
 }

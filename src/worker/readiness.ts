@@ -8,7 +8,17 @@ import type { Database } from '../shared/mysql/database.ts';
 import { Question } from '../shared/question.ts';
 import type { Inspector, PartitionStatus } from '../shared/redis/inspect.ts';
 import type { Flusher } from './flush.ts';
-import type { Readiness } from './http.ts';
+
+export interface Readiness {
+  ready: boolean;
+  redis: 'connected' | 'disconnected';
+  database: 'connected' | 'disconnected';
+  /** Whether flushes make progress while updates are pending. */
+  flushing: 'starting' | 'idle' | 'progressing' | 'stalled' | 'stopping';
+  lagSeconds: number;
+  /** Why the worker has not started yet, if it is waiting. */
+  reason?: string;
+}
 
 export interface ReadinessParts {
   readonly inspector: Inspector;

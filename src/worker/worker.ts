@@ -17,8 +17,8 @@ import { type StartWait, whenReachable } from '../shared/start-wait.ts';
 import { loadOpenTelemetry } from '../shared/telemetry/tracing.ts';
 import { type Assembly, assemble, type WorkerParts } from './assembly.ts';
 import { flushTracing } from './flush-span.ts';
-import type { Readiness } from './http.ts';
 import type { WorkerMetrics } from './metrics.ts';
+import type { Readiness } from './readiness.ts';
 import { watchSystem } from './system-metrics.ts';
 import { TableHealth } from './table-health.ts';
 

@@ -7,14 +7,14 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createProducer } from '../../src/producer/producer.ts';
 import { readConfig } from '../../src/shared/config/config.ts';
 import { readDefinitions } from '../../src/shared/config/definitions.ts';
-import { serve } from '../../src/worker/http.ts';
+import { listenForHealth } from '../../src/shared/telemetry/health-port.ts';
 
 const { redis, mysql, namespace, settings, definitionsPath } = readConfig(process.env);
 const registry = new Registry();
 collectDefaultMetrics({ register: registry });
 const definitions = readDefinitions(definitionsPath);
 const producer = await createProducer({ redis, mysql, namespace, settings, definitions, registry });
-const { port } = await serve(
+const { port } = await listenForHealth(
   {
     registry,
     readiness: async () => ({

@@ -5,11 +5,11 @@ import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { afterEach, expect, it, vi } from 'vitest';
 import { Ingest } from '../../src/cli/ingest.ts';
-import { LINE_LIMIT, type Line, readLines } from '../../src/cli/lines.ts';
 import type { ApplyResult, Sluice } from '../../src/producer/client.ts';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { SluiceError } from '../../src/shared/errors.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
+import { LINE_LIMIT, type Line, readLines } from '../../src/shared/updates/lines.ts';
 import { type CheckedUpdate, checkUpdate, type Update } from '../../src/shared/updates/update.ts';
 import { again, names, seed, strangeJson, watchPrototypes } from '../support/strange.ts';
 

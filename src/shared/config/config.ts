@@ -1,5 +1,4 @@
 /** The only file that reads the environment. Credentials never appear in its errors. */
-import { accessSync, constants } from 'node:fs';
 import { ConfigurationError } from '../errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../log.ts';
 import type { RdsLogin } from '../mysql/rds-login.ts';
@@ -13,11 +12,13 @@ import {
   parseDurability,
 } from '../redis/durability.ts';
 import type { RedisLocation } from '../redis/url.ts';
+import { type ApiConfig, apiVariables, readApi } from './api.ts';
 import { checkNamespace } from './namespace.ts';
 import { withoutServiceLinks } from './service-links.ts';
 import { environmentName, parseSettings, type Settings, settingNames } from './settings.ts';
 import { closest } from './suggestion.ts';
 import { NotUtf8, readTextFile } from './text-file.ts';
+import { readableFile, readFlag, readPort, type Variable } from './variables.ts';
 
 export interface Config {
   readonly redis: RedisLocation;
@@ -33,18 +34,14 @@ export interface Config {
   /** Whether a worker gives batches an OpenTelemetry span. */
   readonly tracing: boolean;
   readonly http: { readonly host: string; readonly port: number };
+  /** Of `sluice serve`. */
+  readonly api: ApiConfig;
   /** Whether a worker writes figures for CloudWatch on stdout. */
   readonly emf: boolean;
   /** Undefined if the command decides: a worker logs more than a command whose stdout is data. */
   readonly logLevel: LogLevel | undefined;
   /** Path of the file with the definitions. */
   readonly definitionsPath: string;
-}
-
-interface Variable {
-  readonly name: string;
-  readonly default: string;
-  readonly what: string;
 }
 
 /** Every variable other than the tuning options, which `settings.ts` lists. */
@@ -114,7 +111,7 @@ export const variables: readonly Variable[] = [
   {
     name: 'SLUICE_HTTP_HOST',
     default: '127.0.0.1',
-    what: 'Address on which the worker listens; `0.0.0.0` inside a container. Never open it to the public internet: there is no authentication',
+    what: 'Address of the port for health and metrics of a worker and of `sluice serve`; `0.0.0.0` inside a container. Never open it to the public internet: there is no authentication',
   },
   {
     name: 'SLUICE_DURABILITY',
@@ -134,7 +131,7 @@ export const variables: readonly Variable[] = [
   {
     name: 'SLUICE_HTTP_PORT',
     default: '9464',
-    what: "The worker's port; `0` takes a free one and logs it. `tcp://...`, which Kubernetes sets for a Service named `sluice-http`, counts as not set",
+    what: 'Its port; `0` takes a free one and logs it. `tcp://...`, which Kubernetes sets for a Service named `sluice-http`, counts as not set',
   },
   {
     name: 'SLUICE_EMF',
@@ -146,6 +143,7 @@ export const variables: readonly Variable[] = [
     default: '',
     what: `${LOG_LEVELS.join(', ')}; \`info\` for a worker (JSON on stdout), \`error\` for other commands (on stderr)`,
   },
+  ...apiVariables,
 ];
 
 /** Variables of the set-up scripts, which have the same prefix. */
@@ -183,7 +181,7 @@ export function readConfig(given: Environment): Config {
         password: password('REDIS_PASSWORD', environment),
         sentinelUsername: text('REDIS_SENTINEL_USERNAME'),
         sentinelPassword: password('REDIS_SENTINEL_PASSWORD', environment),
-        caFile: file('REDIS_CA', text('REDIS_CA')),
+        caFile: readableFile('REDIS_CA', text('REDIS_CA')),
       };
     },
     get mysql() {
@@ -192,8 +190,8 @@ export function readConfig(given: Environment): Config {
         user: text('MYSQL_USER'),
         password: password('MYSQL_PASSWORD', environment),
         tls: tls('MYSQL_TLS', withDefault('MYSQL_TLS')),
-        caFile: file('MYSQL_CA', text('MYSQL_CA')),
-        rdsLogin: flag('MYSQL_IAM_AUTH', withDefault('MYSQL_IAM_AUTH')) ? rdsLogin(text) : undefined,
+        caFile: readableFile('MYSQL_CA', text('MYSQL_CA')),
+        rdsLogin: readFlag('MYSQL_IAM_AUTH', withDefault('MYSQL_IAM_AUTH')) ? rdsLogin(text) : undefined,
       };
     },
     namespace: checkNamespace(withDefault('SLUICE_NAMESPACE')),
@@ -207,9 +205,15 @@ export function readConfig(given: Environment): Config {
       'SLUICE_CLAIM_DURABILITY',
       CLAIM_DURABILITIES,
     ),
-    tracing: flag('SLUICE_TRACING', withDefault('SLUICE_TRACING')),
-    http: { host: withDefault('SLUICE_HTTP_HOST'), port: port(withDefault('SLUICE_HTTP_PORT')) },
-    emf: flag('SLUICE_EMF', withDefault('SLUICE_EMF')),
+    tracing: readFlag('SLUICE_TRACING', withDefault('SLUICE_TRACING')),
+    http: {
+      host: withDefault('SLUICE_HTTP_HOST'),
+      port: readPort('SLUICE_HTTP_PORT', withDefault('SLUICE_HTTP_PORT')),
+    },
+    get api() {
+      return readApi(text);
+    },
+    emf: readFlag('SLUICE_EMF', withDefault('SLUICE_EMF')),
     logLevel: logLevel(text('SLUICE_LOG_LEVEL')),
     definitionsPath: withDefault('SLUICE_CONFIG'),
   };
@@ -238,15 +242,9 @@ function refuseUnknown(environment: Environment): void {
   }
 }
 
-function flag(name: string, value: string): boolean {
-  if (value === '1' || value === 'true') return true;
-  if (value === '0' || value === 'false') return false;
-  throw new ConfigurationError(`${name} must be 1 or 0.`);
-}
-
 function tls(name: string, value: string): boolean | 'rds' {
   if (value === 'rds') return value;
-  if (['0', '1', 'true', 'false'].includes(value)) return flag(name, value);
+  if (['0', '1', 'true', 'false'].includes(value)) return readFlag(name, value);
   throw new ConfigurationError(`${name} must be 1, 0 or rds.`);
 }
 
@@ -269,32 +267,13 @@ function rdsLogin(text: (name: string) => string | undefined): RdsLogin {
   );
 }
 
-function port(value: string): number {
-  const number = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN;
-  if (number <= 65_535) return number;
-  throw new ConfigurationError('SLUICE_HTTP_PORT must be a number from 0 to 65535.');
-}
-
-/** Checks the file here, since a later error would not name the variable. */
-function file(name: string, path: string | undefined): string | undefined {
-  try {
-    if (path !== undefined) accessSync(path, constants.R_OK);
-  } catch (cause) {
-    throw new ConfigurationError(
-      `${name} names a file that cannot be read: ${path}; check its path and rights.`,
-      { cause },
-    );
-  }
-  return path;
-}
-
 /**
  * The password in the variable `name`, or in the file that `name_FILE` names, without a line end. A file is
  * read anew for each connection; while it cannot be read, its last content counts.
  */
 function password(name: string, environment: Environment): Password | undefined {
   const given = environment[name] || undefined;
-  const path = file(`${name}_FILE`, environment[`${name}_FILE`] || undefined);
+  const path = readableFile(`${name}_FILE`, environment[`${name}_FILE`] || undefined);
   if (path === undefined) return given;
   if (given !== undefined)
     throw new ConfigurationError(`${name} and ${name}_FILE are both set; leave one out.`);

@@ -1,5 +1,5 @@
 /** Reads NDJSON line by line in bounded memory. A line that is not UTF-8 or not JSON spoils no other line. */
-import { DuplicateKeyError, parseExact } from '../shared/exact-json.ts';
+import { DuplicateKeyError, parseExact } from '../exact-json.ts';
 
 export interface Line {
   /** From 1. */

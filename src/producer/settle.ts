@@ -2,9 +2,10 @@
  * Sends updates until each is settled: accepted, a duplicate, or rejected. While a server is away, it retries
  * for a bounded time. Any other error that all lines would meet ends the ingest.
  */
-import type { ApplyResult, Sluice } from '../producer/client.ts';
+
 import { pause } from '../shared/clock.ts';
 import type { Update } from '../shared/updates/update.ts';
+import type { ApplyResult, Sluice } from './client.ts';
 
 /** A line that is on its way. */
 export interface Sent {

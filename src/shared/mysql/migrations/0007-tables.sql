@@ -1,4 +1,4 @@
--- The tables of format 6. Key columns are VARBINARY: character collations merge keys that differ in case,
+-- The tables of format 7. Key columns are VARBINARY: character collations merge keys that differ in case,
 -- accents or trailing blanks. Long keys need ROW_FORMAT = DYNAMIC: where the server's default is COMPACT, a key
 -- has 767 bytes at most. Each statement ends with a semicolon at the end of a line.
 
@@ -145,4 +145,19 @@ CREATE TABLE IF NOT EXISTS sluice_targets (
   name VARBINARY(64) NOT NULL,
   target VARBINARY(1024) NOT NULL,
   PRIMARY KEY (kind, name)
+) ENGINE = InnoDB;
+
+-- The keys of the HTTP API. `secret` is the SHA-256 of the key's secret; the secret itself is nowhere. `rights`
+-- is JSON: scopes, names of counters and programs, rate.
+CREATE TABLE IF NOT EXISTS sluice_keys (
+  id VARBINARY(16) NOT NULL,
+  name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  secret BINARY(32) NOT NULL,
+  rights LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  created_at DATETIME(3) NOT NULL,
+  expires_at DATETIME(3) NULL,
+  revoked_at DATETIME(3) NULL,
+  last_used_at DATETIME(3) NULL,
+  PRIMARY KEY (id),
+  KEY name (name)
 ) ENGINE = InnoDB;

@@ -3,26 +3,20 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
 
-export interface Readiness {
-  ready: boolean;
-  redis: 'connected' | 'disconnected';
-  database: 'connected' | 'disconnected';
-  /** Whether flushes make progress while updates are pending. */
-  flushing: 'starting' | 'idle' | 'progressing' | 'stalled' | 'stopping';
-  lagSeconds: number;
-  /** Why the worker has not started yet, if it is waiting. */
-  reason?: string;
+/** `ready` decides the status of /readyz, and all fields are its answer. */
+export interface ReadyAnswer {
+  readonly ready: boolean;
 }
 
-export interface HttpParts {
+export interface HealthParts {
   readonly registry: Registry;
   /** Must not reject. */
-  readiness(): Promise<Readiness>;
+  readiness(): Promise<ReadyAnswer>;
 }
 
 /** @param port 0 for any free one @throws the error of `listen`, such as EADDRINUSE */
-export async function serve(
-  parts: HttpParts,
+export async function listenForHealth(
+  parts: HealthParts,
   host: string,
   port: number,
 ): Promise<{ server: Server; port: number }> {

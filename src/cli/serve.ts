@@ -1,0 +1,149 @@
+/** `sluice serve`: answers the HTTP API until SIGTERM, then finishes what it has and exits 0. */
+import type { Logger } from 'pino';
+import { Registry } from 'prom-client';
+import { Api } from '../http/api.ts';
+import { KeyRing } from '../http/key-ring.ts';
+import { KeyStore } from '../http/key-store.ts';
+import type { Sluice } from '../producer/client.ts';
+import { createProducer } from '../producer/producer.ts';
+import { pause } from '../shared/clock.ts';
+import { isLoopback } from '../shared/config/api.ts';
+import { type Config, readConfig } from '../shared/config/config.ts';
+import { readDefinitions } from '../shared/config/definitions.ts';
+import { packageVersion } from '../shared/config/version.ts';
+import { ConfigurationError } from '../shared/errors.ts';
+import { createLog } from '../shared/log.ts';
+import { LogStream } from '../shared/log-stream.ts';
+import { Database } from '../shared/mysql/database.ts';
+import { listenForHealth } from '../shared/telemetry/health-port.ts';
+import { EXIT, type ExitCode } from './exit.ts';
+import { stopSignal } from './stop-signal.ts';
+
+/** Longest wait at the end for the last log lines to be read, ms. */
+const FLUSH_MS = 1000;
+
+/** Resolves with the exit code once it has stopped. @throws errors of `createProducer` */
+export async function runServe(config: Config = readConfig(process.env)): Promise<ExitCode> {
+  const output = new LogStream('stdout');
+  const log = createLog(config.logLevel ?? 'info', output);
+  try {
+    return await serveUntilStopped(config, log);
+  } finally {
+    await output.flushed(FLUSH_MS);
+  }
+}
+
+async function serveUntilStopped(config: Config, log: Logger): Promise<ExitCode> {
+  const stopped = stopSignal(signal =>
+    log.error({ signal }, 'second signal to stop; clients of open requests get no answer'),
+  );
+  // Before anything is opened: a mistake in it ends the start.
+  const { api } = config;
+  const registry = new Registry();
+  let readiness: () => Promise<{ ready: boolean }> = async () => ({ ready: false, state: 'starting' });
+  // Listens before it connects, so that a health check learns that the process runs.
+  const health = await listening('SLUICE_HTTP', config.http, () =>
+    listenForHealth({ registry, readiness: () => readiness() }, config.http.host, config.http.port),
+  );
+  const closeHealth = () => {
+    health.server.close();
+    health.server.closeAllConnections();
+  };
+  try {
+    const starting = start(config, log, registry);
+    const first = await Promise.race([starting, stopped]);
+    if (typeof first === 'string') {
+      starting.catch(() => {});
+      log.info({ signal: first }, 'stopped before it took requests');
+      return EXIT.ok;
+    }
+    readiness = () => readinessOf(first.sluice);
+    log.info(
+      {
+        version: packageVersion(),
+        host: api.host,
+        port: first.port,
+        healthPort: health.port,
+        tls: !!api.tls,
+      },
+      'API started',
+    );
+    const signal = await stopped;
+    readiness = async () => ({ ready: false, state: 'stopping' });
+    log.info({ signal, drainMs: api.drainMs }, 'API stops: it answers on, while /readyz says that it stops');
+    return await stop(first, config, log);
+  } finally {
+    closeHealth();
+  }
+}
+
+interface Running {
+  readonly api: Api;
+  readonly port: number;
+  readonly sluice: Sluice;
+  readonly ring: KeyRing;
+  readonly database: Database;
+}
+
+async function start(config: Config, log: Logger, registry: Registry): Promise<Running> {
+  const definitions = readDefinitions(config.definitionsPath);
+  const { redis, mysql, namespace, durability, tracing, workerSettings: settings } = config;
+  const connecting = { redis, mysql, definitions, namespace, settings, durability, tracing, log, registry };
+  const sluice = (await createProducer(connecting)) as Sluice;
+  const database = new Database(mysql, { ...settings, connections: 2 });
+  const ring = new KeyRing(new KeyStore(database), log);
+  try {
+    await ring.start();
+    if (ring.live === 0 && !isLoopback(config.api.host))
+      throw new ConfigurationError(
+        `There is no key yet, so the API does not open ${config.api.host} to others; make one with "sluice keys create", or set SLUICE_API_HOST=127.0.0.1.`,
+      );
+    const api = new Api({ sluice, definitions, ring, log }, config.api);
+    const port = await listening('SLUICE_API', config.api, () => api.listen());
+    return { api, port, sluice, ring, database };
+  } catch (error) {
+    await ring.stop();
+    await sluice.close();
+    await database.close();
+    throw error;
+  }
+}
+
+async function stop(
+  { api, sluice, ring, database }: Running,
+  config: Config,
+  log: Logger,
+): Promise<ExitCode> {
+  api.drain();
+  await pause(config.api.drainMs);
+  const inTime = await api.close(config.settings.shutdownDeadlineMs);
+  await sluice.close();
+  await ring.stop();
+  await database.close();
+  if (inTime) log.info('API stopped');
+  else log.error('the API closed connections with open requests, since its deadline to stop was over');
+  return inTime ? EXIT.ok : EXIT.found;
+}
+
+/** Without MySQL the API still takes updates, so that is no reason to take it out of service. */
+async function readinessOf(sluice: Sluice) {
+  const { redis, database } = await sluice.health();
+  return { ready: redis === 'connected', state: 'serving', redis, database };
+}
+
+/** @throws ConfigurationError if the address cannot be used */
+async function listening<Result>(
+  prefix: string,
+  { host, port }: { host: string; port: number },
+  listen: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await listen();
+  } catch (cause) {
+    throw new ConfigurationError(
+      `The process cannot listen on ${host}:${port} (${(cause as NodeJS.ErrnoException).code}); ` +
+        `set ${prefix}_PORT to a free port, or to 0 for any, and ${prefix}_HOST to an address of this machine.`,
+      { cause },
+    );
+  }
+}

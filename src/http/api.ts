@@ -1,0 +1,223 @@
+/**
+ * The server: registers the routes, and checks each request before a handler sees it. In this order: the key and
+ * its rights, the rate, the body's type and size, the shape.
+ */
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type * as z from 'zod';
+import type { ApiConfig } from '../shared/config/api.ts';
+import { type Access, type Declared, decide } from './access.ts';
+import { answerClientError, errorOf } from './framework-errors.ts';
+import { readIdempotencyKey } from './idempotency-key.ts';
+import { parseBody } from './json-body.ts';
+import type { KeyRing } from './key-ring.ts';
+import { answerProblem } from './problem.ts';
+import { parseQuery } from './query.ts';
+import { RateLimits } from './rate-limits.ts';
+import { RequestError } from './request-error.ts';
+import type { Parts, Route } from './route.ts';
+import { routes } from './routes.ts';
+
+export interface ApiParts extends Parts {
+  readonly ring: KeyRing;
+  readonly log: Logger;
+}
+
+/** Largest JSON body, bytes. */
+const BODY_LIMIT = 1024 * 1024;
+/** Room for a query of 1,000 keys. */
+const HEADERS_LIMIT = 128 * 1024;
+/** How often the times of connections are checked. */
+const CHECK_MS = 1000;
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    access: Access | undefined;
+    bodyTimer: NodeJS.Timeout | undefined;
+  }
+  interface FastifyContextConfig {
+    declared?: Declared;
+  }
+}
+
+export class Api {
+  readonly server: FastifyInstance;
+  readonly #config: ApiConfig;
+  #draining = false;
+
+  constructor(parts: ApiParts, config: ApiConfig) {
+    this.#config = config;
+    this.server = createServer(config);
+    const { server } = this;
+    server.decorateRequest('access', undefined);
+    server.decorateRequest('bodyTimer', undefined);
+    server.setErrorHandler((error, _, reply) => answer(error as Error, reply, parts.log));
+    server.setNotFoundHandler((request, reply) => answer(notFound(request, reply), reply, parts.log));
+    this.#checkRequests(parts);
+    server.removeAllContentTypeParsers();
+    server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_, body, done) => {
+      try {
+        done(null, parseBody(body as Buffer));
+      } catch (error) {
+        done(error as Error);
+      }
+    });
+    for (const route of routes) register(server, route, parts);
+  }
+
+  /** @returns the port @throws the error of `listen`, such as EADDRINUSE */
+  async listen(): Promise<number> {
+    const { host, port } = this.#config;
+    await this.server.listen({ host, port });
+    return (this.server.server.address() as AddressInfo).port;
+  }
+
+  /** From now on each answer tells its client to open another connection for the next request. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Takes no new connections, and waits for open requests at most this long. @returns whether all ended */
+  async close(deadlineMs: number): Promise<boolean> {
+    this.#draining = true;
+    let inTime = true;
+    const cut = setTimeout(() => {
+      inTime = false;
+      this.server.server.closeAllConnections();
+    }, deadlineMs);
+    await this.server.close();
+    clearTimeout(cut);
+    return inTime;
+  }
+
+  #checkRequests({ ring }: ApiParts): void {
+    const { server } = this;
+    const limits = new RateLimits(this.#config.rate, this.#config.burst);
+    server.addHook('onRoute', ({ config, url }) => {
+      if (!config?.declared) throw new Error(`the route ${url} does not declare who may use it`);
+    });
+    server.addHook('onRequest', async (request, reply) => {
+      if (this.#draining) reply.header('connection', 'close');
+      request.access = await decide(request, reply, ring, limits);
+    });
+    // The server's own limits are for whole requests; those of a stream may take any time.
+    server.addHook('preParsing', (request, _, payload, done) => {
+      request.bodyTimer = setTimeout(() => request.raw.destroy(new Error('body')), this.#config.bodyMs);
+      done(null, payload);
+    });
+    server.addHook('preValidation', (request, _, done) => {
+      clearTimeout(request.bodyTimer);
+      done();
+    });
+    server.addHook('onError', (request, _reply, _error, done) => {
+      clearTimeout(request.bodyTimer);
+      done();
+    });
+    server.addHook('onRequestAbort', (request, done) => {
+      clearTimeout(request.bodyTimer);
+      done();
+    });
+  }
+}
+
+function createServer(config: ApiConfig): FastifyInstance {
+  const { tls, trustedProxies, headersMs, idleMs, keepAliveMs, connections } = config;
+  const times = { headersTimeout: headersMs, connectionsCheckingInterval: CHECK_MS };
+  const https = tls && { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) };
+  const options = { ...times, maxHeaderSize: HEADERS_LIMIT };
+  const server = Fastify({
+    logger: false,
+    bodyLimit: BODY_LIMIT,
+    trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
+    connectionTimeout: idleMs,
+    keepAliveTimeout: keepAliveMs,
+    requestTimeout: 0,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    clientErrorHandler: answerClientError,
+    frameworkErrors: (error, _, reply) => {
+      answerProblem(errorOf(error), reply);
+    },
+    // Each route parses its query, where an error has an answer.
+    routerOptions: { querystringParser: text => ({ text }) },
+    ...(https ? { https: { ...https, ...options } } : { http: options }),
+  }) as unknown as FastifyInstance;
+  server.server.maxConnections = connections;
+  return server;
+}
+
+function register(server: FastifyInstance, route: Route, parts: Parts): void {
+  const { method, path, access, names, shape, idempotent } = route;
+  server.route({
+    method,
+    url: path.replace(/\{(\w+)\}/g, ':$1'),
+    config: { declared: { access, names } },
+    handler: async (request, reply) => {
+      if (shape.body && request.body === undefined) throw noBody();
+      const call = {
+        params: shape.params ? checked(shape.params, request.params, '') : undefined,
+        query: shape.query ? checked(shape.query, queryOf(request), '') : undefined,
+        body: shape.body ? checked(shape.body, request.body, '/') : undefined,
+        idempotencyKey: idempotent ? readIdempotencyKey(request.headers['idempotency-key']) : undefined,
+        access: request.access!,
+        reply,
+      };
+      const { status = 200, body } = await route.handle(call as never, parts);
+      reply.code(status).type('application/json');
+      return JSON.stringify(body);
+    },
+  });
+}
+
+function queryOf(request: FastifyRequest) {
+  return parseQuery((request.query as { text?: string }).text ?? '');
+}
+
+const SHOWN_PROBLEMS = 20;
+
+/** @throws RequestError that names everything wrong, up to a limit */
+function checked(schema: z.ZodType, value: unknown, root: string): unknown {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.slice(0, SHOWN_PROBLEMS).map(({ path, message }) => ({
+    at: root + path.map(String).join('/'),
+    problem: message,
+  }));
+  throw new RequestError(
+    'INVALID_REQUEST',
+    `The request is not valid: ${problems.map(({ at, problem }) => `${at || 'query'}: ${problem}`).join('; ')}.`,
+    { problems },
+  );
+}
+
+function noBody(): RequestError {
+  return new RequestError(
+    'INVALID_REQUEST',
+    'The request has no body; send JSON with "Content-Type: application/json".',
+  );
+}
+
+function answer(error: Error, reply: FastifyReply, log: Logger): void {
+  const ours = errorOf(error);
+  const { status, code } = answerProblem(ours, reply);
+  // Paths hold no keys, but queries do.
+  if (status === 500)
+    log.error({ err: error, route: reply.request.routeOptions.url, code }, 'request failed');
+}
+
+const PATHS = Map.groupBy(routes, route => route.path);
+
+/** The path may be known, with another method. */
+function notFound(request: FastifyRequest, reply: FastifyReply): RequestError {
+  const [path = ''] = request.url.split('?');
+  for (const [template, known] of PATHS) {
+    const form = template.split(/\{\w+\}/).map(part => part.replaceAll('.', '\\.'));
+    if (!new RegExp(`^${form.join('[^/]+')}$`).test(path)) continue;
+    const methods = known.map(({ method }) => method).join(', ');
+    reply.header('allow', methods);
+    return new RequestError('METHOD_NOT_ALLOWED', `This path takes ${methods} only.`);
+  }
+  return new RequestError('NOT_FOUND', 'There is no such path; /v1/openapi.json lists all.');
+}

@@ -1,0 +1,118 @@
+/**
+ * The keys as this process knows them. It reads them anew every few seconds, so that a revoked key ends soon,
+ * and at once for a key that it does not know yet. While MySQL is away, the keys that it knows stay valid.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import type { Logger } from 'pino';
+import { pause } from '../shared/clock.ts';
+import { isLive, type KeyStore, type StoredKey } from './key-store.ts';
+import { digestOf, parseKey } from './key-text.ts';
+
+const REFRESH_MS = 5000;
+/** At most one look for unknown keys in this time: anyone can make up texts that look like keys. */
+const UNKNOWN_MS = 500;
+const USES_MS = 60_000;
+
+export class KeyRing {
+  readonly #store: KeyStore;
+  readonly #log: Logger;
+  readonly #stop = new AbortController();
+  #keys = new Map<string, StoredKey>();
+  /** Uses that MySQL does not have yet. */
+  #uses = new Map<string, Date>();
+  #read: Promise<void> | undefined;
+  #readAt = Number.NEGATIVE_INFINITY;
+  #rounds: Promise<void> | undefined;
+  #usesWrittenAt = performance.now();
+  #second = 0;
+  #now = new Date();
+
+  constructor(store: KeyStore, log: Logger) {
+    this.#store = store;
+    this.#log = log;
+  }
+
+  /** Reads the keys, then goes on doing so. @throws errors of the database */
+  async start(): Promise<void> {
+    await this.#refresh();
+    this.#rounds = this.#run();
+  }
+
+  /** How many keys can be used now. */
+  get live(): number {
+    return [...this.#keys.values()].filter(key => isLive(key, new Date())).length;
+  }
+
+  /** The live key of this text, if it is known to this process. */
+  find(text: string): StoredKey | undefined {
+    const parsed = parseKey(text);
+    const key = parsed && this.#keys.get(parsed.id);
+    // Compares digests, in constant time: how long it takes tells nothing of the secret.
+    if (!key || !timingSafeEqual(digestOf(parsed.secret), key.digest)) return undefined;
+    const now = this.#clock();
+    if (!isLive(key, now)) return undefined;
+    this.#uses.set(key.id, now);
+    return key;
+  }
+
+  /** As `find`; also finds a key that was made a moment ago. */
+  async look(text: string): Promise<StoredKey | undefined> {
+    const parsed = parseKey(text);
+    if (!parsed || this.#keys.has(parsed.id)) return undefined;
+    if (performance.now() - this.#readAt < UNKNOWN_MS) await pause(UNKNOWN_MS, this.#stop.signal);
+    await this.#refresh().catch(() => {});
+    return this.find(text);
+  }
+
+  /** Writes the last uses. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#rounds;
+    await this.#writeUses();
+  }
+
+  /** The time, to the second: a `Date` for each request would cost more than the rest. */
+  #clock(): Date {
+    const second = Math.floor(performance.now() / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#now = new Date();
+    }
+    return this.#now;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      await pause(REFRESH_MS, this.#stop.signal);
+      if (this.#stop.signal.aborted) return;
+      await this.#refresh().catch(error =>
+        this.#log.warn({ err: error }, 'the keys could not be read; the ones that are known stay valid'),
+      );
+      if (performance.now() - this.#usesWrittenAt >= USES_MS) await this.#writeUses();
+    }
+  }
+
+  /** All that ask at once share one read. */
+  #refresh(): Promise<void> {
+    this.#read ??= this.#readKeys().finally(() => {
+      this.#read = undefined;
+    });
+    return this.#read;
+  }
+
+  async #readKeys(): Promise<void> {
+    const keys = await this.#store.list();
+    this.#keys = new Map(keys.map(key => [key.id, key]));
+    this.#readAt = performance.now();
+  }
+
+  async #writeUses(): Promise<void> {
+    const uses = this.#uses;
+    this.#uses = new Map();
+    this.#usesWrittenAt = performance.now();
+    await this.#store.used(uses).catch(error => {
+      for (const [id, at] of uses) if (!this.#uses.has(id)) this.#uses.set(id, at);
+      this.#log.warn({ err: error }, 'the last uses of keys could not be recorded; they are recorded later');
+    });
+  }
+}

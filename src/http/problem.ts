@@ -1,0 +1,136 @@
+/** Errors as `application/problem+json` (RFC 9457), with Sluice's stable code. */
+import type { FastifyReply } from 'fastify';
+import { BackpressureError, InsufficientPointsError, SluiceError } from '../shared/errors.ts';
+import { RequestError } from './request-error.ts';
+
+/**
+ * Whether something of the request may be in effect: `no`; `yes`, applied but not as durable as asked;
+ * `unknown`, since no answer came. In the last two cases repeat it with the same id.
+ */
+export type Applied = 'no' | 'yes' | 'unknown';
+
+export interface ProblemBody {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: string;
+  readonly retryable: boolean;
+  readonly applied: Applied;
+  readonly [more: string]: unknown;
+}
+
+/** Codes of errors that the caller can solve; all codes that are not here are ours. */
+export const STATUS: Readonly<Record<string, number>> = {
+  INVALID_REQUEST: 400,
+  INVALID_UPDATE: 400,
+  INVALID_AMOUNT: 400,
+  INVALID_KEY: 400,
+  INVALID_ACCOUNT: 400,
+  INVALID_ID: 400,
+  MISSING_ID: 400,
+  INVALID_REASON: 400,
+  INVALID_METADATA: 400,
+  INVALID_CONFIGURATION: 400,
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  UNKNOWN_COUNTER: 404,
+  UNKNOWN_PROGRAM: 404,
+  UNKNOWN_OPERATION: 404,
+  METHOD_NOT_ALLOWED: 405,
+  REQUEST_TIMEOUT: 408,
+  INSUFFICIENT_POINTS: 409,
+  OUT_OF_RANGE: 409,
+  OPERATION_FINISHED: 409,
+  REQUEST_TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  IDEMPOTENCY_KEY_REUSED: 422,
+  RATE_LIMITED: 429,
+};
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: 'The request is not valid',
+  401: 'No valid key',
+  403: 'The key may not do this',
+  404: 'There is no such thing',
+  405: 'The path does not take this method',
+  408: 'The request took too long to arrive',
+  409: 'The current state does not allow this',
+  413: 'The request is too large',
+  415: 'The body has the wrong type',
+  422: 'The idempotency key belongs to another request',
+  429: 'Too many requests',
+  500: 'Sluice failed',
+  503: 'Sluice cannot do this now',
+};
+
+/** Messages of these name hosts or tables, which is for the log of the operator and not for callers. */
+const DETAILS: Readonly<Record<string, string>> = {
+  REDIS_UNAVAILABLE: 'Redis cannot be reached now. Nothing was applied; repeat the request.',
+  DATABASE_UNAVAILABLE: 'The database cannot be reached now. Nothing was applied; repeat the request.',
+  TABLE_UNUSABLE:
+    'The table of this counter or program cannot be used now, and this value is not in Redis; repeat the request later.',
+  CREDENTIALS_UNAVAILABLE: 'The database cannot be reached now. Nothing was applied; repeat the request.',
+};
+const INTERNAL = 'Sluice cannot do this; the log of the service says why. Nothing was applied.';
+
+const APPLIED: Readonly<Record<string, Applied>> = {
+  UNKNOWN_OUTCOME: 'unknown',
+  NOT_DURABLE: 'yes',
+  INTERNAL: 'unknown',
+};
+
+export function statusOf(code: string, retryable: boolean): number {
+  return STATUS[code] ?? (retryable ? 503 : 500);
+}
+
+/** The code, what may be told, and whether it is applied: of an error of one update among many. */
+export function toldOf(error: {
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+}) {
+  const { code, retryable } = error;
+  const isOurs = statusOf(code, retryable) === 500;
+  const detail = DETAILS[code] ?? (isOurs ? INTERNAL : error.message);
+  return { code, detail, retryable, applied: APPLIED[code] ?? 'no' } as const;
+}
+
+export function problemOf(error: Error): ProblemBody {
+  const known = error instanceof SluiceError ? error : { code: 'INTERNAL', message: '', retryable: false };
+  const { code, detail, retryable, applied } = toldOf(known);
+  const status = statusOf(code, retryable);
+  return {
+    type: `urn:sluice:problem:${code}`,
+    title: TITLES[status]!,
+    status,
+    detail:
+      code === 'INTERNAL' ? INTERNAL.replace('Nothing was applied', 'It may have been applied') : detail,
+    code,
+    retryable,
+    applied,
+    ...(error instanceof InsufficientPointsError ? { balance: error.balance } : {}),
+    ...(error instanceof RequestError && error.problems ? { problems: error.problems } : {}),
+  };
+}
+
+/** Seconds after which a caller may retry, if the error does not say. */
+const RETRY_AFTER = 1;
+
+export function retryAfter(error: Error): number | undefined {
+  if (error instanceof RequestError && error.retryAfter !== undefined) return error.retryAfter;
+  if (error instanceof BackpressureError) return Math.max(1, Math.ceil(error.retryAfterMs / 1000));
+  return error instanceof SluiceError && error.retryable ? RETRY_AFTER : undefined;
+}
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+export function answerProblem(error: Error, reply: FastifyReply): ProblemBody {
+  const problem = problemOf(error);
+  const wait = retryAfter(error);
+  if (wait !== undefined) reply.header('retry-after', wait);
+  if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="sluice"');
+  reply.code(problem.status).type(PROBLEM_TYPE).send(JSON.stringify(problem));
+  return problem;
+}

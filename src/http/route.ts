@@ -1,0 +1,66 @@
+/**
+ * A route as data: who may use it, what it takes, what it answers. The server and the OpenAPI document are both
+ * made from it.
+ */
+import type { FastifyReply } from 'fastify';
+import type * as z from 'zod';
+import type { Sluice } from '../producer/client.ts';
+import type { Definitions } from '../shared/config/definitions.ts';
+import type { Access } from './access.ts';
+import type { Scope } from './key-store.ts';
+
+/** What handlers work with. */
+export interface Parts {
+  readonly sluice: Sluice;
+  readonly definitions: Definitions;
+}
+
+/** One request that passed all checks. */
+export interface Call<Params = unknown, Query = unknown, Body = unknown> {
+  readonly params: Params;
+  readonly query: Query;
+  readonly body: Body;
+  /** The value of `Idempotency-Key`. */
+  readonly idempotencyKey: string | undefined;
+  readonly access: Access;
+  readonly reply: FastifyReply;
+}
+
+export interface Answer {
+  readonly status?: number;
+  readonly body: unknown;
+}
+
+export interface RouteShape {
+  readonly params?: z.ZodType;
+  readonly query?: z.ZodType;
+  readonly body?: z.ZodType;
+}
+
+type Of<Schema> = Schema extends z.ZodType<infer Value> ? Value : undefined;
+
+export interface Route<Shape extends RouteShape = RouteShape> {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** With the name of a parameter in braces, as in OpenAPI. */
+  readonly path: string;
+  readonly summary: string;
+  readonly description?: string;
+  /** The scope that a key needs, or `public` for what anyone may read. */
+  readonly access: Scope | 'public';
+  /** What the parameter `name` names; a key may be limited to some of them. */
+  readonly names?: 'counter' | 'program';
+  /** Whether it reads the header `Idempotency-Key`. */
+  readonly idempotent?: boolean;
+  readonly shape: Shape;
+  /** Schemas of the answers by status; those of errors are the same for all. */
+  readonly answers: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType }>>;
+  handle(
+    call: Call<Of<Shape['params']>, Of<Shape['query']>, Of<Shape['body']>>,
+    parts: Parts,
+  ): Promise<Answer>;
+}
+
+/** Gives a route the types of its schemas. */
+export function route<const Shape extends RouteShape>(declared: Route<Shape>): Route {
+  return declared as unknown as Route;
+}

@@ -1,0 +1,163 @@
+/**
+ * What requests hold and what answers hold, as zod schemas: the one source of checks, types and the OpenAPI
+ * document. They check the shape; the producer checks the values of updates, with the same errors as for a
+ * caller in the process.
+ */
+import * as z from 'zod';
+import { LIMITS } from '../shared/limits.ts';
+import type { CounterKey } from '../shared/updates/key.ts';
+
+const LARGEST = Number.MAX_SAFE_INTEGER;
+
+/** A number as JSON wrote it: one that JavaScript would round is an object with the digits. */
+function isNumber(value: unknown): boolean {
+  return typeof value === 'number' || JSON.isRawJSON(value);
+}
+
+const amount = z.custom<number>(isNumber, 'must be a whole number other than 0').meta({
+  type: 'integer',
+  minimum: -LARGEST,
+  maximum: LARGEST,
+  not: { const: 0 },
+});
+
+const key = z
+  .custom<CounterKey>(value => typeof value === 'string' || Array.isArray(value), 'must be a string')
+  .meta({
+    oneOf: [
+      { type: 'string', minLength: 1 },
+      { type: 'array', minItems: 2, items: { oneOf: [{ type: 'string' }, { type: 'integer' }] } },
+    ],
+    description: `Up to ${LIMITS.key} bytes of UTF-8. A list if the counter's table has a key of several columns`,
+  });
+
+const text = (limit: number, description: string) =>
+  z
+    .string()
+    .meta({ minLength: 1, maxLength: limit, description: `${description}, up to ${limit} bytes of UTF-8` });
+
+const metadata = z
+  .custom<Record<string, unknown>>(
+    value => typeof value === 'object' && value !== null && !Array.isArray(value) && !JSON.isRawJSON(value),
+    'must be an object',
+  )
+  .meta({ type: 'object', description: `Kept as it is written, up to ${LIMITS.metadata} bytes` });
+
+const durability = z
+  .enum(['memory', 'replica', 'fsync'])
+  .describe('Where Redis must have the update before the answer; SLUICE_DURABILITY by default');
+
+const id = text(LIMITS.id, 'Idempotency key');
+const account = text(LIMITS.account, 'Account');
+
+export const counterName = z.strictObject({ name: z.string().describe('A counter of the definitions') });
+export const programName = z.strictObject({ name: z.string().describe('A program of the definitions') });
+
+export const increment = z
+  .strictObject({ key, by: amount.optional(), id: id.optional(), durability: durability.optional() })
+  .meta({ id: 'Increment' });
+
+export const entry = z
+  .strictObject({
+    account,
+    amount: amount.describe('Negative to take points'),
+    id: id.optional(),
+    reason: text(LIMITS.reason, 'Reason').optional(),
+    metadata: metadata.optional(),
+    durability: durability.optional(),
+  })
+  .meta({ id: 'Entry' });
+
+const counterUpdate = z
+  .strictObject({ counter: z.string(), key, by: amount.optional(), id: id.optional() })
+  .meta({ id: 'CounterUpdate' });
+const pointsUpdate = z
+  .strictObject({
+    points: z.string(),
+    account,
+    amount,
+    id: id.optional(),
+    reason: text(LIMITS.reason, 'Reason').optional(),
+    metadata: metadata.optional(),
+  })
+  .meta({ id: 'PointsUpdate' });
+export const update = z.union([counterUpdate, pointsUpdate]);
+export type UpdateBody = z.infer<typeof update>;
+
+export const UPDATES_LIMIT = 1000;
+/** The producer checks each update by itself, so that one that is refused affects no other. */
+export const updates = z
+  .array(z.custom<UpdateBody>(value => typeof value === 'object' && value !== null, 'must be an object'))
+  .min(1)
+  .max(UPDATES_LIMIT);
+
+/** One value of a parameter in a URL, or several. */
+const one = z
+  .array(z.string())
+  .length(1, 'must be given once')
+  .transform(([value]) => value!);
+const digits = (from: number, to: number) =>
+  one
+    .refine(value => /^\d{1,6}$/.test(value) && Number(value) >= from && Number(value) <= to, {
+      message: `must be a whole number from ${from} to ${to}`,
+    })
+    .transform(Number);
+
+export const KEYS_LIMIT = 1000;
+export const keysQuery = z.strictObject({
+  key: z.array(z.string()).min(1).max(KEYS_LIMIT).meta({ description: 'Given once for each key' }),
+});
+export const accountQuery = z.strictObject({ account: one });
+export const HISTORY_LIMIT = 500;
+export const historyQuery = z.strictObject({
+  account: one,
+  limit: digits(1, HISTORY_LIMIT).optional(),
+  cursor: one.optional(),
+});
+
+export const state = z
+  .enum(['accepted', 'persisted', 'quarantined'])
+  .describe('accepted: Redis has it; persisted: MySQL has it; quarantined: MySQL refused it');
+
+export const writeAnswer = z
+  .object({
+    value: z
+      .int()
+      .nullable()
+      .describe('The value right after the update; null if the counter is not live in Redis'),
+    duplicate: z.boolean().describe('Whether the id was known: nothing was changed'),
+    state,
+  })
+  .meta({ id: 'Written' });
+export const balanceAnswer = z.object({ account: z.string(), balance: z.int() }).meta({ id: 'Balance' });
+export const valuesAnswer = z
+  .object({ values: z.array(z.int()).describe('In the order of the keys') })
+  .meta({ id: 'Values' });
+export const historyAnswer = z
+  .object({
+    entries: z.array(
+      z.object({
+        id: z.string(),
+        amount: z.int(),
+        balanceAfter: z.int(),
+        reason: z.string().nullable(),
+        metadata: z.record(z.string(), z.unknown()).nullable(),
+        createdAt: z.iso.datetime(),
+        persisted: z.boolean().describe('Whether MySQL has it'),
+      }),
+    ),
+    next: z.string().nullable().describe('The cursor of the next page; null at the end'),
+  })
+  .meta({ id: 'History' });
+
+export const refused = z
+  .object({
+    code: z.string(),
+    detail: z.string(),
+    retryable: z.boolean(),
+    applied: z.enum(['no', 'yes', 'unknown']),
+  })
+  .meta({ id: 'Refused' });
+export const updatesAnswer = z
+  .object({ results: z.array(z.union([writeAnswer, z.object({ error: refused })])) })
+  .meta({ id: 'Results' });
