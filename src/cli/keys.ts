@@ -2,7 +2,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Rights, Scope, StoredKey } from '../http/key-store.ts';
 import { readConfig } from '../shared/config/config.ts';
-import { ConfigurationError } from '../shared/errors.ts';
+import { readDefinitions } from '../shared/config/definitions.ts';
+import { ConfigurationError, UnknownNameError } from '../shared/errors.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { table } from './table.ts';
 
@@ -61,9 +62,20 @@ async function runCreate(name: string, options: CreateOptions): Promise<ExitCode
     ...limits(options),
     ...(options.rate === undefined ? {} : { rate: options.rate }),
   };
+  checkNames(options);
   const made = await withStore(store => store.create(name, rights, options.expires ?? null));
   console.log(options.json ? JSON.stringify(made) : made.key);
   return EXIT.ok;
+}
+
+/** A misspelt name would make a key that may do nothing. @throws ConfigurationError */
+function checkNames({ counter = [], program = [] }: CreateOptions): void {
+  if (counter.length + program.length === 0) return;
+  const { counters, points } = readDefinitions(readConfig(process.env).definitionsPath);
+  for (const name of counter)
+    if (!Object.hasOwn(counters, name)) throw new UnknownNameError('counter', name, Object.keys(counters));
+  for (const name of program)
+    if (!Object.hasOwn(points, name)) throw new UnknownNameError('program', name, Object.keys(points));
 }
 
 /** A key for one counter only has no program, and the other way round. */

@@ -165,7 +165,7 @@ function register(server: FastifyInstance, route: Route, parts: Parts): void {
         reply,
       };
       const { status = 200, body } = await route.handle(call as never, parts);
-      reply.code(status).type('application/json');
+      reply.code(status).header('content-type', 'application/json');
       return JSON.stringify(body);
     },
   });

@@ -131,6 +131,6 @@ export function answerProblem(error: Error, reply: FastifyReply): ProblemBody {
   const wait = retryAfter(error);
   if (wait !== undefined) reply.header('retry-after', wait);
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="sluice"');
-  reply.code(problem.status).type(PROBLEM_TYPE).send(JSON.stringify(problem));
+  reply.code(problem.status).header('content-type', PROBLEM_TYPE).send(JSON.stringify(problem));
   return problem;
 }

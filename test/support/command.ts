@@ -93,22 +93,28 @@ export function jsonLines(text: string): Record<string, unknown>[] {
 
 /** Resolves with the worker's port once it has logged that it has started. */
 export async function workerPort(worker: Running): Promise<number> {
-  const find = (text: string) => text.split('\n').find(line => line.includes('"worker started"'));
+  return (await startedLine(worker, '"worker started"')).port as number;
+}
+
+/** The line of the log, as JSON, in which a process says that it has started. */
+export async function startedLine(running: Running, message: string): Promise<Record<string, unknown>> {
+  const find = (text: string) => text.split('\n').find(line => line.includes(message));
   const line = await new Promise<string>((resolve, reject) => {
     const look = () => {
-      const found = find(worker.stdout());
+      const found = find(running.stdout());
       if (found?.endsWith('}')) resolve(found);
     };
-    worker.child.stdout!.on('data', look);
-    worker.ended.then(end =>
-      reject(new Error(`the worker ended with ${end.code}: ${end.stdout}${end.stderr}`)),
+    running.child.stdout!.on('data', look);
+    running.ended.then(end =>
+      reject(new Error(`the process ended with ${end.code}: ${end.stdout}${end.stderr}`)),
     );
     look();
   });
-  return JSON.parse(line).port;
+  return JSON.parse(line);
 }
 
 const PARTITIONS = 4;
+const ALL_SCOPES = ['--scope', 'read', '--scope', 'write', '--scope', 'operate'];
 
 interface DeploymentOptions {
   migrated?: boolean;
@@ -190,6 +196,14 @@ export async function openDeployment(
     async worker(more: Environment = {}) {
       const worker = endWithTest(startSluice(['worker'], { ...env, ...more }));
       return { ...worker, port: await workerPort(worker) };
+    },
+    /** Starts `sluice serve` on free ports, with a key for everything, and waits until it takes requests. */
+    async serve(more: Environment = {}) {
+      const made = await sluice(['keys', 'create', 'test', ...ALL_SCOPES], { ...env, ...more });
+      const key = made.stdout.trim();
+      const api = endWithTest(startSluice(['serve'], { ...env, SLUICE_API_PORT: '0', ...more }));
+      const { port, healthPort } = await startedLine(api, '"API started"');
+      return { ...api, key, base: `http://127.0.0.1:${port}`, healthBase: `http://127.0.0.1:${healthPort}` };
     },
   };
 }

@@ -24,6 +24,7 @@ const env: Environment = {
 };
 const commands = [
   'worker',
+  'serve',
   'migrate',
   'ingest',
   'health',
@@ -32,6 +33,7 @@ const commands = [
   'recover',
   'drain',
   'failed',
+  'keys',
   'plan',
 ];
 const subcommands = ['list', 'show', 'export', 'replay', 'drop', 'audit'];
@@ -48,6 +50,15 @@ describe.concurrent('--help', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(new RegExp(`\\nExample:\\n  sluice failed ${command}`));
   });
+
+  it.each(['create', 'list', 'revoke'])(
+    'of keys %s has an example and needs no environment',
+    async command => {
+      const { code, stdout, stderr } = await sluice(['keys', command, '--help'], {});
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toMatch(new RegExp(`\\nExample:\\n  sluice keys ${command}`));
+    },
+  );
 
   it('lists every command, with an example', async () => {
     const { code, stdout } = await sluice(['--help'], {});

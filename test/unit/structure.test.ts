@@ -15,7 +15,8 @@ const allowed: Record<string, string[]> = {
   shared: ['shared'],
   recovery: ['recovery', 'shared'],
   replay: ['replay', 'producer', 'worker', 'shared'],
-  cli: ['cli', 'replay', 'recovery', 'producer', 'worker', 'shared'],
+  http: ['http', 'replay', 'recovery', 'producer', 'shared'],
+  cli: ['cli', 'http', 'replay', 'recovery', 'producer', 'worker', 'shared'],
 };
 
 /** The folders of shared from the ground up: each may import those before it. */
@@ -31,6 +32,31 @@ it('imports go producer -> shared <- worker; only replay and the command line co
       expect(allowed[folder], `${name} imports ${path}`).toContain(target);
     }
   }
+});
+
+/** Packages that a file loads, with all that it imports; not what it imports later, when a command runs. */
+function packagesOf(entry: string, seen = new Set<string>()): Set<string> {
+  const packages = new Set<string>();
+  if (seen.has(entry)) return packages;
+  seen.add(entry);
+  const { text } = files.find(({ name }) => name === entry)!;
+  for (const [, isType, path] of text.matchAll(/^(?:import|export)(?: (type))?[^;]*?'([^']+)';/gm)) {
+    if (isType) continue;
+    if (!path!.startsWith('.')) packages.add(path!);
+    else for (const one of packagesOf(join(dirname(entry), path!), seen)) packages.add(one);
+  }
+  return packages;
+}
+
+it('only the server of the HTTP API loads its libraries', () => {
+  for (const entry of ['producer', 'worker', 'replay']) {
+    const loaded = packagesOf(`${entry}/index.ts`);
+    expect([...loaded]).toContain('ioredis');
+    expect([...loaded].filter(name => /^(fastify|limiter)/.test(name))).toEqual([]);
+  }
+  for (const command of ['program', 'worker', 'keys', 'ingest'])
+    expect([...packagesOf(`cli/${command}.ts`)].filter(name => /^(fastify|limiter)/.test(name))).toEqual([]);
+  expect([...packagesOf('cli/serve.ts')]).toContain('fastify');
 });
 
 it('scripts do not import from bench', () => {

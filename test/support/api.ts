@@ -1,0 +1,147 @@
+/** The HTTP API in this process, on an engine's servers. */
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import { Api } from '../../src/http/api.ts';
+import { KeyRing } from '../../src/http/key-ring.ts';
+import { KeyStore, type Rights } from '../../src/http/key-store.ts';
+import type { Sluice } from '../../src/producer/client.ts';
+import { type ApiConfig, readApi } from '../../src/shared/config/api.ts';
+import { type DefinitionsInput, parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { type definitions, type Engine, definitions as preset } from './engine.ts';
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  // Tests look into any answer.
+  // biome-ignore lint/suspicious/noExplicitAny: the answer is what the test is about
+  readonly json: any;
+}
+
+interface Sent {
+  readonly method?: string;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+  /** Instead of the key of the test. */
+  readonly key?: string | null;
+}
+
+export type TestApi = Awaited<ReturnType<typeof openApi>>;
+
+/** @param given `definitions` other than those of the engine */
+export async function openApi(
+  engine: Engine,
+  config: Partial<ApiConfig> = {},
+  given: { sluice?: Sluice; definitions?: DefinitionsInput; log?: typeof engine.log } = {},
+) {
+  const store = new KeyStore(engine.own.database);
+  const { key } = await store.create(
+    `test-${Math.random().toString(36).slice(2)}`,
+    { scopes: ['read', 'write', 'operate'] },
+    null,
+  );
+  const log = given.log ?? engine.log;
+  const ring = new KeyRing(store, log);
+  await ring.start();
+  const sluice =
+    given.sluice ??
+    ((await engine.producer(
+      {},
+      { definitions: (given.definitions ?? preset) as typeof definitions },
+    )) as Sluice);
+  const api = new Api(
+    { sluice, definitions: parseDefinitions(given.definitions ?? preset), ring, log },
+    { ...readApi(() => undefined), port: 0, rate: 0, ...config },
+  );
+  const port = await api.listen();
+  engine.onClose(async () => {
+    await api.close(0);
+    await ring.stop();
+  });
+  const base = `http://127.0.0.1:${port}`;
+  const send = async (
+    path: string,
+    { method, body, headers = {}, key: other = key }: Sent = {},
+  ): Promise<Reply> => {
+    const text = typeof body === 'string' || body === undefined ? body : JSON.stringify(body);
+    const response = await fetch(base + path, {
+      method: method ?? (body === undefined ? 'GET' : 'POST'),
+      headers: {
+        ...(other === null ? {} : { authorization: `Bearer ${other}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(text === undefined ? {} : { body: text }),
+    });
+    return replyOf(response.status, response.headers, await response.text());
+  };
+  return {
+    api,
+    port,
+    base,
+    key,
+    ring,
+    store,
+    sluice,
+    get: (path: string, more: Sent = {}) => send(path, more),
+    post: (path: string, body: unknown, more: Sent = {}) => send(path, { body, ...more }),
+    send,
+    keyWith: async (rights: Rights, expiresAt: Date | null = null) =>
+      (await store.create(`k${Math.random().toString(36).slice(2)}`, rights, expiresAt)).key,
+    /** Sends bytes as they are, and gives all that the server answers until it closes the connection. */
+    raw: (bytes: string | Buffer) => rawExchange(port, bytes),
+    /** Sends a target as it is, which fetch would tidy up. */
+    target: (path: string, headers: Record<string, string> = {}, method = 'GET', body?: string) =>
+      exactTarget(port, path, headers, method, body),
+  };
+}
+
+function replyOf(status: number, headers: Headers, text: string): Reply {
+  return {
+    status,
+    headers,
+    text,
+    get json() {
+      return JSON.parse(text);
+    },
+  };
+}
+
+function exactTarget(
+  port: number,
+  path: string,
+  headers: Record<string, string>,
+  method: string,
+  body?: string,
+): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const sent = httpRequest(
+      { host: '127.0.0.1', port, path, method, headers },
+      (response: IncomingMessage) => {
+        const parts: Buffer[] = [];
+        response.on('data', part => parts.push(part));
+        response.on('end', () =>
+          resolve(
+            replyOf(
+              response.statusCode!,
+              new Headers(response.headers as Record<string, string>),
+              Buffer.concat(parts).toString(),
+            ),
+          ),
+        );
+      },
+    );
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+function rawExchange(port: number, bytes: string | Buffer): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+    socket.on('data', part => parts.push(part));
+    socket.on('error', reject);
+    socket.on('close', () => resolve(Buffer.concat(parts).toString()));
+  });
+}
