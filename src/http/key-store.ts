@@ -5,7 +5,7 @@ import { type Database, queryRow, queryRows, readSql } from '../shared/mysql/dat
 import { databaseError } from '../shared/mysql/errors.ts';
 import { digestOf, makeKey } from './key-text.ts';
 
-export const SCOPES = ['read', 'write', 'operate'] as const;
+const SCOPES = ['read', 'write', 'operate'] as const;
 export type Scope = (typeof SCOPES)[number];
 
 /** What a key may do. */

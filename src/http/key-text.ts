@@ -13,7 +13,7 @@ const SECRET_LENGTH = 32;
 const CHECKSUM_LENGTH = 6;
 
 /** Also for scanners: docs/http.md has this pattern. */
-export const KEY_PATTERN = /^sluice_([0-9A-Za-z]{10})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})$/;
+const KEY_PATTERN = /^sluice_([0-9A-Za-z]{10})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})$/;
 
 export interface KeyText {
   readonly id: string;

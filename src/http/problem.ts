@@ -7,7 +7,7 @@ import { RequestError } from './request-error.ts';
  * Whether something of the request may be in effect: `no`; `yes`, applied but not as durable as asked;
  * `unknown`, since no answer came. In the last two cases repeat it with the same id.
  */
-export type Applied = 'no' | 'yes' | 'unknown';
+type Applied = 'no' | 'yes' | 'unknown';
 
 export interface ProblemBody {
   readonly type: string;
@@ -21,7 +21,7 @@ export interface ProblemBody {
 }
 
 /** Codes of errors that the caller can solve; all codes that are not here are ours. */
-export const STATUS: Readonly<Record<string, number>> = {
+const STATUS: Readonly<Record<string, number>> = {
   INVALID_REQUEST: 400,
   INVALID_UPDATE: 400,
   INVALID_AMOUNT: 400,
@@ -81,7 +81,7 @@ const APPLIED: Readonly<Record<string, Applied>> = {
   INTERNAL: 'unknown',
 };
 
-export function statusOf(code: string, retryable: boolean): number {
+function statusOf(code: string, retryable: boolean): number {
   return STATUS[code] ?? (retryable ? 503 : 500);
 }
 
@@ -118,7 +118,7 @@ export function problemOf(error: Error): ProblemBody {
 /** Seconds after which a caller may retry, if the error does not say. */
 const RETRY_AFTER = 1;
 
-export function retryAfter(error: Error): number | undefined {
+function retryAfter(error: Error): number | undefined {
   if (error instanceof RequestError && error.retryAfter !== undefined) return error.retryAfter;
   if (error instanceof BackpressureError) return Math.max(1, Math.ceil(error.retryAfterMs / 1000));
   return error instanceof SluiceError && error.retryable ? RETRY_AFTER : undefined;

@@ -81,7 +81,7 @@ const pointsUpdate = z
     metadata: metadata.optional(),
   })
   .meta({ id: 'PointsUpdate' });
-export const update = z.union([counterUpdate, pointsUpdate]);
+const update = z.union([counterUpdate, pointsUpdate]);
 export type UpdateBody = z.infer<typeof update>;
 
 export const UPDATES_LIMIT = 1000;
@@ -108,14 +108,14 @@ export const keysQuery = z.strictObject({
   key: z.array(z.string()).min(1).max(KEYS_LIMIT).meta({ description: 'Given once for each key' }),
 });
 export const accountQuery = z.strictObject({ account: one });
-export const HISTORY_LIMIT = 500;
+const HISTORY_LIMIT = 500;
 export const historyQuery = z.strictObject({
   account: one,
   limit: digits(1, HISTORY_LIMIT).optional(),
   cursor: one.optional(),
 });
 
-export const state = z
+const state = z
   .enum(['accepted', 'persisted', 'quarantined'])
   .describe('accepted: Redis has it; persisted: MySQL has it; quarantined: MySQL refused it');
 
@@ -150,7 +150,7 @@ export const historyAnswer = z
   })
   .meta({ id: 'History' });
 
-export const refused = z
+const refused = z
   .object({
     code: z.string(),
     detail: z.string(),

@@ -31,14 +31,14 @@ export const updatesRoutes: readonly Route[] = [
 ];
 
 /** @throws RequestError if the key may not use the counter or program */
-export function checkNames(access: Access, update: UpdateBody): void {
+function checkNames(access: Access, update: UpdateBody): void {
   const { counters, programs } = access.key;
   if (counters === undefined && programs === undefined) return;
   if ('points' in update) access.checkName('program', update.points);
   else access.checkName('counter', update.counter);
 }
 
-export function withId(update: UpdateBody, id: string): Update {
+function withId(update: UpdateBody, id: string): Update {
   return (update.id === undefined ? { ...update, id } : update) as Update;
 }
 
@@ -51,7 +51,7 @@ function refuseTogether(results: readonly ApplyResult[]): void {
     throw new UnavailableForAll(error.code, error.message);
 }
 
-export function shownResult(result: ApplyResult): unknown {
+function shownResult(result: ApplyResult): unknown {
   if (!result.ok) return { error: toldOf(result.error) };
   return { value: result.value, duplicate: result.duplicate, state: 'accepted' };
 }

@@ -64,7 +64,7 @@ it('cuts what does not end before its deadline, and exits 1', async () => {
   const open = request({ port, agent, method: 'POST', path: '/v1/updates', headers });
   const cut = new Promise(resolve => open.on('error', resolve));
   await new Promise<void>(resolve => open.write('[', () => resolve()));
-  await until(async () => (await fetch(`${api.base}/v1`)).status === 404, 'that it took the request');
+  expect((await fetch(`${api.base}/v1`)).status).toBe(401);
   api.child.kill('SIGTERM');
   expect((await api.ended).code).toBe(1);
   await cut;
@@ -79,26 +79,6 @@ it('does not open itself to others while there is no key', async () => {
   expect((await deployment.sluice([...CREATE, 'shop', '--scope', 'read'])).code).toBe(0);
   const api = deployment.start(['serve'], more);
   expect(await startedLine(api, '"API started"')).toMatchObject({ host: '0.0.0.0', tls: false });
-});
-
-it('refuses wrong settings, and a port that is taken', async () => {
-  const deployment = await openDeployment(definitions);
-  for (const [more, said] of [
-    [{ SLUICE_API_PORT: 'x' }, /SLUICE_API_PORT must be a number/],
-    [{ SLUICE_API_RATE: '-1' }, /SLUICE_API_RATE must be a whole number from 0/],
-    [{ SLUICE_API_RATE: '10', SLUICE_API_BURST: '5' }, /SLUICE_API_BURST must not be below SLUICE_API_RATE/],
-    [{ SLUICE_TLS_CERT: deployment.file('cert.pem', 'x') }, /belong together/],
-    [{ SLUICE_TRUSTED_PROXIES: '10.0.0.0/99' }, /SLUICE_TRUSTED_PROXIES.*"10.0.0.0\/99" is neither/],
-  ] as const) {
-    const { code, stderr } = await deployment.sluice(['serve'], more);
-    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(said) });
-  }
-  const api = await deployment.serve();
-  const taken = await deployment.sluice(['serve'], { SLUICE_API_PORT: new URL(api.base).port });
-  expect(taken).toMatchObject({
-    code: 2,
-    stderr: expect.stringMatching(/cannot listen on .*EADDRINUSE.*SLUICE_API_PORT/),
-  });
 });
 
 it('keys are printed once, listed without their secrets, and revoked', async () => {
@@ -145,12 +125,7 @@ it('keys are printed once, listed without their secrets, and revoked', async () 
   );
   for (const [args, code, said] of [
     [['keys', 'revoke', 'nope'], 1, /there is no key "nope"/],
-    [[...CREATE, 'a b', '--scope', 'read'], 2, /name of a key/],
-    [[...CREATE, 'shop', '--scope', 'all'], 2, /scopes/],
-    [[...CREATE, 'shop'], 2, /--scope/],
     [[...CREATE, 'x', '--scope', 'read', '--counter', 'page_veiws'], 2, /UNKNOWN_COUNTER/],
-    [[...CREATE, 'x', '--scope', 'operate', '--counter', 'page_views'], 2, /scope operate/],
-    [[...CREATE, 'x', '--scope', 'read', '--expires', '2020-01-01T00:00:00Z'], 2, /--expires/],
   ] as const) {
     const outcome = await deployment.sluice([...args]);
     expect(outcome, args.join(' ')).toMatchObject({ code, stderr: expect.stringMatching(said) });

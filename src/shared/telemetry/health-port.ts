@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
 
 /** `ready` decides the status of /readyz, and all fields are its answer. */
-export interface ReadyAnswer {
+interface ReadyAnswer {
   readonly ready: boolean;
 }
 
