@@ -22,7 +22,8 @@ export function addKeys(program: Command, end: (code: ExitCode) => void): void {
   const keys = program
     .command('keys')
     .description('make, list and revoke keys of the HTTP API')
-    .exitOverride();
+    .exitOverride()
+    .addHelpText('after', '\nExample:\n  sluice keys create shop --scope read --scope write');
   const each = (given: string, before: readonly string[] = []) => [...before, given];
   keys
     .command('create')
