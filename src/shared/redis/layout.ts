@@ -8,9 +8,10 @@
 /**
  * Version of this layout. A process refuses any other version. Before 3, batches were not ranges of segments.
  * Before 4, states did not name their deployment, and the edit of an entry held parsed metadata. Before 5, live
- * values were keys of their own. Before 6, ids of counters were kept as whole names.
+ * values were keys of their own. Before 6, ids of counters were kept as whole names. Before 7, there were no boards
+ * of ranks: an older script would change a value and not its score.
  */
-export const REDIS_FORMAT = 6;
+export const REDIS_FORMAT = 7;
 
 /** A script's name, or a TypeScript file that writes without a script. */
 type Writer = Script | `${string}.ts`;
@@ -18,6 +19,7 @@ type Script =
   | 'ack'
   | 'adopt'
   | 'apply'
+  | 'build'
   | 'claim'
   | 'load'
   | 'read'
@@ -94,6 +96,18 @@ export const forms = {
     what: 'Repeated for up to eight incarnations, the newest first: how many updates the next one still had, and how many are known to be lost; the epoch of a new state stands for everything before it',
   },
   discarded: { text: '<epoch> <updates>', what: 'Valid only while the state has this epoch' },
+  board: {
+    text: '<kind><name>',
+    what: 'A ranked counter, kind `c`, or a ranked program, kind `p`',
+  },
+  boards: {
+    text: '<board> <phase> <mapped> <kept> <epoch>',
+    what: 'Repeated for each board. The phase is `wait`, `walk`, `close` or `ready`, and belongs to that epoch only; `mapped` is 1 if the values are in a mapped table, `kept` is 1 if `ranks` answers, whatever its age',
+  },
+  build: {
+    text: '<pushed> <entryNext> <left> <members> <time> <cursor>',
+    what: 'A build: its mark, two numbers of the state at its begin; how many noted keys it still tries before the swap; the members written; when it went on last, ms; the cursor, `q` in quarantine or `t` in the table, and the key after which it goes on',
+  },
   trace: {
     text: '<updates> <trace> <span> <flags>',
     what: 'The value of `updates` right after a sampled call',
@@ -103,12 +117,12 @@ export const forms = {
 type Form = keyof typeof forms;
 
 interface KeyLayout {
-  readonly type: 'hash' | 'list' | 'string';
+  readonly type: 'hash' | 'list' | 'set' | 'string' | 'zset';
   readonly what: string;
   /** Form of a hash's fields. */
-  readonly field?: Form | 'number' | 'name';
+  readonly field?: Form | 'number' | 'name' | 'key';
   /** Form of a field's value, of an element, or of the string itself. */
-  readonly value: Form | 'number' | 'text';
+  readonly value: Form | 'number' | 'text' | 'key';
   readonly writers: readonly Writer[];
   readonly lifetime: string;
 }
@@ -120,7 +134,7 @@ export const partitionKeys = {
     what: 'The state of the partition: its fields are listed below',
     field: 'name',
     value: 'text',
-    writers: ['adopt', 'apply', 'claim', 'ack', 'rewind', 'recover', 'rotate', 'apply-call.ts'],
+    writers: ['adopt', 'apply', 'claim', 'ack', 'rewind', 'recover', 'rotate', 'build', 'apply-call.ts'],
     lifetime: 'for ever',
   },
   counters: {
@@ -236,6 +250,37 @@ export const partitionKeys = {
     value: 'number',
     writers: ['apply', 'read', 'load', 'ack', 'rotate', 'adopt', 'rewind', 'recover'],
     lifetime: 'until the next rotation, `liveTtlMs` after the last one, or a new epoch',
+  },
+  'ranks:<board>': {
+    type: 'zset',
+    what: 'The board: every key of the partition with a value, and the value as its score',
+    field: 'key',
+    value: 'number',
+    writers: ['apply', 'build', 'load'],
+    lifetime: 'until the next board takes its place, or the board is dropped',
+  },
+  'ranksNext:<board>': {
+    type: 'zset',
+    what: 'The board that is being built',
+    field: 'key',
+    value: 'number',
+    writers: ['apply', 'build'],
+    lifetime: 'until it takes the place of `ranks:<board>`',
+  },
+  'ranksNoted:<board>': {
+    type: 'set',
+    what: 'Keys whose scores may be wrong or missing: a worker reads them from the database',
+    value: 'key',
+    writers: ['apply', 'ack', 'load', 'build'],
+    lifetime: 'until each key is read',
+  },
+  ranksBuild: {
+    type: 'hash',
+    what: 'The builds under way',
+    field: 'board',
+    value: 'build',
+    writers: ['build'],
+    lifetime: 'until the board is ready or dropped',
   },
   traces: {
     type: 'list',
@@ -449,6 +494,13 @@ export const stateFields = {
     what: 'Updates that the current recovery has discarded so far',
     writers: ['recover'],
     lifetime: 'until that recovery ends',
+  },
+  boards: {
+    type: 'text',
+    form: 'boards',
+    what: 'The boards of the partition',
+    writers: ['build'],
+    lifetime: FIRST,
   },
   rotated: {
     type: 'number',
