@@ -24,7 +24,13 @@ const UNREACHABLE = new Set([
 ]);
 
 /** Codes of problems with the data rather than with the call. */
-const FOUND = new Set(['DATABASE_WENT_BACK', 'REDIS_BACKUP_RESTORED', 'READ_UNSETTLED', 'OUT_OF_RANGE']);
+const FOUND = new Set([
+  'DATABASE_WENT_BACK',
+  'REDIS_BACKUP_RESTORED',
+  'READ_UNSETTLED',
+  'OUT_OF_RANGE',
+  'RANKS_BUILDING',
+]);
 
 export function exitCodeOf(error: unknown): ExitCode {
   return error instanceof SluiceError ? exitCodeFor(error.code) : EXIT.found;

@@ -18,17 +18,18 @@ export async function runVerify(options: VerifyOptions): Promise<ExitCode> {
   const request = authorOf(options, '--repair', repair);
   const found = await withConnections(open => verify(open, request), { looks: !request });
   console.log(json ? JSON.stringify(found) : print(found));
-  const { drift, ledger, unlisted, unread } = found;
-  const drifting = !repair && drift.length > 0;
+  const { drift, scores = [], ledger, unlisted, unread } = found;
+  const drifting = !repair && drift.length + scores.length > 0;
   return drifting || ledger.length > 0 || unlisted?.ledger || unread ? EXIT.found : EXIT.ok;
 }
 
-function print({ checked, drift, ledger, unlisted, unread = [] }: Verification): string {
-  const repaired = drift.some(found => found.became !== undefined);
+function print({ checked, drift, scores = [], ledger, unlisted, unread = [] }: Verification): string {
+  const repaired = [...drift, ...scores].some(found => found.became !== undefined);
   const lines = [
     `${checked} comparisons, ${drift.length} keys with drift${repaired ? ', repaired' : ''}, ` +
       `${ledger.length} ledgers that do not add up`,
   ];
+  if (scores.length > 0) lines.push(`${scores.length} wrong scores${repaired ? ', repaired' : ''}`);
   if (unlisted)
     lines.push(`not listed: ${unlisted.drift} more keys with drift, ${unlisted.ledger} more ledgers`);
   for (const { kind, name, reason } of unread) lines.push(`not compared: ${kind} ${name}. ${reason}`);
@@ -38,6 +39,12 @@ function print({ checked, drift, ledger, unlisted, unread = [] }: Verification):
       table(['kind', 'name', 'key', ...(repaired ? ['was', 'became'] : ['live', 'expected'])], rows),
     );
   }
+  if (scores.length > 0) {
+    const rows = scores.map(s => [s.kind, s.name, shownKey(s.key), s.score ?? 'none', second(s)]);
+    lines.push(
+      table(['kind', 'name', 'key', 'score', repaired ? 'became' : 'expected'], rows),
+    );
+  }
   if (ledger.length > 0) {
     const rows = ledger.map(l => [l.program, JSON.stringify(l.account), l.balance, l.sum]);
     lines.push(table(['program', 'account', 'balance', 'sum of entries'], rows));
@@ -45,7 +52,7 @@ function print({ checked, drift, ledger, unlisted, unread = [] }: Verification):
   return lines.join('\n');
 }
 
-function second({ expected, became }: Drift): number | string {
+function second({ expected, became }: Pick<Drift, 'expected' | 'became'>): number | string {
   if (became !== undefined) return became ?? 'deleted';
   return Number.isSafeInteger(expected) ? expected : 'out of range';
 }

@@ -373,6 +373,35 @@ local function applyPlain(items, amounts, numbers, state, closed, keysLeft)
   return replies, accepted, pushed + ordered
 end
 
+-- Finds the boards of ranked names. Returns a function that adds accepted updates to them. Called only if the
+-- partition has boards: its parts cost nothing without.
+local function ranking(text, epoch)
+  --!include boards
+  --!include add-to-board
+  local boards = boardsOf(text, epoch)
+  -- The reply to an accepted update is a number or `-`; all others begin with a letter.
+  local byte, sub, LETTERS = string.byte, string.sub, 58
+  return function(updates, replies)
+    if type(updates[1]) == 'table' then
+      local items, amounts = updates[1], updates[2]
+      for at = 1, #items do
+        if byte(replies[at]) < LETTERS then addToBoard(boards, 'c' .. items[at], amounts[at]) end
+      end
+      return
+    end
+    local at = 1
+    for _, reply in ipairs(replies) do
+      local kind, item = updates[at], updates[at + 1]
+      if byte(reply) < LETTERS then
+        -- An amendment of a counter changes the counter.
+        local field = sub(item, 1, 1) == '!' and 'c' .. sub(item, 2) or (kind == 'c' and 'c' or 'p') .. item
+        addToBoard(boards, field, updates[at + 2])
+      end
+      at = at + (kind == 'c' and 5 or 6)
+    end
+  end
+end
+
 -- Accepts the micro-batch of one partition. Returns its reply.
 local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdates, updatesJson, isMemoryOver)
   base = string.sub(stateKey, 1, -6)
@@ -387,6 +416,7 @@ local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdate
 
   local incarnation, lost, met = meet(stateKey, state, caller, callNumber, seen, tonumber(seenUpdates))
   local updates = cjson.decode(updatesJson)
+  local rank = state.boards ~= '' and ranking(state.boards, state.epoch)
   -- Limits that refuse all updates except amendments.
   local closed = isMemoryOver == '1' and 'm' or isTooOld(state) and 'a'
   local keysLeft = keysLimit - (state.pushed - state.popped)
@@ -405,6 +435,7 @@ local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdate
     if #decided.counterIds > 0 then remember(decided.counterIds, tonumber(idsLimit), tonumber(windowMs)) end
     replies, accepted, entryNext = decided.replies, decided.accepted, decided.entryNext
   end
+  if rank and accepted > 0 then rank(updates, replies) end
   if met then redis.call('HSET', stateKey, 'run', met.run, 'incarnation', incarnation, 'ended', met.ended) end
   local armed, count = 0, state.updates + accepted
   if accepted > 0 then

@@ -1,9 +1,11 @@
 /** The client that API services use: counters, points, many updates at once. */
 
-import type { KeyPart } from '../shared/composite-key.ts';
+import { type KeyPart, splitKey } from '../shared/composite-key.ts';
 import type { Definitions, DefinitionsInput } from '../shared/config/definitions.ts';
-import { InvalidUpdateError, ProducerClosedError } from '../shared/errors.ts';
+import { hasListKeys } from '../shared/config/target.ts';
+import { InvalidUpdateError, NotRankedError, ProducerClosedError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
+import type { RankReader } from '../shared/ranks/reader.ts';
 import { DURABILITIES, type Durability, parseDurability } from '../shared/redis/durability.ts';
 import { type CounterKey, checkKey, checkText } from '../shared/updates/key.ts';
 import {
@@ -16,6 +18,7 @@ import {
   type Update,
 } from '../shared/updates/update.ts';
 import type { Applier } from './apply.ts';
+import { BoardHandle } from './board.ts';
 import type { CallTraces } from './call-traces.ts';
 import { type ApplyResult, ManyCaller, SingleCaller } from './callers.ts';
 import type { Health } from './health.ts';
@@ -69,6 +72,7 @@ export interface ClientParts {
   readonly definitions: Definitions;
   readonly applier: Applier;
   readonly reads: Reads;
+  readonly ranks: RankReader;
   readonly progress: Progress;
   readonly metrics: ProducerMetrics;
   readonly durability: Durability;
@@ -163,6 +167,7 @@ export class CounterHandle<Key extends CounterKey = CounterKey> {
   readonly name: string;
   readonly #parts: ClientParts;
   readonly #submit: Submit;
+  #board: BoardHandle<Key> | undefined;
 
   constructor(name: string, parts: ClientParts, submit: Submit) {
     this.name = name;
@@ -190,6 +195,19 @@ export class CounterHandle<Key extends CounterKey = CounterKey> {
     return (await this.getMany([key]))[0]!;
   }
 
+  /** The ranks of its keys. @throws NotRankedError if its definition lacks `"ranked": true` */
+  get board(): BoardHandle<Key> {
+    const { definitions, ranks } = this.#parts;
+    const { ranked, target } = definitions.counters[this.name]!;
+    if (!ranked) throw new NotRankedError(this.name);
+    const isList = target !== undefined && hasListKeys(target);
+    this.#board ??= new BoardHandle({ kind: 'c', name: this.name }, ranks, {
+      check: key => checkKey(key, this.name, definitions),
+      shown: text => ((isList && splitKey(text)) || text) as Key,
+    });
+    return this.#board;
+  }
+
   /** Values in the order of the keys. Throws as `get` does. */
   async getMany(keys: readonly Key[]): Promise<number[]> {
     const { definitions, reads } = this.#parts;
@@ -203,6 +221,7 @@ export class PointsHandle {
   readonly program: string;
   readonly #parts: ClientParts;
   readonly #submit: Submit;
+  #board: BoardHandle<string> | undefined;
 
   constructor(program: string, parts: ClientParts, submit: Submit) {
     this.program = program;
@@ -231,15 +250,25 @@ export class PointsHandle {
 
   /** The balance, with every acknowledged entry; 0 without entries. Throws as `CounterHandle.get`. */
   async balance(account: string): Promise<number> {
-    checkText(account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
-    const [value] = await this.#parts.reads.values([{ kind: 'p', name: this.program, key: account }]);
+    const key = checkedAccount(account);
+    const [value] = await this.#parts.reads.values([{ kind: 'p', name: this.program, key }]);
     return value!;
+  }
+
+  /** The ranks of its accounts. @throws NotRankedError if its definition lacks `"ranked": true` */
+  get board(): BoardHandle<string> {
+    const { definitions, ranks } = this.#parts;
+    if (!definitions.points[this.program]!.ranked) throw new NotRankedError(this.program);
+    this.#board ??= new BoardHandle({ kind: 'p', name: this.program }, ranks, {
+      check: account => checkedAccount(account),
+      shown: text => text,
+    });
+    return this.#board;
   }
 
   /** The account's entries, newest first; pending ones have `persisted: false`. */
   async history(account: string, options: HistoryOptions = {}): Promise<HistoryEntry[]> {
-    checkText(account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
-    return this.#parts.reads.history(this.program, account, options);
+    return this.#parts.reads.history(this.program, checkedAccount(account), options);
   }
 
   #entry(account: string, amount: number, options: PointsOptions | undefined, sign: 1 | -1): CheckedUpdate {
@@ -255,4 +284,10 @@ export class PointsHandle {
       this.#parts.definitions,
     );
   }
+}
+
+/** @throws InvalidUpdateError */
+function checkedAccount(account: string): string {
+  checkText(account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
+  return account;
 }

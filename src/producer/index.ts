@@ -15,6 +15,15 @@ export type { Durability } from '../shared/redis/durability.ts';
 export type { RedisLocation } from '../shared/redis/url.ts';
 export type { CounterKey } from '../shared/updates/key.ts';
 export type { CounterUpdate, PointsUpdate, Update } from '../shared/updates/update.ts';
+export type {
+  BoardAnswer,
+  BoardHandle,
+  BoardMember,
+  BoardPage,
+  BoardPlace,
+  TopOptions,
+  TopPage,
+} from './board.ts';
 export {
   type ApplyResult,
   type CallOptions,

@@ -11,6 +11,7 @@ import { createLog } from '../shared/log.ts';
 import { Database } from '../shared/mysql/database.ts';
 import type { MysqlLocation } from '../shared/mysql/url.ts';
 import { Aligner } from '../shared/partition/align.ts';
+import { RankReader } from '../shared/ranks/reader.ts';
 import { openRedis, type RedisConnection } from '../shared/redis/connections.ts';
 import {
   checkDurability,
@@ -177,6 +178,7 @@ async function assemble<const D extends DefinitionsInput>(
   const primaries = new Primaries(redis, keys);
   const onRead = (values: number, missing: number) => metrics.read(values, missing);
   const reads = new Reads({ redis, calls, database, keys, cold, settings, onRead });
+  const ranks = new RankReader(redis, keys, call => calls.read(settings.callTimeoutMs, call));
   const shared = { redis, address, database, keys, settings, calls, primaries, aligner, reads };
   const writing = new Writing({ ...shared, metrics, log });
   await writing.start();
@@ -185,6 +187,7 @@ async function assemble<const D extends DefinitionsInput>(
     definitions,
     applier: writing.applier,
     reads,
+    ranks,
     progress: new Progress(redis, database, keys),
     metrics,
     durability,

@@ -1,7 +1,7 @@
 /**
  * Compares every value with the right one, while traffic goes on: live values with MySQL plus quarantine, in
- * flight and pending; balances with the sums of their ledgers. On request it corrects live values in the same
- * step. Keys are read page by page, in MySQL and in Redis, so that memory does not grow with their number.
+ * flight and pending; scores of ranked names with the same; balances with the sums of their ledgers. On request it
+ * corrects live values and scores in the same step. Keys are read page by page, in MySQL and in Redis, so that memory does not grow with their number.
  */
 
 import type { ResultSetHeader } from 'mysql2/promise';
@@ -12,9 +12,10 @@ import { checkAudit } from '../shared/mysql/audit.ts';
 import { type Database, readSql } from '../shared/mysql/database.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { Keys } from '../shared/redis/keys.ts';
-import { type LiveKey, liveKeys, waitingKeys } from '../shared/redis/live-keys.ts';
-import { type ColdReader, drifts } from '../shared/values/cold-read.ts';
-import type { ValueTables } from '../shared/values/tables.ts';
+import { boardKeys, type LiveKey, liveKeys, waitingKeys } from '../shared/redis/live-keys.ts';
+import type { ColdReader } from '../shared/values/cold-read.ts';
+import { type Comparison, drifts, misranks } from '../shared/values/comparison.ts';
+import { allKeys, type ValueTables } from '../shared/values/tables.ts';
 
 export interface Drift {
   readonly kind: 'counter' | 'points';
@@ -25,6 +26,12 @@ export interface Drift {
   readonly expected: number;
   /** After a repair: the new live value; null if it was deleted because the right value is out of range. */
   readonly became?: number | null;
+}
+
+/** A score on the board of a ranked name that is not the right value. */
+export interface ScoreDifference extends Pick<Drift, 'kind' | 'name' | 'key' | 'expected' | 'became'> {
+  /** Null if the key is not on the board. */
+  readonly score: number | null;
 }
 
 interface LedgerDifference {
@@ -39,6 +46,8 @@ export interface Verification {
   readonly checked: number;
   /** Each key once. */
   readonly drift: readonly Drift[];
+  /** Wrong scores of ranked names, each key once. */
+  readonly scores?: readonly ScoreDifference[];
   readonly ledger: readonly LedgerDifference[];
   /** Names that were not compared, since their mapped table cannot be read now. */
   readonly unread?: readonly {
@@ -88,11 +97,11 @@ export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verif
   const names = await allNames(parts);
   for (const { kind, name } of names) {
     await check.reading(kind, name, async () => {
-      for await (const page of parts.tables.of(kind, name).keys(parts.database, name, PAGE))
+      for await (const page of allKeys(parts.tables.of(kind, name), parts.database, name, PAGE))
         await check.add(page.map(key => ({ kind, name, key })));
     });
   }
-  for (const walk of [waitingKeys, liveKeys])
+  for (const walk of [waitingKeys, liveKeys, boardKeys])
     for await (const page of walk(parts.redis, parts.keys, PAGE)) await check.add(page);
   await check.finish();
   const ledger = await ledgerDifferences(parts, names);
@@ -104,6 +113,7 @@ export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verif
   return {
     checked: check.checked,
     drift: check.drift,
+    ...(check.scores.length > 0 ? { scores: check.scores } : {}),
     ledger: ledger.listed,
     ...(check.unread.length > 0 ? { unread: check.unread } : {}),
     ...(unlisted.drift + unlisted.ledger > 0 ? { unlisted } : {}),
@@ -143,6 +153,7 @@ class Check {
   readonly #parts: VerifyParts;
   readonly #repair: boolean;
   readonly #found = new Map<string, Drift>();
+  readonly #scores = new Map<string, ScoreDifference>();
   readonly #unread = new Map<string, NonNullable<Verification['unread']>[number]>();
   readonly #groups = new Map<string, Map<string, LiveKey>>();
   #waiting = 0;
@@ -169,6 +180,10 @@ class Check {
 
   get drift(): Drift[] {
     return [...this.#found.values()];
+  }
+
+  get scores(): ScoreDifference[] {
+    return [...this.#scores.values()];
   }
 
   async add(keys: readonly LiveKey[]): Promise<void> {
@@ -203,22 +218,24 @@ class Check {
     const compared = await (this.#repair ? cold.repair(partition, group) : cold.compare(partition, group));
     this.checked += group.length;
     for (const comparison of compared) {
-      if (!drifts(comparison)) continue;
-      const { kind, name, key, expected } = comparison;
-      const item = `${kind}${name}:${key}`;
-      if (this.#found.size >= LISTED && !this.#found.has(item)) {
-        this.unlisted++;
-        continue;
-      }
-      this.#found.set(item, {
-        kind: SHOWN_KINDS[kind],
-        name,
-        key,
-        live: comparison.live!,
-        expected,
-        ...(this.#repair ? { became: Number.isSafeInteger(expected) ? expected : null } : {}),
-      });
+      if (drifts(comparison)) this.#list(comparison, this.#found, { live: comparison.live! });
+      if (misranks(comparison))
+        this.#list<{ score: number | null }>(comparison, this.#scores, { score: comparison.score! });
     }
+  }
+
+  #list<Found extends object>(
+    { kind, name, key, expected }: Comparison,
+    list: Map<string, Found & Omit<Drift, 'live'>>,
+    found: Found,
+  ): void {
+    const item = `${kind}${name}:${key}`;
+    if (list.size >= LISTED && !list.has(item)) {
+      this.unlisted++;
+      return;
+    }
+    const became = this.#repair ? { became: Number.isSafeInteger(expected) ? expected : null } : {};
+    list.set(item, { kind: SHOWN_KINDS[kind], name, key, ...found, expected, ...became });
   }
 }
 

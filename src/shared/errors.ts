@@ -413,6 +413,27 @@ export class ReadUnsettledError extends SluiceError {
   }
 }
 
+/** The definitions do not rank this counter or program. */
+export class NotRankedError extends SluiceError {
+  readonly code = 'NOT_RANKED';
+  constructor(name: string) {
+    super(
+      `${shown(name)} has no ranks; add "ranked": true to its definition, and restart the workers with it.`,
+    );
+  }
+}
+
+/** There is no board of ranks yet: workers build it. */
+export class RanksBuildingError extends SluiceError {
+  readonly code = 'RANKS_BUILDING';
+  override readonly retryable = true;
+  constructor(name: string) {
+    super(
+      `The ranks of ${name} are being built; repeat the call later. If this continues, check that a worker runs with "ranked": true for it: "sluice rank ${name} --build" shows the progress.`,
+    );
+  }
+}
+
 /** An operation on failed updates cannot be resumed or shown. Nothing was changed. */
 export class OperationError extends SluiceError {
   readonly code: 'UNKNOWN_OPERATION' | 'OPERATION_FINISHED';

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Ends the batch in flight after its commit: removes its data, lets its ids start to expire, and deletes the
--- live values that the commit proved wrong (to delete is safe, to compute is not).
+-- live values that the commit proved wrong (to delete is safe, to compute is not). Their scores are noted.
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 token   2 idempotency window, ms   3 counters and entries of the batch that are in quarantine
@@ -13,6 +13,8 @@
 local token, windowMs, quarantined = unpack(ARGV, 1, 3)
 --!read state
 if state.token ~= token then return { 0 } end
+--!include boards
+local boards = #ARGV > 3 and state.boards ~= '' and boardsOf(state.boards, state.epoch) or {}
 
 local from, to = state.entryAcked, state.entryClaimed
 if to > from then
@@ -33,6 +35,7 @@ if to >= state.entrySegmentEnd then redis.call('UNLINK', base .. 'segment:accoun
 for at = 4, #ARGV, 2 do
   redis.call('HDEL', base .. 'live:young', ARGV[at] .. ARGV[at + 1])
   redis.call('HDEL', base .. 'live:old', ARGV[at] .. ARGV[at + 1])
+  noteOnBoard(boards, ARGV[at] .. ARGV[at + 1])
 end
 redis.call('HSET', KEYS[1], 'token', '', 'entryAcked', to, 'poppedAcked', state.popped, 'flightUpdates', 0, 'flightOldest', 0)
 redis.call('HINCRBY', KEYS[1], 'quarantined', quarantined)

@@ -7,6 +7,7 @@ import type { Settings } from '../shared/config/settings.ts';
 import type { Database } from '../shared/mysql/database.ts';
 import type { MysqlLocation } from '../shared/mysql/url.ts';
 import { Aligner } from '../shared/partition/align.ts';
+import { BoardBuilder } from '../shared/ranks/builder.ts';
 import { Barrier } from '../shared/redis/barrier.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { ClaimDurability } from '../shared/redis/durability.ts';
@@ -25,6 +26,7 @@ import { Flight } from './flight.ts';
 import { Flusher } from './flush.ts';
 import type { FlushTracing } from './flush-span.ts';
 import { WorkerMetrics } from './metrics.ts';
+import { Ranks } from './ranks.ts';
 import { readinessJudge } from './readiness.ts';
 import { Releaser } from './releaser.ts';
 import { Rotation } from './rotation.ts';
@@ -89,6 +91,8 @@ export function assemble(parts: WorkerParts, opened: Opened) {
   const releaser = new Releaser({ ...shared, tables, definitions, health, circuit });
   const cold = new ColdReader(redis, address, database, keys, tables, aligner);
   const verifier = new Verifier({ ...shared, tables, cold, circuit });
+  const builder = new BoardBuilder({ redis, address, database, keys, tables, cold });
+  const ranks = new Ranks({ builder, definitions, circuit, random, log });
   const judge = readinessJudge({ ...shared, inspector, flusher });
   return {
     redis,
@@ -108,6 +112,7 @@ export function assemble(parts: WorkerParts, opened: Opened) {
     sweep,
     releaser,
     verifier,
+    ranks,
     judge,
   };
 }

@@ -11,7 +11,8 @@ import { SHOWN_KINDS } from '../shared/item.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import { type LiveKey, liveKeys } from '../shared/redis/live-keys.ts';
-import { type ColdReader, type Comparison, drifts } from '../shared/values/cold-read.ts';
+import type { ColdReader } from '../shared/values/cold-read.ts';
+import { type Comparison, drifts, misranks } from '../shared/values/comparison.ts';
 import type { ValueTables } from '../shared/values/tables.ts';
 import { type Circuit, isOutage } from './circuit.ts';
 import type { WorkerMetrics } from './metrics.ts';
@@ -118,13 +119,13 @@ export class Verifier {
     const { log, tables } = this.#parts;
     let fresh = 0;
     for (const comparison of found) {
-      const { kind, name, key, live, expected } = comparison;
+      const { kind, name, key, live, expected, score } = comparison;
       const item = `${kind}${name}:${key}`;
-      if (!drifts(comparison)) this.#drifting.delete(item);
+      if (!drifts(comparison) && !misranks(comparison)) this.#drifting.delete(item);
       else if (!this.#drifting.has(item) && this.#drifting.size < KNOWN) {
         this.#drifting.set(item, { kind, name, key });
         fresh++;
-        log.debug({ kind, name, key, live, expected }, 'a live value differs from its right value');
+        log.debug({ kind, name, key, live, expected, score }, 'a live value or a score differs from the right value');
       }
     }
     if (fresh === 0) return;

@@ -53,8 +53,8 @@ export class Worker {
     });
     // Only after a successful attempt: the registry keeps these metrics.
     watchSystem(assembly.metrics.registry, assembly);
-    const { consumer, sweep, releaser, verifier } = assembly;
-    for (const part of [consumer, sweep, releaser, verifier]) part.start();
+    const { consumer, sweep, releaser, verifier, ranks } = assembly;
+    for (const part of [consumer, sweep, releaser, verifier, ranks]) part.start();
     return new Worker(assembly, settings.shutdownDeadlineMs);
   }
 
@@ -68,11 +68,12 @@ export class Worker {
    * @returns whether all were finished before the deadline
    */
   async stop(): Promise<boolean> {
-    const { flusher, consumer, sweep, verifier, releaser } = this.#assembly;
+    const { flusher, consumer, sweep, verifier, releaser, ranks } = this.#assembly;
     this.#stopping = true;
     flusher.stop();
     const orderly = async () => {
-      const ended = Promise.all([sweep.stop(), verifier.stop(), releaser.stop(), consumer.stop()]);
+      const rounds = [sweep, verifier, releaser, ranks, consumer];
+      const ended = Promise.all(rounds.map(one => one.stop()));
       await flusher.finished();
       await within(ended, CLOSE_MS);
       return true;

@@ -3,6 +3,7 @@
 import { expect, it } from 'vitest';
 import type { DefinitionsInput } from '../../src/shared/config/definitions.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
+import { allKeys } from '../../src/shared/values/tables.ts';
 import { until } from '../support/engine.ts';
 import { exactCollation, openShop, type Shop } from '../support/mapped.ts';
 
@@ -197,7 +198,7 @@ for (const [name, [type, good, bad]] of Object.entries(types)) {
     );
     for (const counter of ['first', 'last']) {
       const paged: string[] = [];
-      for await (const page of shop.tables.of('c', counter).keys(shop.database, counter, 2))
+      for await (const page of allKeys(shop.tables.of('c', counter), shop.database, counter, 2))
         paged.push(...page);
       expect(paged.toSorted()).toEqual(good.map(text => JSON.stringify([text, '5'])).toSorted());
     }
@@ -229,7 +230,8 @@ it('the longest keys are written, read and compared, whatever characters they ho
   await shop.forget();
   expect(await long.getMany(keys)).toEqual(keys.map(() => 7));
   const paged: string[] = [];
-  for await (const page of shop.tables.of('c', 'long').keys(shop.database, 'long', 2)) paged.push(...page);
+  for await (const page of allKeys(shop.tables.of('c', 'long'), shop.database, 'long', 2))
+    paged.push(...page);
   expect(paged.toSorted()).toEqual(keys.map(key => JSON.stringify(key)).toSorted());
   expect(await shop.verify()).toEqual({ drift: [], ledger: [] });
 });
@@ -330,7 +332,7 @@ it('other writers change values, add and remove rows, and store dates that no ke
   ]);
   for (const size of [1, 3, 100]) {
     const paged: string[] = [];
-    for await (const page of shop.tables.of('c', 'daily').keys(shop.database, 'daily', size))
+    for await (const page of allKeys(shop.tables.of('c', 'daily'), shop.database, 'daily', size))
       paged.push(...page);
     expect(paged.toSorted()).toEqual(
       [...Array.from({ length: 20 }, (_, at) => `["7","${day(at + 1)}"]`), `["8","${day(1)}"]`].toSorted(),

@@ -1,7 +1,7 @@
 // Repairs of live values under load: no update is lost, and a value that no live value can hold is deleted.
 
 import { expect, it } from 'vitest';
-import { drifts } from '../../src/shared/values/cold-read.ts';
+import { drifts } from '../../src/shared/values/comparison.ts';
 import { openEngine } from '../support/engine.ts';
 import { setLive } from '../support/live.ts';
 

@@ -94,7 +94,8 @@ export interface CounterId {
   readonly answer: string;
 }
 
-export interface RedisData extends Record<Modelled<Exclude<PartitionKey, 'armed' | 'traces'>>, unknown> {
+export interface RedisData
+  extends Record<Modelled<Exclude<PartitionKey, 'armed' | 'traces' | 'ranksBuild'>>, unknown> {
   state: State | undefined;
   counters: Map<string, Sum>;
   accounts: Map<string, Sum>;

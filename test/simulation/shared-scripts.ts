@@ -89,6 +89,7 @@ export function adopt(
   if (!data.state) {
     data.state = {
       epoch,
+      boards: '',
       sequence,
       token: '',
       updates,

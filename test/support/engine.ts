@@ -99,6 +99,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
     store,
     flusher,
     inspector,
+    tables,
     cold,
     log,
     onClose: (close: () => Promise<unknown>) => closers.push(close),
@@ -107,11 +108,14 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
       crashAt = step;
     },
     /** @param through other URLs, such as those of a proxy */
-    async producer(through: Partial<Servers> = {}, more: Partial<ProducerOptions<typeof definitions>> = {}) {
-      const sluice = await createProducer({
+    async producer<D extends DefinitionsInput = typeof definitions>(
+      through: Partial<Servers> = {},
+      more: Partial<ProducerOptions<D>> = {},
+    ) {
+      const sluice = await createProducer<D>({
         redis: through.redisUrl ?? redisUrl,
         mysql: through.mysqlUrl ?? mysqlUrl,
-        definitions,
+        definitions: definitions as unknown as D,
         namespace: name,
         settings,
         log,

@@ -23,10 +23,15 @@ const backpressure = z
   .describe(
     'What to do with an update that meets a limit of its partition: reject it at once, or let it wait for a bounded time',
   );
-const counterSchema = z.strictObject({ target: counterTarget.optional(), backpressure });
+const ranked = z
+  .boolean()
+  .default(false)
+  .describe('Whether its keys have ranks: a worker keeps a board in Redis, about 110 bytes a key');
+const counterSchema = z.strictObject({ target: counterTarget.optional(), ranked, backpressure });
 const programSchema = z.strictObject({
   floor: safeInteger.default(0).describe('Lowest balance that an accepted debit may lead to'),
   target: programTarget.optional(),
+  ranked,
   backpressure,
 });
 
@@ -69,7 +74,7 @@ function unknownKeys(keys: readonly string[], path: readonly PropertyKey[]): str
       ? ['counters', 'points']
       : path.at(-1) === 'target'
         ? TARGET_FIELDS
-        : ['floor', 'target', 'backpressure'];
+        : ['floor', 'target', 'ranked', 'backpressure'];
   return keys
     .map(key => {
       const nearest = closest(key, known);

@@ -1,6 +1,6 @@
 /** The names of keys in Redis: namespace, partitions, and the keys of each. */
 import { crc32 } from 'node:zlib';
-import { FORMAT_KEY, type PartitionKey, REDIS_FORMAT } from './layout.ts';
+import { type BoardKey, FORMAT_KEY, type PartitionKey, REDIS_FORMAT } from './layout.ts';
 
 const STATE = 'state' satisfies PartitionKey;
 
@@ -43,6 +43,11 @@ export class Keys {
   /** Another key of a partition. */
   of(partition: number, key: PartitionKey): string {
     return besideState(this.state(partition), key);
+  }
+
+  /** A key of a board in a partition. @param board kind and name */
+  ofBoard(partition: number, key: BoardKey, board: string): string {
+    return this.state(partition).slice(0, -STATE.length) + key.replace('<board>', board);
   }
 
   /** The hash of format version, number of partitions and deployment. */

@@ -294,6 +294,9 @@ export const partitionKeys = {
 /** Keys with a fixed name. */
 export type PartitionKey = Exclude<keyof typeof partitionKeys, `${string}<${string}`>;
 
+/** Keys of a board. */
+export type BoardKey = Extract<keyof typeof partitionKeys, `${string}<board>`>;
+
 interface FieldLayout {
   readonly type: 'number' | 'text';
   /** Form of a text. */

@@ -2,7 +2,7 @@
 import { type Kind, splitItem } from '../item.ts';
 import type { RedisConnection } from './connections.ts';
 import type { Keys } from './keys.ts';
-import { readState } from './state.ts';
+import { parseBoards, readState } from './state.ts';
 
 /** A counter's key or an account. */
 export interface LiveKey {
@@ -62,13 +62,36 @@ export async function* waitingKeys(
             .map(item => ({ kind, ...splitItem(item) }));
 }
 
+/** All keys on the boards of ranked names, like `liveKeys`. */
+export async function* boardKeys(
+  redis: RedisConnection,
+  keys: Keys,
+  pageSize: number,
+): AsyncGenerator<LiveKey[]> {
+  for (let partition = 0; partition < keys.partitions; partition++) {
+    const { boards } = await readState(redis, keys, partition, ['boards']);
+    for (const { board, kind, name } of parseBoards(boards)) {
+      const scores = keys.ofBoard(partition, 'ranks:<board>', board);
+      for await (const members of scanned(pageSize, (...page) => redis.zscan(scores, ...page)))
+        yield members.map(key => ({ kind, name, key }));
+    }
+  }
+}
+
 /** The fields of a hash, page by page. One that stays during the whole walk comes at least once. */
-async function* fieldsOf(redis: RedisConnection, hash: string, pageSize: number): AsyncGenerator<string[]> {
+function fieldsOf(redis: RedisConnection, hash: string, pageSize: number): AsyncGenerator<string[]> {
+  return scanned(pageSize, (...page) => redis.hscan(hash, ...page));
+}
+
+async function* scanned(
+  pageSize: number,
+  scan: (cursor: string, count: 'COUNT', number: number) => Promise<[cursor: string, found: string[]]>,
+): AsyncGenerator<string[]> {
   const count = new Count(pageSize);
   for (let cursor = '0'; ; ) {
-    const [next, found] = await redis.hscan(hash, cursor, 'COUNT', count.next);
+    const [next, found] = await scan(cursor, 'COUNT', count.next);
     count.seen(found);
-    // Fields alternate with values.
+    // Names alternate with values.
     yield found.filter((_, at) => at % 2 === 0);
     if (next === '0') return;
     cursor = next;

@@ -1,5 +1,6 @@
 /** Reads a partition's state by the names of its fields. */
 
+import type { Kind } from '../item.ts';
 import type { RedisConnection } from './connections.ts';
 import type { Keys } from './keys.ts';
 import { type State, type StateField, stateFields } from './layout.ts';
@@ -31,4 +32,11 @@ export function parseEnded(ended: string): EndedIncarnation[] {
     kept: Number(kept),
     lost: Number(lost),
   }));
+}
+
+/** @param boards the field `boards` of the state */
+export function parseBoards(boards: string): { board: string; kind: Kind; name: string; phase: string; epoch: string }[] {
+  return [...boards.matchAll(/(\S+) (\S+) (\S+) (\S+) (\S+)/g)].map(([, board, phase, , , epoch]) => {
+    return { board: board!, kind: board![0] as Kind, name: board!.slice(1), phase: phase!, epoch: epoch! };
+  });
 }

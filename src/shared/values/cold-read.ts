@@ -7,10 +7,10 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { pause, within } from '../clock.ts';
-import { AnswerMissingError, OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from '../errors.ts';
+import { OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from '../errors.ts';
 import { explain } from '../explain.ts';
 import { itemOf } from '../item.ts';
-import { type Database, queryRows, type Rows } from '../mysql/database.ts';
+import { type Database, queryRows } from '../mysql/database.ts';
 import { cut, LARGEST_ITEM, literalBytes } from '../mysql/statement-size.ts';
 import type { Aligner } from '../partition/align.ts';
 import { toPosition } from '../partition/watermark.ts';
@@ -19,53 +19,9 @@ import { redisError } from '../redis/errors.ts';
 import type { Keys } from '../redis/keys.ts';
 import type { LiveKey } from '../redis/live-keys.ts';
 import { defineScript, type Script } from '../redis/script.ts';
+import { type Comparison, comparisons } from './comparison.ts';
+import { exactSums } from './exact-sums.ts';
 import type { ValueTable, ValueTables } from './tables.ts';
-
-/** A key's live value and the value that it should have. */
-export interface Comparison extends LiveKey {
-  /** Undefined if the key is not live, NaN if its value is not a number. */
-  readonly live: number | undefined;
-  readonly expected: number;
-}
-
-/** Replaces a sum beyond 2^53-1: no updates in Redis bring it back into range, so the script refuses it. */
-const OUT_OF_RANGE = 1e300;
-
-/**
- * Value plus quarantined sum of a row. They are added as BigInt, since a mapped column may hold more than
- * 2^53-1.
- * @throws AnswerMissingError if the database changed the requested key
- */
-function exactSum({ name, value, quarantined }: Rows[number]): number {
-  if (value === null) throw missing(String(name));
-  const sum = Number(BigInt(value) + BigInt(quarantined));
-  return Number.isSafeInteger(sum) ? sum : OUT_OF_RANGE;
-}
-
-function missing(name: string): AnswerMissingError {
-  return new AnswerMissingError(`the value of a key of ${name}`);
-}
-
-/** Whether the live value is wrong. */
-export function drifts({ live, expected }: Comparison): boolean {
-  return live !== undefined && live !== expected;
-}
-
-function comparisons(keys: readonly LiveKey[], found: readonly string[]): Comparison[] {
-  return found.map((pair, at) => {
-    // A live value that another program wrote may contain blanks.
-    const [, live, expected] = /^(.*) (\S+)$/s.exec(pair)!;
-    return {
-      ...keys[at]!,
-      live: live === '-' ? undefined : wholeNumber(live!.slice(1)),
-      expected: Number(expected),
-    };
-  });
-}
-
-function wholeNumber(text: string): number {
-  return /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
-}
 
 /** Splits keys so that each part fits into one statement on any server and one call of the script. */
 function* inParts(keys: readonly LiveKey[], table: ValueTable): Generator<readonly LiveKey[]> {
@@ -73,9 +29,9 @@ function* inParts(keys: readonly LiveKey[], table: ValueTable): Generator<readon
   for (const [from, to] of cut(keys.length, LARGEST_ITEM, bytesAt)) yield keys.slice(from, to);
 }
 
-/** Reply of load.lua. */
+/** Reply of load.lua, or of another script that takes values with their watermark. */
 interface Answer {
-  readonly status: 'ok' | 'again' | 'epoch' | 'absent';
+  readonly status: 'ok' | 'moved' | 'again' | 'epoch' | 'absent';
   /** With `again`: `behind`, `ahead`, `many` or `doubtful`. With `epoch`: the epoch in Redis. */
   readonly why: string;
   /** With `ok`: one for each key. */
@@ -98,6 +54,19 @@ function isDoubtful({ status, why, values }: Answer): boolean {
 }
 
 type Mode = 'load' | 'compare' | 'repair';
+/** Gives a script values in the database, quarantine included, with the watermark that was read with them. */
+export type Send = (
+  watermark: readonly [epoch: string, sequence: number, token: string],
+  values: readonly (readonly [key: LiveKey, value: number])[],
+) => Promise<string[]>;
+/** What is read, and for which script. */
+interface Reading {
+  readonly partition: number;
+  readonly keys: readonly LiveKey[];
+  readonly table: ValueTable;
+  readonly send: Send;
+}
+
 const PLAIN_TRIES = 2;
 const TRIES = 8;
 /** Wait for the flush of entries in doubt: less than a call's timeout, so that its caller gets the reason. */
@@ -113,6 +82,7 @@ const STORIES: Readonly<Record<string, string>> = {
   absent: 'Redis or the database has no state of it',
 };
 const ANSWER_MS = 3000;
+const WATERMARK = 'SELECT sequence, token, epoch FROM sluice_partitions WHERE partition_id = ?';
 
 export class ColdReader {
   readonly #database: Database;
@@ -177,7 +147,7 @@ export class ColdReader {
 
   async #glance(partition: number, keys: readonly LiveKey[]): Promise<Comparison[] | undefined> {
     for (let attempt = 0; attempt < PLAIN_TRIES; attempt++) {
-      const { status, values } = await this.#try('compare', partition, keys, false);
+      const { status, values } = await this.#try(this.#reading('compare', partition, keys), false);
       if (status === 'ok') return comparisons(keys, values);
     }
     return undefined;
@@ -196,23 +166,50 @@ export class ColdReader {
   async #readAll(mode: Mode, partition: number, keys: readonly LiveKey[]): Promise<string[]> {
     const found: string[] = [];
     for (const some of inParts(keys, this.#tableOf(keys)))
-      found.push(...(await this.#read(mode, partition, some)));
+      found.push(...(await this.#read(this.#reading(mode, partition, some))).values);
     return found;
   }
 
-  async #read(mode: Mode, partition: number, keys: readonly LiveKey[]): Promise<readonly string[]> {
+  #reading(mode: Mode, partition: number, keys: readonly LiveKey[]): Reading {
+    const send: Send = (watermark, values) =>
+      this.#load(
+        ...([this.#keys.state(partition), mode, ...watermark, this.#keys.owner] as const),
+        ...values.flatMap(([{ kind, name, key }, value]) => [kind, itemOf(name, key), value]),
+      );
+    return { partition, keys, table: this.#tableOf(keys), send };
+  }
+
+  /**
+   * Reads keys of one partition and table, also none, and gives them to a script with the watermark.
+   * @returns what the script replied after `ok`; undefined if it replied `moved`
+   * @throws like `load`
+   */
+  async give(
+    partition: number,
+    { kind, name }: Pick<LiveKey, 'kind' | 'name'>,
+    keys: readonly string[],
+    send: Send,
+  ): Promise<readonly string[] | undefined> {
+    const table = this.#tables.of(kind, name);
+    const reading = { partition, keys: keys.map(key => ({ kind, name, key })), table, send };
+    const { status, values } = await this.#read(reading);
+    return status === 'ok' ? values : undefined;
+  }
+
+  async #read(reading: Reading): Promise<Answer> {
+    const { partition } = reading;
     const end = performance.now() + DOUBT_MS;
     let story = '';
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const isLocked = attempt >= PLAIN_TRIES;
-      const answer = await this.#try(mode, partition, keys, isLocked);
+      const answer = await this.#try(reading, isLocked);
       if (isDoubtful(answer) && performance.now() < end) {
         await pause(DOUBT_PAUSE_MS);
         attempt = -1;
         continue;
       }
-      const { status, why, values } = answer;
-      if (status === 'ok') return values;
+      const { status, why } = answer;
+      if (status === 'ok' || status === 'moved') return answer;
       if (isDoubtful(answer)) throw new ReadUnsettledError(partition, DOUBT);
       story = STORIES[status === 'again' ? why : status]!;
       if (status === 'again' && why === 'ahead' && isLocked) throw await this.#halted(partition);
@@ -227,52 +224,39 @@ export class ColdReader {
   }
 
   /** @param isLocked whether the watermark is locked meanwhile */
-  async #try(mode: Mode, partition: number, keys: readonly LiveKey[], isLocked: boolean): Promise<Answer> {
-    const table = this.#tableOf(keys);
+  async #try(reading: Reading, isLocked: boolean): Promise<Answer> {
     const use = async (connection: PoolConnection) => {
       if (isLocked) {
         await connection.query(
           'SELECT sequence FROM sluice_partitions WHERE partition_id = ? LOCK IN SHARE MODE',
-          [partition],
+          [reading.partition],
         );
       }
-      return this.#once(mode, connection, partition, keys, table);
+      return this.#once(connection, reading);
     };
     try {
-      await table.ready(this.#database);
+      await reading.table.ready(this.#database);
       return await (isLocked ? this.#database.transaction(use) : this.#database.session(use));
     } catch (error) {
       throw explain(error, this.#address, this.#database.address);
     }
   }
 
-  async #once(
-    mode: Mode,
-    connection: PoolConnection,
-    partition: number,
-    keys: readonly LiveKey[],
-    table: ValueTable,
-  ): Promise<Answer> {
-    const read = async () =>
-      queryRows(connection, table.read, [JSON.stringify(keys.map(key => table.readRow(key))), partition]);
-    const rows = await read().catch(error => {
+  async #once(connection: PoolConnection, { partition, keys, table, send }: Reading): Promise<Answer> {
+    const rows = keys.map(key => table.readRow(key));
+    const read = () =>
+      keys.length === 0
+        ? queryRows(connection, WATERMARK, [partition])
+        : queryRows(connection, table.read, [JSON.stringify(rows), partition]);
+    const found = await read().catch(error => {
       throw table.explained(error, this.#database);
     });
-    if (rows.length === 0) return ABSENT;
-    const values = new Map(rows.map(row => [itemOf(String(row.name), String(row.item_key)), exactSum(row)]));
-    const { epoch, sequence, token } = toPosition(rows[0]!);
-    const args = keys.flatMap(({ kind, name, key }) => {
-      const value = values.get(itemOf(name, key));
-      // The statement returns a row for every key. If one is missing, the database changed the key.
-      if (value === undefined) throw missing(name);
-      return [kind, itemOf(name, key), value];
-    });
-    const state = this.#keys.state(partition);
+    if (found.length === 0) return ABSENT;
+    const { epoch, sequence, token } = toPosition(found[0]!);
+    const values = exactSums(keys, found);
     // Limited, since the watermark may be locked and ioredis would wait for a lost Redis for ever.
     const reply = await within(
-      this.#load(state, mode, epoch, sequence, token, this.#keys.owner, ...args).catch(error =>
-        redisError(error, this.#address),
-      ),
+      send([epoch, sequence, token], values).catch(error => redisError(error, this.#address)),
       ANSWER_MS,
     );
     if (reply === undefined) throw new RedisUnavailableError(this.#address);

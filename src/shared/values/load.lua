@@ -14,7 +14,8 @@
 --          { 'again', 'many' } compare, repair: an account has too many entries in the segment to add up here
 --          { 'again', 'doubtful' } compare, repair: an account is in doubt
 --          { 'ok', ... } then for each key: load: the live value, 'x' (out of range) or 'w' (in doubt: wait);
---          compare: 'live expected', live '-' if there is none, else '=' and its text;
+--          compare: 'live expected score', live '-' if there is none, else '=' and its text; the score '-' if the
+--          key is not on its board, '.' if there is no board to compare with, or the key is noted anyway;
 --          repair: the same, from before; a live value is deleted if the right value is out of range
 --
 -- An account is in doubt if it has unacknowledged entries from before Redis was found behind the watermark.
@@ -24,87 +25,36 @@
 --!include base
 --!include int
 --!include young
+--!include fits-watermark
+--!include boards
 local mode, epoch, watermark, token, deployment = unpack(ARGV, 1, 5)
 watermark = tonumber(watermark)
 --!read state
 if state.epoch == '' or state.deployment ~= deployment then return { 'absent' } end
-if state.epoch ~= epoch then return { 'epoch', state.epoch } end
-
-local withFlight
-if state.token == '' then
-  if state.sequence < watermark then return { 'again', 'behind' } end
-  if state.sequence > watermark then return { 'again', 'ahead' } end
-elseif state.sequence == watermark + 1 then
-  withFlight = true
-elseif state.sequence ~= watermark or state.token ~= token then
-  return { 'again', state.sequence > watermark and 'ahead' or 'behind' }
-end
-
--- Checked once, since most hashes are absent.
-local isThere = {}
-local counters, accounts = base .. 'counters', base .. 'accounts'
-local segmentCounters, segmentAccounts = base .. 'segment:counters', base .. 'segment:accounts'
-for _, hash in ipairs({ counters, accounts, segmentCounters, segmentAccounts }) do
-  isThere[hash] = redis.call('EXISTS', hash) == 1
-end
--- Sum of a hash's field, and the number of the counter or of the account's newest entry; 0 and -1 if absent.
-local function sum(hash, item)
-  local value = isThere[hash] and redis.call('HGET', hash, item)
-  if not value then return 0, -1 end
-  local amount, number = string.match(value, '^(%S+) %S+ (%d+)')
-  return tonumber(amount), tonumber(number)
-end
-
-isThere[segmentCounters] = isThere[segmentCounters] and (withFlight or state.popped < state.segmentEnd)
-local popped, flightFrom, flightTo = state.popped, state.flightFrom, state.flightTo
-local function countersOf(item)
-  local amount, number = sum(segmentCounters, item)
-  if not (number >= popped or (withFlight and number >= flightFrom and number < flightTo)) then amount = 0 end
-  return amount + sum(counters, item)
-end
-
--- `missing` is the first entry that MySQL does not have. If it is inside the segment, the account's chain of
--- entries is followed back to it.
-local missing = withFlight and state.entryAcked or state.entryClaimed
-local MOST_STEPS = 2000
-local segmentStart, segmentEnd, doubtful = state.entrySegmentStart, state.entrySegmentEnd, state.doubtful
-local function isDoubtful(item)
-  if missing >= doubtful then return false end
-  local _, newest = sum(segmentAccounts, item)
-  if newest >= missing then return true end
-  _, newest = sum(accounts, item)
-  return newest >= 0 and segmentEnd < doubtful
-end
-local function entriesOf(item)
-  local pending = sum(accounts, item)
-  if missing >= segmentEnd then return pending end
-  local amount, number = sum(segmentAccounts, item)
-  if missing <= segmentStart then return pending + amount end
-  local steps = 0
-  while number >= missing do
-    steps = steps + 1
-    if steps > MOST_STEPS then return nil end
-    local record = redis.call('HGET', base .. 'entries', int(number))
-    local previous, one = string.match(record, '^%d+ (%d+) (%S+)')
-    pending, number = pending + one, tonumber(previous)
-  end
-  return pending
-end
-
--- Amendments of counters are in the hash of accounts, after '!'. Returns nil and a reason if the value is not
--- known now.
-local function expectedOf(kind, item, value)
-  local account = kind == 'p' and item or '!' .. item
-  if isDoubtful(account) then return nil, 'doubtful' end
-  local entries = entriesOf(account)
-  if not entries then return nil, 'many' end
-  return value + entries + (kind == 'p' and 0 or countersOf(item))
-end
+local unfit, withFlight = fitsWatermark(state, epoch, watermark, token)
+if unfit then return unfit end
+local boards = mode ~= 'load' and state.boards ~= '' and boardsOf(state.boards, epoch) or {}
+--!include expected
 -- The number may be far out of range.
 local function sumText(number) return string.format('%.0f', number) end
 local SAFE = 9007199254740991
 local young, old = base .. 'live:young', base .. 'live:old'
 if mode == 'load' and redis.call('EXISTS', young) == 0 then beginYoung() end
+-- The score of a key on a board that is ready, from before it is corrected.
+local function scoreOf(field, expected)
+  local board, key = boardOf(boards, field)
+  if not board or board.phase ~= 'ready' then return '.' end
+  local score, isNoted = redis.call('ZSCORE', board.scores, key), redis.call('SISMEMBER', board.noted, key) == 1
+  -- A key that was only read has no score.
+  local isWrong = isNoted or tonumber(score or 0) ~= expected
+  if mode == 'repair' and isWrong and math.abs(expected) <= SAFE then
+    redis.call('ZADD', board.scores, int(expected), key)
+    redis.call('SREM', board.noted, key)
+  elseif mode == 'repair' and isWrong then
+    redis.call('SADD', board.noted, key)
+  end
+  return isNoted and '.' or score and sumText(score) or '-'
+end
 local reply = { 'ok' }
 for at = 6, #ARGV, 3 do
   local kind, item = ARGV[at], ARGV[at + 1]
@@ -120,7 +70,8 @@ for at = 6, #ARGV, 3 do
       else redis.call('HSET', young, field, int(expected)) end
     end
     -- A live value that another program wrote may have any length.
-    reply[#reply + 1] = (live and '=' .. string.sub(live, 1, 64) or '-') .. ' ' .. sumText(expected)
+    reply[#reply + 1] = (live and '=' .. string.sub(live, 1, 64) or '-') .. ' ' .. sumText(expected) .. ' '
+      .. scoreOf(field, expected)
   elseif live then
     reply[#reply + 1] = live
   elseif why then

@@ -10,7 +10,7 @@ import { REFUSED } from '../mysql/error-numbers.ts';
 import { jsonParts, keyLists } from '../mysql/statement-size.ts';
 import { KeySql, type ShownKey } from './key-sql.ts';
 import { RefusedValueError } from './refusal.ts';
-import type { Addition, ValueKey, ValueRows } from './tables.ts';
+import type { Addition, KeyPage, ValueKey, ValueRows } from './tables.ts';
 import type { CheckedTarget } from './target-check.ts';
 
 const sql = (name: string) => readSql(new URL(`./sql/mapped-${name}.sql`, import.meta.url));
@@ -90,15 +90,22 @@ export class MappedTable implements ValueRows {
     return refused;
   }
 
-  async *keys(database: Database, _name: string, pageSize: number): AsyncGenerator<string[]> {
-    for (let last: ShownKey | undefined; ; ) {
-      const later = this.#key.laterThan(last);
-      const rows = await database.query(this.#sql.keys, [later[0], ...later, pageSize]);
-      const page = rows.map(row => this.#key.shown(row));
-      yield page.filter(shown => this.#isOurs(shown)).map(shown => this.#key.keyOf(shown));
-      if (page.length < pageSize) return;
-      last = page.at(-1);
-    }
+  /** A page ends at a row that no update may be able to name, so its end is the bytes of the key's columns. */
+  async page(database: Database, _name: string, pageSize: number, after: string): Promise<KeyPage> {
+    const last =
+      after === ''
+        ? undefined
+        : after
+            .slice(1)
+            .split(',')
+            .map(part => Buffer.from(part, 'base64'));
+    const later = this.#key.laterThan(last);
+    const rows = await database.query(this.#sql.keys, [later[0], ...later, pageSize]);
+    const page = rows.map(row => this.#key.shown(row));
+    const last64 = page.at(-1)?.map(part => part.toString('base64'));
+    const end = page.length < pageSize ? '' : `:${last64}`;
+    const keys = page.filter(shown => this.#isOurs(shown)).map(shown => this.#key.keyOf(shown));
+    return { keys, end };
   }
 
   /** Whether an update can name a row's key. */

@@ -42,10 +42,32 @@ export interface ValueRows {
    */
   readonly read: string;
   /**
-   * All keys of a counter or accounts of a program that have a row, in pages, in the order of the table's
-   * index. A mapped table returns every row whose key an update could name, whether Sluice updated it or not.
+   * A page of the keys of a counter, or accounts of a program, that have a row, in the order of the table's index.
+   * A mapped table returns every row whose key an update could name, whether Sluice updated it or not.
+   * @param after where the page before ended; '' for the first page
    */
-  keys(database: Database, name: string, pageSize: number): AsyncGenerator<string[]>;
+  page(database: Database, name: string, pageSize: number, after: string): Promise<KeyPage>;
+}
+
+export interface KeyPage {
+  readonly keys: string[];
+  /** Where the page ended; '' if there are no more keys. */
+  readonly end: string;
+}
+
+/** All keys of a counter or accounts of a program that have a row, in pages. */
+export async function* allKeys(
+  table: Pick<ValueRows, 'page'>,
+  database: Database,
+  name: string,
+  pageSize: number,
+): AsyncGenerator<string[]> {
+  for (let after = ''; ; ) {
+    const { keys, end } = await table.page(database, name, pageSize, after);
+    yield keys;
+    if (end === '') return;
+    after = end;
+  }
 }
 
 /** A table of values. The owner of a mapped table may change it at any time. */
@@ -117,13 +139,11 @@ export class OwnTable implements ValueTable {
     return new Map();
   }
 
-  async *keys(database: Database, name: string, pageSize: number): AsyncGenerator<string[]> {
-    for (let after: unknown = null; ; ) {
-      const rows = await database.query(this.sql.keys, [Buffer.from(name), after, after, pageSize]);
-      yield rows.map(row => String(row.item_key));
-      if (rows.length < pageSize) return;
-      after = rows.at(-1)!.item_key;
-    }
+  async page(database: Database, name: string, pageSize: number, after: string): Promise<KeyPage> {
+    const last = after === '' ? null : Buffer.from(after);
+    const rows = await database.query(this.sql.keys, [Buffer.from(name), last, last, pageSize]);
+    const keys = rows.map(row => String(row.item_key));
+    return { keys, end: rows.length < pageSize ? '' : keys.at(-1)! };
   }
 
   async ready(): Promise<void> {}

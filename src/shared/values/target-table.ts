@@ -11,7 +11,7 @@ import { databaseErrorCode, isLockWait, isServerError, tableTrouble } from '../m
 import { keyJson } from './key-sql.ts';
 import { MappedTable } from './mapped-table.ts';
 import type { RefusedValueError } from './refusal.ts';
-import type { Addition, ValueKey, ValueTable } from './tables.ts';
+import type { Addition, KeyPage, ValueKey, ValueTable } from './tables.ts';
 import { type CheckedTarget, checkTarget } from './target-check.ts';
 
 const raisers = new WeakMap<object, TargetTable>();
@@ -95,10 +95,10 @@ export class TargetTable implements ValueTable {
   }
 
   /** @throws TableUnusableError, or what MySQL threw */
-  async *keys(database: Database, name: string, pageSize: number): AsyncGenerator<string[]> {
+  async page(database: Database, name: string, pageSize: number, after: string): Promise<KeyPage> {
     try {
       await this.ready(database);
-      yield* this.#fitting().keys(database, name, pageSize);
+      return await this.#fitting().page(database, name, pageSize, after);
     } catch (error) {
       throw this.explained(error, database);
     }

@@ -1,0 +1,11 @@
+-- Adds the amount of an accepted update to the score of its key. Called by every script that changes pending, with
+-- the field of the live value. Needs `boards`.
+local function addToBoard(boards, field, amount)
+  local board, key = boardOf(boards, field)
+  if not board then return end
+  local score
+  if board.creates then score = redis.call('ZINCRBY', board.scores, amount, key)
+  else score = redis.call('ZADD', board.scores, 'XX', 'INCR', amount, key) end
+  -- Beyond 2^53-1 a score is not exact.
+  if not score or math.abs(score) > 9007199254740991 then redis.call('SADD', board.noted, key) end
+end
