@@ -117,6 +117,22 @@ command(
   });
 
 command(
+  'rank',
+  'show the ranks of a counter or program with "ranked": true',
+  'sluice rank best_score --top 10\n  sluice rank best_score --around u1 --json',
+)
+  .argument('<name>', 'counter or program')
+  .option('--top <number>', 'how many members, 1 to 1000', '10')
+  .option('--around <key>', 'the members before and after this key, in place of the first')
+  .option('--points', 'the program, if a counter has the same name')
+  .option('--build', 'build the ranks anew first, and show the progress; updates go on meanwhile')
+  .option('--drop', 'remove the ranks of a name that is no longer ranked')
+  .option('--json', 'print JSON')
+  .action(async (name, options) => {
+    code = await (await import('./rank.ts')).runRank(name, options);
+  });
+
+command(
   'recover',
   'show what a restored backup did to the partitions, and with --yes end their halt; exit code 1 if one is halted',
   'sluice recover\n  sluice recover --yes --reason "MySQL restored to 04:00"',

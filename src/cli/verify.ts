@@ -41,9 +41,7 @@ function print({ checked, drift, scores = [], ledger, unlisted, unread = [] }: V
   }
   if (scores.length > 0) {
     const rows = scores.map(s => [s.kind, s.name, shownKey(s.key), s.score ?? 'none', second(s)]);
-    lines.push(
-      table(['kind', 'name', 'key', 'score', repaired ? 'became' : 'expected'], rows),
-    );
+    lines.push(table(['kind', 'name', 'key', 'score', repaired ? 'became' : 'expected'], rows));
   }
   if (ledger.length > 0) {
     const rows = ledger.map(l => [l.program, JSON.stringify(l.account), l.balance, l.sum]);

@@ -125,7 +125,10 @@ export class Verifier {
       else if (!this.#drifting.has(item) && this.#drifting.size < KNOWN) {
         this.#drifting.set(item, { kind, name, key });
         fresh++;
-        log.debug({ kind, name, key, live, expected, score }, 'a live value or a score differs from the right value');
+        log.debug(
+          { kind, name, key, live, expected, score },
+          'a live value or a score differs from the right value',
+        );
       }
     }
     if (fresh === 0) return;

@@ -30,6 +30,7 @@ const commands = [
   'health',
   'status',
   'verify',
+  'rank',
   'recover',
   'drain',
   'failed',

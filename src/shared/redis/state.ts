@@ -35,7 +35,9 @@ export function parseEnded(ended: string): EndedIncarnation[] {
 }
 
 /** @param boards the field `boards` of the state */
-export function parseBoards(boards: string): { board: string; kind: Kind; name: string; phase: string; epoch: string }[] {
+export function parseBoards(
+  boards: string,
+): { board: string; kind: Kind; name: string; phase: string; epoch: string }[] {
   return [...boards.matchAll(/(\S+) (\S+) (\S+) (\S+) (\S+)/g)].map(([, board, phase, , , epoch]) => {
     return { board: board!, kind: board![0] as Kind, name: board!.slice(1), phase: phase!, epoch: epoch! };
   });
