@@ -3,6 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { verify } from '../../src/recovery/verify.ts';
+import { openFailed } from '../../src/replay/index.ts';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { boardName } from '../../src/shared/ranks/reader.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
@@ -227,7 +228,6 @@ describe('a board that is ready', () => {
     await counter.increment('good', 1);
     await engine.drain();
     expect(await scoresOf(engine, views)).toEqual(new Map(Object.entries({ bad: 9, good: 1 })));
-    const { openFailed } = await import('../../src/replay/index.ts');
     const failed = await openFailed({
       redis: engine.redisUrl,
       mysql: engine.mysqlUrl,

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
 import { partitionKeys, stateFields } from '../../src/shared/redis/layout.ts';
+import { boardName, RankReader } from '../../src/shared/ranks/reader.ts';
 import { readScript } from '../../src/shared/redis/read-script.ts';
 import { defineScript } from '../../src/shared/redis/script.ts';
 import { Rotation } from '../../src/worker/rotation.ts';
@@ -14,6 +15,7 @@ import { backUpMysql, backUpRedis, recoveryOf } from '../support/backup.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 import { setLive } from '../support/live.ts';
+import { builderOf, ranked, ready, views as board } from '../support/ranks.ts';
 import { quietRedis, temporaryFolder } from '../support/servers.ts';
 
 interface Touch {
@@ -78,8 +80,9 @@ async function watch({ redis, name }: Engine): Promise<() => Promise<Touch[]>> {
 /** Makes every script do everything that it can do to a key. */
 async function useEverything(engine: Engine): Promise<void> {
   const { flight, redis } = engine;
-  const sluice = await engine.producer();
+  const sluice = await engine.producer({}, { definitions: ranked });
   const views = sluice.counter('views');
+  await useBoard(engine, () => views.increment('board'));
   const loyalty = sluice.points('loyalty');
   for (const key of ['a', 'b', 'c']) await views.increment(key, 1, { id: key });
   await loyalty.credit('x', 5, { id: '1' });
@@ -125,9 +128,28 @@ async function useEverything(engine: Engine): Promise<void> {
   await flight.rewind(last, last.sequence + 1, 'another');
 }
 
-const READ = /^(HM?GET|HGETALL|HLEN|HRANDFIELD|HSCAN|LINDEX|LLEN|LRANGE|M?GET|GETRANGE|EXISTS)$/;
+/** Updates of one key while its board waits, walks and is ready; a wrong score. */
+async function useBoard(engine: Engine, increment: () => Promise<unknown>): Promise<void> {
+  const builder = builderOf(engine, 1);
+  await increment();
+  await builder.begin(board);
+  await increment();
+  await engine.drain();
+  await until(async () => {
+    await builder.step(board);
+    return (await builder.look(board))[0]!.members > 0;
+  }, 'the walk');
+  await increment();
+  await ready(engine, board, builder);
+  await increment();
+  await engine.redis.zadd(engine.keys.ofBoard(0, 'ranks:<board>', boardName(board)), 5, 'wrong');
+  await engine.cold.repair(0, [{ ...board, key: 'wrong' }]);
+  await new RankReader(engine.own.redis, engine.keys, call => call()).size(board);
+}
+
+const READ = /^(ZSCORE|ZCARD|ZCOUNT|SCARD|SISMEMBER|HM?GET|HGETALL|HLEN|HRANDFIELD|HSCAN|LINDEX|LLEN|LRANGE|M?GET|GETRANGE|EXISTS)$/;
 const ANY_TYPE = /^(EXISTS|RENAME|UNLINK|DEL)$/;
-const TYPES = { hash: /^H/, list: /^[LR]/, string: /^(M?GET|SET)/ };
+const TYPES = { hash: /^H/, list: /^[LR]/, string: /^(M?GET|SET)/, zset: /^Z/, set: /^S/ };
 
 it('scripts touch exactly the keys and fields of the layout', async () => {
   // With this limit, each id of a counter is a slice.
