@@ -29,7 +29,7 @@ export interface Drift {
 }
 
 /** A score on the board of a ranked name that is not the right value. */
-export interface ScoreDifference extends Pick<Drift, 'kind' | 'name' | 'key' | 'expected' | 'became'> {
+interface ScoreDifference extends Pick<Drift, 'kind' | 'name' | 'key' | 'expected' | 'became'> {
   /** Null if the key is not on the board. */
   readonly score: number | null;
 }

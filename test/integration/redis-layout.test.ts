@@ -5,8 +5,8 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
-import { partitionKeys, stateFields } from '../../src/shared/redis/layout.ts';
 import { boardName, RankReader } from '../../src/shared/ranks/reader.ts';
+import { partitionKeys, stateFields } from '../../src/shared/redis/layout.ts';
 import { readScript } from '../../src/shared/redis/read-script.ts';
 import { defineScript } from '../../src/shared/redis/script.ts';
 import { Rotation } from '../../src/worker/rotation.ts';
@@ -15,7 +15,7 @@ import { backUpMysql, backUpRedis, recoveryOf } from '../support/backup.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 import { setLive } from '../support/live.ts';
-import { builderOf, ranked, ready, views as board } from '../support/ranks.ts';
+import { views as board, builderOf, ranked, ready } from '../support/ranks.ts';
 import { quietRedis, temporaryFolder } from '../support/servers.ts';
 
 interface Touch {
@@ -147,7 +147,8 @@ async function useBoard(engine: Engine, increment: () => Promise<unknown>): Prom
   await new RankReader(engine.own.redis, engine.keys, call => call()).size(board);
 }
 
-const READ = /^(ZSCORE|ZCARD|ZCOUNT|SCARD|SISMEMBER|HM?GET|HGETALL|HLEN|HRANDFIELD|HSCAN|LINDEX|LLEN|LRANGE|M?GET|GETRANGE|EXISTS)$/;
+const READ =
+  /^(ZSCORE|ZCARD|ZCOUNT|SCARD|SISMEMBER|HM?GET|HGETALL|HLEN|HRANDFIELD|HSCAN|LINDEX|LLEN|LRANGE|M?GET|GETRANGE|EXISTS)$/;
 const ANY_TYPE = /^(EXISTS|RENAME|UNLINK|DEL)$/;
 const TYPES = { hash: /^H/, list: /^[LR]/, string: /^(M?GET|SET)/, zset: /^Z/, set: /^S/ };
 

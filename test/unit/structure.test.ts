@@ -20,7 +20,7 @@ const allowed: Record<string, string[]> = {
 };
 
 /** The folders of shared from the ground up: each may import those before it. */
-const FLOORS = ['mysql', 'redis', 'config', 'updates', 'telemetry', 'partition', 'values'];
+const FLOORS = ['mysql', 'redis', 'config', 'updates', 'telemetry', 'partition', 'values', 'ranks'];
 /** They speak of both servers, so they stand above the floors that they name. */
 const ABOVE = ['shared/explain.ts', 'shared/start-checks.ts'];
 
