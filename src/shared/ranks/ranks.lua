@@ -26,8 +26,8 @@ local size = tonumber(ARGV[9])
 count = tonumber(count)
 
 local scores, statuses = {}, {}
-for at = 1, size do
-  local stateKey = KEYS[at]
+-- Finds the board of a partition, and whether it is right. Returns an error if the state is another deployment's.
+local function find(stateKey, at)
   local base = string.sub(stateKey, 1, -6)
   --!read state from stateKey
   if state.epoch ~= '' and state.deployment ~= deployment then return redis.error_reply(FOREIGN) end
@@ -38,6 +38,10 @@ for at = 1, size do
       statuses[at] = isReady and redis.call('EXISTS', base .. 'ranksNoted:' .. board) == 0 and 2 or 1
     end
   end
+end
+for at = 1, size do
+  local foreign = find(KEYS[at], at)
+  if foreign then return foreign end
 end
 
 local function greater(at, than)
