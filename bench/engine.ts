@@ -1,11 +1,13 @@
 // Runs the whole engine: producer processes, Redis, worker processes and MySQL, all on this machine. The
 // clock runs from the first call until nothing is pending; then every sum in MySQL is compared.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ProducerProcess } from '../scripts/load/processes.ts';
 import type { ProducerPlan, PushResult } from '../scripts/load/producer-plan.ts';
 import { compare, readJournal, type Tally } from '../scripts/load/tally.ts';
 import type { Watch } from '../scripts/load/watch.ts';
 import type { Settings } from '../src/shared/config/settings.ts';
+import type { Database } from '../src/shared/mysql/database.ts';
 import { RedisMeter } from './redis-meter.ts';
 import type { Rig, Site } from './rig.ts';
 import type { Load, Measurement } from './scenario.ts';
@@ -54,6 +56,7 @@ export function measureEngine(rig: Rig, load: Load, shape: Shape, staff: Staff =
       for (const producer of producers) producer.push();
       const pushed = merge(await Promise.all(producers.map(producer => producer.result)));
       await drained(watch);
+      await credited(site.database, watch);
       const seconds = (performance.now() - started) / 1000;
       const updates = pushed.acknowledged - pushed.warmUp;
       const cpuTaken = cpu.taken(updates);
@@ -160,6 +163,15 @@ function mergeTallies(one: Tally, other: Tally): Tally {
 
 export function refusals({ refused }: PushResult): number {
   return Object.values(refused).reduce((sum, count) => sum + count, 0);
+}
+
+/** Waits until no transfer is in transit, and nothing is pending. @throws as `drained` */
+async function credited(database: Database, watch: Watch): Promise<void> {
+  const isAny = async () => (await database.query('SELECT 1 FROM sluice_transfers LIMIT 1')).length > 0;
+  while (await isAny()) {
+    await delay(10);
+    await drained(watch);
+  }
 }
 
 /** @throws if the workers do not drain everything in time */

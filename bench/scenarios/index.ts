@@ -21,6 +21,7 @@ import { singleCalls } from './single-calls.ts';
 import { soak } from './soak.ts';
 import { steady } from './steady.ts';
 import { steadyHincrby } from './steady-hincrby.ts';
+import { transfers } from './transfers.ts';
 import { uniform } from './uniform.ts';
 import { upsertPerUpdate } from './upsert-per-update.ts';
 
@@ -39,6 +40,7 @@ export const suites = {
   },
   scale: { scenarios: scale, figures: [], rounds: 3, seconds: 3 },
   backlog: { scenarios: [backlog], figures: backlogFigures, rounds: 3, seconds: 3 },
+  transfers: { scenarios: [transfers], figures: [], rounds: 3, seconds: 3 },
   soak: { scenarios: [soak], figures: soakFigures, rounds: 1, seconds: 20 * 60 },
 } satisfies Record<string, Suite>;
 

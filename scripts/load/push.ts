@@ -7,7 +7,7 @@ import { Latencies } from './latencies.ts';
 import { Pace } from './pace.ts';
 import type { ProducerPlan, PushResult } from './producer-plan.ts';
 import type { Tally } from './tally.ts';
-import { type Call, counterKey, type definitions, type Traffic } from './traffic.ts';
+import { accountNumber, type Call, counterKey, type definitions, type Traffic } from './traffic.ts';
 
 type Producer = Sluice<typeof definitions>;
 type Plan = Pick<ProducerPlan, 'callSize' | 'inFlight' | 'limit' | 'traffic' | 'perSecond'>;
@@ -118,6 +118,12 @@ function note(result: PushResult, call: Call, at: number): void {
   result.acknowledged++;
   if ('counter' in update) {
     tally.counters[target]!++;
+  } else if ('from' in update) {
+    const to = accountNumber(update.to);
+    tally.entries[-1 - target]!++;
+    tally.balances[-1 - target]! -= update.amount;
+    tally.entries[to]!++;
+    tally.balances[to]! += update.amount;
   } else {
     tally.entries[-1 - target]!++;
     tally.balances[-1 - target]! += update.amount;

@@ -4,7 +4,11 @@
 import type { Update } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from './zipf.ts';
 
-export const definitions = { counters: { page_views: {} }, points: { loyalty: { floor: 0 } } };
+export const definitions = {
+  counters: { page_views: {} },
+  // A wallet never lacks points, so that no transfer has to wait for another one.
+  points: { loyalty: { floor: 0 }, wallet: { floor: -Number.MAX_SAFE_INTEGER } },
+};
 
 export interface TrafficPlan {
   counterKeys: number;
@@ -13,12 +17,15 @@ export interface TrafficPlan {
   accounts: number;
   /** Share of entries among the updates, 0 to 1. */
   pointsShare: number;
+  /** Whether all updates are transfers between accounts of `wallet`. */
+  transfers?: boolean;
   /** Part of the entry ids, so it must differ between producers that run at the same time. */
   seed: number;
 }
 
 export const counterKey = (rank: number) => `/articles/${rank}`;
 export const accountName = (number: number) => `account-${number}`;
+export const accountNumber = (name: string) => Number(name.slice('account-'.length));
 
 /** Updates of a call, and for each the key's rank from 0, or -1 - the account's number. */
 export interface Call {
@@ -50,7 +57,8 @@ export class Traffic {
   call(size: number): Call {
     const call: Call = { updates: [], targets: [] };
     for (let at = 0; at < size; at++) {
-      if (this.#plan.pointsShare > 0 && this.#random() < this.#plan.pointsShare) this.#addEntry(call);
+      if (this.#plan.transfers) this.#addTransfer(call);
+      else if (this.#plan.pointsShare > 0 && this.#random() < this.#plan.pointsShare) this.#addEntry(call);
       else this.#addIncrement(call);
     }
     return call;
@@ -81,5 +89,15 @@ export class Traffic {
       reason: isDebit ? 'redeem' : 'purchase',
     });
     call.targets.push(-1 - account);
+  }
+
+  #addTransfer(call: Call): void {
+    const accounts = this.#accounts;
+    const from = Math.floor(this.#random() * accounts.length);
+    const to = (from + 1 + Math.floor(this.#random() * (accounts.length - 1))) % accounts.length;
+    const amount = 1 + Math.floor(this.#random() * 50);
+    const id = `${this.#plan.seed}-${++this.#entries}`;
+    call.updates.push({ points: 'wallet', from: accounts[from]!, to: accounts[to]!, amount, id });
+    call.targets.push(-1 - from);
   }
 }

@@ -63,6 +63,8 @@ export class Journal {
 }
 
 function describe(update: Update): string {
+  if ('from' in update)
+    return ['t', update.points, update.from, update.to, update.amount, update.id].join(' ');
   if ('counter' in update) {
     const { counter, key, by = 1, id } = update;
     return ['c', counter, key, by, ...(id ? [id] : [])].join(' ');

@@ -102,6 +102,7 @@ class Caller {
       return counter.increment(update.key as string, update.by, update.id ? { id: update.id } : {});
     }
     const points = this.#sluice.points(update.points as 'loyalty');
+    if ('from' in update) return points.transfer(update.from, update.to, update.amount, { id: update.id });
     const { account, amount, id } = update;
     return amount > 0 ? points.credit(account, amount, { id }) : points.debit(account, -amount, { id });
   }

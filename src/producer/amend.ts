@@ -12,13 +12,13 @@ import { Barrier } from '../shared/redis/barrier.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
 import { Groups } from '../shared/redis/groups.ts';
 import type { Keys } from '../shared/redis/keys.ts';
+import { MemoryWatch } from '../shared/redis/memory-watch.ts';
 import { Primaries } from '../shared/redis/primaries.ts';
 import type { FlushQueue } from '../shared/redis/queue.ts';
 import { WakeUps } from '../shared/redis/wake-ups.ts';
 import { type AmendmentContent, amendedItem } from '../shared/updates/record.ts';
 import { ApplyCall } from './apply-call.ts';
 import { Calls } from './calls.ts';
-import { MemoryWatch } from './memory-watch.ts';
 import { OUT_OF_RANGE } from './micro-batch.ts';
 
 export interface AmenderParts {

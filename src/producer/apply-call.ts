@@ -20,9 +20,9 @@ import type { RedisConnection } from '../shared/redis/connections.ts';
 import { checkDurability, type Durability } from '../shared/redis/durability.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import type { StateField } from '../shared/redis/layout.ts';
+import type { MemoryWatch } from '../shared/redis/memory-watch.ts';
 import { defineScript, type Script, type ScriptArguments, type ScriptCall } from '../shared/redis/script.ts';
 import type { Calls } from './calls.ts';
-import type { MemoryWatch } from './memory-watch.ts';
 import { type ApplyReply, parseReply } from './micro-batch.ts';
 import { checkedReply, SharedCalls } from './shared-calls.ts';
 

@@ -50,55 +50,11 @@ local DIGITS, LONGER_MS = 16, 10000
 -- Each call creates its functions again, at a cost for each outer variable that they name: a tenth of a
 -- microsecond in total. So they take parameters, and rarely used parts are created where they are used.
 
-local run
-local function runId()
-  run = run or string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
-  return run
-end
-
--- Finds the incarnation (a process of Redis, as this partition saw it) and updates lost with earlier ones. If
--- the process has changed, replication or the append-only file brought the state over: its count of updates
--- is what was kept of the ended incarnation. If a caller has a higher count of that incarnation, the
--- difference is lost. Returns the incarnation, the number of updates found lost, and new values for the
--- state, if any.
-local function meet(stateKey, state, caller, callNumber, seen, seenUpdates)
-  local ENDED = 8
-  local run = runId()
-  local incarnation, lost, isChanged = state.incarnation, 0, false
-  local wentBack = seen == incarnation and seenUpdates > state.updates
-  local isKnown = run == state.run and incarnation ~= '' and not wentBack
-  if isKnown and (seen == incarnation or seen == '') then return incarnation, 0 end
-
-  --!read before from stateKey
-  local ended = {}
-  for name, kept, known in string.gmatch(before.ended, '(%S+) (%S+) (%S+)') do
-    ended[#ended + 1] = { name = name, kept = tonumber(kept), lost = tonumber(known) }
-  end
-  if not isKnown then
-    if incarnation ~= '' then table.insert(ended, 1, { name = incarnation, kept = state.updates, lost = 0 }) end
-    ended[ENDED + 1] = nil
-    --!include unique
-    incarnation, isChanged = unique(caller .. '.' .. callNumber), true
-  end
-  if seen ~= '' and seen ~= incarnation and #ended > 0 then
-    -- If the state does not know it, its record was lost too: no more was kept than of the newest one.
-    local last = ended[1]
-    for _, one in ipairs(ended) do
-      if one.name == seen then last = one end
-    end
-    local excess = seenUpdates - last.kept
-    if excess > last.lost then
-      lost, last.lost, isChanged = excess - last.lost, excess, true
-    end
-  end
-  if not isChanged then return incarnation, lost end
-  for i, one in ipairs(ended) do ended[i] = one.name .. ' ' .. int(one.kept) .. ' ' .. int(one.lost) end
-  return incarnation, lost, { run = run, ended = table.concat(ended, ' ') }
-end
+--!include meet
 
 -- The distinct items of each kind, and ids. Arrays by the item's position in its kind, with the size apart: a
 -- table for each item, and `#`, would cost more than all the rest.
-local function idName(kind, item, id) return kind .. #item .. ':' .. item .. id end
+--!include id-name
 local function distinct(updates)
   local sub = string.sub
   local groups, ids, idNames, digests, at = {}, {}, {}, {}, 1
@@ -165,20 +121,7 @@ local function rememberedIds(digests, ids)
   return function(accepted, limit, windowMs) writeCounterIds(known, accepted, ids, limit, windowMs) end
 end
 
--- Age of the oldest update, ms.
-local function ageOfOldest(state)
-  --!include oldest
-  local time = oldest()
-  return time == 0 and 0 or math.max(0, now - time)
-end
-
--- Whether the oldest update is older than the limit. Neither the batch in flight nor what is pending is older
--- than these two times, so the oldest update itself is rarely looked up.
-local function isTooOld(state)
-  local since = state.pendingSince
-  if state.flightOldest > 0 and (since == 0 or state.flightOldest < since) then since = state.flightOldest end
-  return ageLimitMs > 0 and since > 0 and now - since > ageLimitMs and ageOfOldest(state) > ageLimitMs
-end
+--!include age
 
 -- Whether the key is pending in the segment: then its update takes no room from other keys.
 local function waits(item, state)
@@ -264,15 +207,7 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
   return decided
 end
 
--- Redis stores a hash of up to 512 short fields as a list and searches it for each field of each call. One
--- long value makes it a table for good: this script then takes a third less time.
-local function storeSums(hash, fields)
-  local FEW = 16
-  local before = redis.call('HLEN', hash)
-  if before > FEW or before + #fields / 2 <= FEW then return redis.call('HSET', hash, unpack(fields)) end
-  redis.call('HSET', hash, '', string.rep(' ', 65), unpack(fields))
-  redis.call('HDEL', hash, '')
-end
+--!include store-sums
 
 -- Writes sums and live values, and appends new counters to the order. Returns the number of the next counter.
 local function writeSums(groups, pushed)

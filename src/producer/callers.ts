@@ -2,13 +2,17 @@
 import { SluiceError } from '../shared/errors.ts';
 import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { CallTraces } from './call-traces.ts';
+import type { CreditWatch } from './credit-watch.ts';
 import type { ProducerMetrics } from './metrics.ts';
-import { type Progress, Receipt } from './receipt.ts';
+import { type Progress, Receipt, TransferReceipt } from './receipt.ts';
 import type { Caller, Mark } from './waiting.ts';
 
 /** One result of `apply`. */
 export type ApplyResult =
-  | ({ readonly ok: true } & Pick<Receipt, 'value' | 'duplicate' | 'persisted'>)
+  | ({ readonly ok: true } & Pick<Receipt, 'value' | 'duplicate' | 'persisted'> & {
+        /** Only of a transfer. */
+        readonly credited?: TransferReceipt['credited'];
+      })
   | {
       readonly ok: false;
       readonly error: { readonly code: string; readonly message: string; readonly retryable: boolean };
@@ -17,11 +21,16 @@ export type ApplyResult =
 export interface CallerParts {
   readonly metrics: ProducerMetrics;
   readonly progress: Progress;
+  readonly credits: CreditWatch;
   /** Only if tracing is on. */
   readonly traces?: CallTraces | undefined;
 }
 
 class AppliedUpdate extends Receipt {
+  readonly ok = true;
+}
+
+class AppliedTransfer extends TransferReceipt {
   readonly ok = true;
 }
 
@@ -46,10 +55,14 @@ export class ManyCaller implements Caller {
   }
 
   accepted(index: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void {
-    const { metrics, progress, traces } = this.#parts;
+    const { metrics, progress, credits, traces } = this.#parts;
     metrics.accept(value, duplicate);
     if (this.#span) traces?.note(mark, this.#span);
-    this.#put(index, new AppliedUpdate(value, duplicate, mark, update, progress));
+    const result =
+      update.to === undefined
+        ? new AppliedUpdate(value, duplicate, mark, update, progress)
+        : new AppliedTransfer(value, duplicate, mark, update, progress, credits);
+    this.#put(index, result);
   }
 
   refused(index: number, error: Error): void {
@@ -79,10 +92,14 @@ export class SingleCaller implements Caller {
   }
 
   accepted(_: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void {
-    const { metrics, progress, traces } = this.#parts;
+    const { metrics, progress, credits, traces } = this.#parts;
     metrics.accept(value, duplicate);
     if (this.#span) traces?.note(mark, this.#span);
-    this.#resolve(new Receipt(value, duplicate, mark, update, progress));
+    const receipt =
+      update.to === undefined
+        ? new Receipt(value, duplicate, mark, update, progress)
+        : new TransferReceipt(value, duplicate, mark, update, progress, credits);
+    this.#resolve(receipt);
   }
 
   refused(_: number, error: Error): void {

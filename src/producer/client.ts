@@ -3,17 +3,18 @@
 import { type KeyPart, splitKey } from '../shared/composite-key.ts';
 import type { Definitions, DefinitionsInput } from '../shared/config/definitions.ts';
 import { hasListKeys } from '../shared/config/target.ts';
-import { InvalidUpdateError, NotRankedError, ProducerClosedError } from '../shared/errors.ts';
+import { NotRankedError, ProducerClosedError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
 import type { RankReader } from '../shared/ranks/reader.ts';
 import { DURABILITIES, type Durability, parseDurability } from '../shared/redis/durability.ts';
 import { type CounterKey, checkKey, checkText } from '../shared/updates/key.ts';
 import {
   type CheckedUpdate,
-  checkAmount,
   checkCounter,
   checkName,
   checkPoints,
+  checkPositive,
+  checkTransfer,
   checkUpdate,
   type Update,
 } from '../shared/updates/update.ts';
@@ -21,10 +22,11 @@ import type { Applier } from './apply.ts';
 import { BoardHandle } from './board.ts';
 import type { CallTraces } from './call-traces.ts';
 import { type ApplyResult, ManyCaller, SingleCaller } from './callers.ts';
+import type { CreditWatch } from './credit-watch.ts';
 import type { Health } from './health.ts';
 import type { ProducerMetrics } from './metrics.ts';
 import type { HistoryEntry, HistoryOptions, Reads } from './reads.ts';
-import type { Progress, Receipt } from './receipt.ts';
+import type { Progress, Receipt, TransferReceipt } from './receipt.ts';
 
 export interface CallOptions {
   /**
@@ -74,6 +76,7 @@ export interface ClientParts {
   readonly reads: Reads;
   readonly ranks: RankReader;
   readonly progress: Progress;
+  readonly credits: CreditWatch;
   readonly metrics: ProducerMetrics;
   readonly durability: Durability;
   /** Only if tracing is on. */
@@ -142,6 +145,7 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
     await this.#parts.applier.drained();
     await this.#parts.traces?.drained();
     this.#parts.progress.close();
+    this.#parts.credits.close();
     await this.#parts.closeConnections();
   }
 
@@ -248,6 +252,21 @@ export class PointsHandle {
     return this.#submit(this.#entry(account, amount, options, -1), options?.durability);
   }
 
+  /**
+   * Takes points from one account and gives them to another one, exactly once. Resolves when the debit is
+   * accepted, with the balance of `from`; the credit follows in the background. `amount` is a positive whole
+   * number. The id is one of the account `from`.
+   * @throws InsufficientPointsError and all errors of `credit`
+   */
+  async transfer(from: string, to: string, amount: number, options: PointsOptions): Promise<TransferReceipt> {
+    const { id, reason, metadata } = options ?? ({} as PointsOptions);
+    const update = checkTransfer(
+      { points: this.program, from, to, amount, id, reason, metadata },
+      this.#parts.definitions,
+    );
+    return this.#submit(update, options?.durability) as Promise<TransferReceipt>;
+  }
+
   /** The balance, with every acknowledged entry; 0 without entries. Throws as `CounterHandle.get`. */
   async balance(account: string): Promise<number> {
     const key = checkedAccount(account);
@@ -272,12 +291,7 @@ export class PointsHandle {
   }
 
   #entry(account: string, amount: number, options: PointsOptions | undefined, sign: 1 | -1): CheckedUpdate {
-    const positive = checkAmount(amount);
-    if (positive < 0)
-      throw new InvalidUpdateError(
-        'INVALID_AMOUNT',
-        `The amount of a credit or a debit must be above 0; it is ${amount}.`,
-      );
+    const positive = checkPositive(amount, 'credit or a debit');
     const { id, reason, metadata } = options ?? ({} as PointsOptions);
     return checkPoints(
       { points: this.program, account, amount: sign * positive, id, reason, metadata },

@@ -14,7 +14,7 @@ export type { MysqlLocation } from '../shared/mysql/url.ts';
 export type { Durability } from '../shared/redis/durability.ts';
 export type { RedisLocation } from '../shared/redis/url.ts';
 export type { CounterKey } from '../shared/updates/key.ts';
-export type { CounterUpdate, PointsUpdate, Update } from '../shared/updates/update.ts';
+export type { CounterUpdate, PointsUpdate, TransferUpdate, Update } from '../shared/updates/update.ts';
 export type {
   BoardAnswer,
   BoardHandle,
@@ -37,4 +37,4 @@ export {
 export type { Health } from './health.ts';
 export { createProducer, type ProducerOptions } from './producer.ts';
 export type { HistoryEntry, HistoryOptions } from './reads.ts';
-export type { PersistedOptions, Receipt } from './receipt.ts';
+export type { PersistedOptions, Receipt, TransferReceipt } from './receipt.ts';

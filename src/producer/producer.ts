@@ -31,6 +31,7 @@ import type { ValueTables } from '../shared/values/tables.ts';
 import { CallTraces } from './call-traces.ts';
 import { Calls } from './calls.ts';
 import { Sluice } from './client.ts';
+import { CreditWatch } from './credit-watch.ts';
 import { healthOf } from './health.ts';
 import { ProducerMetrics } from './metrics.ts';
 import { Reads } from './reads.ts';
@@ -189,6 +190,7 @@ async function assemble<const D extends DefinitionsInput>(
     reads,
     ranks,
     progress: new Progress(redis, database, keys),
+    credits: new CreditWatch(database),
     metrics,
     durability,
     traces: telemetry && new CallTraces(redis, keys, telemetry),

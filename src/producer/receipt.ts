@@ -15,6 +15,7 @@ import type { Keys } from '../shared/redis/keys.ts';
 import type { State } from '../shared/redis/layout.ts';
 import { parseEnded, readState } from '../shared/redis/state.ts';
 import type { CheckedUpdate } from '../shared/updates/update.ts';
+import type { CreditWatch } from './credit-watch.ts';
 import type { Mark } from './waiting.ts';
 
 export interface PersistedOptions {
@@ -53,6 +54,36 @@ export class Receipt {
    */
   persisted(options: PersistedOptions = {}): Promise<void> {
     return this.#progress.reached(this.#mark, this.#update, this.duplicate, options.timeoutMs ?? 30_000);
+  }
+}
+
+/** A producer's answer for an accepted transfer; `value` is the balance of the source. */
+export class TransferReceipt extends Receipt {
+  readonly #update: CheckedUpdate;
+  readonly #credits: CreditWatch;
+
+  constructor(
+    value: number | null,
+    duplicate: boolean,
+    mark: Mark,
+    update: CheckedUpdate,
+    progress: Progress,
+    credits: CreditWatch,
+  ) {
+    super(value, duplicate, mark, update, progress);
+    this.#update = update;
+    this.#credits = credits;
+  }
+
+  /**
+   * Resolves once the points are in the destination's account in MySQL. `persisted()` only waits for the debit.
+   * @throws TransferReturnedError, CreditTimeoutError, and what `persisted` throws
+   */
+  async credited(options: PersistedOptions = {}): Promise<void> {
+    const { timeoutMs = 30_000 } = options;
+    const end = performance.now() + timeoutMs;
+    await this.persisted({ timeoutMs });
+    await this.#credits.credited(this.#update, end - performance.now());
   }
 }
 

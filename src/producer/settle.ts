@@ -98,8 +98,9 @@ function sort(open: readonly Sent[], results: readonly ApplyResult[], listener: 
 
 /** Undefined if either is no string: a rejected line may hold anything there. */
 function accountOf(update: Update): string | undefined {
-  if (!('account' in update)) return undefined;
-  const { points, account } = update;
+  if (!('points' in update)) return undefined;
+  const { points } = update;
+  const account = 'from' in update ? update.from : 'account' in update ? update.account : undefined;
   return typeof points === 'string' && typeof account === 'string' ? `${points}:${account}` : undefined;
 }
 

@@ -10,6 +10,7 @@ import type { RedisConnection } from '../shared/redis/connections.ts';
 import { Groups } from '../shared/redis/groups.ts';
 import { Inspector } from '../shared/redis/inspect.ts';
 import type { Keys } from '../shared/redis/keys.ts';
+import { MemoryWatch } from '../shared/redis/memory-watch.ts';
 import type { Primaries } from '../shared/redis/primaries.ts';
 import { type FlushQueue, openQueue } from '../shared/redis/queue.ts';
 import { WakeUps } from '../shared/redis/wake-ups.ts';
@@ -17,7 +18,6 @@ import { Applier } from './apply.ts';
 import { ApplyCall } from './apply-call.ts';
 import type { Calls } from './calls.ts';
 import { lossReport } from './loss-report.ts';
-import { MemoryWatch } from './memory-watch.ts';
 import type { ProducerMetrics } from './metrics.ts';
 import type { Reads } from './reads.ts';
 

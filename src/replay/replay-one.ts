@@ -126,7 +126,7 @@ export class ReplayOne {
   async #writeEntry(connection: PoolConnection, update: FailedUpdate, sequence: number): Promise<boolean> {
     const { first, free } = await this.#entries.nextNumbers(connection, update.partition, sequence);
     if (free === 0) return false;
-    const { name: program, key: account, entryId, amount, reason, metadata, quarantinedAt } = update;
+    const { name: program, key: account, entryId, amount, reason, metadata, to, quarantinedAt } = update;
     const content = {
       program,
       account,
@@ -134,6 +134,7 @@ export class ReplayOne {
       amount,
       reason,
       metadata: metadata && JSON.stringify(metadata),
+      other: to ?? undefined,
     };
     const entry = quarantinedEntry(content, Date.parse(quarantinedAt));
     const { partition } = update;

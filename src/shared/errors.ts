@@ -402,6 +402,27 @@ export class QuarantinedError extends SluiceError {
   }
 }
 
+/** An operator returned the transfer: its points went to another account than its destination. */
+export class TransferReturnedError extends SluiceError {
+  readonly code = 'RETURNED';
+  constructor(program: string) {
+    super(
+      `A transfer of ${program} was returned by an operator, so its destination did not get the points; see sluice transfers.`,
+    );
+  }
+}
+
+/** The credit of a transfer was not in the database before the timeout of `credited()`; it still will be. */
+export class CreditTimeoutError extends SluiceError {
+  readonly code = 'CREDIT_TIMEOUT';
+  override readonly retryable = true;
+  constructor(timeoutMs: number) {
+    super(
+      `The credit of the transfer was not in the database after ${timeoutMs} ms; the transfer is still in transit, or aside for an operator: wait again, or see sluice transfers.`,
+    );
+  }
+}
+
 /** Live values keep changing during a read, or Sluice does not know yet which of them hold. */
 export class ReadUnsettledError extends SluiceError {
   readonly code = 'READ_UNSETTLED';

@@ -14,6 +14,8 @@ export const LIMITS = {
   account: 255,
   /** Id of an update. */
   id: 255,
+  /** Name of a transfer. */
+  transfer: 64,
   /** Reason of an entry. */
   reason: 255,
   /** Metadata as JSON. */

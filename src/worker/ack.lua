@@ -4,17 +4,18 @@
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 token   2 idempotency window, ms   3 counters and entries of the batch that are in quarantine
+--          4 the batch's credits, names of their ids in `ids` as a JSON array; '' for none
 --          then two for each live value to delete: kind c|p, item
 -- Reply    { 0 } if the token is not in flight (another worker was faster), else
 --          { 1, updates still pending, counter keys and entries still pending }
 
 --!include base
 --!include int
-local token, windowMs, quarantined = unpack(ARGV, 1, 3)
+local token, windowMs, quarantined, credits = unpack(ARGV, 1, 4)
 --!read state
 if state.token ~= token then return { 0 } end
 --!include boards
-local boards = #ARGV > 3 and state.boards ~= '' and boardsOf(state.boards, state.epoch) or {}
+local boards = #ARGV > 4 and state.boards ~= '' and boardsOf(state.boards, state.epoch) or {}
 
 local from, to = state.entryAcked, state.entryClaimed
 if to > from then
@@ -28,11 +29,18 @@ if to > from then
   end
   redis.call('RPUSH', base .. 'idMarks', int(now + windowMs) .. ' ' .. int(to))
 end
+-- A credit that was left out or put aside may be sent again, and MySQL knows those that it has.
+if credits ~= '' then
+  local names = cjson.decode(credits)
+  for first = 1, #names, 1000 do
+    redis.call('HDEL', base .. 'ids', unpack(names, first, math.min(#names, first + 999)))
+  end
+end
 -- Redis frees them in the background. Claims remove the acknowledged part of a segment that is not used up.
 if state.popped >= state.segmentEnd then redis.call('UNLINK', base .. 'segment:counters', base .. 'segment:order') end
 if to >= state.entrySegmentEnd then redis.call('UNLINK', base .. 'segment:accounts') end
 -- A value is in one of the two: left in the other, it would be read again.
-for at = 4, #ARGV, 2 do
+for at = 5, #ARGV, 2 do
   redis.call('HDEL', base .. 'live:young', ARGV[at] .. ARGV[at + 1])
   redis.call('HDEL', base .. 'live:old', ARGV[at] .. ARGV[at + 1])
   noteOnBoard(boards, ARGV[at] .. ARGV[at + 1])

@@ -13,6 +13,7 @@ import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { ClaimDurability } from '../shared/redis/durability.ts';
 import { Inspector } from '../shared/redis/inspect.ts';
 import type { Keys } from '../shared/redis/keys.ts';
+import { MemoryWatch } from '../shared/redis/memory-watch.ts';
 import { Primaries } from '../shared/redis/primaries.ts';
 import { openQueue } from '../shared/redis/queue.ts';
 import type { RedisLocation } from '../shared/redis/url.ts';
@@ -22,6 +23,8 @@ import { Circuit, logCircuit } from './circuit.ts';
 import { ClaimBarrier } from './claim-barrier.ts';
 import type { Seam } from './commit.ts';
 import { Consumer } from './consumer.ts';
+import { Credits } from './credits.ts';
+import { Driver } from './driver.ts';
 import { Flight } from './flight.ts';
 import { Flusher } from './flush.ts';
 import type { FlushTracing } from './flush-span.ts';
@@ -81,8 +84,12 @@ export function assemble(parts: WorkerParts, opened: Opened) {
   const flight = new Flight(redis, keys, settings, claimBarrier);
   const store = new Store(database, tables, flight, settings.journalBatches, parts.seam, undefined, health);
   const seam = parts.seam ? { seam: parts.seam } : {};
-  const flusher = new Flusher({ ...shared, flight, store, aligner, tracing, ...seam });
   const queue = openQueue(redis, keys);
+  const memory = new MemoryWatch(primaries, settings.memoryLimitPercent);
+  const credits = new Credits({ ...shared, address, memory, queue });
+  const driver = new Driver({ ...shared, credits, circuit });
+  const sendCredits = driver.send.bind(driver);
+  const flusher = new Flusher({ ...shared, flight, store, aligner, tracing, sendCredits, ...seam });
   const consumer = new Consumer({ ...shared, queue, flusher, circuit });
   const inspector = new Inspector(redis, keys);
   const onRecovered = (partition: number) => consumer.recovered(partition);
@@ -110,6 +117,8 @@ export function assemble(parts: WorkerParts, opened: Opened) {
     flusher,
     consumer,
     sweep,
+    memory,
+    driver,
     releaser,
     verifier,
     ranks,

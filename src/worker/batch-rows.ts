@@ -3,14 +3,15 @@
  * steps are the same for both kinds (batch-writer.ts, careful.ts).
  */
 import type { PoolConnection } from 'mysql2/promise';
-import type { RecordedEntry } from '../shared/updates/record.ts';
+import { creditedBy, type RecordedEntry } from '../shared/updates/record.ts';
 import type { RefusedValueError } from '../shared/values/refusal.ts';
 import type { ValueTable, ValueTables } from '../shared/values/tables.ts';
 import type { Batch, CounterSum } from './batch.ts';
 import { type EntryWriter, ledgerKeys } from './entries.ts';
 import type { FloorWatch } from './floors.ts';
 import type { HeldUpdates } from './held.ts';
-import { type AsideUpdate, counterAside, entryAside } from './quarantine.ts';
+import { type AsideUpdate, counterAside, entryAside, quarantine } from './quarantine.ts';
+import { noteDriven, putAside, type Transfer } from './transfers.ts';
 
 /** The result of an attempt so far. */
 export interface Written {
@@ -26,9 +27,15 @@ export interface Written {
   /** How many of them were in quarantine. */
   quarantinedBefore: number;
   /** Kind and item of live values to reload. */
-  reload: string[];
+  readonly reload: string[];
   /** Tables that took rows. */
   took: Set<ValueTable>;
+  /** Transfers whose debits were written. */
+  readonly transfers: Transfer[];
+  /** Credits that were refused: their transfers are aside now. */
+  aside: number;
+  /** Credits that were left out: they have no right to be written now. */
+  leftOut: number;
   readonly floors: FloorWatch;
 }
 
@@ -44,12 +51,20 @@ interface Wrote {
   readonly entries: number;
   readonly rows: number;
   readonly tables: Iterable<ValueTable>;
+  readonly transfers: readonly Transfer[];
 }
 
-export function note(written: Written, { entries, rows, tables }: Wrote): void {
+export function note(written: Written, { entries, rows, tables, transfers }: Wrote): void {
   written.entries += entries;
   written.rows += rows;
   for (const table of tables) written.took.add(table);
+  written.transfers.push(...transfers);
+}
+
+/** Notes that a credit is not written: the live value has it, so it is deleted. */
+export function leaveOut(written: Written, { item }: RecordedEntry): void {
+  written.leftOut++;
+  written.reload.push(`p${item}`);
 }
 
 export interface BatchRows<Item extends { readonly item: string }> {
@@ -64,17 +79,23 @@ export interface BatchRows<Item extends { readonly item: string }> {
    * @throws RefusedValueError, or the error of MySQL
    */
   write(rows: readonly Item[]): Promise<Wrote>;
-  /** The row as quarantine stores it. */
-  aside(row: Item): AsideUpdate;
+  /** Puts a row aside that MySQL refuses. */
+  refuse(row: Item, code: string): Promise<void>;
   /** Puts rows aside until their table can be written. @param codeOf why a row cannot go there */
   hold(rows: readonly Item[], codeOf: (row: Item) => string): Promise<void>;
 }
 
+async function refuse({ connection, batch, written }: BatchAttempt, update: AsideUpdate, code: string) {
+  written.refused++;
+  await quarantine(connection, batch.partition, batch.sequence, update, code, 'refused');
+}
+
 export function counterRows(
-  { connection, batch }: BatchAttempt,
+  attempt: BatchAttempt,
   tables: ValueTables,
   held: HeldUpdates,
 ): BatchRows<CounterSum> {
+  const { connection, batch, written } = attempt;
   const tableOf = ({ name }: CounterSum) => tables.of('c', name);
   return {
     kind: 'counter',
@@ -89,19 +110,23 @@ export function counterRows(
     write: async sums => {
       const byTable = Map.groupBy(sums, tableOf);
       for (const [table, some] of byTable) await table.add(connection, some);
-      return { entries: 0, rows: sums.length, tables: byTable.keys() };
+      return { entries: 0, rows: sums.length, tables: byTable.keys(), transfers: [] };
     },
-    aside: counterAside,
-    hold: (sums, codeOf) => held.counters(connection, batch, sums, codeOf),
+    refuse: (sum, code) => refuse(attempt, counterAside(sum), code),
+    hold: async (sums, codeOf) => {
+      written.held += sums.length;
+      await held.counters(connection, batch, sums, codeOf);
+    },
   };
 }
 
 export function entryRows(
-  { connection, batch, written }: BatchAttempt,
+  attempt: BatchAttempt,
   valueTables: ValueTables,
   held: HeldUpdates,
   writer: EntryWriter,
 ): BatchRows<RecordedEntry> {
+  const { connection, batch, written } = attempt;
   const keyOf = ledgerKeys([batch]);
   return {
     kind: 'entry',
@@ -109,10 +134,26 @@ export function entryRows(
     tableOf: ({ program }) => valueTables.of('p', program),
     refusals: entries => writer.refusals(connection, entries),
     write: async entries => {
-      const { accounts, tables } = await writer.write(connection, entries, keyOf, written.floors);
-      return { entries: entries.length, rows: entries.length + accounts, tables };
+      const { accounts, tables, transfers } = await writer.write(connection, entries, keyOf, written.floors);
+      return { entries: entries.length, rows: entries.length + accounts, tables, transfers };
     },
-    aside: entryAside,
-    hold: (entries, codeOf) => held.entries(connection, batch, entries, codeOf),
+    refuse: async (entry, code) => {
+      if (creditedBy(entry) === undefined) return refuse(attempt, entryAside(entry), code);
+      written.aside++;
+      written.reload.push(`p${entry.item}`);
+      await putAside(connection, entry, code);
+    },
+    // Credits wait in their open rows, which may become another account's.
+    hold: async (entries, codeOf) => {
+      const credits = entries.filter(entry => creditedBy(entry) !== undefined);
+      for (const credit of credits) leaveOut(written, credit);
+      await noteDriven(
+        connection,
+        credits.map(credit => creditedBy(credit)!),
+      );
+      const others = credits.length === 0 ? entries : entries.filter(entry => !credits.includes(entry));
+      written.held += others.length;
+      await held.entries(connection, batch, others, codeOf);
+    },
   };
 }

@@ -4,7 +4,7 @@
  * carefully (careful.ts).
  */
 import type { PoolConnection } from 'mysql2/promise';
-import type { RecordedEntry } from '../shared/updates/record.ts';
+import { creditedBy, type RecordedEntry } from '../shared/updates/record.ts';
 import type { ValueTables } from '../shared/values/tables.ts';
 import { AmendmentWriter } from './amendments.ts';
 import type { Batch } from './batch.ts';
@@ -13,6 +13,7 @@ import {
   type BatchRows,
   counterRows,
   entryRows,
+  leaveOut,
   note,
   type Written,
 } from './batch-rows.ts';
@@ -24,6 +25,7 @@ import { FloorWatch } from './floors.ts';
 import { HeldUpdates, type HoldRule } from './held.ts';
 import { checkLengths } from './lengths.ts';
 import type { TableHealth } from './table-health.ts';
+import { rightfulCredits } from './transfers.ts';
 
 export class BatchWriter {
   readonly #tables: ValueTables;
@@ -62,6 +64,9 @@ export class BatchWriter {
       quarantinedBefore: 0,
       reload: [],
       took: new Set(),
+      transfers: [],
+      aside: 0,
+      leftOut: 0,
       floors: new FloorWatch(this.#tables),
     };
     const attempt = { connection, batch, written };
@@ -73,7 +78,7 @@ export class BatchWriter {
       const entries = entryRows(attempt, this.#tables, this.#held, this.#entries);
       await this.#write(attempt, entries, fresh, rule, careful);
       const doubtConflicts = careful && this.#failures.doubtsConflicts(batch);
-      written.reload = await this.#amendments.write(connection, batch, careful, doubtConflicts);
+      written.reload.push(...(await this.#amendments.write(connection, batch, careful, doubtConflicts)));
     } catch (error) {
       // The careful attempt has found out already.
       throw careful ? error : await blame(connection, batch.partition, error);
@@ -88,31 +93,38 @@ export class BatchWriter {
     rule: HoldRule,
     careful: boolean,
   ): Promise<void> {
-    const { written } = attempt;
     const codeOf = (item: Item) => rule.codeOf(rows.kind, rows.nameOf(item), item.item);
     const held = rule.holdsAny ? items.filter(item => codeOf(item) !== undefined) : [];
     const rest = held.length === 0 ? items : items.filter(item => codeOf(item) === undefined);
     await rows.hold(held, item => codeOf(item)!);
-    written.held += held.length;
     if (careful) return this.#careful.write(attempt, rows, rest);
-    note(written, await rows.write(rest));
+    note(attempt.written, await rows.write(rest));
   }
 
   /**
-   * The batch's entries without those that are in the ledger or in quarantine already.
-   * @param isWary whether to look in any case. Otherwise the ledger's unique key finds duplicates, and a look
-   * is needed only if entries are in quarantine. An entry about to be held may be in either, so it must be
-   * looked for
+   * The batch's entries that are to be written: without credits that have no right, and without those that are
+   * in the ledger or in quarantine already.
+   * @param isWary whether to look for the latter in any case. Otherwise the ledger's unique key finds
+   * duplicates, and a look is needed only if entries are in quarantine. An entry about to be held may be in
+   * either, so it must be looked for
    */
-  async #fresh(
-    { connection, batch: { partition, entries }, written }: BatchAttempt,
-    isWary: boolean,
-  ): Promise<readonly RecordedEntry[]> {
-    if (entries.length === 0) return entries;
+  async #fresh(attempt: BatchAttempt, isWary: boolean): Promise<readonly RecordedEntry[]> {
+    const { connection, batch, written } = attempt;
+    const credits = batch.entries.filter(entry => creditedBy(entry) !== undefined);
+    const rightful = await rightfulCredits(connection, credits);
+    const left = new Set(credits.filter(credit => !rightful.has(credit)));
+    for (const credit of left) leaveOut(written, credit);
+    const entries = left.size === 0 ? batch.entries : batch.entries.filter(entry => !left.has(entry));
+    if (entries.length === rightful.size) return entries;
+    const { partition } = batch;
     if (!isWary && (await this.#entries.withQuarantined(connection, [partition])).size === 0) return entries;
-    const { late, fresh, quarantinedBefore } = await this.#entries.splitLate(connection, entries);
-    written.late = late.map(entry => entry.item);
-    written.quarantinedBefore = quarantinedBefore;
-    return fresh;
+    // Rows decide about credits, not ids.
+    const others = rightful.size === 0 ? entries : entries.filter(entry => !rightful.has(entry));
+    const found = await this.#entries.splitLate(connection, others);
+    written.late = found.late.map(entry => entry.item);
+    written.quarantinedBefore = found.quarantinedBefore;
+    if (found.late.length === 0) return entries;
+    const late = new Set(found.late);
+    return entries.filter(entry => !late.has(entry));
   }
 }

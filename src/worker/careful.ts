@@ -9,7 +9,7 @@ import { type BatchAttempt, type BatchRows, note } from './batch-rows.ts';
 import { bisect } from './bisect.ts';
 import { RowFailure, withSavepoint } from './blame.ts';
 import type { Failures } from './failures.ts';
-import { quarantine, refusalCode } from './quarantine.ts';
+import { refusalCode } from './quarantine.ts';
 import type { TableHealth } from './table-health.ts';
 
 /** @param error undefined for an update held behind another one of its key */
@@ -36,20 +36,10 @@ export class CarefulWriter {
     items: readonly Item[],
   ): Promise<void> {
     const known = await rows.refusals(items);
-    for (const [item, error] of known) await this.#refuse(attempt, rows, item, error);
+    for (const [item, error] of known) await rows.refuse(item, refusalCode(error));
     const rest = items.filter(item => !known.has(item));
     for (const [table, some] of Map.groupBy(rest, item => rows.tableOf(item)))
       await this.#search(attempt, rows, table, some);
-  }
-
-  async #refuse<Item extends { readonly item: string }>(
-    { connection, batch: { partition, sequence }, written }: BatchAttempt,
-    rows: BatchRows<Item>,
-    item: Item,
-    error: unknown,
-  ): Promise<void> {
-    written.refused++;
-    await quarantine(connection, partition, sequence, rows.aside(item), refusalCode(error), 'refused');
   }
 
   async #search<Item extends { readonly item: string }>(
@@ -62,10 +52,7 @@ export class CarefulWriter {
     const doubtConflicts = this.#failures.doubtsConflicts(batch);
     const write = (part: readonly Item[]) =>
       withSavepoint(connection, batch.partition, doubtConflicts, () => rows.write(part));
-    const hold = async (part: readonly Item[], error: unknown) => {
-      written.held += part.length;
-      await rows.hold(part, () => heldCode(error));
-    };
+    const hold = (part: readonly Item[], error: unknown) => rows.hold(part, () => heldCode(error));
     const aside = new Set<Item>();
     const heldKeys = new Set<string>();
     try {
@@ -82,7 +69,7 @@ export class CarefulWriter {
         },
         refuse: async (item, error) => {
           aside.add(item);
-          if (!isWholeTable(error)) return this.#refuse(attempt, rows, item, error);
+          if (!isWholeTable(error)) return rows.refuse(item, refusalCode(error));
           // The table takes other rows: only this key has to wait for it.
           heldKeys.add(item.item);
           await hold([item], error);

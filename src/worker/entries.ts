@@ -1,16 +1,19 @@
 /** Writes ledger entries and their balances, inside the store's transaction. */
 import type { PoolConnection } from 'mysql2/promise';
+import { randomToken } from '../shared/clock.ts';
 import { AnswerMissingError } from '../shared/errors.ts';
 import { itemOf } from '../shared/item.ts';
 import { queryRow, queryRows, readSql } from '../shared/mysql/database.ts';
 import { jsonParts } from '../shared/mysql/statement-size.ts';
-import type { EntryContent, RecordedEntry } from '../shared/updates/record.ts';
+import { creditedBy, type EntryContent, type RecordedEntry } from '../shared/updates/record.ts';
 import { RefusedValueError } from '../shared/values/refusal.ts';
 import type { Addition, ValueTable, ValueTables } from '../shared/values/tables.ts';
 import type { Batch } from './batch.ts';
 import type { FloorWatch } from './floors.ts';
+import { deleteTransfers, insertTransfers, type Transfer, transferOf } from './transfers.ts';
 
 const INSERT = readSql(new URL('./sql/insert-entries.sql', import.meta.url));
+const INSERT_TRANSFERS = readSql(new URL('./sql/insert-transfer-entries.sql', import.meta.url));
 const NEXT = readSql(new URL('./sql/next-ledger-number.sql', import.meta.url));
 const QUARANTINED = readSql(new URL('./sql/with-quarantined.sql', import.meta.url));
 const FIND = readSql(new URL('./sql/find-entries.sql', import.meta.url));
@@ -21,6 +24,18 @@ const NUMBERS_PER_BATCH = 65_536;
 export interface LedgerKey {
   readonly partition: number;
   readonly number: bigint;
+  /** The name of the transfer, if the entry is the debit of one; random by default. */
+  readonly transfer?: string;
+}
+
+/** What was written. */
+interface WrittenEntries {
+  /** Number of balances. */
+  readonly accounts: number;
+  /** Of the balances. */
+  readonly tables: Iterable<ValueTable>;
+  /** Transfers of the debits. */
+  readonly transfers: readonly Transfer[];
 }
 
 /** An entry as the ledger stores it. */
@@ -33,13 +48,19 @@ export function ledgerNumber(sequence: number, position: number): bigint {
 
 /** The ledger keys of the entries of these batches. */
 export function ledgerKeys(
-  batches: readonly Pick<Batch, 'partition' | 'sequence' | 'entries'>[],
+  batches: readonly Pick<Batch, 'partition' | 'sequence' | 'token' | 'entries'>[],
 ): (entry: RecordedEntry) => LedgerKey {
   const keys = new Map<RecordedEntry, LedgerKey>();
   // By position in the whole batch: a part that is written by itself leaves the numbers of other parts free.
-  for (const { partition, sequence, entries } of batches)
-    for (const [position, entry] of entries.entries())
-      keys.set(entry, { partition, number: ledgerNumber(sequence, position) });
+  for (const { partition, sequence, token, entries } of batches)
+    for (const [position, entry] of entries.entries()) {
+      const number = ledgerNumber(sequence, position);
+      const isTransfer = entry.other !== undefined;
+      keys.set(
+        entry,
+        isTransfer ? { partition, number, transfer: `${token}:${position}` } : { partition, number },
+      );
+    }
   return entry => keys.get(entry)!;
 }
 
@@ -58,19 +79,19 @@ export class EntryWriter {
   }
 
   /**
-   * Adds the amounts to the balances and inserts the rows. After an error the caller must roll back to its
+   * Adds the amounts to the balances and inserts the rows. Of the entries of transfers, a debit also notes the
+   * transfer as in transit, and a credit uses its right up. After an error the caller must roll back to its
    * savepoint or end the transaction.
    * @param entries of any partitions; each account is in one
    * @param floors gets each balance before and after
-   * @returns the number of balances written, and their tables
-   * @throws RefusedValueError, or the error of MySQL
+   * @throws RefusedValueError, or the error of MySQL; AnswerMissingError for a credit without a right
    */
   async write<Entry extends LedgerEntry>(
     connection: PoolConnection,
     entries: readonly Entry[],
     keyOf: (entry: Entry) => LedgerKey,
     floors?: Pick<FloorWatch, 'note'>,
-  ): Promise<{ readonly accounts: number; readonly tables: Iterable<ValueTable> }> {
+  ): Promise<WrittenEntries> {
     const sums = this.#sums(entries);
     const byTable = Map.groupBy(sums.values(), ({ name }) => this.#tables.of('p', name));
     const before = new Map<string, number>();
@@ -80,11 +101,11 @@ export class EntryWriter {
       for (const [item, balance] of await table.values(connection, rows))
         before.set(item, balance - sums.get(item)!.amount);
     }
-    await this.#insert(connection, entries, keyOf, new Map(before));
+    const transfers = await this.#insert(connection, entries, keyOf, new Map(before));
     if (floors)
       for (const [item, { name, key, amount }] of sums)
         floors.note(item, name, key, before.get(item)!, before.get(item)! + amount);
-    return { accounts: sums.size, tables: byTable.keys() };
+    return { accounts: sums.size, tables: byTable.keys(), transfers };
   }
 
   /** Sums of the amounts by account. @throws RefusedValueError */
@@ -106,29 +127,34 @@ export class EntryWriter {
     entries: readonly Entry[],
     keyOf: (entry: Entry) => LedgerKey,
     balances: Map<string, number>,
-  ): Promise<void> {
+  ): Promise<Transfer[]> {
+    const transfers: Transfer[] = [];
+    const credits: LedgerEntry[] = [];
     const rows = entries.map(entry => {
-      const { program, account, item, id, amount, reason, metadata, acceptedAt } = entry;
+      const { program, account, item, id, amount, reason, metadata, acceptedAt, other } = entry;
       const before = balances.get(item);
       if (before === undefined) throw new AnswerMissingError(`the balance of an account of ${program}`);
       const balance = before + amount;
       if (!Number.isSafeInteger(balance)) throw new RefusedValueError('OUT_OF_RANGE');
       balances.set(item, balance);
-      const { partition, number } = keyOf(entry);
-      return [
-        partition,
-        number.toString(),
-        program,
-        account,
-        id,
-        amount,
-        balance,
-        reason,
-        metadata,
-        acceptedAt,
-      ];
+      const { partition, number, transfer } = keyOf(entry);
+      const row: unknown[] = [partition, number.toString(), program, account, id, amount, balance];
+      row.push(reason, metadata, acceptedAt);
+      if (other === undefined) return row;
+      const credited = creditedBy(entry);
+      if (credited !== undefined) credits.push(entry);
+      else transfers.push(transferOf(entry, transfer ?? randomToken()));
+      row.push(credited ?? transfers.at(-1)!.transfer, other);
+      return row;
     });
-    for (const { json } of jsonParts(connection, rows, row => row)) await connection.query(INSERT, [json]);
+    const hasTransfers = transfers.length + credits.length > 0;
+    const insert = hasTransfers ? INSERT_TRANSFERS : INSERT;
+    for (const { json } of jsonParts(connection, rows, row => row)) await connection.query(insert, [json]);
+    if (hasTransfers) {
+      await insertTransfers(connection, transfers);
+      await deleteTransfers(connection, credits);
+    }
+    return transfers;
   }
 
   /**

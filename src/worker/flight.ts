@@ -6,6 +6,7 @@ import type { Keys } from '../shared/redis/keys.ts';
 import { REPLY_BYTES } from '../shared/redis/reply-size.ts';
 import { defineScript, type Script } from '../shared/redis/script.ts';
 import { readState } from '../shared/redis/state.ts';
+import { creditedBy } from '../shared/updates/record.ts';
 import { type Batch, joinPages, type Page, parseCounters } from './batch.ts';
 import type { ClaimBarrier } from './claim-barrier.ts';
 import { type AskPage, claimFirstPage, claimPages, isShort } from './claim-pages.ts';
@@ -134,6 +135,10 @@ export class Flight implements FlightCheck {
     };
   }
 
+  partitionOf(account: string): number {
+    return this.#keys.partitionOf(account);
+  }
+
   async ack(batch: Batch, outcome: Outcome): Promise<AckResult> {
     const [done, pendingUpdates = 0, pendingItems = 0] = await this.#ack(
       this.#keys.state(batch.partition),
@@ -141,6 +146,7 @@ export class Flight implements FlightCheck {
       this.#limits.idempotencyWindowMs,
       // Redis may have forgotten the earlier quarantined ones, whose receipts must look in quarantine too.
       outcome.quarantined + (outcome.quarantinedBefore ?? 0),
+      creditNames(batch),
       ...outcome.late.flatMap(item => ['p', item]),
       ...(outcome.reload ?? []).flatMap(item => [item[0]!, item.slice(1)]),
     );
@@ -169,6 +175,14 @@ export class Flight implements FlightCheck {
     const { idempotencyLimit } = this.#limits;
     while ((await this.#trim(this.#keys.state(partition), idempotencyLimit, ...TRIM_AT_ONCE)) === 1);
   }
+}
+
+/** The names of the ids of the batch's credits, as id-name.lua makes them. */
+function creditNames({ entries }: Batch): string {
+  const names = entries
+    .filter(entry => creditedBy(entry) !== undefined)
+    .map(({ item, id }) => `p${Buffer.byteLength(item)}:${item}${id}`);
+  return names.length === 0 ? '' : JSON.stringify(names);
 }
 
 /** Exported for a test that calls the script by itself. */

@@ -19,6 +19,7 @@ import {
   type GroupListener,
   type GroupParts,
 } from './group-flush.ts';
+import type { Outgoing } from './transfers.ts';
 
 export type FlushEnd =
   /** All updates that are left can wait for the next interval. */
@@ -30,6 +31,8 @@ export type FlushEnd =
 
 export interface FlushParts extends GroupParts {
   readonly aligner: Aligner;
+  /** Sends the credits of transfers whose debits were just committed. It does not wait, and never throws. */
+  readonly sendCredits?: ((outgoing: readonly Outgoing[]) => void) | undefined;
 }
 
 /** How long the batches of a partition share no transaction after one of them was not plain, ms. */
@@ -169,6 +172,7 @@ export class Flusher {
     this.#report(batch, result, batch.claimedAt + elapsed);
     this.#lastProgress = clock.now();
     if (result.decision === 'stop') return true;
+    if ('outgoing' in result && result.outgoing.length > 0) this.#parts.sendCredits?.(result.outgoing);
     const acked = await flight.ack(batch, result.outcome);
     await seam?.('acknowledged');
     if (result.decision === 'skip' && result.rewound && acked.acknowledged)
@@ -218,6 +222,16 @@ export class Flusher {
           'entries were in the ledger already; their live balances are reloaded',
         );
       }
+      if (result.leftOut > 0)
+        log.warn(
+          { ...about, credits: result.leftOut },
+          'credits of transfers had no open row for their account and were left out; their live balances are reloaded',
+        );
+      if (result.aside > 0)
+        log.error(
+          { ...about, credits: result.aside },
+          'the database refused credits of transfers; the transfers are aside, for "sluice transfers"',
+        );
       for (const [program, accounts] of result.belowFloor) {
         metrics.belowFloor.inc({ program }, accounts);
         log.error(
@@ -239,7 +253,7 @@ export class Flusher {
 /** Whether the batch had nothing that makes a transaction for several partitions fail. */
 function isPlain(result: CommitResult): boolean {
   if (result.decision === 'stop' || result.decision === 'skip') return true;
-  return result.outcome.quarantined === 0 && result.late === 0;
+  return result.outcome.quarantined + result.late + result.aside + result.leftOut === 0;
 }
 
 /** Whether the claim reached a limit, so that more of its segment may be left. */

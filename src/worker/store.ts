@@ -29,6 +29,7 @@ import { Failures } from './failures.ts';
 import { fitsJournal, Journal, type Outcome } from './journal.ts';
 import { TableHealth } from './table-health.ts';
 import { Together } from './together.ts';
+import { outgoing } from './transfers.ts';
 
 /** A batch on its way into MySQL; a rewind changes its sequence and epoch. */
 interface Attempt {
@@ -146,7 +147,7 @@ export class Store {
       const written = await this.#writer.write(connection, batch, watermark.mayHold, careful);
       await this.#seam('written');
 
-      const { late, quarantinedBefore, reload, refused, held, rows, took, floors } = written;
+      const { late, quarantinedBefore, reload, refused, held, rows, took, floors, aside, leftOut } = written;
       const belowFloor = await floors.below(connection);
       const outcome = await this.#fitOutcome(connection, attempt, {
         late,
@@ -159,11 +160,13 @@ export class Store {
       await this.#journal.record(connection, [{ batch, entries: written.entries, rows, outcome }]);
       const { sequence, token, epoch } = attempt.batch;
       await moveWatermark(connection, batch.partition, { sequence, token, epoch, updates });
+      const sent = await outgoing(connection, written.transfers, to => this.#flight.partitionOf(to));
       await this.#seam('recorded');
       if (!(await this.#flight.inFlight(batch))) throw new Abandon({ decision: 'stop' });
       await this.#seam('checked');
       const done = attempt.rewound ? ('rewind' as const) : ('apply' as const);
-      return { result: { decision: done, outcome, rows, late: late.length, belowFloor }, took };
+      const counts = { rows, late: late.length, aside, leftOut };
+      return { result: { decision: done, outcome, ...counts, belowFloor, outgoing: sent }, took };
     });
     this.#failures.took(took, moment);
     this.#health.took(took);

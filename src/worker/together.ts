@@ -7,6 +7,7 @@ import type { PoolConnection } from 'mysql2/promise';
 import type { Database } from '../shared/mysql/database.ts';
 import { isNext } from '../shared/partition/decision.ts';
 import { type LockedWatermark, lockFreeWatermarks, moveWatermarks } from '../shared/partition/watermark.ts';
+import { creditedBy } from '../shared/updates/record.ts';
 import type { ValueTable, ValueTables } from '../shared/values/tables.ts';
 import type { Batch } from './batch.ts';
 import type { CommitResult, FlightCheck, Seam } from './commit.ts';
@@ -16,6 +17,7 @@ import { FloorWatch } from './floors.ts';
 import type { BatchRecord, Journal } from './journal.ts';
 import { checkLengths } from './lengths.ts';
 import type { TableHealth } from './table-health.ts';
+import { outgoing, rightfulCredits } from './transfers.ts';
 
 export interface TogetherParts {
   readonly database: Database;
@@ -27,9 +29,11 @@ export interface TogetherParts {
   readonly seam: Seam;
 }
 
+type Applied = Extract<CommitResult, { readonly decision: 'apply' | 'rewind' }>;
+
 /** What the transaction of one attempt did. */
 interface Done {
-  readonly results: Map<Batch, CommitResult>;
+  readonly results: Map<Batch, Applied>;
   readonly took: Iterable<ValueTable>;
 }
 
@@ -98,14 +102,19 @@ export class Together {
     const watermarks = await lockFreeWatermarks(connection, ofPartitions);
     await seam('locked');
     const next = plain.filter(batch => applies(batch, watermarks.get(batch.partition)));
-    const batches = await this.#withoutQuarantined(connection, next);
+    const batches = await this.#rightful(connection, await this.#withoutQuarantined(connection, next));
     if (batches.length === 0) return { results: new Map(), took: [] };
 
     const counterTables = await this.#writeCounters(connection, batches);
-    const { accounts, floors, tables: entryTables } = await this.#writeEntries(connection, batches);
+    const {
+      accounts,
+      floors,
+      transfers,
+      tables: entryTables,
+    } = await this.#writeEntries(connection, batches);
     await seam('written');
 
-    const results = new Map<Batch, CommitResult>();
+    const results = new Map<Batch, Applied>();
     const records: BatchRecord[] = [];
     for (const batch of batches) {
       const { counters, entries, popped } = batch;
@@ -113,13 +122,17 @@ export class Together {
       const rows = counters.length + entries.length + accounts.get(batch)!;
       records.push({ batch, entries: entries.length, rows, outcome });
       const belowFloor = await floors.get(batch)!.below(connection);
-      results.set(batch, { decision: 'apply', outcome, rows, late: 0, belowFloor });
+      const done = { decision: 'apply', outcome, rows, late: 0, belowFloor, aside: 0, leftOut: 0 } as const;
+      results.set(batch, { ...done, outgoing: [] });
     }
     await journal.record(connection, records);
     await moveWatermarks(
       connection,
       batches.map(batch => ({ ...batch, updates: batch.claimed - batch.dropped })),
     );
+    const [first] = results;
+    const sent = await outgoing(connection, transfers, to => flight.partitionOf(to));
+    results.set(first![0], { ...first![1], outgoing: sent });
     await seam('recorded');
     // All calls go out together.
     const inFlight = await Promise.all(batches.map(batch => flight.inFlight(batch)));
@@ -142,6 +155,15 @@ export class Together {
     return batches.filter(({ partition }) => !found.has(partition));
   }
 
+  /** Batches whose credits all have their rows: what is left out needs the live values deleted, alone. */
+  async #rightful(connection: PoolConnection, batches: readonly Batch[]): Promise<readonly Batch[]> {
+    const isCredit = (entry: Batch['entries'][number]) => creditedBy(entry) !== undefined;
+    const credits = batches.flatMap(({ entries }) => entries.filter(isCredit));
+    if (credits.length === 0) return batches;
+    const rightful = await rightfulCredits(connection, credits);
+    return batches.filter(({ entries }) => entries.every(entry => !isCredit(entry) || rightful.has(entry)));
+  }
+
   async #writeCounters(connection: PoolConnection, batches: readonly Batch[]): Promise<Iterable<ValueTable>> {
     const { tables } = this.#parts;
     const sums = batches.flatMap(({ counters }) => counters);
@@ -154,13 +176,13 @@ export class Together {
     const floors = new Map(batches.map(batch => [batch, new FloorWatch(this.#parts.tables)]));
     const accounts = new Map(batches.map(batch => [batch, 0]));
     const entries = batches.flatMap(batch => batch.entries);
-    if (entries.length === 0) return { accounts, floors, tables: [] };
+    if (entries.length === 0) return { accounts, floors, transfers: [], tables: [] };
     const batchOf = new Map(batches.flatMap(batch => batch.entries.map(({ item }) => [item, batch])));
-    const { tables } = await this.#entries.write(connection, entries, ledgerKeys(batches), {
+    const { tables, transfers } = await this.#entries.write(connection, entries, ledgerKeys(batches), {
       note: (item, ...balances) => floors.get(batchOf.get(item)!)!.note(item, ...balances),
     });
     for (const batch of batchOf.values()) accounts.set(batch, accounts.get(batch)! + 1);
-    return { accounts, floors, tables };
+    return { accounts, floors, transfers, tables };
   }
 }
 

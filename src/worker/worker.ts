@@ -53,8 +53,8 @@ export class Worker {
     });
     // Only after a successful attempt: the registry keeps these metrics.
     watchSystem(assembly.metrics.registry, assembly);
-    const { consumer, sweep, releaser, verifier, ranks } = assembly;
-    for (const part of [consumer, sweep, releaser, verifier, ranks]) part.start();
+    const { consumer, sweep, memory, driver, releaser, verifier, ranks } = assembly;
+    for (const part of [memory, consumer, sweep, driver, releaser, verifier, ranks]) part.start();
     return new Worker(assembly, settings.shutdownDeadlineMs);
   }
 
@@ -68,14 +68,15 @@ export class Worker {
    * @returns whether all were finished before the deadline
    */
   async stop(): Promise<boolean> {
-    const { flusher, consumer, sweep, verifier, releaser, ranks } = this.#assembly;
+    const { flusher, consumer, sweep, memory, driver, verifier, releaser, ranks } = this.#assembly;
     this.#stopping = true;
     flusher.stop();
     const orderly = async () => {
       const rounds = [sweep, verifier, releaser, ranks, consumer];
       const ended = Promise.all(rounds.map(one => one.stop()));
       await flusher.finished();
-      await within(ended, CLOSE_MS);
+      memory.stop();
+      await within(Promise.all([ended, driver.stop()]), CLOSE_MS);
       return true;
     };
     const inTime = await Promise.race([orderly(), pause(this.#shutdownDeadlineMs).then(() => false)]);
@@ -102,7 +103,7 @@ async function connect(parts: WorkerParts): Promise<Assembly> {
   let database: Database | undefined;
   let assembly: Assembly | undefined;
   try {
-    const limits = { ...settings, connections: settings.concurrency * 2 + 3 };
+    const limits = { ...settings, connections: settings.concurrency * 2 + 5 };
     database = new Database(parts.mysql, limits, (from, to) => {
       log.warn({ from, to }, 'another host of MYSQL_URL takes writes now');
       assembly?.circuit.close();

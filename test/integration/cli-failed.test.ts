@@ -64,6 +64,7 @@ it('failed updates are shown, with what a replay would do', async () => {
     entryId: null,
     reason: null,
     metadata: null,
+    to: null,
     cause: 'refused',
     code: 'TARGET_ROW_MISSING',
     partition: deployment.keys.partitionOf(counter.key),

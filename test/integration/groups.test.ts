@@ -291,7 +291,7 @@ describe('all go alone', () => {
       if (step !== 'recorded' || attempts++ > 0) return;
       // Redis seems to have lost the claim.
       const token = (await engine.redis.hget(engine.keys.state(4), 'token'))!;
-      const batch = { partition: 4, token } as Parameters<Engine['flight']['ack']>[0];
+      const batch = { partition: 4, token, entries: [] as unknown } as Parameters<Engine['flight']['ack']>[0];
       await engine.flight.ack(batch, { late: [], quarantined: 0 });
     });
     expect(await flushGroup(engine, flusher)).toMatchObject({ failed: new Map(), transactions: 5 });

@@ -5,7 +5,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
-import { boardName, RankReader } from '../../src/shared/ranks/reader.ts';
+import { type Board, boardName, RankReader } from '../../src/shared/ranks/reader.ts';
 import { partitionKeys, stateFields } from '../../src/shared/redis/layout.ts';
 import { readScript } from '../../src/shared/redis/read-script.ts';
 import { defineScript } from '../../src/shared/redis/script.ts';
@@ -15,7 +15,7 @@ import { backUpMysql, backUpRedis, recoveryOf } from '../support/backup.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 import { setLive } from '../support/live.ts';
-import { views as board, builderOf, ranked, ready } from '../support/ranks.ts';
+import { builderOf, loyalty as ofAccounts, views as ofCounters, ranked, ready } from '../support/ranks.ts';
 import { quietRedis, temporaryFolder } from '../support/servers.ts';
 
 interface Touch {
@@ -82,7 +82,7 @@ async function useEverything(engine: Engine): Promise<void> {
   const { flight, redis } = engine;
   const sluice = await engine.producer({}, { definitions: ranked });
   const views = sluice.counter('views');
-  await useBoard(engine, () => views.increment('board'));
+  await useBoard(engine, ofCounters, () => views.increment('board'));
   const loyalty = sluice.points('loyalty');
   for (const key of ['a', 'b', 'c']) await views.increment(key, 1, { id: key });
   await loyalty.credit('x', 5, { id: '1' });
@@ -96,6 +96,19 @@ async function useEverything(engine: Engine): Promise<void> {
   await engine.store.commit(batch);
   await flight.ack(batch, { quarantined: 0, late: ['loyalty:x'], reload: ['cviews:a'] });
   await engine.drain();
+  await loyalty.credit('y', Number.MAX_SAFE_INTEGER, { id: '1' });
+  await loyalty.balance('z');
+  for (const to of ['y', 'z']) await loyalty.transfer('x', to, 1, { id: to });
+  await engine.drain();
+  await engine.driver().once();
+  await engine.drain();
+  await loyalty.credit('x', 9, { id: '4' });
+  let moved = 0;
+  await useBoard(engine, ofAccounts, async () => {
+    await loyalty.transfer('x', 'w', 1, { id: `move ${++moved}` });
+    await engine.drain();
+    await engine.driver().once();
+  });
   const live = [
     { kind: 'c', name: 'views', key: 'a' },
     { kind: 'c', name: 'views', key: 'b' },
@@ -129,7 +142,7 @@ async function useEverything(engine: Engine): Promise<void> {
 }
 
 /** Updates of one key while its board waits, walks and is ready; a wrong score. */
-async function useBoard(engine: Engine, increment: () => Promise<unknown>): Promise<void> {
+async function useBoard(engine: Engine, board: Board, increment: () => Promise<unknown>): Promise<void> {
   const builder = builderOf(engine, 1);
   await increment();
   await builder.begin(board);

@@ -189,7 +189,7 @@ describe('a replay', () => {
     const { sequence } = await engine.watermark(0);
     const last = (sequence + 1) * 65_536 - 1;
     await engine.database.query(
-      "INSERT INTO sluice_entries VALUES (0, ?, 'loyalty', 'x', 'x', 1, 1, NULL, NULL, UTC_TIMESTAMP(3))",
+      "INSERT INTO sluice_entries VALUES (0, ?, 'loyalty', 'x', 'x', 1, 1, NULL, NULL, UTC_TIMESTAMP(3), NULL, NULL)",
       [last],
     );
     const failed = await openFailed(engine);

@@ -14,10 +14,13 @@ import { connectRedis, openRedis } from '../../src/shared/redis/connections.ts';
 import { Inspector } from '../../src/shared/redis/inspect.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
 import type { LiveKey } from '../../src/shared/redis/live-keys.ts';
+import { openQueue } from '../../src/shared/redis/queue.ts';
 import { ColdReader } from '../../src/shared/values/cold-read.ts';
 import { openTables } from '../../src/shared/values/mapping.ts';
 import type { WorkerParts } from '../../src/worker/assembly.ts';
 import type { Seam, Step } from '../../src/worker/commit.ts';
+import { Credits } from '../../src/worker/credits.ts';
+import { Driver, type DriverSeam } from '../../src/worker/driver.ts';
 import { Flight } from '../../src/worker/flight.ts';
 import { Flusher } from '../../src/worker/flush.ts';
 import { WorkerMetrics } from '../../src/worker/metrics.ts';
@@ -70,12 +73,24 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
     if (step === crashAt) throw new Crash(step);
   };
   const store = new Store(database, tables, flight, settings.journalBatches, seam);
-  const flusher = new Flusher({ flight, store, aligner, metrics, clock: systemClock, log, settings, seam });
+  const clock = systemClock;
+  const queue = openQueue(redis, keys);
+  const memory = { isOver: async () => false };
+  const credits = new Credits({ redis, address: 'test', keys, settings, memory, queue, log });
+  /** Sends credits at once, without a rest. */
+  const driver = (seam?: DriverSeam) =>
+    new Driver({
+      ...{ database, credits, circuit: { isOpen: false }, settings, clock, random: Math.random, log },
+      ...{ seam, restMs: 0 },
+    });
+  const flusher = new Flusher({ flight, store, aligner, metrics, clock, log, settings, seam });
   const inspector = new Inspector(redis, keys);
   const cold = new ColdReader(redis, 'test', database, keys, tables, aligner);
   const closers: (() => Promise<unknown>)[] = [];
   cleanUp(async () => {
     for (const close of closers.reverse()) await close();
+    await credits.close();
+    await queue.close();
     for (const connection of [redis, adminRedis]) connection.disconnect();
     for (const connection of [database, adminDatabase]) await connection.close();
     await access.drop();
@@ -98,6 +113,8 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
     metrics,
     store,
     flusher,
+    credits,
+    driver,
     inspector,
     tables,
     cold,

@@ -48,7 +48,7 @@ function stateCallsIn(name: string, lua: string): StateCall[] {
   const calls = [...lua.matchAll(/\bcall\('(\w+)', (?:KEYS\[1\]|stateKey), /g)];
   const rest = lua
     .replaceAll(/sub\((?:KEYS\[1\]|stateKey), 1, -6\)/g, '')
-    .replaceAll(/\b\w+\(stateKey, /g, '');
+    .replaceAll(/\b\w+\((?:KEYS\[1\]|stateKey), /g, '');
   const others = rest.match(/KEYS\[1\]|\bstateKey\b/g)!.length - calls.length;
   expect(others, `${name}: a use of the state beside its commands`).toBe(0);
   return calls.map(({ index, 0: { length }, 1: command }) => {

@@ -22,7 +22,7 @@ const WORST_JSON = 4;
 
 const LARGEST_COUNTER = WORST_TEXT * LIMITS.key;
 const LARGEST_ENTRY =
-  WORST_TEXT * (LIMITS.account + LIMITS.id + LIMITS.reason) + WORST_JSON * LIMITS.metadata;
+  WORST_TEXT * (2 * LIMITS.account + LIMITS.id + LIMITS.reason) + WORST_JSON * LIMITS.metadata;
 /** A quarantine row also has the key and the id beside the JSON, as hexadecimal digits. */
 const KEYS_AGAIN = 2 * (Math.max(LIMITS.key, LIMITS.account) + LIMITS.id);
 

@@ -14,6 +14,9 @@ export interface Watermark {
   readonly updates: number;
 }
 
+/** A watermark, as far as Redis' state is compared with it. */
+export type Position = Omit<Watermark, 'updates'>;
+
 /** The row, read under its lock. */
 export interface LockedWatermark extends Watermark {
   /** Whether the partition may have held updates, which wait for their mapped table. */
@@ -122,7 +125,7 @@ export function toWatermark(row: Readonly<Record<string, unknown>>): Watermark {
 }
 
 /** @throws AnswerMissingError */
-export function toPosition(row: Readonly<Record<string, unknown>>): Omit<Watermark, 'updates'> {
+export function toPosition(row: Readonly<Record<string, unknown>>): Position {
   return { sequence: wholeNumber(row, 'sequence'), token: text(row, 'token'), epoch: text(row, 'epoch') };
 }
 

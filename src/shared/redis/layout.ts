@@ -8,8 +8,9 @@
 /**
  * Version of this layout. A process refuses any other version. Before 3, batches were not ranges of segments.
  * Before 4, states did not name their deployment, and the edit of an entry held parsed metadata. Before 5, live
- * values were keys of their own. Before 6, ids of counters were kept as whole names. Before 7, there were no boards
- * of ranks: an older script would change a value and not its score.
+ * values were keys of their own. Before 6, ids of counters were kept as whole names. Before 7, there were no
+ * transfers, and no boards of ranks: an older worker would write a debit without its destination, and an older
+ * script would change a value and not its score.
  */
 export const REDIS_FORMAT = 7;
 
@@ -21,6 +22,7 @@ type Script =
   | 'apply'
   | 'build'
   | 'claim'
+  | 'credit'
   | 'load'
   | 'read'
   | 'recover'
@@ -55,13 +57,21 @@ export const forms = {
     text: '<time> <previous> <amount> <balance> <bytes of item>:<item><payload>',
     what: "An entry: `previous` is the number of the account's entry before it, 0 if none is known; `payload` is the entry as JSON, or the amendment",
   },
+  payload: {
+    text: '[<program>,<account>,<id>,<amount>,<reason>,<metadata>]',
+    what: 'An entry that is not of a transfer, as JSON',
+  },
+  transferPayload: {
+    text: '[<program>,<account>,<id>,<amount>,<reason>,<other account>,<metadata>]',
+    what: "An entry of a transfer: the debit with the destination, or the credit with the source. The id of a credit is NUL and the transfer's name",
+  },
   idName: {
     text: '<kind><bytes of item>:<item><id>',
     what: 'An id, which is unique for its key only; the kind is `p`, or `a` for an amendment',
   },
   answer: {
     text: '<content> <value>',
-    what: "The content of the update with this id: a counter's amount, or the start of the payload's SHA-1; then the answered live value, `-` if there was none",
+    what: "The content of the update with this id: a counter's amount, or the start of the payload's SHA-1, `-` for the credit of a transfer; then the answered live value, `-` if there was none",
   },
   bucket: {
     text: '<digest><slice> <answer>',
@@ -134,7 +144,18 @@ export const partitionKeys = {
     what: 'The state of the partition: its fields are listed below',
     field: 'name',
     value: 'text',
-    writers: ['adopt', 'apply', 'claim', 'ack', 'rewind', 'recover', 'rotate', 'build', 'apply-call.ts'],
+    writers: [
+      'adopt',
+      'apply',
+      'credit',
+      'claim',
+      'ack',
+      'rewind',
+      'recover',
+      'rotate',
+      'build',
+      'apply-call.ts',
+    ],
     lifetime: 'for ever',
   },
   counters: {
@@ -157,7 +178,7 @@ export const partitionKeys = {
     what: 'Sums of entries and amendments after the segment was cut; those of amended counters are under `amended`',
     field: 'item',
     value: 'sum',
-    writers: ['apply', 'claim'],
+    writers: ['apply', 'credit', 'claim'],
     lifetime: 'until a claim renames it to `segment:accounts`',
   },
   'segment:counters': {
@@ -188,15 +209,15 @@ export const partitionKeys = {
     what: 'Entries and amendments by their numbers, pending and in flight',
     field: 'number',
     value: 'entry',
-    writers: ['apply', 'ack'],
+    writers: ['apply', 'credit', 'ack'],
     lifetime: 'until they are acknowledged',
   },
   ids: {
     type: 'hash',
-    what: 'The remembered ids of entries and amendments, and the answers',
+    what: 'The remembered ids of entries and amendments, and the answers; those of credits until they are acknowledged',
     field: 'idName',
     value: 'answer',
-    writers: ['apply', 'trim', 'recover'],
+    writers: ['apply', 'credit', 'ack', 'trim', 'recover'],
     lifetime: '`idempotencyWindowMs` from the acknowledgement on; shorter if `idempotencyLimit` is reached',
   },
   counterIds: {
@@ -216,9 +237,9 @@ export const partitionKeys = {
   },
   entryIds: {
     type: 'list',
-    what: 'Ids of entries and amendments, the oldest first; the last belongs to number `entryNext` - 1',
+    what: 'Ids of entries and amendments, the oldest first; the last belongs to number `entryNext` - 1. That of a credit is empty here',
     value: 'idName',
-    writers: ['apply', 'trim', 'recover'],
+    writers: ['apply', 'credit', 'trim', 'recover'],
     lifetime: 'as `ids`',
   },
   idMarks: {
@@ -240,7 +261,7 @@ export const partitionKeys = {
     what: 'Live values of counters and balances of accounts of the current epoch that were used since the last rotation',
     field: 'live',
     value: 'number',
-    writers: ['apply', 'read', 'load', 'ack', 'rotate', 'adopt', 'rewind', 'recover'],
+    writers: ['apply', 'credit', 'read', 'load', 'ack', 'rotate', 'adopt', 'rewind', 'recover'],
     lifetime: 'until a rotation renames it to `live:old`, or a new epoch',
   },
   'live:old': {
@@ -248,7 +269,7 @@ export const partitionKeys = {
     what: 'Live values that were not; a value is in one of the two hashes',
     field: 'live',
     value: 'number',
-    writers: ['apply', 'read', 'load', 'ack', 'rotate', 'adopt', 'rewind', 'recover'],
+    writers: ['apply', 'credit', 'read', 'load', 'ack', 'rotate', 'adopt', 'rewind', 'recover'],
     lifetime: 'until the next rotation, `liveTtlMs` after the last one, or a new epoch',
   },
   'ranks:<board>': {
@@ -256,7 +277,7 @@ export const partitionKeys = {
     what: 'The board: every key of the partition with a value, and the value as its score',
     field: 'key',
     value: 'number',
-    writers: ['apply', 'build', 'load'],
+    writers: ['apply', 'credit', 'build', 'load'],
     lifetime: 'until the next board takes its place, or the board is dropped',
   },
   'ranksNext:<board>': {
@@ -264,14 +285,14 @@ export const partitionKeys = {
     what: 'The board that is being built',
     field: 'key',
     value: 'number',
-    writers: ['apply', 'build'],
+    writers: ['apply', 'credit', 'build'],
     lifetime: 'until it takes the place of `ranks:<board>`',
   },
   'ranksNoted:<board>': {
     type: 'set',
     what: 'Keys whose scores may be wrong or missing: a worker reads them from the database',
     value: 'key',
-    writers: ['apply', 'ack', 'load', 'build'],
+    writers: ['apply', 'credit', 'ack', 'load', 'build'],
     lifetime: 'until each key is read',
   },
   ranksBuild: {
@@ -341,7 +362,7 @@ export const stateFields = {
   updates: {
     type: 'number',
     what: 'Updates accepted in total; a new state starts from the number in the database',
-    writers: ['adopt', 'apply'],
+    writers: ['adopt', 'apply', 'credit'],
     lifetime: ALWAYS,
   },
   claimed: {
@@ -377,7 +398,7 @@ export const stateFields = {
   entryNext: {
     type: 'number',
     what: 'Number of the next entry',
-    writers: ['adopt', 'apply'],
+    writers: ['adopt', 'apply', 'credit'],
     lifetime: ALWAYS,
   },
   entryClaimed: {
@@ -462,33 +483,33 @@ export const stateFields = {
   armedUntil: {
     type: 'number',
     what: 'A producer sends a wake-up before this time, ms; 0 if none does',
-    writers: ['apply', 'claim'],
+    writers: ['apply', 'credit', 'claim'],
     lifetime: 'from an update after a claim to the next claim, or until `leaseMs` have passed',
   },
   pendingSince: {
     type: 'number',
     what: 'Acceptance time of the oldest update that is not claimed; 0 if there is none',
-    writers: ['apply', 'claim'],
+    writers: ['apply', 'credit', 'claim'],
     lifetime: FIRST,
   },
   run: {
     type: 'text',
-    what: '`run_id` of the Redis process that the last call of `apply.lua` reached',
-    writers: ['apply'],
+    what: '`run_id` of the Redis process that the last call of `apply.lua` or `credit.lua` reached',
+    writers: ['apply', 'credit'],
     lifetime: FIRST,
   },
   incarnation: {
     type: 'text',
     form: 'incarnation',
     what: 'Name of that process in this partition',
-    writers: ['apply'],
+    writers: ['apply', 'credit'],
     lifetime: FIRST,
   },
   ended: {
     type: 'text',
     form: 'ended',
     what: 'The previous incarnations',
-    writers: ['adopt', 'apply'],
+    writers: ['adopt', 'apply', 'credit'],
     lifetime: ALWAYS,
   },
   discarded: {

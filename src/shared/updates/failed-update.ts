@@ -21,6 +21,8 @@ export interface FailedUpdate {
   readonly reason: string | null;
   /** A number that JavaScript would write differently is raw JSON, so `JSON.stringify` keeps it. */
   readonly metadata: Record<string, unknown> | null;
+  /** The destination, if it is the debit of a transfer; else null. */
+  readonly to: string | null;
   /** `refused`: an operator decides about it. `held`: a worker writes it once its mapped table takes rows. */
   readonly cause: 'refused' | 'held';
   /** Error code of the database or of Sluice; docs/replay.md lists them. */
@@ -65,7 +67,7 @@ export async function recordItem(
 
 export function toFailedUpdate(row: Readonly<Record<string, unknown>>): FailedUpdate {
   const payload = parsePayload(String(row.payload));
-  const entry = Array.isArray(payload) ? payload : [];
+  const [, , , , reason, ...rest] = Array.isArray(payload) ? payload : [];
   const counted = Array.isArray(payload) ? undefined : (payload as { updates?: number } | null)?.updates;
   return {
     id: Number(row.id),
@@ -75,8 +77,9 @@ export function toFailedUpdate(row: Readonly<Record<string, unknown>>): FailedUp
     amount: Number(row.amount),
     updates: counted ?? 1,
     entryId: row.entry_id === null ? null : String(row.entry_id),
-    reason: (entry[4] as string | null | undefined) ?? null,
-    metadata: (entry[5] as Record<string, unknown> | null | undefined) ?? null,
+    reason: (reason as string | null | undefined) ?? null,
+    metadata: (rest.at(-1) as Record<string, unknown> | null | undefined) ?? null,
+    to: rest.length > 1 ? (rest[0] as string) : null,
     cause: row.cause as FailedUpdate['cause'],
     code: String(row.error_code),
     partition: Number(row.partition_id),

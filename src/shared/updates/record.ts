@@ -15,6 +15,23 @@ export interface EntryContent {
   readonly reason: string | null;
   /** Text of `metadataText`. Nothing parses it on its way, since that would round numbers. */
   readonly metadata: string | null;
+  /** Only of an entry of a transfer: the other account. A debit names the destination, a credit the source. */
+  readonly other?: string | undefined;
+}
+
+/**
+ * Begins the id of a transfer's credit, before the transfer's name. Ids of callers must not begin with it.
+ */
+const CREDIT = '\0';
+
+/** The id of a transfer's credit, in Redis and in the ledger. */
+export function creditId(transfer: string): string {
+  return CREDIT + transfer;
+}
+
+/** The transfer that an entry is the credit of; undefined for any other entry. */
+export function creditedBy({ id }: Pick<EntryContent, 'id'>): string | undefined {
+  return id.startsWith(CREDIT) ? id.slice(CREDIT.length) : undefined;
 }
 
 export interface RecordedEntry extends EntryContent {
@@ -74,7 +91,7 @@ export function parseRecord(record: string): RecordedEntry | Amendment {
     const kind = isCounter ? 'c' : 'p';
     return { kind, item, ...splitItem(item), delta: amount, content: JSON.parse(payload) };
   }
-  const { program, account, id, reason, metadata } = readPayload(payload);
+  const { program, account, id, reason, metadata, other } = readPayload(payload);
   return {
     program,
     account,
@@ -83,31 +100,38 @@ export function parseRecord(record: string): RecordedEntry | Amendment {
     amount,
     reason,
     metadata,
+    other,
     balance: Number(record.slice(afterAmount + 1, afterBalance)),
     acceptedAt: Number(record.slice(0, afterTime)),
     payload,
   };
 }
 
-/** An entry as JSON: `[program, account, id, amount, reason, metadata]`. */
+/**
+ * An entry as JSON: `[program, account, id, amount, reason, metadata]`, with the other account before the
+ * metadata if it is of a transfer.
+ */
 export function writePayload({ metadata, ...content }: EntryContent): string {
   return `${headOf(content)}${metadata}]`;
 }
 
 /** @throws SyntaxError if it is not JSON */
 export function readPayload(payload: string): EntryContent {
-  const [program, account, id, amount, reason, metadata] = JSON.parse(payload);
-  const content = { program, account, id, amount, reason };
-  if (metadata === null || metadata === undefined) return { ...content, metadata: null };
+  const [program, account, id, amount, reason, ...rest] = JSON.parse(payload);
+  const other: string | undefined = rest.length > 1 ? rest[0] : undefined;
+  const content = { program, account, id, amount, reason, other };
+  if ((rest.at(-1) ?? null) === null) return { ...content, metadata: null };
   const head = headOf(content);
   if (payload.startsWith(head)) return { ...content, metadata: payload.slice(head.length, -1) };
   // An operator wrote it by hand into the quarantine.
-  return { ...content, metadata: JSON.stringify((parseExact(payload) as unknown[])[5]) };
+  return { ...content, metadata: JSON.stringify((parseExact(payload) as unknown[]).at(-1)) };
 }
 
 /** Everything before the metadata. `readPayload` finds the metadata's text by it. */
-function headOf({ program, account, id, amount, reason }: Omit<EntryContent, 'metadata'>): string {
-  return `${JSON.stringify([program, account, id, amount, reason]).slice(0, -1)},`;
+function headOf({ program, account, id, amount, reason, other }: Omit<EntryContent, 'metadata'>): string {
+  const parts = [program, account, id, amount, reason];
+  if (other !== undefined) parts.push(other);
+  return `${JSON.stringify(parts).slice(0, -1)},`;
 }
 
 export function isAmendment(record: RecordedEntry | Amendment): record is Amendment {

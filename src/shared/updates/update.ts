@@ -6,7 +6,7 @@ import { itemOf, type Kind } from '../item.ts';
 import { LIMITS } from '../limits.ts';
 import { type CounterKey, checkKey, checkText } from './key.ts';
 import { metadataText } from './metadata.ts';
-import { writePayload } from './record.ts';
+import { creditedBy, writePayload } from './record.ts';
 
 export interface CounterUpdate {
   counter: string;
@@ -28,7 +28,21 @@ export interface PointsUpdate {
   metadata?: Record<string, unknown> | undefined;
 }
 
-export type Update = CounterUpdate | PointsUpdate;
+/** Takes points from one account and gives them to another one of the same program. */
+export interface TransferUpdate {
+  points: string;
+  from: string;
+  to: string;
+  /** Whole number above 0. */
+  amount: number;
+  /** Unique among the ids of `from` for ever. */
+  id: string;
+  reason?: string | undefined;
+  /** A JSON object, up to 8 KiB; see `PointsOptions`. */
+  metadata?: Record<string, unknown> | undefined;
+}
+
+export type Update = CounterUpdate | PointsUpdate | TransferUpdate;
 
 /** An update that passed the checks. */
 export interface CheckedUpdate {
@@ -41,6 +55,8 @@ export interface CheckedUpdate {
   readonly id: string;
   /** Whether it waits when pending is full, instead of being refused. */
   readonly waits: boolean;
+  /** The destination, if it is a transfer: `key` is the source, and `amount` is negative. */
+  readonly to?: string | undefined;
   /** Lowest balance that a debit may lead to. Points only. */
   readonly floor: number;
   /** The entry as JSON, with sorted keys so that equal content is equal text. Points only. */
@@ -49,6 +65,7 @@ export interface CheckedUpdate {
 
 const COUNTER_FIELDS = new Set(['counter', 'key', 'by', 'id']);
 const POINTS_FIELDS = new Set(['points', 'account', 'amount', 'id', 'reason', 'metadata']);
+const TRANSFER_FIELDS = new Set(['points', 'from', 'to', 'amount', 'id', 'reason', 'metadata']);
 
 /** @throws InvalidUpdateError, UnknownNameError */
 export function checkUpdate(update: Update, definitions: Definitions): CheckedUpdate {
@@ -61,7 +78,8 @@ export function checkUpdate(update: Update, definitions: Definitions): CheckedUp
       'An update must have either "counter" or "points", not both.',
     );
   }
-  const fields = 'counter' in update ? COUNTER_FIELDS : POINTS_FIELDS;
+  const isTransfer = 'points' in update && ('from' in update || 'to' in update);
+  const fields = 'counter' in update ? COUNTER_FIELDS : isTransfer ? TRANSFER_FIELDS : POINTS_FIELDS;
   for (const field in update) {
     if (!fields.has(field)) {
       throw new InvalidUpdateError(
@@ -70,9 +88,10 @@ export function checkUpdate(update: Update, definitions: Definitions): CheckedUp
       );
     }
   }
-  return 'counter' in update
-    ? checkCounter(update.counter, update.key, update.by, update.id, definitions)
-    : checkPoints(update, definitions);
+  if ('counter' in update) return checkCounter(update.counter, update.key, update.by, update.id, definitions);
+  return isTransfer
+    ? checkTransfer(update as TransferUpdate, definitions)
+    : checkPoints(update as PointsUpdate, definitions);
 }
 
 /** @throws InvalidUpdateError, UnknownNameError */
@@ -103,10 +122,33 @@ export function checkCounter(
 
 /** @throws InvalidUpdateError, UnknownNameError */
 export function checkPoints(update: PointsUpdate, definitions: Definitions): CheckedUpdate {
-  const { points: name, account, id, reason, metadata } = update;
-  checkName('program', name, definitions);
-  checkText(account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
-  const amount = checkAmount(update.amount);
+  checkName('program', update.points, definitions);
+  checkText(update.account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
+  return checkEntry(update, checkAmount(update.amount), undefined, definitions);
+}
+
+/** @throws InvalidUpdateError, UnknownNameError */
+export function checkTransfer(update: TransferUpdate, definitions: Definitions): CheckedUpdate {
+  const { points, from, to } = update;
+  checkName('program', points, definitions);
+  checkText(from, 'INVALID_ACCOUNT', 'account "from"', LIMITS.account);
+  checkText(to, 'INVALID_ACCOUNT', 'account "to"', LIMITS.account);
+  if (from === to)
+    throw new InvalidUpdateError(
+      'INVALID_ACCOUNT',
+      'A transfer must name two accounts; "from" and "to" are the same.',
+    );
+  const amount = checkPositive(update.amount, 'transfer');
+  return checkEntry({ ...update, account: from }, -amount, to, definitions);
+}
+
+/** @param to the destination of a transfer */
+function checkEntry(
+  { points: name, account, id, reason, metadata }: Omit<PointsUpdate, 'amount'>,
+  amount: number,
+  to: string | undefined,
+  definitions: Definitions,
+): CheckedUpdate {
   if (id === undefined || id === null) {
     throw new InvalidUpdateError(
       'MISSING_ID',
@@ -114,6 +156,11 @@ export function checkPoints(update: PointsUpdate, definitions: Definitions): Che
     );
   }
   checkText(id, 'INVALID_ID', 'id', LIMITS.id);
+  if (creditedBy({ id }) !== undefined)
+    throw new InvalidUpdateError(
+      'INVALID_ID',
+      'The id must not begin with the character NUL, which begins the ids of credits of transfers; use another id.',
+    );
   if (reason !== undefined) checkText(reason, 'INVALID_REASON', 'reason', LIMITS.reason);
   const payload = writePayload({
     program: name,
@@ -122,6 +169,7 @@ export function checkPoints(update: PointsUpdate, definitions: Definitions): Che
     amount,
     reason: reason ?? null,
     metadata: metadata === undefined ? null : metadataText(metadata),
+    other: to,
   });
   return {
     kind: 'p',
@@ -130,6 +178,7 @@ export function checkPoints(update: PointsUpdate, definitions: Definitions): Che
     item: itemOf(name, account),
     amount,
     id,
+    to,
     waits: definitions.points[name]!.backpressure === 'wait',
     floor: definitions.points[name]!.floor,
     payload,
@@ -155,4 +204,11 @@ export function checkAmount(given: unknown): number {
     'INVALID_AMOUNT',
     `The amount must be a whole number other than 0, from -(2^53-1) to 2^53-1; it is ${found}${typeof given === 'bigint' ? '; pass Number(amount)' : ''}.`,
   );
+}
+
+/** @param what the update: a `credit`, a `debit` or a `transfer` @throws InvalidUpdateError */
+export function checkPositive(given: unknown, what: string): number {
+  const amount = checkAmount(given);
+  if (amount > 0) return amount;
+  throw new InvalidUpdateError('INVALID_AMOUNT', `The amount of a ${what} must be above 0; it is ${amount}.`);
 }

@@ -36,11 +36,37 @@ CREATE TABLE IF NOT EXISTS sluice_entries (
   -- into 1.0.
   metadata LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
   created_at DATETIME(3) NOT NULL,
+  -- Both null unless the entry is one of the two of a transfer. Erasing the other account sets it to null.
+  transfer VARBINARY(64) NULL,
+  other_account VARBINARY(255) NULL,
   PRIMARY KEY (partition_id, ledger_no),
   -- The id comes first, since ids mostly ascend with time (order numbers, UUIDv7): then new rows go to the end
   -- of this index. With the account first, each row goes to another page.
   UNIQUE KEY entry (entry_id, account, program),
-  KEY history (program, account, ledger_no)
+  KEY history (program, account, ledger_no),
+  KEY transfer (transfer)
+) ENGINE = InnoDB;
+
+-- Transfers in transit: the debit is in the ledger, the credit is not. The row is the right to credit: the
+-- transaction that writes the credit deletes it. `transfer` is the token of the debit's batch and its place
+-- there, or random for a debit from quarantine. entry_id is the debit's. `aside`: MySQL refused the credit with
+-- error_code, and an operator decides.
+CREATE TABLE IF NOT EXISTS sluice_transfers (
+  transfer VARBINARY(64) NOT NULL,
+  program VARBINARY(64) NOT NULL,
+  from_account VARBINARY(255) NOT NULL,
+  to_account VARBINARY(255) NOT NULL,
+  entry_id VARBINARY(255) NOT NULL,
+  -- Above 0.
+  amount BIGINT NOT NULL,
+  to_partition SMALLINT UNSIGNED NOT NULL,
+  state ENUM('open', 'aside') NOT NULL DEFAULT 'open',
+  error_code VARCHAR(64) CHARACTER SET ascii NULL,
+  created_at DATETIME(3) NOT NULL,
+  -- When the credit was last sent to Redis, or put aside; at first created_at.
+  driven_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (transfer),
+  KEY drive (to_partition, state, driven_at)
 ) ENGINE = InnoDB;
 
 -- The watermarks. An absent row locks nothing, so a flush refuses to run without it.
@@ -116,7 +142,7 @@ CREATE TABLE IF NOT EXISTS sluice_losses (
 -- The audit record: one row for each operation. last_id is the newest quarantined row that it may change.
 CREATE TABLE IF NOT EXISTS sluice_operations (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
-  action ENUM('replay', 'edit', 'drop', 'repair', 'recover') NOT NULL,
+  action ENUM('replay', 'edit', 'drop', 'repair', 'recover', 'retry', 'return') NOT NULL,
   operator VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   reason VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
   filter LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,

@@ -1,9 +1,9 @@
 /** Polls how full each primary is: to ask in each call would cost more than the call itself. */
 import type { Redis } from 'ioredis';
-import { pause } from '../shared/clock.ts';
-import { Question } from '../shared/question.ts';
-import { infoField } from '../shared/redis/check.ts';
-import type { Primaries } from '../shared/redis/primaries.ts';
+import { pause } from '../clock.ts';
+import { Question } from '../question.ts';
+import { infoField } from './check.ts';
+import type { Primaries } from './primaries.ts';
 
 const EVERY_MS = 1000;
 

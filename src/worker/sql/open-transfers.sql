@@ -1,0 +1,8 @@
+-- Which of these credits may be written: their rows are open, and for their accounts.
+-- One parameter: JSON rows [transfer, program, account, amount].
+SELECT STRAIGHT_JOIN t.transfer
+FROM JSON_TABLE(?, '$[*]' COLUMNS (
+  transfer VARBINARY({LIMITS.transfer}) PATH '$[0]', program VARBINARY({LIMITS.name}) PATH '$[1]',
+  to_account VARBINARY({LIMITS.account}) PATH '$[2]', amount BIGINT PATH '$[3]')) j
+JOIN sluice_transfers t ON t.transfer = j.transfer AND t.program = j.program AND t.to_account = j.to_account AND t.amount = j.amount
+WHERE t.state = 'open'
