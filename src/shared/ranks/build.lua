@@ -6,14 +6,14 @@
 --          look     tells how far the board is, and begins the walk once the mark is reached
 --          begin    4 1 if the values are in a mapped table   5 1 to build a board that is ready once more
 --          page     4 epoch, 5 sequence, 6 token of the watermark   7 cursor before, and 8 after, this page; '' at
---                   the end of the walk   then two for each key: key, value in MySQL plus quarantined sum
+--                   the end of the walk   9 name of the build   then two for each key: key, value in MySQL plus quarantined sum
 --          noted    4 to 6 as `page`   then the same two for each noted key
 --          drop     removes the board
 -- Reply    { 'absent' } no state of this deployment and format
 --          { 'epoch', epoch here }, { 'again', 'behind' or 'ahead' } as load.lua
---          { 'moved' } another cursor or phase; else
+--          { 'moved' } another build, cursor or phase; else
 --          { 'ok', phase ('none' without a board of this epoch), 1 if an older board answers, noted keys left
---            until the swap, members written, noted keys, ms since the build went on, cursor }
+--            until the swap, members written, noted keys, ms since the build went on, cursor, name of the build }
 --
 -- A repeated call finds another cursor, or keys that are no longer noted, and otherwise writes what is right now.
 
@@ -34,13 +34,14 @@ for name, phase, mapped, kept, epoch in string.gmatch(state.boards, '(%S+) (%S+)
   else others[#others + 1] = table.concat({ name, phase, mapped, kept, epoch }, ' ') end
 end
 if mine.epoch ~= state.epoch then mine.phase = 'none' end
-local build = { pushed = 0, entryNext = 0, left = 0, members = 0, time = now, cursor = '' }
+local build = { pushed = 0, entryNext = 0, left = 0, members = 0, time = now, name = '', cursor = '' }
 local found = redis.call('HGET', base .. 'ranksBuild', board)
 if found then
-  local pushed, entryNext, left, members, time, cursor = string.match(found, '^(%d+) (%d+) (%d+) (%d+) (%d+) (.*)$')
+  local pushed, entryNext, left, members, time, name, cursor =
+    string.match(found, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (.*)$')
   build = {
     pushed = tonumber(pushed), entryNext = tonumber(entryNext), left = tonumber(left), members = tonumber(members),
-    time = tonumber(time), cursor = cursor,
+    time = tonumber(time), name = name, cursor = cursor,
   }
 end
 
@@ -53,8 +54,8 @@ local function save()
   saveBoards(table.concat({ board, mine.phase, mine.mapped, mine.kept, mine.epoch }, ' '))
   if mine.phase == 'ready' then return redis.call('HDEL', base .. 'ranksBuild', board) end
   build.time = now
-  redis.call('HSET', base .. 'ranksBuild', board, string.format('%d %d %d %d %d ', build.pushed, build.entryNext, build.left,
-    build.members, now) .. build.cursor)
+  redis.call('HSET', base .. 'ranksBuild', board, string.format('%d %d %d %d %d %s ', build.pushed, build.entryNext,
+    build.left, build.members, now, build.name) .. build.cursor)
 end
 local function isMarkReached()
   -- Without a batch in flight, everything that was claimed is acknowledged or discarded.
@@ -101,16 +102,18 @@ elseif action == 'begin' then
     redis.call('UNLINK', fresh, noted)
     mine.phase, mine.mapped, mine.epoch = 'wait', ARGV[4], state.epoch
     build = { pushed = state.pushed, entryNext = state.entryNext, left = 0, members = 0, cursor = 'q' }
+    -- A page belongs to one build: its keys were listed after the begin, when the table had all below the mark.
+    build.name = string.format('%x', clock[1] * 1000000 + clock[2])
     save()
   end
 elseif action ~= 'look' then
   local unfit = fitsWatermark(state, ARGV[4], tonumber(ARGV[5]), ARGV[6])
   if unfit then return unfit end
   local isPage, phase = action == 'page', mine.phase
-  if isPage and (phase ~= 'walk' or build.cursor ~= ARGV[7]) then return { 'moved' } end
+  if isPage and (phase ~= 'walk' or build.cursor ~= ARGV[7] or build.name ~= ARGV[9]) then return { 'moved' } end
   if not isPage and phase ~= 'close' and phase ~= 'ready' then return { 'moved' } end
   if isPage then
-    write(fresh, 9, function() return true end)
+    write(fresh, 10, function() return true end)
     build.cursor = ARGV[8]
     -- From now on an absent key has no value: what had one is on the next board or noted.
     if build.cursor == '' then mine.phase, build.left = 'close', redis.call('SCARD', noted) end
@@ -127,5 +130,5 @@ if mine.phase == 'wait' and isMarkReached() then
 end
 return {
   'ok', mine.phase, tonumber(mine.kept), int(build.left), int(build.members), redis.call('SCARD', noted),
-  math.max(0, now - build.time), build.cursor,
+  math.max(0, now - build.time), build.cursor, build.name,
 }

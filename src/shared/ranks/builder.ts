@@ -33,6 +33,8 @@ export interface Progress {
   /** Since the build went on, ms. */
   readonly idleMs: number;
   readonly cursor: string;
+  /** Name of the build; empty without one. */
+  readonly build: string;
 }
 
 type Reply = [status: string, ...rest: (string | number)[]];
@@ -145,8 +147,8 @@ export class BoardBuilder {
     for (const [cursor, group] of groups) {
       const { keys, end } = await this.#keysAfter(board, cursor);
       const byPartition = Map.groupBy(keys, key => this.#parts.keys.partitionOf(key));
-      const moved = await attempts(group, failures, ({ partition }) =>
-        this.#pageOf(board, partition, byPartition.get(partition) ?? [], cursor, end),
+      const moved = await attempts(group, failures, one =>
+        this.#pageOf(board, one, byPartition.get(one.partition) ?? [], end),
       );
       if (moved) return true;
     }
@@ -156,15 +158,14 @@ export class BoardBuilder {
 
   async #pageOf(
     board: Board,
-    partition: number,
+    { partition, cursor, build }: Progress,
     keys: readonly string[],
-    cursor: string,
     end: string,
   ): Promise<boolean> {
     const parts = [...inCalls(keys)];
     for (const [at, some] of parts.entries()) {
       const next = at === parts.length - 1 ? end : cursor;
-      if (!(await this.#give(board, partition, some, 'page', [cursor, next]))) return false;
+      if (!(await this.#give(board, partition, some, 'page', [cursor, next, build]))) return false;
     }
     return true;
   }
@@ -249,7 +250,7 @@ function* inCalls(keys: readonly string[]): Generator<readonly string[]> {
 }
 
 function progressOf(partition: number, [status, ...rest]: Reply): Progress {
-  const [phase, kept, left, members, noted, idleMs, cursor] = rest;
+  const [phase, kept, left, members, noted, idleMs, cursor, build] = rest;
   return {
     partition,
     phase: status === 'ok' ? (phase as Progress['phase']) : 'absent',
@@ -259,5 +260,6 @@ function progressOf(partition: number, [status, ...rest]: Reply): Progress {
     noted: Number(noted ?? 0),
     idleMs: Number(idleMs ?? 0),
     cursor: String(cursor ?? ''),
+    build: String(build ?? ''),
   };
 }

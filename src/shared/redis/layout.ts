@@ -115,8 +115,8 @@ export const forms = {
     what: 'Repeated for each board. The phase is `wait`, `walk`, `close` or `ready`, and belongs to that epoch only; `mapped` is 1 if the values are in a mapped table, `kept` is 1 if `ranks` answers, whatever its age',
   },
   build: {
-    text: '<pushed> <entryNext> <left> <members> <time> <cursor>',
-    what: 'A build: its mark, two numbers of the state at its begin; how many noted keys it still tries before the swap; the members written; when it went on last, ms; the cursor, `q` in quarantine or `t` in the table, and the key after which it goes on',
+    text: '<pushed> <entryNext> <left> <members> <time> <name> <cursor>',
+    what: 'A build: its mark, two numbers of the state at its begin; how many noted keys it still tries before the swap; the members written; when it went on last, ms; its name, the time of its begin in microseconds, hexadecimal; the cursor, `q` in quarantine or `t` in the table, and the key after which it goes on',
   },
   trace: {
     text: '<updates> <trace> <span> <flags>',

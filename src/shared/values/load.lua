@@ -43,8 +43,14 @@ if mode == 'load' and redis.call('EXISTS', young) == 0 then beginYoung() end
 -- The score of a key on a board that is ready, from before it is corrected.
 local function scoreOf(field, expected)
   local board, key = boardOf(boards, field)
-  if not board or board.phase ~= 'ready' then return '.' end
-  local score, isNoted = redis.call('ZSCORE', board.scores, key), redis.call('SISMEMBER', board.noted, key) == 1
+  if not board then return '.' end
+  local score = redis.call('ZSCORE', board.scores, key)
+  if board.phase ~= 'ready' then
+    -- The walk is past a member of the next board, so it must be read again.
+    if mode == 'repair' and score and tonumber(score) ~= expected then redis.call('SADD', board.noted, key) end
+    return '.'
+  end
+  local isNoted = redis.call('SISMEMBER', board.noted, key) == 1
   -- A key that was only read has no score.
   local isWrong = isNoted or tonumber(score or 0) ~= expected
   if mode == 'repair' and isWrong and math.abs(expected) <= SAFE then
