@@ -4,6 +4,7 @@
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { BUGS, type Bug } from '../test/simulation/bugs.ts';
+import { RANK_BUGS, type RankBug } from '../test/simulation/ranks/bugs.ts';
 import { runSchedule } from '../test/simulation/schedule.ts';
 
 function whole(text: string): number {
@@ -17,18 +18,25 @@ const program = new Command('simulate')
   .option('--seed <number>', 'first seed', whole, 1)
   .option('--schedules <number>', 'how many schedules; each has the next seed', whole, 1)
   .option('--trace', 'print every step even if nothing is wrong')
-  .addOption(new Option('--bug <name>', 'reintroduce a bug').choices(Object.keys(BUGS)))
+  .option('--ranks', 'schedules in which a name has a board of ranks')
+  .addOption(
+    new Option('--bug <name>', 'reintroduce a bug').choices([
+      ...Object.keys(BUGS),
+      ...Object.keys(RANK_BUGS),
+    ]),
+  )
   .parse();
 interface Flags {
   seed: number;
   schedules: number;
   trace?: boolean;
-  bug?: Bug;
+  ranks?: boolean;
+  bug?: Bug | RankBug;
 }
 const options = program.opts<Flags>();
-const what = {
-  bugs: options.bug ? { [options.bug]: true } : {},
-};
+const bugs = options.bug ? { [options.bug]: true } : {};
+const isOfRanks = options.ranks || (options.bug !== undefined && options.bug in RANK_BUGS);
+const what = isOfRanks ? { ranked: bugs } : { bugs };
 
 const started = performance.now();
 for (let at = 0; at < options.schedules; at++) {

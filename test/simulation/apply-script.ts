@@ -1,6 +1,7 @@
 /** apply.lua as one step of the model: it checks a micro-batch in order, then writes. */
 import { parseEnded } from '../../src/shared/redis/state.ts';
 import { addCounterId, findCounterId } from './counter-ids.ts';
+import { touch } from './ranks/scripts.ts';
 import { type Drop, findLive, NO_SUM, type State, setLive } from './redis.ts';
 import { limits, OUT_OF_MEMORY, type Process, type World } from './world.ts';
 
@@ -130,6 +131,7 @@ function applyOne(world: World, state: State, argument: Argument): string {
   const number = kind !== 'c' ? state.entryNext : pending ? pending.number : state.pushed;
   hash.set(item, { sum, count: before.count + count, number, uids: [...before.uids, ...uids] });
   state.updates += count;
+  touch(world, item, amount, value);
   if (value !== undefined) setLive(data, kind === 'c' ? 'c' : 'p', item, { value, usedAt: now });
   if (kind === 'c') {
     if (!pending) {

@@ -4,6 +4,7 @@
  */
 import type { Watermark } from '../../src/shared/partition/watermark.ts';
 import type { LedgerRow, Mysql, Refused } from './mysql.ts';
+import { checkBoard } from './ranks/checker.ts';
 import type { Drop, Entry, Live, RedisData, State, Sum } from './redis.ts';
 import { copiesIn, Restores } from './restores.ts';
 import type { Asked, Users } from './users.ts';
@@ -190,6 +191,13 @@ export class Checker {
     if (this.restores.halted) this.#lossEpoch = world.redis.data.state?.epoch ?? '';
     this.#checkCopies(world);
     this.#checkLive(world);
+    if (world.ranked && !this.#isStale(world)) {
+      const { kind } = world.ranked;
+      const wrong = checkBoard(world, item =>
+        this.#isToBeDeleted(world, item) ? undefined : this.#sumOf(world, kind, item),
+      );
+      if (wrong !== undefined) fail(wrong);
+    }
     const { liveYoung, liveOld } = world.redis.data;
     for (const walked of this.#walks.values())
       for (const field of walked) if (!liveYoung.has(field) && !liveOld.has(field)) walked.delete(field);
@@ -246,16 +254,19 @@ export class Checker {
     const { state, liveYoung, liveOld } = data;
     for (const field of liveOld.keys()) if (liveYoung.has(field)) fail(`${field} is live twice`);
     if (!state) return;
-    // After a loss, live values stay as old as what is left until their epoch ends.
-    const isStale =
-      this.#lost && state.epoch === this.#lossEpoch && (!this.#noticed || this.restores.happened);
-    if (isStale && (!world.barrier || this.restores.happened)) return;
+    if (this.#isStale(world)) return;
     for (const { kind, item } of this.users.keys) {
       const found = liveYoung.get(kind + item) ?? liveOld.get(kind + item);
       if (!found || this.#isToBeDeleted(world, item)) continue;
       const expected = this.#sumOf(world, kind, item);
       if (found.value !== expected) fail(`live value of ${item} is ${found.value}, not ${expected}`);
     }
+  }
+
+  /** After a loss, live values stay as old as what is left until their epoch ends. */
+  #isStale({ redis: { data }, barrier }: World): boolean {
+    if (!this.#lost || data.state?.epoch !== this.#lossEpoch) return false;
+    return (!this.#noticed || this.restores.happened) && (!barrier || this.restores.happened);
   }
 
   /** A rotation ends these values, whose last use must be a live TTL ago. */

@@ -74,6 +74,10 @@ function* send(world: World, me: Process, first: Sent[]): Steps<void> {
     const again: Sent[] = [];
     try {
       const reply = yield* call(world, me, groups);
+      if (world.ranked?.bugs.boardApart)
+        yield* ignoringErrors(
+          redis('add to the board', () => world.ranked!.apart.splice(0).map(add => add())),
+        );
       const mark: Mark = { partition: 0, ...reply };
       if (reply.armed)
         yield* ignoringErrors(redis('add job', () => addJob(world, limits.flushIntervalMs, me.name)));

@@ -23,7 +23,9 @@ export type Audit = Operation[];
 export function* amend(world: World, me: Process, audit: Audit): Steps<void> {
   const { choices } = world;
   for (;;) {
-    yield* sleep(world, 3 + choices.below(30));
+    // A walk must not miss a key that leaves the quarantine meanwhile.
+    const isWalking = world.redis.data.ranks.phase === 'walk';
+    yield* sleep(world, isWalking ? 1 : 3 + choices.below(30));
     if (!world.calm && choices.chance(0.15)) world.refusing = !world.refusing;
     try {
       const operation = yield* choose(world, me, audit);
@@ -43,7 +45,7 @@ function* choose(world: World, me: Process, audit: Audit): Steps<Operation | und
   return yield* sql(openSession(world, me.name), 'start operation', () => {
     const rows = world.mysql.refused.filter(({ id }) => id !== undefined);
     if (rows.length === 0) return undefined;
-    const action = choices.chance(0.7) ? 'drop' : 'replay';
+    const action = choices.chance(world.ranked ? 0.3 : 0.7) ? 'drop' : 'replay';
     const operation: Operation = { id: audit.length + 1, action, row: choices.pick(rows), finished: false };
     audit.push(operation);
     return operation;

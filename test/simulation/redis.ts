@@ -6,6 +6,7 @@
  */
 import type { State as LayoutState, PartitionKey } from '../../src/shared/redis/layout.ts';
 import { noCounterIds } from './counter-ids.ts';
+import { copyRanks, noRanks, type Ranks } from './ranks/board.ts';
 import { MOST_UPDATES } from './world.ts';
 
 export interface Sum {
@@ -115,6 +116,7 @@ export interface RedisData
   /** The last reply to each caller. */
   last: Map<string, { number: number; reply: string; expires: number }>;
   job: Job;
+  ranks: Ranks;
   /** For the checker: the updates that this Redis has accepted, and those that it has put into a batch. */
   readonly accepted: Uint8Array;
   readonly taken: Uint8Array;
@@ -141,6 +143,7 @@ export function emptyRedis(): RedisData {
     liveOld: new Map(),
     last: new Map(),
     job: NO_JOB,
+    ranks: noRanks(),
     accepted: new Uint8Array(MOST_UPDATES),
     taken: new Uint8Array(MOST_UPDATES),
     dropped: new Uint8Array(MOST_UPDATES),
@@ -166,6 +169,7 @@ export function copyRedis(data: RedisData): RedisData {
     liveOld: new Map(data.liveOld),
     last: new Map(data.last),
     job: data.job,
+    ranks: copyRanks(data.ranks),
     accepted: data.accepted.slice(),
     taken: data.taken.slice(),
     dropped: data.dropped.slice(),

@@ -21,27 +21,37 @@ export function load(world: World, watermark: Watermark, key: ColdValue): LoadRe
   const { state } = data;
   if (!state) return { status: 'absent' };
   if (state.epoch !== watermark.epoch) return { status: 'epoch' };
-  let withFlight = false;
-  if (state.token === '') {
-    if (state.sequence < watermark.sequence) return { status: 'again', why: 'behind' };
-    if (state.sequence > watermark.sequence) return { status: 'again', why: 'ahead' };
-  } else if (state.sequence === watermark.sequence + 1) {
-    withFlight = true;
-  } else if (
-    state.sequence !== watermark.sequence ||
-    (state.token !== watermark.token && !world.bugs.coldReadNumbers)
-  ) {
-    return { status: 'again', why: state.sequence > watermark.sequence ? 'ahead' : 'behind' };
-  }
+  const withFlight = compare(world, state, watermark);
+  if (typeof withFlight === 'string') return { status: 'again', why: withFlight };
   if (key.kind === 'p' && !world.bugs.doubtIgnored && isDoubtful(data, state, key.item, withFlight))
     return { status: 'again', why: 'doubtful' };
-  const missing = (key.kind === 'c' ? countersOf : entriesOf)(world, state, key.item, withFlight);
+  const missing = missingOf(world, state, key.kind, key.item, withFlight);
   const expected = key.value + missing;
   const live = findLive(data, key.kind, key.item);
   if (live !== undefined) return { status: 'ok', value: live };
   setLive(data, key.kind, key.item, { value: expected, usedAt: world.now });
   world.checker.onLoaded(world, watermark, key.kind, key.item, expected);
   return { status: 'ok', value: expected };
+}
+
+/** Whether MySQL lacks the batch in flight, or why the watermark and the state do not fit. */
+export function compare(world: World, state: State, watermark: Watermark): boolean | 'behind' | 'ahead' {
+  const { sequence, token } = watermark;
+  if (state.token !== '' && state.sequence === sequence + 1) return true;
+  const isSame = state.token === '' || state.token === token || world.bugs.coldReadNumbers === true;
+  if (state.sequence === sequence && isSame) return false;
+  return state.sequence > sequence ? 'ahead' : 'behind';
+}
+
+/** The part of a value that MySQL lacks. */
+export function missingOf(
+  world: World,
+  state: State,
+  kind: 'c' | 'p',
+  item: string,
+  withFlight: boolean,
+): number {
+  return (kind === 'c' ? countersOf : entriesOf)(world, state, item, withFlight);
 }
 
 /** The part of a counter that MySQL lacks. */
@@ -54,7 +64,7 @@ function countersOf(world: World, state: State, item: string, withFlight: boolea
 }
 
 /** Whether the account may have entries in Redis that MySQL has already. */
-function isDoubtful(data: RedisData, state: State, item: string, withFlight: boolean): boolean {
+export function isDoubtful(data: RedisData, state: State, item: string, withFlight: boolean): boolean {
   const missing = withFlight ? state.entryAcked : state.entryClaimed;
   if (missing >= state.doubtful) return false;
   const isPending = data.accounts.has(item) && state.entrySegmentEnd < state.doubtful;

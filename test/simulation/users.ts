@@ -19,6 +19,8 @@ export interface Asked {
 
 const COUNTER_KEYS = ['a', 'a', 'b', 'c', 'd', 'bad'];
 const ACCOUNT_KEYS = ['1', '1', '2'];
+/** More of them, so that a walk has more than one page. */
+const RANKED_ACCOUNTS = ['1', '1', '2', '3', '4', '5', '6'];
 const MOST_REPEATS = 2;
 
 interface Accepted {
@@ -121,13 +123,19 @@ export class Users {
 }
 
 function anyUpdate(world: World, identity: number): Update {
-  const { random } = world;
-  if (random.chance(0.5)) {
+  const { random, ranked } = world;
+  const counters = ranked ? (ranked.kind === 'c' ? 0.75 : 0.25) : 0.5;
+  if (random.chance(counters)) {
     const by = random.chance(0.8) ? 1 + random.below(9) : -1 - random.below(9);
     const id = random.chance(0.3) ? `i${identity}` : undefined;
     return { counter: 'views', key: random.pick(COUNTER_KEYS), by, id };
   }
   let amount = random.chance(0.6) ? 1 + random.below(9) : -1 - random.below(9);
   if (world.amending && world.choices.chance(0.4)) amount = BAD_AMOUNT * Math.sign(amount);
-  return { points: 'loyalty', account: random.pick(ACCOUNT_KEYS), amount, id: `i${identity}` };
+  return {
+    points: 'loyalty',
+    account: random.pick(world.ranked ? RANKED_ACCOUNTS : ACCOUNT_KEYS),
+    amount,
+    id: `i${identity}`,
+  };
 }

@@ -1,5 +1,6 @@
 /** claim.lua, ack.lua, rewind.lua, trim.lua and rotate.lua as steps of the model, one function per script. */
 import { trimCounterIds } from './counter-ids.ts';
+import { endScores, note } from './ranks/scripts.ts';
 import { type Entry, endLive, type RedisData, type State, type Sum } from './redis.ts';
 import { limits, type World } from './world.ts';
 
@@ -167,6 +168,7 @@ export function ack(
   }
   if (state.entryClaimed >= state.entrySegmentEnd) data.segmentAccounts = new Map();
   for (const { item, amount } of late) {
+    if (!world.ranked?.bugs.ackUnnoted) note(world, item);
     const hashes = world.bugs.ackYoung ? [data.liveYoung] : [data.liveYoung, data.liveOld];
     for (const hash of hashes) {
       const live = hash.get(`p${item}`);
@@ -211,6 +213,7 @@ export function rotate(world: World): void {
   if (!isFirst && world.now < state.rotated + world.liveTtlMs) return;
   state.rotated = world.now;
   if (isFirst) return;
+  endScores(world, data.liveOld.keys());
   world.checker.onEnded(world, world.bugs.youngEnds ? data.liveYoung : data.liveOld);
   data.liveOld = world.bugs.youngEnds ? data.liveOld : data.liveYoung;
   data.liveYoung = new Map();

@@ -215,6 +215,7 @@ function* tidy(world: World, me: Process): Steps<void> {
     trim(world);
     rotate(world);
   });
-  // Not in schedules with restores, which need their steps for the recovery.
-  if (world.journalBatches === Number.POSITIVE_INFINITY && world.choices.chance(0.1)) yield* walk(world, me);
+  // Not in schedules with restores or ranks, which need their steps for the recovery or the build.
+  const hasSteps = world.journalBatches === Number.POSITIVE_INFINITY && !world.ranked;
+  if (hasSteps && world.choices.chance(0.1)) yield* walk(world, me);
 }

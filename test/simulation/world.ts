@@ -6,6 +6,7 @@ import type { Bugs } from './bugs.ts';
 import type { Checker } from './checker.ts';
 import type { Mysql, Session } from './mysql.ts';
 import type { Random } from './random.ts';
+import type { RankBugs } from './ranks/bugs.ts';
 import type { RedisData } from './redis.ts';
 
 /** Tiny, so that a few dozen steps reach every limit; names ending in Ms are in ms. */
@@ -67,6 +68,8 @@ export interface World {
   readonly bugs: Bugs;
   /** Whether a claim must be on the replica before its batch is committed. */
   readonly barrier: boolean;
+  /** The name with a board; undefined in schedules without one. */
+  readonly ranked: Ranked | undefined;
   readonly checker: Checker;
   /** Whether faults have ended and the rest must drain. */
   calm: boolean;
@@ -79,6 +82,31 @@ export interface World {
     /** Rewinds of workers that were killed before they got the answer. */
     unheard: number;
   };
+}
+
+/** The only name with a board. */
+export interface Ranked {
+  readonly kind: 'c' | 'p';
+  /** Its name, and a colon. */
+  readonly prefix: string;
+  readonly isMapped: boolean;
+  /** When workers begin to build boards. */
+  readonly from: number;
+  /** Most keys of a page of a build. */
+  readonly page: number;
+  /** Most noted keys that are loaded at once. */
+  readonly notes: number;
+  /** Whether keys come that are new, as long as no board is ready. */
+  readonly hasStream: boolean;
+  /** Longest pause of others who write into a mapped table, ms. */
+  readonly pauseMs: number;
+  /** The parts of a walk: quarantine and table. */
+  readonly order: readonly ('q' | 't')[];
+  /** How often others have written an item in MySQL. */
+  readonly written: Map<string, number>;
+  /** Only for a bug: changes of scores that another script makes. */
+  readonly apart: (() => void)[];
+  readonly bugs: RankBugs;
 }
 
 export function token(world: World, prefix: string): string {
