@@ -16,8 +16,8 @@ export async function verifyDrift(deployment: Deployment): Promise<string | unde
   const command = [...TYPESCRIPT, 'src/cli/main.ts', 'verify', '--json'];
   try {
     const { stdout } = await run(process.execPath, command, { cwd: project, env });
-    const { checked, drift, ledger } = JSON.parse(stdout);
-    if (checked > 0 && drift.length === 0 && ledger.length === 0) return undefined;
+    const { checked, drift, ledger, scores = [] } = JSON.parse(stdout);
+    if (checked > 0 && drift.length === 0 && scores.length === 0 && ledger.length === 0) return undefined;
     return `sluice verify checked ${checked} keys and found: ${stdout}`;
   } catch (error) {
     const { stdout = '', stderr = '', code } = error as { stdout?: string; stderr?: string; code?: number };

@@ -13,6 +13,7 @@ import type { Deployment } from '../load/processes.ts';
 import type { Login } from './accounts.ts';
 import type { TortureDurability } from './durability.ts';
 import { Journal } from './journal.ts';
+import { RankJournal } from './ranks.ts';
 import { definitions, partitions, Traffic } from './traffic.ts';
 
 export interface ProducerPlan {
@@ -30,6 +31,8 @@ const repetitions = 4;
 /** Shares of acknowledged updates that are repeated, and whose persisted() is called. */
 const repeatShare = 0.03;
 const receiptShare = 0.03;
+/** Share of calls that ask for a rank. */
+const rankShare = 0.1;
 
 type Client = Sluice<typeof definitions>;
 type Answered = Pick<Receipt, 'persisted'>;
@@ -40,17 +43,20 @@ class Caller {
   readonly #sluice: Client;
   readonly #journal: Journal;
   readonly #traffic: Traffic;
+  readonly #ranks: RankJournal;
 
-  constructor(sluice: Client, journal: Journal, traffic: Traffic) {
+  constructor(sluice: Client, journal: Journal, traffic: Traffic, ranks: RankJournal) {
     this.#sluice = sluice;
     this.#journal = journal;
     this.#traffic = traffic;
+    this.#ranks = ranks;
   }
 
   async run(): Promise<void> {
     while (!stopped) {
       const roll = this.#traffic.random();
       if (roll < 0.2) await this.#many(2 + Math.floor(roll * 100));
+      else if (roll < 0.2 + rankShare) await this.#rank();
       else await this.#one(this.#traffic.next());
       await delay(2 + this.#traffic.random() * 14);
     }
@@ -61,7 +67,7 @@ class Caller {
     const numbers = this.#journal.ask(updates);
     const results = await this.#sluice.apply(updates);
     for (const [at, result] of results.entries()) {
-      if (result.ok) this.#acknowledged(numbers[at]!, result);
+      if (result.ok) this.#acknowledged(numbers[at]!, updates[at]!, result);
       else if (!this.#journal.failed(numbers[at]!, result.error.code)) {
         void this.#repeat(numbers[at]!, updates[at]!);
       }
@@ -88,7 +94,7 @@ class Caller {
 
   async #send(number: number, update: Update): Promise<'acknowledged' | 'refused' | 'open'> {
     try {
-      this.#acknowledged(number, await this.#ask(update));
+      this.#acknowledged(number, update, await this.#ask(update));
       return 'acknowledged';
     } catch (error) {
       const code = (error as { code?: string }).code ?? String(error).replace(/\s/g, '_');
@@ -107,8 +113,16 @@ class Caller {
     return amount > 0 ? points.credit(account, amount, { id }) : points.debit(account, -amount, { id });
   }
 
-  #acknowledged(number: number, answer: Answered): void {
+  /** Fails while the board is built, or while a server is away. */
+  async #rank(): Promise<void> {
+    const { name, key } = this.#traffic.ranked();
+    const { board } = this.#sluice.counter(name);
+    await this.#ranks.read(name, key, () => board.rank(key)).catch(() => {});
+  }
+
+  #acknowledged(number: number, update: Update, answer: Answered): void {
     this.#journal.acknowledged(number);
+    if ('counter' in update) this.#ranks.acknowledged(update.counter, update.key as string);
     if (this.#traffic.random() >= receiptShare) return;
     answer.persisted({ timeoutMs: 20_000 }).then(
       () => this.#journal.persisted(number),
@@ -146,7 +160,8 @@ async function produce(plan: ProducerPlan): Promise<void> {
   const sluice = await connect(plan);
   process.send?.('ready');
   const traffic = new Traffic(plan.name, plan.seed);
-  const running = Array.from({ length: callers }, () => new Caller(sluice, journal, traffic).run());
+  const ranks = new RankJournal(plan.journal);
+  const running = Array.from({ length: callers }, () => new Caller(sluice, journal, traffic, ranks).run());
   await Promise.all(running);
   await sluice.close();
   process.disconnect?.();

@@ -18,6 +18,7 @@ import { type JournalledUpdate, readJournal } from './journal.ts';
 import type { TortureOptions } from './options.ts';
 import { Probe } from './probe.ts';
 import { Processes } from './processes.ts';
+import { compareBoards, readRanks, wrongReads } from './ranks.ts';
 import { type Outcome, promised, promisedSeconds, type Recoveries } from './report.ts';
 import type { Stack } from './stack.ts';
 import { partitions } from './traffic.ts';
@@ -148,6 +149,7 @@ export class Torture {
     }
     const unequal = cluster && (await differenceOfMembers(cluster, direct.namespace));
     if (unequal) this.#fail(unequal);
+    await this.#compareRanks(keys);
     const drift = await verifyDrift(direct);
     if (drift) this.#fail(drift);
     const codes = Map.groupBy(
@@ -158,6 +160,15 @@ export class Torture {
       `errors seen: ${[...codes].map(([code, list]) => `${code} ${list.length}`).join(', ') || 'none'}`,
     );
     return verdict;
+  }
+
+  async #compareRanks(keys: Keys): Promise<void> {
+    const holdings = await readHoldings(this.#stack.root);
+    const reads = this.#processes.journals.flatMap(readRanks);
+    this.#say(`${reads.length} exact ranks were read`);
+    for (const problem of wrongReads(reads, holdings, keys)) this.#fail(problem);
+    for (const problem of await compareBoards(this.#stack, holdings, keys, declarationLimit))
+      this.#fail(problem);
   }
 
   async #drained(keys: Keys): Promise<boolean> {

@@ -15,16 +15,23 @@ export const mappedTables = {
 export const definitions = {
   counters: {
     views: {},
-    clicks: {},
+    clicks: { ranked: true },
     probe: {},
-    likes: { target: { ...mappedTables.likes, missing: 'insert' } },
+    likes: { target: { ...mappedTables.likes, missing: 'insert' }, ranked: true },
   },
   points: {
-    loyalty: { floor: 0 },
+    loyalty: { floor: 0, ranked: true },
     credits: { floor: -100 },
     stars: { floor: 0, target: { ...mappedTables.stars, missing: 'insert' } },
   },
 } as const;
+
+/** Names with a board: a counter, one in a mapped table, and a program. */
+export const rankedNames = [
+  { kind: 'c', name: 'clicks' },
+  { kind: 'c', name: 'likes' },
+  { kind: 'p', name: 'loyalty' },
+] as const;
 
 const keys = 400;
 const accounts = 60;
@@ -58,6 +65,11 @@ export class Traffic {
     // Debits take as much as credits give, so some of them meet the floor.
     const amount = (1 + this.#whole(50)) * (this.random() < 0.5 ? -1 : 1);
     return { points, account, amount, id };
+  }
+
+  /** A ranked counter and a key of it. */
+  ranked(): { name: 'clicks' | 'likes'; key: string } {
+    return { name: this.random() < 0.5 ? 'clicks' : 'likes', key: `k${this.#zipf.next()}` };
   }
 
   #whole(limit: number): number {
