@@ -141,6 +141,54 @@ describe('a build', () => {
     expect(await scoresOf(engine, views)).toEqual(new Map(Object.entries({ a: 5, b: 1 })));
   });
 
+  it('refuses a page whose keys were listed for an earlier build', async () => {
+    const { engine, counter } = await open();
+    await counter.increment('c');
+    await engine.drain();
+    // A builder that stops between the keys of the table and their values.
+    const gate = Promise.withResolvers<void>();
+    let pages = 0;
+    const give: typeof engine.cold.give = async (...args) => {
+      if (++pages === 2) await gate.promise;
+      return engine.cold.give(...args);
+    };
+    const slow = builderOf({ ...engine, cold: Object.assign(Object.create(engine.cold), { give }) });
+    await slow.begin(views);
+    await slow.step(views);
+    const late = slow.step(views);
+    await until(() => pages === 2, 'the page of the table');
+    const builder = builderOf(engine);
+    await until(async () => {
+      await builder.step(views);
+      return (await phaseOf(engine))[0] === 'ready';
+    }, 'the first build');
+    await counter.increment('b');
+    await engine.drain();
+    await builder.begin(views, true);
+    await builder.step(views);
+    expect((await builder.look(views))[0]).toMatchObject({ phase: 'walk', cursor: 't' });
+    gate.resolve();
+    expect((await late).goesOn).toBe(false);
+    await ready(engine, views, builder);
+    expect(await scoresOf(engine, views)).toEqual(new Map(Object.entries({ b: 1, c: 1 })));
+  });
+
+  it('reads a member again that verify --repair corrects behind the walk', async () => {
+    const { engine, counter } = await open();
+    for (const key of ['a', 'b', 'c']) await counter.increment(key, 5);
+    await engine.drain();
+    const builder = builderOf(engine, 1);
+    await builder.begin(views);
+    const next = engine.keys.ofBoard(0, 'ranksNext:<board>', boardName(views));
+    while ((await engine.redis.zscore(next, 'a')) === null) await builder.step(views);
+    await engine.redis.zadd(next, 50, 'a');
+    const parts = { ...engine, ...engine.own, definitions: parseDefinitions(ranked) };
+    await verify(parts, { operator: 'test' });
+    expect(await notedOf(engine)).toEqual(['a']);
+    await ready(engine, views, builder);
+    expect(await scoresOf(engine, views)).toEqual(new Map(Object.entries({ a: 5, b: 5, c: 5 })));
+  });
+
   it('goes on in the other partitions if one is halted', async () => {
     const { engine, counter } = await open({ partitions: 3 });
     for (let at = 0; at < 30; at++) await counter.increment(`k${at}`);
