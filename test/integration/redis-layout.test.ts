@@ -109,6 +109,7 @@ async function useEverything(engine: Engine): Promise<void> {
     await engine.drain();
     await engine.driver().once();
   });
+  await engine.drain();
   const live = [
     { kind: 'c', name: 'views', key: 'a' },
     { kind: 'c', name: 'views', key: 'b' },
