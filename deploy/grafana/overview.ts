@@ -103,6 +103,25 @@ export const overview = dashboard(
         series('Points at risk', 'Points that only Redis has, by program.', 'short', [
           [once('sluice_value_at_risk', 'program'), '{{program}}'],
         ]),
+        series('Transfers', 'Transfers accepted, credited, and credited after a return.', 'ops', [
+          [rate('sluice_accepted_transfers_total{duplicate="false"}'), 'accepted'],
+          [rate('sluice_credited_transfers_total', 'returned'), 'credited, returned: {{returned}}'],
+        ]),
+        series(
+          'Transfers that wait',
+          'Transfers whose debit is in MySQL and whose credit is not: those that workers drive, and those that wait for an operator because MySQL refuses them.',
+          'short',
+          [
+            [once('sluice_transfers_in_transit', 'program'), '{{program}} in transit'],
+            [once('sluice_transfers_aside', 'program'), '{{program}} aside'],
+          ],
+        ),
+        series(
+          'Oldest transfer',
+          'How long the oldest transfer in transit has waited, by program; a few tenths of a second while all is well.',
+          's',
+          [[once('sluice_transfer_oldest_age_seconds', 'program'), '{{program}}']],
+        ),
       ],
     ],
     [

@@ -6,6 +6,7 @@ import type {
   Operation,
   OperationItem,
   ShownUpdate,
+  TransferItem,
 } from '../replay/index.ts';
 import { shownKey } from '../shared/composite-key.ts';
 import { EXIT, type ExitCode } from './exit.ts';
@@ -60,12 +61,14 @@ function printPage({ jobs, updates, total }: FailedPage): string {
 }
 
 function printUpdates(updates: readonly FailedUpdate[]): string {
+  const someTransfer = updates.some(({ to }) => to !== null);
   return table(
     [
       'number',
       'kind',
       'name',
       'key',
+      ...(someTransfer ? ['transfer to'] : []),
       'amount',
       'cause',
       'error code',
@@ -78,6 +81,7 @@ function printUpdates(updates: readonly FailedUpdate[]): string {
       update.kind,
       update.name,
       shorten(shownKey(update.key), 40),
+      ...(someTransfer ? [update.to === null ? '-' : shorten(shownKey(update.to), 40)] : []),
       update.amount,
       update.cause,
       update.code,
@@ -140,6 +144,7 @@ function printShown({ id, update, items }: ShownUpdate): string {
     entryId,
     reason,
     metadata,
+    to,
     cause,
     code,
     partition,
@@ -154,6 +159,8 @@ function printShown({ id, update, items }: ShownUpdate): string {
     ...(update && takenBy !== null ? ([['taken by', `operation ${takenBy}`]] as const) : []),
     [isEntry ? 'program' : 'counter', name],
     [isEntry ? 'account' : 'key', shownKey(key)],
+    // A record from before transfers has no destination.
+    ...(to ? ([['transfer to', shownKey(to)]] as const) : []),
     ['amount', amount],
     ...(isEntry
       ? ([
@@ -191,13 +198,11 @@ export async function runAudit(operation: string | undefined, options: Page): Pr
     return EXIT.ok;
   }
   const number = wholeNumber('The number of an operation', operation);
-  const found = await withFailed(
-    async failed => ({
-      ...(await failed.operation(number)),
-      items: await failed.items(number, { limit }),
-    }),
-    LOOKS,
-  );
+  const found = await withFailed(async failed => {
+    const one = { ...(await failed.operation(number)), items: await failed.items(number, { limit }) };
+    if (!one.transfers) return one;
+    return { ...one, transferItems: await failed.transferItems(number, { limit }) };
+  }, LOOKS);
   console.log(options.json ? JSON.stringify(found) : printOperation(found));
   return EXIT.ok;
 }
@@ -205,7 +210,7 @@ export async function runAudit(operation: string | undefined, options: Page): Pr
 function printOperations(operations: readonly Operation[]): string {
   if (operations.length === 0) return 'no operations yet';
   return table(
-    ['operation', 'action', 'operator', 'started at', 'finished at', 'updates', 'reason', 'filter'],
+    ['operation', 'action', 'operator', 'started at', 'finished at', 'outcomes', 'reason', 'filter'],
     operations.map(one => [
       one.operation,
       one.action,
@@ -214,27 +219,40 @@ function printOperations(operations: readonly Operation[]): string {
       one.finishedAt ? seconds(one.finishedAt) : 'not finished',
       counts(one.outcomes),
       one.reason ?? '-',
-      shorten(JSON.stringify(one.filter), 60),
+      shorten(JSON.stringify(one.transfers?.filter ?? one.filter), 60),
     ]),
   );
 }
 
-function printOperation(one: Operation & { items: readonly OperationItem[] }): string {
+function printOperation({
+  transferItems = [],
+  ...one
+}: Operation & {
+  items: readonly OperationItem[];
+  transferItems?: readonly TransferItem[];
+}): string {
   const done = Object.values(one.outcomes).reduce((sum, count) => sum + count, 0);
   const head = fields([
     ['operation', one.operation],
     ['action', one.action],
     ['operator', one.operator],
     ['reason', one.reason ?? '-'],
-    ['filter', JSON.stringify(one.filter)],
+    ['filter', JSON.stringify(one.transfers?.filter ?? one.filter)],
+    ...(one.transfers?.to === undefined ? [] : ([['to', shownKey(one.transfers.to)]] as const)),
     ...(one.change ? ([['change', JSON.stringify(one.change)]] as const) : []),
     ...(one.jobs.length > 0 ? ([['jobs', one.jobs.map(job => `job:${job}`).join(', ')]] as const) : []),
     ['started at', one.startedAt],
     ['finished at', one.finishedAt ?? 'not finished'],
-    ['updates', counts(one.outcomes)],
+    [one.transfers ? 'transfers' : 'updates', counts(one.outcomes)],
   ]);
-  if (one.items.length === 0) return head;
-  const rows = one.items.map(({ id, outcome, doneAt, original }) => [
+  const listed = one.items.length + transferItems.length;
+  if (listed === 0) return head;
+  const more = listed < done ? `\n${listed} of ${done} shown; for more: --limit` : '';
+  return `${head}\n\n${one.transfers ? printTransferItems(transferItems) : printItems(one.items)}${more}`;
+}
+
+function printItems(items: readonly OperationItem[]): string {
+  const rows = items.map(({ id, outcome, doneAt, original }) => [
     id,
     outcome,
     seconds(doneAt),
@@ -242,9 +260,20 @@ function printOperation(one: Operation & { items: readonly OperationItem[] }): s
     shorten(shownKey(original.key), 40),
     original.amount,
   ]);
-  const list = table(['number', 'outcome', 'at', 'name', 'key', 'amount'], rows);
-  const more = one.items.length < done ? `\n${one.items.length} of ${done} shown; for more: --limit` : '';
-  return `${head}\n\n${list}${more}`;
+  return table(['number', 'outcome', 'at', 'name', 'key', 'amount'], rows);
+}
+
+function printTransferItems(items: readonly TransferItem[]): string {
+  const rows = items.map(({ transfer, outcome, doneAt, original }) => [
+    transfer,
+    outcome,
+    seconds(doneAt),
+    original.program,
+    shorten(shownKey(original.from), 40),
+    shorten(shownKey(original.to), 40),
+    original.amount,
+  ]);
+  return table(['transfer', 'outcome', 'at', 'program', 'from', 'to', 'amount'], rows);
 }
 
 /** `3 replayed, 1 refused:X`. */
@@ -253,11 +282,11 @@ export function counts(outcomes: Readonly<Record<string, number>>): string {
   return parts.length > 0 ? parts.join(', ') : 'none';
 }
 
-function seconds(instant: string): string {
+export function seconds(instant: string): string {
   return `${instant.slice(0, 19)}Z`;
 }
 
-function shorten(text: string, length: number): string {
+export function shorten(text: string, length: number): string {
   const line = text.replace(/\s+/g, ' ');
   return line.length > length ? `${line.slice(0, length - 1)}…` : line;
 }

@@ -5,6 +5,7 @@ import { EXIT, type ExitCode, exitCodeOf, reportError } from './exit.ts';
 import { addFailed } from './failed.ts';
 import { addKeys } from './keys.ts';
 import { addPlan } from './plan.ts';
+import { addTransfers } from './transfers.ts';
 
 const program = new Command('sluice')
   .description('Write-behind for counters and points: Redis in front, MySQL exactly once in effect.')
@@ -70,7 +71,8 @@ command(
   .addHelpText(
     'after',
     '\nLines:\n  {"counter":"page_views","key":"/index.html","by":1}\n' +
-      '  {"points":"loyalty","account":"00004","amount":29,"id":"0001-1","reason":"purchase"}\n\n' +
+      '  {"points":"loyalty","account":"00004","amount":29,"id":"0001-1","reason":"purchase"}\n' +
+      '  {"points":"loyalty","from":"00004","to":"00005","amount":10,"id":"gift-9"}\n\n' +
       'Sluice remembers ids of points entries for ever. It remembers ids of counter updates for\n' +
       'SLUICE_IDEMPOTENCY_WINDOW_MS, and the newest SLUICE_IDEMPOTENCY_LIMIT of each partition.\n' +
       'Run a killed ingest again before it forgets them.',
@@ -92,7 +94,7 @@ command(
     code = await (await import('./health.ts')).runHealth(options);
   });
 
-command('status', 'show partitions, flush jobs and quarantine', 'sluice status --json')
+command('status', 'show partitions, flush jobs, quarantine and transfers', 'sluice status --json')
   .option('--json', 'print JSON')
   .action(async options => {
     code = await (await import('./status.ts')).runStatus(options);
@@ -100,7 +102,7 @@ command('status', 'show partitions, flush jobs and quarantine', 'sluice status -
 
 command(
   'verify',
-  'compare live values and ledgers with the database; exit code 1 if a difference remains',
+  'compare live values, ledgers and transfers with the database; exit code 1 if a difference remains',
   'sluice verify --json\n  sluice verify --repair --reason "redis-cli in production"',
 )
   .option('--repair', 'set live values that drifted to the right value, while traffic goes on')
@@ -108,8 +110,8 @@ command(
   .option('--reason <text>', 'why, for the audit record')
   .addHelpText(
     'after',
-    '\nA repair changes live values in Redis only, never MySQL: it only reports ledgers that do not add up.\n' +
-      'In a mapped table it takes over values that others have written.',
+    '\nA repair changes live values in Redis only, never MySQL: it only reports ledgers and transfers that do not\n' +
+      'add up. In a mapped table it takes over values that others have written.',
   )
   .option('--json', 'print JSON')
   .action(async options => {
@@ -151,7 +153,11 @@ command(
     code = await (await import('./recover.ts')).runRecover(options);
   });
 
-command('drain', 'wait until nothing is pending or in flight', 'sluice drain --timeout 60')
+command(
+  'drain',
+  'wait until nothing is pending and no transfer is in transit; exit code 1 also if transfers are aside',
+  'sluice drain --timeout 60',
+)
   .option('--timeout <seconds>', 'longest wait; exit code 1 after it', '60')
   .option('--json', 'print JSON')
   .action(async options => {
@@ -162,6 +168,7 @@ const end = (ended: ExitCode) => {
   code = ended;
 };
 addFailed(program, end);
+addTransfers(program, end);
 addKeys(program, end);
 addPlan(program, end);
 

@@ -6,6 +6,7 @@ import type { Condition } from '../shared/mysql/writable.ts';
 import { type LossKind, readLosses } from '../shared/partition/losses.ts';
 import type { PartitionStatus } from '../shared/redis/inspect.ts';
 import { HELD_BY_NAME } from '../shared/updates/failed-update.ts';
+import { readWaitingTransfers, type WaitingTransfers } from '../shared/updates/waiting-transfers.ts';
 import { type Connections, withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { table } from './table.ts';
@@ -33,6 +34,8 @@ export interface Status {
     /** Error code of the database. */
     readonly code: string;
   }[];
+  /** Transfers that wait for their credit, by program; only programs that have any. */
+  readonly transfers: readonly WaitingTransfers[];
   /** Whether the database takes writes, and why it may not. */
   readonly database: Condition;
   /** Updates declared in total, at most: lost with Redis, or counted twice since it forgot their claim. */
@@ -83,6 +86,7 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
       },
       quarantined: Number(quarantined.waiting),
       held: held.map(row => toHeld(row, definitions)),
+      transfers: await database.session(readWaitingTransfers),
       database: condition!,
       declared: { lost: declared('lost'), doubled: declared('doubled') },
     };
@@ -92,7 +96,7 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
   return EXIT.ok;
 }
 
-function print({ partitions, queue, quarantined, held, declared }: Status): string {
+function print({ partitions, queue, quarantined, held, transfers, declared }: Status): string {
   const rows = partitions.map(p => [
     p.partition,
     p.pendingUpdates,
@@ -110,6 +114,21 @@ function print({ partitions, queue, quarantined, held, declared }: Status): stri
       ({ kind, name, table, rows, code }) =>
         `held: ${rows} rows of ${kind} ${name}, since table ${table ?? '(not in the definitions)'} cannot be written (${code}); workers write them once it can`,
     ),
+    ...transfers.flatMap(printTransfers),
     `declared in total, at most: ${declared.lost} updates lost, ${declared.doubled} doubled`,
   ].join('\n');
+}
+
+function printTransfers({ program, ...waiting }: WaitingTransfers): string[] {
+  const { inTransit, oldestSeconds, aside, oldestAsideSeconds } = waiting;
+  const lines: string[] = [];
+  if (inTransit > 0)
+    lines.push(
+      `transfers of ${program} in transit: ${inTransit}, the oldest for ${oldestSeconds.toFixed(1)} s; workers drive them`,
+    );
+  if (aside > 0)
+    lines.push(
+      `transfers of ${program} aside: ${aside}, the oldest for ${oldestAsideSeconds.toFixed(1)} s; look at them with: sluice transfers list --state aside`,
+    );
+  return lines;
 }

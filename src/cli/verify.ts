@@ -1,4 +1,7 @@
-/** `sluice verify`: shows drift of live values, repairs it on request, and shows ledgers that do not add up. */
+/**
+ * `sluice verify`: shows drift of live values and repairs it on request; shows ledgers and transfers that do
+ * not add up.
+ */
 import { type Drift, type Verification, verify } from '../recovery/verify.ts';
 import { shownKey } from '../shared/composite-key.ts';
 import { withConnections } from './connections.ts';
@@ -18,20 +21,31 @@ export async function runVerify(options: VerifyOptions): Promise<ExitCode> {
   const request = authorOf(options, '--repair', repair);
   const found = await withConnections(open => verify(open, request), { looks: !request });
   console.log(json ? JSON.stringify(found) : print(found));
-  const { drift, scores = [], ledger, unlisted, unread } = found;
+  const { drift, scores = [], ledger, transfers, unlisted, unread } = found;
   const drifting = !repair && drift.length + scores.length > 0;
-  return drifting || ledger.length > 0 || unlisted?.ledger || unread ? EXIT.found : EXIT.ok;
+  const wrong = ledger.length + transfers.length > 0 || unlisted?.ledger || unlisted?.transfers;
+  return drifting || wrong || unread ? EXIT.found : EXIT.ok;
 }
 
-function print({ checked, drift, scores = [], ledger, unlisted, unread = [] }: Verification): string {
+function print({
+  checked,
+  drift,
+  scores = [],
+  ledger,
+  transfers,
+  unlisted,
+  unread = [],
+}: Verification): string {
   const repaired = [...drift, ...scores].some(found => found.became !== undefined);
   const lines = [
     `${checked} comparisons, ${drift.length} keys with drift${repaired ? ', repaired' : ''}, ` +
-      `${ledger.length} ledgers that do not add up`,
+      `${ledger.length} ledgers and ${transfers.length} transfers that do not add up`,
   ];
   if (scores.length > 0) lines.push(`${scores.length} wrong scores${repaired ? ', repaired' : ''}`);
   if (unlisted)
-    lines.push(`not listed: ${unlisted.drift} more keys with drift, ${unlisted.ledger} more ledgers`);
+    lines.push(
+      `not listed: ${unlisted.drift} more keys with drift, ${unlisted.ledger} more ledgers, ${unlisted.transfers} more transfers`,
+    );
   for (const { kind, name, reason } of unread) lines.push(`not compared: ${kind} ${name}. ${reason}`);
   if (drift.length > 0) {
     const rows = drift.map(d => [d.kind, d.name, shownKey(d.key), d.live, second(d)]);
@@ -46,6 +60,10 @@ function print({ checked, drift, scores = [], ledger, unlisted, unread = [] }: V
   if (ledger.length > 0) {
     const rows = ledger.map(l => [l.program, JSON.stringify(l.account), l.balance, l.sum]);
     lines.push(table(['program', 'account', 'balance', 'sum of entries'], rows));
+  }
+  if (transfers.length > 0) {
+    const rows = transfers.map(t => [t.program, t.transfer, t.problem, t.sum]);
+    lines.push(table(['program', 'transfer', 'problem', 'sum'], rows));
   }
   return lines.join('\n');
 }

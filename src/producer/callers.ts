@@ -56,7 +56,7 @@ export class ManyCaller implements Caller {
 
   accepted(index: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void {
     const { metrics, progress, credits, traces } = this.#parts;
-    metrics.accept(value, duplicate);
+    metrics.accept(update, value, duplicate);
     if (this.#span) traces?.note(mark, this.#span);
     const result =
       update.to === undefined
@@ -93,7 +93,7 @@ export class SingleCaller implements Caller {
 
   accepted(_: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void {
     const { metrics, progress, credits, traces } = this.#parts;
-    metrics.accept(value, duplicate);
+    metrics.accept(update, value, duplicate);
     if (this.#span) traces?.note(mark, this.#span);
     const receipt =
       update.to === undefined

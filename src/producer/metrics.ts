@@ -3,6 +3,7 @@ import { type Counter, Registry } from 'prom-client';
 import { counter, declareBuild, gauge, tally, weightedHistogram } from '../shared/telemetry/metrics.ts';
 import type { Cell } from '../shared/telemetry/tally.ts';
 import type { WeightedHistogram } from '../shared/telemetry/weighted-histogram.ts';
+import type { CheckedUpdate } from '../shared/updates/update.ts';
 
 /** By registry: gives the buffered updates of each open producer. They share one gauge. */
 const buffersOf = new WeakMap<Registry, Set<() => number>>();
@@ -13,6 +14,7 @@ export class ProducerMetrics {
   readonly lost: Counter;
   readonly #accepted: Cell;
   readonly #duplicates: Cell;
+  readonly #transfers: Record<'fresh' | 'known', Cell>;
   readonly #lookups: Record<'update' | 'read', Record<'yes' | 'no', Cell>>;
   readonly #refused: Counter<'code'>;
   readonly #buffers: Set<() => number>;
@@ -27,6 +29,11 @@ export class ProducerMetrics {
     const accepted = tally(registry, 'sluice_accepted_updates_total');
     this.#accepted = accepted.cell({ duplicate: 'false' });
     this.#duplicates = accepted.cell({ duplicate: 'true' });
+    const transfers = tally(registry, 'sluice_accepted_transfers_total');
+    this.#transfers = {
+      fresh: transfers.cell({ duplicate: 'false' }),
+      known: transfers.cell({ duplicate: 'true' }),
+    };
     this.#refused = counter(registry, 'sluice_refused_updates_total');
     // A rate misses the first increment of a series that starts with it.
     for (const code of REFUSALS) this.#refused.inc({ code }, 0);
@@ -47,9 +54,10 @@ export class ProducerMetrics {
   }
 
   /** Called for every update, so it only adds. */
-  accept(value: number | null, duplicate: boolean): void {
+  accept({ to }: Pick<CheckedUpdate, 'to'>, value: number | null, duplicate: boolean): void {
     if (duplicate) this.#duplicates.count++;
     else this.#accepted.count++;
+    if (to !== undefined) this.#transfers[duplicate ? 'known' : 'fresh'].count++;
     this.#lookups.update[value === null ? 'no' : 'yes'].count++;
   }
 

@@ -13,7 +13,7 @@ import type { LiveKey } from '../shared/redis/live-keys.ts';
 import { abreast, REQUEST_BYTES } from '../shared/redis/reply-size.ts';
 import { defineScript, type Script } from '../shared/redis/script.ts';
 import { checkText } from '../shared/updates/key.ts';
-import { isEntry, parseRecord } from '../shared/updates/record.ts';
+import { creditedBy, isEntry, parseRecord } from '../shared/updates/record.ts';
 import type { ColdReader } from '../shared/values/cold-read.ts';
 import type { Calls } from './calls.ts';
 
@@ -21,13 +21,23 @@ import type { Calls } from './calls.ts';
 export interface HistoryEntry {
   readonly id: string;
   readonly amount: number;
-  /** Balance right after the entry: in Redis while it is pending, in the ledger afterwards. */
-  readonly balanceAfter: number;
+  /**
+   * Balance right after the entry: in Redis while it is pending, in the ledger afterwards. Null for a pending
+   * credit of a transfer to an account that was cold.
+   */
+  readonly balanceAfter: number | null;
   readonly reason: string | null;
   /** Parsed by `JSON.parse`, which rounds numbers that JavaScript cannot hold. */
   readonly metadata: Record<string, unknown> | null;
   /** The metadata as JSON text, with exact numbers. */
   readonly metadataText: string | null;
+  /**
+   * The transfer's name, which its debit and its credit share; null for other entries, and for a debit that is
+   * pending, since its flush gives the name.
+   */
+  readonly transfer: string | null;
+  /** The other account of a transfer: of a debit the destination, of a credit the source. */
+  readonly otherAccount: string | null;
   readonly createdAt: Date;
   /** Whether it is in MySQL. */
   readonly persisted: boolean;
@@ -209,13 +219,15 @@ export class Reads {
       );
       left -= records.length;
       for (const entry of records.map(parseRecord).filter(isEntry)) {
-        const { id, amount, balance, reason, metadata, acceptedAt } = entry;
+        const { id, amount, balance, reason, metadata, other, acceptedAt } = entry;
         yield {
           id,
           amount,
-          balanceAfter: balance,
+          balanceAfter: Number.isNaN(balance) ? null : balance,
           reason,
           ...bothMetadata(metadata),
+          transfer: creditedBy(entry) ?? null,
+          otherAccount: other ?? null,
           createdAt: new Date(acceptedAt),
           persisted: false,
         };
@@ -247,10 +259,16 @@ export class Reads {
       balanceAfter: Number(row.balance_after),
       reason: row.reason as string | null,
       ...bothMetadata(row.metadata as string | null),
+      transfer: text(row.transfer),
+      otherAccount: text(row.other_account),
       createdAt: row.created_at as Date,
       persisted: true,
     }));
   }
+}
+
+function text(bytes: Buffer | null): string | null {
+  return bytes === null ? null : String(bytes);
 }
 
 function bothMetadata(text: string | null): Pick<HistoryEntry, 'metadata' | 'metadataText'> {

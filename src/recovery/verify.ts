@@ -1,7 +1,8 @@
 /**
  * Compares every value with the right one, while traffic goes on: live values with MySQL plus quarantine, in
- * flight and pending; scores of ranked names with the same; balances with the sums of their ledgers. On request it
- * corrects live values and scores in the same step. Keys are read page by page, in MySQL and in Redis, so that memory does not grow with their number.
+ * flight and pending; scores of ranked names with the same; balances with the sums of their ledgers; transfers
+ * with their entries. On request it corrects live values and scores in the same step. Keys are read page by
+ * page, in MySQL and in Redis, so that memory does not grow with their number.
  */
 
 import type { ResultSetHeader } from 'mysql2/promise';
@@ -16,6 +17,7 @@ import { boardKeys, type LiveKey, liveKeys, waitingKeys } from '../shared/redis/
 import type { ColdReader } from '../shared/values/cold-read.ts';
 import { type Comparison, drifts, misranks } from '../shared/values/comparison.ts';
 import { allKeys, type ValueTables } from '../shared/values/tables.ts';
+import { type TransferDifference, transferDifferences } from './transfers.ts';
 
 export interface Drift {
   readonly kind: 'counter' | 'points';
@@ -49,6 +51,8 @@ export interface Verification {
   /** Wrong scores of ranked names, each key once. */
   readonly scores?: readonly ScoreDifference[];
   readonly ledger: readonly LedgerDifference[];
+  /** Transfers that do not add up. */
+  readonly transfers: readonly TransferDifference[];
   /** Names that were not compared, since their mapped table cannot be read now. */
   readonly unread?: readonly {
     readonly kind: Drift['kind'];
@@ -56,7 +60,7 @@ export interface Verification {
     readonly reason: string;
   }[];
   /** Number of differences beyond the longest lists. Keys may count more than once here. */
-  readonly unlisted?: { readonly drift: number; readonly ledger: number };
+  readonly unlisted?: { readonly drift: number; readonly ledger: number; readonly transfers: number };
 }
 
 export interface VerifyParts {
@@ -104,19 +108,21 @@ export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verif
   for (const walk of [waitingKeys, liveKeys, boardKeys])
     for await (const page of walk(parts.redis, parts.keys, PAGE)) await check.add(page);
   await check.finish();
-  const ledger = await ledgerDifferences(parts, names);
+  const ledger = await limited(ledgerDifferences(parts, names));
+  const transfers = await limited(transferDifferences(parts.database));
   if (operation !== undefined) {
     await parts.database.query(FINISH, [operation]);
     await checkAudit(parts.database, operation, { finished: true });
   }
-  const unlisted = { drift: check.unlisted, ledger: ledger.unlisted };
+  const unlisted = { drift: check.unlisted, ledger: ledger.unlisted, transfers: transfers.unlisted };
   return {
     checked: check.checked,
     drift: check.drift,
     ...(check.scores.length > 0 ? { scores: check.scores } : {}),
     ledger: ledger.listed,
+    transfers: transfers.listed,
     ...(check.unread.length > 0 ? { unread: check.unread } : {}),
-    ...(unlisted.drift + unlisted.ledger > 0 ? { unlisted } : {}),
+    ...(unlisted.drift + unlisted.ledger + unlisted.transfers > 0 ? { unlisted } : {}),
   };
 }
 
@@ -239,29 +245,32 @@ class Check {
   }
 }
 
-/** Accounts whose balance is not the sum of their entries. Skips mapped programs, which others write too. */
-async function ledgerDifferences({ database, tables }: VerifyParts, names: readonly Named[]) {
-  const listed: LedgerDifference[] = [];
+/** Lists what is found, up to the longest list. */
+async function limited<Item>(found: AsyncIterable<Item>) {
+  const listed: Item[] = [];
   let unlisted = 0;
+  for await (const item of found) {
+    if (listed.length >= LISTED) unlisted++;
+    else listed.push(item);
+  }
+  return { listed, unlisted };
+}
+
+/** Accounts whose balance is not the sum of their entries. Skips mapped programs, which others write too. */
+async function* ledgerDifferences(
+  { database, tables }: VerifyParts,
+  names: readonly Named[],
+): AsyncGenerator<LedgerDifference> {
   for (const { kind, name: program } of names) {
     if (kind === 'c' || tables.mapped('p', program)) continue;
     const name = Buffer.from(program);
     for (let after = Buffer.alloc(0); ; ) {
       const rows = await database.query(LEDGER, [name, name, after, PAGE, name, after, PAGE, PAGE, name]);
-      for (const row of rows) {
-        if (String(row.balance) === String(row.total)) continue;
-        if (listed.length >= LISTED) unlisted++;
-        else
-          listed.push({
-            program,
-            account: String(row.account),
-            balance: Number(row.balance),
-            sum: Number(row.total),
-          });
-      }
+      for (const { account, balance, total } of rows)
+        if (String(balance) !== String(total))
+          yield { program, account: String(account), balance: Number(balance), sum: Number(total) };
       if (rows.length < PAGE) break;
       after = rows.at(-1)!.account as Buffer<ArrayBuffer>;
     }
   }
-  return { listed, unlisted };
 }

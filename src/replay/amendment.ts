@@ -87,7 +87,7 @@ function editedCounter({ name }: FailedUpdate, change: Change, amount: number, d
 function editedEntry(update: FailedUpdate, change: Change, amount: number, definitions: Definitions) {
   if (update.to !== null)
     throw new InvalidUpdateError(
-      'INVALID_UPDATE',
+      'TRANSFER_NOT_EDITABLE',
       'The debit of a transfer cannot be edited; replay it, or drop it and send another transfer.',
     );
   const reason = change.reason === undefined ? update.reason : change.reason;

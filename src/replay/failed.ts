@@ -4,17 +4,25 @@
  */
 
 import { ConfigurationError, OperationError } from '../shared/errors.ts';
-import { LIMITS } from '../shared/limits.ts';
 import type { FailedUpdate } from '../shared/updates/failed-update.ts';
 import type { ValueTables } from '../shared/values/tables.ts';
 import { type Change, checkChange, editOf } from './amendment.ts';
 import { type CheckedFilter, checkFilter, type FailedFilter, matchesJob } from './filter.ts';
 import { type FailedJob, readJobs } from './jobs.ts';
-import { type Action, type Author, type Operation, type OperationItem, Operations } from './operations.ts';
+import {
+  type Action,
+  type Author,
+  checkAuthor,
+  type Operation,
+  type OperationItem,
+  Operations,
+  type TransferItem,
+} from './operations.ts';
 import { checkRate, paced, type RunOptions } from './pace.ts';
 import { ReplayOne, type ReplaySeam } from './replay-one.ts';
 import { type OperationReport, OperationRun, type RunParts, refusal } from './run.ts';
 import { hasTaken } from './take.ts';
+import { TransferOperations } from './transfer-operations.ts';
 import { countUpdates, eachUpdate, readUpdates } from './updates.ts';
 
 /** Open connections to both servers, and the tables. */
@@ -60,6 +68,8 @@ export interface Plan {
 }
 
 export class FailedUpdates {
+  /** Operations on transfers that wait for their credit. */
+  readonly transfers: TransferOperations;
   readonly #parts: FailedParts;
   readonly #operations: Operations;
   readonly #one: ReplayOne;
@@ -69,6 +79,7 @@ export class FailedUpdates {
     this.#parts = parts;
     const seam = parts.seam ?? (() => {});
     this.#operations = new Operations(parts.database);
+    this.transfers = new TransferOperations(parts, this.#operations);
     this.#one = new ReplayOne(parts.database, parts.tables, seam);
     this.#run = new OperationRun(parts, this.#operations, this.#one, seam);
   }
@@ -202,6 +213,11 @@ export class FailedUpdates {
     return this.#operations.itemsOf(operation, after, limit);
   }
 
+  /** Results of an operation on transfers, by name of the transfer: at most `limit`. */
+  async transferItems(operation: number, { limit = 100 } = {}): Promise<TransferItem[]> {
+    return this.#operations.transfersOf(operation, limit);
+  }
+
   async #matchingJobs(filter: CheckedFilter): Promise<FailedJob[]> {
     return (await readJobs(this.#parts.queue)).filter(job => matchesJob(filter, job));
   }
@@ -227,14 +243,7 @@ export class FailedUpdates {
   ): Promise<OperationReport> {
     const checked = checkFilter(filter);
     checkRate(options.rate);
-    for (const [what, value] of Object.entries(author))
-      if (
-        typeof value === 'string' &&
-        (value === '' || value.length > LIMITS.operator || !value.isWellFormed())
-      )
-        throw new ConfigurationError(
-          `The ${what} must have 1 to ${LIMITS.operator} characters, without a lone surrogate.`,
-        );
+    checkAuthor(author);
     const jobs = action === 'edit' ? [] : (await this.#matchingJobs(checked)).map(({ job }) => job);
     return this.#run.run(
       await this.#operations.start(action, author, { filter: checked, jobs, change }),

@@ -5,12 +5,12 @@ import { ConfigurationError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
 import type { FailedJob } from './jobs.ts';
 
-const instant = z.iso.datetime({
+export const instant = z.iso.datetime({
   offset: true,
   error: 'must be a time with a zone, as 2026-03-01T12:00:00Z',
 });
 /** At most as long as a key. A lone surrogate would be sent as another character, and match other updates. */
-const text = z
+export const text = z
   .string()
   .min(1)
   .max(LIMITS.key)

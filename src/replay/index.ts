@@ -13,6 +13,23 @@ export {
 export type { FailedFilter } from './filter.ts';
 export type { FailedJob } from './jobs.ts';
 export { type FailedOptions, type OpenFailedUpdates, openFailed } from './open.ts';
-export type { Action, Author, Operation, OperationItem } from './operations.ts';
+export type {
+  Action,
+  Author,
+  Operation,
+  OperationItem,
+  TransferAction,
+  TransferItem,
+} from './operations.ts';
 export type { Progress, RunOptions } from './pace.ts';
 export type { OperationReport, TakenBy } from './run.ts';
+export type { TransferFilter } from './transfer-filter.ts';
+export type {
+  PlannedTransfers,
+  TransferOperations,
+  TransferPage,
+  TransferPlan,
+  TransferReport,
+  TransferRunOptions,
+} from './transfer-operations.ts';
+export type { TransferOutcome, TransitTransfer } from './transfers.ts';

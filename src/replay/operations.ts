@@ -1,20 +1,27 @@
-/** The audit record: operations with their operators, times and filters, and the outcome for each update. */
-import type { ResultSetHeader } from 'mysql2/promise';
+/**
+ * The audit record: operations with their operators, times and filters, and the outcome for each update or
+ * transfer.
+ */
+import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { ConfigurationError, OperationError } from '../shared/errors.ts';
 import { parseExact } from '../shared/exact-json.ts';
+import { LIMITS } from '../shared/limits.ts';
 import { type Database, type Rows, readSql } from '../shared/mysql/database.ts';
 import { literalBytes, roomFor } from '../shared/mysql/statement-size.ts';
-import { type FailedUpdate, recordItem } from '../shared/updates/failed-update.ts';
+import { type FailedUpdate, recordItem, recordTransfer } from '../shared/updates/failed-update.ts';
 import type { Change } from './amendment.ts';
 import type { CheckedFilter } from './filter.ts';
+import type { CheckedTransferFilter } from './transfer-filter.ts';
+import type { TransitTransfer } from './transfers.ts';
 import { numberLists } from './updates.ts';
 
 export type Action = 'replay' | 'edit' | 'drop';
+export type TransferAction = 'retry' | 'return';
 
 export interface Operation {
   readonly operation: number;
   /** Other commands write `repair` and `recover`. */
-  readonly action: Action | 'repair' | 'recover';
+  readonly action: Action | TransferAction | 'repair' | 'recover';
   readonly operator: string;
   readonly reason: string | null;
   readonly filter: CheckedFilter;
@@ -22,6 +29,8 @@ export interface Operation {
   readonly jobs: readonly string[];
   /** The change of an edit; null for other actions. */
   readonly change: Change | null;
+  /** Of an operation on transfers: which ones, and the account of a return that named one. */
+  readonly transfers?: { readonly filter: CheckedTransferFilter; readonly to?: string | undefined };
   /** Number of the newest quarantined update that it may change. */
   readonly lastId: number;
   /** ISO 8601. */
@@ -43,6 +52,16 @@ export interface OperationItem {
   readonly original: FailedUpdate;
 }
 
+/** Result of an operation for one transfer. */
+export interface TransferItem {
+  readonly transfer: string;
+  readonly outcome: string;
+  /** ISO 8601. */
+  readonly doneAt: string;
+  /** The transfer before the operation. */
+  readonly original: Omit<TransitTransfer, 'ageSeconds'>;
+}
+
 /** Operator and reason of an operation, up to 255 characters each. */
 export interface Author {
   readonly operator: string;
@@ -50,7 +69,7 @@ export interface Author {
 }
 
 /** Content of the column `filter`. */
-type Recorded = Pick<Operation, 'filter' | 'jobs' | 'change'>;
+type Recorded = Pick<Operation, 'filter' | 'jobs' | 'change' | 'transfers'>;
 
 const START = readSql(new URL('./sql/start-operation.sql', import.meta.url));
 /** Outcomes after which the update is no longer in quarantine. */
@@ -65,15 +84,15 @@ export class Operations {
 
   /** @throws ConfigurationError if the filter is too long for the record */
   async start(
-    action: Action,
+    action: Action | TransferAction,
     { operator, reason }: Author,
-    { filter, jobs, change }: Recorded,
+    { filter = {}, jobs = [], change = null, transfers }: Partial<Recorded>,
   ): Promise<Operation> {
-    const recorded: Recorded = { filter, jobs, change };
+    const recorded: Recorded = { filter, jobs, change, ...(transfers ? { transfers } : {}) };
     const id = await this.#database.session(async connection => {
       if (literalBytes(JSON.stringify(recorded)) > roomFor(connection))
         throw new ConfigurationError(
-          "The filter is too long to be recorded under the database's max_allowed_packet; name fewer updates or jobs at a time.",
+          "The filter is too long to be recorded under the database's max_allowed_packet; name fewer updates, jobs or transfers at a time.",
         );
       const [result] = await connection.query<ResultSetHeader>(START, [
         action,
@@ -128,6 +147,35 @@ export class Operations {
     await this.#database.session(connection => recordItem(connection, operation, update, outcome, false));
   }
 
+  /** Records what happened to a transfer, in the transaction that changed it. */
+  async recordTransfer(
+    connection: PoolConnection,
+    operation: number,
+    { ageSeconds: _, ...original }: TransitTransfer,
+    outcome: string,
+  ): Promise<void> {
+    await recordTransfer(connection, operation, original.transfer, outcome, JSON.stringify(original));
+  }
+
+  /** Records an outcome that changed nothing. */
+  async noteTransfer(operation: number, transfer: TransitTransfer, outcome: string): Promise<void> {
+    await this.#database.session(connection => this.recordTransfer(connection, operation, transfer, outcome));
+  }
+
+  /** Results of one operation on transfers, in the order of their names. */
+  async transfersOf(operation: number, limit: number): Promise<TransferItem[]> {
+    const rows = await this.#database.query(
+      "SELECT * FROM sluice_operation_items WHERE operation_id = ? AND transfer <> '' ORDER BY transfer LIMIT ?",
+      [operation, limit],
+    );
+    return rows.map(row => ({
+      transfer: String(row.transfer),
+      outcome: String(row.outcome),
+      doneAt: (row.done_at as Date).toISOString(),
+      original: JSON.parse(String(row.original)),
+    }));
+  }
+
   async finish(operation: number): Promise<void> {
     await this.#database.query(
       'UPDATE sluice_operations SET finished_at = COALESCE(finished_at, UTC_TIMESTAMP(3)) WHERE id = ?',
@@ -153,6 +201,7 @@ export class Operations {
         filter: recorded.filter ?? {},
         jobs: recorded.jobs ?? [],
         change: recorded.change ?? null,
+        ...(recorded.transfers ? { transfers: recorded.transfers } : {}),
         lastId: Number(row.last_id),
         startedAt: (row.started_at as Date).toISOString(),
         finishedAt: row.finished_at === null ? null : (row.finished_at as Date).toISOString(),
@@ -170,4 +219,16 @@ function toItems(rows: Rows): OperationItem[] {
     doneAt: (row.done_at as Date).toISOString(),
     original: parseExact(String(row.original)) as FailedUpdate,
   }));
+}
+
+/** @throws ConfigurationError */
+export function checkAuthor(author: Author): void {
+  for (const [what, value] of Object.entries(author))
+    if (
+      typeof value === 'string' &&
+      (value === '' || value.length > LIMITS.operator || !value.isWellFormed())
+    )
+      throw new ConfigurationError(
+        `The ${what} must have 1 to ${LIMITS.operator} characters, without a lone surrogate.`,
+      );
 }

@@ -1,5 +1,5 @@
 /**
- * What operators do with transfers that are aside: MySQL refused the credit. A retry opens the row, so that a
+ * What operators do with transfers that are aside, since MySQL refused the credit. A retry opens the row, so that a
  * worker sends the credit again; a return makes another account its destination first, in general the source.
  *
  * Each change holds the lock of the watermark of the row's partition: the flush that could write the credit
@@ -8,12 +8,13 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { InvalidUpdateError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
-import { type Database, queryRows, type Rows, readSql } from '../shared/mysql/database.ts';
+import { type Database, queryRow, queryRows, type Rows, readSql } from '../shared/mysql/database.ts';
 import { databaseError } from '../shared/mysql/errors.ts';
 import { lockWatermark } from '../shared/partition/watermark.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import { checkText } from '../shared/updates/key.ts';
 import { repeatConflicts } from './conflicts.ts';
+import { type CheckedTransferFilter, transferParameters } from './transfer-filter.ts';
 
 /** A row of `sluice_transfers`. */
 export interface TransitTransfer {
@@ -31,9 +32,12 @@ export interface TransitTransfer {
   readonly state: 'open' | 'aside';
   /** Why MySQL refused the credit; null if it did not. */
   readonly code: string | null;
-  /** ISO 8601. */
+  /** When the debit was written; ISO 8601. */
   readonly createdAt: string;
+  /** When the credit was sent to Redis last, or put aside; ISO 8601. */
   readonly drivenAt: string;
+  /** Seconds since the debit was written. */
+  readonly ageSeconds: number;
 }
 
 /**
@@ -46,26 +50,51 @@ export type TransferOutcome = 'retried' | 'returned' | 'open' | 'gone';
 /** Called in the transaction of a change, with the row before it, to record who made it. */
 export type RecordChange = (connection: PoolConnection, before: TransitTransfer) => Promise<void>;
 
-const PAGE = readSql(new URL('./sql/read-transfers.sql', import.meta.url));
-const READ = 'SELECT * FROM sluice_transfers WHERE transfer = ?';
+const SELECT = readSql(new URL('./sql/read-transfers.sql', import.meta.url));
+const fill = (columns: string, rest: string) => SELECT.replace('{columns}', columns).replace('{rest}', rest);
+const COLUMNS = 't.*, TIMESTAMPDIFF(MICROSECOND, t.created_at, UTC_TIMESTAMP(3)) AS age';
+const OLDEST = fill(COLUMNS, 'ORDER BY t.created_at, t.transfer LIMIT ?');
+const PAGE = fill(COLUMNS, 'ORDER BY t.transfer LIMIT ?');
+const COUNT = fill('COUNT(*) AS found', '');
+const PAGE_SIZE = 500;
+const READ = `SELECT ${COLUMNS} FROM sluice_transfers t WHERE t.transfer = ?`;
 /** The rest of a worker is over at once: a round sends the credit soon. */
 const OPEN =
   "UPDATE sluice_transfers SET state = 'open', error_code = NULL, to_account = ?, to_partition = ?, driven_at = created_at WHERE transfer = ?";
 
 /**
- * Transfers in transit, ordered by their names.
- * @param after the name after which to start
+ * At most `limit` transfers in transit or aside, the oldest first, and the number of all that match.
  * @throws DatabaseUnavailableError, AccessDeniedError, DatabaseFailedError
  */
 export async function listTransfers(
   database: Database,
-  { state, after = '', limit = 100 }: { state?: 'open' | 'aside'; after?: string; limit?: number } = {},
-): Promise<TransitTransfer[]> {
-  const wanted = state ?? null;
-  const rows = await database.query(PAGE, [Buffer.from(after), wanted, wanted, limit]).catch(error => {
+  filter: CheckedTransferFilter = {},
+  limit = 100,
+): Promise<{ readonly transfers: readonly TransitTransfer[]; readonly total: number }> {
+  const parameters = [Buffer.alloc(0), ...transferParameters(filter)];
+  const read = async (connection: PoolConnection) => ({
+    transfers: (await queryRows(connection, OLDEST, [...parameters, limit])).map(toTransitTransfer),
+    total: Number((await queryRow(connection, COUNT, parameters)).found),
+  });
+  return database.session(read).catch(error => {
     throw databaseError(error, database.address);
   });
-  return rows.map(toTransitTransfer);
+}
+
+/** All matching transfers by their names, a page at a time. @throws as `listTransfers` */
+export async function* eachTransfer(
+  database: Database,
+  filter: CheckedTransferFilter,
+): AsyncGenerator<TransitTransfer> {
+  for (let after: Buffer = Buffer.alloc(0); ; ) {
+    const values = [after, ...transferParameters(filter), PAGE_SIZE];
+    const rows = await database.query(PAGE, values).catch(error => {
+      throw databaseError(error, database.address);
+    });
+    yield* rows.map(toTransitTransfer);
+    if (rows.length < PAGE_SIZE) return;
+    after = rows.at(-1)!.transfer as Buffer;
+  }
 }
 
 /** Opens a transfer that is aside. @throws as `listTransfers` */
@@ -146,5 +175,7 @@ function toTransitTransfer(row: Rows[number]): TransitTransfer {
     code: row.error_code === null ? null : String(row.error_code),
     createdAt: (row.created_at as Date).toISOString(),
     drivenAt: (row.driven_at as Date).toISOString(),
+    // The server that answers may have another clock than the one that wrote the row.
+    ageSeconds: Math.max(0, Number(row.age)) / 1_000_000,
   };
 }

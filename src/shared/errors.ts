@@ -55,7 +55,8 @@ export type InvalidUpdateCode =
   | 'INVALID_ID'
   | 'MISSING_ID'
   | 'INVALID_REASON'
-  | 'INVALID_METADATA';
+  | 'INVALID_METADATA'
+  | 'TRANSFER_NOT_EDITABLE';
 
 /** A counter or program that the definitions do not name. */
 export class UnknownNameError extends SluiceError {

@@ -3,7 +3,7 @@
  * steps are the same for both kinds (batch-writer.ts, careful.ts).
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { creditedBy, type RecordedEntry } from '../shared/updates/record.ts';
+import { creditedBy, isCredit, type RecordedEntry } from '../shared/updates/record.ts';
 import type { RefusedValueError } from '../shared/values/refusal.ts';
 import type { ValueTable, ValueTables } from '../shared/values/tables.ts';
 import type { Batch, CounterSum } from './batch.ts';
@@ -32,6 +32,8 @@ export interface Written {
   took: Set<ValueTable>;
   /** Transfers whose debits were written. */
   readonly transfers: Transfer[];
+  /** Credits that were written. */
+  readonly credits: RecordedEntry[];
   /** Credits that were refused: their transfers are aside now. */
   aside: number;
   /** Credits that were left out: they have no right to be written now. */
@@ -52,13 +54,15 @@ interface Wrote {
   readonly rows: number;
   readonly tables: Iterable<ValueTable>;
   readonly transfers: readonly Transfer[];
+  readonly credits: readonly RecordedEntry[];
 }
 
-export function note(written: Written, { entries, rows, tables, transfers }: Wrote): void {
+export function note(written: Written, { entries, rows, tables, transfers, credits }: Wrote): void {
   written.entries += entries;
   written.rows += rows;
   for (const table of tables) written.took.add(table);
   written.transfers.push(...transfers);
+  written.credits.push(...credits);
 }
 
 /** Notes that a credit is not written: the live value has it, so it is deleted. */
@@ -110,7 +114,7 @@ export function counterRows(
     write: async sums => {
       const byTable = Map.groupBy(sums, tableOf);
       for (const [table, some] of byTable) await table.add(connection, some);
-      return { entries: 0, rows: sums.length, tables: byTable.keys(), transfers: [] };
+      return { entries: 0, rows: sums.length, tables: byTable.keys(), transfers: [], credits: [] };
     },
     refuse: (sum, code) => refuse(attempt, counterAside(sum), code),
     hold: async (sums, codeOf) => {
@@ -135,7 +139,8 @@ export function entryRows(
     refusals: entries => writer.refusals(connection, entries),
     write: async entries => {
       const { accounts, tables, transfers } = await writer.write(connection, entries, keyOf, written.floors);
-      return { entries: entries.length, rows: entries.length + accounts, tables, transfers };
+      const rows = entries.length + accounts;
+      return { entries: entries.length, rows, tables, transfers, credits: entries.filter(isCredit) };
     },
     refuse: async (entry, code) => {
       if (creditedBy(entry) === undefined) return refuse(attempt, entryAside(entry), code);

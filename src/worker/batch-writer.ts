@@ -65,6 +65,7 @@ export class BatchWriter {
       reload: [],
       took: new Set(),
       transfers: [],
+      credits: [],
       aside: 0,
       leftOut: 0,
       floors: new FloorWatch(this.#tables),

@@ -1,4 +1,5 @@
 /** What a commit of batches results in, what it asks of Redis, and its steps for tests. */
+import type { RecordedEntry } from '../shared/updates/record.ts';
 import type { Batch } from './batch.ts';
 import type { Outcome } from './journal.ts';
 import type { Outgoing } from './transfers.ts';
@@ -13,6 +14,8 @@ export type CommitResult =
       readonly belowFloor: ReadonlyMap<string, number>;
       /** Transfers whose debits were written, perhaps of other batches of the transaction too. */
       readonly outgoing: readonly Outgoing[];
+      /** Credits of transfers that were written. */
+      readonly credits: readonly RecordedEntry[];
       /** Credits of transfers that MySQL refused, and those that had no right to be written. */
       readonly aside: number;
       readonly leftOut: number;

@@ -21,6 +21,8 @@ const FIGURES: Record<string, Figure> = {
   PendingUpdates: { metric: 'sluice_pending_updates', unit: 'Count', over: sum },
   Quarantined: { metric: 'sluice_quarantined_entries', unit: 'Count', over: largest },
   Held: { metric: 'sluice_held_rows', unit: 'Count', over: sum },
+  TransferAgeSeconds: { metric: 'sluice_transfer_oldest_age_seconds', unit: 'Seconds', over: largest },
+  TransfersAside: { metric: 'sluice_transfers_aside', unit: 'Count', over: sum },
   BreakerOpen: { metric: 'sluice_breaker_open', unit: 'Count', over: largest },
 };
 

@@ -214,7 +214,7 @@ export class Flusher {
     const { metrics, log } = this.#parts;
     const about = { partition: batch.partition, sequence: batch.sequence };
     if (result.decision === 'apply' || result.decision === 'rewind') {
-      metrics.observeCommit(batch, result.rows, committedAt);
+      metrics.observeCommit(batch, result, committedAt);
       if (result.late > 0) {
         metrics.lateDuplicates.inc(result.late);
         log.warn(

@@ -3,6 +3,7 @@ import { type Counter, collectDefaultMetrics, type Gauge, type Histogram, Regist
 import type { LabelOf } from '../shared/telemetry/metric-catalogue.ts';
 import { counter, declareBuild, gauge, histogram, weightedHistogram } from '../shared/telemetry/metrics.ts';
 import type { WeightedHistogram } from '../shared/telemetry/weighted-histogram.ts';
+import type { EntryContent } from '../shared/updates/record.ts';
 import type { Batch } from './batch.ts';
 
 /** Gauges of prom-client that are named like counters; it has the same numbers by type under better names. */
@@ -33,6 +34,7 @@ export class WorkerMetrics {
   readonly #batchAge: Histogram;
   readonly #batchUpdates: Histogram;
   readonly #hottest: Counter;
+  readonly #credited: Counter<'returned'>;
 
   /** @param given the caller's registry; without one, the worker adds process metrics to its own */
   constructor(given?: Registry) {
@@ -62,6 +64,8 @@ export class WorkerMetrics {
     this.verifiedKeys = counter(registry, 'sluice_verified_keys_total');
     this.driftKeys = gauge(registry, 'sluice_drift_keys');
     for (const mapped of ['no', 'yes']) this.driftKeys.set({ mapped }, 0);
+    this.#credited = counter(registry, 'sluice_credited_transfers_total');
+    for (const returned of ['no', 'yes']) this.#credited.inc({ returned }, 0);
     this.consumerRestarts = counter(registry, 'sluice_consumer_restarts_total');
   }
 
@@ -69,7 +73,15 @@ export class WorkerMetrics {
    * Counts a written batch.
    * @param now time of the commit, ms of Redis' clock
    */
-  observeCommit(batch: Batch, rows: number, now: number): void {
+  observeCommit(
+    batch: Batch,
+    { rows, credits }: { readonly rows: number; readonly credits: readonly EntryContent[] },
+    now: number,
+  ): void {
+    // The credit of a transfer that an operator returned goes to the account that it came from.
+    const returned = credits.filter(({ account, other }) => account === other).length;
+    this.#credited.inc({ returned: 'yes' }, returned);
+    this.#credited.inc({ returned: 'no' }, credits.length - returned);
     this.flushedUpdates.inc(batch.updates);
     this.flushedRows.inc(rows);
     this.#batchUpdates.observe(batch.updates);

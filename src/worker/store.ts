@@ -147,7 +147,7 @@ export class Store {
       const written = await this.#writer.write(connection, batch, watermark.mayHold, careful);
       await this.#seam('written');
 
-      const { late, quarantinedBefore, reload, refused, held, rows, took, floors, aside, leftOut } = written;
+      const { late, quarantinedBefore, reload, refused, held, rows, took, floors } = written;
       const belowFloor = await floors.below(connection);
       const outcome = await this.#fitOutcome(connection, attempt, {
         late,
@@ -165,7 +165,8 @@ export class Store {
       if (!(await this.#flight.inFlight(batch))) throw new Abandon({ decision: 'stop' });
       await this.#seam('checked');
       const done = attempt.rewound ? ('rewind' as const) : ('apply' as const);
-      const counts = { rows, late: late.length, aside, leftOut };
+      const { credits, aside, leftOut } = written;
+      const counts = { rows, late: late.length, credits, aside, leftOut };
       return { result: { decision: done, outcome, ...counts, belowFloor, outgoing: sent }, took };
     });
     this.#failures.took(took, moment);

@@ -16,6 +16,7 @@ import type { FlushQueue } from '../shared/redis/queue.ts';
 import type { MetricNameOf } from '../shared/telemetry/metric-catalogue.ts';
 import { counter, gauge } from '../shared/telemetry/metrics.ts';
 import { HELD_BY_NAME } from '../shared/updates/failed-update.ts';
+import { readWaitingTransfers, type WaitingTransfers } from '../shared/updates/waiting-transfers.ts';
 import { valueAtRisk } from './value-at-risk.ts';
 
 export interface SystemSources {
@@ -95,8 +96,10 @@ function watchServers(registry: Registry, { primaries, database, definitions }: 
       threads: await queryRow(connection, CONNECTIONS),
       losses: await queryRows(connection, LOSSES),
       held: await queryRows(connection, HELD_BY_NAME),
+      transfers: await readWaitingTransfers(connection),
     })),
   );
+  watchTransfers(registry, definitions, async () => (await mysql())?.transfers);
   gauge(registry, 'sluice_server_up', async metric => {
     const [redisAnswer, mysqlAnswer] = await Promise.all([redis(), mysql()]);
     metric.set({ server: 'redis' }, redisAnswer ? 1 : 0);
@@ -148,4 +151,24 @@ function watchServers(registry: Registry, { primaries, database, definitions }: 
     for (const kind of ['lost', 'doubled'] as const) metric.set({ kind }, 0);
     for (const { kind, updates } of answer.losses) metric.set({ kind: kind as 'lost' }, Number(updates));
   });
+}
+
+function watchTransfers(
+  registry: Registry,
+  { points }: Definitions,
+  read: () => Promise<readonly WaitingTransfers[] | undefined>,
+): void {
+  const perProgram = {
+    sluice_transfers_in_transit: waiting => waiting.inTransit,
+    sluice_transfer_oldest_age_seconds: waiting => waiting.oldestSeconds,
+    sluice_transfers_aside: waiting => waiting.aside,
+  } as const satisfies Record<string, (waiting: WaitingTransfers) => number>;
+  for (const [name, value] of Object.entries(perProgram))
+    gauge(registry, name as keyof typeof perProgram, async metric => {
+      const found = await read();
+      metric.reset();
+      if (!found) return;
+      for (const program of Object.keys(points)) metric.set({ program }, 0);
+      for (const waiting of found) metric.set({ program: waiting.program }, value(waiting));
+    });
 }

@@ -7,7 +7,7 @@ import type { PoolConnection } from 'mysql2/promise';
 import type { Database } from '../shared/mysql/database.ts';
 import { isNext } from '../shared/partition/decision.ts';
 import { type LockedWatermark, lockFreeWatermarks, moveWatermarks } from '../shared/partition/watermark.ts';
-import { creditedBy } from '../shared/updates/record.ts';
+import { isCredit } from '../shared/updates/record.ts';
 import type { ValueTable, ValueTables } from '../shared/values/tables.ts';
 import type { Batch } from './batch.ts';
 import type { CommitResult, FlightCheck, Seam } from './commit.ts';
@@ -123,7 +123,7 @@ export class Together {
       records.push({ batch, entries: entries.length, rows, outcome });
       const belowFloor = await floors.get(batch)!.below(connection);
       const done = { decision: 'apply', outcome, rows, late: 0, belowFloor, aside: 0, leftOut: 0 } as const;
-      results.set(batch, { ...done, outgoing: [] });
+      results.set(batch, { ...done, credits: entries.filter(isCredit), outgoing: [] });
     }
     await journal.record(connection, records);
     await moveWatermarks(
@@ -157,7 +157,6 @@ export class Together {
 
   /** Batches whose credits all have their rows: what is left out needs the live values deleted, alone. */
   async #rightful(connection: PoolConnection, batches: readonly Batch[]): Promise<readonly Batch[]> {
-    const isCredit = (entry: Batch['entries'][number]) => creditedBy(entry) !== undefined;
     const credits = batches.flatMap(({ entries }) => entries.filter(isCredit));
     if (credits.length === 0) return batches;
     const rightful = await rightfulCredits(connection, credits);

@@ -142,7 +142,7 @@ it('a replay writes mended updates, and keeps a record', async () => {
   expect(after.stdout).toMatch(/^operation +1: replayed at 20\S+Z\noperation +2: already at 20\S+Z$/m);
   const audit = await deployment.failed('audit');
   expect(audit.stdout).toMatch(
-    /^operation +action +operator +started at +finished at +updates +reason +filter\n/,
+    /^operation +action +operator +started at +finished at +outcomes +reason +filter\n/,
   );
   expect(audit.stdout).toMatch(/^ +1 +replay +olga +20\S+Z +20\S+Z +2 replayed +- +{"kind":"entry"}$/m);
   const one = await deployment.failed('audit', '2');

@@ -141,7 +141,7 @@ it('two workers write a file to MySQL row by row, and a second run finds duplica
   ).toEqual(made.entries);
   expect(await deployment.sluice(['verify', '--json'])).toMatchObject({
     code: 0,
-    stdout: `{"checked":${made.counters.size + made.balances.size},"drift":[],"ledger":[]}\n`,
+    stdout: `{"checked":${made.counters.size + made.balances.size},"drift":[],"ledger":[],"transfers":[]}\n`,
   });
   for (const worker of workers) worker.child.kill('SIGTERM');
   for (const worker of workers) expect((await worker.ended).code).toBe(0);

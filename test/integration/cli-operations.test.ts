@@ -80,7 +80,7 @@ it('status shows partitions, flush jobs and quarantine', async () => {
     `{"partition":${partition},"pendingUpdates":0,"pendingKeys":0,"inFlight":0,"lagSeconds":0,"sequence":0}`;
   expect(await deployment.sluice(['status', '--json'])).toEqual({
     code: 0,
-    stdout: `{"partitions":[${[0, 1, 2, 3].map(empty).join(',')}],"queue":{"waiting":0,"active":0,"delayed":0,"failed":0},"quarantined":0,"held":[],"database":{"writes":"yes","why":""},"declared":{"lost":0,"doubled":0}}\n`,
+    stdout: `{"partitions":[${[0, 1, 2, 3].map(empty).join(',')}],"queue":{"waiting":0,"active":0,"delayed":0,"failed":0},"quarantined":0,"held":[],"transfers":[],"database":{"writes":"yes","why":""},"declared":{"lost":0,"doubled":0}}\n`,
     stderr: '',
   });
   expect((await deployment.sluice(['ingest', '-'], {}, LINES)).code).toBe(0);
@@ -121,7 +121,7 @@ it('drain waits for workers, and says what is left if none comes', async () => {
   const late = await deployment.sluice(['drain', '--timeout', '0.3', '--json']);
   expect({ code: late.code, stdout: late.stdout }).toEqual({
     code: 1,
-    stdout: '{"drained":false,"left":3}\n',
+    stdout: '{"drained":false,"left":3,"inTransit":0,"aside":0}\n',
   });
   expect(late.stderr).toMatch(
     /after 0\.3 s, 3 updates of 2 partitions are not in the database; check with "sluice health --ready"/,
@@ -129,7 +129,10 @@ it('drain waits for workers, and says what is left if none comes', async () => {
   const waiting = deployment.start(['drain', '--json', '--timeout', '60']);
   await new Promise(resolve => waiting.child.stderr!.once('data', resolve));
   const worker = await deployment.worker();
-  expect(await waiting.ended).toMatchObject({ code: 0, stdout: '{"drained":true,"left":0}\n' });
+  expect(await waiting.ended).toMatchObject({
+    code: 0,
+    stdout: '{"drained":true,"left":0,"inTransit":0,"aside":0}\n',
+  });
   const [row] = await deployment.database.query('SELECT value FROM sluice_counters');
   expect(String(row!.value)).toBe('4');
   expect(await deployment.sluice(['drain', '--timeout', '0'])).toEqual({
@@ -146,13 +149,13 @@ it('verify finds a live value that drifted and a ledger that does not add up', a
   await deployment.sluice(['ingest', '-'], {}, LINES);
   // Pending updates are not drift.
   expect((await deployment.sluice(['verify', '--json'])).stdout).toBe(
-    '{"checked":2,"drift":[],"ledger":[]}\n',
+    '{"checked":2,"drift":[],"ledger":[],"transfers":[]}\n',
   );
   const worker = await deployment.worker();
   expect((await deployment.sluice(['drain'])).code).toBe(0);
   expect(await deployment.sluice(['verify'])).toEqual({
     code: 0,
-    stdout: '2 comparisons, 0 keys with drift, 0 ledgers that do not add up\n',
+    stdout: '2 comparisons, 0 keys with drift, 0 ledgers and 0 transfers that do not add up\n',
     stderr: '',
   });
   // A read makes the value live.
@@ -164,7 +167,7 @@ it('verify finds a live value that drifted and a ledger that does not add up', a
     stdout:
       '{"checked":2,"drift":[{"kind":"counter","name":"page_views","key":"/","live":11,"expected":4},' +
       '{"kind":"points","name":"loyalty","key":"00042","live":5,"expected":8}],' +
-      '"ledger":[{"program":"loyalty","account":"00042","balance":8,"sum":5}]}\n',
+      '"ledger":[{"program":"loyalty","account":"00042","balance":8,"sum":5}],"transfers":[]}\n',
     stderr: '',
   });
   const { code, stdout } = await deployment.sluice(['verify']);

@@ -61,6 +61,7 @@ it('verify finds a program without a definition, and a lost balance', async () =
     checked: 3,
     drift: [{ kind: 'points', name: 'loyalty', key: '2', live: 5, expected: 0 }],
     ledger: [{ program: 'loyalty', account: '2', balance: 0, sum: 5 }],
+    transfers: [],
   });
 });
 
@@ -94,6 +95,7 @@ it('a repair mends drift, prints old and new values, and keeps a record', async 
       { ...about, key: '4', live: -2 },
     ],
     ledger: [wrongLedger],
+    transfers: [],
   });
   for (const [account, live] of Object.entries({ 1: '5', 2: '5', 3: '6', 4: '5' }))
     expect(await liveValues(deployment, 'p', `loyalty:${account}`)).toEqual([live, null]);
@@ -109,7 +111,7 @@ it('a repair mends drift, prints old and new values, and keeps a record', async 
   const mended = await deployment.sluice(['verify', '--repair']);
   expect(mended.code).toBe(0);
   expect(mended.stdout).toMatch(
-    /^5 comparisons, 1 keys with drift, repaired, 0 ledgers that do not add up\n/,
+    /^5 comparisons, 1 keys with drift, repaired, 0 ledgers and 0 transfers that do not add up\n/,
   );
   expect(mended.stdout).toMatch(/was +became\n.*loyalty +"3" +6 +5\n/s);
   expect((await deployment.sluice(['verify'])).code).toBe(0);
@@ -144,7 +146,7 @@ it('verify compares mapped columns with live values, and leaves their ledgers al
   expect(await deployment.read('page_views', '9')).toBe(1);
   expect(await deployment.sluice(['verify', '--json'])).toEqual({
     code: 0,
-    stdout: '{"checked":6,"drift":[],"ledger":[]}\n',
+    stdout: '{"checked":6,"drift":[],"ledger":[],"transfers":[]}\n',
     stderr: '',
   });
   await deployment.database.query('UPDATE users SET points = points + 1 WHERE id = 2');
@@ -154,6 +156,7 @@ it('verify compares mapped columns with live values, and leaves their ledgers al
     checked: 6,
     drift: [{ kind: 'points', name: 'loyalty', key: '2', live: 5, expected: 6 }],
     ledger: [],
+    transfers: [],
   });
   // A repair adopts the other writer's value.
   expect(JSON.parse((await deployment.sluice(['verify', '--repair', '--json'])).stdout).drift).toEqual([

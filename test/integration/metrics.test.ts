@@ -6,6 +6,7 @@ import { type MetricDefinition, metricCatalogue } from '../../src/shared/telemet
 import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
 import { openEngine, until } from '../support/engine.ts';
 import { promtool, promtoolBinary, readSamples } from '../support/prometheus.ts';
+import { insertWaiting } from '../support/transfer-rows.ts';
 
 const catalogue = Object.entries(metricCatalogue) as [string, MetricDefinition][];
 
@@ -176,4 +177,36 @@ it('the metrics show how much is in quarantine, and for how long', async () => {
   const after = await samples();
   expect(after.get('sluice_quarantine_oldest_age_seconds')).toBeGreaterThanOrEqual(90);
   expect(after.get('sluice_quarantine_oldest_age_seconds')).toBeLessThan(150);
+});
+
+it('the metrics show transfers that wait, by program, and for how long', async () => {
+  const engine = await openEngine();
+  const worker = await engine.worker();
+  const samples = async () => readSamples(await worker.metrics.registry.metrics());
+  const names = ['transfers_in_transit', 'transfer_oldest_age_seconds', 'transfers_aside'];
+  const none = await samples();
+  for (const name of names)
+    for (const program of ['loyalty', 'credits'])
+      expect(none.get(`sluice_${name}{program="${program}"}`), `${name} ${program}`).toBe(0);
+  // No worker drives what is aside, so it stays.
+  const wait = (transfer: string, age: number) =>
+    insertWaiting(engine.database, engine.keys, { transfer, from: 'a', to: 'b', amount: 1, age, aside: 'X' });
+  await wait('1', 90);
+  await wait('2', 30);
+  await until(
+    async () => (await samples()).get('sluice_transfers_aside{program="loyalty"}') === 2,
+    'the next look',
+  );
+  const aside = await samples();
+  expect(aside.get('sluice_transfers_aside{program="credits"}')).toBe(0);
+  expect(aside.get('sluice_transfer_oldest_age_seconds{program="loyalty"}')).toBe(0);
+  await worker.stop();
+  await engine.database.query(
+    "UPDATE sluice_transfers SET state = 'open', driven_at = UTC_TIMESTAMP(3) + INTERVAL 1 HOUR",
+  );
+  const other = await engine.worker();
+  const open = readSamples(await other.metrics.registry.metrics());
+  expect(open.get('sluice_transfers_in_transit{program="loyalty"}')).toBe(2);
+  expect(open.get('sluice_transfers_aside{program="loyalty"}')).toBe(0);
+  expect(open.get('sluice_transfer_oldest_age_seconds{program="loyalty"}')).toBeGreaterThanOrEqual(90);
 });

@@ -50,7 +50,7 @@ it('a drop cancels the transfer', async () => {
 it('an edit is refused, and changes nothing', async () => {
   const { points, from, failed } = await withRefusedDebit();
   const report = await failed.edit({}, { amount: -5 }, author);
-  expect(report.updates).toEqual({ 'refused:INVALID_UPDATE': 1 });
+  expect(report.updates).toEqual({ 'refused:TRANSFER_NOT_EDITABLE': 1 });
   expect(await points.balance(from)).toBe(90);
   expect((await failed.replay({}, author)).updates).toEqual({ replayed: 1 });
 });

@@ -148,7 +148,9 @@ describe('an empty project', () => {
       expect((await sluice('--version')).stdout).toBe(`${version}\n`);
       expect((await sluice('migrate')).code).toBe(0);
       expect((await sluice('ingest', 'in.ndjson', '--json')).stdout).toContain('"accepted":1');
-      expect((await sluice('verify', '--json')).stdout).toBe('{"checked":1,"drift":[],"ledger":[]}\n');
+      expect((await sluice('verify', '--json')).stdout).toBe(
+        '{"checked":1,"drift":[],"ledger":[],"transfers":[]}\n',
+      );
     } finally {
       await Promise.all([redis.stop(), mysql.stop()]);
     }

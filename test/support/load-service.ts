@@ -1,6 +1,6 @@
 /**
- * An API service as a process: its producer counts, credits, reads and gets refusals until SIGTERM. It serves
- * its metrics on a port of its own, which it prints.
+ * An API service as a process: its producer counts, credits, transfers, reads and gets refusals until SIGTERM.
+ * It serves its metrics on a port of its own, which it prints.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
@@ -42,6 +42,7 @@ for (let round = 0; running; round++) {
     { points: 'loyalty', account: key, amount: 5, id: `${round}` },
     // The same id makes it a duplicate.
     { points: 'loyalty', account: key, amount: 5, id: `${round}` },
+    { points: 'loyalty', from: key, to: 'savings', amount: 1, id: `${round} saved` },
     { points: 'loyalty', account: key, amount: -1_000_000, id: `${round} too much` },
   ]);
   await producer.counter('page_views' as never).getMany(['hot', key]);

@@ -21,7 +21,7 @@ it('ingest, status, drain and verify cover all masters', async () => {
   ]);
   // MySQL is still empty: all that verify finds is in Redis.
   expect((await deployment.sluice(['verify', '--json'])).stdout).toBe(
-    '{"checked":400,"drift":[],"ledger":[]}\n',
+    '{"checked":400,"drift":[],"ledger":[],"transfers":[]}\n',
   );
   const worker = await deployment.worker();
   expect((await deployment.sluice(['drain'])).code).toBe(0);

@@ -34,10 +34,14 @@ const commands = [
   'recover',
   'drain',
   'failed',
+  'transfers',
   'keys',
   'plan',
 ];
-const subcommands = ['list', 'show', 'export', 'replay', 'drop', 'audit'];
+const subcommands = {
+  failed: ['list', 'show', 'export', 'replay', 'drop', 'audit'],
+  transfers: ['list', 'retry', 'return'],
+};
 
 describe.concurrent('--help', () => {
   it.each(commands)('of %s has an example and needs no environment', async command => {
@@ -46,10 +50,12 @@ describe.concurrent('--help', () => {
     expect(stdout).toMatch(new RegExp(`\\nExample:\\n  .*sluice ${command}`));
   });
 
-  it.each(subcommands)('of failed %s has an example and needs no environment', async command => {
-    const { code, stdout, stderr } = await sluice(['failed', command, '--help'], {});
+  it.each(
+    Object.entries(subcommands).flatMap(([command, names]) => names.map(name => [command, name] as const)),
+  )('of %s %s has an example and needs no environment', async (command, name) => {
+    const { code, stdout, stderr } = await sluice([command, name, '--help'], {});
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toMatch(new RegExp(`\\nExample:\\n  sluice failed ${command}`));
+    expect(stdout).toMatch(new RegExp(`\\nExample:\\n  sluice ${command} ${name}`));
   });
 
   it.each(['create', 'list', 'revoke'])(
@@ -120,6 +126,28 @@ describe.concurrent('exit code 2', () => {
       {},
       /from: must be a time with a zone/,
     ],
+    ['transfers without a subcommand', ['transfers'], {}, /Usage: sluice transfers/],
+    [
+      'a drop of a transfer',
+      ['transfers', 'drop', 'x'],
+      {},
+      /unknown command 'drop'[\s\S]*dropped or edited/,
+    ],
+    ['a retry without a filter', ['transfers', 'retry'], {}, /Nothing is selected; .*--all/],
+    [
+      'a return of all with a filter',
+      ['transfers', 'return', 'x', '--all', '--reason', 'y'],
+      {},
+      /--all cannot/,
+    ],
+    ['a return without a reason', ['transfers', 'return', 'x'], {}, /A return needs a reason/],
+    [
+      'a return to no account',
+      ['transfers', 'return', 'x', '--to', '', '--reason', 'y'],
+      {},
+      /INVALID_ACCOUNT: The account must not be empty/,
+    ],
+    ['an unknown state', ['transfers', 'list', '--state', 'held'], {}, /state: must be open or aside/],
     ['a plan without a load', ['plan'], {}, /give --updates or --entries/],
     ['a load that is not a number', ['plan', '--updates', '30k'], {}, /--updates must be a number from 0 to/],
     ['a load without digits', ['plan', '--updates', ''], {}, /--updates must be a number from 0 to/],

@@ -7,7 +7,7 @@ import { emfLine } from '../../src/worker/emf.ts';
 
 const NOW = Date.UTC(2026, 10, 21);
 
-it('the line sums up partitions, has the largest lag, and follows the embedded metric format', async () => {
+it('the line sums up partitions, has the largest lag and age, and follows the embedded metric format', async () => {
   const registry = new Registry();
   const pending = gauge(registry, 'sluice_pending_updates');
   const lag = gauge(registry, 'sluice_flush_lag_seconds');
@@ -22,6 +22,15 @@ it('the line sums up partitions, has the largest lag, and follows the embedded m
   const held = gauge(registry, 'sluice_held_rows');
   held.set({ kind: 'counter', name: 'views' }, 2);
   held.set({ kind: 'points', name: 'miles' }, 4);
+  const age = gauge(registry, 'sluice_transfer_oldest_age_seconds');
+  const aside = gauge(registry, 'sluice_transfers_aside');
+  for (const [program, seconds, transfers] of [
+    ['miles', 70, 1],
+    ['loyalty', 8, 2],
+  ] as const) {
+    age.set({ program }, seconds);
+    aside.set({ program }, transfers);
+  }
   gauge(registry, 'sluice_breaker_open').set(1);
   const line = await emfLine(registry, 'shop', NOW);
   expect(line).not.toContain('\n');
@@ -33,6 +42,8 @@ it('the line sums up partitions, has the largest lag, and follows the embedded m
     PendingUpdates: 12,
     Quarantined: 3,
     Held: 6,
+    TransferAgeSeconds: 70,
+    TransfersAside: 3,
     BreakerOpen: 1,
   });
   expect(_aws.Timestamp).toBe(NOW);

@@ -4,21 +4,29 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { expect, it } from 'vitest';
 import { addFailed } from '../../src/cli/failed.ts';
+import { addTransfers } from '../../src/cli/transfers.ts';
 import { REFUSAL_CODES } from '../../src/shared/values/refusal.ts';
 import { DATABASE_CODES } from '../support/mapped.ts';
 
 const page = readFileSync(new URL('../../docs/replay.md', import.meta.url), 'utf8');
 
 it('the page has every option with its commands', () => {
-  const documented = [...page.matchAll(/^\| `(--[a-z-]+)` \| ([a-z, ]+) \|/gm)].flatMap(
-    ([, option, commands]) => commands!.split(', ').map(command => `${command} ${option}`),
+  const documented = [...page.matchAll(/^\| ((?:`--[a-z-]+`(?:, )?)+) \| ([a-z, ]+) \|/gm)].flatMap(
+    ([, options, commands]) =>
+      [...options!.matchAll(/--[a-z-]+/g)].flatMap(([option]) =>
+        commands!.split(', ').map(command => `${command} ${option}`),
+      ),
   );
-  const commands = addFailed(new Command(), () => {}).commands;
-  const options = commands.flatMap(command =>
-    command.options.map(option => `${command.name()} ${option.long}`),
-  );
+  const failed = addFailed(new Command(), () => {}).commands;
+  const transfers = addTransfers(new Command(), () => {}).commands;
+  const named = [
+    ...failed.map(command => [command.name(), command] as const),
+    ...transfers.map(command => [`transfers ${command.name()}`, command] as const),
+  ];
+  const options = named.flatMap(([name, command]) => command.options.map(option => `${name} ${option.long}`));
   expect(documented.toSorted()).toEqual(options.toSorted());
-  for (const command of commands) expect(page).toContain(`\nsluice failed ${command.name()}`);
+  for (const command of failed) expect(page).toContain(`\nsluice failed ${command.name()}`);
+  for (const command of transfers) expect(page).toContain(`\nsluice transfers ${command.name()}`);
 });
 
 it('the page explains every code of Sluice, and those of MySQL that tests show', () => {

@@ -53,6 +53,18 @@ export class Alarms extends Construct {
       metric: figures.held(),
       threshold: 1,
     });
+    this.#alarm('TransfersOld', {
+      description:
+        'For five minutes, points have been in transit between two accounts for more than a minute: sluice transfers list',
+      metric: figures.transferAge(),
+      threshold: 60,
+    });
+    this.#alarm('TransfersAside', {
+      description:
+        'MySQL refuses credits of transfers, which wait for you: sluice transfers list --state aside',
+      metric: figures.transfersAside(),
+      threshold: 1,
+    });
     this.#alarm('MysqlAway', {
       description:
         'A worker has left MySQL alone for five minutes, because it does not answer or takes no writes',

@@ -31,6 +31,16 @@ export class Figures {
     return this.#figure('Held', Stats.MAXIMUM);
   }
 
+  /** Age of the oldest transfer whose credit is not written, seconds. */
+  transferAge(): Metric {
+    return this.#figure('TransferAgeSeconds', Stats.MAXIMUM);
+  }
+
+  /** Transfers whose credit MySQL refused. */
+  transfersAside(): Metric {
+    return this.#figure('TransfersAside', Stats.MAXIMUM);
+  }
+
   /** 1 while a worker leaves MySQL alone after an outage. */
   breaker(): Metric {
     return this.#figure('BreakerOpen', Stats.MAXIMUM);

@@ -247,7 +247,7 @@ it('scales on lag and backlog, and never because figures are missing', () => {
   assert.deepEqual(adjustments.sort(), [-1, 1, 1, 2, 2]);
 });
 
-it('wakes somebody up for lag, quarantine, no workers, and a Redis that is busy, full or crowded', () => {
+it('wakes somebody up for lag, quarantine, transfers that wait, no workers, and a Redis that is busy, full or crowded', () => {
   const alarm = (name: string, more: Record<string, unknown>) =>
     template.hasResourceProperties('AWS::CloudWatch::Alarm', {
       AlarmName: `Sluice-${name}`,
@@ -257,6 +257,8 @@ it('wakes somebody up for lag, quarantine, no workers, and a Redis that is busy,
   alarm('FlushLag', { Threshold: 30, Statistic: 'Maximum', MetricName: 'FlushLagSeconds' });
   alarm('Quarantined', { Threshold: 1, Statistic: 'Maximum' });
   alarm('TableHeld', { Threshold: 1, Statistic: 'Maximum', MetricName: 'Held' });
+  alarm('TransfersOld', { Threshold: 60, Statistic: 'Maximum', MetricName: 'TransferAgeSeconds' });
+  alarm('TransfersAside', { Threshold: 1, Statistic: 'Maximum', MetricName: 'TransfersAside' });
   alarm('MysqlAway', { Threshold: 1, MetricName: 'BreakerOpen' });
   alarm('NoWorkers', { Statistic: 'SampleCount', MetricName: 'Workers', TreatMissingData: 'breaching' });
   alarm('LagUnknown', { Statistic: 'SampleCount', TreatMissingData: 'breaching' });

@@ -1,4 +1,10 @@
--- Transfers in transit, by their names. Parameters: name after which to start, state or null twice, most rows.
-SELECT * FROM sluice_transfers
-WHERE transfer > ? AND (? IS NULL OR state = ?)
-ORDER BY transfer LIMIT ?
+-- Transfers in transit or aside that a filter selects. Parameters: name after which to start, 1 for
+-- every transfer or 0, names; then twice each, null for any: program, account, state, error code, from, until.
+SELECT {columns}
+FROM sluice_transfers t
+WHERE t.transfer > ?
+  AND (? OR t.transfer IN (?))
+  AND (? IS NULL OR t.program = ?) AND (? IS NULL OR ? IN (t.from_account, t.to_account))
+  AND (? IS NULL OR t.state = ?) AND (? IS NULL OR t.error_code = ?)
+  AND (? IS NULL OR t.created_at >= ?) AND (? IS NULL OR t.created_at < ?)
+{rest}

@@ -38,6 +38,13 @@ export const metricCatalogue = {
     labels: { duplicate: ['false', 'true'] },
     help: 'Updates acknowledged to callers; duplicates are updates whose id was known already.',
   },
+  sluice_accepted_transfers_total: {
+    ...producer,
+    type: 'counter',
+    unit: 'transfers',
+    labels: { duplicate: ['false', 'true'] },
+    help: 'Transfers acknowledged to callers, which count as updates too; duplicates are transfers whose id was known already.',
+  },
   sluice_refused_updates_total: {
     ...producer,
     type: 'counter',
@@ -145,6 +152,27 @@ export const metricCatalogue = {
     unit: 'rows',
     labels: { kind: ['counter', 'points'], name: 'the defined counters and programs' },
     help: 'Rows that wait in quarantine because their mapped table cannot be written; workers write them once it can. Each counter key and each entry has one row.',
+  },
+  sluice_transfers_in_transit: {
+    ...shared,
+    type: 'gauge',
+    unit: 'transfers',
+    labels: { program: 'the defined programs' },
+    help: 'Transfers whose debit is in MySQL and whose credit is not; workers drive them.',
+  },
+  sluice_transfer_oldest_age_seconds: {
+    ...shared,
+    type: 'gauge',
+    unit: 'seconds',
+    labels: { program: 'the defined programs' },
+    help: 'How long the oldest transfer in transit has waited since its debit; 0 if there is none.',
+  },
+  sluice_transfers_aside: {
+    ...shared,
+    type: 'gauge',
+    unit: 'transfers',
+    labels: { program: 'the defined programs' },
+    help: 'Transfers whose credit MySQL refuses. They wait for an operator, who retries or returns them.',
   },
   sluice_declared_loss_updates: {
     ...shared,
@@ -285,6 +313,13 @@ export const metricCatalogue = {
     unit: 'accounts',
     labels: { program: 'the defined programs' },
     help: 'Accounts that a flush took below their floor, quarantine included: Redis accepted a debit without the points, as after a loss.',
+  },
+  sluice_credited_transfers_total: {
+    ...worker,
+    type: 'counter',
+    unit: 'transfers',
+    labels: { returned: ['no', 'yes'] },
+    help: 'Transfers whose credit was committed; yes for those that went back to their source after a return.',
   },
   sluice_claim_durability: {
     ...worker,

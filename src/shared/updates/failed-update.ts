@@ -62,7 +62,19 @@ export async function recordItem(
   outcome: string,
   done = true,
 ): Promise<void> {
-  await connection.query(RECORD, [operation, update.id, outcome, JSON.stringify(update), done ? 1 : 0]);
+  const original = JSON.stringify(update);
+  await connection.query(RECORD, [operation, update.id, '', outcome, original, done ? 1 : 0]);
+}
+
+/** The same for a transfer that waits for its credit. @param original the transfer before that, as JSON */
+export async function recordTransfer(
+  connection: PoolConnection,
+  operation: number,
+  transfer: string,
+  outcome: string,
+  original: string,
+): Promise<void> {
+  await connection.query(RECORD, [operation, 0, Buffer.from(transfer), outcome, original, 1]);
 }
 
 export function toFailedUpdate(row: Readonly<Record<string, unknown>>): FailedUpdate {

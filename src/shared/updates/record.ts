@@ -34,6 +34,11 @@ export function creditedBy({ id }: Pick<EntryContent, 'id'>): string | undefined
   return id.startsWith(CREDIT) ? id.slice(CREDIT.length) : undefined;
 }
 
+/** Whether an entry is the credit of a transfer. */
+export function isCredit(entry: Pick<EntryContent, 'id'>): boolean {
+  return creditedBy(entry) !== undefined;
+}
+
 export interface RecordedEntry extends EntryContent {
   /** `program:account` */
   readonly item: string;

@@ -152,15 +152,17 @@ CREATE TABLE IF NOT EXISTS sluice_operations (
   PRIMARY KEY (id)
 ) ENGINE = InnoDB;
 
--- What an operation did to each quarantined row, written in the same transaction. `original` is the row
--- before that.
+-- What an operation did to each quarantined row, or to each row of sluice_transfers: then quarantine_id is 0 and
+-- transfer is its name, which is empty otherwise. Written in the same transaction. `original` is the row before
+-- that.
 CREATE TABLE IF NOT EXISTS sluice_operation_items (
   operation_id BIGINT UNSIGNED NOT NULL,
   quarantine_id BIGINT UNSIGNED NOT NULL,
+  transfer VARBINARY(64) NOT NULL DEFAULT '',
   outcome VARCHAR(64) CHARACTER SET ascii NOT NULL,
   original LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   done_at DATETIME(3) NOT NULL,
-  PRIMARY KEY (operation_id, quarantine_id),
+  PRIMARY KEY (operation_id, quarantine_id, transfer),
   KEY quarantined (quarantine_id)
 ) ENGINE = InnoDB;
 
