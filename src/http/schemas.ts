@@ -139,9 +139,17 @@ export const historyAnswer = z
       z.object({
         id: z.string(),
         amount: z.int(),
-        balanceAfter: z.int(),
+        balanceAfter: z
+          .int()
+          .nullable()
+          .describe('Null for a pending credit of a transfer to an account that is not live in Redis'),
         reason: z.string().nullable(),
         metadata: z.record(z.string(), z.unknown()).nullable(),
+        transfer: z
+          .string()
+          .nullable()
+          .describe('The name of the transfer; null for other entries, and for a debit that is pending'),
+        otherAccount: z.string().nullable().describe('The other account of a transfer'),
         createdAt: z.iso.datetime(),
         persisted: z.boolean().describe('Whether MySQL has it'),
       }),
