@@ -1,5 +1,5 @@
 // Writes the files that follow from the code: config.schema.json, the tables of docs/configuration.md and
-// docs/metrics.md, docs/redis-layout.md, the examples of docs/capacity.md, the recoveries in
+// docs/metrics.md, docs/redis-layout.md, docs/openapi.json, the examples of docs/capacity.md, the recoveries in
 // docs/guarantees.md, Grafana's dashboards. Unit tests compare them with the code. If one fails, run
 // `npm run generate` again; it writes the benchmarks' results too (bench/generate.ts).
 
@@ -11,6 +11,8 @@ import { parseLoad } from '../src/cli/plan-load.ts';
 import { measured, type Source } from '../src/cli/plan-measured.ts';
 import { planFor } from '../src/cli/plan-model.ts';
 import { planText } from '../src/cli/plan-report.ts';
+import { documentText } from '../src/http/document.ts';
+import { routes } from '../src/http/routes.ts';
 import { variables } from '../src/shared/config/config.ts';
 import { definitionsSchema } from '../src/shared/config/definitions.ts';
 import {
@@ -32,6 +34,7 @@ export const metricsFile = new URL('../docs/metrics.md', import.meta.url);
 export const capacityFile = new URL('../docs/capacity.md', import.meta.url);
 export const layoutFile = new URL('../docs/redis-layout.md', import.meta.url);
 const guaranteesFile = new URL('../docs/guarantees.md', import.meta.url);
+export const openApiFile = new URL('../docs/openapi.json', import.meta.url);
 const tortureFile = new URL('../docs/torture-report.md', import.meta.url);
 
 /** The JSON Schema of sluice.config.json as users write it; settings with a default are optional. */
@@ -163,6 +166,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   writeFileSync(pageFile, configurationPage(readFileSync(pageFile, 'utf8')));
   writeFileSync(metricsFile, metricsPage(readFileSync(metricsFile, 'utf8')));
   writeFileSync(capacityFile, capacityPage(readFileSync(capacityFile, 'utf8')));
+  writeFileSync(openApiFile, documentText(routes).text);
   writeFileSync(layoutFile, layoutPage(readFileSync(layoutFile, 'utf8')));
   const report = readFileSync(tortureFile, 'utf8');
   writeFileSync(guaranteesFile, guaranteesPage(readFileSync(guaranteesFile, 'utf8'), report));

@@ -1,6 +1,9 @@
 /** For API services: what they send, how Redis answers, what is refused. */
 import { dashboard, mean, quantile, rate, series } from './panels.ts';
 
+const REQUESTS = 'sluice_http_requests_total';
+const SECONDS = 'sluice_http_request_duration_seconds';
+
 const live = (operation: string) =>
   `${rate(`sluice_live_lookups_total{operation="${operation}",live="yes"}`)} / ${rate(`sluice_live_lookups_total{operation="${operation}"}`)}`;
 
@@ -56,6 +59,26 @@ export const producers = dashboard(
               'nodejs_eventloop_lag_p99_seconds and on (instance) sluice_build_info{component="producer"}',
               '{{instance}}',
             ],
+          ],
+        ),
+      ],
+    ],
+    [
+      'HTTP API',
+      [
+        series('Requests', 'Requests that `sluice serve` has answered, by route.', 'reqps', [
+          [rate(REQUESTS, 'route'), '{{route}}'],
+        ]),
+        series('Errors', 'Answers with an error, by status: 4xx are the clients, 5xx are Sluice.', 'reqps', [
+          [rate(`${REQUESTS}{status=~"[45].."}`, 'status'), '{{status}}'],
+        ]),
+        series(
+          'Time of a request',
+          'From the headers to the end of the answer. A stream of updates takes as long as its client.',
+          's',
+          [
+            [quantile(0.5, SECONDS), 'median'],
+            [quantile(0.99, SECONDS), '99 %'],
           ],
         ),
       ],

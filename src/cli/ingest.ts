@@ -11,9 +11,8 @@ import { type Sent, settle } from '../producer/settle.ts';
 import { readConfig } from '../shared/config/config.ts';
 import { readDefinitions } from '../shared/config/definitions.ts';
 import { ConfigurationError } from '../shared/errors.ts';
-import { LIMITS } from '../shared/limits.ts';
 import { createLog } from '../shared/log.ts';
-import { LINE_LIMIT, type Line, readLines } from '../shared/updates/lines.ts';
+import { LINE_PROBLEMS, type Line, readLines } from '../shared/updates/lines.ts';
 import type { Update } from '../shared/updates/update.ts';
 import { EXIT, type ExitCode, exitCodeFor } from './exit.ts';
 import { onFirstStopSignal, type StopSignal } from './signals.ts';
@@ -38,14 +37,6 @@ export interface IngestReport {
 
 const CHUNK = 1000;
 const SHOWN_REJECTIONS = 100;
-
-const PROBLEMS = {
-  NOT_UTF8: 'The line is not UTF-8; convert the file.',
-  NOT_JSON: 'The line is not JSON; write one JSON object a line.',
-  DUPLICATE_KEY: 'An object in the line has one key twice with different values; leave one out.',
-  TOO_DEEP: `The line is nested thousands of levels deep; metadata may have ${LIMITS.depth}.`,
-  TOO_LONG: `The line is longer than ${LINE_LIMIT} bytes, more than any valid update needs.`,
-} as const;
 
 export async function runIngest(file: string, options: IngestOptions): Promise<ExitCode> {
   if (options.run !== undefined && !/^[^\s:]{1,200}$/.test(options.run)) {
@@ -166,7 +157,7 @@ export class Ingest {
   #read({ number, value, problem, blank }: Line): Update | undefined {
     if (blank) return undefined;
     if (problem) {
-      this.#reject(number, problem, PROBLEMS[problem]);
+      this.#reject(number, problem, LINE_PROBLEMS[problem]);
       return undefined;
     }
     if (typeof value !== 'object' || value === null) {
@@ -188,10 +179,16 @@ export class Ingest {
     const before = this.#report.rejected;
     for (let from = 0; from < chunk.length; from += size) {
       const part = chunk.slice(from, from + size);
-      const stuck = await settle(this.#sluice, part, Number(this.#options.patience) * 1000, {
-        accepted: duplicate => this.#report[duplicate ? 'duplicates' : 'accepted']++,
-        rejected: (line, { code, message }) => this.#reject(line, code, message),
-      });
+      const patienceMs = Number(this.#options.patience) * 1000;
+      const stuck = await settle(
+        this.#sluice,
+        part,
+        { patienceMs },
+        {
+          accepted: (_, { duplicate }) => this.#report[duplicate ? 'duplicates' : 'accepted']++,
+          rejected: (line, { code, message }) => this.#reject(line, code, message),
+        },
+      );
       if (stuck) {
         const { line, others, error } = stuck;
         this.#settled(line - 1, 0);

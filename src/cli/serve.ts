@@ -4,8 +4,12 @@ import { Registry } from 'prom-client';
 import { Api } from '../http/api.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import { KeyStore } from '../http/key-store.ts';
+import { ApiMetrics } from '../http/metrics.ts';
+import { requestTraces } from '../http/request-traces.ts';
+import { RunningOperations } from '../http/running-operations.ts';
 import type { Sluice } from '../producer/client.ts';
 import { createProducer } from '../producer/producer.ts';
+import { type OpenFailedUpdates, openFailed } from '../replay/index.ts';
 import { pause } from '../shared/clock.ts';
 import { isLoopback } from '../shared/config/api.ts';
 import { type Config, readConfig } from '../shared/config/config.ts';
@@ -83,6 +87,8 @@ interface Running {
   readonly sluice: Sluice;
   readonly ring: KeyRing;
   readonly database: Database;
+  readonly running: RunningOperations;
+  readonly replaying: Once<OpenFailedUpdates>;
 }
 
 async function start(config: Config, log: Logger, registry: Registry): Promise<Running> {
@@ -98,9 +104,14 @@ async function start(config: Config, log: Logger, registry: Registry): Promise<R
       throw new ConfigurationError(
         `There is no key yet, so the API does not open ${config.api.host} to others; make one with "sluice keys create", or set SLUICE_API_HOST=127.0.0.1.`,
       );
-    const api = new Api({ sluice, definitions, ring, log }, config.api);
+    const running = new RunningOperations(log);
+    const replaying = once(() => openFailed({ redis, mysql, definitions, namespace, settings, log }));
+    const trace = tracing ? await requestTraces() : undefined;
+    const metrics = new ApiMetrics(registry);
+    const parts = { sluice, definitions, ring, log, metrics, trace, running, failed: replaying.get };
+    const api = new Api(parts, config.api);
     const port = await listening('SLUICE_API', config.api, () => api.listen());
-    return { api, port, sluice, ring, database };
+    return { api, port, sluice, ring, database, running, replaying };
   } catch (error) {
     await ring.stop();
     await sluice.close();
@@ -109,20 +120,40 @@ async function start(config: Config, log: Logger, registry: Registry): Promise<R
   }
 }
 
-async function stop(
-  { api, sluice, ring, database }: Running,
-  config: Config,
-  log: Logger,
-): Promise<ExitCode> {
+async function stop(parts: Running, config: Config, log: Logger): Promise<ExitCode> {
+  const { api, sluice, ring, database, running, replaying } = parts;
   api.drain();
   await pause(config.api.drainMs);
   const inTime = await api.close(config.settings.shutdownDeadlineMs);
+  await running.close();
+  await (await replaying.made())?.close();
   await sluice.close();
   await ring.stop();
   await database.close();
   if (inTime) log.info('API stopped');
   else log.error('the API closed connections with open requests, since its deadline to stop was over');
   return inTime ? EXIT.ok : EXIT.found;
+}
+
+interface Once<Made> {
+  get(): Promise<Made>;
+  /** What was made, if anything was. */
+  made(): Promise<Made | undefined>;
+}
+
+/** Makes something when it is first asked for: most processes never deal with failed updates. */
+function once<Made>(make: () => Promise<Made>): Once<Made> {
+  let making: Promise<Made> | undefined;
+  return {
+    get() {
+      making ??= make().catch(error => {
+        making = undefined;
+        throw error;
+      });
+      return making;
+    },
+    made: async () => making?.catch(() => undefined),
+  };
 }
 
 /** Without MySQL the API still takes updates, so that is no reason to take it out of service. */

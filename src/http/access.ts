@@ -17,8 +17,16 @@ export interface Declared {
 export class Access {
   readonly key: StoredKey;
 
-  constructor(key: StoredKey) {
+  readonly #ring: KeyRing;
+
+  constructor(key: StoredKey, ring: KeyRing) {
     this.key = key;
+    this.#ring = ring;
+  }
+
+  /** Whether the key can still be used: a long request asks again. */
+  isLive(): boolean {
+    return this.#ring.has(this.key.id);
   }
 
   /** @throws RequestError if the key is limited to other names */
@@ -64,7 +72,7 @@ export async function decide(
       'UNAUTHENTICATED',
       'There is no such key, or it has expired or was revoked; see "sluice keys list".',
     );
-  const access = new Access(key);
+  const access = new Access(key, ring);
   limits.take(key, reply);
   // The route is not known: there is nothing to allow, and the answer is 404.
   if (!declared) return access;

@@ -6,23 +6,21 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import type * as z from 'zod';
 import type { ApiConfig } from '../shared/config/api.ts';
 import { type Access, type Declared, decide } from './access.ts';
 import { answerClientError, errorOf } from './framework-errors.ts';
-import { readIdempotencyKey } from './idempotency-key.ts';
+import { type HandlerParts, register } from './handler.ts';
 import { parseBody } from './json-body.ts';
 import type { KeyRing } from './key-ring.ts';
+import type { ApiMetrics } from './metrics.ts';
 import { answerProblem } from './problem.ts';
-import { parseQuery } from './query.ts';
 import { RateLimits } from './rate-limits.ts';
 import { RequestError } from './request-error.ts';
-import type { Parts, Route } from './route.ts';
 import { routes } from './routes.ts';
 
-export interface ApiParts extends Parts {
+export interface ApiParts extends HandlerParts {
   readonly ring: KeyRing;
-  readonly log: Logger;
+  readonly metrics: ApiMetrics;
 }
 
 /** Largest JSON body, bytes. */
@@ -64,6 +62,8 @@ export class Api {
         done(error as Error);
       }
     });
+    // Nothing of it is read before a handler does.
+    server.addContentTypeParser('application/x-ndjson', (_, payload, done) => done(null, payload));
     for (const route of routes) register(server, route, parts);
   }
 
@@ -92,7 +92,7 @@ export class Api {
     return inTime;
   }
 
-  #checkRequests({ ring }: ApiParts): void {
+  #checkRequests({ ring, metrics }: ApiParts): void {
     const { server } = this;
     const limits = new RateLimits(this.#config.rate, this.#config.burst);
     server.addHook('onRoute', ({ config, url }) => {
@@ -109,6 +109,10 @@ export class Api {
     });
     server.addHook('preValidation', (request, _, done) => {
       clearTimeout(request.bodyTimer);
+      done();
+    });
+    server.addHook('onResponse', (request, reply, done) => {
+      metrics.answered(request.routeOptions.url, request.method, reply.raw.statusCode, reply.elapsedTime);
       done();
     });
     server.addHook('onError', (request, _reply, _error, done) => {
@@ -146,57 +150,6 @@ function createServer(config: ApiConfig): FastifyInstance {
   }) as unknown as FastifyInstance;
   server.server.maxConnections = connections;
   return server;
-}
-
-function register(server: FastifyInstance, route: Route, parts: Parts): void {
-  const { method, path, access, names, shape, idempotent } = route;
-  server.route({
-    method,
-    url: path.replace(/\{(\w+)\}/g, ':$1'),
-    config: { declared: { access, names } },
-    handler: async (request, reply) => {
-      if (shape.body && request.body === undefined) throw noBody();
-      const call = {
-        params: shape.params ? checked(shape.params, request.params, '') : undefined,
-        query: shape.query ? checked(shape.query, queryOf(request), '') : undefined,
-        body: shape.body ? checked(shape.body, request.body, '/') : undefined,
-        idempotencyKey: idempotent ? readIdempotencyKey(request.headers['idempotency-key']) : undefined,
-        access: request.access!,
-        reply,
-      };
-      const { status = 200, body } = await route.handle(call as never, parts);
-      reply.code(status).header('content-type', 'application/json');
-      return JSON.stringify(body);
-    },
-  });
-}
-
-function queryOf(request: FastifyRequest) {
-  return parseQuery((request.query as { text?: string }).text ?? '');
-}
-
-const SHOWN_PROBLEMS = 20;
-
-/** @throws RequestError that names everything wrong, up to a limit */
-function checked(schema: z.ZodType, value: unknown, root: string): unknown {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.slice(0, SHOWN_PROBLEMS).map(({ path, message }) => ({
-    at: root + path.map(String).join('/'),
-    problem: message,
-  }));
-  throw new RequestError(
-    'INVALID_REQUEST',
-    `The request is not valid: ${problems.map(({ at, problem }) => `${at || 'query'}: ${problem}`).join('; ')}.`,
-    { problems },
-  );
-}
-
-function noBody(): RequestError {
-  return new RequestError(
-    'INVALID_REQUEST',
-    'The request has no body; send JSON with "Content-Type: application/json".',
-  );
 }
 
 function answer(error: Error, reply: FastifyReply, log: Logger): void {

@@ -18,6 +18,7 @@ export const counterRoutes: readonly Route[] = [
     access: 'write',
     names: 'counter',
     idempotent: true,
+    waits: true,
     shape: { params: counterName, body: increment },
     answers: { 200: { description: 'The new value', schema: writeAnswer } },
     async handle(call, { sluice }) {

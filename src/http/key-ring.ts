@@ -55,6 +55,12 @@ export class KeyRing {
     return key;
   }
 
+  /** Whether there is a live key with this id. */
+  has(id: string): boolean {
+    const key = this.#keys.get(id);
+    return key !== undefined && isLive(key, this.#clock());
+  }
+
   /** As `find`; also finds a key that was made a moment ago. */
   async look(text: string): Promise<StoredKey | undefined> {
     const parsed = parseKey(text);

@@ -28,6 +28,7 @@ export const pointsRoutes: readonly Route[] = [
     access: 'write',
     names: 'program',
     idempotent: true,
+    waits: true,
     shape: { params: programName, body: entry },
     answers: {
       201: { description: 'The new balance', schema: writeAnswer },

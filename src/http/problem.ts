@@ -21,7 +21,7 @@ export interface ProblemBody {
 }
 
 /** Codes of errors that the caller can solve; all codes that are not here are ours. */
-const STATUS: Readonly<Record<string, number>> = {
+export const STATUS: Readonly<Record<string, number>> = {
   INVALID_REQUEST: 400,
   INVALID_UPDATE: 400,
   INVALID_AMOUNT: 400,
@@ -43,6 +43,7 @@ const STATUS: Readonly<Record<string, number>> = {
   INSUFFICIENT_POINTS: 409,
   OUT_OF_RANGE: 409,
   OPERATION_FINISHED: 409,
+  NOT_RUNNING_HERE: 409,
   REQUEST_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   IDEMPOTENCY_KEY_REUSED: 422,
@@ -85,16 +86,23 @@ function statusOf(code: string, retryable: boolean): number {
   return STATUS[code] ?? (retryable ? 503 : 500);
 }
 
-/** The code, what may be told, and whether it is applied: of an error of one update among many. */
+/** What a caller is told of an error of one update. */
+export interface Told {
+  readonly code: string;
+  readonly detail: string;
+  readonly retryable: boolean;
+  readonly applied: Applied;
+}
+
 export function toldOf(error: {
   readonly code: string;
   readonly message: string;
   readonly retryable: boolean;
-}) {
+}): Told {
   const { code, retryable } = error;
   const isOurs = statusOf(code, retryable) === 500;
   const detail = DETAILS[code] ?? (isOurs ? INTERNAL : error.message);
-  return { code, detail, retryable, applied: APPLIED[code] ?? 'no' } as const;
+  return { code, detail, retryable, applied: APPLIED[code] ?? 'no' };
 }
 
 export function problemOf(error: Error): ProblemBody {
@@ -124,12 +132,19 @@ function retryAfter(error: Error): number | undefined {
   return error instanceof SluiceError && error.retryable ? RETRY_AFTER : undefined;
 }
 
+/** Bytes that are read to the end all the same, to keep the connection. */
+const SHORT_BODY = 64 * 1024;
+
 export const PROBLEM_TYPE = 'application/problem+json';
 
 export function answerProblem(error: Error, reply: FastifyReply): ProblemBody {
   const problem = problemOf(error);
   const wait = retryAfter(error);
   if (wait !== undefined) reply.header('retry-after', wait);
+  // The rest of a long body is not read, so the connection cannot be used again.
+  const { raw } = reply.request;
+  if (!raw.complete && !(Number(raw.headers['content-length']) <= SHORT_BODY))
+    reply.header('connection', 'close');
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="sluice"');
   reply.code(problem.status).header('content-type', PROBLEM_TYPE).send(JSON.stringify(problem));
   return problem;

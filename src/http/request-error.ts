@@ -11,7 +11,7 @@ export type RequestErrorCode =
   | 'UNSUPPORTED_MEDIA_TYPE'
   | 'RATE_LIMITED'
   | 'REQUEST_TIMEOUT'
-  | 'STOPPING';
+  | 'NOT_RUNNING_HERE';
 
 /** Where in a request something is wrong. */
 export interface Problem {
@@ -36,7 +36,7 @@ export class RequestError extends SluiceError {
     this.code = code;
     this.problems = problems;
     this.retryAfter = retryAfter;
-    this.retryable = code === 'RATE_LIMITED' || code === 'STOPPING' || code === 'REQUEST_TIMEOUT';
+    this.retryable = code === 'RATE_LIMITED' || code === 'REQUEST_TIMEOUT';
   }
 }
 

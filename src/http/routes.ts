@@ -1,7 +1,18 @@
 /** All routes of the API. */
 import { counterRoutes } from './counters.ts';
+import { failedRoutes } from './failed.ts';
 import { pointsRoutes } from './points.ts';
+import { receiptRoutes } from './receipts.ts';
+import { referenceRoutes } from './reference.ts';
 import type { Route } from './route.ts';
 import { updatesRoutes } from './updates.ts';
 
-export const routes: readonly Route[] = [...counterRoutes, ...pointsRoutes, ...updatesRoutes];
+const data: readonly Route[] = [
+  ...counterRoutes,
+  ...pointsRoutes,
+  ...updatesRoutes,
+  ...receiptRoutes,
+  ...failedRoutes,
+];
+
+export const routes: readonly Route[] = [...data, ...referenceRoutes(data)];

@@ -6,6 +6,7 @@
 import * as z from 'zod';
 import { LIMITS } from '../shared/limits.ts';
 import type { CounterKey } from '../shared/updates/key.ts';
+import { digits, one, parameter } from './parameters.ts';
 
 const LARGEST = Number.MAX_SAFE_INTEGER;
 
@@ -41,7 +42,11 @@ const metadata = z
     value => typeof value === 'object' && value !== null && !Array.isArray(value) && !JSON.isRawJSON(value),
     'must be an object',
   )
-  .meta({ type: 'object', description: `Kept as it is written, up to ${LIMITS.metadata} bytes` });
+  .meta({
+    type: 'object',
+    additionalProperties: true,
+    description: `Kept as it is written, up to ${LIMITS.metadata} bytes`,
+  });
 
 const durability = z
   .enum(['memory', 'replica', 'fsync'])
@@ -81,29 +86,36 @@ const pointsUpdate = z
     metadata: metadata.optional(),
   })
   .meta({ id: 'PointsUpdate' });
-const update = z.union([counterUpdate, pointsUpdate]);
+export const update = z.union([counterUpdate, pointsUpdate]);
 export type UpdateBody = z.infer<typeof update>;
 
 export const UPDATES_LIMIT = 1000;
 /** The producer checks each update by itself, so that one that is refused affects no other. */
 export const updates = z
-  .array(z.custom<UpdateBody>(value => typeof value === 'object' && value !== null, 'must be an object'))
+  .array(
+    z
+      .custom<UpdateBody>(value => typeof value === 'object' && value !== null, 'must be an object')
+      .meta({
+        oneOf: ['CounterUpdate', 'PointsUpdate'].map(name => ({ $ref: `#/components/schemas/${name}` })),
+      }),
+  )
   .min(1)
   .max(UPDATES_LIMIT);
 
-/** One value of a parameter in a URL, or several. */
-const one = z
-  .array(z.string())
-  .length(1, 'must be given once')
-  .transform(([value]) => value!);
-const digits = (from: number, to: number) =>
-  one
-    .refine(value => /^\d{1,6}$/.test(value) && Number(value) >= from && Number(value) <= to, {
-      message: `must be a whole number from ${from} to ${to}`,
-    })
-    .transform(Number);
-
 export const KEYS_LIMIT = 1000;
+const RECEIPTS_LIMIT = 100;
+/** Less than a connection may be idle, and than load balancers wait. */
+export const WAIT_LIMIT_S = 50;
+export const updatesQuery = z.strictObject({
+  results: parameter(one, { enum: ['all', 'refused'] })
+    .refine(value => value === 'all' || value === 'refused', 'must be all or refused')
+    .optional()
+    .describe('NDJSON: whether accepted lines are answered too; refused by default'),
+  durability: parameter(one, { enum: ['memory', 'replica', 'fsync'] })
+    .pipe(durability)
+    .optional()
+    .describe('Where Redis must have the updates before the answer; SLUICE_DURABILITY by default'),
+});
 export const keysQuery = z.strictObject({
   key: z.array(z.string()).min(1).max(KEYS_LIMIT).meta({ description: 'Given once for each key' }),
 });
@@ -116,8 +128,10 @@ export const historyQuery = z.strictObject({
 });
 
 const state = z
-  .enum(['accepted', 'persisted', 'quarantined'])
-  .describe('accepted: Redis has it; persisted: MySQL has it; quarantined: MySQL refused it');
+  .enum(['accepted', 'persisted', 'quarantined', 'unknown'])
+  .describe(
+    'accepted: Redis has it; persisted: MySQL has it; quarantined: MySQL refused it; unknown: Redis lost updates meanwhile, perhaps this one',
+  );
 
 export const writeAnswer = z
   .object({
@@ -127,8 +141,16 @@ export const writeAnswer = z
       .describe('The value right after the update; null if the counter is not live in Redis'),
     duplicate: z.boolean().describe('Whether the id was known: nothing was changed'),
     state,
+    receipt: z.string().optional().describe('For GET /v1/receipts; only with Prefer: wait=SECONDS'),
   })
   .meta({ id: 'Written' });
+export const receiptsQuery = z.strictObject({
+  receipt: z.array(z.string()).min(1).max(RECEIPTS_LIMIT).meta({ description: 'Given once for each update' }),
+  wait: digits(0, WAIT_LIMIT_S).optional().describe('How long to wait for MySQL, seconds; 0 by default'),
+});
+export const receiptsAnswer = z
+  .object({ states: z.array(state).describe('In the order of the receipts') })
+  .meta({ id: 'States' });
 export const balanceAnswer = z.object({ account: z.string(), balance: z.int() }).meta({ id: 'Balance' });
 export const valuesAnswer = z
   .object({ values: z.array(z.int()).describe('In the order of the keys') })

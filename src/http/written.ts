@@ -1,15 +1,19 @@
 /** The answer for an accepted update. */
 import type { Receipt } from '../producer/receipt.ts';
+import { stateOf } from './persistence.ts';
 import type { Answer, Call } from './route.ts';
-
-export type Accepted = Pick<Receipt, 'value' | 'duplicate' | 'persisted'>;
 
 /** @param created the status of an update that was not known before */
 export async function written(
-  { reply }: Pick<Call, 'reply'>,
-  { value, duplicate }: Accepted,
+  { reply, waitMs }: Pick<Call, 'reply' | 'waitMs'>,
+  receipt: Receipt,
   created: 200 | 201,
 ): Promise<Answer> {
+  const { value, duplicate } = receipt;
   if (duplicate) reply.header('idempotency-hit', 'true');
-  return { status: duplicate ? 200 : created, body: { value, duplicate, state: 'accepted' } };
+  const status = duplicate ? 200 : created;
+  if (waitMs === undefined) return { status, body: { value, duplicate, state: 'accepted' } };
+  reply.header('preference-applied', `wait=${waitMs / 1000}`);
+  const state = await stateOf(receipt, waitMs);
+  return { status, body: { value, duplicate, state, receipt: receipt.text } };
 }

@@ -9,7 +9,7 @@ import type { Caller, Mark } from './waiting.ts';
 
 /** One result of `apply`. */
 export type ApplyResult =
-  | ({ readonly ok: true } & Pick<Receipt, 'value' | 'duplicate' | 'persisted'> & {
+  | ({ readonly ok: true } & Pick<Receipt, 'value' | 'duplicate' | 'persisted' | 'text'> & {
         /** Only of a transfer. */
         readonly credited?: TransferReceipt['credited'];
       })

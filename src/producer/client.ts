@@ -26,7 +26,13 @@ import type { CreditWatch } from './credit-watch.ts';
 import type { Health } from './health.ts';
 import type { ProducerMetrics } from './metrics.ts';
 import type { HistoryEntry, HistoryOptions, Reads } from './reads.ts';
-import type { Progress, Receipt, TransferReceipt } from './receipt.ts';
+import {
+  type KeptReceipt,
+  keptReceipt,
+  type Progress,
+  type Receipt,
+  type TransferReceipt,
+} from './receipt.ts';
 
 export interface CallOptions {
   /**
@@ -79,6 +85,7 @@ export interface ClientParts {
   readonly credits: CreditWatch;
   readonly metrics: ProducerMetrics;
   readonly durability: Durability;
+  readonly partitions: number;
   /** Only if tracing is on. */
   readonly traces?: CallTraces | undefined;
   readonly health: () => Promise<Health>;
@@ -128,6 +135,13 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
         applier.add(update, durability, caller, index);
       }
     });
+  }
+
+  /**
+   * The receipt whose `text` this is, of any process of the deployment. Undefined if it is none.
+   */
+  receipt(text: string): KeptReceipt | undefined {
+    return keptReceipt(text, this.#parts.progress, this.#parts.partitions);
   }
 
   /** Asks whether both servers answer now, for a health check; within two seconds. Never rejects. */

@@ -37,4 +37,4 @@ export {
 export type { Health } from './health.ts';
 export { createProducer, type ProducerOptions } from './producer.ts';
 export type { HistoryEntry, HistoryOptions } from './reads.ts';
-export type { PersistedOptions, Receipt, TransferReceipt } from './receipt.ts';
+export type { KeptReceipt, PersistedOptions, Receipt, TransferReceipt } from './receipt.ts';

@@ -193,6 +193,7 @@ async function assemble<const D extends DefinitionsInput>(
     credits: new CreditWatch(database),
     metrics,
     durability,
+    partitions: settings.partitions,
     traces: telemetry && new CallTraces(redis, keys, telemetry),
     health: healthOf(primaries, database),
     closeConnections: async () => {

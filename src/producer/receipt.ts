@@ -16,6 +16,7 @@ import type { State } from '../shared/redis/layout.ts';
 import { parseEnded, readState } from '../shared/redis/state.ts';
 import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { CreditWatch } from './credit-watch.ts';
+import { type ReceiptUpdate, readReceipt, writeReceipt } from './receipt-text.ts';
 import type { Mark } from './waiting.ts';
 
 export interface PersistedOptions {
@@ -47,13 +48,18 @@ export class Receipt {
     this.#progress = progress;
   }
 
+  /** For `Sluice.receipt`, in any process: it asks about the update later. */
+  get text(): string {
+    return writeReceipt({ update: this.#update, mark: this.#mark, duplicate: this.duplicate });
+  }
+
   /**
    * Resolves once the update is in MySQL, perhaps one batch later than possible. It waits for a held update,
    * whose mapped table cannot be written, like for any other.
    * @throws PersistTimeoutError, QuarantinedError, PersistenceUnknownError, ProducerClosedError
    */
   persisted(options: PersistedOptions = {}): Promise<void> {
-    return this.#progress.reached(this.#mark, this.#update, this.duplicate, options.timeoutMs ?? 30_000);
+    return this.#progress.reached(this.#mark, this.#update, this.duplicate, options.timeoutMs ?? WAIT_MS);
   }
 }
 
@@ -87,6 +93,25 @@ export class TransferReceipt extends Receipt {
   }
 }
 
+/** A receipt that was a text meanwhile. It does not know the value. */
+export interface KeptReceipt extends Pick<Receipt, 'persisted'> {
+  /** `c` for a counter, `p` for a points program. */
+  readonly kind: CheckedUpdate['kind'];
+  readonly name: string;
+}
+
+/** Undefined if the text is no receipt of this number of partitions. */
+export function keptReceipt(text: string, progress: Progress, partitions: number): KeptReceipt | undefined {
+  const read = readReceipt(text);
+  if (!read || read.mark.partition >= partitions) return undefined;
+  const { update, mark, duplicate } = read;
+  return {
+    kind: update.kind,
+    name: update.name,
+    persisted: ({ timeoutMs = WAIT_MS } = {}) => progress.reached(mark, update, duplicate, timeoutMs),
+  };
+}
+
 interface Waiter {
   readonly mark: Mark;
   readonly kind: CheckedUpdate['kind'];
@@ -100,6 +125,7 @@ interface Reached {
   readonly sequence: number;
 }
 
+const WAIT_MS = 30_000;
 const POLL_MS = 25;
 const HELD_POLL_MS = 500;
 const OLDEST_HELD =
@@ -121,7 +147,7 @@ export class Progress {
     this.#keys = keys;
   }
 
-  async reached(mark: Mark, update: CheckedUpdate, duplicate: boolean, timeoutMs: number): Promise<void> {
+  async reached(mark: Mark, update: ReceiptUpdate, duplicate: boolean, timeoutMs: number): Promise<void> {
     const end = performance.now() + timeoutMs;
     const outcome = await this.#wait(mark, update.kind, timeoutMs);
     if (outcome instanceof Error) throw outcome;
@@ -142,7 +168,7 @@ export class Progress {
   /** Waits until a worker has written a held row. Waiters for the same counter or program share one poll. */
   async #released(
     partition: number,
-    { kind, name }: CheckedUpdate,
+    { kind, name }: ReceiptUpdate,
     id: number,
     end: number,
     onTimeout: () => never,
@@ -210,7 +236,7 @@ export class Progress {
   /** The update's row in quarantine, if any; for a counter, a sum of a batch after the mark. */
   async #inQuarantine(
     { partition, sequence: after, pushed, segmentEnd }: Mark,
-    update: CheckedUpdate,
+    update: ReceiptUpdate,
     upTo: number,
   ) {
     const name = Buffer.from(update.name);

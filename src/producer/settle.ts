@@ -5,7 +5,7 @@
 
 import { pause } from '../shared/clock.ts';
 import type { Update } from '../shared/updates/update.ts';
-import type { ApplyResult, Sluice } from './client.ts';
+import type { ApplyResult, CallOptions, Sluice } from './client.ts';
 
 /** A line that is on its way. */
 export interface Sent {
@@ -13,6 +13,7 @@ export interface Sent {
   readonly update: Update;
 }
 
+type Accepted = Extract<ApplyResult, { ok: true }>;
 type Failure = Extract<ApplyResult, { ok: false }>['error'];
 
 /** Why sending ended before every line was settled. */
@@ -24,8 +25,17 @@ export interface Stuck {
 }
 
 export interface SettleListener {
-  accepted(duplicate: boolean): void;
+  accepted(line: number, result: Accepted): void;
   rejected(line: number, error: Failure): void;
+}
+
+export interface SettleOptions extends CallOptions {
+  /** How long to retry while a server is away. */
+  readonly patienceMs: number;
+  /** Done once the lines before these are settled, if they were sent without waiting for that. */
+  readonly before?: Promise<unknown>;
+  /** Accounts with updates that had to be retried; the lines that were sent meanwhile share it. */
+  readonly retried?: Set<string>;
 }
 
 /** Codes about the line itself; the next line may succeed. */
@@ -45,18 +55,29 @@ const REJECTIONS: ReadonlySet<string> = new Set([
   'IDEMPOTENCY_KEY_REUSED',
 ]);
 
+const FIRST_WAIT_MS = 50;
+
 /** Undefined once every line is settled. */
 export async function settle(
   sluice: Sluice,
   part: readonly Sent[],
-  patienceMs: number,
+  { patienceMs, before, retried = new Set(), ...call }: SettleOptions,
   listener: SettleListener,
 ): Promise<Stuck | undefined> {
   const end = performance.now() + patienceMs;
   let open = part;
-  for (let wait = 50; ; wait = Math.min(2000, wait * 2)) {
-    const results = await sluice.apply(open.map(sent => sent.update));
-    const { again, fatal } = sort(open, results, listener);
+  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(2000, wait * 2)) {
+    const results = await sluice.apply(
+      open.map(sent => sent.update),
+      call,
+    );
+    await before;
+    // What is early at the first attempt is not early any more once the lines before it are settled.
+    const { again, fatal } = sort(open, results, listener, wait === FIRST_WAIT_MS ? retried : new Set());
+    for (const { sent } of again) {
+      const account = accountOf(sent.update);
+      if (account !== undefined) retried.add(account);
+    }
     if (again.length === 0) return undefined;
     const error = fatal ?? (performance.now() >= end ? again[0]!.error : undefined);
     if (error) return { error, line: again[0]!.sent.line, others: again.length - 1 };
@@ -70,14 +91,20 @@ interface Open {
   readonly error: Failure;
 }
 
-function sort(open: readonly Sent[], results: readonly ApplyResult[], listener: SettleListener) {
+/** @param retried accounts with updates on lines above these that were retried */
+function sort(
+  open: readonly Sent[],
+  results: readonly ApplyResult[],
+  listener: SettleListener,
+  retried: ReadonlySet<string>,
+) {
   const again: Open[] = [];
-  const waitingAccounts = new Set<string>();
+  const waitingAccounts = new Set<string>(retried);
   let fatal: Failure | undefined;
   for (const [at, sent] of open.entries()) {
     const result = results[at]!;
     if (result.ok) {
-      listener.accepted(result.duplicate);
+      listener.accepted(sent.line, result);
       continue;
     }
     const { error } = result;

@@ -23,7 +23,7 @@ const keyParts = z
   .readonly()
   .transform(parts => joinKey(parts.map(String)));
 
-const filterSchema = z.strictObject({
+export const filterSchema = z.strictObject({
   ids: z.array(z.int().min(1)).max(10_000).optional(),
   jobs: z.array(text).max(10_000).optional(),
   kind: z.enum(['counter', 'entry']).optional(),

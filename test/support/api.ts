@@ -1,10 +1,14 @@
 /** The HTTP API in this process, on an engine's servers. */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
+import { Registry } from 'prom-client';
 import { Api } from '../../src/http/api.ts';
 import { KeyRing } from '../../src/http/key-ring.ts';
 import { KeyStore, type Rights } from '../../src/http/key-store.ts';
+import { ApiMetrics } from '../../src/http/metrics.ts';
+import { RunningOperations } from '../../src/http/running-operations.ts';
 import type { Sluice } from '../../src/producer/client.ts';
+import { openFailed } from '../../src/replay/index.ts';
 import { type ApiConfig, readApi } from '../../src/shared/config/api.ts';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { type definitions, type Engine, definitions as preset } from './engine.ts';
@@ -49,13 +53,37 @@ export async function openApi(
       {},
       { definitions: (given.definitions ?? preset) as typeof definitions },
     )) as Sluice);
+  const running = new RunningOperations(log);
+  const registry = new Registry();
+  const failed = () =>
+    openFailed({
+      redis: engine.redisUrl,
+      mysql: engine.mysqlUrl,
+      definitions: given.definitions ?? preset,
+      namespace: engine.name,
+      settings: engine.settings,
+    });
+  let opened: ReturnType<typeof failed> | undefined;
   const api = new Api(
-    { sluice, definitions: parseDefinitions(given.definitions ?? preset), ring, log },
+    {
+      sluice,
+      definitions: parseDefinitions(given.definitions ?? preset),
+      ring,
+      log,
+      metrics: new ApiMetrics(registry),
+      running,
+      failed: () => {
+        opened ??= failed();
+        return opened;
+      },
+    },
     { ...readApi(() => undefined), port: 0, rate: 0, ...config },
   );
   const port = await api.listen();
   engine.onClose(async () => {
     await api.close(0);
+    await running.close();
+    await (await opened)?.close();
     await ring.stop();
   });
   const base = `http://127.0.0.1:${port}`;
@@ -77,6 +105,7 @@ export async function openApi(
   };
   return {
     api,
+    registry,
     port,
     base,
     key,

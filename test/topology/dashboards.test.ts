@@ -76,9 +76,17 @@ it.skipIf(!prometheusBinary)(
       if (service.child.exitCode !== null) throw new Error(service.stderr());
       return service.stdout().includes('\n');
     }, 'the service');
+    const api = await deployment.serve(settings);
+    const asking = setInterval(() => {
+      const headers = { authorization: `Bearer ${api.key}` };
+      for (const name of ['page_views', 'nope'])
+        void fetch(`${api.base}/v1/counters/${name}?key=a`, { headers }).catch(() => {});
+    }, 100);
+    cleanUp(async () => clearInterval(asking));
     const url = await startPrometheus(deployment.folder, {
       'sluice-worker': workers.map(worker => worker.port),
       'sluice-producer': [Number(service.stdout())],
+      'sluice-api': [Number(new URL(api.healthBase).port)],
     });
     const ask = async (expression: string): Promise<Answer> => {
       const query = expression.replaceAll('$__rate_interval', '10s');

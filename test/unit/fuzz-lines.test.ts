@@ -97,7 +97,7 @@ function recorder() {
   const take = (update: Update): ApplyResult => {
     try {
       taken.push(checkUpdate(update, definitions));
-      return { ok: true, value: 1, duplicate: false, persisted: async () => {} };
+      return { ok: true, value: 1, duplicate: false, text: '', persisted: async () => {} };
     } catch (error) {
       if (!(error instanceof SluiceError)) crashes.push(error);
       const { code, message, retryable } = error as SluiceError;

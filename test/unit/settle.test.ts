@@ -22,7 +22,7 @@ function answering(...calls: string[][]) {
     return codes.map((code): ApplyResult => {
       const persisted = async () => {};
       if (code === 'ok' || code === 'duplicate')
-        return { ok: true, value: 1, duplicate: code === 'duplicate', persisted };
+        return { ok: true, value: 1, duplicate: code === 'duplicate', persisted, text: '' };
       return { ok: false, error: { code, message: code, retryable: RETRYABLE.has(code) } };
     });
   };
@@ -32,7 +32,8 @@ function answering(...calls: string[][]) {
 function listening() {
   const heard: string[] = [];
   const listener = {
-    accepted: (duplicate: boolean) => void heard.push(duplicate ? 'duplicate' : 'accepted'),
+    accepted: (_: number, { duplicate }: { duplicate: boolean }) =>
+      void heard.push(duplicate ? 'duplicate' : 'accepted'),
     rejected: (line: number, { code }: { code: string }) => void heard.push(`${line} ${code}`),
   };
   return { heard, listener };
@@ -53,18 +54,20 @@ describe('settle', () => {
     );
     const { heard, listener } = listening();
     const lines = [view(1), view(2), view(3), view(4), view(5)];
-    expect(await settle(sluice, lines, 10_000, listener)).toBeUndefined();
+    expect(await settle(sluice, lines, { patienceMs: 10_000 }, listener)).toBeUndefined();
     expect(heard).toEqual(['accepted', '3 INVALID_KEY', 'duplicate', 'accepted', 'accepted']);
     expect(sent.map(call => call.length)).toEqual([5, 2, 1]);
   });
 
   it('resends an unknown outcome if the line has an id, and stops at once if it has none', async () => {
     const safe = answering(['UNKNOWN_OUTCOME'], ['duplicate']);
-    expect(await settle(safe.sluice, [view(1, 'x')], 10_000, listening().listener)).toBeUndefined();
+    expect(
+      await settle(safe.sluice, [view(1, 'x')], { patienceMs: 10_000 }, listening().listener),
+    ).toBeUndefined();
     const unsafe = answering(['ok', 'REDIS_UNAVAILABLE', 'UNKNOWN_OUTCOME', 'ok']);
     const { heard, listener } = listening();
     const lines = [view(1), view(2), view(3), view(4)];
-    expect(await settle(unsafe.sluice, lines, 10_000, listener)).toMatchObject({
+    expect(await settle(unsafe.sluice, lines, { patienceMs: 10_000 }, listener)).toMatchObject({
       error: { code: 'UNKNOWN_OUTCOME' },
       line: 2,
       others: 1,
@@ -76,17 +79,19 @@ describe('settle', () => {
   it('stops at an error that every line would meet', async () => {
     const { sluice } = answering(['ok', 'ACCESS_DENIED', 'ACCESS_DENIED']);
     const { heard, listener } = listening();
-    expect(await settle(sluice, [view(7), view(8), view(9)], 10_000, listener)).toMatchObject({
-      error: { code: 'ACCESS_DENIED' },
-      line: 8,
-      others: 1,
-    });
+    expect(await settle(sluice, [view(7), view(8), view(9)], { patienceMs: 10_000 }, listener)).toMatchObject(
+      {
+        error: { code: 'ACCESS_DENIED' },
+        line: 8,
+        others: 1,
+      },
+    );
     expect(heard).toEqual(['accepted']);
   });
 
   it('gives up after its time limit', async () => {
     const { sluice } = answering(['REDIS_UNAVAILABLE']);
-    expect(await settle(sluice, [view(7)], 0, listening().listener)).toMatchObject({
+    expect(await settle(sluice, [view(7)], { patienceMs: 0 }, listening().listener)).toMatchObject({
       error: { code: 'REDIS_UNAVAILABLE' },
       line: 7,
       others: 0,
@@ -100,7 +105,7 @@ describe('settle', () => {
     );
     const { heard, listener } = listening();
     const lines = [entry(1, 5), entry(2, -9), entry(3, -1, 'other')];
-    expect(await settle(sluice, lines, 10_000, listener)).toBeUndefined();
+    expect(await settle(sluice, lines, { patienceMs: 10_000 }, listener)).toBeUndefined();
     expect(heard).toEqual(['3 INSUFFICIENT_POINTS', 'accepted', '2 INSUFFICIENT_POINTS']);
     expect(sent[1]).toEqual([lines[0]!.update, lines[1]!.update]);
   });

@@ -12,7 +12,7 @@ type Labels = Readonly<Record<string, readonly string[] | string>>;
 export interface MetricDefinition {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly scope: 'process' | 'global';
-  readonly from: 'worker' | 'producer' | 'both';
+  readonly from: 'worker' | 'producer' | 'api' | 'both';
   readonly unit: string;
   /** The values of each label, or what bounds them. */
   readonly labels?: Labels;
@@ -30,7 +30,25 @@ const worker = { scope: 'process', from: 'worker' } as const;
 const shared = { scope: 'global', from: 'worker' } as const;
 const producer = { scope: 'process', from: 'producer' } as const;
 
+const api = { scope: 'process', from: 'api' } as const;
+const ROUTE = { route: 'the paths of the API, and `unknown`' };
+
 export const metricCatalogue = {
+  sluice_http_requests_total: {
+    ...api,
+    type: 'counter',
+    unit: 'requests',
+    labels: { ...ROUTE, method: 'the methods of HTTP', status: 'the status codes' },
+    help: 'Requests that `sluice serve` has answered.',
+  },
+  sluice_http_request_duration_seconds: {
+    ...api,
+    type: 'histogram',
+    unit: 'seconds',
+    labels: ROUTE,
+    buckets: SECONDS,
+    help: 'Time from the headers of a request to the end of its answer. A stream of updates takes as long as its client.',
+  },
   sluice_accepted_updates_total: {
     ...producer,
     type: 'counter',

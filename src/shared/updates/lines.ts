@@ -1,5 +1,6 @@
 /** Reads NDJSON line by line in bounded memory. A line that is not UTF-8 or not JSON spoils no other line. */
 import { DuplicateKeyError, parseExact } from '../exact-json.ts';
+import { LIMITS } from '../limits.ts';
 
 export interface Line {
   /** From 1. */
@@ -15,6 +16,15 @@ export interface Line {
 
 /** Longest line, bytes; the largest valid update is far shorter. */
 export const LINE_LIMIT = 64 * 1024;
+
+/** What is wrong with a line, for its sender. */
+export const LINE_PROBLEMS = {
+  NOT_UTF8: 'The line is not UTF-8; convert the file.',
+  NOT_JSON: 'The line is not JSON; write one JSON object a line.',
+  DUPLICATE_KEY: 'An object in the line has one key twice with different values; leave one out.',
+  TOO_DEEP: `The line is nested thousands of levels deep; metadata may have ${LIMITS.depth}.`,
+  TOO_LONG: `The line is longer than ${LINE_LIMIT} bytes, more than any valid update needs.`,
+} as const;
 
 /** Yields the lines of each read together. */
 export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {

@@ -1,0 +1,165 @@
+/** The routes of failed updates, and of the operations on them. */
+import type { Action, FailedFilter, FailedUpdates, Operation, RunOptions } from '../replay/index.ts';
+import {
+  dropBody,
+  failedAnswer,
+  failedQuery,
+  operationAnswer,
+  operationParams,
+  operationsAnswer,
+  pageQuery,
+  planAnswer,
+  replayBody,
+} from './failed-schemas.ts';
+import { RequestError } from './request-error.ts';
+import { type Answer, type Call, type Parts, type Route, route } from './route.ts';
+
+const STARTED = {
+  202: { description: 'The operation, which goes on', schema: operationAnswer },
+  200: { description: 'What it would do, with `dryRun`', schema: planAnswer },
+};
+
+export const failedRoutes: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: '/v1/failed',
+    summary: 'List updates in quarantine, and failed flush jobs',
+    access: 'operate',
+    shape: { query: failedQuery },
+    answers: { 200: { description: 'A page, the oldest first', schema: failedAnswer } },
+    async handle({ query: { after = 0, limit = 100, ...filter } }, { failed }) {
+      const page = await (await failed()).list(filter as FailedFilter, { after, limit });
+      const last = page.updates.at(-1);
+      return { body: { ...page, next: page.updates.length === limit && last ? last.id : null } };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/failed/replay',
+    summary: 'Write failed updates again',
+    description: 'Answers once the operation is recorded, and goes on. `Location` shows how far it is.',
+    access: 'operate',
+    shape: { body: replayBody },
+    answers: STARTED,
+    handle: (call, parts) => started('replay', call, parts),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/failed/drop',
+    summary: 'Discard failed updates, also from the live values',
+    access: 'operate',
+    shape: { body: dropBody },
+    answers: STARTED,
+    handle: (call, parts) => started('drop', call, parts),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/operations',
+    summary: 'List operations, the newest first',
+    access: 'operate',
+    shape: { query: pageQuery.pick({ limit: true }) },
+    answers: { 200: { description: 'The audit record', schema: operationsAnswer } },
+    async handle({ query: { limit = 20 } }, parts) {
+      const found = await (await parts.failed()).operations(limit);
+      return { body: { operations: found.map(one => shown(one, parts)) } };
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/operations/{id}',
+    summary: 'Show an operation: how far it is, and what it did to each update',
+    access: 'operate',
+    shape: { params: operationParams, query: pageQuery },
+    answers: { 200: { description: 'The operation', schema: operationAnswer } },
+    async handle({ params: { id }, query: { after = 0, limit = 100 } }, parts) {
+      const failed = await parts.failed();
+      const items = await failed.items(id, { after, limit });
+      return { body: { ...shown(await failed.operation(id), parts), items } };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/operations/{id}/cancel',
+    summary: 'Stop an operation before its next update',
+    description: 'Only the process that runs it can do that. It can be resumed.',
+    access: 'operate',
+    shape: { params: operationParams },
+    answers: { 200: { description: 'The operation', schema: operationAnswer } },
+    async handle({ params: { id } }, parts) {
+      const operation = await (await parts.failed()).operation(id);
+      if (!parts.running.cancel(id))
+        throw new RequestError(
+          'NOT_RUNNING_HERE',
+          `This process does not run operation ${id}: it has ended, was interrupted, or another process runs it.`,
+        );
+      return { body: shown(operation, parts) };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/operations/{id}/resume',
+    summary: 'Continue an operation that was interrupted or cancelled',
+    access: 'operate',
+    shape: { params: operationParams },
+    answers: { 202: { description: 'The operation, which goes on', schema: operationAnswer } },
+    async handle({ params: { id }, reply }, parts) {
+      const failed = await parts.failed();
+      return accepted(
+        options => failed.resume(['replay', 'edit', 'drop'], id, options),
+        undefined,
+        { reply },
+        parts,
+      );
+    },
+  }),
+];
+
+interface Selection {
+  readonly filter?: FailedFilter | undefined;
+  readonly all?: boolean | undefined;
+  readonly dryRun?: boolean | undefined;
+  readonly rate?: number | undefined;
+  readonly reason?: string | undefined;
+}
+
+async function started(
+  action: Extract<Action, 'replay' | 'drop'>,
+  { body, access, reply }: Pick<Call<unknown, unknown, Selection>, 'body' | 'access' | 'reply'>,
+  parts: Parts,
+): Promise<Answer> {
+  const { filter = {}, all = false, dryRun = false, rate, reason } = body;
+  if (Object.keys(filter).length === 0 && !all)
+    throw new RequestError('INVALID_REQUEST', 'Nothing is selected; give a filter, or "all": true.');
+  if (Object.keys(filter).length > 0 && all)
+    throw new RequestError('INVALID_REQUEST', '"all" cannot be combined with a filter; leave one out.');
+  const failed = await parts.failed();
+  if (dryRun) return { body: await failed.plan(action, filter, { rate }) };
+  if (action === 'drop' && reason === undefined)
+    throw new RequestError('INVALID_REQUEST', 'A drop needs a reason, for the audit record; give one.');
+  // Operators of the command line have user names, which have no colon.
+  const author = { operator: `key:${access.key.name}`, reason };
+  return accepted(
+    options =>
+      action === 'drop'
+        ? failed.drop(filter, { ...author, reason: reason! }, options)
+        : failed.replay(filter, author, options),
+    rate,
+    { reply },
+    parts,
+  );
+}
+
+async function accepted(
+  run: (options: RunOptions) => ReturnType<FailedUpdates['replay']>,
+  rate: number | undefined,
+  { reply }: Pick<Call, 'reply'>,
+  parts: Parts,
+): Promise<Answer> {
+  const number = await parts.running.start(run, rate);
+  reply.header('location', `/v1/operations/${number}`);
+  return { status: 202, body: shown(await (await parts.failed()).operation(number), parts) };
+}
+
+function shown(operation: Operation, { running }: Parts) {
+  return { ...operation, progress: running.progressOf(operation.operation) ?? null };
+}

@@ -1,0 +1,29 @@
+/** What requests of many updates share: ids by number, names that a key may use, results as answers. */
+import type { ApplyResult } from '../producer/client.ts';
+import type { Update } from '../shared/updates/update.ts';
+import type { Access } from './access.ts';
+import { type Told, toldOf } from './problem.ts';
+import type { UpdateBody } from './schemas.ts';
+
+/** @throws RequestError if the key may not use the counter or program */
+export function checkNames(access: Access, update: UpdateBody): void {
+  const { counters, programs } = access.key;
+  if (counters === undefined && programs === undefined) return;
+  if ('points' in update) access.checkName('program', update.points);
+  else access.checkName('counter', update.counter);
+}
+
+export function withId(update: UpdateBody, id: string): Update {
+  return (update.id === undefined ? { ...update, id } : update) as Update;
+}
+
+export type State = 'accepted' | 'persisted' | 'quarantined' | 'unknown';
+
+export type ShownResult =
+  | { readonly error: Told }
+  | { readonly value: number | null; readonly duplicate: boolean; readonly state: State };
+
+export function shownResult(result: ApplyResult, state: State = 'accepted'): ShownResult {
+  if (!result.ok) return { error: toldOf(result.error) };
+  return { value: result.value, duplicate: result.duplicate, state };
+}
