@@ -187,20 +187,22 @@ describe('a body cannot avoid its checks', () => {
     expect(await value('types')).toBe(0);
   });
 
-  it.each([
-    ['{"key":"a","__proto__":{"by":5}}', 400],
-    ['{"key":"a","constructor":{"prototype":{"by":5}}}', 400],
-    ['{"__proto__":{"key":"a"}}', 400],
-    ['{"key":"a","by":1,"by":2}', 400],
-    ['{"key":"a","\\u0062y":1,"by":2}', 400],
-    ['{"key":"\\ud800"}', 400],
-    ['\ufeff{"key":"a"}', 400],
-    ['{"key":"a"}\0', 400],
-    [`${'['.repeat(100_000)}`, 400],
-    ['{"key":"a",}', 400],
-  ])('by what %s holds', async (text, status) => {
+  it.each(
+    [
+      '{"key":"a","__proto__":{"by":5}}',
+      '{"key":"a","constructor":{"prototype":{"by":5}}}',
+      '{"__proto__":{"key":"a"}}',
+      '{"key":"a","by":1,"by":2}',
+      '{"key":"a","\\u0062y":1,"by":2}',
+      '{"key":"\\ud800"}',
+      '\ufeff{"key":"a"}',
+      '{"key":"a"}\0',
+      '['.repeat(100_000),
+      '{"key":"a",}',
+    ].map(text => [text.slice(0, 60), text]),
+  )('by what %j holds', async (_, text) => {
     const reply = await api.post('/v1/counters/clicks', text);
-    expect(reply, text.slice(0, 50)).toMatchObject({ status, json: { applied: 'no' } });
+    expect(reply).toMatchObject({ status: 400, json: { applied: 'no' } });
     expect((await api.get('/v1/counters/clicks?key=a')).json.values).toEqual([0]);
     expect(({} as { by?: number }).by).toBeUndefined();
   });
@@ -252,11 +254,13 @@ it('headers and bodies that arrive slowly end with their connection', async () =
   const strict = await openApi(engine, { headersMs: 300, bodyMs: 300, idleMs: 60_000 });
   const begun = performance.now();
   const slowHeaders = strict.raw('GET /v1/counters/views?key=a HTTP/1.1\r\nHost: x\r\n');
-  const slowBody = strict.raw(
-    `POST /v1/counters/views HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${strict.key}\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{"key"`,
-  );
+  const slowBody = strict
+    .raw(
+      `POST /v1/counters/views HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${strict.key}\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{"key"`,
+    )
+    .catch(() => '');
   expect(await slowHeaders).toMatch(/^HTTP\/1.1 408 .*"code":"REQUEST_TIMEOUT"/s);
-  expect(await slowBody.catch(() => '')).toBe('');
+  expect(await slowBody).toBe('');
   expect(performance.now() - begun).toBeLessThan(30_000);
   expect((await strict.get('/v1/counters/views?key=a')).status).toBe(200);
 });
