@@ -72,6 +72,114 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/counters/{name}/ranks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read ranks of keys of a ranked counter
+         * @description 1 is the highest value; equal values share a rank. Null without updates. Up to 1000, in order.
+         */
+        get: operations["getCountersRanks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/counters/{name}/top": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read the first keys of a ranked counter */
+        get: operations["getCountersTop"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/counters/{name}/around": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read the neighbours among the keys of a ranked counter */
+        get: operations["getCountersAround"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/points/{name}/ranks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read ranks of accounts of a ranked program
+         * @description 1 is the highest value; equal values share a rank. Null without updates. Up to 1000, in order.
+         */
+        get: operations["getPointsRanks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/points/{name}/top": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read the first accounts of a ranked program */
+        get: operations["getPointsTop"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/points/{name}/around": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read the neighbours among the accounts of a ranked program */
+        get: operations["getPointsAround"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/updates": {
         parameters: {
             query?: never;
@@ -275,6 +383,17 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Around: {
+            /** @description How many have a rank */
+            size: number;
+            /** @description Whether every accepted update counted; false while ranks are built anew, mostly for less than a second */
+            exact: boolean;
+            members: {
+                rank: number;
+                key: string | (string | number)[];
+                value: number;
+            }[];
+        };
         Balance: {
             account: string;
             balance: number;
@@ -468,6 +587,17 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        Ranks: {
+            /** @description How many have a rank */
+            size: number;
+            /** @description Whether every accepted update counted; false while ranks are built anew, mostly for less than a second */
+            exact: boolean;
+            ranks: {
+                key: string | (string | number)[];
+                rank: number | null;
+                value: number | null;
+            }[];
+        };
         Refused: {
             code: string;
             detail: string;
@@ -509,6 +639,18 @@ export interface components {
         States: {
             /** @description In the order of the receipts */
             states: ("accepted" | "persisted" | "quarantined" | "unknown")[];
+        };
+        Top: {
+            /** @description How many have a rank */
+            size: number;
+            /** @description Whether every accepted update counted; false while ranks are built anew, mostly for less than a second */
+            exact: boolean;
+            members: {
+                rank: number;
+                key: string | (string | number)[];
+                value: number;
+            }[];
+            next: string | null;
         };
         Values: {
             /** @description In the order of the keys */
@@ -806,6 +948,202 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Balance"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getCountersRanks: {
+        parameters: {
+            query: {
+                /** @description Given once for each */
+                key: string[];
+            };
+            header?: never;
+            path: {
+                /** @description A counter of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ranks */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ranks"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getCountersTop: {
+        parameters: {
+            query?: {
+                /** @description 10 by default */
+                count?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A counter of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page, the highest value first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Top"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getCountersAround: {
+        parameters: {
+            query: {
+                key: string;
+                /** @description How many before and after it; 5 by default */
+                count?: number;
+            };
+            header?: never;
+            path: {
+                /** @description A counter of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It with its neighbours; no members without updates */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Around"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getPointsRanks: {
+        parameters: {
+            query: {
+                /** @description Given once for each */
+                account: string[];
+            };
+            header?: never;
+            path: {
+                /** @description A program of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ranks */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ranks"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getPointsTop: {
+        parameters: {
+            query?: {
+                /** @description 10 by default */
+                count?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A program of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page, the highest value first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Top"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getPointsAround: {
+        parameters: {
+            query: {
+                account: string;
+                /** @description How many before and after it; 5 by default */
+                count?: number;
+            };
+            header?: never;
+            path: {
+                /** @description A program of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It with its neighbours; no members without updates */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Around"];
                 };
             };
             400: components["responses"]["Problem400"];

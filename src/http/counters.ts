@@ -48,7 +48,7 @@ export const counterRoutes: readonly Route[] = [
 ];
 
 /** The key of a query: a counter with composite keys takes the text of one. */
-function keyOf(text: string, counter: string, definitions: Definitions): CounterKey {
+export function keyOf(text: string, counter: string, definitions: Definitions): CounterKey {
   const target = definitions.counters[counter]?.target;
   return (target && hasListKeys(target) ? splitKey(text) : undefined) ?? text;
 }

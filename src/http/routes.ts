@@ -2,6 +2,7 @@
 import { counterRoutes } from './counters.ts';
 import { failedRoutes } from './failed.ts';
 import { pointsRoutes } from './points.ts';
+import { rankRoutes } from './ranks.ts';
 import { receiptRoutes } from './receipts.ts';
 import { referenceRoutes } from './reference.ts';
 import type { Route } from './route.ts';
@@ -10,6 +11,7 @@ import { updatesRoutes } from './updates.ts';
 const data: readonly Route[] = [
   ...counterRoutes,
   ...pointsRoutes,
+  ...rankRoutes,
   ...updatesRoutes,
   ...receiptRoutes,
   ...failedRoutes,

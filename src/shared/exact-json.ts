@@ -41,16 +41,38 @@ function refuseKey({ key }: { key: string }): never {
 }
 
 /** Nearly every line: a flat object of strings without escapes and whole numbers that JavaScript keeps. */
-const PLAIN = /^\s*\{(?:\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*"|0|-?[1-9]\d{0,14})\s*[,}])+\s*$/;
+const OBJECT = String.raw`\{(?:\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*"|0|-?[1-9]\d{0,14})\s*[,}])+`;
+const PLAIN = new RegExp(`^\\s*${OBJECT}\\s*$`);
+/** One element of a list of them, with what ends it. */
+const ELEMENT = new RegExp(`\\s*${OBJECT}\\s*[,\\]]`, 'y');
 
 /** `JSON.parse` takes a third of the time. Undefined if the text is not plain or repeats a key. */
 function parsePlain(text: string): unknown {
-  if (!PLAIN.test(text)) return undefined;
-  const value = JSON.parse(text) as Record<string, string | number>;
+  if (!PLAIN.test(text) && !isPlainList(text)) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The patterns also match some texts that are not JSON; the other parser says what is wrong.
+    return undefined;
+  }
   let quotes = 0;
-  for (const key in value) quotes += typeof value[key] === 'string' ? 4 : 2;
+  for (const one of Array.isArray(value) ? value : [value])
+    for (const key in one) quotes += typeof one[key] === 'string' ? 4 : 2;
   for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at + 1)) quotes--;
   return quotes === 0 ? value : undefined;
+}
+
+/** Element by element: one pattern for the whole list would keep its way back for each. */
+function isPlainList(text: string): boolean {
+  if (!text.startsWith('[')) return false;
+  let end = 1;
+  for (;;) {
+    ELEMENT.lastIndex = end;
+    if (!ELEMENT.test(text)) return false;
+    end = ELEMENT.lastIndex;
+    if (text[end - 1] === ']') return text.length === end || text.slice(end).trim() === '';
+  }
 }
 
 function asWritten(literal: string): number | RawJson {

@@ -105,6 +105,7 @@ export async function openApi(
   };
   return {
     api,
+    definitions: parseDefinitions(given.definitions ?? preset),
     registry,
     port,
     base,
