@@ -6,6 +6,7 @@ import type { Keys } from '../../src/shared/redis/keys.ts';
 import type { Holdings } from './holdings.ts';
 import { type JournalledUpdate, knownOf } from './journal.ts';
 import { definitions } from './traffic.ts';
+import { compareTransfers, type Decisions, isCredit, noDecisions } from './transfers.ts';
 
 interface Difference {
   readonly partition: number;
@@ -27,16 +28,22 @@ export interface Verdict {
   /** Upper bounds that Sluice declared. */
   declarations: number;
   differences: Difference[];
-  /** Other mistakes: balances, floors. */
+  /** Other mistakes: balances, floors, transfers. */
   problems: string[];
 }
 
-export function check(updates: Iterable<JournalledUpdate>, holdings: Holdings, keys: Keys): Verdict {
+export function check(
+  updates: Iterable<JournalledUpdate>,
+  holdings: Holdings,
+  keys: Keys,
+  decisions: Decisions = noDecisions(),
+): Verdict {
   const found = new Comparison(keys);
   for (const update of updates) found.add(update);
   found.compareCounters(holdings);
   found.compareEntries(holdings);
-  found.compareLedgers(holdings);
+  found.compareLedgers(holdings, decisions);
+  found.compareTransfers(holdings, decisions);
   return found.verdict(holdings);
 }
 
@@ -85,7 +92,9 @@ class Comparison {
 
   compareEntries({ entries }: Holdings): void {
     const times = new Map<string, number>();
-    for (const { program, account, id, amount } of entries) {
+    for (const entry of entries) {
+      if (isCredit(entry)) continue;
+      const { program, account, id, amount } = entry;
       const name = `${program} ${account} ${id}`;
       const before = times.get(name) ?? 0;
       times.set(name, before + 1);
@@ -108,14 +117,17 @@ class Comparison {
     }
   }
 
-  compareLedgers({ entries, balances, losses }: Holdings): void {
+  compareLedgers({ entries, balances, losses }: Holdings, { refused }: Decisions): void {
     const sums = new Map<string, number>();
     for (const { program, account, amount, balanceAfter, id } of entries) {
       if (balanceAfter === undefined) continue;
       const name = `${program} ${account}`;
       sums.set(name, (sums.get(name) ?? 0) + amount);
       const { floor } = definitions.points[program as keyof typeof definitions.points];
-      const isExcused = losses.some(loss => loss.partition === this.#keys.partitionOf(account));
+      const isExcused =
+        refused.has(name) ||
+        refused.has(program) ||
+        losses.some(loss => loss.partition === this.#keys.partitionOf(account));
       if (amount < 0 && balanceAfter < floor && !isExcused) {
         this.#problems.push(`entry ${id} took ${name} to ${balanceAfter}, below its floor of ${floor}`);
       }
@@ -125,6 +137,10 @@ class Comparison {
       if (balance !== sum)
         this.#problems.push(`balance of ${name} is ${balance}, its entries add up to ${sum}`);
     }
+  }
+
+  compareTransfers(holdings: Holdings, decisions: Decisions): void {
+    this.#problems.push(...compareTransfers(this.#entries, holdings, decisions));
   }
 
   verdict({ losses }: Holdings): Verdict {

@@ -1,15 +1,18 @@
-/** Everything in the database about the torture's updates: values, ledger, quarantine, declared losses. */
+/** Everything in the database about the torture's updates: values, ledger, transfers, quarantine, declared losses. */
 import type { RowDataPacket } from 'mysql2/promise';
 import type { Root } from './cluster-root.ts';
 import { mappedTables } from './traffic.ts';
 
-interface HeldEntry {
+export interface HeldEntry {
   readonly program: string;
   readonly account: string;
   readonly id: string;
   readonly amount: number;
   /** Undefined for a quarantined entry. */
   readonly balanceAfter: number | undefined;
+  /** Null unless it is one of the two entries of a transfer. */
+  readonly transfer: string | null;
+  readonly other: string | null;
 }
 
 interface Loss {
@@ -25,6 +28,8 @@ export interface Holdings {
   readonly balances: Map<string, number>;
   readonly entries: HeldEntry[];
   readonly losses: Loss[];
+  /** Transfers whose credit is not in the ledger, and their states. */
+  readonly inTransit: Map<string, string>;
 }
 
 export async function readHoldings(root: Root): Promise<Holdings> {
@@ -47,9 +52,10 @@ export async function readHoldings(root: Root): Promise<Holdings> {
     'SELECT kind, name, item_key AS item, entry_id AS id, amount FROM sluice_quarantine',
   );
   const entries = await rows(
-    `SELECT program AS name, account AS item, entry_id AS id, amount, balance_after AS balance
+    `SELECT program AS name, account AS item, entry_id AS id, amount, balance_after AS balance, transfer, other_account
        FROM sluice_entries ORDER BY partition_id, ledger_no`,
   );
+  const transfers = await rows('SELECT transfer, state FROM sluice_transfers');
   const losses = await rows('SELECT partition_id AS p, kind, updates FROM sluice_losses');
   return {
     counters: sums([...counters, ...refused.filter(row => row.kind === 'counter')]),
@@ -60,9 +66,16 @@ export async function readHoldings(root: Root): Promise<Holdings> {
       id: String(row.id),
       amount: Number(row.amount),
       balanceAfter: row.balance === undefined ? undefined : Number(row.balance),
+      transfer: textOf(row.transfer),
+      other: textOf(row.other_account),
     })),
     losses: losses.map(row => ({ partition: Number(row.p), kind: row.kind, updates: Number(row.updates) })),
+    inTransit: new Map(transfers.map(row => [String(row.transfer), String(row.state)])),
   };
+}
+
+function textOf(value: unknown): string | null {
+  return value === null || value === undefined ? null : String(value);
 }
 
 function mapped(name: keyof typeof mappedTables): string {

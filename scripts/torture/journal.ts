@@ -2,12 +2,13 @@
  * A client's updates and their answers, one line each, written before the call and after the answer. After a
  * kill, an update without an answer has an unknown outcome.
  *
- *   i NUMBER KIND NAME KEY AMOUNT [ID]   asked for; KIND is c (counter) or p (points)
- *   t NUMBER                             asked for again, with the same id
- *   a NUMBER                             acknowledged
- *   r NUMBER CODE                        refused: certainly not applied
- *   u NUMBER CODE                        an error with an unknown outcome
- *   p NUMBER                             persisted() resolved
+ *   i NUMBER KIND NAME KEY AMOUNT [ID [TO]]   asked for; KIND is c (counter) or p (points); TO of a transfer
+ *   t NUMBER                                  asked for again, with the same id
+ *   a NUMBER                                  acknowledged
+ *   r NUMBER CODE                             refused: certainly not applied
+ *   u NUMBER CODE                             an error with an unknown outcome
+ *   p NUMBER                                  persisted() resolved
+ *   c NUMBER                                  credited() resolved
  */
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import type { Update } from '../../src/shared/updates/update.ts';
@@ -57,6 +58,10 @@ export class Journal {
     this.#write([`p ${number}`]);
   }
 
+  credited(number: number): void {
+    this.#write([`c ${number}`]);
+  }
+
   #write(lines: string[]): void {
     writeSync(this.#file, lines.map(line => `${line}\n`).join(''));
   }
@@ -64,7 +69,7 @@ export class Journal {
 
 function describe(update: Update): string {
   if ('from' in update)
-    return ['t', update.points, update.from, update.to, update.amount, update.id].join(' ');
+    return ['p', update.points, update.from, -update.amount, update.id, update.to].join(' ');
   if ('counter' in update) {
     const { counter, key, by = 1, id } = update;
     return ['c', counter, key, by, ...(id ? [id] : [])].join(' ');
@@ -78,10 +83,13 @@ export interface JournalledUpdate {
   readonly key: string;
   readonly amount: number;
   readonly id: string;
+  /** The destination of a transfer. */
+  readonly to?: string | undefined;
   outcome: 'open' | 'acknowledged' | 'refused';
   /** An earlier attempt may have been applied. */
   uncertain: boolean;
   persisted: boolean;
+  credited: boolean;
   code: string;
 }
 
@@ -103,24 +111,27 @@ export function readJournal(path: string): JournalledUpdate[] {
 
 function note(updates: JournalledUpdate[], [action, number, ...rest]: string[]): void {
   if (action === 'i') {
-    const [kind, name, key, amount, id = ''] = rest;
+    const [kind, name, key, amount, id = '', to] = rest;
     updates.push({
       kind: kind as 'c' | 'p',
       name: name!,
       key: key!,
       amount: Number(amount),
       id,
+      to,
       outcome: 'open',
       uncertain: false,
       persisted: false,
+      credited: false,
       code: '',
     });
     return;
   }
   const update = updates[Number(number)]!;
   if (action === 'p') update.persisted = true;
+  if (action === 'c') update.credited = true;
   // An acknowledged update stays acknowledged, whatever a repetition is answered.
-  if (action === 'p' || update.outcome === 'acknowledged') return;
+  if (action === 'p' || action === 'c' || update.outcome === 'acknowledged') return;
   if (action === 'a') update.outcome = 'acknowledged';
   else if (action === 't') update.outcome = 'open';
   else {

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/index.ts';
-import type { Receipt } from '../../src/producer/receipt.ts';
+import type { Receipt, TransferReceipt } from '../../src/producer/receipt.ts';
 import { createLog } from '../../src/shared/log.ts';
 import type { Update } from '../../src/shared/updates/update.ts';
 import type { Deployment } from '../load/processes.ts';
@@ -28,14 +28,14 @@ export interface ProducerPlan {
 
 const callers = 4;
 const repetitions = 4;
-/** Shares of acknowledged updates that are repeated, and whose persisted() is called. */
+/** Shares of acknowledged updates that are repeated, and whose persisted() or credited() is called. */
 const repeatShare = 0.03;
 const receiptShare = 0.03;
 /** Share of calls that ask for a rank. */
 const rankShare = 0.1;
 
 type Client = Sluice<typeof definitions>;
-type Answered = Pick<Receipt, 'persisted'>;
+type Answered = Pick<Receipt, 'persisted'> & Partial<Pick<TransferReceipt, 'credited'>>;
 
 let stopped = false;
 
@@ -126,6 +126,10 @@ class Caller {
     if (this.#traffic.random() >= receiptShare) return;
     answer.persisted({ timeoutMs: 20_000 }).then(
       () => this.#journal.persisted(number),
+      () => {},
+    );
+    answer.credited?.({ timeoutMs: 20_000 }).then(
+      () => this.#journal.credited(number),
       () => {},
     );
   }

@@ -22,6 +22,8 @@ import { compareBoards, readRanks, wrongReads } from './ranks.ts';
 import { type Outcome, promised, promisedSeconds, type Recoveries } from './report.ts';
 import type { Stack } from './stack.ts';
 import { partitions } from './traffic.ts';
+import { TransferOperator } from './transfer-operator.ts';
+import { ZeroSum } from './zero-sum.ts';
 
 const recoveryLimit = 60_000;
 const drainLimit = 60_000;
@@ -37,6 +39,7 @@ export class Torture {
   readonly #say: Say;
   readonly #processes: Processes;
   readonly #footprints: Footprints;
+  readonly #operator: TransferOperator;
   readonly #recoveries: Recoveries = new Map();
   readonly #problems: string[] = [];
   readonly #started = performance.now();
@@ -46,10 +49,21 @@ export class Torture {
     this.#stack = stack;
     this.#say = say;
     this.#processes = new Processes(stack, options.seed, options.durability);
+    this.#operator = new TransferOperator(stack);
     this.#footprints = new Footprints(stack, this.#processes, options.durability);
   }
 
   async run(): Promise<Outcome> {
+    const zeroSum = new ZeroSum(this.#stack.root, problem => this.#fail(problem));
+    try {
+      return await this.#runAll();
+    } finally {
+      await zeroSum.stop();
+      await this.#operator.close();
+    }
+  }
+
+  async #runAll(): Promise<Outcome> {
     const probe = await Probe.open(this.#stack, this.#options.durability);
     try {
       await this.#processes.ensure();
@@ -84,7 +98,8 @@ export class Torture {
   async #breakThings(probe: Probe): Promise<void> {
     const { minutes, faults, seed, topology, database, kinds, durability } = this.#options;
     const random = seededRandom(seed);
-    const scene: Scene = { stack: this.#stack, processes: this.#processes, random, durability };
+    const [stack, processes, operator] = [this.#stack, this.#processes, this.#operator];
+    const scene: Scene = { stack, processes, random, operator, durability };
     const until = this.#started + minutes * 60_000;
     let count = 0;
     const wanted = faultsOf(topology, database).filter(({ kind }) => kinds?.includes(kind) ?? true);
@@ -139,13 +154,15 @@ export class Torture {
     await this.#processes
       .ensureWorkers()
       .catch(error => this.#fail(`workers do not start: ${error.message}`));
+    await this.#operator.decide(seededRandom(this.#options.seed));
     if (!(await this.#drained(keys))) this.#fail(`not drained within ${drainLimit / 1000} s`);
     const updates: JournalledUpdate[] = journals.flatMap(readJournal);
-    let verdict = check(updates, await readHoldings(root), keys);
+    const { decisions } = this.#operator;
+    let verdict = check(updates, await readHoldings(root), keys, decisions);
     const limit = performance.now() + declarationLimit;
     while (verdict.lost + verdict.doubled > 0 && performance.now() < limit) {
       await delay(1000);
-      verdict = check(updates, await readHoldings(root), keys);
+      verdict = check(updates, await readHoldings(root), keys, decisions);
     }
     const unequal = cluster && (await differenceOfMembers(cluster, direct.namespace));
     if (unequal) this.#fail(unequal);
@@ -177,10 +194,12 @@ export class Torture {
     try {
       await connectRedis(redis, redisUrl);
       const inspector = new Inspector(redis, keys);
+      const isIdle = async () =>
+        (await inspector.all()).every(status => status.pendingUpdates === 0 && status.token === '');
       const limit = performance.now() + drainLimit;
       while (performance.now() < limit) {
-        const statuses = await inspector.all();
-        if (statuses.every(status => status.pendingUpdates === 0 && status.token === '')) return true;
+        // A debit becomes a row, and the row a credit: nothing waits if both looks at Redis find nothing.
+        if ((await isIdle()) && (await this.#operator.inTransit()) === 0 && (await isIdle())) return true;
         await delay(50);
       }
       return false;

@@ -1,5 +1,5 @@
-// Updates of a torture: increments with and without ids, on keys of which few are hot, credits and debits,
-// some of both in mapped tables. Increments are by one, so a difference between sums is a number of updates.
+// Updates of a torture: increments with and without ids, on keys of which few are hot, credits, debits and
+// transfers, some of all in mapped tables. Increments are by one, so a difference between sums is a number of updates.
 
 import type { Update } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from '../load/zipf.ts';
@@ -35,6 +35,8 @@ export const rankedNames = [
 
 const keys = 400;
 const accounts = 60;
+/** Share of the updates of accounts. */
+const transferShare = 0.4;
 
 export class Traffic {
   readonly random: Random;
@@ -62,6 +64,7 @@ export class Traffic {
     if (roll < 0.6) return { counter: 'clicks', key, id };
     const account = `a${this.#whole(accounts)}`;
     const points = roll < 0.85 ? 'loyalty' : roll < 0.93 ? 'stars' : 'credits';
+    if (this.random() < transferShare) return this.#transfer(points, account, id);
     // Debits take as much as credits give, so some of them meet the floor.
     const amount = (1 + this.#whole(50)) * (this.random() < 0.5 ? -1 : 1);
     return { points, account, amount, id };
@@ -70,6 +73,13 @@ export class Traffic {
   /** A ranked counter and a key of it. */
   ranked(): { name: 'clicks' | 'likes'; key: string } {
     return { name: this.random() < 0.5 ? 'clicks' : 'likes', key: `k${this.#zipf.next()}` };
+  }
+
+  /** To another account, mostly of another partition. */
+  #transfer(points: string, from: string, id: string): Update {
+    const other = this.#whole(accounts - 1);
+    const to = `a${other}` === from ? `a${accounts - 1}` : `a${other}`;
+    return { points, from, to, amount: 1 + this.#whole(30), id };
   }
 
   #whole(limit: number): number {

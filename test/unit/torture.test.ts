@@ -49,6 +49,7 @@ const held = (id: string, amount = 5, balanceAfter = 5) => ({
   id,
   amount,
   balanceAfter,
+  ...{ transfer: null, other: null },
 });
 
 function holdings(changes: Partial<Holdings> = {}): Holdings {
@@ -57,6 +58,7 @@ function holdings(changes: Partial<Holdings> = {}): Holdings {
     balances: new Map([['loyalty a', 5]]),
     entries: [held('kept')],
     losses: [],
+    inTransit: new Map(),
     ...changes,
   };
 }

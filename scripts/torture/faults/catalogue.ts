@@ -10,6 +10,7 @@ import {
   databaseDelay,
   redisDelay,
 } from './connections.ts';
+import { creditsRefused } from './credits.ts';
 import { databaseReadLock, databaseReadOnly, databaseRestart, deadlock } from './database.ts';
 import {
   certificationConflict,
@@ -54,6 +55,7 @@ const all: readonly Fault[] = [
   clockStep,
   logBlocked,
   columnRenamed,
+  creditsRefused,
   sentinelFailover,
   clusterFailover,
   clusterMigration,

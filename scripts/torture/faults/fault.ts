@@ -4,11 +4,13 @@ import type { TortureDurability } from '../durability.ts';
 import type { Processes } from '../processes.ts';
 import type { DatabaseName, TopologyName } from '../servers.ts';
 import type { Stack } from '../stack.ts';
+import type { TransferOperator } from '../transfer-operator.ts';
 
 export interface Scene {
   readonly stack: Stack;
   readonly processes: Processes;
   readonly random: Random;
+  readonly operator: TransferOperator;
   /** Durability of calls and claims. */
   readonly durability: TortureDurability;
 }
