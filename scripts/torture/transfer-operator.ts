@@ -23,14 +23,14 @@ export class TransferOperator {
     this.#keys = new Keys(direct.namespace, partitions);
   }
 
-  /** Number of transfers that are aside, 1000 at most. */
+  /** Number of transfers that are aside. */
   async aside(): Promise<number> {
-    return (await listTransfers(this.#database, { state: 'aside', limit: 1000 })).length;
+    return (await listTransfers(this.#database, { state: 'aside' }, 1)).total;
   }
 
-  /** Whether there is a transfer in transit, aside or not: 1 or 0. */
+  /** Number of transfers whose credit is not in the ledger, aside or not. */
   async inTransit(): Promise<number> {
-    return (await listTransfers(this.#database, { limit: 1 })).length;
+    return (await listTransfers(this.#database, {}, 1)).total;
   }
 
   /** Decides about every transfer that is aside. The database may be busy, or away for a while. */
@@ -48,13 +48,13 @@ export class TransferOperator {
 
   /** Decides about those that are aside now. @returns whether there were none */
   async decideOnce(random: Random): Promise<boolean> {
-    const page = await listTransfers(this.#database, { state: 'aside' });
-    for (const { transfer, program, from, to } of page) {
+    const { transfers } = await listTransfers(this.#database, { state: 'aside' });
+    for (const { transfer, program, from, to } of transfers) {
       this.decisions.refused.add(`${program} ${to}`);
       if (to === from || random() < 0.5) await retryTransfer(this.#database, transfer);
       else await this.#return(transfer, from);
     }
-    return page.length === 0;
+    return transfers.length === 0;
   }
 
   async #return(transfer: string, account: string): Promise<void> {
