@@ -166,6 +166,27 @@ export const mainFigures: readonly Figure[] = [
     of: value('scripts'),
   },
   {
+    name: 'rank-p99',
+    title: 'p99 of `rank` among 1,000,000 members in 16 partitions',
+    unit: 'ms',
+    target: { atMost: 3 },
+    of: value('ranks'),
+  },
+  {
+    name: 'top-p99',
+    title: 'p99 of `top(100)` there',
+    unit: 'ms',
+    target: { atMost: 5 },
+    of: detail('ranks', 'topMs'),
+  },
+  {
+    name: 'rank-cost',
+    title: 'what the score of an update costs Redis, 62,500 members a partition',
+    unit: 'µs',
+    target: { atMost: 3.5 },
+    of: detail('ranks', 'rankMicros'),
+  },
+  {
     name: 'slow-scripts',
     title: 'scripts of more than 2 ms, in all measurements of a round',
     unit: 'scripts',

@@ -14,7 +14,9 @@ import { sizes } from './memory-page.ts';
 const ACCOUNTS = sizes.count / sizes.entriesPerAccount;
 /** Updates per call; counts are multiples of it. */
 export const CHUNK = 5000;
-const definitions = { counters: { views: {} }, points: { loyalty: {} } } as const;
+const definitions = { counters: { views: {}, score: { ranked: true } }, points: { loyalty: {} } } as const;
+/** The worker's: it would build a board. */
+const unranked = parseDefinitions({ counters: { views: {} }, points: { loyalty: {} } });
 /** Text of this length that ends with the number. */
 const numbered = (start: string, n: number, bytes: number) =>
   start + String(n).padStart(bytes - start.length, '0');
@@ -29,6 +31,8 @@ export interface Growth extends PendingGrowth {
   readonly counterId: number;
   readonly entryId: number;
   readonly liveValue: number;
+  /** A key on the board of a ranked name. */
+  readonly member: number;
 }
 
 export interface Deployment {
@@ -123,13 +127,23 @@ export async function measureMemory(
       ),
     );
     // Entries that are in MySQL leave only their ids.
-    const worker = await Worker.start({ ...parts, definitions: parseDefinitions(definitions) });
-    const inspector = new Inspector(redis, new Keys(deployment.namespace, settings.partitions));
+    const worker = await Worker.start({ ...parts, definitions: unranked });
+    const keys = new Keys(deployment.namespace, settings.partitions);
+    const inspector = new Inspector(redis, keys);
     while ((await inspector.all()).some(one => one.pendingUpdates > 0 || one.token !== ''))
       await new Promise(resolve => setTimeout(resolve, 200));
     await worker.stop();
     const left = (await used(redis)) - beforeEntries + counterKey * count - liveValue * count;
-    const all: Growth = { counterKey, entry, counterId, entryId: left / count, liveValue };
+    for (let partition = 0; partition < keys.partitions; partition++) {
+      const epoch = await redis.hget(keys.state(partition), 'epoch');
+      await redis.hset(keys.state(partition), 'boards', `cscore ready 0 1 ${epoch}`);
+    }
+    // Each update makes its key pending, and a member.
+    const both = await measuring.sent(n => ({ counter: 'score', key: pageOf(n) }));
+    const all: Growth = {
+      ...{ counterKey, entry, counterId, entryId: left / count, liveValue },
+      member: both - counterKey,
+    };
     return all;
   } finally {
     await sluice.close();

@@ -17,6 +17,7 @@ const columns = {
   counterId: 'counter id',
   entryId: 'id of an entry in MySQL',
   liveValue: 'live value',
+  member: 'member of a board',
 } as const;
 
 /** Bytes each, on one server. */

@@ -14,6 +14,7 @@ import { pendingMemory } from './pending-memory.ts';
 import { points } from './points.ts';
 import { processBuffer, readableBuffer } from './process-buffer.ts';
 import { evalsha, hincrby } from './redis-limits.ts';
+import { ranks } from './ranks.ts';
 import { redisList } from './redis-list.ts';
 import { scale } from './scale.ts';
 import { scripts } from './scripts.ts';
@@ -32,7 +33,7 @@ export const suites = {
       ...[upsertPerUpdate, bullmqJobs, counters, live, bulkUpsert, bullmqBulk, redisList],
       ...[processBuffer, readableBuffer],
       ...[uniform, uniformUpsert, flush, flushUpsert, hincrby, evalsha],
-      ...[singleCalls, steady, steadyHincrby, apiLoop, points, ledgerInsert, scripts, pendingMemory],
+      ...[singleCalls, steady, steadyHincrby, apiLoop, points, ledgerInsert, scripts, ranks, pendingMemory],
     ],
     figures: mainFigures,
     rounds: 5,

@@ -35,6 +35,14 @@ export const loadCatalogue = {
     what: 'distinct accounts in use within twice the live TTL',
     whole: true,
   },
+  members: {
+    default: 0,
+    min: 0,
+    max: 1e12,
+    unit: 'n',
+    what: 'keys and accounts of ranked names, however old; all updates are taken to be of such names then',
+    whole: true,
+  },
   skew: {
     default: 1,
     min: 0,

@@ -66,6 +66,8 @@ const FEWEST_WORKERS = 2;
 const ROWS_SHARED = 500;
 /** Fewer partitions would spread too unevenly over the primaries. */
 const PARTITIONS_PER_PRIMARY = 4;
+/** Boards of a ranked name while it is built anew: the old one and the new one. */
+const BOARDS = 2;
 /** Updates wait for one interval, and as long again until they are in MySQL and acknowledged. */
 const PENDING_INTERVALS = 2;
 
@@ -165,12 +167,13 @@ function callCoresOf({ calls, microBatches }: Pick<Work, 'calls' | 'microBatches
 }
 
 /** Busy cores of Redis. */
-function redisCores({ ids }: Load, work: Work): number {
+function redisCores({ ids, members }: Load, work: Work): number {
   const { updates, entries, jobs, flushes } = work;
   return (
     callCoresOf(work) +
     (updates * (1 - ids) * measured.redisMicrosPerUpdate.value +
       (updates * ids + entries) * measured.redisMicrosPerEntry.value +
+      (members > 0 ? (updates + entries) * measured.redisMicrosPerScore.value : 0) +
       jobs * measured.redisMicrosPerJob.value +
       flushes * measured.redisMicrosPerFlush.value) /
       1e6
@@ -246,6 +249,7 @@ function memoryOf(load: Load, spread: Zipf, partitions: number) {
   const lasting =
     measured.redisBaseBytes.value +
     liveValues * (measured.liveValueBytes.value + key) +
+    BOARDS * load.members * (measured.memberBytes.value + key) +
     counterIdsOf(load, partitions).kept * measured.counterIdBytes.value +
     entryIds * (measured.entryIdBytes.value + 2 * (account + id));
   const after = (seconds: number) =>

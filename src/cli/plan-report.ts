@@ -51,6 +51,7 @@ function redisRows({ load, redis, outage, partitions }: Plan): Row[] {
         summed > 0 && `${count(summed)} updates at ${measured.redisMicrosPerUpdate.value} µs`,
         single > 0 &&
           `${count(single)} ${ids > 0 ? 'updates with ids or entries' : 'entries'} at ${measured.redisMicrosPerEntry.value} µs`,
+        load.members > 0 && `scores at ${measured.redisMicrosPerScore.value} µs`,
         `calls at ${measured.redisMicrosPerCall.value} µs + ${measured.redisMicrosPerMicroBatch.value} a partition`,
         `flush jobs at ${measured.redisMicrosPerJob.value} µs + ${measured.redisMicrosPerFlush.value} a partition`,
       ]
@@ -60,7 +61,7 @@ function redisRows({ load, redis, outage, partitions }: Plan): Row[] {
     [
       'Redis memory',
       bytes(redis.memory),
-      `${of(load, `${count(load.keys)} live values`, `${count(load.accounts)} live balances`)}, ids, updates pending for two intervals`,
+      `${of(load, `${count(load.keys)} live values`, `${count(load.accounts)} live balances`)}, ${load.members > 0 ? `${count(load.members)} members of boards, twice during a build, ` : ''}ids, updates pending for two intervals`,
     ],
     [
       'Redis memory, outage',
