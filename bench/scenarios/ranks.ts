@@ -58,17 +58,22 @@ async function fill(redis: Redis, keys: Keys): Promise<number> {
   return bytes;
 }
 
-/** Microseconds of Redis for each update: calls of 300 updates in one partition, the median. */
-async function microsOfUpdate(redis: Redis, send: (call: number) => Promise<unknown>, size: number) {
-  await redis.config('RESETSTAT');
-  for (let call = 0; call < CALLS; call++) await send(call);
-  const stats = await redis.info('commandstats');
-  const [, calls, micros] = /^cmdstat_evalsha:calls=(\d+),usec=(\d+)/m.exec(stats)!;
-  if (Number(calls) < CALLS) throw new Error('scripts were not called by their hashes');
-  return Number(micros) / (CALLS * size);
+/** Microseconds of CPU that Redis' main thread has used. */
+async function cpuOf(redis: Redis): Promise<number> {
+  const info = await redis.info('cpu');
+  const parts = [...info.matchAll(/^used_cpu_(?:user|sys)_main_thread:([\d.]+)/gm)];
+  return parts.reduce((sum, [, seconds]) => sum + 1e6 * Number(seconds), 0);
 }
 
-async function p99(ask: (at: number) => Promise<{ exact: boolean }>): Promise<number> {
+/** Microseconds of Redis for each update, in whole micro-batches of one partition. */
+async function microsOfUpdate(redis: Redis, send: (call: number) => Promise<unknown>, size: number) {
+  const before = await cpuOf(redis);
+  for (let call = 0; call < CALLS; call++) await send(call);
+  return ((await cpuOf(redis)) - before) / (CALLS * size);
+}
+
+/** Times of a question, sorted, ms. */
+async function timesOf(ask: (at: number) => Promise<{ exact: boolean }>): Promise<number[]> {
   const took: number[] = [];
   for (let at = 0; at < QUESTIONS; at++) {
     const begin = performance.now();
@@ -76,8 +81,10 @@ async function p99(ask: (at: number) => Promise<{ exact: boolean }>): Promise<nu
     took.push(performance.now() - begin);
     if (!exact) throw new Error('an answer was not exact');
   }
-  return took.sort((a, b) => a - b)[Math.floor(0.99 * QUESTIONS)]!;
+  return took.sort((a, b) => a - b);
 }
+const p50 = (took: readonly number[]) => took[Math.floor(0.5 * took.length)]!;
+const p99 = (took: readonly number[]) => took[Math.floor(0.99 * took.length)]!;
 
 async function measure({ deployment, settings }: Site): Promise<Record<string, number>> {
   const redis = new Redis(deployment.redisUrl);
@@ -97,10 +104,12 @@ async function measure({ deployment, settings }: Site): Promise<Record<string, n
     for (const counter of ['plain', 'ranked'] as const) await send(counter)(0);
     const plainMicros = await microsOfUpdate(redis, send('plain'), size);
     const rankedMicros = await microsOfUpdate(redis, send('ranked'), size);
+    const rank = await timesOf(() => board.rank(random()));
+    const top = await timesOf(() => board.top(100));
+    const around = await timesOf(() => board.around(random(), 10));
     return {
-      rankMs: await p99(() => board.rank(random())),
-      topMs: await p99(() => board.top(100)),
-      aroundMs: await p99(() => board.around(random(), 10)),
+      ...{ rankMs: p99(rank), topMs: p99(top), aroundMs: p99(around) },
+      ...{ rankP50Ms: p50(rank), topP50Ms: p50(top), aroundP50Ms: p50(around) },
       memberBytes,
       plainMicros,
       rankedMicros,

@@ -65,7 +65,7 @@ export const measured = {
   /** A live value or balance with a name of 20 bytes, bytes of Redis. */
   liveValueBytes: { value: 83, from: { memory: 'live value' } },
   /** A member of a board of ranks with a name of 20 bytes, bytes of Redis. */
-  memberBytes: { value: 110, from: { memory: 'member of a board' } },
+  memberBytes: { value: 128, from: { memory: 'member of a board' } },
   /** Redis' CPU for the score of an update, microseconds more: scenario `ranks`, 62,500 members a partition. */
   redisMicrosPerScore: { value: 3.5, from: 'assumed' },
   /** Redis itself, BullMQ, connections, last replies: bytes. Generous. */

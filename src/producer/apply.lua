@@ -320,7 +320,7 @@ local function ranking(text, epoch)
     if type(updates[1]) == 'table' then
       local items, amounts = updates[1], updates[2]
       for at = 1, #items do
-        if byte(replies[at]) < LETTERS then addToBoard(boards, 'c' .. items[at], amounts[at]) end
+        if byte(replies[at]) < LETTERS then addToBoard(boards, 'c', items[at], amounts[at]) end
       end
       return
     end
@@ -328,9 +328,9 @@ local function ranking(text, epoch)
     for _, reply in ipairs(replies) do
       local kind, item = updates[at], updates[at + 1]
       if byte(reply) < LETTERS then
-        -- An amendment of a counter changes the counter.
-        local field = sub(item, 1, 1) == '!' and 'c' .. sub(item, 2) or (kind == 'c' and 'c' or 'p') .. item
-        addToBoard(boards, field, updates[at + 2])
+        if kind ~= 'a' then addToBoard(boards, kind, item, updates[at + 2])
+        elseif sub(item, 1, 1) == '!' then addToBoard(boards, 'c', sub(item, 2), updates[at + 2])
+        else addToBoard(boards, 'p', item, updates[at + 2]) end
       end
       at = at + (kind == 'c' and 5 or 6)
     end

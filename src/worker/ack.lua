@@ -15,7 +15,7 @@ local token, windowMs, quarantined, credits = unpack(ARGV, 1, 4)
 --!read state
 if state.token ~= token then return { 0 } end
 --!include boards
-local boards = #ARGV > 4 and state.boards ~= '' and boardsOf(state.boards, state.epoch) or {}
+local boards = boardsOf(#ARGV > 4 and state.boards or '', state.epoch)
 
 local from, to = state.entryAcked, state.entryClaimed
 if to > from then
@@ -43,7 +43,7 @@ if to >= state.entrySegmentEnd then redis.call('UNLINK', base .. 'segment:accoun
 for at = 5, #ARGV, 2 do
   redis.call('HDEL', base .. 'live:young', ARGV[at] .. ARGV[at + 1])
   redis.call('HDEL', base .. 'live:old', ARGV[at] .. ARGV[at + 1])
-  noteOnBoard(boards, ARGV[at] .. ARGV[at + 1])
+  noteOnBoard(boards, ARGV[at], ARGV[at + 1])
 end
 redis.call('HSET', KEYS[1], 'token', '', 'entryAcked', to, 'poppedAcked', state.popped, 'flightUpdates', 0, 'flightOldest', 0)
 redis.call('HINCRBY', KEYS[1], 'quarantined', quarantined)

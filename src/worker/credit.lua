@@ -33,7 +33,7 @@ local unfit = fitsWatermark(state, epoch, watermark, token)
 if unfit then return unfit end
 --!include boards
 --!include add-to-board
-local boards = state.boards ~= '' and boardsOf(state.boards, epoch) or {}
+local boards = boardsOf(state.boards, epoch)
 
 local SAFE, EACH = 9007199254740991, 4
 local credits = cjson.decode(ARGV[10])
@@ -103,7 +103,7 @@ for account, item in ipairs(items) do
       young[#young + 1], young[#young + 2] = fields[account], live[account]
       if isOld and isOld[account] then old[#old + 1] = fields[account] end
     end
-    addToBoard(boards, fields[account], changed[account])
+    addToBoard(boards, 'p', item, changed[account])
   end
 end
 local accepted = #entryIds

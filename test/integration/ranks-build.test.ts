@@ -326,3 +326,15 @@ it('keys of a mapped table are noted while they are not on the board, since othe
   await shop.sluice.counter('views').increment('5', 1);
   await until(async () => (await isExact()) && (await board.rank('5')).value === 1, 'the new row');
 });
+
+it('an account that was erased is gone from the board once it is built anew', async () => {
+  const { engine, points } = await open();
+  await points.credit('person-4', 5, { id: '1' });
+  await points.credit('other', 6, { id: '1' });
+  await ready(engine, loyalty);
+  await engine.database.query('DELETE FROM sluice_entries WHERE account = ?', [Buffer.from('person-4')]);
+  await engine.database.query('DELETE FROM sluice_accounts WHERE account = ?', [Buffer.from('person-4')]);
+  await builderOf(engine).begin(loyalty, true);
+  await ready(engine, loyalty);
+  expect(await scoresOf(engine, loyalty)).toEqual(new Map([['other', 6]]));
+});

@@ -26,7 +26,7 @@ const backpressure = z
 const ranked = z
   .boolean()
   .default(false)
-  .describe('Whether its keys have ranks: a worker keeps a board in Redis, about 110 bytes a key');
+  .describe('Whether its keys have ranks: a worker keeps a board in Redis, about 130 bytes a key');
 const counterSchema = z.strictObject({ target: counterTarget.optional(), ranked, backpressure });
 const programSchema = z.strictObject({
   floor: safeInteger.default(0).describe('Lowest balance that an accepted debit may lead to'),

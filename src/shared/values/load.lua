@@ -33,7 +33,7 @@ watermark = tonumber(watermark)
 if state.epoch == '' or state.deployment ~= deployment then return { 'absent' } end
 local unfit, withFlight = fitsWatermark(state, epoch, watermark, token)
 if unfit then return unfit end
-local boards = mode ~= 'load' and state.boards ~= '' and boardsOf(state.boards, epoch) or {}
+local boards = boardsOf(mode ~= 'load' and state.boards or '', epoch)
 --!include expected
 -- The number may be far out of range.
 local function sumText(number) return string.format('%.0f', number) end
@@ -41,8 +41,8 @@ local SAFE = 9007199254740991
 local young, old = base .. 'live:young', base .. 'live:old'
 if mode == 'load' and redis.call('EXISTS', young) == 0 then beginYoung() end
 -- The score of a key on a board that is ready, from before it is corrected.
-local function scoreOf(field, expected)
-  local board, key = boardOf(boards, field)
+local function scoreOf(kind, item, expected)
+  local board, key = boardOf(boards, kind, item)
   if not board then return '.' end
   local score = redis.call('ZSCORE', board.scores, key)
   if board.phase ~= 'ready' then
@@ -77,7 +77,7 @@ for at = 6, #ARGV, 3 do
     end
     -- A live value that another program wrote may have any length.
     reply[#reply + 1] = (live and '=' .. string.sub(live, 1, 64) or '-') .. ' ' .. sumText(expected) .. ' '
-      .. scoreOf(field, expected)
+      .. scoreOf(kind, item, expected)
   elseif live then
     reply[#reply + 1] = live
   elseif why then

@@ -1,7 +1,7 @@
--- Adds the amount of an accepted update to the score of its key. Called by every script that changes pending, with
--- the field of the live value. Needs `boards`.
-local function addToBoard(boards, field, amount)
-  local board, key = boardOf(boards, field)
+-- Adds the amount of an accepted update to the score of its key. Called by every script that changes pending. Of the
+-- amendment of a counter, the item is the counter's. Needs `boards`.
+local function addToBoard(boards, kind, item, amount)
+  local board, key = boardOf(boards, kind, item)
   if not board then return end
   local score
   if board.creates then score = redis.call('ZINCRBY', board.scores, amount, key)
