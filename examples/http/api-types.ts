@@ -52,6 +52,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/points/{name}/transfers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Move points from one account to another
+         * @description Answers when the points are taken, with the balance of `from`; they reach `to` soon, exactly once. The id is one of `from`, known for ever.
+         */
+        post: operations["postPointsTransfers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/points/{name}/balance": {
         parameters: {
             query?: never;
@@ -486,11 +506,16 @@ export interface components {
             entries: {
                 id: string;
                 amount: number;
-                balanceAfter: number;
+                /** @description Null for a pending credit of a transfer to an account that is not live in Redis */
+                balanceAfter: number | null;
                 reason: string | null;
                 metadata: {
                     [key: string]: unknown;
                 } | null;
+                /** @description The name of the transfer; null for other entries, and for a debit that is pending */
+                transfer: string | null;
+                /** @description The other account of a transfer */
+                otherAccount: string | null;
                 /** Format: date-time */
                 createdAt: string;
                 /** @description Whether MySQL has it */
@@ -651,6 +676,44 @@ export interface components {
                 value: number;
             }[];
             next: string | null;
+        };
+        Transfer: {
+            /** @description Account that gives the points, up to 255 bytes of UTF-8 */
+            from: string;
+            /** @description Account that gets them, up to 255 bytes of UTF-8 */
+            to: string;
+            /** @description Above 0 */
+            amount: number;
+            /** @description Idempotency key, up to 255 bytes of UTF-8 */
+            id?: string;
+            /** @description Reason, up to 255 bytes of UTF-8 */
+            reason?: string;
+            /** @description Kept as it is written, up to 8192 bytes */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description Where Redis must have the update before the answer; SLUICE_DURABILITY by default
+             * @enum {string}
+             */
+            durability?: "memory" | "replica" | "fsync";
+        };
+        TransferUpdate: {
+            points: string;
+            /** @description Account that gives the points, up to 255 bytes of UTF-8 */
+            from: string;
+            /** @description Account that gets them, up to 255 bytes of UTF-8 */
+            to: string;
+            /** @description Above 0 */
+            amount: number;
+            /** @description Idempotency key, up to 255 bytes of UTF-8 */
+            id?: string;
+            /** @description Reason, up to 255 bytes of UTF-8 */
+            reason?: string;
+            /** @description Kept as it is written, up to 8192 bytes */
+            metadata?: {
+                [key: string]: unknown;
+            };
         };
         Values: {
             /** @description In the order of the keys */
@@ -927,6 +990,57 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    postPointsTransfers: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A string in quotes, or a token. A repeated request with it counts once */
+                "Idempotency-Key"?: string;
+                /** @description `wait=SECONDS` waits for MySQL at most so long, and answers with a receipt */
+                Prefer?: string;
+            };
+            path: {
+                /** @description A program of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Transfer"];
+            };
+        };
+        responses: {
+            /** @description The id was known; the first answer again */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Written"];
+                };
+            };
+            /** @description The new balance of the source */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Written"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     getPointsBalance: {
         parameters: {
             query: {
@@ -1173,7 +1287,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": (components["schemas"]["CounterUpdate"] | components["schemas"]["PointsUpdate"])[];
+                "application/json": (components["schemas"]["CounterUpdate"] | components["schemas"]["PointsUpdate"] | components["schemas"]["TransferUpdate"])[];
                 "application/x-ndjson": string;
             };
         };

@@ -1,4 +1,6 @@
 /** The routes of points programs. */
+import type * as z from 'zod';
+import type { PointsOptions } from '../producer/client.ts';
 import type { HistoryEntry } from '../producer/reads.ts';
 import { parseExact } from '../shared/exact-json.ts';
 import { checkAmount } from '../shared/updates/update.ts';
@@ -12,6 +14,7 @@ import {
   historyAnswer,
   historyQuery,
   programName,
+  transfer,
   writeAnswer,
 } from './schemas.ts';
 import { written } from './written.ts';
@@ -35,20 +38,35 @@ export const pointsRoutes: readonly Route[] = [
       200: { description: 'The id was known; the first answer again', schema: writeAnswer },
     },
     async handle(call, { sluice }) {
-      const { account, reason, metadata, durability, ...body } = call.body;
-      const amount = checkAmount(body.amount);
+      const { account, ...rest } = call.body;
+      const amount = checkAmount(rest.amount);
       const program = sluice.points(call.params.name);
-      const options = {
-        // A missing id is refused by the producer.
-        id: idOf(call.idempotencyKey, body.id) as string,
-        ...(reason === undefined ? {} : { reason }),
-        ...(metadata === undefined ? {} : { metadata }),
-        ...(durability === undefined ? {} : { durability }),
-      };
+      const options = optionsOf(call.idempotencyKey, rest);
       const receipt = await (amount < 0
         ? program.debit(account, -amount, options)
         : program.credit(account, amount, options));
       return written(call, receipt, 201);
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/points/{name}/transfers',
+    summary: 'Move points from one account to another',
+    description:
+      'Answers when the points are taken, with the balance of `from`; they reach `to` soon, exactly once. The id is one of `from`, known for ever.',
+    access: 'write',
+    names: 'program',
+    idempotent: true,
+    waits: true,
+    shape: { params: programName, body: transfer },
+    answers: {
+      201: { description: 'The new balance of the source', schema: writeAnswer },
+      200: { description: 'The id was known; the first answer again', schema: writeAnswer },
+    },
+    async handle(call, { sluice }) {
+      const { from, to, amount, ...rest } = call.body;
+      const options = optionsOf(call.idempotencyKey, rest);
+      return written(call, await sluice.points(call.params.name).transfer(from, to, amount, options), 201);
     },
   }),
   route({
@@ -83,6 +101,24 @@ export const pointsRoutes: readonly Route[] = [
     },
   }),
 ];
+
+function optionsOf(
+  header: string | undefined,
+  {
+    id,
+    reason,
+    metadata,
+    durability,
+  }: Pick<z.infer<typeof entry>, 'id' | 'reason' | 'metadata' | 'durability'>,
+): PointsOptions {
+  return {
+    // A missing id is refused by the producer.
+    id: idOf(header, id) as string,
+    ...(reason === undefined ? {} : { reason }),
+    ...(metadata === undefined ? {} : { metadata }),
+    ...(durability === undefined ? {} : { durability }),
+  };
+}
 
 function shownEntry({ metadata: _, metadataText, ...shown }: HistoryEntry) {
   return { ...shown, metadata: metadataText === null ? null : parseExact(metadataText) };

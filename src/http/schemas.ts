@@ -73,6 +73,18 @@ export const entry = z
   })
   .meta({ id: 'Entry' });
 
+export const transfer = z
+  .strictObject({
+    from: text(LIMITS.account, 'Account that gives the points'),
+    to: text(LIMITS.account, 'Account that gets them'),
+    amount: amount.describe('Above 0'),
+    id: id.optional(),
+    reason: text(LIMITS.reason, 'Reason').optional(),
+    metadata: metadata.optional(),
+    durability: durability.optional(),
+  })
+  .meta({ id: 'Transfer' });
+
 const counterUpdate = z
   .strictObject({ counter: z.string(), key, by: amount.optional(), id: id.optional() })
   .meta({ id: 'CounterUpdate' });
@@ -86,7 +98,10 @@ const pointsUpdate = z
     metadata: metadata.optional(),
   })
   .meta({ id: 'PointsUpdate' });
-export const update = z.union([counterUpdate, pointsUpdate]);
+const transferUpdate = z
+  .strictObject({ points: z.string(), ...transfer.omit({ durability: true }).shape })
+  .meta({ id: 'TransferUpdate' });
+export const update = z.union([counterUpdate, pointsUpdate, transferUpdate]);
 export type UpdateBody = z.infer<typeof update>;
 
 export const UPDATES_LIMIT = 1000;
@@ -96,7 +111,9 @@ export const updates = z
     z
       .custom<UpdateBody>(value => typeof value === 'object' && value !== null, 'must be an object')
       .meta({
-        oneOf: ['CounterUpdate', 'PointsUpdate'].map(name => ({ $ref: `#/components/schemas/${name}` })),
+        oneOf: ['CounterUpdate', 'PointsUpdate', 'TransferUpdate'].map(name => ({
+          $ref: `#/components/schemas/${name}`,
+        })),
       }),
   )
   .min(1)

@@ -88,6 +88,24 @@ describe('points', () => {
     });
   });
 
+  it('move from one account to another, once', async () => {
+    await api.post(entries, { account: 'giver', amount: 10, id: '1' });
+    const transfers = '/v1/points/loyalty/transfers';
+    const body = { from: 'giver', to: 'taker', amount: 4 };
+    const headers = { 'idempotency-key': 'gift' };
+    expect(await api.post(transfers, body, { headers })).toMatchObject({ status: 201, json: { value: 6 } });
+    expect(await api.post(transfers, body, { headers })).toMatchObject({
+      status: 200,
+      json: { value: 6, duplicate: true },
+    });
+    expect((await api.post(transfers, { ...body, amount: 5 }, { headers })).status).toBe(422);
+    expect((await api.post(transfers, { ...body, id: 'more', amount: 7 })).json.code).toBe(
+      'INSUFFICIENT_POINTS',
+    );
+    for (const wrong of [{ amount: -1 }, { amount: 0 }, { to: 'giver' }, { id: undefined }])
+      expect((await api.post(transfers, { ...body, id: 'wrong', ...wrong })).status).toBe(400);
+  });
+
   it('need an id, in the header or the body, and both alike', async () => {
     const body = { account: 'b', amount: 1 };
     expect(await api.post(entries, body)).toMatchObject({ status: 400, json: { code: 'MISSING_ID' } });
