@@ -188,7 +188,6 @@ export const SCHEMA = {
 
 /** Numbers of no group. */
 export const OTHER = {
-  ER_DUP_FIELDNAME: 1060,
   ER_TOO_LONG_KEY: 1071,
   ER_INVALID_JSON_TEXT_IN_PARAM: 3141,
   ER_INVALID_JSON_CHARSET: 3144,

@@ -109,7 +109,7 @@ async function checkWritten(database: Database, partitions: number): Promise<voi
   );
 }
 
-/** DDL commits implicitly, so an interrupted migration may find the columns that it had added. */
+/** DDL commits implicitly: each statement must succeed again if an interrupted migration is repeated. */
 async function run(connection: PoolConnection, statement: string): Promise<void> {
   await connection.query(statement).catch(error => {
     if (error.errno === OTHER.ER_TOO_LONG_KEY)
@@ -117,7 +117,7 @@ async function run(connection: PoolConnection, statement: string): Promise<void>
         `The database cannot index counter keys of ${LIMITS.key} bytes (${error.message}); use a server with innodb_page_size 16384 or more.`,
         { cause: error },
       );
-    if (error.errno !== OTHER.ER_DUP_FIELDNAME) throw error;
+    throw error;
   });
 }
 

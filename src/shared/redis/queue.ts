@@ -6,7 +6,7 @@ import { QUEUE_NAME } from './layout.ts';
 
 /** Whom a job is for. */
 export interface WakeUp {
-  /** With a group, the partition that was found to have updates: former versions flush only that one. */
+  /** With a group, the partition that was found to have updates: lists of failed jobs show it. */
   readonly partition: number;
   /** The group of partitions to flush (groups.ts); absent if only this partition is meant. */
   readonly group?: number;
