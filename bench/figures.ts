@@ -264,3 +264,33 @@ export const soakFigures: readonly Figure[] = [
     of: detail('soak', 'flushLagP99Ms'),
   },
 ];
+
+export const httpFigures: readonly Figure[] = [
+  {
+    name: 'http-single-against-bare',
+    title: 'one update a request against a bare fastify route',
+    unit: 'times',
+    target: { atLeast: 0.7 },
+    of: quotient(value('http-single'), value('bare-route')),
+  },
+  {
+    name: 'http-arrays-against-process',
+    title: 'arrays of 1,000 against sluice.apply in process',
+    unit: 'times',
+    target: { atLeast: 0.6 },
+    of: quotient(value('http-arrays'), value('in-process')),
+  },
+  {
+    name: 'http-lines-against-process',
+    title: 'NDJSON against sluice.apply in process',
+    unit: 'times',
+    target: { atLeast: 0.6 },
+    of: quotient(value('http-lines'), value('in-process')),
+  },
+  {
+    name: 'http-half-rate-p99',
+    title: 'p99 of a request at half of the highest rate',
+    unit: 'ms',
+    of: value('http-half-rate'),
+  },
+];
