@@ -11,11 +11,12 @@ import { Keys } from '../../src/shared/redis/keys.ts';
 import type { Site } from '../rig.ts';
 import type { Scenario } from '../scenario.ts';
 
-const MEMBERS = 1_000_000;
+const isTrial = process.env.BENCH_TRIAL !== undefined;
+const MEMBERS = isTrial ? 10_000 : 1_000_000;
 const PARTITIONS = 16;
 const CHUNK = 10_000;
-const QUESTIONS = 1000;
-const CALLS = 200;
+const QUESTIONS = isTrial ? 50 : 1000;
+const CALLS = isTrial ? 2 : 200;
 const keyOf = (at: number) => `/some/page/${at}`;
 const definitions = defineConfig({
   counters: { ranked: { ranked: true }, plain: {} },
