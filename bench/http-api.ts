@@ -13,7 +13,7 @@ import type { Rig, Site } from './rig.ts';
 import type { Load, Measurement } from './scenario.ts';
 import { CpuMeter, residentMb } from './usage.ts';
 
-export const HTTP_KEYS = 100_000;
+const HTTP_KEYS = 100_000;
 /** How long the worker may take for what is pending at the end, ms. */
 const DRAIN_MS = 120_000;
 
