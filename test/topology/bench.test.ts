@@ -63,10 +63,13 @@ test('the long suites run in short versions', { timeout: 180_000 }, async () => 
   await tiny('scale', '--only', 'workers-2-producers-2-partitions-8');
   const { figures: ofBacklog } = await tiny('backlog');
   expect(ofBacklog.map(({ name }) => name)).toEqual(suites.backlog.figures.map(({ name }) => name));
-  const { figures: ofHttp } = await tiny('http');
-  expect(ofHttp.map(({ name }) => name)).toEqual(suites.http.figures.map(({ name }) => name));
   const { figures: ofSoak } = await tiny('soak');
   expect(ofSoak.map(({ name }) => name)).toEqual(suites.soak.figures.map(({ name }) => name));
+});
+
+test('the HTTP API runs beside its peers', { timeout: 180_000 }, async () => {
+  const { figures } = await tiny('http');
+  expect(figures.map(({ name }) => name)).toEqual(suites.http.figures.map(({ name }) => name));
 });
 
 test('two versions are compared in turns, with the settings that are given', {
