@@ -21,7 +21,7 @@ export interface Rights {
 
 export interface StoredKey extends Rights {
   readonly id: string;
-  /** Of the application that has it. At most two live keys have the same name, so that one replaces the other. */
+  /** The application that uses the key. Up to two live keys may share a name, so that a new one can replace the old. */
   readonly name: string;
   readonly digest: Buffer;
   readonly createdAt: Date;

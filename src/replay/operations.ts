@@ -29,7 +29,7 @@ export interface Operation {
   readonly jobs: readonly string[];
   /** The change of an edit; null for other actions. */
   readonly change: Change | null;
-  /** Of an operation on transfers: which ones, and the account of a return that named one. */
+  /** Which transfers an operation on transfers changes, and the account that a return named, if any. */
   readonly transfers?: { readonly filter: CheckedTransferFilter; readonly to?: string | undefined };
   /** Number of the newest quarantined update that it may change. */
   readonly lastId: number;

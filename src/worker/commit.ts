@@ -34,4 +34,14 @@ export interface FlightCheck {
 
 /** Called between any two steps, so that tests can crash there. */
 export type Seam = (step: Step) => Promise<void> | void;
-export type Step = 'claimed' | 'locked' | 'written' | 'recorded' | 'checked' | 'committed' | 'acknowledged';
+/** In their order. */
+export const STEPS = [
+  'claimed',
+  'locked',
+  'written',
+  'recorded',
+  'checked',
+  'committed',
+  'acknowledged',
+] as const;
+export type Step = (typeof STEPS)[number];

@@ -32,7 +32,7 @@ export interface LedgerKey {
 interface WrittenEntries {
   /** Number of balances. */
   readonly accounts: number;
-  /** Of the balances. */
+  /** The tables that hold these balances. */
   readonly tables: Iterable<ValueTable>;
   /** Transfers of the debits. */
   readonly transfers: readonly Transfer[];

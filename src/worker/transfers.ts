@@ -24,7 +24,7 @@ export interface Transfer {
   readonly program: string;
   readonly from: string;
   readonly to: string;
-  /** Of the debit. */
+  /** The id of the debit. */
   readonly id: string;
   readonly amount: number;
 }

@@ -120,7 +120,7 @@ it('a transfer that MySQL refuses is aside: shown everywhere, then retried', asy
   expect(dry.stdout).toMatch(
     /^nothing was changed; a retry would cover transfers: 1\n.*\n.*\n +1 +30 +loyalty +ER_SIGNAL_EXCEPTION +retried\n$/,
   );
-  // As long as the cause is there, it comes back.
+  // It comes back while the cause is there.
   expect((await transfers('retry', row.transfer)).stdout).toMatch(
     /^operation 1 \(retry\) finished; transfers: 1 retried; workers send the credits now/,
   );
@@ -182,7 +182,7 @@ it('drain waits for transfers in transit, and says so', async () => {
   expect((await sluice(['drain'])).code).toBe(0);
   first.child.kill('SIGTERM');
   await first.ended;
-  // As after the death of the worker that wrote the debit.
+  // The state after the death of the worker that wrote the debit.
   await database.query(
     `INSERT INTO sluice_transfers (transfer, program, from_account, to_account, entry_id, amount, to_partition, created_at, driven_at)
      VALUES ('t', 'loyalty', 'alice', 'bob', 'x', 1, CRC32('bob') MOD 4, UTC_TIMESTAMP(3) - INTERVAL 90 SECOND, UTC_TIMESTAMP(3))`,

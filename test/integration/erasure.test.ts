@@ -140,7 +140,7 @@ it("an account is erased together with its name in its partners' entries", async
   const verified = await sluice(['verify', '--json']);
   expect(verified).toMatchObject({ code: 0, stdout: expect.stringContaining('"transfers":[]') });
   expect(await count("account = 'person-4' AND program = 'loyalty'")).toBe(0);
-  // Of the transfer between others both entries still name each other.
+  // The entries of the transfer between other accounts still name each other.
   expect(await count('transfer IS NOT NULL')).toBe(4);
   expect(await count("other_account = 'person-4'")).toBe(1);
   await run(eraseName!);

@@ -6,7 +6,7 @@ import { systemClock } from '../../src/shared/clock.ts';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { openQueue, wake } from '../../src/shared/redis/queue.ts';
 import { openTables } from '../../src/shared/values/mapping.ts';
-import type { Step } from '../../src/worker/commit.ts';
+import { STEPS, type Step } from '../../src/worker/commit.ts';
 import { Flusher } from '../../src/worker/flush.ts';
 import { Store } from '../../src/worker/store.ts';
 import { definitions, type Engine, keyIn, openEngine, until } from '../support/engine.ts';
@@ -357,15 +357,7 @@ describe('a commit without an answer', () => {
   });
 });
 
-it.each([
-  'claimed',
-  'locked',
-  'written',
-  'recorded',
-  'checked',
-  'committed',
-  'acknowledged',
-] satisfies Step[])('after a crash at the step "%s" another flush counts each update once', async step => {
+it.each(STEPS)('after a crash at the step "%s" another flush counts each update once', async step => {
   const engine = await open();
   const sluice = await engine.producer();
   const keys = keysOf(engine);

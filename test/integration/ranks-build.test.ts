@@ -195,7 +195,7 @@ describe('a build', () => {
     await engine.drain();
     const builder = builderOf(engine, 5);
     await builder.begin(views);
-    // As after the restore of an older backup of MySQL.
+    // The state after the restore of an older backup of MySQL.
     await engine.database.query('UPDATE sluice_partitions SET sequence = 0 WHERE partition_id = 1');
     await until(async () => {
       await builder.step(views).catch(() => {});

@@ -1,19 +1,9 @@
 // A transfer comes to its end exactly once, wherever a worker dies between two of its steps.
 
 import { describe, expect, it } from 'vitest';
-import type { Step } from '../../src/worker/commit.ts';
+import { STEPS, type Step } from '../../src/worker/commit.ts';
 import { Crash, openEngine } from '../support/engine.ts';
 import { amounts, expectZero, inTransit, withPoints } from '../support/transfers.ts';
-
-const STEPS: readonly Step[] = [
-  'claimed',
-  'locked',
-  'written',
-  'recorded',
-  'checked',
-  'committed',
-  'acknowledged',
-];
 
 async function open() {
   const opened = await withPoints(await openEngine());

@@ -29,7 +29,7 @@ it('a late copy of a sent credit is refused', async () => {
   const { watermark, transfers } = await pageOf(engine, 1);
   const send = () => engine.credits.send(1, watermark, transfers);
   expect(await send()).toMatchObject({ status: 'sent', accepted: 1 });
-  // As long as it waits, its id is known.
+  // Its id is known while it waits.
   expect(await send()).toMatchObject({ status: 'sent', accepted: 0, taken: transfers });
   await engine.drain();
   expect(await creditIds(engine, 1)).toBe(0);
@@ -73,7 +73,7 @@ it('a credit whose row is gone is left out, and its live value ends', async () =
   await driver.once();
   await points.credit(to, 1, { id: 'own' });
   expect(await points.balance(to)).toBe(11);
-  // As after a restore of MySQL to a moment before the debit.
+  // The state after a restore of MySQL to a moment before the debit.
   await engine.database.query('DELETE FROM sluice_transfers');
   await engine.drain();
   expect(await amounts(engine, to)).toEqual([1]);

@@ -34,7 +34,7 @@ export interface Config {
   /** Whether a worker gives batches an OpenTelemetry span. */
   readonly tracing: boolean;
   readonly http: { readonly host: string; readonly port: number };
-  /** Of `sluice serve`. */
+  /** What only `sluice serve` uses. */
   readonly api: ApiConfig;
   /** Whether a worker writes figures for CloudWatch on stdout. */
   readonly emf: boolean;

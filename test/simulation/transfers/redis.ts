@@ -11,9 +11,9 @@ export interface Entry {
   readonly amount: number;
   /** The destination of a debit that begins a transfer. */
   readonly to?: string;
-  /** Of a credit. */
+  /** The transfer, if this is a credit. */
   readonly transfer?: string;
-  /** Of an amendment: the row in quarantine. */
+  /** The row in quarantine, if this is an amendment. */
   readonly row?: number;
   readonly number: number;
 }
