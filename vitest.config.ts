@@ -46,11 +46,20 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-function project(name: string, include: string, globalSetup: string[] = []) {
+function project(name: string, include: string, globalSetup: string[] = [], exclude: string[] = []) {
   const setupFiles = ['test/support/after-file.ts'];
   // Files of one process share the modules that they load: to load them again took a fifth of the time.
   return {
-    test: { name, include: [include], globalSetup, setupFiles, ...limits, maxWorkers: 4, isolate: false },
+    test: {
+      name,
+      include: [include],
+      exclude,
+      globalSetup,
+      setupFiles,
+      ...limits,
+      maxWorkers: 4,
+      isolate: false,
+    },
   };
 }
 
@@ -64,8 +73,13 @@ export default defineConfig({
     slowTestThreshold: Number.POSITIVE_INFINITY,
     projects: [
       project('unit', 'test/unit/**/*.test.ts'),
-      ...Object.entries(pairings).map(([name, { only = '*' }]) =>
-        project(name, `test/integration/${only}.test.ts`, ['test/support/start-servers.ts']),
+      ...Object.entries(pairings).map(([name, { only = '*', except = [] }]) =>
+        project(
+          name,
+          `test/integration/${only}.test.ts`,
+          ['test/support/start-servers.ts'],
+          except.map(file => `test/integration/${file}.test.ts`),
+        ),
       ),
       project('topology', 'test/topology/**/*.test.ts'),
       project('simulation', 'test/simulation/**/*.test.ts'),

@@ -12,14 +12,18 @@ const TOKEN_BYTES = 12;
 let random = Buffer.alloc(0);
 let used = 0;
 
-/** A token or epoch: 96 random bits. One system call for each cost a producer a tenth of its time. */
+/**
+ * A token or epoch: 96 random bits. It never begins with "-": operators type names that begin with a token as
+ * arguments of the command line. One system call for each cost a producer a tenth of its time.
+ */
 export function randomToken(): string {
   if (used === random.length) {
     random = randomBytes(256 * TOKEN_BYTES);
     used = 0;
   }
   used += TOKEN_BYTES;
-  return random.toString('base64url', used - TOKEN_BYTES, used);
+  const token = random.toString('base64url', used - TOKEN_BYTES, used);
+  return token.startsWith('-') ? randomToken() : token;
 }
 
 /** Result of the work, or undefined if it fails or takes longer than `ms`. */

@@ -121,9 +121,13 @@ it('a transfer that MySQL refuses is aside: shown everywhere, then retried', asy
     /^nothing was changed; a retry would cover transfers: 1\n.*\n.*\n +1 +30 +loyalty +ER_SIGNAL_EXCEPTION +retried\n$/,
   );
   // It comes back while the cause is there.
-  expect((await transfers('retry', row.transfer)).stdout).toMatch(
-    /^operation 1 \(retry\) finished; transfers: 1 retried; workers send the credits now/,
-  );
+  expect(await transfers('retry', row.transfer)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(
+      /^operation 1 \(retry\) finished; transfers: 1 retried; workers send the credits now/,
+    ),
+    stderr: '',
+  });
   const isAside = async () =>
     JSON.parse((await transfers('list', '--json')).stdout).transfers[0]?.state === 'aside';
   await until(isAside, 'the second refusal');
