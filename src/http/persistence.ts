@@ -34,4 +34,12 @@ export async function stateOf(update: Waitable, waitMs: number): Promise<State> 
   }
 }
 
+/**
+ * The state of an update that this request has just applied. An error would tell the client that nothing was
+ * applied, and a repetition without an id would count twice; so what cannot be asked now is `accepted`.
+ */
+export function stateOfApplied(update: Waitable, waitMs: number): Promise<State> {
+  return stateOf(update, waitMs).catch(() => 'accepted');
+}
+
 const LOOK_MS = 100;

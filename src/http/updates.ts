@@ -1,7 +1,7 @@
 /** The route of many updates in one request: a JSON array, or NDJSON of any length. */
 import type { ApplyResult } from '../producer/client.ts';
 import type { Update } from '../shared/updates/update.ts';
-import { stateOf } from './persistence.ts';
+import { stateOfApplied } from './persistence.ts';
 import { UnavailableForAll } from './request-error.ts';
 import { type Route, route } from './route.ts';
 import { UPDATES_LIMIT, updates, updatesAnswer, updatesQuery } from './schemas.ts';
@@ -40,7 +40,7 @@ export const updatesRoutes: readonly Route[] = [
 
 function shownAfter(result: ApplyResult, waitMs: number | undefined): ShownResult | Promise<ShownResult> {
   if (!result.ok || waitMs === undefined) return shownResult(result);
-  return stateOf(result, waitMs).then(state => ({ ...shownResult(result, state), receipt: result.text }));
+  return stateOfApplied(result, waitMs).then(state => ({ ...shownResult(result, state), receipt: result.text }));
 }
 
 /** If a server is away, all updates have the same error: then it is the answer of the request. */

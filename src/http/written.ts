@@ -1,6 +1,6 @@
 /** The answer for an accepted update. */
 import type { Receipt } from '../producer/receipt.ts';
-import { stateOf } from './persistence.ts';
+import { stateOfApplied } from './persistence.ts';
 import type { Answer, Call } from './route.ts';
 
 /** @param created the status of an update that was not known before */
@@ -14,6 +14,6 @@ export async function written(
   const status = duplicate ? 200 : created;
   if (waitMs === undefined) return { status, body: { value, duplicate, state: 'accepted' } };
   reply.header('preference-applied', `wait=${waitMs / 1000}`);
-  const state = await stateOf(receipt, waitMs);
+  const state = await stateOfApplied(receipt, waitMs);
   return { status, body: { value, duplicate, state, receipt: receipt.text } };
 }
