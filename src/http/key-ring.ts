@@ -9,7 +9,7 @@ import { isLive, type KeyStore, type StoredKey } from './key-store.ts';
 import { digestOf, parseKey } from './key-text.ts';
 
 const REFRESH_MS = 5000;
-/** At most one look for unknown keys in this time: anyone can make up texts that look like keys. */
+/** Reads for unknown keys begin at most this often: anyone can make up texts that look like keys. */
 const UNKNOWN_MS = 500;
 const USES_MS = 60_000;
 
@@ -21,7 +21,9 @@ export class KeyRing {
   /** Uses that MySQL does not have yet. */
   #uses = new Map<string, Date>();
   #read: Promise<void> | undefined;
-  #readAt = Number.NEGATIVE_INFINITY;
+  /** A read for unknown keys that has not begun, so that all who ask by now may share it. */
+  #nextLook: Promise<void> | undefined;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #rounds: Promise<void> | undefined;
   #usesWrittenAt = performance.now();
   #second = 0;
@@ -61,13 +63,25 @@ export class KeyRing {
     return key !== undefined && isLive(key, this.#clock());
   }
 
-  /** As `find`; also finds a key that was made a moment ago. */
+  /**
+   * As `find`; also finds a key that was made a moment ago.
+   * @throws errors of the database: whether there is such a key is not known
+   */
   async look(text: string): Promise<StoredKey | undefined> {
     const parsed = parseKey(text);
     if (!parsed || this.#keys.has(parsed.id)) return undefined;
-    if (performance.now() - this.#readAt < UNKNOWN_MS) await pause(UNKNOWN_MS, this.#stop.signal);
-    await this.#refresh().catch(() => {});
+    this.#nextLook ??= this.#lookSoon();
+    await this.#nextLook;
     return this.find(text);
+  }
+
+  async #lookSoon(): Promise<void> {
+    await pause(Math.max(0, this.#lookedAt + UNKNOWN_MS - performance.now()), this.#stop.signal);
+    // A read that runs already may have begun before the key was made.
+    await this.#read?.catch(() => {});
+    this.#nextLook = undefined;
+    this.#lookedAt = performance.now();
+    await this.#refresh();
   }
 
   /** Writes the last uses. */
@@ -109,7 +123,6 @@ export class KeyRing {
   async #readKeys(): Promise<void> {
     const keys = await this.#store.list();
     this.#keys = new Map(keys.map(key => [key.id, key]));
-    this.#readAt = performance.now();
   }
 
   async #writeUses(): Promise<void> {

@@ -40,7 +40,10 @@ export const updatesRoutes: readonly Route[] = [
 
 function shownAfter(result: ApplyResult, waitMs: number | undefined): ShownResult | Promise<ShownResult> {
   if (!result.ok || waitMs === undefined) return shownResult(result);
-  return stateOfApplied(result, waitMs).then(state => ({ ...shownResult(result, state), receipt: result.text }));
+  return stateOfApplied(result, waitMs).then(state => ({
+    ...shownResult(result, state),
+    receipt: result.text,
+  }));
 }
 
 /** If a server is away, all updates have the same error: then it is the answer of the request. */
