@@ -15,6 +15,7 @@ import { Key } from 'aws-cdk-lib/aws-kms';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
+import type { Balancer } from './balancer.ts';
 import type { Figures } from './figures.ts';
 import type { Options } from './options.ts';
 import type { Redis } from './redis.ts';
@@ -100,6 +101,23 @@ export class Alarms extends Construct {
       description: 'Many connections to Redis: look for a service that opens one for each request',
       metric: largest(redis, 'CurrConnections'),
       threshold: 5000,
+    });
+  }
+
+  /** @returns the alarm that rolls a deployment of the API back */
+  watchApi(balancer: Balancer): Alarm {
+    this.#alarm('ApiNoTasks', {
+      description: 'No task of the HTTP API is ready: each request is refused',
+      metric: balancer.healthyTasks(),
+      threshold: 1,
+      below: true,
+      minutes: 3,
+      missing: TreatMissingData.BREACHING,
+    });
+    return this.#alarm('ApiErrors', {
+      description: 'For five minutes, the HTTP API has answered more than one request in a hundred with 5xx',
+      metric: balancer.errorPercent(),
+      threshold: 1,
     });
   }
 

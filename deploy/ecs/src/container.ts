@@ -25,8 +25,23 @@ import type { Redis } from './redis.ts';
 export const CONTAINER = 'sluice';
 /** Longest wait of a worker for the batch at hand after SIGTERM: the engine's own default, said outright. */
 export const SHUTDOWN_DEADLINE_MS = 20_000;
-/** After which ECS kills. Above the deadline and the farewells behind it. */
-export const STOP_TIMEOUT = Duration.seconds(30);
+/** ECS kills a task after this time: the deadline, and the goodbyes behind it. */
+const STOP_TIMEOUT = Duration.seconds(30);
+
+/**
+ * Whether the process answers (/healthz), not whether it can flush (/readyz): ECS kills what is unhealthy, and a MySQL that
+ * is away is no reason to kill every worker, which waits for it, at its start too (SLUICE_START_WAIT_MS). A worker that
+ * cannot start at all exits; one that stops flushing restarts its consumer itself, and shows in the alarm on flush lag.
+ * (ECS does not look at the health check of the image.)
+ */
+export const aliveCheck: HealthCheck = {
+  command: ['CMD', 'node', '/app/dist/cli/main.js', 'health'],
+  interval: Duration.seconds(10),
+  timeout: Duration.seconds(5),
+  retries: 3,
+  // It listens at once, and waits for its servers then.
+  startPeriod: Duration.seconds(60),
+};
 
 /** What an image from a folder is built for. */
 export const PLATFORM = {
@@ -48,6 +63,10 @@ export interface TaskParts {
   readonly memory: number;
   readonly environment?: Record<string, string>;
   readonly healthCheck?: HealthCheck;
+  /** Ports that others may reach. */
+  readonly ports?: readonly number[];
+  /** That of a worker by default. */
+  readonly stopTimeout?: Duration;
 }
 
 /** An address in ECR: who pulls from there needs a right to, which the CDK gives for a repository that it knows. */
@@ -93,6 +112,8 @@ export function sluiceTask(scope: Construct, id: string, parts: TaskParts): Farg
     },
     secrets: redis ? { REDIS_PASSWORD: Secret.fromSecretsManager(redis.password) } : {},
     ...(parts.healthCheck ? { healthCheck: parts.healthCheck } : {}),
+    ...(parts.ports ? { portMappings: parts.ports.map(containerPort => ({ containerPort })) } : {}),
+    ...(parts.stopTimeout ? { stopTimeout: parts.stopTimeout } : {}),
   });
   mysql.allowLogin(task.taskRole, user);
   return task;
@@ -109,6 +130,8 @@ interface Confined {
   readonly environment: Record<string, string>;
   readonly secrets: Record<string, Secret>;
   readonly healthCheck?: HealthCheck;
+  readonly portMappings?: { readonly containerPort: number }[];
+  readonly stopTimeout?: Duration;
 }
 
 /** The one container of a task: no root, no writing to its file system, an init process, an end that is waited for. */
@@ -117,10 +140,10 @@ export function confined(task: FargateTaskDefinition, parts: Confined): Containe
   const linuxParameters = new LinuxParameters(task, 'Linux', { initProcessEnabled: true });
   linuxParameters.dropCapabilities(Capability.ALL);
   const container = task.addContainer(CONTAINER, {
+    stopTimeout: STOP_TIMEOUT,
     ...given,
     readonlyRootFilesystem: true,
     linuxParameters,
-    stopTimeout: STOP_TIMEOUT,
     logging: LogDriver.awsLogs({ logGroup, streamPrefix }),
   });
   Validations.of(task).acknowledge({

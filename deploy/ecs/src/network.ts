@@ -18,6 +18,17 @@ import type { Options } from './options.ts';
 export const REDIS_PORT = 6379;
 export const MYSQL_PORT = 3306;
 export const METRICS_PORT = 9464;
+/** Of `sluice serve`, inside the network. */
+export const API_PORT = 8080;
+export const HTTPS_PORT = 443;
+
+/** The security groups of the HTTP API, if there is one. */
+export interface ApiGroups {
+  readonly tasks: SecurityGroup;
+  readonly balancer: SecurityGroup;
+  /** For the services that call it: attach it to their tasks. */
+  readonly clients: SecurityGroup;
+}
 
 export class Network extends Construct {
   readonly vpc: IVpc;
@@ -31,6 +42,7 @@ export class Network extends Construct {
   readonly redis: SecurityGroup;
   readonly proxy: SecurityGroup;
   readonly mysql: SecurityGroup;
+  readonly api: ApiGroups | undefined;
   /** The task that makes the users of MySQL; the only one that meets it without the proxy. */
   readonly administration: SecurityGroup;
 
@@ -46,26 +58,46 @@ export class Network extends Construct {
     this.redis = this.#group('Redis', 'Sluice: Redis');
     this.proxy = this.#group('Proxy', 'Sluice: RDS Proxy');
     this.mysql = this.#group('Mysql', 'Sluice: MySQL');
-    for (const client of [this.workers, this.producers]) {
+    this.api = options.api && this.#apiGroups();
+    const tasks = [this.workers, ...(this.api ? [this.api.tasks] : [])];
+    for (const client of [...tasks, this.producers]) {
       allow(client, this.redis, REDIS_PORT, 'Redis');
       allow(client, this.proxy, MYSQL_PORT, 'MySQL, through the proxy');
     }
     allow(this.proxy, this.mysql, MYSQL_PORT, 'MySQL');
     allow(this.administration, this.mysql, MYSQL_PORT, 'MySQL, to make its users');
-    for (const task of [this.workers, this.administration])
-      task.addEgressRule(Peer.anyIpv4(), Port.tcp(443), 'Images, logs and secrets of AWS');
+    for (const task of [...tasks, this.administration])
+      task.addEgressRule(Peer.anyIpv4(), Port.tcp(HTTPS_PORT), 'Images, logs and secrets of AWS');
     if (options.scrapeFrom) {
       const prometheus = SecurityGroup.fromSecurityGroupId(this, 'Prometheus', options.scrapeFrom);
-      this.workers.addIngressRule(prometheus, Port.tcp(METRICS_PORT), 'Metrics, for this Prometheus only');
+      for (const task of tasks)
+        task.addIngressRule(prometheus, Port.tcp(METRICS_PORT), 'Metrics, for this Prometheus only');
     }
+  }
+
+  /** Who may reach the balancer from elsewhere is said beside the balancer. */
+  #apiGroups(): ApiGroups {
+    const groups = {
+      tasks: this.#group('Api', 'Sluice: tasks of the HTTP API'),
+      balancer: this.#group('ApiBalancer', 'Sluice: load balancer of the HTTP API'),
+      clients: this.#group('ApiClients', 'Sluice: services that call the HTTP API'),
+    };
+    allow(groups.clients, groups.balancer, HTTPS_PORT, 'The HTTP API');
+    allow(groups.balancer, groups.tasks, API_PORT, 'Requests');
+    allow(groups.balancer, groups.tasks, METRICS_PORT, 'Health checks');
+    return groups;
   }
 
   #group(id: string, description: string): SecurityGroup {
     return new SecurityGroup(this, id, { vpc: this.vpc, description, allowAllOutbound: false });
   }
 
-  #existing({ vpcId, availabilityZones, privateSubnetIds }: NonNullable<Options['network']>): IVpc {
-    return Vpc.fromVpcAttributes(this, 'Vpc', { vpcId, availabilityZones, privateSubnetIds });
+  #existing({ vpcCidr, publicSubnetIds, ...network }: NonNullable<Options['network']>): IVpc {
+    return Vpc.fromVpcAttributes(this, 'Vpc', {
+      ...network,
+      ...(vpcCidr ? { vpcCidrBlock: vpcCidr } : {}),
+      ...(publicSubnetIds.length > 0 ? { publicSubnetIds } : {}),
+    });
   }
 
   #own({ size, logRetentionDays }: Options): IVpc {
@@ -87,6 +119,11 @@ export class Network extends Construct {
     });
     return vpc;
   }
+}
+
+/** Whether the options ask for the HTTP API. */
+export function hasApi(network: Network): network is Network & { readonly api: ApiGroups } {
+  return network.api !== undefined;
 }
 
 function allow(from: SecurityGroup, to: SecurityGroup, port: number, what: string): void {

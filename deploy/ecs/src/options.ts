@@ -10,6 +10,8 @@ export const sizes = {
     mysqlMultiAz: true,
     workerCpu: 512,
     workerMemory: 1024,
+    apiCpu: 512,
+    apiMemory: 1024,
     natGateways: 1,
   },
   medium: {
@@ -19,6 +21,8 @@ export const sizes = {
     mysqlMultiAz: true,
     workerCpu: 1024,
     workerMemory: 2048,
+    apiCpu: 1024,
+    apiMemory: 2048,
     natGateways: 2,
   },
   large: {
@@ -28,6 +32,8 @@ export const sizes = {
     mysqlMultiAz: true,
     workerCpu: 2048,
     workerMemory: 4096,
+    apiCpu: 2048,
+    apiMemory: 4096,
     natGateways: 3,
   },
 } as const;
@@ -37,6 +43,22 @@ export interface ExistingNetwork {
   readonly vpcId: string;
   readonly availabilityZones: string[];
   readonly privateSubnetIds: string[];
+  /** For a balancer that the internet reaches; may be empty. */
+  readonly publicSubnetIds: string[];
+  /** For the API, which believes a balancer's headers from these addresses only. */
+  readonly vpcCidr: string | undefined;
+}
+
+/** Of `sluice serve` behind a load balancer. */
+export interface ApiOptions {
+  /** ARN of the certificate that the balancer shows. */
+  readonly certificate: string;
+  /** Who may reach the balancer: services with a security group of this stack, or anybody. */
+  readonly reach: 'vpc' | 'internet';
+  readonly minTasks: number;
+  readonly maxTasks: number;
+  /** Requests that one address may make in five minutes. */
+  readonly requestsPerAddress: number;
 }
 
 export interface Options {
@@ -53,6 +75,8 @@ export interface Options {
   readonly maxWorkers: number;
   readonly logRetentionDays: number;
   readonly alarmEmail: string | undefined;
+  /** Without it there is no HTTP API. */
+  readonly api: ApiOptions | undefined;
   /** Security group of the Prometheus that may read the metrics port; without it nobody may. */
   readonly scrapeFrom: string | undefined;
 }
@@ -65,6 +89,8 @@ const known = [
   'vpcId',
   'availabilityZones',
   'privateSubnetIds',
+  'publicSubnetIds',
+  'vpcCidr',
   'redisEngine',
   'namespace',
   'partitions',
@@ -73,8 +99,15 @@ const known = [
   'logRetentionDays',
   'alarmEmail',
   'scrapeFrom',
+  'apiCertificate',
+  'apiReach',
+  'minApiTasks',
+  'maxApiTasks',
+  'apiRequestsPerAddress',
 ] as const;
 type Name = (typeof known)[number];
+type Text = (name: Name) => string | undefined;
+type Count = (name: Name, preset: number, min: number, max: number) => number;
 
 /** Of the worker; a process flushes so many partitions at a time. */
 const CONCURRENCY = 4;
@@ -88,7 +121,7 @@ export function readOptions(node: Node): Options {
     if (!/[:/]/.test(name) && !(known as readonly string[]).includes(name))
       throw new Error(`"${name}" is not an option; there are: ${known.join(', ')}`);
   }
-  const text = (name: Name): string | undefined => {
+  const text: Text = name => {
     const value: unknown = node.tryGetContext(name);
     return value === undefined || value === '' ? undefined : String(value);
   };
@@ -98,7 +131,7 @@ export function readOptions(node: Node): Options {
     if (choice === undefined) throw new Error(`"${name}" must be one of ${choices.join(', ')}, not ${value}`);
     return choice;
   };
-  const count = (name: Name, preset: number, min: number, max: number): number => {
+  const count: Count = (name, preset, min, max) => {
     const value = Number(text(name) ?? preset);
     if (!Number.isInteger(value) || value < min || value > max)
       throw new Error(`"${name}" must be a whole number from ${min} to ${max}`);
@@ -120,11 +153,12 @@ export function readOptions(node: Node): Options {
     throw new Error(`"logRetentionDays" must be one of ${RETENTIONS.join(', ')}`);
   const image = readImage(text('image'), text('imageFolder'));
   const migrateImage = text('migrateImage');
+  const network = readNetwork(text);
   return {
     size: sizes[oneOf('size', Object.keys(sizes) as (keyof typeof sizes)[], 'small')],
     image,
     migrateImage: migrateImage ? { address: migrateImage } : image,
-    network: readNetwork(text),
+    network,
     redisEngine: oneOf('redisEngine', ['valkey', 'redis'], 'valkey'),
     namespace: text('namespace') ?? 'sluice',
     partitions,
@@ -132,6 +166,7 @@ export function readOptions(node: Node): Options {
     maxWorkers,
     logRetentionDays,
     alarmEmail: text('alarmEmail'),
+    api: readApi(text, count, oneOf('apiReach', ['vpc', 'internet'], 'vpc'), network),
     scrapeFrom: text('scrapeFrom'),
   };
 }
@@ -142,7 +177,39 @@ function readImage(address: string | undefined, folder: string | undefined): Opt
   throw new Error('either "image", an address, or "imageFolder", a folder with a Dockerfile, must be given');
 }
 
-function readNetwork(text: (name: Name) => string | undefined): ExistingNetwork | undefined {
+const CERTIFICATE = /^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/[\w-]+$/;
+
+function readApi(
+  text: Text,
+  count: Count,
+  reach: ApiOptions['reach'],
+  network: ExistingNetwork | undefined,
+): ApiOptions | undefined {
+  const certificate = text('apiCertificate');
+  if (!certificate) {
+    const given = (['apiReach', 'minApiTasks', 'maxApiTasks', 'apiRequestsPerAddress'] as const).find(text);
+    if (given) throw new Error(`"${given}" needs "apiCertificate": without it there is no HTTP API`);
+    return undefined;
+  }
+  if (!CERTIFICATE.test(certificate))
+    throw new Error(
+      '"apiCertificate" must be the ARN of a certificate of ACM, arn:aws:acm:REGION:ACCOUNT:certificate/ID',
+    );
+  if (network && !network.vpcCidr)
+    throw new Error('the API in an existing network needs "vpcCidr", the addresses of the VPC');
+  if (network && reach === 'internet' && network.publicSubnetIds.length === 0)
+    throw new Error('"apiReach" internet in an existing network needs "publicSubnetIds"');
+  const minTasks = count('minApiTasks', 2, 1, 1000);
+  return {
+    certificate,
+    reach,
+    minTasks,
+    maxTasks: count('maxApiTasks', Math.max(minTasks, 8), minTasks, 1000),
+    requestsPerAddress: count('apiRequestsPerAddress', 300_000, 10, 2_000_000_000),
+  };
+}
+
+function readNetwork(text: Text): ExistingNetwork | undefined {
   const vpcId = text('vpcId');
   const list = (name: Name) => text(name)?.split(',').filter(Boolean) ?? [];
   const [availabilityZones, privateSubnetIds] = [list('availabilityZones'), list('privateSubnetIds')];
@@ -151,5 +218,11 @@ function readNetwork(text: (name: Name) => string | undefined): ExistingNetwork 
     throw new Error(
       'an existing network needs "vpcId", and "availabilityZones" and "privateSubnetIds" as lists of the same length, at least two',
     );
-  return { vpcId, availabilityZones, privateSubnetIds };
+  const publicSubnetIds = list('publicSubnetIds');
+  if (publicSubnetIds.length > 0 && publicSubnetIds.length !== availabilityZones.length)
+    throw new Error('"publicSubnetIds" must have one subnet for each of "availabilityZones"');
+  const vpcCidr = text('vpcCidr');
+  if (vpcCidr && !/^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/.test(vpcCidr))
+    throw new Error('"vpcCidr" must be a network such as 10.0.0.0/16');
+  return { vpcId, availabilityZones, privateSubnetIds, publicSubnetIds, vpcCidr };
 }

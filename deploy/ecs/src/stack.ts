@@ -1,18 +1,21 @@
-/** Everything of one deployment: network -> Redis and MySQL -> workers -> scaling and alarms, and the tasks run by hand. */
+/** All of a deployment: network -> Redis and MySQL -> workers and HTTP API -> scaling and alarms, and tasks run by hand. */
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import { AlarmBehavior, Cluster, ContainerInsights, type TaskDefinition } from 'aws-cdk-lib/aws-ecs';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { Alarms } from './alarms.ts';
+import { Api } from './api.ts';
 import { CONTAINER } from './container.ts';
 import { Figures } from './figures.ts';
 import { Mysql, WORKER_USER } from './mysql.ts';
-import { Network } from './network.ts';
+import { hasApi, Network } from './network.ts';
 import { OneOff } from './one-off.ts';
 import { readOptions } from './options.ts';
 import { Redis } from './redis.ts';
 import { Scaling } from './scaling.ts';
 import { Workers } from './workers.ts';
+
+type Output = (name: string, value: string, description: string) => CfnOutput;
 
 export class SluiceStack extends Stack {
   constructor(scope: Construct, id: string, props: StackProps = {}) {
@@ -35,13 +38,31 @@ export class SluiceStack extends Stack {
     const { migrate, users } = new OneOff(this, 'OneOff', parts);
 
     const figures = new Figures(options.namespace);
-    const { flushLag } = new Alarms(this, 'Alarms', figures, redis, options);
+    const alarms = new Alarms(this, 'Alarms', figures, redis, options);
     // A version that starts and does not flush is rolled back too.
-    service.enableDeploymentAlarms([flushLag.alarmName], { behavior: AlarmBehavior.ROLLBACK_ON_ALARM });
+    service.enableDeploymentAlarms([alarms.flushLag.alarmName], {
+      behavior: AlarmBehavior.ROLLBACK_ON_ALARM,
+    });
     new Scaling(this, 'Scaling', service, figures, options);
 
-    const output = (name: string, value: string, description: string) =>
-      new CfnOutput(this, name, { value, description });
+    const output: Output = (name, value, description) => new CfnOutput(this, name, { value, description });
+    if (options.api && hasApi(network)) {
+      const serving = { ...parts, redis, user: WORKER_USER, api: options.api };
+      const api = new Api(this, 'Api', cluster, network, serving);
+      const errors = alarms.watchApi(api.balancer);
+      api.service.enableDeploymentAlarms([errors.alarmName], { behavior: AlarmBehavior.ROLLBACK_ON_ALARM });
+      output(
+        'ApiAddress',
+        api.balancer.loadBalancer.loadBalancerDnsName,
+        'Point the name of the certificate at it',
+      );
+      output('ApiServiceName', api.service.serviceName, 'The HTTP API');
+      output(
+        'ApiClientsSecurityGroup',
+        network.api.clients.securityGroupId,
+        'Attach it to services that call the API',
+      );
+    }
     const runTask = (task: TaskDefinition, group: string) =>
       `aws ecs run-task --cluster ${cluster.clusterName} --launch-type FARGATE --task-definition ${task.taskDefinitionArn} ` +
       `--network-configuration 'awsvpcConfiguration={subnets=[${network.taskSubnets.map(subnet => subnet.subnetId).join(',')}],securityGroups=[${group}]}'`;

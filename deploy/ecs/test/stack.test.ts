@@ -1,48 +1,30 @@
 /** What must hold of a deployment, said of the template that CloudFormation gets. Needs no account and no network. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { App } from 'aws-cdk-lib';
-import { Match, Template } from 'aws-cdk-lib/assertions';
+import { Match } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { METRICS_PORT } from '../src/network.ts';
 import { sizes } from '../src/options.ts';
-import { SluiceStack } from '../src/stack.ts';
 import { USERS_ENTRY_POINT, USERS_SCRIPT } from '../src/users-command.ts';
+import {
+  containersOf,
+  deployment,
+  environment,
+  existing,
+  IMAGE,
+  openings,
+  propertiesOf,
+} from './deployment.ts';
 
-/** Among them the check of every property against CloudFormation's own rules. */
-const flags = JSON.parse(readFileSync(new URL('../cdk.json', import.meta.url), 'utf8')).context;
-const IMAGE = 'example/sluice:0.1.0';
 const ECR_IMAGE = '111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/sluice:0.1.0';
-const existing = {
-  vpcId: 'vpc-0123456789abcdef0',
-  availabilityZones: 'eu-west-1a,eu-west-1b',
-  privateSubnetIds: 'subnet-0123456789abcdef0,subnet-0123456789abcdef1',
-};
-
-function deployment(context: Record<string, string> = {}) {
-  const app = new App({ context: { ...flags, image: IMAGE, ...context } });
-  const stack = new SluiceStack(app, 'Sluice');
-  return { app, template: Template.fromStack(stack) };
-}
-
-interface ContainerProperties {
-  Command: string[];
-  Environment: { Name: string; Value: unknown }[];
-  [name: string]: unknown;
-}
 
 const { template } = deployment();
-const properties = (type: string) =>
-  Object.values(template.findResources(type)).map(resource => resource.Properties as Record<string, unknown>);
-const containers = properties('AWS::ECS::TaskDefinition').map(
-  ({ ContainerDefinitions }) => (ContainerDefinitions as ContainerProperties[])[0]!,
-);
+const properties = (type: string) => propertiesOf(template, type);
+const containers = containersOf(template);
 const ofCommand = (command: string) => containers.find(({ Command }) => Command[0] === command)!;
-const environment = (container: ContainerProperties) =>
-  Object.fromEntries(container.Environment.map(({ Name, Value }) => [Name, Value]));
 
 it('breaks no rule of AWS Solutions, in any size, with either engine, in either network', () => {
   const contexts: Record<string, string>[] = [
@@ -196,25 +178,16 @@ it('makes the users of MySQL from the image itself, at the instance, with secret
 });
 
 it('opens the metrics port to nobody, or to the one Prometheus that is named', () => {
-  const open = (from: Template) =>
-    [
-      ...Object.values(from.findResources('AWS::EC2::SecurityGroupIngress')).map(
-        ({ Properties }) => Properties,
-      ),
-      ...Object.values(from.findResources('AWS::EC2::SecurityGroup')).flatMap(
-        ({ Properties }) => Properties.SecurityGroupIngress ?? [],
-      ),
-    ] as { FromPort: number; CidrIp?: string; CidrIpv6?: string; SourceSecurityGroupId?: unknown }[];
   assert.deepEqual(
-    open(template).filter(({ CidrIp, CidrIpv6 }) => CidrIp !== undefined || CidrIpv6 !== undefined),
+    openings(template).filter(({ CidrIp, CidrIpv6 }) => CidrIp !== undefined || CidrIpv6 !== undefined),
     [],
   );
   assert.deepEqual(
-    open(template).filter(({ FromPort }) => FromPort === METRICS_PORT),
+    openings(template).filter(({ FromPort }) => FromPort === METRICS_PORT),
     [],
   );
   assert.equal(environment(ofCommand('worker')).SLUICE_HTTP_HOST, '127.0.0.1');
-  const scraped = open(deployment({ scrapeFrom: 'sg-0123456789abcdef0' }).template).filter(
+  const scraped = openings(deployment({ scrapeFrom: 'sg-0123456789abcdef0' }).template).filter(
     ({ FromPort }) => FromPort === METRICS_PORT,
   );
   assert.deepEqual(
