@@ -95,6 +95,20 @@ describe('answers', () => {
     expect((await board.around('nobody', 3)).members).toEqual([]);
   });
 
+  it('the first members are right even if one partition has them all', async () => {
+    const { engine, counter } = await open();
+    await ready(engine, views);
+    const of = (isFirst: boolean) =>
+      Array.from({ length: 400 }, (_, at) => `k${at}`)
+        .filter(key => (engine.keys.partitionOf(key) === 2) === isFirst)
+        .slice(0, 50);
+    for (const [at, key] of of(true).entries()) await counter.increment(key, 1000 - at);
+    for (const [at, key] of of(false).entries()) await counter.increment(key, 100 - at);
+    const keys = [...of(true), ...of(false)];
+    for (const count of [1, 20, 40, 60, 100])
+      expect((await counter.board.top(count)).members.map(({ key }) => key)).toEqual(keys.slice(0, count));
+  });
+
   it('a page goes on after a member that moved or left', async () => {
     const { engine, counter } = await open();
     await ready(engine, views);
