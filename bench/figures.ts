@@ -187,6 +187,13 @@ export const mainFigures: readonly Figure[] = [
     of: detail('ranks', 'rankMicros'),
   },
   {
+    name: 'rank-cost-against-bare',
+    title: 'the same against a bare ZINCRBY in a script',
+    unit: 'times',
+    target: { atMost: 1.3 },
+    of: quotient(detail('ranks', 'rankMicros'), detail('ranks', 'zincrbyMicros')),
+  },
+  {
     name: 'slow-scripts',
     title: 'scripts of more than 2 ms, in all measurements of a round',
     unit: 'scripts',

@@ -73,6 +73,15 @@ async function microsOfUpdate(redis: Redis, send: (call: number) => Promise<unkn
   return ((await cpuOf(redis)) - before) / (CALLS * size);
 }
 
+/** Microseconds of Redis for a bare ZINCRBY of the same members, as a script sends it: the least that a score costs. */
+async function microsOfBare(redis: Redis, board: string, members: readonly string[], size: number) {
+  const script =
+    "for _, member in ipairs(ARGV) do redis.call('ZINCRBY', KEYS[1], 1, member) end return redis.status_reply('OK')";
+  const send = (call: number) =>
+    redis.eval(script, 1, board, ...members.slice(call * size, (call + 1) * size));
+  return microsOfUpdate(redis, send, size);
+}
+
 /** Times of a question, sorted, ms. */
 async function timesOf(ask: (at: number) => Promise<{ exact: boolean }>): Promise<number[]> {
   const took: number[] = [];
@@ -105,6 +114,7 @@ async function measure({ deployment, settings }: Site): Promise<Record<string, n
     for (const counter of ['plain', 'ranked'] as const) await send(counter)(0);
     const plainMicros = await microsOfUpdate(redis, send('plain'), size);
     const rankedMicros = await microsOfUpdate(redis, send('ranked'), size);
+    const zincrbyMicros = await microsOfBare(redis, keys.ofBoard(0, 'ranks:<board>', 'cranked'), pages, size);
     const rank = await timesOf(() => board.rank(random()));
     const top = await timesOf(() => board.top(100));
     const around = await timesOf(() => board.around(random(), 10));
@@ -115,6 +125,7 @@ async function measure({ deployment, settings }: Site): Promise<Record<string, n
       plainMicros,
       rankedMicros,
       rankMicros: rankedMicros - plainMicros,
+      zincrbyMicros,
     };
   } finally {
     await sluice.close();

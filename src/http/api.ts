@@ -33,7 +33,6 @@ const CHECK_MS = 1000;
 declare module 'fastify' {
   interface FastifyRequest {
     access: Access | undefined;
-    bodyTimer: NodeJS.Timeout | undefined;
   }
   interface FastifyContextConfig {
     declared?: Declared;
@@ -50,7 +49,6 @@ export class Api {
     this.server = createServer(config);
     const { server } = this;
     server.decorateRequest('access', undefined);
-    server.decorateRequest('bodyTimer', undefined);
     server.setErrorHandler((error, _, reply) => answer(error as Error, reply, parts.log));
     server.setNotFoundHandler((request, reply) => answer(notFound(request, reply), reply, parts.log));
     this.#checkRequests(parts);
@@ -98,29 +96,59 @@ export class Api {
     server.addHook('onRoute', ({ config, url }) => {
       if (!config?.declared) throw new Error(`the route ${url} does not declare who may use it`);
     });
-    server.addHook('onRequest', async (request, reply) => {
+    server.addHook('onRequest', (request, reply, done) => {
       if (this.#draining) reply.header('connection', 'close');
-      request.access = await decide(request, reply, ring, limits);
+      const access = decide(request, reply, ring, limits);
+      const go = (decided: Access | undefined) => {
+        request.access = decided;
+        done();
+      };
+      if (access instanceof Promise) access.then(go, done);
+      else go(access);
     });
-    // The server's own limits are for whole requests; those of a stream may take any time.
-    server.addHook('preParsing', (request, _, payload, done) => {
-      request.bodyTimer = setTimeout(() => request.raw.destroy(new Error('body')), this.#config.bodyMs);
-      done(null, payload);
-    });
-    server.addHook('preValidation', (request, _, done) => {
-      clearTimeout(request.bodyTimer);
-      done();
-    });
+    this.#limitBodies();
     server.addHook('onResponse', (request, reply, done) => {
       metrics.answered(request.routeOptions.url, request.method, reply.raw.statusCode, reply.elapsedTime);
       done();
     });
+  }
+
+  /** The server's own limits are for whole requests; those of a stream may take any time. */
+  #limitBodies(): void {
+    const { bodyMs } = this.#config;
+    /** Requests whose body is not complete, with the time when it has to be, the earliest first. */
+    const open = new Map<FastifyRequest, number>();
+    // One timer for all: one for each request cost more than to read its body.
+    const timer = setInterval(
+      () => {
+        const now = performance.now();
+        for (const [request, until] of open) {
+          if (until > now) return;
+          open.delete(request);
+          request.raw.destroy(new Error('body'));
+        }
+      },
+      Math.min(CHECK_MS, bodyMs / 2),
+    );
+    const { server } = this;
+    server.addHook('onClose', (_, done) => {
+      clearInterval(timer);
+      done();
+    });
+    server.addHook('preParsing', (request, _, payload, done) => {
+      open.set(request, performance.now() + bodyMs);
+      done(null, payload);
+    });
+    server.addHook('preValidation', (request, _, done) => {
+      open.delete(request);
+      done();
+    });
     server.addHook('onError', (request, _reply, _error, done) => {
-      clearTimeout(request.bodyTimer);
+      open.delete(request);
       done();
     });
     server.addHook('onRequestAbort', (request, done) => {
-      clearTimeout(request.bodyTimer);
+      open.delete(request);
       done();
     });
   }
