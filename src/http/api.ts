@@ -29,6 +29,8 @@ const BODY_LIMIT = 1024 * 1024;
 const HEADERS_LIMIT = 128 * 1024;
 /** How often the times of connections are checked. */
 const CHECK_MS = 1000;
+/** How often, at the end, connections are closed whose requests are answered. */
+const IDLE_CHECK_MS = 50;
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -85,7 +87,10 @@ export class Api {
       inTime = false;
       this.server.server.closeAllConnections();
     }, deadlineMs);
+    // A client that keeps the connection of its last answer would hold up the end.
+    const idle = setInterval(() => this.server.server.closeIdleConnections(), IDLE_CHECK_MS);
     await this.server.close();
+    clearInterval(idle);
     clearTimeout(cut);
     return inTime;
   }
@@ -184,7 +189,7 @@ function answer(error: Error, reply: FastifyReply, log: Logger): void {
   const ours = errorOf(error);
   const { status, code } = answerProblem(ours, reply);
   // Paths hold no keys, but queries do.
-  if (status === 500)
+  if (status === 500 || code === 'ACCESS_DENIED')
     log.error({ err: error, route: reply.request.routeOptions.url, code }, 'request failed');
 }
 

@@ -73,6 +73,8 @@ const DETAILS: Readonly<Record<string, string>> = {
   DATABASE_UNAVAILABLE: 'The database cannot be reached now. Nothing was applied; repeat the request.',
   TABLE_UNUSABLE:
     'The table of this counter or program cannot be used now, and this value is not in Redis; repeat the request later.',
+  ACCESS_DENIED:
+    'A server refuses the credentials of the service now. Nothing was applied; repeat the request.',
   CREDENTIALS_UNAVAILABLE: 'The database cannot be reached now. Nothing was applied; repeat the request.',
 };
 const INTERNAL = 'Sluice cannot do this; the log of the service says why. Nothing was applied.';
@@ -82,6 +84,12 @@ const APPLIED: Readonly<Record<string, Applied>> = {
   NOT_DURABLE: 'yes',
   INTERNAL: 'unknown',
 };
+
+/**
+ * A caller in the process must repair these, or wait; a client can only wait. A new password reaches the processes
+ * some seconds after the server, and no update may be given up for that.
+ */
+const PASSES_FOR_CLIENTS: ReadonlySet<string> = new Set(['ACCESS_DENIED']);
 
 function statusOf(code: string, retryable: boolean): number {
   return STATUS[code] ?? (retryable ? 503 : 500);
@@ -100,7 +108,8 @@ export function toldOf(error: {
   readonly message: string;
   readonly retryable: boolean;
 }): Told {
-  const { code, retryable } = error;
+  const { code } = error;
+  const retryable = error.retryable || PASSES_FOR_CLIENTS.has(code);
   const isOurs = statusOf(code, retryable) === 500;
   const detail = DETAILS[code] ?? (isOurs ? INTERNAL : error.message);
   return { code, detail, retryable, applied: APPLIED[code] ?? 'no' };
@@ -127,10 +136,10 @@ export function problemOf(error: Error): ProblemBody {
 /** Seconds after which a caller may retry, if the error does not say. */
 const RETRY_AFTER = 1;
 
-function retryAfter(error: Error): number | undefined {
+function retryAfter(error: Error, { retryable }: ProblemBody): number | undefined {
   if (error instanceof RequestError && error.retryAfter !== undefined) return error.retryAfter;
   if (error instanceof BackpressureError) return Math.max(1, Math.ceil(error.retryAfterMs / 1000));
-  return error instanceof SluiceError && error.retryable ? RETRY_AFTER : undefined;
+  return retryable ? RETRY_AFTER : undefined;
 }
 
 /** Bytes that are read to the end all the same, to keep the connection. */
@@ -140,7 +149,7 @@ export const PROBLEM_TYPE = 'application/problem+json';
 
 export function answerProblem(error: Error, reply: FastifyReply): ProblemBody {
   const problem = problemOf(error);
-  const wait = retryAfter(error);
+  const wait = retryAfter(error, problem);
   if (wait !== undefined) reply.header('retry-after', wait);
   // The rest of a long body is not read, so the connection cannot be used again.
   const { raw } = reply.request;

@@ -116,7 +116,7 @@ export const variables: readonly Variable[] = [
   {
     name: 'SLUICE_DURABILITY',
     default: 'memory',
-    what: 'What an accepted update stands for in `ingest`: `memory` of the primary, `replica`, or `fsync` (Redis 7.2, appendonly)',
+    what: 'What an accepted update stands for in `ingest` and `serve`: `memory` of the primary, `replica`, or `fsync` (Redis 7.2, appendonly)',
   },
   {
     name: 'SLUICE_CLAIM_DURABILITY',

@@ -1,0 +1,65 @@
+// How the HTTP server ends: open requests are finished, and a connection that a client keeps does not hold it up.
+
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { Registry } from 'prom-client';
+import { expect, it } from 'vitest';
+import { Api } from '../../src/http/api.ts';
+import type { KeyRing } from '../../src/http/key-ring.ts';
+import { ApiMetrics } from '../../src/http/metrics.ts';
+import { RunningOperations } from '../../src/http/running-operations.ts';
+import type { Sluice } from '../../src/producer/client.ts';
+import { readApi } from '../../src/shared/config/api.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { createLog } from '../../src/shared/log.ts';
+import { until } from '../support/engine.ts';
+
+const RIGHTS = { scopes: ['write'], rate: 0, name: 'test', id: 'test' };
+const accepted = { ok: true, value: 1, duplicate: false, text: 'x', persisted: async () => {} };
+
+async function open() {
+  const log = createLog('silent', 'stderr');
+  const api = new Api(
+    {
+      sluice: { apply: async (updates: unknown[]) => updates.map(() => accepted) } as unknown as Sluice,
+      definitions: parseDefinitions({ counters: { views: {} } }),
+      ring: { find: () => RIGHTS, has: () => true } as unknown as KeyRing,
+      log,
+      metrics: new ApiMetrics(new Registry()),
+      running: new RunningOperations(log),
+      failed: undefined as never,
+    },
+    { ...readApi(() => undefined), port: 0 },
+  );
+  return { api, port: await api.listen() };
+}
+
+it('a stream that is open when the server closes ends, and so does its kept connection', async () => {
+  const { api, port } = await open();
+  const agent = new Agent({ keepAlive: true });
+  const headers = { authorization: 'Bearer x', 'content-type': 'application/x-ndjson' };
+  const sent = request({ port, agent, method: 'POST', path: '/v1/updates', headers });
+  sent.write('{"counter":"views","key":"a"}\n');
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  const closed = api.close(10_000);
+  await until(() => !api.server.server.listening, 'the end of listening');
+  sent.end('{"counter":"views","key":"b"}\n');
+  let text = '';
+  for await (const part of response) text += part;
+  expect(JSON.parse(text)).toMatchObject({ done: true, accepted: 2 });
+  expect(await closed).toBe(true);
+  agent.destroy();
+});
+
+it('a request that never ends is cut at the deadline', async () => {
+  const { api, port } = await open();
+  const headers = { authorization: 'Bearer x', 'content-type': 'application/x-ndjson' };
+  const sent = request({ port, method: 'POST', path: '/v1/updates', headers });
+  const cut = once(sent, 'close');
+  sent.on('error', () => {});
+  sent.write('{"counter":"views","key":"a"}\n');
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  response.on('error', () => {}).resume();
+  expect(await api.close(100)).toBe(false);
+  await cut;
+});
