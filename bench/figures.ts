@@ -272,6 +272,16 @@ export const soakFigures: readonly Figure[] = [
   },
 ];
 
+export const transferFigures: readonly Figure[] = [
+  {
+    name: 'transfers-against-points',
+    title: 'transfers, each of two entries, against entries',
+    unit: 'times',
+    target: { atLeast: 0.33 },
+    of: quotient(value('transfers'), value('points')),
+  },
+];
+
 export const httpFigures: readonly Figure[] = [
   {
     name: 'http-single-against-bare',

@@ -113,9 +113,11 @@ export async function measureBare(_: Rig, load: Load, shape: Shape): Promise<Mea
       'http-load',
       planOf(load, shape, port, 'none'),
     );
+    const cpu = new CpuMeter({ api: [server.pid], client: [client.pid] });
     const { updates, seconds, p50Ms, p99Ms } = await client.go();
+    const details = { updates, seconds, p50Ms, p99Ms, ...cpu.taken(updates) };
     await client.stop();
-    return { value: updates / seconds, difference: 0, details: { updates, seconds, p50Ms, p99Ms } };
+    return { value: updates / seconds, difference: 0, details };
   } finally {
     await server.stop();
   }

@@ -1,6 +1,6 @@
 // All scenarios by suite, in the order of a round, and the figures computed from them.
 
-import { backlogFigures, httpFigures, mainFigures, soakFigures } from '../figures.ts';
+import { backlogFigures, httpFigures, mainFigures, soakFigures, transferFigures } from '../figures.ts';
 import type { Suite } from '../scenario.ts';
 import { apiLoop } from './api-loop.ts';
 import { backlog } from './backlog.ts';
@@ -42,7 +42,7 @@ export const suites = {
   },
   scale: { scenarios: scale, figures: [], rounds: 3, seconds: 3 },
   backlog: { scenarios: [backlog], figures: backlogFigures, rounds: 3, seconds: 3 },
-  transfers: { scenarios: [transfers], figures: [], rounds: 3, seconds: 3 },
+  transfers: { scenarios: [points, transfers], figures: transferFigures, rounds: 3, seconds: 3 },
   http: { scenarios: http, figures: httpFigures, rounds: 3, seconds: 3 },
   soak: { scenarios: [soak], figures: soakFigures, rounds: 1, seconds: 20 * 60 },
 } satisfies Record<string, Suite>;
