@@ -7,7 +7,7 @@ import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
-import { type Deployment, ProducerProcess, WorkerProcess } from '../scripts/load/processes.ts';
+import { type Deployment, ProducerProcess, SluiceProcess } from '../scripts/load/processes.ts';
 import type { ProducerPlan } from '../scripts/load/producer-plan.ts';
 import { definitions } from '../scripts/load/traffic.ts';
 import type { Watch } from '../scripts/load/watch.ts';
@@ -201,9 +201,10 @@ export class Site {
   }
 
   /** @param program the compiled command line, started as in the image; by default the sources */
-  async worker(program?: string): Promise<WorkerProcess> {
+  async worker(program?: string): Promise<SluiceProcess> {
     const logFile = join(this.#rig.folder, `workers-${this.deployment.namespace}.log`);
-    const worker = await WorkerProcess.start({
+    const worker = await SluiceProcess.start({
+      command: 'worker',
       deployment: { ...this.deployment, mysqlUrl: this.#rig.urlForWorkers(this.deployment.mysqlUrl) },
       logFile,
       folder: this.#rig.build.folder,

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseSettings } from '../../src/shared/config/settings.ts';
 import { Database } from '../../src/shared/mysql/database.ts';
 import { migrate } from '../../src/shared/mysql/migrate.ts';
-import { type Deployment, WorkerProcess } from '../load/processes.ts';
+import { type Deployment, SluiceProcess } from '../load/processes.ts';
 import { definitions } from '../load/traffic.ts';
 import { startMysql, startRedis } from '../servers.ts';
 import type { DemoOptions } from './options.ts';
@@ -24,7 +24,7 @@ export class Stack {
   readonly deployment: Deployment;
   readonly folder: string;
   readonly database: Database;
-  readonly workers: WorkerProcess[] = [];
+  readonly workers: SluiceProcess[] = [];
   readonly #undo: (() => unknown)[];
   readonly #keep: boolean;
   #closing: Promise<void> | undefined;
@@ -41,7 +41,8 @@ export class Stack {
   async startWorkers(count: number): Promise<void> {
     // All are registered before any is awaited, so that a failed start does not leave the others running.
     const starting = Array.from({ length: count }, (_, index) =>
-      WorkerProcess.start({
+      SluiceProcess.start({
+        command: 'worker',
         deployment: this.deployment,
         logFile: join(this.folder, `worker-${index + 1}.log`),
       }),

@@ -1,4 +1,4 @@
-// Worker and producer processes. They end with this process, however it ends. Each writes its own log file.
+// Workers, HTTP APIs and producers as processes. They end with this process, however it ends. Each writes its own log file.
 
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -46,7 +46,11 @@ export function ownEnvironment(
   };
 }
 
-export interface WorkerOptions {
+/** What `sluice COMMAND` logs once it works. */
+const started = { worker: '"worker started"', serve: '"API started"' } as const;
+
+export interface SluiceOptions {
+  command: keyof typeof started;
   deployment: Deployment;
   logFile: string;
   /** The project whose sources it runs; this one by default. */
@@ -60,7 +64,8 @@ export interface WorkerOptions {
   channel?: boolean;
 }
 
-export class WorkerProcess {
+/** `sluice worker` or `sluice serve`. */
+export class SluiceProcess {
   readonly pid: number;
   readonly child: ChildProcess;
   readonly output: Output;
@@ -73,17 +78,25 @@ export class WorkerProcess {
     this.#ended = ended;
   }
 
-  /** Resolves once the worker takes jobs. */
-  static async start(options: WorkerOptions): Promise<WorkerProcess> {
-    const { deployment, logFile, folder = project, nodeArgs = [], settings, channel } = options;
+  /** Resolves once the worker takes jobs, or the API takes requests. */
+  static async start(options: SluiceOptions): Promise<SluiceProcess> {
+    const {
+      command: name,
+      deployment,
+      logFile,
+      folder = project,
+      nodeArgs = [],
+      settings,
+      channel,
+    } = options;
     const program = options.program ? [options.program] : [...TYPESCRIPT, 'src/cli/main.ts'];
-    const command = [process.execPath, ...nodeArgs, ...program, 'worker'];
-    // On Linux the kernel kills the worker when this process dies, even by SIGKILL.
+    const command = [process.execPath, ...nodeArgs, ...program, name];
+    // On Linux the kernel kills the process when this process dies, even by SIGKILL.
     if (process.platform === 'linux') command.unshift('setpriv', '--pdeathsig', 'KILL');
     const child = spawn(command[0]!, command.slice(1), {
       cwd: folder,
       env: ownEnvironment(deployment, settings),
-      // Its own process group: Ctrl-C reaches this program, which then stops its workers in order.
+      // Its own process group: Ctrl-C reaches this program, which then stops its processes in order.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', ...(channel ? (['ipc'] as const) : [])],
     });
@@ -92,21 +105,21 @@ export class WorkerProcess {
     const output = new Output(child, logFile);
     await once(child, 'spawn');
     const deadline = Date.now() + startLimit;
-    while (!output.said.includes('"worker started"')) {
+    while (!output.said.includes(started[name])) {
       if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
         child.kill('SIGKILL');
-        throw new Error(`a worker did not start; it said:\n${output.said.slice(-3000) || '(nothing)'}`);
+        throw new Error(`sluice ${name} did not start; it said:\n${output.said.slice(-3000) || '(nothing)'}`);
       }
       await delay(20);
     }
-    return new WorkerProcess(child, output, ended);
+    return new SluiceProcess(child, output, ended);
   }
 
   get gone(): boolean {
     return !children.has(this.child);
   }
 
-  /** Lets the worker finish its batch, and kills it if it does not. */
+  /** Lets the process finish what it has begun, and kills it if it does not. */
   async stop(): Promise<void> {
     if (this.gone) return;
     this.child.kill('SIGTERM');

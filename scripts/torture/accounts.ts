@@ -1,6 +1,5 @@
 /**
- * Users at each server, one for the workers and one for the producers, so that the server can tell their
- * connections apart. They have only the documented rights. Their passwords are in files and may change.
+ * Users at each server, one for each process, so that the server can tell their connections apart. They have only the documented rights. Their passwords are in files and may change.
  */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -52,6 +51,7 @@ export interface Login {
 export class Accounts {
   readonly workers: readonly Account[];
   readonly producers: readonly Account[];
+  readonly api: Account;
   readonly #redisRights: readonly string[];
 
   constructor(folder: string, namespace: string) {
@@ -65,11 +65,12 @@ export class Accounts {
     });
     this.workers = ['worker1', 'worker2'].map(open);
     this.producers = ['producer1', 'producer2'].map(open);
+    this.api = open('api');
     this.#redisRights = [...readRights(namespace, namespace).redis, ...readClusterRights()];
   }
 
   get all(): readonly Account[] {
-    return [...this.workers, ...this.producers];
+    return [...this.workers, ...this.producers, this.api];
   }
 
   /** Options for a Redis that starts now. */

@@ -22,7 +22,12 @@ export interface Footprint {
 const spareMegabytes = 20;
 /** Limits of the pools; one more connection asks a member of a cluster whether it takes writes. */
 const { concurrency } = parseSettings();
-const poolLimits: Readonly<Record<Role, number>> = { worker: 2 * concurrency + 3 + 1, producer: 4 + 1 };
+const poolLimits: Readonly<Record<Role, number>> = {
+  worker: 2 * concurrency + 3 + 1,
+  producer: 4 + 1,
+  // A producer, and two for keys.
+  api: 4 + 1 + 2 + 1,
+};
 /** Connections of the barrier, which wait until a replica has the writes, come and go. */
 const lanes: Readonly<Record<TortureDurability, number>> = { memory: 0, replica: 8 };
 /** Time in which servers and pools notice that a connection has ended. */

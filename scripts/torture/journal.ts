@@ -39,17 +39,16 @@ export class Journal {
     return numbers;
   }
 
-  askAgain(number: number): void {
-    this.#write([`t ${number}`]);
+  askAgain(...numbers: number[]): void {
+    this.#write(numbers.map(number => `t ${number}`));
   }
 
-  acknowledged(number: number): void {
-    this.#write([`a ${number}`]);
+  acknowledged(...numbers: number[]): void {
+    this.#write(numbers.map(number => `a ${number}`));
   }
 
-  /** Records an error; returns whether it guarantees that nothing was applied. */
-  failed(number: number, code: string): boolean {
-    const isCertain = certain.has(code);
+  /** Records an error; returns whether it guarantees that nothing was applied. HTTP says so with every error. */
+  failed(number: number, code: string, isCertain = certain.has(code)): boolean {
     this.#write([`${isCertain ? 'r' : 'u'} ${number} ${code}`]);
     return isCertain;
   }

@@ -1,15 +1,23 @@
-/** The torture's side of a producer process: starts, stops and kills it. */
+/** The torture's side of a producer or a client of the API: starts, stops and kills the process. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Output } from '../load/output.ts';
+import type { ClientPlan } from './http-caller.ts';
 import { insideArgs } from './inside-channel.ts';
 import type { ProducerPlan } from './producer-process.ts';
 
 const startLimit = 30_000;
 const stopLimit = 15_000;
-const program = fileURLToPath(new URL('./producer-process.ts', import.meta.url));
+const programs = {
+  producer: fileURLToPath(new URL('./producer-process.ts', import.meta.url)),
+  client: fileURLToPath(new URL('./http-client.ts', import.meta.url)),
+} as const;
+interface Plans {
+  producer: ProducerPlan;
+  client: ClientPlan;
+}
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
 const children = new Set<ChildProcess>();
@@ -28,14 +36,15 @@ export class ProducerProcess {
     this.output = output;
   }
 
-  /** Resolves once the producer sends updates. */
-  static async start(
-    plan: ProducerPlan,
+  /** Resolves once the process sends updates. */
+  static async start<Kind extends keyof Plans>(
+    kind: Kind,
+    plan: Plans[Kind],
     logFile: string,
     env: Record<string, string>,
   ): Promise<ProducerProcess> {
-    const command = [process.execPath, ...insideArgs, program, JSON.stringify(plan)];
-    // On Linux the kernel kills the producer when this process dies, even if it is stopped.
+    const command = [process.execPath, ...insideArgs, programs[kind], JSON.stringify(plan)];
+    // On Linux the kernel kills the process when this process dies, even if it is stopped.
     if (process.platform === 'linux') command.unshift('setpriv', '--pdeathsig', 'KILL');
     const child = spawn(command[0]!, command.slice(1), {
       cwd: project,
@@ -53,7 +62,7 @@ export class ProducerProcess {
     const limit = performance.now() + startLimit;
     while (!isReady) {
       if (performance.now() > limit) child.kill('SIGKILL');
-      if (!children.has(child)) throw new Error(`a producer did not start; see ${logFile}`);
+      if (!children.has(child)) throw new Error(`a ${kind} did not start; see ${logFile}`);
       await delay(20);
     }
     return new ProducerProcess(child, output);

@@ -15,6 +15,7 @@ export interface Outcome {
   readonly minutes: number;
   readonly recoveries: Recoveries;
   readonly verdict: Verdict;
+  readonly acknowledgedOverHttp: number;
   /** Other problems. */
   readonly problems: string[];
 }
@@ -54,11 +55,12 @@ function figuresOf(seconds: number[]) {
   return { p50: round(sorted[Math.floor((sorted.length - 1) / 2)] ?? 0), max: round(sorted.at(-1) ?? 0) };
 }
 
-export function jsonOf({ recoveries, verdict }: Outcome) {
+export function jsonOf({ recoveries, verdict, acknowledgedOverHttp }: Outcome) {
   const kinds = [...recoveries].toSorted(([a], [b]) => (a < b ? -1 : 1));
   return {
     faults: Object.fromEntries(kinds.map(([kind, seconds]) => [kind, seconds.length])),
     acknowledged: verdict.acknowledged,
+    acknowledgedOverHttp,
     lost: verdict.lost,
     doubled: verdict.doubled,
     declared: verdict.declared,

@@ -14,7 +14,7 @@ import { faultsOf, schedule } from './faults/catalogue.ts';
 import type { Fault, Scene } from './faults/fault.ts';
 import { Footprints } from './footprint.ts';
 import { readHoldings } from './holdings.ts';
-import { type JournalledUpdate, readJournal } from './journal.ts';
+import { type JournalledUpdate, knownOf, readJournal } from './journal.ts';
 import type { TortureOptions } from './options.ts';
 import { Probe } from './probe.ts';
 import { Processes } from './processes.ts';
@@ -75,6 +75,7 @@ export class Torture {
     }
     const minutes = (performance.now() - this.#started) / 60_000;
     const verdict = await this.#compare([...this.#processes.journals, probe.journalFile]);
+    const acknowledgedOverHttp = this.#overHttp();
     await this.#processes.stop();
     return {
       options: this.#options,
@@ -86,6 +87,7 @@ export class Torture {
       minutes,
       recoveries: this.#recoveries,
       verdict,
+      acknowledgedOverHttp,
       problems: [...this.#problems, ...verdict.problems],
     };
   }
@@ -149,7 +151,8 @@ export class Torture {
   async #compare(journals: string[]): Promise<Verdict> {
     const { direct, root, cluster } = this.#stack;
     const keys = new Keys(direct.namespace, partitions);
-    await Promise.allSettled(this.#processes.producers.map(producer => producer.stop()));
+    await this.#processes.stopSending();
+    for (const name of this.#processes.crashes.splice(0)) this.#fail(`${name} did not end in order`);
     this.#say('the faults are over; waiting until nothing is pending');
     await this.#processes
       .ensureWorkers()
@@ -177,6 +180,16 @@ export class Torture {
       `errors seen: ${[...codes].map(([code, list]) => `${code} ${list.length}`).join(', ') || 'none'}`,
     );
     return verdict;
+  }
+
+  /** The number of updates that the API has acknowledged. They are compared with all others. */
+  #overHttp(): number {
+    const updates = this.#processes.journalsOverHttp.flatMap(readJournal);
+    const acknowledged = updates.filter(update => knownOf(update) === 'acknowledged');
+    const inStreams = acknowledged.filter(({ id }) => id.includes('-stream:')).length;
+    this.#say(`${acknowledged.length} updates were acknowledged over HTTP, ${inStreams} of them in streams`);
+    if (inStreams === 0) this.#fail('no line of a stream was acknowledged over HTTP');
+    return acknowledged.length;
   }
 
   async #compareRanks(keys: Keys): Promise<void> {

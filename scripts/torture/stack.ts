@@ -4,6 +4,9 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { KeyStore } from '../../src/http/key-store.ts';
+import { parseSettings } from '../../src/shared/config/settings.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
 import type { Deployment } from '../load/processes.ts';
 import type { DatabaseCluster, RunningServer } from '../servers.ts';
 import { Accounts } from './accounts.ts';
@@ -44,6 +47,8 @@ export interface Stack {
   readonly producers: Deployment;
   /** The deployment without proxies before the database, for the observer's own user. */
   readonly direct: Deployment;
+  /** With which clients use the HTTP API. */
+  readonly apiKey: string;
   stop(): Promise<void>;
 }
 
@@ -80,14 +85,7 @@ export async function openStack(
     );
     const [redis, { members, cluster, root }] = await Promise.all(starting);
     const mysqlLines: Lines = { workers: new Line(), producers: new Line() };
-    const proxied = (line: Line) =>
-      Promise.all(
-        members.map(async member => {
-          const proxy = await TcpProxy.open(member.port, line);
-          undo.push(() => proxy.close());
-          return proxy.port;
-        }),
-      );
+    const proxied = (line: Line) => openProxies(members, line, undo);
     const [workers, producers] = [await proxied(mysqlLines.workers), await proxied(mysqlLines.producers)];
     const config = join(folder, 'sluice.config.json');
     writeFileSync(config, JSON.stringify(definitions));
@@ -97,6 +95,10 @@ export async function openStack(
       namespace,
       config,
     });
+    const direct = through(
+      members.map(({ port }) => port),
+      `${observer.name}:${observer.password}@`,
+    );
     return {
       folder,
       database,
@@ -109,14 +111,36 @@ export async function openStack(
       accounts,
       workers: [through(workers), through([...workers.slice(1), workers[0]!])],
       producers: through(producers),
-      direct: through(
-        members.map(({ port }) => port),
-        `${observer.name}:${observer.password}@`,
-      ),
+      direct,
+      apiKey: await createKey(direct),
       stop,
     };
   } catch (error) {
     await stop().catch(() => {});
     throw error;
+  }
+}
+
+/** Returns the ports of the proxies before these members. */
+function openProxies(
+  members: readonly RunningServer[],
+  line: Line,
+  undo: (() => unknown)[],
+): Promise<number[]> {
+  return Promise.all(
+    members.map(async member => {
+      const proxy = await TcpProxy.open(member.port, line);
+      undo.push(() => proxy.close());
+      return proxy.port;
+    }),
+  );
+}
+
+async function createKey({ mysqlUrl }: Deployment): Promise<string> {
+  const database = new Database({ url: mysqlUrl }, { ...parseSettings(), connections: 1 });
+  try {
+    return (await new KeyStore(database).create('torture', { scopes: ['write'] }, null)).key;
+  } finally {
+    await database.close();
   }
 }

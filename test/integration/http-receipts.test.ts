@@ -48,6 +48,30 @@ describe('a write', () => {
     expect(await statesOf(json.results[0].receipt)).toEqual(['persisted']);
   });
 
+  it('that was accepted is never answered with an error, also if MySQL cannot tell whether it has it', async () => {
+    const entry = { account: 'r5', amount: 1, id: '1' };
+    const { json: first } = await api.post(entries, entry, wait(0));
+    await engine.drain();
+    expect(await statesOf(first.receipt)).toEqual(['persisted']);
+    // A duplicate is looked up in this table.
+    await engine.database.query('RENAME TABLE sluice_quarantine TO hidden');
+    try {
+      const again = await api.post(entries, entry, wait(5));
+      expect(again).toMatchObject({ status: 200, json: { duplicate: true, state: 'accepted' } });
+      const many = await api.post('/v1/updates', [{ points: 'loyalty', ...entry }], wait(5));
+      expect(many).toMatchObject({
+        status: 200,
+        json: { results: [{ duplicate: true, state: 'accepted' }] },
+      });
+      // To ask again is another request, which may fail.
+      const asked = await api.get(`/v1/receipts?receipt=${again.json.receipt}&wait=5`);
+      expect(asked.status).toBeGreaterThanOrEqual(500);
+    } finally {
+      await engine.database.query('RENAME TABLE hidden TO sluice_quarantine');
+    }
+    expect(await statesOf(first.receipt)).toEqual(['persisted']);
+  });
+
   it('without the preference does not wait', async () => {
     for (const prefer of ['return=minimal', 'wait=x', 'await=5']) {
       const { json, headers } = await api.post('/v1/counters/views', { key: 'r3' }, { headers: { prefer } });

@@ -3,6 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { Registry } from 'prom-client';
 import { Api } from '../../src/http/api.ts';
+import type { InTrace } from '../../src/http/handler.ts';
 import { KeyRing } from '../../src/http/key-ring.ts';
 import { KeyStore, type Rights } from '../../src/http/key-store.ts';
 import { ApiMetrics } from '../../src/http/metrics.ts';
@@ -36,7 +37,12 @@ export type TestApi = Awaited<ReturnType<typeof openApi>>;
 export async function openApi(
   engine: Engine,
   config: Partial<ApiConfig> = {},
-  given: { sluice?: Sluice; definitions?: DefinitionsInput; log?: typeof engine.log } = {},
+  given: {
+    sluice?: Sluice;
+    definitions?: DefinitionsInput;
+    log?: typeof engine.log;
+    trace?: InTrace;
+  } = {},
 ) {
   const store = new KeyStore(engine.own.database);
   const { key } = await store.create(
@@ -72,6 +78,7 @@ export async function openApi(
       log,
       metrics: new ApiMetrics(registry),
       running,
+      trace: given.trace,
       failed: () => {
         opened ??= failed();
         return opened;

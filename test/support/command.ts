@@ -113,6 +113,10 @@ export async function startedLine(running: Running, message: string): Promise<Re
   return JSON.parse(line);
 }
 
+async function createKey(env: Environment): Promise<string> {
+  return (await sluice(['keys', 'create', 'test', ...ALL_SCOPES], env)).stdout.trim();
+}
+
 const PARTITIONS = 4;
 const ALL_SCOPES = ['--scope', 'read', '--scope', 'write', '--scope', 'operate'];
 
@@ -197,10 +201,12 @@ export async function openDeployment(
       const worker = endWithTest(startSluice(['worker'], { ...env, ...more }));
       return { ...worker, port: await workerPort(worker) };
     },
-    /** Starts `sluice serve` on free ports, with a key for everything, and waits until it takes requests. */
-    async serve(more: Environment = {}) {
-      const made = await sluice(['keys', 'create', 'test', ...ALL_SCOPES], { ...env, ...more });
-      const key = made.stdout.trim();
+    /**
+     * Starts `sluice serve` on free ports, with a key for everything, and waits until it takes requests.
+     * @param known the key of another process, instead of a new one
+     */
+    async serve(more: Environment = {}, known?: string) {
+      const key = known ?? (await createKey({ ...env, ...more }));
       const api = endWithTest(startSluice(['serve'], { ...env, SLUICE_API_PORT: '0', ...more }));
       const { port, healthPort } = await startedLine(api, '"API started"');
       return { ...api, key, base: `http://127.0.0.1:${port}`, healthBase: `http://127.0.0.1:${healthPort}` };

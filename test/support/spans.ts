@@ -5,6 +5,7 @@ import {
   type Context,
   type ContextManager,
   context,
+  propagation,
   ROOT_CONTEXT,
   type Span,
   type SpanContext,
@@ -21,6 +22,21 @@ export interface MadeSpan {
   exception?: unknown;
   status?: SpanStatus;
   ended: boolean;
+}
+
+/** Registers the header `traceparent` of W3C, as an SDK does. */
+export function propagateTraces(): void {
+  propagation.setGlobalPropagator({
+    inject: () => {},
+    fields: () => ['traceparent'],
+    extract(one, carrier, { get }) {
+      const [, traceId, spanId, flags] =
+        /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(String(get(carrier, 'traceparent'))) ?? [];
+      if (!traceId || !spanId) return one;
+      const traceFlags = Number.parseInt(flags!, 16);
+      return trace.setSpanContext(one, { traceId, spanId, traceFlags, isRemote: true });
+    },
+  });
 }
 
 /** Registers it for this process; returns the spans that are made from now on. */

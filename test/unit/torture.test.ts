@@ -255,10 +255,11 @@ it('the report is JSON and one section per pair of servers', async () => {
       ['deadlock', [0.25]],
     ]),
     verdict: check([], holdings({ counters: new Map(), balances: new Map(), entries: [] }), keys),
+    acknowledgedOverHttp: 7,
     problems: [],
   });
   expect(JSON.stringify(jsonOf(outcome('standalone', 1)))).toBe(
-    '{"faults":{"deadlock":1,"workerKill":3},"acknowledged":0,"lost":0,"doubled":0,"declared":0,' +
+    '{"faults":{"deadlock":1,"workerKill":3},"acknowledged":0,"acknowledgedOverHttp":7,"lost":0,"doubled":0,"declared":0,' +
       '"recoverySeconds":{"deadlock":{"p50":0.25,"max":0.25},"workerKill":{"p50":1,"max":6}}}',
   );
   expect(isFailure(outcome('standalone', 1))).toBe(false);

@@ -1,6 +1,7 @@
 /** All faults, and their order for a seed. */
 import type { Random } from '../../load/zipf.ts';
 import type { DatabaseName, TopologyName } from '../servers.ts';
+import { apiDrain, apiKill, apiStop } from './api.ts';
 import { clockAhead, clockBehind, clockStep } from './clocks.ts';
 import {
   cutAfterCommit,
@@ -34,6 +35,9 @@ const all: readonly Fault[] = [
   workerStop,
   producerKill,
   producerStop,
+  apiKill,
+  apiStop,
+  apiDrain,
   redisRestart,
   redisStop,
   databaseRestart,

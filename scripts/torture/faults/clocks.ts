@@ -7,9 +7,9 @@ const minute = 60_000;
 const hour = 60 * minute;
 const shifts = [2 * minute, hour, 24 * hour];
 
-/** A worker, a producer, or one of each gets a wrong clock. */
+/** A worker, a producer or the API, or one of each gets a wrong clock. */
 function victimsOf({ processes, random }: Scene): Slot[] {
-  const [worker, producer] = [oneOf(random, processes.workers), oneOf(random, processes.producers)];
+  const [worker, producer] = [oneOf(random, processes.workers), oneOf(random, processes.senders)];
   return oneOf(random, [[worker], [producer], [worker, producer]]);
 }
 

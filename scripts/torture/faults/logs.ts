@@ -41,7 +41,7 @@ export const logBlocked: Fault = {
   kind: 'logBlocked',
   weight: 1,
   async run({ processes, random }) {
-    const victims = [oneOf(random, processes.workers), oneOf(random, processes.producers)];
+    const victims = [oneOf(random, processes.workers), oneOf(random, processes.senders)];
     const ms = between(random, 1000, 3000);
     const since = now();
     const ends = await Promise.all(victims.map(block));
