@@ -5,7 +5,7 @@ import { closeConnections } from './http-request.ts';
 import { Journal } from './journal.ts';
 import { Traffic } from './traffic.ts';
 
-const callers = 4;
+const callers = 8;
 
 async function produce(plan: ClientPlan): Promise<void> {
   const journal = new Journal(plan.journal);

@@ -239,6 +239,8 @@ it(`${REQUESTS} bent requests`, { timeout: 3_600_000 }, async () => {
     for (const [name, values] of HEADERS) if (random() < 0.08) headers[name] = pick(values);
     const before = state.applied;
     const url = path.startsWith('/') ? path : `/${path}`;
+    // The client in this process refuses it; the server never sees it.
+    if (!URL.canParse(url, 'http://localhost')) continue;
     const reply = await api.server.inject({
       method,
       url,
