@@ -19,6 +19,8 @@ export interface RanksParts {
 
 /** Mean time between rounds, ms: how long a noted key waits. */
 const EVERY_MS = 500;
+/** How long a round works on a board that has more to do. A build takes far longer, and other boards wait for it. */
+const SHARE_MS = 500;
 
 export class Ranks {
   readonly #parts: RanksParts;
@@ -27,13 +29,15 @@ export class Ranks {
   readonly #lines: RepeatedLines;
   /** Boards that were not ready when this worker looked last. */
   readonly #building = new Set<Board>();
+  /** Whether the last round left something that can be done at once. */
+  #hasMore = false;
 
   constructor(parts: RanksParts) {
     this.#parts = parts;
     this.#boards = rankedNames(parts.definitions);
     this.#lines = new RepeatedLines(parts.log);
     this.#rounds = new Rounds({
-      every: () => spread(EVERY_MS, parts.random),
+      every: () => (this.#hasMore ? 0 : spread(EVERY_MS, parts.random)),
       round: () => this.once(),
       onError: error => this.#failed(error),
     });
@@ -48,8 +52,9 @@ export class Ranks {
     return this.#rounds.stop();
   }
 
-  /** One round: every board as far as it goes now. */
+  /** One round: every board as far as it goes now, or for its share of the time. */
   async once(): Promise<void> {
+    this.#hasMore = false;
     for (const board of this.#boards) {
       // The other boards go on all the same.
       await this.#work(board).catch(error => this.#failed(error, board));
@@ -58,11 +63,16 @@ export class Ranks {
 
   async #work(board: Board): Promise<void> {
     const { builder, circuit } = this.#parts;
+    const end = performance.now() + SHARE_MS;
     while (!circuit.isOpen && !this.#rounds.stopped) {
       const { progress, goesOn } = await builder.step(board);
       this.#report(board, progress);
       if (progress.some(({ phase }) => phase === 'none')) await builder.begin(board);
       else if (!goesOn) return;
+      if (performance.now() >= end) {
+        this.#hasMore = true;
+        return;
+      }
     }
   }
 
