@@ -3,6 +3,7 @@
  * its rights, the rate, the body's type and size, the shape.
  */
 import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
@@ -113,6 +114,7 @@ export class Api {
     });
     this.#limitBodies();
     server.addHook('onResponse', (request, reply, done) => {
+      this.#limitUnread(request.raw);
       metrics.answered(request.routeOptions.url, request.method, reply.raw.statusCode, reply.elapsedTime);
       done();
     });
@@ -157,6 +159,16 @@ export class Api {
       done();
     });
   }
+
+  /**
+   * A request may have its answer before its body is there: it has no key, or the route reads none. The rest must
+   * not keep the connection for longer than a body may take.
+   */
+  #limitUnread(raw: IncomingMessage): void {
+    if (raw.complete || raw.destroyed) return;
+    const timer = setTimeout(() => raw.destroy(), this.#config.bodyMs);
+    raw.once('close', () => clearTimeout(timer));
+  }
 }
 
 function createServer(config: ApiConfig): FastifyInstance {
@@ -188,9 +200,10 @@ function createServer(config: ApiConfig): FastifyInstance {
 function answer(error: Error, reply: FastifyReply, log: Logger): void {
   const ours = errorOf(error);
   const { status, code } = answerProblem(ours, reply);
-  // Paths hold no keys, but queries do.
+  const { routeOptions, ip: client } = reply.request;
+  // The route, and not the URL, whose query holds keys.
   if (status === 500 || code === 'ACCESS_DENIED')
-    log.error({ err: error, route: reply.request.routeOptions.url, code }, 'request failed');
+    log.error({ err: error, route: routeOptions.url, client, code }, 'request failed');
 }
 
 const PATHS = Map.groupBy(routes, route => route.path);

@@ -1,4 +1,5 @@
 /** What fastify and node:http refuse, in the same form as what Sluice refuses. */
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { SluiceError } from '../shared/errors.ts';
 import { PROBLEM_TYPE, problemOf } from './problem.ts';
@@ -41,10 +42,20 @@ const LINES: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
 };
 
+/**
+ * Whether a request of the connection is being applied, or has the head of its answer. What is written now would
+ * be taken for that answer, and say that nothing was applied.
+ */
+function isAnswering(socket: Socket): boolean {
+  // node:http looks there too, in its own handler of this event.
+  const { _httpMessage: open } = socket as Socket & { _httpMessage?: ServerResponse | null };
+  return !!open && (open.headersSent || open.req.complete);
+}
+
 /** Answers what is no request of HTTP, or did not arrive in time, and closes the connection. */
 export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
   // The client has closed it, or reads no more.
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  if (error.code === 'ECONNRESET' || !socket.writable || isAnswering(socket)) {
     socket.destroy();
     return;
   }

@@ -1,9 +1,12 @@
 // Who may use the HTTP API, and what others have found in such servers.
 
+import { connect } from 'node:net';
+import { pino } from 'pino';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { KeyRing } from '../../src/http/key-ring.ts';
 import { makeKey, parseKey } from '../../src/http/key-text.ts';
 import { routes } from '../../src/http/routes.ts';
+import type { Sluice } from '../../src/producer/client.ts';
 import { openApi, type TestApi } from '../support/api.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 
@@ -238,6 +241,22 @@ it('an address or host that a client claims changes nothing', async () => {
   expect(JSON.stringify([...reply.headers]) + reply.text).not.toContain('evil');
 });
 
+it('the log of a failed request has the address that a trusted proxy names', async () => {
+  const lines: string[] = [];
+  const log = pino({}, { write: line => lines.push(line) });
+  const counter = () => {
+    throw new Error('a bug');
+  };
+  const failing = { sluice: { counter } as unknown as Sluice, log };
+  const proxied = await openApi(engine, { trustedProxies: ['127.0.0.1'] }, failing);
+  const direct = await openApi(engine, {}, failing);
+  for (const { get } of [proxied, direct])
+    expect(
+      (await get('/v1/counters/views?key=a', { headers: { 'x-forwarded-for': '10.1.2.3' } })).status,
+    ).toBe(500);
+  expect(lines.map(line => JSON.parse(line).client)).toEqual(['10.1.2.3', '127.0.0.1']);
+});
+
 it('what is no HTTP is answered as a problem too, and the connection closed', async () => {
   for (const bytes of [
     'nonsense\r\n\r\n',
@@ -265,18 +284,63 @@ it('headers and bodies that arrive slowly end with their connection', async () =
   expect((await strict.get('/v1/counters/views?key=a')).status).toBe(200);
 });
 
+it('the rest of a body that nobody reads keeps its connection no longer than one that is read', async () => {
+  const strict = await openApi(engine, { bodyMs: 300, idleMs: 60_000 });
+  const heads = ['POST /v1/counters/views', 'GET /v1/openapi.json'];
+  const open = new Set(heads);
+  for (const head of heads) {
+    const socket = connect(strict.port, '127.0.0.1');
+    socket.write(
+      `${head} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n`,
+    );
+    const trickle = setInterval(() => socket.write('x'), 50);
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      clearInterval(trickle);
+      open.delete(head);
+    });
+    socket.resume();
+  }
+  await until(() => open.size === 0, 'both connections to end', 20_000);
+});
+
+it('bytes that follow a request are not answered in its place', async () => {
+  const body = '{"key":"followed"}';
+  const head = `POST /v1/counters/views HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${api.key}\r\nContent-Type: application/json\r\nPrefer: wait=2\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const reply = await api.raw(`${head}${body}nonsense\r\n\r\n`).catch(() => '');
+  expect(reply).not.toContain('"applied":"no"');
+  await until(async () => (await value('followed')) === 1, 'the update that came first');
+});
+
+it('nothing is written into a stream of answers that ends in the middle', async () => {
+  const line = '{"counter":"views","key":"cut"}\n';
+  const head = `POST /v1/updates HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${api.key}\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n`;
+  const received = await new Promise<string>(resolve => {
+    let text = '';
+    const socket = connect(api.port, '127.0.0.1', () => {
+      socket.write(`${head}${line.length.toString(16)}\r\n${line}\r\n`);
+    });
+    // The head of the answer has come: what follows is no chunk.
+    socket.once('data', () => socket.write('no chunk\r\n'));
+    socket.on('data', part => {
+      text += part;
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(text));
+  });
+  expect(received).toMatch(/^HTTP\/1.1 200 /);
+  expect(received).not.toContain('HTTP/1.1 4');
+});
+
 it('a body that ends early is not applied', async () => {
   const head = `POST /v1/updates HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${api.key}\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n`;
-  const socketClosed = await new Promise<void>((resolve, reject) => {
-    import('node:net').then(({ connect }) => {
-      const socket = connect(api.port, '127.0.0.1', () => {
-        socket.write(`${head}[{"counter":"views","key":"early"}]`, () => socket.end());
-      });
-      socket.on('close', () => resolve());
-      socket.on('error', reject);
-      socket.resume();
+  await new Promise<void>((resolve, reject) => {
+    const socket = connect(api.port, '127.0.0.1', () => {
+      socket.write(`${head}[{"counter":"views","key":"early"}]`, () => socket.end());
     });
+    socket.on('close', () => resolve());
+    socket.on('error', reject);
+    socket.resume();
   });
-  expect(socketClosed).toBeUndefined();
   expect(await value('early')).toBe(0);
 });
