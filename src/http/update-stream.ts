@@ -20,7 +20,7 @@ export interface StreamOptions extends CallOptions {
   readonly all: boolean;
 }
 
-/** Lines in one call of the producer. */
+/** Most lines in one call of the producer. */
 const CHUNK = 1000;
 /** Chunks on their way at once: while one is answered, the next is parsed. */
 const ABREAST = 4;
@@ -58,6 +58,8 @@ export class UpdateStream {
           this.#take(line);
           if (this.#chunk.length >= CHUNK) await this.#send(ABREAST - 1);
         }
+        // What came together is sent without waiting for more, since a client may be slow.
+        await this.#send(ABREAST - 1);
         await this.#write();
         if (this.#ended) break;
       }
@@ -129,10 +131,14 @@ export class UpdateStream {
         accepted: (line, result) => this.#accept(line, result),
         rejected: (line, error) => this.#answer(line, { ok: false, error }),
       },
-    ).then(
-      stuck => this.#stuck(stuck),
-      error => this.#end(part[0]!.line, error),
-    );
+    )
+      .then(
+        stuck => this.#stuck(stuck),
+        error => this.#end(part[0]!.line, error),
+      )
+      // A slow client gets its answers before it sends more. If it is gone, the reader finds out.
+      .then(() => this.#write())
+      .catch(() => {});
     this.#underWay.push(this.#last);
     if (most === 0) await this.#last;
   }

@@ -128,6 +128,20 @@ it('a key that is revoked ends a request that goes on', async () => {
   expect(answered(text).at(-1)).toMatchObject({ done: false, error: { code: 'UNAUTHENTICATED' } });
 });
 
+it('a client that sends a line now and then has each answer before it sends more', async () => {
+  const { sent, response } = open();
+  const path = '/v1/counters/views?key=slow';
+  sent.write('{"counter":"views","key":"slow"}\n');
+  const answers = (await response)[Symbol.asyncIterator]();
+  await until(async () => (await api.get(path)).json.values[0] === 1, 'the first line');
+  sent.write('{"counter":"nope","key":"slow"}\n');
+  const { value: refusal } = await answers.next();
+  expect(answered(String(refusal))).toMatchObject([{ line: 2, error: { code: 'UNKNOWN_COUNTER' } }]);
+  sent.end();
+  const { value: last } = await answers.next();
+  expect(answered(String(last))).toMatchObject([{ done: true, lines: 2, accepted: 1, refused: 1 }]);
+});
+
 it('a client that goes away in mid-stream leaves what was taken, and sends it again', async () => {
   const line = (n: number) => `{"counter":"clicks","key":"gone-${n % 3}"}\n`;
   const whole = Array.from({ length: 3000 }, (_, n) => line(n)).join('');
