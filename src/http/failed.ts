@@ -104,6 +104,8 @@ export const failedRoutes: readonly Route[] = [
     answers: { 202: { description: 'The operation, which goes on', schema: operationAnswer } },
     async handle({ params: { id }, reply }, parts) {
       const failed = await parts.failed();
+      // It goes on here already: a second run beside it would try the same updates.
+      if (parts.running.progressOf(id)) return goesOn(id, { reply }, parts);
       return accepted(
         options => failed.resume(['replay', 'edit', 'drop'], id, options),
         undefined,
@@ -155,9 +157,12 @@ async function accepted(
   { reply }: Pick<Call, 'reply'>,
   parts: Parts,
 ): Promise<Answer> {
-  const number = await parts.running.start(run, rate);
-  reply.header('location', `/v1/operations/${number}`);
-  return { status: 202, body: shown(await (await parts.failed()).operation(number), parts) };
+  return goesOn(await parts.running.start(run, rate), { reply }, parts);
+}
+
+async function goesOn(operation: number, { reply }: Pick<Call, 'reply'>, parts: Parts): Promise<Answer> {
+  reply.header('location', `/v1/operations/${operation}`);
+  return { status: 202, body: shown(await (await parts.failed()).operation(operation), parts) };
 }
 
 function shown(operation: Operation, { running }: Parts) {

@@ -46,7 +46,9 @@ export class RunningOperations {
           else this.#log.error({ err: error, operation }, 'an operation was interrupted; it can be resumed');
         })
         .finally(() => {
-          if (operation !== undefined) this.#running.delete(operation);
+          // Another run of it may have begun meanwhile.
+          if (operation !== undefined && this.#running.get(operation) === running)
+            this.#running.delete(operation);
           this.#ends.delete(end);
         });
       this.#ends.add(end);

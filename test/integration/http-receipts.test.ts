@@ -155,6 +155,9 @@ it('an operation can be cancelled and resumed', async () => {
   // One a second, so that it runs when it is cancelled.
   const { headers } = await api.post('/v1/failed/replay', { filter, rate: 1 });
   const location = headers.get('location')!;
+  // It runs: a resume finds it so, and starts no second run without a rate.
+  const again = await api.send(`${location}/resume`, { method: 'POST' });
+  expect([again.status, again.headers.get('location')]).toEqual([202, location]);
   expect(await api.send(`${location}/cancel`, { method: 'POST' })).toMatchObject({ status: 200 });
   await until(async () => (await api.get(location)).json.progress === null, 'the end of the operation');
   expect((await api.get(location)).json.finishedAt).toBeNull();
