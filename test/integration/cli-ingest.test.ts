@@ -274,3 +274,43 @@ it('`-` reads standard input as it comes in', async () => {
     nextLine: 1,
   });
 });
+
+it('lines of transfers are written once, also by a second run', async () => {
+  const deployment = await openDeployment(definitions);
+  const accounts = Array.from({ length: 20 }, (_, n) => `t${n}`);
+  const balances = new Map(accounts.map(account => [account, 1000]));
+  const lines = accounts.map(account => ({ points: 'loyalty', account, amount: 1000 }) as object);
+  const transfers = 600;
+  for (let n = 0; n < transfers; n++) {
+    const from = accounts[n % 20]!;
+    const to = accounts[(n * 7 + 3 + (n % 19)) % 20]!;
+    if (from === to) continue;
+    const amount = 1 + (n % 9);
+    balances.set(from, balances.get(from)! - amount);
+    balances.set(to, balances.get(to)! + amount);
+    // Every other one has an id of its own.
+    lines.push({ points: 'loyalty', from, to, amount, ...(n % 2 === 0 ? {} : { id: `gift-${n}` }) });
+  }
+  // More than the account has.
+  lines.push({ points: 'loyalty', from: 't0', to: 't1', amount: 1_000_000 });
+  const file = deployment.file('transfers.ndjson', lines.map(line => `${JSON.stringify(line)}\n`).join(''));
+  const run = () => deployment.sluice(['ingest', '--json', '--run', 'gifts', file]);
+  const settled = lines.length - 1;
+  const first = await run();
+  expect(first.stderr).toContain(`line ${lines.length}: INSUFFICIENT_POINTS`);
+  expect(JSON.parse(first.stdout)).toMatchObject({ accepted: settled, duplicates: 0, rejected: 1 });
+  await deployment.worker();
+  expect(JSON.parse((await run()).stdout)).toMatchObject({ accepted: 0, duplicates: settled, rejected: 1 });
+  expect(await deployment.sluice(['drain', '--json'])).toMatchObject({
+    code: 0,
+    stdout: '{"drained":true,"left":0,"inTransit":0,"aside":0}\n',
+  });
+  const rows = await deployment.database.query('SELECT account, balance FROM sluice_accounts');
+  expect(new Map(rows.map(row => [String(row.account), Number(row.balance)]))).toEqual(balances);
+  const [counted] = await deployment.database.query(
+    "SELECT COUNT(DISTINCT transfer) AS transfers, SUM(transfer IS NOT NULL) AS halves, SUM(IF(transfer IS NULL, 0, amount)) AS sum FROM sluice_entries WHERE program = 'loyalty'",
+  );
+  const made = settled - accounts.length;
+  expect([counted!.transfers, counted!.halves, counted!.sum].map(Number)).toEqual([made, 2 * made, 0]);
+  expect((await deployment.sluice(['verify', '--json'])).code).toBe(0);
+});
