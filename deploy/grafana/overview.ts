@@ -122,6 +122,12 @@ export const overview = dashboard(
           's',
           [[once('sluice_transfer_oldest_age_seconds', 'program'), '{{program}}']],
         ),
+        series(
+          'Ranks that are not exact',
+          'Partitions whose ranks are being built or corrected, by name. Above 0 for a moment after trouble, and longer during a build.',
+          'short',
+          [[once('sluice_ranks_inexact_partitions', 'kind, name'), '{{kind}} {{name}}']],
+        ),
       ],
     ],
     [

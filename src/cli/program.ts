@@ -94,7 +94,7 @@ command(
     code = await (await import('./health.ts')).runHealth(options);
   });
 
-command('status', 'show partitions, flush jobs, quarantine and transfers', 'sluice status --json')
+command('status', 'show partitions, flush jobs, quarantine, transfers and ranks', 'sluice status --json')
   .option('--json', 'print JSON')
   .action(async options => {
     code = await (await import('./status.ts')).runStatus(options);

@@ -1,9 +1,11 @@
-/** `sluice status`: shows what each partition holds, the flush jobs, and the quarantine. */
+/** `sluice status`: shows what each partition holds, the flush jobs, the quarantine, and what waits or is built. */
 import type { Definitions } from '../shared/config/definitions.ts';
 import { shownTarget } from '../shared/config/target.ts';
+import { SHOWN_KINDS } from '../shared/item.ts';
 import { queryRow, type Rows } from '../shared/mysql/database.ts';
 import type { Condition } from '../shared/mysql/writable.ts';
 import { type LossKind, readLosses } from '../shared/partition/losses.ts';
+import { RankReader, rankedNames } from '../shared/ranks/reader.ts';
 import type { PartitionStatus } from '../shared/redis/inspect.ts';
 import { HELD_BY_NAME } from '../shared/updates/failed-update.ts';
 import { readWaitingTransfers, type WaitingTransfers } from '../shared/updates/waiting-transfers.ts';
@@ -36,6 +38,13 @@ export interface Status {
   }[];
   /** Transfers that wait for their credit, by program; only programs that have any. */
   readonly transfers: readonly WaitingTransfers[];
+  /** Ranks whose answers are not exact now; workers build or correct them. */
+  readonly ranks: readonly {
+    readonly kind: 'counter' | 'points';
+    readonly name: string;
+    /** How many partitions are being built or corrected. */
+    readonly inexactPartitions: number;
+  }[];
   /** Whether the database takes writes, and why it may not. */
   readonly database: Condition;
   /** Updates declared in total, at most: lost with Redis, or counted twice since it forgot their claim. */
@@ -53,6 +62,16 @@ function toHeld(row: Rows[number], { counters, points }: Definitions): Status['h
     rows: Number(row.held),
     code: String(row.code),
   };
+}
+
+async function inexactRanks({ redis, keys, definitions }: Connections): Promise<Status['ranks']> {
+  const reader = new RankReader(redis, keys, call => call());
+  const all = rankedNames(definitions).map(async board => ({
+    kind: SHOWN_KINDS[board.kind],
+    name: board.name,
+    inexactPartitions: await reader.inexactPartitions(board),
+  }));
+  return (await Promise.all(all)).filter(({ inexactPartitions }) => inexactPartitions > 0);
 }
 
 export async function runStatus(options: { json?: boolean }): Promise<ExitCode> {
@@ -87,6 +106,7 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
       quarantined: Number(quarantined.waiting),
       held: held.map(row => toHeld(row, definitions)),
       transfers: await database.session(readWaitingTransfers),
+      ranks: await inexactRanks(open),
       database: condition!,
       declared: { lost: declared('lost'), doubled: declared('doubled') },
     };
@@ -96,7 +116,7 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
   return EXIT.ok;
 }
 
-function print({ partitions, queue, quarantined, held, transfers, declared }: Status): string {
+function print({ partitions, queue, quarantined, held, transfers, ranks, declared }: Status): string {
   const rows = partitions.map(p => [
     p.partition,
     p.pendingUpdates,
@@ -115,6 +135,10 @@ function print({ partitions, queue, quarantined, held, transfers, declared }: St
         `held: ${rows} rows of ${kind} ${name}, since table ${table ?? '(not in the definitions)'} cannot be written (${code}); workers write them once it can`,
     ),
     ...transfers.flatMap(printTransfers),
+    ...ranks.map(
+      ({ kind, name, inexactPartitions }) =>
+        `ranks of ${kind} ${name} are not exact now: workers build or correct ${inexactPartitions} of ${partitions.length} partitions`,
+    ),
     `declared in total, at most: ${declared.lost} updates lost, ${declared.doubled} doubled`,
   ].join('\n');
 }

@@ -23,6 +23,7 @@ const FIGURES: Record<string, Figure> = {
   Held: { metric: 'sluice_held_rows', unit: 'Count', over: sum },
   TransferAgeSeconds: { metric: 'sluice_transfer_oldest_age_seconds', unit: 'Seconds', over: largest },
   TransfersAside: { metric: 'sluice_transfers_aside', unit: 'Count', over: sum },
+  RanksInexact: { metric: 'sluice_ranks_inexact_partitions', unit: 'Count', over: sum },
   BreakerOpen: { metric: 'sluice_breaker_open', unit: 'Count', over: largest },
 };
 

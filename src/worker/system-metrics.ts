@@ -5,8 +5,10 @@
 import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
 import type { Definitions } from '../shared/config/definitions.ts';
+import { SHOWN_KINDS } from '../shared/item.ts';
 import { type Database, queryRow, queryRows, readSql } from '../shared/mysql/database.ts';
 import { Question } from '../shared/question.ts';
+import { RankReader, rankedNames } from '../shared/ranks/reader.ts';
 import { infoField } from '../shared/redis/check.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { Inspector, PartitionStatus } from '../shared/redis/inspect.ts';
@@ -39,6 +41,7 @@ const CONNECTIONS = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
 export function watchSystem(registry: Registry, sources: SystemSources): void {
   watchPartitions(registry, sources);
+  watchRanks(registry, sources);
   watchServers(registry, sources);
 }
 
@@ -82,6 +85,20 @@ function watchPartitions(
     const counts = await jobs();
     if (!counts) metric.reset();
     for (const [state, count] of Object.entries(counts ?? {})) metric.set({ state }, count);
+  });
+}
+
+function watchRanks(registry: Registry, { redis, keys, definitions }: SystemSources): void {
+  const reader = new RankReader(redis, keys, call => call());
+  const boards = rankedNames(definitions);
+  const counts = oncePerScrape(() => Promise.all(boards.map(board => reader.inexactPartitions(board))));
+  gauge(registry, 'sluice_ranks_inexact_partitions', async metric => {
+    const found = await counts();
+    metric.reset();
+    for (const [at, partitions] of (found ?? []).entries()) {
+      const { kind, name } = boards[at]!;
+      metric.set({ kind: SHOWN_KINDS[kind], name }, partitions);
+    }
   });
 }
 

@@ -25,6 +25,13 @@ it('rank shows the first members, builds their board, and drops it', async () =>
     code: 1,
     stderr: expect.stringContaining('sluice: RANKS_BUILDING: '),
   });
+  const status = async (...more: string[]) => (await deployment.sluice(['status', ...more])).stdout;
+  expect(JSON.parse(await status('--json')).ranks).toEqual([
+    { kind: 'counter', name: 'best_score', inexactPartitions: 4 },
+  ]);
+  expect(await status()).toContain(
+    'ranks of counter best_score are not exact now: workers build or correct 4 of 4 partitions',
+  );
   expect(await deployment.sluice(['rank', 'clicks'])).toMatchObject({
     code: 2,
     stderr: expect.stringContaining('sluice: NOT_RANKED: '),
@@ -35,6 +42,7 @@ it('rank shows the first members, builds their board, and drops it', async () =>
     const { stdout } = await deployment.sluice(['rank', 'best_score', '--json']);
     return stdout.includes('"exact":true');
   }, 'a worker to build the board');
+  expect(JSON.parse(await status('--json')).ranks).toEqual([]);
   const { stdout } = await deployment.sluice(['rank', 'best_score', '--top', '2', '--json']);
   expect(JSON.parse(stdout)).toEqual({
     name: 'best_score',

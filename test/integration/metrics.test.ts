@@ -2,10 +2,13 @@
 
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { boardName } from '../../src/shared/ranks/reader.ts';
 import { type MetricDefinition, metricCatalogue } from '../../src/shared/telemetry/metric-catalogue.ts';
 import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
 import { openEngine, until } from '../support/engine.ts';
 import { promtool, promtoolBinary, readSamples } from '../support/prometheus.ts';
+import { ranked, views } from '../support/ranks.ts';
 import { insertWaiting } from '../support/transfer-rows.ts';
 
 const catalogue = Object.entries(metricCatalogue) as [string, MetricDefinition][];
@@ -209,4 +212,27 @@ it('the metrics show transfers that wait, by program, and for how long', async (
   expect(open.get('sluice_transfers_in_transit{program="loyalty"}')).toBe(2);
   expect(open.get('sluice_transfers_aside{program="loyalty"}')).toBe(0);
   expect(open.get('sluice_transfer_oldest_age_seconds{program="loyalty"}')).toBeGreaterThanOrEqual(90);
+});
+
+it('the metrics show in how many partitions ranks are not exact', async () => {
+  const engine = await openEngine();
+  const worker = await engine.worker({}, {}, { definitions: parseDefinitions(ranked) });
+  const inexact = async (kind: string, name: string) =>
+    readSamples(await worker.metrics.registry.metrics()).get(
+      `sluice_ranks_inexact_partitions{kind="${kind}",name="${name}"}`,
+    );
+  await until(async () => (await inexact('counter', 'views')) === 0, 'the board of the counter');
+  await until(async () => (await inexact('points', 'loyalty')) === 0, 'the board of the program');
+  expect(await inexact('counter', 'clicks')).toBeUndefined();
+  // A key whose value is beyond the range of scores stays noted.
+  await engine.database.query(
+    "INSERT INTO sluice_counters VALUES ('views', 'beyond', 9007199254740991, UTC_TIMESTAMP(3))",
+  );
+  await engine.database.query(
+    "INSERT INTO sluice_quarantine (partition_id, sequence, kind, name, item_key, amount, error_code, payload, created_at) VALUES (0, 1, 'counter', 'views', 'beyond', 1, 'X', '{}', UTC_TIMESTAMP(3))",
+  );
+  const partition = engine.keys.partitionOf('beyond');
+  await engine.redis.sadd(engine.keys.ofBoard(partition, 'ranksNoted:<board>', boardName(views)), 'beyond');
+  await until(async () => (await inexact('counter', 'views')) === 1, 'the noted key');
+  expect(await inexact('points', 'loyalty')).toBe(0);
 });

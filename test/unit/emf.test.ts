@@ -31,6 +31,9 @@ it('the line sums up partitions, has the largest lag and age, and follows the em
     age.set({ program }, seconds);
     aside.set({ program }, transfers);
   }
+  const ranks = gauge(registry, 'sluice_ranks_inexact_partitions');
+  ranks.set({ kind: 'counter', name: 'views' }, 2);
+  ranks.set({ kind: 'points', name: 'miles' }, 1);
   gauge(registry, 'sluice_breaker_open').set(1);
   const line = await emfLine(registry, 'shop', NOW);
   expect(line).not.toContain('\n');
@@ -44,6 +47,7 @@ it('the line sums up partitions, has the largest lag and age, and follows the em
     Held: 6,
     TransferAgeSeconds: 70,
     TransfersAside: 3,
+    RanksInexact: 3,
     BreakerOpen: 1,
   });
   expect(_aws.Timestamp).toBe(NOW);

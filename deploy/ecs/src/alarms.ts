@@ -66,6 +66,13 @@ export class Alarms extends Construct {
       metric: figures.transfersAside(),
       threshold: 1,
     });
+    this.#alarm('RanksInexact', {
+      description:
+        'For a quarter of an hour, answers about ranks have said that they are not exact: sluice status',
+      metric: figures.ranksInexact(),
+      threshold: 1,
+      minutes: 15,
+    });
     this.#alarm('MysqlAway', {
       description:
         'A worker has left MySQL alone for five minutes, because it does not answer or takes no writes',

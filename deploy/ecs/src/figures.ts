@@ -41,6 +41,11 @@ export class Figures {
     return this.#figure('TransfersAside', Stats.MAXIMUM);
   }
 
+  /** Partitions in which ranks are being built or corrected. */
+  ranksInexact(): Metric {
+    return this.#figure('RanksInexact', Stats.MAXIMUM);
+  }
+
   /** 1 while a worker leaves MySQL alone after an outage. */
   breaker(): Metric {
     return this.#figure('BreakerOpen', Stats.MAXIMUM);

@@ -89,6 +89,12 @@ export class RankReader {
     return whole(board, (await this.#everywhere(board, { action: 'ranks' })).views);
   }
 
+  /** In how many partitions answers may be wrong: the board is being built there, or has noted keys. */
+  async inexactPartitions(board: Board): Promise<number> {
+    const { views } = await this.#everywhere(board, { action: 'ranks' });
+    return views.filter(([status]) => status !== EXACT).length;
+  }
+
   /**
    * @param withLower whether members with lower values are counted too
    * @returns in the order of the keys; undefined for a key that is not on the board

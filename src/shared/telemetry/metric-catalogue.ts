@@ -192,6 +192,13 @@ export const metricCatalogue = {
     labels: { program: 'the defined programs' },
     help: 'Transfers whose credit MySQL refuses. They wait for an operator, who retries or returns them.',
   },
+  sluice_ranks_inexact_partitions: {
+    ...shared,
+    type: 'gauge',
+    unit: 'partitions',
+    labels: { kind: ['counter', 'points'], name: 'the ranked counters and programs' },
+    help: 'Partitions whose ranks are being built, or have keys whose scores are being corrected. At 0, answers are exact.',
+  },
   sluice_declared_loss_updates: {
     ...shared,
     type: 'gauge',
