@@ -55,7 +55,8 @@ export async function runRank(name: string, options: RankOptions): Promise<ExitC
 
 /** @throws UnknownNameError, NotRankedError, ConfigurationError */
 function boardOf(name: string, { points, drop }: RankOptions, definitions: Definitions): Board {
-  const isProgram = points ?? (!(name in definitions.counters) && name in definitions.points);
+  const isProgram =
+    points ?? (!Object.hasOwn(definitions.counters, name) && Object.hasOwn(definitions.points, name));
   const known: Readonly<Record<string, { ranked: boolean }>> = isProgram
     ? definitions.points
     : definitions.counters;

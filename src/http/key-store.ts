@@ -21,7 +21,7 @@ export interface Rights {
 
 export interface StoredKey extends Rights {
   readonly id: string;
-  /** The application that uses the key. Up to two live keys may share a name, so that a new one can replace the old. */
+  /** The application that uses the key. Two live keys may share a name, so that one can replace the other. */
   readonly name: string;
   readonly digest: Buffer;
   readonly createdAt: Date;

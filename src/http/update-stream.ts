@@ -1,7 +1,7 @@
 /**
- * NDJSON in, NDJSON out: any number of updates in one request, in constant memory. While Redis or a limit holds
- * updates back, nothing more is read, so that the client waits. The last line says that every line has its result;
- * without it, the client sends everything again.
+ * NDJSON in, NDJSON out: any number of updates in one request, in constant memory. While Redis or a limit
+ * holds updates back, nothing more is read, so that the client waits. The last line says that every line has its
+ * result; without it, the client sends everything again.
  */
 import type { Readable, Writable } from 'node:stream';
 import type { ApplyResult, CallOptions, Sluice } from '../producer/client.ts';

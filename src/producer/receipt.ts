@@ -65,8 +65,7 @@ export class Receipt {
 
 /** A producer's answer for an accepted transfer; `value` is the balance of the source. */
 export class TransferReceipt extends Receipt {
-  readonly #update: CheckedUpdate;
-  readonly #credits: CreditWatch;
+  readonly #waitForCredit: (timeoutMs: number) => Promise<void>;
 
   constructor(
     value: number | null,
@@ -77,8 +76,7 @@ export class TransferReceipt extends Receipt {
     credits: CreditWatch,
   ) {
     super(value, duplicate, mark, update, progress);
-    this.#update = update;
-    this.#credits = credits;
+    this.#waitForCredit = timeoutMs => credits.credited(update, timeoutMs);
   }
 
   /**
@@ -86,10 +84,10 @@ export class TransferReceipt extends Receipt {
    * @throws TransferReturnedError, CreditTimeoutError, and what `persisted` throws
    */
   async credited(options: PersistedOptions = {}): Promise<void> {
-    const { timeoutMs = 30_000 } = options;
+    const { timeoutMs = WAIT_MS } = options;
     const end = performance.now() + timeoutMs;
     await this.persisted({ timeoutMs });
-    await this.#credits.credited(this.#update, end - performance.now());
+    await this.#waitForCredit(end - performance.now());
   }
 }
 

@@ -13,6 +13,7 @@ import { databaseError } from '../shared/mysql/errors.ts';
 import { lockWatermark } from '../shared/partition/watermark.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import { checkText } from '../shared/updates/key.ts';
+import { toTransfer } from '../worker/transfers.ts';
 import { repeatConflicts } from './conflicts.ts';
 import { type CheckedTransferFilter, transferParameters } from './transfer-filter.ts';
 
@@ -163,13 +164,14 @@ async function read(connection: PoolConnection, transfer: string): Promise<Trans
 }
 
 function toTransitTransfer(row: Rows[number]): TransitTransfer {
+  const { transfer, program, from, to, id: entryId, amount } = toTransfer(row);
   return {
-    transfer: String(row.transfer),
-    program: String(row.program),
-    from: String(row.from_account),
-    to: String(row.to_account),
-    entryId: String(row.entry_id),
-    amount: Number(row.amount),
+    transfer,
+    program,
+    from,
+    to,
+    entryId,
+    amount,
     partition: Number(row.to_partition),
     state: row.state as TransitTransfer['state'],
     code: row.error_code === null ? null : String(row.error_code),

@@ -10,14 +10,14 @@ import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
 import { type Clock, within } from '../shared/clock.ts';
 import type { Settings } from '../shared/config/settings.ts';
-import { type Database, queryRows, type Rows, readSql } from '../shared/mysql/database.ts';
+import { type Database, queryRows, readSql } from '../shared/mysql/database.ts';
 import { jsonParts } from '../shared/mysql/statement-size.ts';
 import { type Position, toPosition } from '../shared/partition/watermark.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
 import { backoff, type Circuit, isOutage } from './circuit.ts';
 import { CREDITS_AT_ONCE, type Credits, type SendResult } from './credits.ts';
-import { Rounds, spread } from './rounds.ts';
-import { noteDriven, type Outgoing, type Transfer } from './transfers.ts';
+import { type Rounds, serverRounds, spread } from './rounds.ts';
+import { noteDriven, type Outgoing, type Transfer, toTransfer } from './transfers.ts';
 
 export interface DriverParts {
   readonly database: Database;
@@ -72,15 +72,15 @@ export class Driver {
     const { random, log, clock } = parts;
     this.#parts = parts;
     this.#lines = new RepeatedLines(log, clock);
-    this.#rounds = new Rounds({
-      every: () => spread(ROUND_MS, random),
-      round: () => this.once(),
-      onError: error => {
-        if (isOutage(error) || this.#rounds.stopped)
-          log.debug({ err: error }, 'transfers wait for the database');
-        else this.#lines.warn({ err: error }, 'could not look for transfers, will retry');
+    this.#rounds = serverRounds(
+      { every: () => spread(ROUND_MS, random), round: () => this.once() },
+      {
+        log,
+        lines: this.#lines,
+        waits: 'transfers wait for the database',
+        failed: 'could not look for transfers, will retry',
       },
-    });
+    );
   }
 
   start(): void {
@@ -236,15 +236,4 @@ async function page(
 ): Promise<Page | undefined> {
   const rows = await queryRows(connection, statement, values);
   return rows.length === 0 ? undefined : { watermark: toPosition(rows[0]!), transfers: rows.map(toTransfer) };
-}
-
-function toTransfer(row: Rows[number]): Transfer {
-  return {
-    transfer: String(row.transfer),
-    program: String(row.program),
-    from: String(row.from_account),
-    to: String(row.to_account),
-    id: String(row.entry_id),
-    amount: Number(row.amount),
-  };
 }

@@ -25,7 +25,7 @@ import {
   SHORT_WAIT,
   toHeldRow,
 } from './release.ts';
-import { Rounds, spread } from './rounds.ts';
+import { type Rounds, serverRounds, spread } from './rounds.ts';
 import type { TableHealth } from './table-health.ts';
 
 export interface ReleaserParts {
@@ -56,7 +56,6 @@ export class Releaser {
   readonly #parts: ReleaserParts;
   readonly #release: HeldRelease;
   readonly #rounds: Rounds;
-  readonly #lines: RepeatedLines;
   /** By group: when all its rows first failed alike, ms of `performance.now()`. */
   readonly #failedSince = new Map<string, number>();
   readonly #released = new Map<ValueTable, number>();
@@ -70,16 +69,16 @@ export class Releaser {
     const { database, tables, health, random, log } = parts;
     this.#parts = parts;
     this.#release = new HeldRelease(database, tables);
-    this.#lines = new RepeatedLines(log);
-    this.#rounds = new Rounds({
-      every: () => (this.#hasLooked ? spread(health.mayHold ? HOLDING_MS : IDLE_MS, random) : 0),
-      round: () => this.once(),
-      onError: error => {
-        if (isOutage(error) || this.#rounds.stopped)
-          log.debug({ err: error }, 'held updates wait for the database');
-        else this.#lines.warn({ err: error }, 'could not look for held updates, will retry');
+    const every = () => (this.#hasLooked ? spread(health.mayHold ? HOLDING_MS : IDLE_MS, random) : 0);
+    this.#rounds = serverRounds(
+      { every, round: () => this.once() },
+      {
+        log,
+        lines: new RepeatedLines(log),
+        waits: 'held updates wait for the database',
+        failed: 'could not look for held updates, will retry',
       },
-    });
+    );
   }
 
   start(): void {
@@ -152,7 +151,7 @@ export class Releaser {
     const { kind, name } = groups[0]!;
     const isCounter = kind === 'counter';
     // Without its definition, the mapping is not known.
-    if (!(name in (isCounter ? definitions.counters : definitions.points))) return;
+    if (!Object.hasOwn(isCounter ? definitions.counters : definitions.points, name)) return;
     const table = tables.of(isCounter ? 'c' : 'p', name);
     await table.recheck(database);
     const problem = await this.#try(table, groups);

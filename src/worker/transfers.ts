@@ -4,7 +4,7 @@
  */
 import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { AnswerMissingError } from '../shared/errors.ts';
-import { queryRows, readSql } from '../shared/mysql/database.ts';
+import { queryRows, type Rows, readSql } from '../shared/mysql/database.ts';
 import { jsonParts } from '../shared/mysql/statement-size.ts';
 import { type Position, toPosition } from '../shared/partition/watermark.ts';
 import { creditedBy, type EntryContent } from '../shared/updates/record.ts';
@@ -40,6 +40,18 @@ export interface Outgoing {
 export function transferOf(entry: EntryContent, transfer: string): Transfer {
   const { program, account, id, amount, other } = entry;
   return { transfer, program, from: account, to: other!, id, amount: -amount };
+}
+
+/** The transfer of a row of `sluice_transfers`. */
+export function toTransfer(row: Rows[number]): Transfer {
+  return {
+    transfer: String(row.transfer),
+    program: String(row.program),
+    from: String(row.from_account),
+    to: String(row.to_account),
+    id: String(row.entry_id),
+    amount: Number(row.amount),
+  };
 }
 
 /** Notes transfers as in transit, in the transaction of their debits. */

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/servers.ts';
 
 const definitions = {
   counters: { best_score: { ranked: true }, clicks: {} },
-  points: { loyalty: {} },
+  points: { loyalty: {}, constructor: {} },
 } as const;
 
 it('rank shows the first members, builds their board, and drops it', async () => {
@@ -37,6 +37,8 @@ it('rank shows the first members, builds their board, and drops it', async () =>
     stderr: expect.stringContaining('sluice: NOT_RANKED: '),
   });
   expect((await deployment.sluice(['rank', 'best_scores'])).stderr).toContain('UNKNOWN_COUNTER');
+  // A program may have the name of something that every object has.
+  expect((await deployment.sluice(['rank', 'constructor'])).stderr).toContain('NOT_RANKED');
   const worker = await deployment.worker();
   await until(async () => {
     const { stdout } = await deployment.sluice(['rank', 'best_score', '--json']);

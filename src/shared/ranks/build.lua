@@ -5,8 +5,9 @@
 -- ARGV     1 action   2 deployment   3 board: kind and name
 --          look     tells how far the board is, and begins the walk once the mark is reached
 --          begin    4 1 if the values are in a mapped table   5 1 to build a board that is ready once more
---          page     4 epoch, 5 sequence, 6 token of the watermark   7 cursor before, and 8 after, this page; '' at
---                   the end of the walk   9 name of the build   then two for each key: key, value in MySQL plus quarantined sum
+--          page     4 epoch, 5 sequence, 6 token of the watermark   7 cursor before this page, 8 after it; '' at
+--                   the end of the walk   9 name of the build   then two for each key: key, value in MySQL plus
+--                   quarantined sum
 --          noted    4 to 6 as `page`   then the same two for each noted key
 --          drop     removes the board
 -- Reply    { 'absent' } no state of this deployment and format

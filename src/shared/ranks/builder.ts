@@ -1,7 +1,7 @@
 /**
- * Builds boards of ranks while traffic goes on (docs/decisions/0026-ranks.md). The build lies in Redis: build.lua
- * makes each step, so any process may continue. All partitions walk through quarantine and table together, since
- * a page of keys has keys of all of them.
+ * Builds boards of ranks while traffic goes on (docs/decisions/0026-ranks.md). The build lies in Redis:
+ * build.lua makes each step, so any process may continue. All partitions walk through quarantine and table
+ * together, since a page of keys has keys of all of them.
  */
 
 import { ROW_KINDS } from '../item.ts';
