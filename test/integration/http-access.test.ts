@@ -51,6 +51,20 @@ describe('a key', () => {
     }
   });
 
+  it('is needed for methods and paths that no route declares, and HEAD needs what GET does', async () => {
+    const open = new Set(routes.filter(({ access }) => access === 'public').map(({ path }) => path));
+    for (const path of new Set(routes.map(route => route.path)))
+      for (const method of ['HEAD', 'OPTIONS', 'PUT', 'DELETE']) {
+        const { status } = await api.target(path.replace(/\{\w+\}/, 'views'), {}, method);
+        expect(status, `${method} ${path}`).toBe(method === 'HEAD' && open.has(path) ? 200 : 401);
+      }
+    for (const path of ['/', '/v1', '/metrics', '/v1/keys', '//v1/openapi.json', '/v1/openapi.json/'])
+      expect((await api.target(path)).status, path).toBe(401);
+    const writer = await api.keyWith({ scopes: ['write'] });
+    expect((await api.target('/v1/failed', bearer(writer), 'HEAD')).status).toBe(403);
+    expect((await api.target('/v1/failed', bearer(api.key), 'HEAD')).status).toBe(200);
+  });
+
   it('is kept as a digest only', async () => {
     const rows = await engine.database.query('SELECT * FROM sluice_keys');
     const secret = parseKey(api.key)!.secret;
