@@ -13,6 +13,9 @@ import { insertWaiting } from '../support/transfer-rows.ts';
 
 const catalogue = Object.entries(metricCatalogue) as [string, MetricDefinition][];
 
+/** A metric of ranks has samples only for ranked names. */
+const withRanks = { definitions: parseDefinitions(ranked) };
+
 function declared(text: string): [string, string, string][] {
   return [...text.matchAll(/^# HELP (sluice_\S+) (.*)\n# TYPE \S+ (\S+)$/gm)].map(([, name, help, type]) => [
     name!,
@@ -32,7 +35,7 @@ it('the pages have exactly the metrics of the catalogue, and promtool accepts th
   const engine = await openEngine();
   const registry = new Registry();
   const producer = await engine.producer({}, { registry });
-  const worker = await engine.worker();
+  const worker = await engine.worker({}, {}, withRanks);
   await producer.counter('views').increment('a');
   await producer.counter('views').get('a');
   await expect(producer.points('loyalty').debit('a', 1, { id: '1' })).rejects.toThrow();
@@ -53,18 +56,20 @@ it('global metrics are equal on every worker, those of a process add up', async 
   const engine = await openEngine();
   const producer = await engine.producer();
   await producer.counter('views').increment('a');
-  const workers = [await engine.worker(), await engine.worker()];
+  const workers = [await engine.worker({}, {}, withRanks), await engine.worker({}, {}, withRanks)];
   await until(async () => (await engine.counterInMysql('views', 'a')) === 1, 'the flush');
-  // A batch in MySQL may still be unacknowledged, and a scrape reads partitions before jobs.
+  // A batch in MySQL may still be unacknowledged, a scrape reads partitions before jobs, and ranks are built.
   const idle = async () => {
     const page = readSamples(await workers[0]!.metrics.registry.metrics());
     return [...page].every(
       ([sample, value]) =>
         value === 0 ||
-        !/^sluice_(in_flight_updates|queue_depth\{state="(waiting|active|delayed)")/.test(sample),
+        !/^sluice_(in_flight_updates|ranks_inexact_partitions|queue_depth\{state="(waiting|active|delayed)")/.test(
+          sample,
+        ),
     );
   };
-  await until(idle, 'the end of all batches and jobs');
+  await until(idle, 'the end of all batches, jobs and builds');
   const pages = await Promise.all(
     workers.map(async one => readSamples(await one.metrics.registry.metrics())),
   );
@@ -216,7 +221,7 @@ it('the metrics show transfers that wait, by program, and for how long', async (
 
 it('the metrics show in how many partitions ranks are not exact', async () => {
   const engine = await openEngine();
-  const worker = await engine.worker({}, {}, { definitions: parseDefinitions(ranked) });
+  const worker = await engine.worker({}, {}, withRanks);
   const inexact = async (kind: string, name: string) =>
     readSamples(await worker.metrics.registry.metrics()).get(
       `sluice_ranks_inexact_partitions{kind="${kind}",name="${name}"}`,
