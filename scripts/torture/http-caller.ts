@@ -20,7 +20,7 @@ export interface ClientPlan {
 }
 
 const repetitions = 20;
-const streamShare = 0.03;
+const streamShare = 0.015;
 const arrayShare = 0.2;
 /** Share of single updates whose client waits until MySQL has them. */
 const waitShare = 0.1;
