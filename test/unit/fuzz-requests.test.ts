@@ -96,7 +96,15 @@ function openFuzzed() {
   const { sluice, state } = recorder();
   const ring = { find: () => RIGHTS, look: async () => undefined, has: () => true } as unknown as KeyRing;
   const log = createLog('silent', 'stderr');
+  /** A body that lost its "dryRun" starts an operation. */
+  const run = async (...args: unknown[]) => {
+    const { onStart } = args.at(-1) as { onStart: (operation: number) => void };
+    onStart(1);
+  };
   const failed = async () => ({
+    replay: run,
+    drop: run,
+    operation: async () => ({ operation: 1 }),
     list: async () => ({ updates: [], jobs: [], total: 0 }),
     plan: async () => ({ groups: [], jobs: [] }),
     operations: async () => [],
