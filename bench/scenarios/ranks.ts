@@ -124,7 +124,8 @@ async function measure({ deployment, settings }: Site): Promise<Record<string, n
       memberBytes,
       plainMicros,
       rankedMicros,
-      rankMicros: rankedMicros - plainMicros,
+      // Of a trial, which measures for a moment, the difference may be below 0.
+      rankMicros: Math.max(0, rankedMicros - plainMicros),
       zincrbyMicros,
     };
   } finally {

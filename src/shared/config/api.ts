@@ -72,7 +72,7 @@ const numbers = {
     default: 75_000,
     min: 100,
     max: DAY,
-    what: 'A connection on which neither side has sent anything for so long is closed, also if a client does not read its answer',
+    what: 'A connection on which neither side has sent anything for so long is closed, also if a client does not read its answer. Longer than the 50 seconds for which `Prefer: wait` may keep one',
   },
   keepAliveMs: {
     name: 'SLUICE_API_KEEP_ALIVE_MS',
