@@ -13,7 +13,10 @@ import { until } from '../support/engine.ts';
 import { prometheusBinary } from '../support/prometheus.ts';
 import { ownServers } from '../support/servers.ts';
 
-const definitions = { counters: { page_views: {} }, points: { loyalty: { floor: 0 } } } as const;
+const definitions = {
+  counters: { page_views: { ranked: true } },
+  points: { loyalty: { floor: 0 } },
+} as const;
 const rules = (name: string) =>
   fileURLToPath(new URL(`../../deploy/prometheus/${name}.yml`, import.meta.url));
 
