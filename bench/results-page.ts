@@ -14,7 +14,7 @@ interface Result {
 
 const folder = new URL('./results/', import.meta.url);
 /** In the order of the page. */
-const SUITES = ['main', 'backlog', 'soak', 'scale'];
+const SUITES = ['main', 'backlog', 'soak', 'scale', 'http'];
 
 /** The newest result of each suite. Older files have no suites. */
 function newest(): Result[] {
