@@ -124,7 +124,7 @@ async function measure({ deployment, settings }: Site): Promise<Record<string, n
       memberBytes,
       plainMicros,
       rankedMicros,
-      // Of a trial, which measures for a moment, the difference may be below 0.
+      // A trial measures for a moment, so that the difference may be below 0 there.
       rankMicros: Math.max(0, rankedMicros - plainMicros),
       zincrbyMicros,
     };

@@ -241,7 +241,7 @@ export class Processes {
     });
   }
 
-  /** Of commands. Live values rotate between the faults, whenever idle partitions are aligned. */
+  /** Settings of workers and the API. Live values rotate between the faults, whenever idle partitions are aligned. */
   #settings(account: Account): Record<string, string> {
     return {
       SLUICE_PARTITIONS: String(partitions),

@@ -66,8 +66,9 @@ export class KeyRing {
    */
   #shownBefore(text: string, connection: object): StoredKey | undefined {
     const shown = this.#shown.get(connection);
+    if (!shown) return undefined;
     const given = Buffer.from(text);
-    if (shown?.text.length !== given.length || !timingSafeEqual(shown.text, given)) return undefined;
+    if (shown.text.length !== given.length || !timingSafeEqual(shown.text, given)) return undefined;
     const key = this.#keys.get(shown.id);
     return key?.digest.equals(shown.digest) ? key : undefined;
   }

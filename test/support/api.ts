@@ -12,6 +12,7 @@ import type { Sluice } from '../../src/producer/client.ts';
 import { openFailed } from '../../src/replay/index.ts';
 import { type ApiConfig, readApi } from '../../src/shared/config/api.ts';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { createLog } from '../../src/shared/log.ts';
 import { type definitions, type Engine, definitions as preset } from './engine.ts';
 
 export interface Reply {
@@ -32,6 +33,29 @@ interface Sent {
 }
 
 export type TestApi = Awaited<ReturnType<typeof openApi>>;
+
+const RIGHTS = { scopes: ['write'], rate: 0, name: 'test', id: 'test' };
+
+/** The HTTP API on an engine that a test makes up, for any key. */
+export async function listenOn(
+  sluice: Sluice,
+  definitions: DefinitionsInput,
+): Promise<{ api: Api; port: number }> {
+  const log = createLog('silent', 'stderr');
+  const api = new Api(
+    {
+      sluice,
+      definitions: parseDefinitions(definitions),
+      ring: { find: () => RIGHTS, has: () => true } as unknown as KeyRing,
+      log,
+      metrics: new ApiMetrics(new Registry()),
+      running: new RunningOperations(log),
+      failed: undefined as never,
+    },
+    { ...readApi(() => undefined), port: 0 },
+  );
+  return { api, port: await api.listen() };
+}
 
 /** @param given `definitions` other than those of the engine */
 export async function openApi(

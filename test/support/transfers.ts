@@ -1,7 +1,7 @@
 /** What tests of transfers look at: both accounts, rows in transit, and the sum that is always 0. */
 import { expect } from 'vitest';
 import type { Position } from '../../src/shared/partition/watermark.ts';
-import type { Transfer } from '../../src/worker/transfers.ts';
+import { type Transfer, toTransfer } from '../../src/worker/transfers.ts';
 import { type Engine, keyIn } from './engine.ts';
 
 /** Accounts of the first two partitions. */
@@ -22,12 +22,7 @@ export async function withPoints(engine: Engine) {
 export async function inTransit({ database }: Pick<Engine, 'database'>) {
   const rows = await database.query('SELECT * FROM sluice_transfers ORDER BY created_at, transfer');
   return rows.map(row => ({
-    transfer: String(row.transfer),
-    program: String(row.program),
-    from: String(row.from_account),
-    to: String(row.to_account),
-    id: String(row.entry_id),
-    amount: Number(row.amount),
+    ...toTransfer(row),
     state: String(row.state),
     code: row.error_code === null ? null : String(row.error_code),
   }));

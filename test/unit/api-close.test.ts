@@ -2,37 +2,14 @@
 
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
-import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
-import { Api } from '../../src/http/api.ts';
-import type { KeyRing } from '../../src/http/key-ring.ts';
-import { ApiMetrics } from '../../src/http/metrics.ts';
-import { RunningOperations } from '../../src/http/running-operations.ts';
 import type { Sluice } from '../../src/producer/client.ts';
-import { readApi } from '../../src/shared/config/api.ts';
-import { parseDefinitions } from '../../src/shared/config/definitions.ts';
-import { createLog } from '../../src/shared/log.ts';
+import { listenOn } from '../support/api.ts';
 import { until } from '../support/engine.ts';
 
-const RIGHTS = { scopes: ['write'], rate: 0, name: 'test', id: 'test' };
 const accepted = { ok: true, value: 1, duplicate: false, text: 'x', persisted: async () => {} };
-
-async function open() {
-  const log = createLog('silent', 'stderr');
-  const api = new Api(
-    {
-      sluice: { apply: async (updates: unknown[]) => updates.map(() => accepted) } as unknown as Sluice,
-      definitions: parseDefinitions({ counters: { views: {} } }),
-      ring: { find: () => RIGHTS, has: () => true } as unknown as KeyRing,
-      log,
-      metrics: new ApiMetrics(new Registry()),
-      running: new RunningOperations(log),
-      failed: undefined as never,
-    },
-    { ...readApi(() => undefined), port: 0 },
-  );
-  return { api, port: await api.listen() };
-}
+const sluice = { apply: async (updates: unknown[]) => updates.map(() => accepted) } as unknown as Sluice;
+const open = () => listenOn(sluice, { counters: { views: {} } });
 
 it('a stream that is open when the server closes ends, and so does its kept connection', async () => {
   const { api, port } = await open();

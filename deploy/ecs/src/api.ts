@@ -102,7 +102,7 @@ export class Api extends Construct {
     const tasks = this.service.autoScaleTaskCount({ minCapacity: minTasks, maxCapacity: maxTasks });
     const cooldowns = { scaleOutCooldown: Duration.minutes(1), scaleInCooldown: Duration.minutes(5) };
     tasks.scaleOnRequestCount('Requests', {
-      // Of a minute.
+      // The balancer counts them by the minute.
       requestsPerTarget: (cpu / 1024) * REQUESTS_PER_VCPU * 60,
       targetGroup: this.balancer.targetGroup,
       ...cooldowns,

@@ -22,7 +22,7 @@ const COUNTED = [
   'CrossSiteScripting_QUERYARGUMENTS',
 ];
 
-/** As the server answers when a key makes too many requests (docs/http.md). */
+/** The body that the server itself sends if a key makes too many requests (docs/http.md). */
 const LIMITED = {
   type: 'urn:sluice:problem:RATE_LIMITED',
   title: 'Too many requests',

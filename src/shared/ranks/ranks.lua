@@ -82,21 +82,21 @@ local function scoreOf(place, text)
   return redis.call('ZSCORE', scores[place], text) or '-'
 end
 for at = 1, size do views[at] = { statuses[at], redis.call('ZCARD', scores[at]) } end
--- Puts the members of each partition from `firsts` on into its view, at the place `into`, so that the first `count` of
--- all are among them. A partition's share is read first, and the rest only of one whose share may not be enough:
--- to read `count` of each took 16 partitions four times as long.
-local function firstOfAll(firsts, into)
+-- Puts the members of each partition from `firsts` on into its view, so that the first `count` of all are among
+-- them. A partition's share is read first, and the rest only of one whose share may not be enough: to read `count`
+-- of each took 16 partitions three times as long.
+local function firstOfAll(firsts)
   local share = size == 1 and count or math.min(count, math.ceil(2 * count / size) + 4)
   local best = {}
   for at, view in ipairs(views) do
-    view[into] = members(at, firsts[at], firsts[at] + share - 1)
-    for place = 2, #view[into], 2 do best[#best + 1] = tonumber(view[into][place]) end
+    view[5] = members(at, firsts[at], firsts[at] + share - 1)
+    for place = 2, #view[5], 2 do best[#best + 1] = tonumber(view[5][place]) end
   end
   if share == count then return end
   table.sort(best)
   local least = best[#best - count + 1]
   for at, view in ipairs(views) do
-    local shown = view[into]
+    local shown = view[5]
     -- An equal score may stand before one of another partition.
     if #shown == 2 * share and (not least or tonumber(shown[#shown]) >= least) then
       for _, text in ipairs(members(at, firsts[at] + share, firsts[at] + count - 1)) do shown[#shown + 1] = text end
@@ -113,7 +113,7 @@ if action == 'top' then
     end
     firsts[at] = view[3]
   end
-  firstOfAll(firsts, 5)
+  firstOfAll(firsts)
 elseif action == 'around' then
   score = scoreOf(ownPlace, ownPlace == 0 and score or key)
   found[1] = score
