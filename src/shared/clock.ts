@@ -26,11 +26,14 @@ export function randomToken(): string {
   return token.startsWith('-') ? randomToken() : token;
 }
 
-/** Result of the work, or undefined if it fails or takes longer than `ms`. */
+/**
+ * Result of the work, or undefined if it fails or takes longer than `ms`. A process that stood still reads what
+ * arrived meanwhile before the time counts as over.
+ */
 export async function within<Answer>(work: Promise<Answer>, ms: number): Promise<Answer | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>(resolve => {
-    timer = setTimeout(() => resolve(undefined), ms);
+    timer = setTimeout(() => setImmediate(() => resolve(undefined)), ms);
   });
   try {
     return await Promise.race([work.catch(() => undefined), late]);
