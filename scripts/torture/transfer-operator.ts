@@ -1,7 +1,8 @@
 /** The torture's operator: retries or returns transfers that are aside, and remembers the returns. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { listTransfers, retryTransfer, returnTransfer } from '../../src/replay/transfers.ts';
+import { changeTransfers, inPages, RETRY, returning } from '../../src/replay/transfer-changes.ts';
+import { listTransfers, type TransitTransfer } from '../../src/replay/transfers.ts';
 import { parseSettings } from '../../src/shared/config/settings.ts';
 import { Database } from '../../src/shared/mysql/database.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
@@ -12,6 +13,7 @@ import { noDecisions } from './transfers.ts';
 
 const retryFor = 60_000;
 const retryAfter = 200;
+const atOnce = 2000;
 
 export class TransferOperator {
   readonly decisions = noDecisions();
@@ -48,24 +50,27 @@ export class TransferOperator {
 
   /** Decides about those that are aside now. @returns whether there were none */
   async decideOnce(random: Random): Promise<boolean> {
-    const { transfers } = await listTransfers(this.#database, { state: 'aside' });
-    for (const { transfer, program, from, to } of transfers) {
-      this.decisions.refused.add(`${program} ${to}`);
-      if (to === from || random() < 0.5) await retryTransfer(this.#database, transfer);
-      else await this.#return(transfer, from);
-    }
+    const { transfers } = await listTransfers(this.#database, { state: 'aside' }, atOnce);
+    for (const { program, to } of transfers) this.decisions.refused.add(`${program} ${to}`);
+    const retried = new Set(transfers.filter(({ from, to }) => to === from || random() < 0.5));
+    for await (const page of inPages(retried)) await changeTransfers(this.#database, page, RETRY);
+    for await (const page of inPages(transfers.filter(one => !retried.has(one)))) await this.#return(page);
     return transfers.length === 0;
   }
 
-  async #return(transfer: string, account: string): Promise<void> {
+  async #return(page: readonly TransitTransfer[]): Promise<void> {
     const { returns } = this.decisions;
-    const returned = returns.get(transfer) ?? { possible: new Set(), last: undefined };
-    returns.set(transfer, returned);
-    returned.possible.add(account);
-    const outcome = await returnTransfer(this.#database, this.#keys, transfer);
-    if (outcome !== 'returned') return;
-    returned.possible.delete(account);
-    returned.last = account;
+    for (const { transfer, from } of page) {
+      const returned = returns.get(transfer) ?? { possible: new Set(), last: undefined };
+      returns.set(transfer, returned);
+      returned.possible.add(from);
+    }
+    for (const { row, outcome } of await changeTransfers(this.#database, page, returning(this.#keys))) {
+      if (outcome !== 'returned') continue;
+      const returned = returns.get(row.transfer)!;
+      returned.possible.delete(row.from);
+      returned.last = row.from;
+    }
   }
 
   close(): Promise<void> {

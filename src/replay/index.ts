@@ -23,6 +23,7 @@ export type {
 } from './operations.ts';
 export type { Progress, RunOptions } from './pace.ts';
 export type { OperationReport, TakenBy } from './run.ts';
+export type { TransferOutcome } from './transfer-changes.ts';
 export type { TransferFilter } from './transfer-filter.ts';
 export type {
   PlannedTransfers,
@@ -32,4 +33,4 @@ export type {
   TransferReport,
   TransferRunOptions,
 } from './transfer-operations.ts';
-export type { TransferOutcome, TransitTransfer } from './transfers.ts';
+export type { TransitTransfer } from './transfers.ts';

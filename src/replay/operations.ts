@@ -8,7 +8,7 @@ import { parseExact } from '../shared/exact-json.ts';
 import { LIMITS } from '../shared/limits.ts';
 import { type Database, type Rows, readSql } from '../shared/mysql/database.ts';
 import { literalBytes, roomFor } from '../shared/mysql/statement-size.ts';
-import { type FailedUpdate, recordItem, recordTransfer } from '../shared/updates/failed-update.ts';
+import { type FailedUpdate, recordItem, recordTransfers } from '../shared/updates/failed-update.ts';
 import type { Change } from './amendment.ts';
 import type { CheckedFilter } from './filter.ts';
 import type { CheckedTransferFilter } from './transfer-filter.ts';
@@ -147,19 +147,16 @@ export class Operations {
     await this.#database.session(connection => recordItem(connection, operation, update, outcome, false));
   }
 
-  /** Records what happened to a transfer, in the transaction that changed it. */
-  async recordTransfer(
+  /** Records what became of transfers, in the transaction that changed them. */
+  async recordTransfers(
     connection: PoolConnection,
     operation: number,
-    { ageSeconds: _, ...original }: TransitTransfer,
-    outcome: string,
+    changed: readonly { readonly row: TransitTransfer; readonly outcome: string }[],
   ): Promise<void> {
-    await recordTransfer(connection, operation, original.transfer, outcome, JSON.stringify(original));
-  }
-
-  /** Records an outcome that changed nothing. */
-  async noteTransfer(operation: number, transfer: TransitTransfer, outcome: string): Promise<void> {
-    await this.#database.session(connection => this.recordTransfer(connection, operation, transfer, outcome));
+    const records = changed.map(({ row: { ageSeconds: _, ...original }, outcome }) => {
+      return { transfer: original.transfer, outcome, original: JSON.stringify(original) };
+    });
+    await recordTransfers(connection, operation, records);
   }
 
   /** Results of one operation on transfers, in the order of their names. */

@@ -9,16 +9,17 @@ import type { Keys } from '../shared/redis/keys.ts';
 import { checkText } from '../shared/updates/key.ts';
 import { type Author, checkAuthor, type Operations, type TransferAction } from './operations.ts';
 import { refusal } from './run.ts';
-import { checkTransferFilter, type TransferFilter } from './transfer-filter.ts';
 import {
-  eachTransfer,
-  listTransfers,
-  type RecordChange,
-  retryTransfer,
-  returnTransfer,
+  changeTransfers,
+  inPages,
+  RETRY,
+  type RecordChanges,
+  returning,
+  type TransferChange,
   type TransferOutcome,
-  type TransitTransfer,
-} from './transfers.ts';
+} from './transfer-changes.ts';
+import { checkTransferFilter, type TransferFilter } from './transfer-filter.ts';
+import { eachTransfer, listTransfers, type TransitTransfer } from './transfers.ts';
 
 export interface TransferPage {
   /** The oldest first. */
@@ -56,7 +57,7 @@ export interface TransferReport {
 }
 
 export interface TransferRunOptions {
-  /** Stops the run before the next transfer. */
+  /** Stops the run before the next page: a few hundred transfers of one partition. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -136,13 +137,12 @@ export class TransferOperations {
     const { operation } = await this.#operations.start(action, author, {
       transfers: { filter: checked, to },
     });
+    const change = action === 'retry' ? RETRY : returning(this.#parts.keys, to);
     const missing = new Set(checked.transfers);
-    for await (const row of eachTransfer(this.#parts.database, checked)) {
+    for await (const page of inPages(eachTransfer(this.#parts.database, checked))) {
       if (signal?.aborted) break;
-      missing.delete(row.transfer);
-      const outcome = await this.#change(action, operation, row, to);
-      // A change is recorded in its own transaction.
-      if (outcome !== DONE[action]) await this.#operations.noteTransfer(operation, row, outcome);
+      for (const { transfer } of page) missing.delete(transfer);
+      await this.#change(operation, page, change);
     }
     if (!signal?.aborted) await this.#operations.finish(operation);
     const { outcomes, finishedAt } = await this.#operations.get(operation);
@@ -151,21 +151,17 @@ export class TransferOperations {
     return { operation, action, finished: finishedAt !== null, transfers };
   }
 
-  async #change(
-    action: TransferAction,
-    operation: number,
-    { transfer }: TransitTransfer,
-    to: string | undefined,
-  ): Promise<string> {
-    const { database, keys } = this.#parts;
-    const record: RecordChange = (connection, before) =>
-      this.#operations.recordTransfer(connection, operation, before, DONE[action]);
+  async #change(operation: number, page: readonly TransitTransfer[], change: TransferChange): Promise<void> {
+    const record: RecordChanges = (connection, changed) =>
+      this.#operations.recordTransfers(connection, operation, changed);
+    const { database } = this.#parts;
     try {
-      return action === 'retry'
-        ? await retryTransfer(database, transfer, record)
-        : await returnTransfer(database, keys, transfer, to, record);
+      await changeTransfers(database, page, change, record);
     } catch (error) {
-      return refusal(error);
+      const outcome = refusal(error);
+      // One row that cannot be changed must not keep the others of its page aside.
+      if (page.length > 1) for (const row of page) await this.#change(operation, [row], change);
+      else await database.session(connection => record(connection, [{ row: page[0]!, outcome }]));
     }
   }
 }

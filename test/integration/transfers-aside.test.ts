@@ -1,7 +1,8 @@
 // A transfer whose credit MySQL refuses is aside until an operator retries or returns it; then it ends once.
 
 import { describe, expect, it } from 'vitest';
-import { listTransfers, retryTransfer, returnTransfer } from '../../src/replay/transfers.ts';
+import { retryTransfer, returnTransfer } from '../../src/replay/transfer-changes.ts';
+import { listTransfers } from '../../src/replay/transfers.ts';
 import { keyIn, openEngine, until } from '../support/engine.ts';
 import { amounts, expectZero, inTransit, refuseCredits, withPoints } from '../support/transfers.ts';
 

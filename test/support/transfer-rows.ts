@@ -80,3 +80,31 @@ export async function insertDone(database: Database, { from, to, amount, ...of }
   await insertEntry(database, from, -amount, { ...of, other: to });
   await insertEntry(database, to, amount, { ...of, other: from });
 }
+
+/** Transfers that are aside, each with its debit: many in two statements. */
+export async function insertAside(
+  database: Database,
+  keys: Pick<Keys, 'partitionOf'>,
+  rows: readonly Written[],
+): Promise<void> {
+  const bytes = (text: string) => Buffer.from(text);
+  const now = new Date();
+  await database.query(
+    'INSERT INTO sluice_entries (partition_id, ledger_no, program, account, entry_id, amount, balance_after, created_at, transfer, other_account) VALUES ?',
+    [
+      rows.map(({ transfer, program = 'loyalty', from, to, amount }) => [
+        ...[0, ++numbers, bytes(program), bytes(from), bytes(`id of ${transfer}`), -amount, 0, now],
+        ...[bytes(transfer), bytes(to)],
+      ]),
+    ],
+  );
+  await database.query(
+    'INSERT INTO sluice_transfers (transfer, program, from_account, to_account, entry_id, amount, to_partition, state, error_code, created_at, driven_at) VALUES ?',
+    [
+      rows.map(({ transfer, program = 'loyalty', from, to, amount }) => [
+        ...[bytes(transfer), bytes(program), bytes(from), bytes(to), bytes(`id of ${transfer}`), amount],
+        ...[keys.partitionOf(to), 'aside', 'OUT_OF_RANGE', now, now],
+      ]),
+    ],
+  );
+}

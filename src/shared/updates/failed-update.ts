@@ -2,6 +2,7 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { parseExact } from '../exact-json.ts';
 import { queryRows, readSql } from '../mysql/database.ts';
+import { jsonParts } from '../mysql/statement-size.ts';
 
 /** An update that MySQL refused, or that waits for its mapped table. */
 export interface FailedUpdate {
@@ -41,6 +42,7 @@ export const HELD_BY_NAME =
   "SELECT kind, name, COUNT(*) AS held, MAX(error_code) AS code FROM sluice_quarantine WHERE cause = 'held' GROUP BY kind, name";
 const LOCK = 'SELECT * FROM sluice_quarantine WHERE id = ? FOR UPDATE';
 const RECORD = readSql(new URL('./sql/record-item.sql', import.meta.url));
+const RECORD_TRANSFERS = readSql(new URL('./sql/record-transfers.sql', import.meta.url));
 
 /** Locks the row until the transaction ends. Undefined if it is no longer in quarantine. */
 export async function lockFailedUpdate(
@@ -63,18 +65,26 @@ export async function recordItem(
   done = true,
 ): Promise<void> {
   const original = JSON.stringify(update);
-  await connection.query(RECORD, [operation, update.id, '', outcome, original, done ? 1 : 0]);
+  await connection.query(RECORD, [operation, update.id, outcome, original, done ? 1 : 0]);
 }
 
-/** The same for a transfer that waits for its credit. @param original the transfer before that, as JSON */
-export async function recordTransfer(
+/** What an operation did to a transfer that waits for its credit. */
+interface TransferRecord {
+  readonly transfer: string;
+  readonly outcome: string;
+  /** The transfer before that, as JSON. */
+  readonly original: string;
+}
+
+/** The same for transfers. */
+export async function recordTransfers(
   connection: PoolConnection,
   operation: number,
-  transfer: string,
-  outcome: string,
-  original: string,
+  records: readonly TransferRecord[],
 ): Promise<void> {
-  await connection.query(RECORD, [operation, 0, Buffer.from(transfer), outcome, original, 1]);
+  const encode = ({ transfer, outcome, original }: TransferRecord) => [transfer, outcome, original];
+  for (const { json } of jsonParts(connection, records, encode))
+    await connection.query(RECORD_TRANSFERS, [operation, json]);
 }
 
 export function toFailedUpdate(row: Readonly<Record<string, unknown>>): FailedUpdate {
