@@ -21,6 +21,7 @@ const UNREACHABLE = new Set([
   'REDIS_OUT_OF_MEMORY',
   'PRODUCER_OVERLOADED',
   'UNKNOWN_OUTCOME',
+  'BACKFILL_STALLED',
 ]);
 
 /** Codes of problems with the data rather than with the call. */
@@ -30,6 +31,11 @@ const FOUND = new Set([
   'READ_UNSETTLED',
   'OUT_OF_RANGE',
   'RANKS_BUILDING',
+  'BACKFILL_RUNNING',
+  'BACKFILL_TAKEN_OVER',
+  'BACKFILL_UNUSABLE_ROWS',
+  'BACKFILL_UNPROVEN',
+  'BACKFILL_REFUSED',
 ]);
 
 export function exitCodeOf(error: unknown): ExitCode {

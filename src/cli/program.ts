@@ -1,6 +1,7 @@
 /** The `sluice` command; each subcommand has its own file in this folder. */
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../shared/config/version.ts';
+import { addBackfill } from './backfill.ts';
 import { EXIT, type ExitCode, exitCodeOf, reportError } from './exit.ts';
 import { addFailed } from './failed.ts';
 import { addKeys } from './keys.ts';
@@ -167,6 +168,7 @@ command(
 const end = (ended: ExitCode) => {
   code = ended;
 };
+addBackfill(program, end);
 addFailed(program, end);
 addTransfers(program, end);
 addKeys(program, end);

@@ -30,7 +30,7 @@ import { ColdReader } from '../shared/values/cold-read.ts';
 import type { ValueTables } from '../shared/values/tables.ts';
 import { CallTraces } from './call-traces.ts';
 import { Calls } from './calls.ts';
-import { Sluice } from './client.ts';
+import { type ClientParts, Sluice } from './client.ts';
 import { CreditWatch } from './credit-watch.ts';
 import { healthOf } from './health.ts';
 import { ProducerMetrics } from './metrics.ts';
@@ -77,6 +77,11 @@ const LEAST_SOCKET_TIMEOUT_MS = 3000;
 export async function createProducer<const D extends DefinitionsInput>(
   options: ProducerOptions<D>,
 ): Promise<Sluice<D>> {
+  return new Sluice<D>(await connectProducer(options));
+}
+
+/** The parts of a producer, on connections that passed the checks. @throws what createProducer throws */
+export async function connectProducer(options: ProducerOptions<DefinitionsInput>): Promise<ClientParts> {
   if (
     typeof options !== 'object' ||
     options === null ||
@@ -98,7 +103,7 @@ export async function createProducer<const D extends DefinitionsInput>(
   const metrics = new ProducerMetrics(options.registry);
   const servers = { redis: redisLocation, mysql: mysqlLocation };
   const parts = { ...servers, definitions, settings, keys, durability, log, telemetry, metrics };
-  return whenReachable(() => connect<D>(parts), { waitMs: settings.startWaitMs, log });
+  return whenReachable(() => connect(parts), { waitMs: settings.startWaitMs, log });
 }
 
 interface ProducerParts {
@@ -142,7 +147,7 @@ async function startOn(redis: RedisConnection, parts: ProducerParts): Promise<Va
 }
 
 /** Makes one attempt. If it fails, it closes all that it opened. */
-async function connect<const D extends DefinitionsInput>(parts: ProducerParts): Promise<Sluice<D>> {
+async function connect(parts: ProducerParts): Promise<ClientParts> {
   const { settings, log } = parts;
   const address = redisAddress(parts.redis);
   const lines = new RedisLog(log);
@@ -154,9 +159,9 @@ async function connect<const D extends DefinitionsInput>(parts: ProducerParts): 
       log.warn({ from, to }, 'another host of MYSQL_URL takes writes now'),
     );
     const tables = await startOn(redis, parts);
-    const sluice = await assemble<D>(parts, redis, database, tables);
+    const assembled = await assemble(parts, redis, database, tables);
     lines.started();
-    return sluice;
+    return assembled;
   } catch (error) {
     redis.disconnect();
     await database?.close().catch(() => {});
@@ -165,12 +170,12 @@ async function connect<const D extends DefinitionsInput>(parts: ProducerParts): 
 }
 
 /** Assembles a producer on connections that passed the checks. */
-async function assemble<const D extends DefinitionsInput>(
+async function assemble(
   parts: ProducerParts,
   redis: RedisConnection,
   database: Database,
   tables: ValueTables,
-): Promise<Sluice<D>> {
+): Promise<ClientParts> {
   const { definitions, settings, keys, durability, log, telemetry, metrics } = parts;
   const address = redisAddress(parts.redis);
   const aligner = new Aligner(redis, database, keys, log, () => metrics.rewinds.inc());
@@ -184,7 +189,7 @@ async function assemble<const D extends DefinitionsInput>(
   const writing = new Writing({ ...shared, metrics, log });
   await writing.start();
   const endWatch = metrics.watchBuffer(() => writing.applier.buffered);
-  return new Sluice<D>({
+  return {
     definitions,
     applier: writing.applier,
     reads,
@@ -202,5 +207,5 @@ async function assemble<const D extends DefinitionsInput>(
       redis.disconnect();
       await database.close();
     },
-  });
+  };
 }

@@ -59,7 +59,7 @@ const FIRST_WAIT_MS = 50;
 
 /** Undefined once every line is settled. */
 export async function settle(
-  sluice: Sluice,
+  sluice: Pick<Sluice, 'apply'>,
   part: readonly Sent[],
   { patienceMs, before, retried = new Set(), ...call }: SettleOptions,
   listener: SettleListener,

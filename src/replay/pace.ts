@@ -27,7 +27,7 @@ export function checkRate(rate: number | undefined): void {
 }
 
 /** Delay of the next update, ms, so that at most `rate` updates start per second. */
-function paceDelay(startedAt: number, done: number, rate: number, now: number): number {
+export function paceDelay(startedAt: number, done: number, rate: number, now: number): number {
   return Math.max(0, startedAt + (done * 1000) / rate - now);
 }
 

@@ -23,6 +23,7 @@ const env: Environment = {
   SLUICE_START_WAIT_MS: '0',
 };
 const commands = [
+  'backfill',
   'worker',
   'serve',
   'migrate',

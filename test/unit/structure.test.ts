@@ -15,8 +15,9 @@ const allowed: Record<string, string[]> = {
   shared: ['shared'],
   recovery: ['recovery', 'shared'],
   replay: ['replay', 'producer', 'worker', 'shared'],
+  backfill: ['backfill', 'replay', 'producer', 'shared'],
   http: ['http', 'replay', 'recovery', 'producer', 'shared'],
-  cli: ['cli', 'http', 'replay', 'recovery', 'producer', 'worker', 'shared'],
+  cli: ['cli', 'backfill', 'http', 'replay', 'recovery', 'producer', 'worker', 'shared'],
 };
 
 /** The folders of shared from the ground up: each may import those before it. */

@@ -20,18 +20,30 @@ export interface EntryContent {
 }
 
 /**
- * Begins the id of a transfer's credit, before the transfer's name. Ids of callers must not begin with it.
+ * Begins the ids that Sluice makes. Ids of callers must not begin with it. The id of a transfer's credit goes on
+ * with the transfer's name, that of an opening with another NUL and the name of its backfill.
  */
-const CREDIT = '\0';
+const RESERVED = '\0';
+const OPENING = `${RESERVED}\0`;
+
+/** Whether only Sluice itself may use the id. */
+export function isReservedId(id: string): boolean {
+  return id.startsWith(RESERVED);
+}
+
+/** The id of all openings of a backfill, each in its own account or counter key. */
+export function openingId(run: string): string {
+  return OPENING + run;
+}
 
 /** The id of a transfer's credit, in Redis and in the ledger. */
 export function creditId(transfer: string): string {
-  return CREDIT + transfer;
+  return RESERVED + transfer;
 }
 
 /** The transfer that an entry is the credit of; undefined for any other entry. */
 export function creditedBy({ id }: Pick<EntryContent, 'id'>): string | undefined {
-  return id.startsWith(CREDIT) ? id.slice(CREDIT.length) : undefined;
+  return isReservedId(id) && !id.startsWith(OPENING) ? id.slice(RESERVED.length) : undefined;
 }
 
 /** Whether an entry is the credit of a transfer. */

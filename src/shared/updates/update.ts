@@ -6,7 +6,7 @@ import { itemOf, type Kind } from '../item.ts';
 import { LIMITS } from '../limits.ts';
 import { type CounterKey, checkKey, checkText } from './key.ts';
 import { metadataText } from './metadata.ts';
-import { creditedBy, writePayload } from './record.ts';
+import { isReservedId, openingId, writePayload } from './record.ts';
 
 export interface CounterUpdate {
   counter: string;
@@ -105,7 +105,10 @@ export function checkCounter(
   checkName('counter', name, definitions);
   const key = checkKey(given, name, definitions);
   const amount = by === undefined ? 1 : checkAmount(by);
-  if (id !== undefined) checkText(id, 'INVALID_ID', 'id', LIMITS.id);
+  if (id !== undefined) {
+    checkText(id, 'INVALID_ID', 'id', LIMITS.id);
+    checkNotReserved(id);
+  }
   const waits = definitions.counters[name]!.backpressure === 'wait';
   return {
     kind: 'c',
@@ -144,11 +147,12 @@ export function checkTransfer(update: TransferUpdate, definitions: Definitions):
 
 /** @param to the destination of a transfer */
 function checkEntry(
-  { points: name, account, id, reason, metadata }: Omit<PointsUpdate, 'amount'>,
+  update: Omit<PointsUpdate, 'amount'>,
   amount: number,
   to: string | undefined,
   definitions: Definitions,
 ): CheckedUpdate {
+  const { id, reason } = update;
   if (id === undefined || id === null) {
     throw new InvalidUpdateError(
       'MISSING_ID',
@@ -156,12 +160,17 @@ function checkEntry(
     );
   }
   checkText(id, 'INVALID_ID', 'id', LIMITS.id);
-  if (creditedBy({ id }) !== undefined)
-    throw new InvalidUpdateError(
-      'INVALID_ID',
-      'The id must not begin with the character NUL, which begins the ids of credits of transfers; use another id.',
-    );
+  checkNotReserved(id);
   if (reason !== undefined) checkText(reason, 'INVALID_REASON', 'reason', LIMITS.reason);
+  return uncheckedEntry(update, amount, to, definitions);
+}
+
+function uncheckedEntry(
+  { points: name, account, id, reason, metadata }: Omit<PointsUpdate, 'amount'>,
+  amount: number,
+  to: string | undefined,
+  definitions: Definitions,
+): CheckedUpdate {
   const payload = writePayload({
     program: name,
     account,
@@ -183,6 +192,32 @@ function checkEntry(
     floor: definitions.points[name]!.floor,
     payload,
   };
+}
+
+/**
+ * An opening of a backfill: an update with a reserved id, which no caller's update can have. It states what
+ * was before, so no floor stops it.
+ * @param update its id is the name of the backfill
+ * @throws InvalidUpdateError, UnknownNameError
+ */
+export function checkOpening(update: CounterUpdate | PointsUpdate, definitions: Definitions): CheckedUpdate {
+  const id = openingId(update.id!);
+  if ('counter' in update)
+    return { ...checkCounter(update.counter, update.key, update.by, undefined, definitions), id };
+  checkName('program', update.points, definitions);
+  checkText(update.account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
+  const entry = { ...update, id };
+  const checked = uncheckedEntry(entry, checkAmount(update.amount), undefined, definitions);
+  return { ...checked, floor: Number.MIN_SAFE_INTEGER };
+}
+
+/** @throws InvalidUpdateError */
+function checkNotReserved(id: string): void {
+  if (isReservedId(id))
+    throw new InvalidUpdateError(
+      'INVALID_ID',
+      'The id must not begin with the character NUL, which begins the ids that Sluice makes; use another id.',
+    );
 }
 
 /** @throws UnknownNameError */

@@ -78,9 +78,7 @@ export async function checkTarget(
         `the name ${JSON.stringify(name)} contains a question mark, a NUL or a character beyond U+FFFF; rename it`,
       );
   }
-  const { schema, table } = await checkTable(connection, target.table, refuse);
-  const columns = await queryRows(connection, FIND_COLUMNS, [schema, table]);
-  const uniqueKeys = toUniqueKeys(await queryRows(connection, FIND_UNIQUE_KEYS, [schema, table]));
+  const { schema, table, columns, uniqueKeys } = await readCatalogue(connection, target.table, refuse);
   const keys = named.map(({ column }) => findColumn(columns, column, refuse));
   const column = findColumn(columns, target.column, refuse);
   checkValueColumn(column, keys, uniqueKeys, refuse);
@@ -107,8 +105,17 @@ export async function checkTarget(
   };
 }
 
-type Refuse = (problem: string) => never;
+/** Throws an error with the problem, which is the end of a sentence. */
+export type Refuse = (problem: string) => never;
 type Row = Rows[number];
+
+/** What the server's catalogue says of a plain InnoDB table of the user. */
+export async function readCatalogue(connection: PoolConnection, name: string, refuse: Refuse) {
+  const { schema, table } = await checkTable(connection, name, refuse);
+  const columns = await queryRows(connection, FIND_COLUMNS, [schema, table]);
+  const uniqueKeys = toUniqueKeys(await queryRows(connection, FIND_UNIQUE_KEYS, [schema, table]));
+  return { schema, table, columns, uniqueKeys };
+}
 
 async function checkTable(connection: PoolConnection, name: string, refuse: Refuse) {
   const parts = name.split('.');
@@ -139,7 +146,7 @@ function toUniqueKeys(rows: Rows): UniqueKey[] {
 }
 
 /** Column names are case-insensitive on every server. */
-function findColumn(columns: Rows, name: string, refuse: Refuse): Row {
+export function findColumn(columns: Rows, name: string, refuse: Refuse): Row {
   const wanted = name.toLowerCase();
   const column = columns.find(({ column_name }) => String(column_name).toLowerCase() === wanted);
   return (
@@ -148,7 +155,7 @@ function findColumn(columns: Rows, name: string, refuse: Refuse): Row {
   );
 }
 
-function isGenerated(column: Row): boolean {
+export function isGenerated(column: Row): boolean {
   return (column.generation ?? '') !== '';
 }
 
@@ -173,7 +180,7 @@ function checkValueColumn(
 }
 
 /** The unique index of exactly the key columns, in any order. */
-function findIndex(keys: readonly Row[], uniqueKeys: readonly UniqueKey[], refuse: Refuse) {
+export function findIndex(keys: readonly Row[], uniqueKeys: readonly UniqueKey[], refuse: Refuse) {
   const names = keys.map(key => key.column_name as string);
   const whole = uniqueKeys.filter(unique => isOf(unique, names) && !unique.isPrefix);
   const index = whole.find(({ isHidden }) => !isHidden);

@@ -189,3 +189,22 @@ CREATE TABLE IF NOT EXISTS sluice_keys (
   PRIMARY KEY (id),
   KEY name (name)
 ) ENGINE = InnoDB;
+
+-- Backfills: copies of a column of a user's table into counters or points. `spec` is what a run copies; it never
+-- changes. `place` is the key of the last row that is in MySQL with all rows before it. `page` is the page under
+-- way: written before its first opening is sent, null once all of them are in MySQL. `receipts` are those of the
+-- page, null until Redis has accepted all of it. `counts` counts rows. All are JSON. Only the process `owner` changes the row; another one may take it after owned_until.
+CREATE TABLE IF NOT EXISTS sluice_backfills (
+  run VARBINARY(64) NOT NULL,
+  spec LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  operator VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  place LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
+  page LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
+  receipts LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
+  counts LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  owner VARBINARY(32) NOT NULL,
+  owned_until DATETIME(3) NOT NULL,
+  started_at DATETIME(3) NOT NULL,
+  finished_at DATETIME(3) NULL,
+  PRIMARY KEY (run)
+) ENGINE = InnoDB;

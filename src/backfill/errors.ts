@@ -1,0 +1,30 @@
+/** Why a backfill does not start, or stops. Nothing is counted twice or left out in silence. */
+import { SluiceError } from '../shared/errors.ts';
+
+export type BackfillCode =
+  /** The run exists, with other options. */
+  | 'BACKFILL_CHANGED'
+  /** Another run copies the same column to the same place. */
+  | 'BACKFILL_REPEATED'
+  /** Source and destination are the same column. */
+  | 'BACKFILL_SAME_COLUMN'
+  /** Another process carries this run out. */
+  | 'BACKFILL_RUNNING'
+  /** Another process has taken this run over. */
+  | 'BACKFILL_TAKEN_OVER'
+  /** Rows that cannot be copied. */
+  | 'BACKFILL_UNUSABLE_ROWS'
+  /** Nobody can prove which rows of the page under way were counted. */
+  | 'BACKFILL_UNPROVEN'
+  /** Redis refused rows for good. */
+  | 'BACKFILL_REFUSED'
+  /** No worker writes. */
+  | 'BACKFILL_STALLED';
+
+export class BackfillError extends SluiceError {
+  readonly code: BackfillCode;
+  constructor(code: BackfillCode, message: string, details: { cause?: unknown } = {}) {
+    super(message, details);
+    this.code = code;
+  }
+}

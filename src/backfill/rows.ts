@@ -1,0 +1,44 @@
+/** Which opening a row becomes, or why it becomes none. */
+import type { Definitions } from '../shared/config/definitions.ts';
+import { SluiceError } from '../shared/errors.ts';
+import { type CounterUpdate, checkOpening, type PointsUpdate } from '../shared/updates/update.ts';
+import type { SourceRow } from './pages.ts';
+import type { RecordedOpening } from './runs.ts';
+import type { Spec } from './spec.ts';
+
+export type Opening = CounterUpdate | PointsUpdate;
+
+export type RowUse =
+  | { readonly opening: RecordedOpening }
+  /** NULL and 0 count nothing. */
+  | { readonly empty: true }
+  /** Why no update can stand for it. */
+  | { readonly unusable: 'NOT_WHOLE' | 'OUT_OF_RANGE' | 'INVALID_KEY' };
+
+/** Digits, and zeros of a DECIMAL. */
+const WHOLE = /^(-?\d+)(?:\.0*)?$/;
+
+/** @throws UnknownNameError */
+export function useOf(row: SourceRow, run: string, spec: Spec, definitions: Definitions): RowUse {
+  if (row.value === null) return { empty: true };
+  const digits = WHOLE.exec(row.value)?.[1];
+  if (digits === undefined) return { unusable: 'NOT_WHOLE' };
+  const amount = Number(digits);
+  if (!Number.isSafeInteger(amount)) return { unusable: 'OUT_OF_RANGE' };
+  if (amount === 0) return { empty: true };
+  if (row.isBroken) return { unusable: 'INVALID_KEY' };
+  try {
+    checkOpening(openingOf([row.key, amount], run, spec), definitions);
+    return { opening: [row.key, amount] };
+  } catch (error) {
+    if (error instanceof SluiceError && /^INVALID_(?:KEY|ACCOUNT)$/.test(error.code))
+      return { unusable: 'INVALID_KEY' };
+    throw error;
+  }
+}
+
+/** The update of an opening. Another kind of destination is one more case here. */
+export function openingOf([key, amount]: RecordedOpening, run: string, { kind, to }: Spec): Opening {
+  if (kind === 'p') return { points: to, account: key[0]!, amount, id: run, reason: `backfill ${run}` };
+  return { counter: to, key: key.length === 1 ? key[0]! : key, by: amount, id: run };
+}

@@ -1,0 +1,84 @@
+/** What a run copies from where to where. It is recorded with the run, and never changes. */
+import type { Definitions } from '../shared/config/definitions.ts';
+import { hasListKeys, keyColumnsOf } from '../shared/config/target.ts';
+import { ConfigurationError, UnknownNameError } from '../shared/errors.ts';
+import type { Kind } from '../shared/item.ts';
+
+export interface Spec {
+  /** As `table` or `schema.table`. */
+  readonly table: string;
+  /** Columns of a unique key; the key of an update has a part for each, in this order. */
+  readonly key: readonly string[];
+  readonly value: string;
+  readonly kind: Kind;
+  /** Counter or program. */
+  readonly to: string;
+  /** SQL condition; null for all rows. */
+  readonly where: string | null;
+  /** Column that says where a row's value is; null if nobody changes values meanwhile. */
+  readonly mark: string | null;
+}
+
+/** The options that name a run and its spec. */
+export interface SpecOptions {
+  readonly table: string;
+  readonly key: string;
+  readonly value: string;
+  readonly to: string;
+  readonly where?: string | undefined;
+  readonly mark?: string | undefined;
+  /** The program, if a counter has the same name. */
+  readonly points?: boolean | undefined;
+}
+
+/** @throws ConfigurationError */
+export function checkRun(run: string): string {
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(run))
+    throw new ConfigurationError(
+      'The name of a backfill has 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit.',
+    );
+  return run;
+}
+
+/** @throws ConfigurationError, UnknownNameError */
+export function specOf(options: SpecOptions, definitions: Definitions): Spec {
+  const { table, value, to, where, mark, points } = options;
+  const { counters, points: programs } = definitions;
+  const isCounter = Object.hasOwn(counters, to) && !points;
+  if (!isCounter && !Object.hasOwn(programs, to))
+    throw new UnknownNameError('counter', to, [...Object.keys(counters), ...Object.keys(programs)]);
+  const key = options.key.split(',').map(column => column.trim());
+  for (const [flag, text] of Object.entries({ table, value, where, mark, key: key.includes('') ? '' : 'x' }))
+    if (text === '') throw new ConfigurationError(`--${flag} must not be empty.`);
+  checkParts(key, to, isCounter ? counters[to] : undefined);
+  const kind = isCounter ? 'c' : 'p';
+  return { table, key, value, kind, to, where: where ?? null, mark: mark ?? null };
+}
+
+/** @throws ConfigurationError unless the destination takes keys of so many parts */
+function checkParts(
+  key: readonly string[],
+  to: string,
+  counter: Definitions['counters'][string] | undefined,
+) {
+  const target = counter?.target;
+  const wanted = target && hasListKeys(target) ? keyColumnsOf(target).length : 1;
+  if (key.length === wanted) return;
+  const owner = `${counter ? 'The counter' : 'The program'} ${JSON.stringify(to)}`;
+  throw new ConfigurationError(
+    wanted === 1
+      ? `${owner} has keys of one part, but --key names ${key.length} columns; name one. Only a counter whose target has a list of key columns takes several.`
+      : `${owner} has keys of ${wanted} parts; name as many columns with --key, in the order of its target.`,
+  );
+}
+
+/** Whether two specs would count the same values twice. */
+export function overlaps(a: Spec, b: Spec): boolean {
+  const same = (name: (spec: Spec) => string) => name(a).toLowerCase() === name(b).toLowerCase();
+  return a.kind === b.kind && a.to === b.to && same(({ table }) => table) && same(({ value }) => value);
+}
+
+/** `users.points to program "loyalty"`, for messages. */
+export function shownSpec({ table, value, kind, to }: Spec): string {
+  return `${table}.${value} to ${kind === 'c' ? 'counter' : 'program'} ${JSON.stringify(to)}`;
+}

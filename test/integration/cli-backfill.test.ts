@@ -1,0 +1,187 @@
+// `sluice backfill`: a column of a user's table is counted once, row by row, whatever is killed meanwhile.
+// BACKFILL_ROWS=1000000 runs the first test with as many rows.
+
+import { expect, it } from 'vitest';
+import { createProducer } from '../../src/producer/producer.ts';
+import { openDeployment, type Running } from '../support/command.ts';
+import { until } from '../support/engine.ts';
+
+const definitions = {
+  counters: {
+    views: {},
+    by_day: { target: { table: 'days', key: ['product', 'day'], column: 'n', missing: 'insert' } },
+    own: { target: { table: 'users', key: 'id', column: 'views' } },
+  },
+  points: { loyalty: { floor: 0 }, credits: { floor: 0 } },
+} as const;
+
+const DAYS =
+  'CREATE TABLE days (product INT UNSIGNED NOT NULL, day DATE NOT NULL, n BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (product, day)) ENGINE = InnoDB';
+const USERS =
+  'CREATE TABLE users (id BIGINT UNSIGNED NOT NULL PRIMARY KEY, points BIGINT NULL, views INT NOT NULL DEFAULT 0) ENGINE = InnoDB';
+const ROWS = Number(process.env.BACKFILL_ROWS ?? 3000);
+
+type Deployment = Awaited<ReturnType<typeof openDeployment>>;
+
+async function openTables(...more: string[]): Promise<Deployment> {
+  const deployment = await openDeployment(definitions, { migrated: true });
+  for (const table of [USERS, DAYS, ...more]) await deployment.database.query(table);
+  return deployment;
+}
+
+/** A run's row. */
+async function runOf({ database }: Deployment, run: string) {
+  const [row] = await database.query('SELECT * FROM sluice_backfills WHERE run = ?', [Buffer.from(run)]);
+  return (
+    row && {
+      place: row.place,
+      receipts: row.receipts,
+      passed: JSON.parse(String(row.counts)).passed as number,
+    }
+  );
+}
+
+const fromUsers = (run: string, value: string, to: string, ...more: string[]) => [
+  'backfill',
+  run,
+  ...['--table', 'users', '--key', 'id', '--value', value, '--to', to, '--json', ...more],
+];
+
+/** Starts the command, and kills it at each of these numbers of rows; resolves when it has ended by itself. */
+async function killedAt(deployment: Deployment, run: string, args: string[], at: readonly number[]) {
+  for (const rows of at) {
+    const running: Running = deployment.start(args);
+    await until(
+      async () => running.child.exitCode !== null || ((await runOf(deployment, run))?.passed ?? 0) >= rows,
+      `${run} passes ${rows} rows`,
+      600_000,
+    );
+    // A moment later, so that the kill may come at any step of a page.
+    await new Promise(resolve => setTimeout(resolve, Math.random() * 200));
+    running.child.kill('SIGKILL');
+    const { code, stderr } = await running.ended;
+    expect([code, stderr]).toEqual([null, '']);
+  }
+  return deployment.sluice(args);
+}
+
+/** Sends updates for some rows until it is stopped. Returns what was acknowledged, by id of the row. */
+async function traffic({ name, env }: Deployment, ids: readonly string[]) {
+  const { REDIS_URL: redis, MYSQL_URL: mysql } = env as { REDIS_URL: string; MYSQL_URL: string };
+  const settings = { partitions: 4 };
+  const producer = await createProducer({ redis, mysql, definitions, namespace: name, settings });
+  const sums = new Map(ids.map(id => [id, { points: 0, views: 0 }]));
+  let isStopped = false;
+  const run = async () => {
+    for (let n = 0; !isStopped; n++) {
+      const id = ids[n % ids.length]!;
+      await producer.points('loyalty').credit(id, 2, { id: `t${n}` });
+      await producer.counter('views').increment(id, 3);
+      sums.get(id)!.points += 2;
+      sums.get(id)!.views += 3;
+      if (n % 5 !== 0) continue;
+      await producer.points('loyalty').debit(id, 1, { id: `d${n}` });
+      sums.get(id)!.points -= 1;
+    }
+  };
+  const running = run();
+  return async () => {
+    isStopped = true;
+    await running;
+    await producer.close();
+    return sums;
+  };
+}
+
+it('is exact although both runs are killed three times while traffic goes on', async () => {
+  const deployment = await openTables();
+  const { database } = deployment;
+  await database.query(
+    'INSERT INTO users VALUES (0, -5, 0), (18446744073709551615, 7, 1), (9007199254740993, 9, 0)',
+  );
+  for (let from = 1; from <= ROWS; from += 5000) {
+    const rows = Array.from({ length: Math.min(5000, ROWS - from + 1) }, (_, n) => {
+      const id = 7 * (from + n);
+      return `(${id}, ${id % 5 === 0 ? 'NULL' : (id % 1000) + 1}, ${id % 11})`;
+    });
+    await database.query(`INSERT INTO users VALUES ${rows.join(', ')}`);
+  }
+  await Promise.all([deployment.worker(), deployment.worker()]);
+  const stop = await traffic(deployment, ['7', '35', '18446744073709551615', String(7 * ROWS), 'new']);
+  const page = ['--page', String(Math.min(5000, Math.ceil(ROWS / 20)))];
+  const at = [1, 2, 3].map(quarter => Math.floor((quarter * ROWS) / 4));
+  const started = performance.now();
+  const [points, views] = await Promise.all([
+    killedAt(deployment, 'p1', fromUsers('p1', 'points', 'loyalty', ...page), at),
+    killedAt(deployment, 'v1', fromUsers('v1', 'views', 'views', ...page), at),
+  ]);
+  const seconds = (performance.now() - started) / 1000;
+  const sums = await stop();
+  expect(points).toMatchObject({ code: 0, stderr: '' });
+  expect(views).toMatchObject({ code: 0, stderr: '' });
+  expect(await deployment.sluice(['drain', '--json'])).toMatchObject({ code: 0 });
+  expect(await deployment.sluice(['verify', '--json'])).toMatchObject({ code: 0 });
+
+  await database.query('CREATE TABLE sums (id VARBINARY(20) PRIMARY KEY, points BIGINT, views BIGINT)');
+  for (const [id, { points: p, views: v }] of sums)
+    await database.query('INSERT INTO sums VALUES (?, ?, ?)', [id, p, v]);
+  const [wrong] = await database.query(`SELECT
+    COALESCE(SUM(COALESCE(a.balance, 0) <> COALESCE(u.points, 0) + COALESCE(s.points, 0)), 0) AS points,
+    COALESCE(SUM(COALESCE(c.value, 0) <> u.views + COALESCE(s.views, 0)), 0) AS views, COUNT(*) AS total
+    FROM users u
+    LEFT JOIN sums s ON s.id = CAST(u.id AS BINARY)
+    LEFT JOIN sluice_accounts a ON a.program = 'loyalty' AND a.account = CAST(u.id AS BINARY)
+    LEFT JOIN sluice_counters c ON c.counter = 'views' AND c.counter_key = CAST(u.id AS BINARY)`);
+  expect({ points: Number(wrong!.points), views: Number(wrong!.views), total: Number(wrong!.total) }).toEqual(
+    {
+      points: 0,
+      views: 0,
+      total: ROWS + 3,
+    },
+  );
+  const [opened] = await database.query(
+    "SELECT COUNT(*) AS entries, COUNT(DISTINCT account) AS accounts, SUM(amount) AS amount FROM sluice_entries WHERE entry_id = '\\0\\0p1'",
+  );
+  const [table] = await database.query(
+    'SELECT COUNT(*) AS found, SUM(points) AS amount FROM users WHERE points IS NOT NULL',
+  );
+  expect({ ...opened }).toEqual({ entries: table!.found, accounts: table!.found, amount: table!.amount });
+  const report = JSON.parse(points.stdout);
+  expect(report).toMatchObject({
+    run: 'p1',
+    finished: true,
+    passed: ROWS + 3,
+    amount: String(table!.amount),
+  });
+  const moved = [...sums.values()].reduce((sum, one) => sum + one.points, 0);
+  console.log(
+    `${ROWS} rows, twice, killed six times: ${seconds.toFixed(1)} s beside traffic of ${moved} points`,
+  );
+  // Started once more, it does nothing.
+  const again = await deployment.sluice(fromUsers('p1', 'points', 'loyalty', ...page));
+  expect(again).toMatchObject({ code: 0, stdout: points.stdout });
+}, 3_600_000);
+
+it('moves its checkpoint only behind what is in MySQL: Redis may lose the page under way', async () => {
+  const deployment = await openTables();
+  const { database, redis, name } = deployment;
+  await database.query('INSERT INTO users (id, points) VALUES (1, 10), (2, 20), (3, 30)');
+  const running = deployment.start(fromUsers('p1', 'points', 'loyalty'));
+  await until(async () => (await runOf(deployment, 'p1'))?.receipts != null, 'Redis has the page');
+  expect(await runOf(deployment, 'p1')).toMatchObject({ place: null, passed: 0 });
+  running.child.kill('SIGKILL');
+  await running.ended;
+  const lost = await redis.keys(`{${name}*`);
+  await redis.unlink(...lost);
+  await deployment.worker();
+  expect(await deployment.sluice(fromUsers('p1', 'points', 'loyalty'))).toMatchObject({
+    code: 0,
+    stderr: '',
+  });
+  const rows = await database.query('SELECT account, balance FROM sluice_accounts ORDER BY account');
+  expect(rows.map(row => [String(row.account), Number(row.balance)])).toEqual([
+    ['1', 10],
+    ['2', 20],
+    ['3', 30],
+  ]);
+});
