@@ -42,7 +42,7 @@ export function configSchema(): string {
   // A list that Sluice does not change is "readOnly" to zod. Here that would say that users may not write it.
   const override = ({ jsonSchema }: { jsonSchema: { readOnly?: boolean } }) => delete jsonSchema.readOnly;
   const schema = z.toJSONSchema(definitionsSchema, { io: 'input', override });
-  const title = 'Definitions of Sluice: counters and points programs';
+  const title = 'Definitions of Sluice: counters, points programs and values';
   return `${JSON.stringify({ title, ...schema }, null, 2)}\n`;
 }
 

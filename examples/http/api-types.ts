@@ -92,6 +92,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/values/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read values
+         * @description Up to 1000 keys, with every accepted put in the values; null for a key that has none. A composite key is its JSON text, such as `["42","2026-11-28"]`.
+         */
+        get: operations["getValues"];
+        put?: never;
+        /**
+         * Put a value
+         * @description Keeps the greatest, the least or the last put, as the definition says. A repeated put of a greatest or least value changes nothing; one of a last value is a new put.
+         */
+        post: operations["postValues"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/counters/{name}/ranks": {
         parameters: {
             query?: never;
@@ -192,6 +216,60 @@ export interface paths {
         };
         /** Read the neighbours among the accounts of a ranked program */
         get: operations["getPointsAround"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/values/{name}/ranks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read ranks of keys of a ranked value
+         * @description 1 is the highest value; equal values share a rank. Null without updates. Up to 1000, in order.
+         */
+        get: operations["getValuesRanks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/values/{name}/top": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read the first keys of a ranked value */
+        get: operations["getValuesTop"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/values/{name}/around": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read the neighbours among the keys of a ranked value */
+        get: operations["getValuesAround"];
         put?: never;
         post?: never;
         delete?: never;
@@ -420,7 +498,7 @@ export interface components {
         };
         CounterUpdate: {
             counter: string;
-            /** @description Up to 2048 bytes of UTF-8. A list if the counter's table has a key of several columns */
+            /** @description Up to 2048 bytes of UTF-8. A list if its table has a key of several columns */
             key: string | (string | number)[];
             by?: number;
             /** @description Idempotency key, up to 255 bytes of UTF-8 */
@@ -432,7 +510,7 @@ export interface components {
                 ids?: number[];
                 jobs?: string[];
                 /** @enum {string} */
-                kind?: "counter" | "entry";
+                kind?: "counter" | "entry" | "max" | "min" | "last";
                 name?: string;
                 key?: string | (string | "" | number | unknown)[];
                 code?: string;
@@ -489,7 +567,7 @@ export interface components {
         FailedUpdate: {
             id: number;
             /** @enum {string} */
-            kind: "counter" | "entry";
+            kind: "counter" | "entry" | "max" | "min" | "last";
             name: string;
             key: string;
             amount: number;
@@ -525,7 +603,7 @@ export interface components {
             next: string | null;
         };
         Increment: {
-            /** @description Up to 2048 bytes of UTF-8. A list if the counter's table has a key of several columns */
+            /** @description Up to 2048 bytes of UTF-8. A list if its table has a key of several columns */
             key: string | (string | number)[];
             by?: number;
             /** @description Idempotency key, up to 255 bytes of UTF-8 */
@@ -535,6 +613,10 @@ export interface components {
              * @enum {string}
              */
             durability?: "memory" | "replica" | "fsync";
+        };
+        KeptValues: {
+            /** @description In the order of the keys; null if there is none */
+            values: (number | null)[];
         };
         Operation: {
             operation: number;
@@ -612,6 +694,16 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        Put: {
+            /** @description Up to 2048 bytes of UTF-8. A list if its table has a key of several columns */
+            key: string | (string | number)[];
+            is: number;
+            /**
+             * @description Where Redis must have the update before the answer; SLUICE_DURABILITY by default
+             * @enum {string}
+             */
+            durability?: "memory" | "replica" | "fsync";
+        };
         Ranks: {
             /** @description How many have a rank */
             size: number;
@@ -636,7 +728,7 @@ export interface components {
                 ids?: number[];
                 jobs?: string[];
                 /** @enum {string} */
-                kind?: "counter" | "entry";
+                kind?: "counter" | "entry" | "max" | "min" | "last";
                 name?: string;
                 key?: string | (string | "" | number | unknown)[];
                 code?: string;
@@ -715,12 +807,18 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        ValueUpdate: {
+            value: string;
+            /** @description Up to 2048 bytes of UTF-8. A list if its table has a key of several columns */
+            key: string | (string | number)[];
+            is: number;
+        };
         Values: {
             /** @description In the order of the keys */
             values: number[];
         };
         Written: {
-            /** @description The value right after the update; null if the counter is not live in Redis */
+            /** @description The value right after the update; null if it is not live in Redis */
             value: number | null;
             /** @description Whether the id was known: nothing was changed */
             duplicate: boolean;
@@ -1072,6 +1170,78 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    getValues: {
+        parameters: {
+            query: {
+                /** @description Given once for each key */
+                key: string[];
+            };
+            header?: never;
+            path: {
+                /** @description A value of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The values */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptValues"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    postValues: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `wait=SECONDS` waits for MySQL at most so long, and answers with a receipt */
+                Prefer?: string;
+            };
+            path: {
+                /** @description A value of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Put"];
+            };
+        };
+        responses: {
+            /** @description The value that is kept */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Written"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     getCountersRanks: {
         parameters: {
             query: {
@@ -1268,6 +1438,104 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    getValuesRanks: {
+        parameters: {
+            query: {
+                /** @description Given once for each */
+                key: string[];
+            };
+            header?: never;
+            path: {
+                /** @description A value of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ranks */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ranks"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getValuesTop: {
+        parameters: {
+            query?: {
+                /** @description 10 by default */
+                count?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A value of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page, the highest value first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Top"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getValuesAround: {
+        parameters: {
+            query: {
+                key: string;
+                /** @description How many before and after it; 5 by default */
+                count?: number;
+            };
+            header?: never;
+            path: {
+                /** @description A value of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It with its neighbours; no members without updates */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Around"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     postUpdates: {
         parameters: {
             query?: {
@@ -1287,7 +1555,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": (components["schemas"]["CounterUpdate"] | components["schemas"]["PointsUpdate"] | components["schemas"]["TransferUpdate"])[];
+                "application/json": (components["schemas"]["CounterUpdate"] | components["schemas"]["PointsUpdate"] | components["schemas"]["TransferUpdate"] | components["schemas"]["ValueUpdate"])[];
                 "application/x-ndjson": string;
             };
         };
@@ -1348,10 +1616,10 @@ export interface operations {
     getFailed: {
         parameters: {
             query?: {
-                kind?: "counter" | "entry";
-                /** @description Counter or program */
+                kind?: "counter" | "entry" | "max" | "min" | "last";
+                /** @description Counter, program or value */
                 name?: string;
-                /** @description Counter key or account */
+                /** @description Key or account */
                 key?: string;
                 /** @description Error code */
                 code?: string;

@@ -124,7 +124,7 @@ function note(result: PushResult, call: Call, at: number): void {
     tally.balances[-1 - target]! -= update.amount;
     tally.entries[to]!++;
     tally.balances[to]! += update.amount;
-  } else {
+  } else if ('points' in update) {
     tally.entries[-1 - target]!++;
     tally.balances[-1 - target]! += update.amount;
   }

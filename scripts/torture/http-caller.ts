@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Update } from '../../src/shared/updates/update.ts';
+import type { SummedUpdate } from '../../src/shared/updates/update.ts';
 import { NOT_SENT, type Outcome, send } from './http-request.ts';
 import type { Journal } from './journal.ts';
 import type { Traffic } from './traffic.ts';
@@ -74,7 +74,7 @@ export class Caller {
   }
 
   /** One without an id is repeated only if it surely was not applied. */
-  async #single(update: Update): Promise<void> {
+  async #single(update: SummedUpdate): Promise<void> {
     const [number] = this.#journal.ask([update]);
     const { path, body } = singleOf(update);
     const headers = {
@@ -94,9 +94,9 @@ export class Caller {
     });
   }
 
-  async #array(drawn: readonly Update[]): Promise<void> {
+  async #array(drawn: readonly SummedUpdate[]): Promise<void> {
     const run = `${this.#runs()}-array`;
-    const updates = drawn.map((update, at): Update => ({ ...update, id: `${run}:${at + 1}` }));
+    const updates = drawn.map((update, at): SummedUpdate => ({ ...update, id: `${run}:${at + 1}` }));
     const numbers = this.#journal.ask(updates);
     const body = JSON.stringify(updates.map(withoutId));
     await this.#settle(numbers, async () => {
@@ -114,9 +114,9 @@ export class Caller {
     });
   }
 
-  async #stream(drawn: readonly Update[]): Promise<void> {
+  async #stream(drawn: readonly SummedUpdate[]): Promise<void> {
     const run = `${this.#runs()}-stream`;
-    const updates = drawn.map((update, at): Update => ({ ...update, id: `${run}:${at + 1}` }));
+    const updates = drawn.map((update, at): SummedUpdate => ({ ...update, id: `${run}:${at + 1}` }));
     const numbers = this.#journal.ask(updates);
     const text = updates.map(update => `${JSON.stringify(withoutId(update))}\n`).join('');
     await this.#settle(numbers, async () => {
@@ -219,12 +219,12 @@ async function* whole(body: string): AsyncGenerator<string> {
   yield body;
 }
 
-function withoutId({ id: _, ...update }: Update) {
+function withoutId({ id: _, ...update }: SummedUpdate) {
   return update;
 }
 
 /** The request for one update. The id is in a header. */
-function singleOf(update: Update): { path: string; body: unknown } {
+function singleOf(update: SummedUpdate): { path: string; body: unknown } {
   if ('counter' in update) {
     const { counter, key, by } = update;
     return { path: `/v1/counters/${counter}`, body: { key, by } };

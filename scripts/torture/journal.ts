@@ -11,7 +11,7 @@
  *   c NUMBER                                  credited() resolved
  */
 import { openSync, readFileSync, writeSync } from 'node:fs';
-import type { Update } from '../../src/shared/updates/update.ts';
+import type { SummedUpdate } from '../../src/shared/updates/update.ts';
 
 /** Errors that guarantee that nothing was applied; after any other error the outcome is unknown. */
 const certain = new Set([
@@ -33,7 +33,7 @@ export class Journal {
   }
 
   /** Records updates before their call; returns their numbers. */
-  ask(updates: readonly Update[]): number[] {
+  ask(updates: readonly SummedUpdate[]): number[] {
     const numbers = updates.map(() => this.#next++);
     this.#write(updates.map((update, at) => `i ${numbers[at]} ${describe(update)}`));
     return numbers;
@@ -66,7 +66,7 @@ export class Journal {
   }
 }
 
-function describe(update: Update): string {
+function describe(update: SummedUpdate): string {
   if ('from' in update)
     return ['p', update.points, update.from, -update.amount, update.id, update.to].join(' ');
   if ('counter' in update) {

@@ -8,7 +8,7 @@ import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/index.ts';
 import type { Receipt, TransferReceipt } from '../../src/producer/receipt.ts';
 import { createLog } from '../../src/shared/log.ts';
-import type { Update } from '../../src/shared/updates/update.ts';
+import type { SummedUpdate } from '../../src/shared/updates/update.ts';
 import type { Deployment } from '../load/processes.ts';
 import type { Login } from './accounts.ts';
 import type { TortureDurability } from './durability.ts';
@@ -74,7 +74,7 @@ class Caller {
     }
   }
 
-  async #one(update: Update): Promise<void> {
+  async #one(update: SummedUpdate): Promise<void> {
     const [number] = this.#journal.ask([update]);
     const outcome = await this.#send(number!, update);
     if (outcome === 'open') await this.#repeat(number!, update);
@@ -84,7 +84,7 @@ class Caller {
   }
 
   /** Repeats only updates with an id; now and then the caller gives up. */
-  async #repeat(number: number, update: Update): Promise<void> {
+  async #repeat(number: number, update: SummedUpdate): Promise<void> {
     for (let attempt = 0; update.id && attempt < repetitions && this.#traffic.random() < 0.9; attempt++) {
       await delay(50 + this.#traffic.random() * 300);
       this.#journal.askAgain(number);
@@ -92,7 +92,7 @@ class Caller {
     }
   }
 
-  async #send(number: number, update: Update): Promise<'acknowledged' | 'refused' | 'open'> {
+  async #send(number: number, update: SummedUpdate): Promise<'acknowledged' | 'refused' | 'open'> {
     try {
       this.#acknowledged(number, update, await this.#ask(update));
       return 'acknowledged';
@@ -102,7 +102,7 @@ class Caller {
     }
   }
 
-  #ask(update: Update): Promise<Receipt> {
+  #ask(update: SummedUpdate): Promise<Receipt> {
     if ('counter' in update) {
       const counter = this.#sluice.counter(update.counter as 'views');
       return counter.increment(update.key as string, update.by, update.id ? { id: update.id } : {});
@@ -120,7 +120,7 @@ class Caller {
     await this.#ranks.read(name, key, () => board.rank(key)).catch(() => {});
   }
 
-  #acknowledged(number: number, update: Update, answer: Answered): void {
+  #acknowledged(number: number, update: SummedUpdate, answer: Answered): void {
     this.#journal.acknowledged(number);
     if ('counter' in update) this.#ranks.acknowledged(update.counter, update.key as string);
     if (this.#traffic.random() >= receiptShare) return;

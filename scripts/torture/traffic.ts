@@ -1,7 +1,7 @@
 // Updates of a torture: increments with and without ids, on keys of which few are hot, credits, debits and
 // transfers, some of all in mapped tables. Increments are by one, so a difference between sums is a number of updates.
 
-import type { Update } from '../../src/shared/updates/update.ts';
+import type { SummedUpdate } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from '../load/zipf.ts';
 
 export const partitions = 16;
@@ -51,11 +51,11 @@ export class Traffic {
     this.#zipf = new Zipf(keys, 1, this.random);
   }
 
-  call(size: number): Update[] {
+  call(size: number): SummedUpdate[] {
     return Array.from({ length: size }, () => this.next());
   }
 
-  next(): Update {
+  next(): SummedUpdate {
     const roll = this.random();
     const key = `k${this.#zipf.next()}`;
     if (roll < 0.35) return { counter: 'views', key };
@@ -76,7 +76,7 @@ export class Traffic {
   }
 
   /** To another account, mostly of another partition. */
-  #transfer(points: string, from: string, id: string): Update {
+  #transfer(points: string, from: string, id: string): SummedUpdate {
     const other = this.#whole(accounts - 1);
     const to = `a${other}` === from ? `a${accounts - 1}` : `a${other}`;
     return { points, from, to, amount: 1 + this.#whole(30), id };

@@ -1,4 +1,5 @@
 /** `sluice failed list`, `show`, `export` and `audit`, which change nothing. */
+
 import type {
   FailedJob,
   FailedPage,
@@ -9,6 +10,7 @@ import type {
   TransferItem,
 } from '../replay/index.ts';
 import { shownKey } from '../shared/composite-key.ts';
+import { KEEPS } from '../shared/item.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { withFailed } from './failed-connections.ts';
 import { filterOf, type Selection, split, wholeNumber } from './failed-filter.ts';
@@ -157,18 +159,18 @@ function printShown({ id, update, items }: ShownUpdate): string {
     ['number', id],
     ['state', update ? 'in quarantine' : 'out of quarantine'],
     ...(update && takenBy !== null ? ([['taken by', `operation ${takenBy}`]] as const) : []),
-    [isEntry ? 'program' : 'counter', name],
+    [isEntry ? 'program' : kind in KEEPS ? 'value' : 'counter', name],
     [isEntry ? 'account' : 'key', shownKey(key)],
     // A record from before transfers has no destination.
     ...(to ? ([['transfer to', shownKey(to)]] as const) : []),
-    ['amount', amount],
+    [kind in KEEPS ? `put (${kind} is kept)` : 'amount', amount],
     ...(isEntry
       ? ([
           ['id', JSON.stringify(entryId)],
           ['reason', reason === null ? '-' : JSON.stringify(reason)],
           ['metadata', metadata === null ? '-' : JSON.stringify(metadata)],
         ] as const)
-      : ([['increments', updates]] as const)),
+      : ([[kind in KEEPS ? 'puts' : 'increments', updates]] as const)),
     ['cause', cause === 'held' ? 'held: a worker writes it once its table can be written' : 'refused'],
     ['error code', code],
     ['batch', `${sequence} of partition ${partition}`],

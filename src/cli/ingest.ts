@@ -161,10 +161,15 @@ export class Ingest {
       return undefined;
     }
     if (typeof value !== 'object' || value === null) {
-      this.#reject(number, 'INVALID_UPDATE', 'A line must be a JSON object with "counter" or "points".');
+      this.#reject(
+        number,
+        'INVALID_UPDATE',
+        'A line must be a JSON object with "counter", "points" or "value".',
+      );
       return undefined;
     }
-    if (this.#options.run === undefined) return value as Update;
+    // A put has no id.
+    if (this.#options.run === undefined || 'value' in value) return value as Update;
     const id = `${this.#options.run}:${number}`;
     return { id, ...value } as unknown as Update;
   }

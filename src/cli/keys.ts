@@ -11,6 +11,7 @@ interface CreateOptions {
   readonly scope: readonly string[];
   readonly counter?: readonly string[];
   readonly program?: readonly string[];
+  readonly value?: readonly string[];
   readonly rate?: number;
   readonly expires?: Date;
   readonly json?: boolean;
@@ -35,6 +36,7 @@ export function addKeys(program: Command, end: (code: ExitCode) => void): void {
     .requiredOption('--scope <scope>', 'read, write or operate; may be given several times', each)
     .option('--counter <name>', 'only this counter; may be given several times; all by default', each)
     .option('--program <name>', 'only this points program; may be given several times; all by default', each)
+    .option('--value <name>', 'only this value; may be given several times; all by default', each)
     .option('--rate <requests>', 'requests a second in one process, 0 for no limit', wholeNumber)
     .option('--expires <when>', 'days from now, such as 90d, or a time such as 2027-01-01T00:00:00Z', expiry)
     .option('--json', 'print {"id","key"} as JSON')
@@ -70,19 +72,25 @@ async function runCreate(name: string, options: CreateOptions): Promise<ExitCode
 }
 
 /** A misspelt name would make a key that may do nothing. @throws ConfigurationError */
-function checkNames({ counter = [], program = [] }: CreateOptions): void {
-  if (counter.length + program.length === 0) return;
-  const { counters, points } = readDefinitions(readConfig(process.env).definitionsPath);
+function checkNames({ counter = [], program = [], value = [] }: CreateOptions): void {
+  if (counter.length + program.length + value.length === 0) return;
+  const { counters, points, values } = readDefinitions(readConfig(process.env).definitionsPath);
   for (const name of counter)
     if (!Object.hasOwn(counters, name)) throw new UnknownNameError('counter', name, Object.keys(counters));
   for (const name of program)
     if (!Object.hasOwn(points, name)) throw new UnknownNameError('program', name, Object.keys(points));
+  for (const name of value)
+    if (!Object.hasOwn(values, name)) throw new UnknownNameError('value', name, Object.keys(values));
 }
 
-/** A key for one counter only has no program, and the other way round. */
-function limits({ counter, program }: CreateOptions): Pick<Rights, 'counters' | 'programs'> {
-  if (counter === undefined && program === undefined) return {};
-  return { counters: counter ?? [], programs: program ?? [] };
+/** A key for one counter only has no program and no value, and so on. */
+function limits({
+  counter,
+  program,
+  value,
+}: CreateOptions): Pick<Rights, 'counters' | 'programs' | 'values'> {
+  if (counter === undefined && program === undefined && value === undefined) return {};
+  return { counters: counter ?? [], programs: program ?? [], values: value ?? [] };
 }
 
 async function runList(options: { json?: boolean }): Promise<ExitCode> {
@@ -99,7 +107,8 @@ async function runList(options: { json?: boolean }): Promise<ExitCode> {
           key.name,
           key.state,
           key.scopes.join(' '),
-          [...(key.counters ?? []), ...(key.programs ?? [])].join(' ') || (key.counters ? 'nothing' : '-'),
+          [...(key.counters ?? []), ...(key.programs ?? []), ...(key.values ?? [])].join(' ') ||
+            (key.counters ? 'nothing' : '-'),
           time(key.createdAt),
           time(key.expiresAt),
           time(key.lastUsedAt),

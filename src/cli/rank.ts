@@ -1,8 +1,10 @@
-/** `sluice rank NAME`: shows the first members of a ranked counter or program; builds or drops its board. */
+/** `sluice rank NAME`: shows the first members of a ranked counter, program or value; builds or drops its board. */
+
 import { pause } from '../shared/clock.ts';
 import { shownKey } from '../shared/composite-key.ts';
-import type { Definitions } from '../shared/config/definitions.ts';
+import { type Definitions, definedNames, definitionOf } from '../shared/config/definitions.ts';
 import { ConfigurationError, NotRankedError, UnknownNameError } from '../shared/errors.ts';
+import { type Kind, ROW_KINDS } from '../shared/item.ts';
 import { BoardBuilder, type Progress } from '../shared/ranks/builder.ts';
 import type { Ranked } from '../shared/ranks/merge.ts';
 import { type Board, RankReader } from '../shared/ranks/reader.ts';
@@ -20,6 +22,7 @@ export interface RankOptions {
   readonly json?: boolean;
 }
 
+const KINDS = Object.keys(ROW_KINDS) as Kind[];
 const MOST = 1000;
 const TELL_EVERY_MS = 1000;
 const POLL_MS = 100;
@@ -34,7 +37,9 @@ export async function runRank(name: string, options: RankOptions): Promise<ExitC
       const board = boardOf(name, options, open.definitions);
       const builder = new BoardBuilder(open);
       if (drop) {
-        await builder.drop(board);
+        // The kind of a name without a definition is not known.
+        const kinds = definitionOf(board.kind, name, open.definitions) ? [board.kind] : KINDS;
+        for (const kind of options.points ? [board.kind] : kinds) await builder.drop({ kind, name });
         console.log(json ? JSON.stringify({ name, dropped: true }) : `${name}: the ranks are dropped`);
         return EXIT.ok;
       }
@@ -55,13 +60,11 @@ export async function runRank(name: string, options: RankOptions): Promise<ExitC
 
 /** @throws UnknownNameError, NotRankedError, ConfigurationError */
 function boardOf(name: string, { points, drop }: RankOptions, definitions: Definitions): Board {
-  const isProgram =
-    points ?? (!Object.hasOwn(definitions.counters, name) && Object.hasOwn(definitions.points, name));
-  const known: Readonly<Record<string, { ranked: boolean }>> = isProgram
-    ? definitions.points
-    : definitions.counters;
-  const board: Board = { kind: isProgram ? 'p' : 'c', name };
-  const defined = Object.hasOwn(known, name) ? known[name] : undefined;
+  const named = definedNames(definitions).filter(one => one.name === name);
+  const isProgram = points ?? named[0]?.kind === 'p';
+  const board: Board = (points ? undefined : named[0]) ?? { kind: isProgram ? 'p' : 'c', name };
+  const defined = definitionOf(board.kind, name, definitions);
+  const known = isProgram ? definitions.points : definitions.counters;
   if (drop && defined?.ranked)
     throw new ConfigurationError(
       `${name} is ranked, so a worker would build its ranks again; remove "ranked" from its definition, restart the workers, then drop the ranks.`,

@@ -1,7 +1,7 @@
 /** `sluice status`: shows what each partition holds, the flush jobs, the quarantine, and what waits or is built. */
-import type { Definitions } from '../shared/config/definitions.ts';
+import { type Definitions, definitionOf } from '../shared/config/definitions.ts';
 import { shownTarget } from '../shared/config/target.ts';
-import { SHOWN_KINDS } from '../shared/item.ts';
+import { kindOfRow, type RowKind, SHOWN_KINDS, type ShownKind } from '../shared/item.ts';
 import { queryRow, type Rows } from '../shared/mysql/database.ts';
 import type { Condition } from '../shared/mysql/writable.ts';
 import { type LossKind, readLosses } from '../shared/partition/losses.ts';
@@ -28,7 +28,7 @@ export interface Status {
   readonly quarantined: number;
   /** Rows that wait because their mapped table cannot be written; workers write them once it can. */
   readonly held: readonly {
-    readonly kind: 'counter' | 'points';
+    readonly kind: ShownKind;
     readonly name: string;
     /** The mapped table in the definitions; null if they map none to the name. */
     readonly table: string | null;
@@ -40,7 +40,7 @@ export interface Status {
   readonly transfers: readonly WaitingTransfers[];
   /** Ranks whose answers are not exact now; workers build or correct them. */
   readonly ranks: readonly {
-    readonly kind: 'counter' | 'points';
+    readonly kind: ShownKind;
     readonly name: string;
     /** How many partitions are being built or corrected. */
     readonly inexactPartitions: number;
@@ -51,12 +51,12 @@ export interface Status {
   readonly declared: { readonly lost: number; readonly doubled: number };
 }
 
-function toHeld(row: Rows[number], { counters, points }: Definitions): Status['held'][number] {
-  const isCounter = row.kind === 'counter';
+function toHeld(row: Rows[number], definitions: Definitions): Status['held'][number] {
+  const kind = kindOfRow(row.kind as RowKind);
   const name = String(row.name);
-  const target = (isCounter ? counters : points)[name]?.target;
+  const target = definitionOf(kind, name, definitions)?.target;
   return {
-    kind: isCounter ? 'counter' : 'points',
+    kind: SHOWN_KINDS[kind],
     name,
     table: target ? shownTarget(target) : null,
     rows: Number(row.held),

@@ -48,7 +48,7 @@ function print({
     );
   for (const { kind, name, reason } of unread) lines.push(`not compared: ${kind} ${name}. ${reason}`);
   if (drift.length > 0) {
-    const rows = drift.map(d => [d.kind, d.name, shownKey(d.key), d.live, second(d)]);
+    const rows = drift.map(d => [d.kind, d.name, shownKey(d.key), d.live ?? 'none', second(d)]);
     lines.push(
       table(['kind', 'name', 'key', ...(repaired ? ['was', 'became'] : ['live', 'expected'])], rows),
     );
@@ -69,6 +69,7 @@ function print({
 }
 
 function second({ expected, became }: Pick<Drift, 'expected' | 'became'>): number | string {
+  if (expected === null) return 'none';
   if (became !== undefined) return became ?? 'deleted';
   return Number.isSafeInteger(expected) ? expected : 'out of range';
 }

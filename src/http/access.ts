@@ -11,7 +11,7 @@ import { RequestError } from './request-error.ts';
 /** What a route declares. */
 export interface Declared {
   readonly access: Scope | 'public';
-  readonly names: 'counter' | 'program' | undefined;
+  readonly names: 'counter' | 'program' | 'value' | undefined;
 }
 
 export class Access {
@@ -30,8 +30,9 @@ export class Access {
   }
 
   /** @throws RequestError if the key is limited to other names */
-  checkName(kind: 'counter' | 'program', name: unknown): void {
-    const allowed = kind === 'counter' ? this.key.counters : this.key.programs;
+  checkName(kind: 'counter' | 'program' | 'value', name: unknown): void {
+    const { counters, programs, values } = this.key;
+    const allowed = { counter: counters, program: programs, value: values }[kind];
     if (allowed === undefined || (typeof name === 'string' && allowed.includes(name))) return;
     throw new RequestError(
       'FORBIDDEN',

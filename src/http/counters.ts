@@ -1,11 +1,10 @@
 /** The routes of counters. */
-import { splitKey } from '../shared/composite-key.ts';
 import type { Definitions } from '../shared/config/definitions.ts';
-import { hasListKeys } from '../shared/config/target.ts';
 import type { CounterKey } from '../shared/updates/key.ts';
 import { idOf } from './idempotency-key.ts';
 import { type Route, route } from './route.ts';
 import { counterName, increment, KEYS_LIMIT, keysQuery, valuesAnswer, writeAnswer } from './schemas.ts';
+import { keyFrom } from './values.ts';
 import { written } from './written.ts';
 
 export const counterRoutes: readonly Route[] = [
@@ -49,6 +48,5 @@ export const counterRoutes: readonly Route[] = [
 
 /** The key of a query: a counter with composite keys takes the text of one. */
 export function keyOf(text: string, counter: string, definitions: Definitions): CounterKey {
-  const target = definitions.counters[counter]?.target;
-  return (target && hasListKeys(target) ? splitKey(text) : undefined) ?? text;
+  return keyFrom(text, definitions.counters[counter]?.target);
 }

@@ -1,6 +1,8 @@
 /** What the routes of failed updates take and answer. */
+
 import * as z from 'zod';
 import { filterSchema } from '../replay/filter.ts';
+import { ROW_KINDS, type RowKind } from '../shared/item.ts';
 import { digits, one, parameter } from './parameters.ts';
 
 const count = z.record(z.string(), z.int());
@@ -11,9 +13,9 @@ const number = parameter(one, { type: 'integer', minimum: 0 })
   .transform(Number);
 
 export const failedQuery = z.strictObject({
-  kind: parameter(one, { enum: ['counter', 'entry'] }).optional(),
-  name: filterText.describe('Counter or program'),
-  key: filterText.describe('Counter key or account'),
+  kind: parameter(one, { enum: Object.values(ROW_KINDS) }).optional(),
+  name: filterText.describe('Counter, program or value'),
+  key: filterText.describe('Key or account'),
   code: filterText.describe('Error code'),
   from: filterText.describe('Quarantined at this time or later, such as 2026-03-01T12:00:00Z'),
   until: filterText.describe('Quarantined before this time'),
@@ -57,7 +59,7 @@ export const pageQuery = z.strictObject({
 const failedUpdate = z
   .looseObject({
     id: z.int(),
-    kind: z.enum(['counter', 'entry']),
+    kind: z.enum(Object.values(ROW_KINDS) as [RowKind, ...RowKind[]]),
     name: z.string(),
     key: z.string(),
     amount: z.int(),

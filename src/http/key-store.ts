@@ -15,6 +15,8 @@ export interface Rights {
   readonly counters?: readonly string[] | undefined;
   /** Names of programs that it may use; undefined for all. */
   readonly programs?: readonly string[] | undefined;
+  /** Names of values that it may use; undefined for all. */
+  readonly values?: readonly string[] | undefined;
   /** Requests a second in one process; undefined for the process's own limit, 0 for none. */
   readonly rate?: number | undefined;
 }
@@ -35,6 +37,7 @@ const rightsSchema = z.object({
   scopes: z.array(z.enum(SCOPES)).min(1),
   counters: names.optional(),
   programs: names.optional(),
+  values: names.optional(),
   rate: z.int().min(0).max(1_000_000).optional(),
 });
 
@@ -63,10 +66,10 @@ export class KeyStore {
       throw new ConfigurationError(
         `The rights are not valid: ${checked.error.issues.map(issue => `${issue.path.join('.')}: ${issue.message}`).join('; ')}.`,
       );
-    const { scopes, counters, programs } = checked.data;
-    if (scopes.includes('operate') && (counters || programs))
+    const { scopes, counters, programs, values } = checked.data;
+    if (scopes.includes('operate') && (counters || programs || values))
       throw new ConfigurationError(
-        'A key with the scope operate sees updates of all names; leave the names of counters and programs out, or the scope.',
+        'A key with the scope operate sees updates of all names; leave the names of counters, programs and values out, or the scope.',
       );
     const { id, secret, text } = makeKey();
     await this.#run(() =>

@@ -37,6 +37,7 @@ export const STATUS: Readonly<Record<string, number>> = {
   NOT_FOUND: 404,
   UNKNOWN_COUNTER: 404,
   UNKNOWN_PROGRAM: 404,
+  UNKNOWN_VALUE: 404,
   UNKNOWN_OPERATION: 404,
   NOT_RANKED: 404,
   METHOD_NOT_ALLOWED: 405,
@@ -72,7 +73,7 @@ const DETAILS: Readonly<Record<string, string>> = {
   REDIS_UNAVAILABLE: 'Redis cannot be reached now. Nothing was applied; repeat the request.',
   DATABASE_UNAVAILABLE: 'The database cannot be reached now. Nothing was applied; repeat the request.',
   TABLE_UNUSABLE:
-    'The table of this counter or program cannot be used now, and this value is not in Redis; repeat the request later.',
+    'The table of this counter, program or value cannot be used now, and this value is not in Redis; repeat the request later.',
   ACCESS_DENIED:
     'A server refuses the credentials of the service now. Nothing was applied; repeat the request.',
   CREDENTIALS_UNAVAILABLE: 'The database cannot be reached now. Nothing was applied; repeat the request.',

@@ -1,4 +1,4 @@
-/** The routes of ranks: of the keys of a counter, and of the accounts of a points program. */
+/** The routes of ranks: of the keys of a counter or value, and of the accounts of a points program. */
 import * as z from 'zod';
 import type { BoardHandle, BoardPlace, TopPage } from '../producer/board.ts';
 import type { Sluice } from '../producer/client.ts';
@@ -7,7 +7,8 @@ import { keyOf } from './counters.ts';
 import { digits, one } from './parameters.ts';
 import { RequestError } from './request-error.ts';
 import { type Parts, type Route, route } from './route.ts';
-import { counterName, KEYS_LIMIT, programName } from './schemas.ts';
+import { counterName, KEYS_LIMIT, programName, valueName } from './schemas.ts';
+import { valueKey } from './values.ts';
 
 const KEYS = z.array(z.string()).min(1).max(KEYS_LIMIT).meta({ description: 'Given once for each' });
 const key = z.union([z.string(), z.array(z.union([z.string(), z.number()]))]);
@@ -38,9 +39,9 @@ const topQuery = z.strictObject({
 });
 const neighbours = digits(0, 500).optional().describe('How many before and after it; 5 by default');
 
-/** What differs between counters and programs. */
+/** What differs between counters, programs and values. */
 interface Kind {
-  readonly names: 'counter' | 'program';
+  readonly names: 'counter' | 'program' | 'value';
   readonly path: string;
   readonly parameter: 'key' | 'account';
   readonly members: string;
@@ -67,6 +68,15 @@ const kinds: readonly Kind[] = [
     params: programName,
     boardOf: (name, sluice) => sluice.points(name).board as BoardHandle<CounterKey>,
     keyOf: text => text,
+  },
+  {
+    names: 'value',
+    path: '/v1/values/{name}',
+    parameter: 'key',
+    members: 'keys of a ranked value',
+    params: valueName,
+    boardOf: (name, sluice) => sluice.value(name).board as BoardHandle<CounterKey>,
+    keyOf: (text, name, { definitions }) => valueKey(text, name, definitions),
   },
 ];
 

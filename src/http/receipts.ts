@@ -1,8 +1,11 @@
 /** The route that tells whether updates are in MySQL. */
+import { SHOWN_KINDS } from '../shared/item.ts';
 import { stateOf } from './persistence.ts';
 import { RequestError } from './request-error.ts';
 import { type Route, route } from './route.ts';
 import { receiptsAnswer, receiptsQuery } from './schemas.ts';
+
+const NAMED = { counter: 'counter', points: 'program', value: 'value' } as const;
 
 export const receiptRoutes: readonly Route[] = [
   route({
@@ -22,7 +25,7 @@ export const receiptRoutes: readonly Route[] = [
           problems: [{ at: 'receipt', problem: `number ${at + 1} is not known` }],
         });
       });
-      for (const { kind, name } of found) access.checkName(kind === 'c' ? 'counter' : 'program', name);
+      for (const { kind, name } of found) access.checkName(NAMED[SHOWN_KINDS[kind]], name);
       return { body: { states: await Promise.all(found.map(one => stateOf(one, wait * 1000))) } };
     },
   }),

@@ -61,7 +61,7 @@ export interface Route<Shape extends RouteShape = RouteShape> {
   /** The scope that a key needs, or `public` for what anyone may read. */
   readonly access: Scope | 'public';
   /** What the parameter `name` names; a key may be limited to some of them. */
-  readonly names?: 'counter' | 'program';
+  readonly names?: 'counter' | 'program' | 'value';
   /** Whether it reads the header `Idempotency-Key`. */
   readonly idempotent?: boolean;
   /** Whether it reads the header `Prefer`. */

@@ -7,10 +7,12 @@ import { receiptRoutes } from './receipts.ts';
 import { referenceRoutes } from './reference.ts';
 import type { Route } from './route.ts';
 import { updatesRoutes } from './updates.ts';
+import { valueRoutes } from './values.ts';
 
 const data: readonly Route[] = [
   ...counterRoutes,
   ...pointsRoutes,
+  ...valueRoutes,
   ...rankRoutes,
   ...updatesRoutes,
   ...receiptRoutes,

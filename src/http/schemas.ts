@@ -15,6 +15,10 @@ function isNumber(value: unknown): boolean {
   return typeof value === 'number' || JSON.isRawJSON(value);
 }
 
+const anyNumber = z
+  .custom<number>(isNumber, 'must be a whole number')
+  .meta({ type: 'integer', minimum: -LARGEST, maximum: LARGEST });
+
 const amount = z.custom<number>(isNumber, 'must be a whole number other than 0').meta({
   type: 'integer',
   minimum: -LARGEST,
@@ -29,7 +33,7 @@ const key = z
       { type: 'string', minLength: 1 },
       { type: 'array', minItems: 2, items: { oneOf: [{ type: 'string' }, { type: 'integer' }] } },
     ],
-    description: `Up to ${LIMITS.key} bytes of UTF-8. A list if the counter's table has a key of several columns`,
+    description: `Up to ${LIMITS.key} bytes of UTF-8. A list if its table has a key of several columns`,
   });
 
 const text = (limit: number, description: string) =>
@@ -57,6 +61,12 @@ const account = text(LIMITS.account, 'Account');
 
 export const counterName = z.strictObject({ name: z.string().describe('A counter of the definitions') });
 export const programName = z.strictObject({ name: z.string().describe('A program of the definitions') });
+
+export const valueName = z.strictObject({ name: z.string().describe('A value of the definitions') });
+
+export const put = z
+  .strictObject({ key, is: anyNumber, durability: durability.optional() })
+  .meta({ id: 'Put' });
 
 export const increment = z
   .strictObject({ key, by: amount.optional(), id: id.optional(), durability: durability.optional() })
@@ -101,7 +111,8 @@ const pointsUpdate = z
 const transferUpdate = z
   .strictObject({ points: z.string(), ...transfer.omit({ durability: true }).shape })
   .meta({ id: 'TransferUpdate' });
-export const update = z.union([counterUpdate, pointsUpdate, transferUpdate]);
+const valueUpdate = z.strictObject({ value: z.string(), key, is: anyNumber }).meta({ id: 'ValueUpdate' });
+export const update = z.union([counterUpdate, pointsUpdate, transferUpdate, valueUpdate]);
 export type UpdateBody = z.infer<typeof update>;
 
 export const UPDATES_LIMIT = 1000;
@@ -111,7 +122,7 @@ export const updates = z
     z
       .custom<UpdateBody>(value => typeof value === 'object' && value !== null, 'must be an object')
       .meta({
-        oneOf: ['CounterUpdate', 'PointsUpdate', 'TransferUpdate'].map(name => ({
+        oneOf: ['CounterUpdate', 'PointsUpdate', 'TransferUpdate', 'ValueUpdate'].map(name => ({
           $ref: `#/components/schemas/${name}`,
         })),
       }),
@@ -152,10 +163,7 @@ const state = z
 
 export const writeAnswer = z
   .object({
-    value: z
-      .int()
-      .nullable()
-      .describe('The value right after the update; null if the counter is not live in Redis'),
+    value: z.int().nullable().describe('The value right after the update; null if it is not live in Redis'),
     duplicate: z.boolean().describe('Whether the id was known: nothing was changed'),
     state,
     receipt: z.string().optional().describe('For GET /v1/receipts; only with Prefer: wait=SECONDS'),
@@ -172,6 +180,9 @@ export const balanceAnswer = z.object({ account: z.string(), balance: z.int() })
 export const valuesAnswer = z
   .object({ values: z.array(z.int()).describe('In the order of the keys') })
   .meta({ id: 'Values' });
+export const keptAnswer = z
+  .object({ values: z.array(z.int().nullable()).describe('In the order of the keys; null if there is none') })
+  .meta({ id: 'KeptValues' });
 export const historyAnswer = z
   .object({
     entries: z.array(

@@ -5,15 +5,18 @@ import type { Access } from './access.ts';
 import { type Told, toldOf } from './problem.ts';
 import type { UpdateBody } from './schemas.ts';
 
-/** @throws RequestError if the key may not use the counter or program */
+/** @throws RequestError if the key may not use the counter, program or value */
 export function checkNames(access: Access, update: UpdateBody): void {
-  const { counters, programs } = access.key;
-  if (counters === undefined && programs === undefined) return;
-  if ('points' in update) access.checkName('program', update.points);
+  const { counters, programs, values } = access.key;
+  if (counters === undefined && programs === undefined && values === undefined) return;
+  if ('value' in update) access.checkName('value', update.value);
+  else if ('points' in update) access.checkName('program', update.points);
   else access.checkName('counter', update.counter);
 }
 
 export function withId(update: UpdateBody, id: string): Update {
+  // A put has no id.
+  if ('value' in update) return update as Update;
   return (update.id === undefined ? { ...update, id } : update) as Update;
 }
 

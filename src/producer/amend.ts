@@ -38,7 +38,7 @@ export interface AmendRequest {
   readonly name: string;
   /** Counter key or account. */
   readonly key: string;
-  /** Added to the live value; may be 0. */
+  /** Added to the live value; may be 0, and is for a kept value. */
   readonly delta: number;
   readonly content: AmendmentContent;
 }

@@ -16,6 +16,7 @@
 --            items 'name:key', amounts, and numbers of summed updates. Else one array of five or six values for
 --            each:
 --            "c" counter    item 'name:key', amount, number of summed updates, digest of the id or ''
+--            ">" "<" "="    a value's kind: item 'name:key', the number that is put, number of puts, ''
 --            "p" points     item 'program:account', amount, floor, id, payload: the entry as JSON
 --            "a" amendment  item of the quarantined update, a counter's after '!', delta, 0, id, payload;
 --                           alone in its call
@@ -52,6 +53,10 @@ local DIGITS, LONGER_MS = 16, 10000
 
 --!include meet
 
+-- A kind that has a payload, and so one element more.
+local function hasPayload(kind) return kind == 'p' or kind == 'a' end
+
+--!include kept
 -- The distinct items of each kind, and ids. Arrays by the item's position in its kind, with the size apart: a
 -- table for each item, and `#`, would cost more than all the rest.
 --!include id-name
@@ -63,8 +68,8 @@ local function distinct(updates)
     local group = groups[kind]
     if not group then
       group = {
-        hash = kind == 'c' and base .. 'counters' or base .. 'accounts', size = 0, positions = {}, items = {}, fields = {},
-        sums = {}, counts = {}, last = {}, changed = {},
+        hash = hasPayload(kind) and base .. 'accounts' or base .. 'counters', size = 0, positions = {}, items = {}, fields = {},
+        sums = {}, counts = {}, last = {}, changed = {}, isKept = isKept(kind),
       }
       groups[kind] = group
     end
@@ -72,7 +77,10 @@ local function distinct(updates)
       local position = group.size + 1
       group.size, group.positions[item], group.items[position] = position, position, item
       if kind == 'c' then group.fields[position] = 'c' .. item
-      -- The live value of a counter's amendment is the counter's.
+      -- Values share the hash of counters: there, as live, they begin with their kind.
+      elseif group.isKept then group.items[position], group.fields[position] = kind .. item, kind .. item
+      -- The live value of a counter's amendment is the counter's. That of a value changes with the flush.
+      elseif kind == 'a' and string.find(item, '^![<=>]') then group.fields[position] = item
       elseif kind == 'a' and sub(item, 1, 1) == '!' then group.fields[position] = 'c' .. sub(item, 2)
       else group.fields[position] = 'p' .. item end
     end
@@ -84,7 +92,7 @@ local function distinct(updates)
         names[#names + 1] = name
       end
     end
-    at = at + (kind == 'c' and 5 or 6)
+    at = at + (hasPayload(kind) and 6 or 5)
   end
   return groups, ids, idNames, digests
 end
@@ -102,7 +110,7 @@ local function read(groups, ids, idNames)
       if value then
         sums[position], counts[position], last[position] = match(value, '^(%S+) (%d+) ?(%d*)')
       else
-        sums[position], counts[position], last[position], fresh = 0, 0, false, fresh + 1
+        sums[position], counts[position], last[position], fresh = not group.isKept and 0, 0, false, fresh + 1
       end
     end
     group.fresh = fresh
@@ -144,6 +152,17 @@ local function addEntry(decided, group, position, name, amount, balance, payload
   group.last[position], decided.entryNext = number, decided.entryNext + 1
 end
 
+-- What is pending and live after a put: texts. No later put has a lower version, whatever happens to the clock.
+local function put(kind, group, position, number, state)
+  local text, live = int(number), group.live[position]
+  if kind == '=' then
+    local before = live and versionOf(live) or 0
+    state.version = math.max(clock[1] * 1000000 + clock[2], state.version + 1, before + 1)
+    text = text .. '@' .. int(state.version)
+  end
+  return kept(kind, group.sums[position], text), live and kept(kind, live, text)
+end
+
 -- Decides each update against the running state of its group. Returns the replies and the writes outside of
 -- the groups.
 local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft)
@@ -165,29 +184,30 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
       local same, first = match(ids[name], '^(%S+) (%S+)$')
       reply = same == content and 'd' .. first or 'r'
     else
-      local sum, live = group.sums[position] + amount, group.live[position]
-      local value = live and live + amount
-      local isNew = kind == 'c' and not group.last[position] and not group.changed[position]
+      local live, sum, value = group.live[position], nil, nil
+      if group.isKept then sum, value = put(kind, group, position, amount, state)
+      else sum, value = group.sums[position] + amount, live and live + amount end
+      local isNew = not hasPayload(kind) and not group.last[position] and not group.changed[position]
       local limit = closed and kind ~= 'a' and closed
-        or isNew and keysLeft <= 0 and not waits(item, state) and 'k'
+        or isNew and keysLeft <= 0 and not waits(group.items[position], state) and 'k'
         or kind == 'p' and entriesLeft <= 0 and 'e'
       if limit then
         retryMs = retryMs or int(math.min(5000, math.max(100, ageOfOldest(state))))
         reply = 'b' .. limit .. retryMs
       elseif kind == 'p' and (not value or (amount < 0 and value < detail)) then
         reply = value and 'f' .. int(live) or 'n'
-      elseif sum > SAFE or sum < -SAFE or (value and (value > SAFE or value < -SAFE)) then
+      elseif not group.isKept and (sum > SAFE or sum < -SAFE or (value and (value > SAFE or value < -SAFE))) then
         reply = 'x'
       else
-        reply = value and int(value) or '-'
+        if group.isKept then reply = value and valueOf(value) or '-' else reply = value and int(value) or '-' end
         group.sums[position], group.changed[position] = sum, true
         if value then group.live[position] = value end
         if isNew then keysLeft = keysLeft - 1 end
-        if kind ~= 'c' then
+        if hasPayload(kind) then
           addEntry(decided, group, position, name, amount, reply, payload)
           entriesLeft = entriesLeft - 1
         end
-        local count = kind == 'c' and detail or 1
+        local count = hasPayload(kind) and 1 or detail
         group.counts[position], accepted = group.counts[position] + count, accepted + count
         if name then
           ids[name] = content .. ' ' .. reply
@@ -201,7 +221,7 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
     end
     replied = replied + 1
     replies[replied] = reply
-    at = at + (kind == 'c' and 5 or 6)
+    at = at + (hasPayload(kind) and 6 or 5)
   end
   decided.accepted = accepted
   return decided
@@ -221,13 +241,13 @@ local function writeSums(groups, pushed)
       if group.changed[position] then
         local item = items[position]
         fields[size + 1] = item
-        if kind == 'c' then
+        if not hasPayload(kind) then
           if not last[position] then
             last[position] = pushed + ordered
             ordered = ordered + 1
             order[ordered] = time .. item
           end
-          fields[size + 2] = format('%d %d %d', sums[position], counts[position], last[position])
+          fields[size + 2] = format(group.isKept and '%s %d %d' or '%d %d %d', sums[position], counts[position], last[position])
         else
           fields[size + 2] = format('%d %d %s', sums[position], counts[position], last[position])
         end
@@ -329,10 +349,11 @@ local function ranking(text, epoch)
       local kind, item = updates[at], updates[at + 1]
       if byte(reply) < LETTERS then
         if kind ~= 'a' then addToBoard(boards, kind, item, updates[at + 2])
-        elseif sub(item, 1, 1) == '!' then addToBoard(boards, 'c', sub(item, 2), updates[at + 2])
-        else addToBoard(boards, 'p', item, updates[at + 2]) end
+        elseif sub(item, 1, 1) ~= '!' then addToBoard(boards, 'p', item, updates[at + 2])
+        -- The key of an amended value is noted once the flush has carried the amendment out.
+        elseif not string.find(item, '^![<=>]') then addToBoard(boards, 'c', sub(item, 2), updates[at + 2]) end
       end
-      at = at + (kind == 'c' and 5 or 6)
+      at = at + (hasPayload(kind) and 6 or 5)
     end
   end
 end
@@ -350,7 +371,7 @@ local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdate
   if state.deployment ~= deployment then return 'error ' .. FOREIGN end
 
   local incarnation, lost, met = meet(stateKey, state, caller, callNumber, seen, tonumber(seenUpdates))
-  local updates = cjson.decode(updatesJson)
+  local updates, version = cjson.decode(updatesJson), state.version
   local rank = state.boards ~= '' and ranking(state.boards, state.epoch)
   -- Limits that refuse all updates except amendments.
   local closed = isMemoryOver == '1' and 'm' or isTooOld(state) and 'a'
@@ -375,6 +396,7 @@ local function applyOne(stateKey, caller, callNumber, deadline, seen, seenUpdate
   local armed, count = 0, state.updates + accepted
   if accepted > 0 then
     redis.call('HSET', stateKey, 'updates', count, 'pushed', pushed, 'entryNext', entryNext)
+    if state.version > version then redis.call('HSET', stateKey, 'version', int(state.version)) end
     -- If this clock went back, a lease may seem longer than any is.
     if state.armedUntil <= now or state.armedUntil > now + leaseMs then
       armed = 1

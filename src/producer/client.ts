@@ -1,9 +1,10 @@
-/** The client that API services use: counters, points, many updates at once. */
+/** The client that API services use: counters, points, values, many updates at once. */
 
 import { type KeyPart, splitKey } from '../shared/composite-key.ts';
-import type { Definitions, DefinitionsInput } from '../shared/config/definitions.ts';
-import { hasListKeys } from '../shared/config/target.ts';
+import { type Definitions, type DefinitionsInput, kindOfValue } from '../shared/config/definitions.ts';
+import { hasListKeys, type Target } from '../shared/config/target.ts';
 import { NotRankedError, ProducerClosedError } from '../shared/errors.ts';
+import type { ValueKind } from '../shared/item.ts';
 import { LIMITS } from '../shared/limits.ts';
 import type { RankReader } from '../shared/ranks/reader.ts';
 import { DURABILITIES, type Durability, parseDurability } from '../shared/redis/durability.ts';
@@ -16,6 +17,7 @@ import {
   checkPositive,
   checkTransfer,
   checkUpdate,
+  checkValue,
   type Update,
 } from '../shared/updates/update.ts';
 import type { Applier } from './apply.ts';
@@ -74,6 +76,15 @@ export type KeysOf<D extends DefinitionsInput> = {
       : string;
 };
 type PartsOf<Key> = Key extends readonly unknown[] ? { readonly [At in keyof Key]: KeyPart } : string;
+type ValueName<D extends DefinitionsInput> = Extract<keyof NonNullable<D['values']>, string>;
+/** Keys of a value, as those of a counter. */
+export type ValueKeysOf<D extends DefinitionsInput> = {
+  readonly [Name in ValueName<D>]: string extends Name
+    ? CounterKey
+    : NonNullable<D['values']>[Name] extends { readonly target: { readonly key: infer Key } }
+      ? PartsOf<Key>
+      : string;
+};
 type ProgramName<D extends DefinitionsInput> = Extract<keyof NonNullable<D['points']>, string>;
 
 export interface ClientParts {
@@ -111,6 +122,12 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
   points(program: ProgramName<D>): PointsHandle {
     checkName('program', program, this.#parts.definitions);
     return new PointsHandle(program, this.#parts, (update, durability) => this.#submit(update, durability));
+  }
+
+  /** @throws UnknownNameError */
+  value<Name extends ValueName<D>>(name: Name): ValueHandle<ValueKeysOf<D>[Name]> {
+    checkName('value', name, this.#parts.definitions);
+    return new ValueHandle(name, this.#parts, (update, durability) => this.#submit(update, durability));
   }
 
   /**
@@ -218,10 +235,9 @@ export class CounterHandle<Key extends CounterKey = CounterKey> {
     const { definitions, ranks } = this.#parts;
     const { ranked, target } = definitions.counters[this.name]!;
     if (!ranked) throw new NotRankedError(this.name);
-    const isList = target !== undefined && hasListKeys(target);
     this.#board ??= new BoardHandle({ kind: 'c', name: this.name }, ranks, {
       check: key => checkKey(key, this.name, definitions),
-      shown: text => ((isList && splitKey(text)) || text) as Key,
+      shown: shownKey<Key>(target),
     });
     return this.#board;
   }
@@ -230,8 +246,65 @@ export class CounterHandle<Key extends CounterKey = CounterKey> {
   async getMany(keys: readonly Key[]): Promise<number[]> {
     const { definitions, reads } = this.#parts;
     const texts = keys.map(key => checkKey(key, this.name, definitions));
-    return reads.values(texts.map(key => ({ kind: 'c', name: this.name, key })));
+    return (await reads.values(texts.map(key => ({ kind: 'c', name: this.name, key })))) as number[];
   }
+}
+
+/** A named value: of its puts one is kept, the greatest, the least or the last, as its definition says. */
+export class ValueHandle<Key extends CounterKey = CounterKey> {
+  readonly name: string;
+  readonly #parts: ClientParts;
+  readonly #kind: ValueKind;
+  readonly #submit: Submit;
+  #board: BoardHandle<Key> | undefined;
+
+  constructor(name: string, parts: ClientParts, submit: Submit) {
+    this.name = name;
+    this.#parts = parts;
+    this.#kind = kindOfValue(name, parts.definitions);
+    this.#submit = submit;
+  }
+
+  /**
+   * Puts a whole number. Which one is kept does not depend on the order of puts for `max` and `min`, so they may be
+   * repeated; a repeated put of a `last` value is a new one. The receipt's value is the one that is kept right after
+   * the put, or null if the key is cold.
+   * @throws as `CounterHandle.increment`, except IdempotencyKeyReusedError
+   */
+  async put(key: Key, is: number, options: CallOptions = {}): Promise<Receipt> {
+    const update = checkValue(this.name, key, is, this.#parts.definitions);
+    return this.#submit(update, options.durability);
+  }
+
+  /** The value, with every acknowledged put; null for a key that has none. Throws as `CounterHandle.get`. */
+  async get(key: Key): Promise<number | null> {
+    return (await this.getMany([key]))[0]!;
+  }
+
+  /** Values in the order of the keys. Throws as `get` does. */
+  async getMany(keys: readonly Key[]): Promise<(number | null)[]> {
+    const { definitions, reads } = this.#parts;
+    const texts = keys.map(key => checkKey(key, this.name, definitions, 'value'));
+    return reads.values(texts.map(key => ({ kind: this.#kind, name: this.name, key })));
+  }
+
+  /** The ranks of its keys. @throws NotRankedError if its definition lacks `"ranked": true` */
+  get board(): BoardHandle<Key> {
+    const { definitions, ranks } = this.#parts;
+    const { ranked, target } = definitions.values[this.name]!;
+    if (!ranked) throw new NotRankedError(this.name);
+    this.#board ??= new BoardHandle({ kind: this.#kind, name: this.name }, ranks, {
+      check: key => checkKey(key, this.name, definitions, 'value'),
+      shown: shownKey<Key>(target),
+    });
+    return this.#board;
+  }
+}
+
+/** Shows a key's text as callers write the key. */
+function shownKey<Key extends CounterKey>(target: Target | undefined): (text: string) => Key {
+  const isList = target !== undefined && hasListKeys(target);
+  return text => ((isList && splitKey(text)) || text) as Key;
 }
 
 /** A points program. */
@@ -285,7 +358,7 @@ export class PointsHandle {
   async balance(account: string): Promise<number> {
     const key = checkedAccount(account);
     const [value] = await this.#parts.reads.values([{ kind: 'p', name: this.program, key }]);
-    return value!;
+    return value as number;
   }
 
   /** The ranks of its accounts. @throws NotRankedError if its definition lacks `"ranked": true` */

@@ -14,7 +14,13 @@ export type { MysqlLocation } from '../shared/mysql/url.ts';
 export type { Durability } from '../shared/redis/durability.ts';
 export type { RedisLocation } from '../shared/redis/url.ts';
 export type { CounterKey } from '../shared/updates/key.ts';
-export type { CounterUpdate, PointsUpdate, TransferUpdate, Update } from '../shared/updates/update.ts';
+export type {
+  CounterUpdate,
+  PointsUpdate,
+  TransferUpdate,
+  Update,
+  ValueUpdate,
+} from '../shared/updates/update.ts';
 export type {
   BoardAnswer,
   BoardHandle,
@@ -33,6 +39,8 @@ export {
   type PointsHandle,
   type PointsOptions,
   Sluice,
+  type ValueHandle,
+  type ValueKeysOf,
 } from './client.ts';
 export type { Health } from './health.ts';
 export { createProducer, type ProducerOptions } from './producer.ts';

@@ -1,4 +1,4 @@
-/** The pure part of a micro-batch: sums updates, encodes them for apply.lua, reads the reply. */
+/** The pure part of a micro-batch: sums updates, keeps one of several puts, encodes them for apply.lua, reads the reply. */
 import { hash } from 'node:crypto';
 import {
   BackpressureError,
@@ -8,6 +8,8 @@ import {
   OutOfRangeError,
   type SluiceError,
 } from '../shared/errors.ts';
+import { isValueKind } from '../shared/item.ts';
+import { keptOf } from '../shared/kept-value.ts';
 import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { Mark } from './waiting.ts';
 
@@ -15,7 +17,7 @@ import type { Mark } from './waiting.ts';
 export const ENTRY_WEIGHT = 4;
 
 export function weightOfUpdate({ kind }: CheckedUpdate): number {
-  return kind === 'c' ? 1 : ENTRY_WEIGHT;
+  return kind === 'p' ? ENTRY_WEIGHT : 1;
 }
 
 /** Counter updates that take Redis as long as these groups, each of which is one update there. */
@@ -31,7 +33,7 @@ export interface Member {
   accept(value: number | null, duplicate: boolean, mark: Mark): void;
 }
 
-/** Updates sent as one: increments of one counter without ids, or a single update. */
+/** Updates sent as one: increments of one counter without ids, puts of one value, or a single update. */
 export class Group<M extends Member> {
   readonly members: M[];
   /** Whether it is of a counter, has no id, and is the only such group of its item. */
@@ -47,8 +49,17 @@ export class Group<M extends Member> {
     this.magnitude = Math.abs(first.update.amount);
   }
 
-  /** Adds the update unless some order of the group could leave the safe range. @returns whether it did */
+  /**
+   * Adds the update unless some order of the group could leave the safe range. Of puts, one is kept.
+   * @returns whether it did
+   */
   take(member: M): boolean {
+    const { kind, amount } = member.update;
+    if (isValueKind(kind)) {
+      const version = this.members.push(member);
+      this.amount = keptOf(kind, { value: this.amount, version: 0 }, { value: amount, version }).value;
+      return true;
+    }
     const magnitude = this.magnitude + Math.abs(member.update.amount);
     if (!Number.isSafeInteger(magnitude)) return false;
     this.magnitude = magnitude;
@@ -57,23 +68,25 @@ export class Group<M extends Member> {
     return true;
   }
 
-  /** Accepts each member with the value right after it. */
+  /** Accepts each member with the value right after it; each put with the value right after all. */
   accept(token: string, mark: Mark): void {
     const duplicate = token.startsWith('d');
     const text = duplicate ? token.slice(1) : token;
     const isLive = text !== '-';
     let value = isLive ? Number(text) : 0;
     // Only groups without ids have several members, so a duplicate is alone.
-    if (this.members.length > 1) value -= this.amount;
+    const isSum = this.members.length > 1 && !isValueKind(this.members[0]!.update.kind);
+    if (isSum) value -= this.amount;
     for (const member of this.members) {
-      if (this.members.length > 1) value += member.update.amount;
+      if (isSum) value += member.update.amount;
       member.accept(isLive ? value : null, duplicate, mark);
     }
   }
 }
 
 /**
- * Sums increments without ids of the same counter, as long as no order of them could leave the safe range.
+ * Sums increments without ids of the same counter, as long as no order of them could leave the safe range, and
+ * keeps one put of the same value.
  * Groups are in the order of their first members.
  */
 export function groupUpdates<M extends Member>(batch: readonly M[]): Group<M>[] {
@@ -82,15 +95,16 @@ export function groupUpdates<M extends Member>(batch: readonly M[]): Group<M>[] 
   const open = new Map<string, Map<string, Group<M>>>();
   for (const member of batch) {
     const { kind, id, name, key } = member.update;
-    if (kind !== 'c' || id !== '' || member.alone) {
+    if (kind === 'p' || id !== '' || member.alone) {
       groups.push(new Group(member));
       continue;
     }
-    const ofName = open.get(name) ?? new Map<string, Group<M>>();
-    open.set(name, ofName);
+    const named = kind === 'c' ? name : kind + name;
+    const ofName = open.get(named) ?? new Map<string, Group<M>>();
+    open.set(named, ofName);
     const known = ofName.get(key);
     if (known?.take(member)) continue;
-    const group = new Group(member, known === undefined);
+    const group = new Group(member, kind === 'c' && known === undefined);
     groups.push(group);
     ofName.set(key, group);
   }
@@ -117,8 +131,8 @@ export function encodeGroups(groups: readonly Group<Member>[]): string {
   for (const { members, amount } of groups) {
     const { kind, item, floor, id, payload } = members[0]!.update;
     values.push(kind, item, amount);
-    if (kind === 'c') values.push(members.length, digestOf(item, id));
-    else values.push(floor, id, payload);
+    if (kind === 'p') values.push(floor, id, payload);
+    else values.push(members.length, digestOf(item, id));
   }
   return JSON.stringify(values);
 }
@@ -128,7 +142,7 @@ const OVERHEAD_BYTES = 80;
 /** Most bytes that one byte of text takes in JSON: a control character is `\u0001`. */
 const ESCAPED_BYTES = 6;
 /** Characters of an update up to which a bound will do: a whole call of such updates is short enough. */
-const SHORT = { c: 256, p: 1024 };
+const SHORT = { c: 256, p: 1024, '>': 256, '<': 256, '=': 256 };
 
 /** Bytes of an update in a call, or an upper bound if it is short. */
 export function requestBytes({ kind, item, id, payload }: CheckedUpdate): number {

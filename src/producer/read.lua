@@ -2,7 +2,7 @@
 -- Reads live values, and moves those that are old to the young ones.
 --
 -- KEYS[1]  {namespace:partition}:state
--- ARGV     1 deployment   then two for each key: kind c|p, item
+-- ARGV     1 deployment   then two for each key: kind, item
 -- Reply    error FOREIGN if the state is another deployment's; { 'absent' } without a state; else
 --          { 'ok', value or '-' for each key }
 

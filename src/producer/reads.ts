@@ -3,6 +3,7 @@
 import type { Settings } from '../shared/config/settings.ts';
 import { InvalidUpdateError, type SluiceError } from '../shared/errors.ts';
 import { itemOf } from '../shared/item.ts';
+import { readLive } from '../shared/kept-value.ts';
 import { LIMITS } from '../shared/limits.ts';
 import { type Database, readSql } from '../shared/mysql/database.ts';
 import { databaseError } from '../shared/mysql/errors.ts';
@@ -78,7 +79,7 @@ export class Reads {
   readonly #read: Script<string[]>;
   readonly #history: Script<string[]>;
   /** Loads under way, by kind and item: concurrent readers of a cold key share one. */
-  readonly #loads = new Map<string, Promise<number>>();
+  readonly #loads = new Map<string, Promise<number | null>>();
 
   constructor(parts: ReadParts) {
     this.#parts = parts;
@@ -86,9 +87,12 @@ export class Reads {
     this.#history = defineScript(parts.redis, 'history', new URL('./history.lua', import.meta.url));
   }
 
-  /** Reads keys of one name; values in the order of the keys. Throws as `ColdReader.load`. */
-  async values(wanted: readonly LiveKey[]): Promise<number[]> {
-    const values: number[] = new Array(wanted.length);
+  /**
+   * Reads keys of one name; values in the order of the keys, null for a kept value that was never put. Throws as
+   * `ColdReader.load`.
+   */
+  async values(wanted: readonly LiveKey[]): Promise<(number | null)[]> {
+    const values: (number | null)[] = new Array(wanted.length);
     const positions = new Map<number, number[]>();
     for (const [position, { key }] of wanted.entries()) {
       const partition = this.#parts.keys.partitionOf(key);
@@ -109,7 +113,7 @@ export class Reads {
     partition: number,
     positions: readonly number[],
     wanted: readonly LiveKey[],
-    values: number[],
+    values: (number | null)[],
   ): Promise<void> {
     const args = positions.flatMap(position => {
       const { kind, name, key } = wanted[position]!;
@@ -123,7 +127,7 @@ export class Reads {
     for (const [index, position] of positions.entries()) {
       const value = status === 'ok' ? live[index] : '-';
       if (value === '-' || value === undefined) cold.push(position);
-      else values[position] = Number(value);
+      else values[position] = readLive(wanted[position]!.kind, value);
     }
     this.#parts.onRead?.(positions.length, cold.length);
     if (cold.length === 0) return;
@@ -137,7 +141,7 @@ export class Reads {
   }
 
   /** Makes keys of one partition and name live. A key that is being loaded already is not loaded again. */
-  load(partition: number, keys: readonly LiveKey[]): Promise<number>[] {
+  load(partition: number, keys: readonly LiveKey[]): Promise<number | null>[] {
     const missing = new Map<string, LiveKey>();
     for (const key of keys) {
       const item = key.kind + itemOf(key.name, key.key);
@@ -148,7 +152,7 @@ export class Reads {
       for (const [index, item] of [...missing.keys()].entries()) {
         const one = batch
           .then(values => {
-            const value = values[index]!;
+            const value = values[index] ?? null;
             if (value instanceof Error) throw value;
             return value;
           })
@@ -167,7 +171,7 @@ export class Reads {
   ): Promise<Map<string, SluiceError>> {
     const loads: Promise<unknown>[] = [];
     const failures = new Map<string, SluiceError>();
-    for (const group of Map.groupBy(keys, key => key.name).values()) {
+    for (const group of Map.groupBy(keys, key => key.kind + key.name).values()) {
       for (const [index, one] of this.load(partition, group).entries())
         loads.push(one.catch(error => failures.set(group[index]!.item, error)));
     }

@@ -1,5 +1,6 @@
 /** A receipt as a text, so that another process, or a client of the HTTP API, can ask about its update later. */
 import * as z from 'zod';
+import { type Kind, ROW_KINDS } from '../shared/item.ts';
 import { LIMITS } from '../shared/limits.ts';
 import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { Mark } from './waiting.ts';
@@ -17,7 +18,7 @@ const count = z.int().min(0);
 const text = (limit: number) => z.string().max(limit);
 const schema = z.tuple([
   z.literal(1),
-  z.enum(['c', 'p']),
+  z.enum(Object.keys(ROW_KINDS) as [Kind, ...Kind[]]),
   text(LIMITS.name).min(1),
   text(LIMITS.key).min(1),
   text(LIMITS.id),

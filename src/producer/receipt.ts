@@ -289,7 +289,7 @@ export function standingOf(
   // If Redis lost its last writes and no update came since, the incarnation is the old one with a low count.
   const kept = state.incarnation === mark.incarnation ? state.updates : keptOf(mark.incarnation, state.ended);
   if (mark.updates > kept) return 'lost';
-  const reached = kind === 'c' ? state.poppedAcked >= mark.pushed : state.entryAcked >= mark.entries;
+  const reached = kind === 'p' ? state.entryAcked >= mark.entries : state.poppedAcked >= mark.pushed;
   if (!reached) return 'waiting';
   // If anything is in quarantine, an entry is looked up by its id, which may be there from before the mark.
   return state.quarantined > (kind === 'p' ? 0 : mark.quarantined) ? 'quarantine' : 'reached';

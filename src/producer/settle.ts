@@ -131,7 +131,7 @@ function accountOf(update: Update): string | undefined {
   return typeof points === 'string' && typeof account === 'string' ? `${points}:${account}` : undefined;
 }
 
-/** If the outcome is unknown, an update without an id might count twice. */
+/** If the outcome is unknown, an update without an id might count twice; a value may be put again. */
 function mayRepeat({ update }: Sent, { code, retryable }: Failure): boolean {
-  return retryable && (code !== 'UNKNOWN_OUTCOME' || update.id !== undefined);
+  return retryable && (code !== 'UNKNOWN_OUTCOME' || 'value' in update || update.id !== undefined);
 }

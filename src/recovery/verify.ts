@@ -6,9 +6,9 @@
  */
 
 import type { ResultSetHeader } from 'mysql2/promise';
-import type { Definitions } from '../shared/config/definitions.ts';
+import { type Definitions, definedNames } from '../shared/config/definitions.ts';
 import { TableUnusableError } from '../shared/errors.ts';
-import { type Kind, SHOWN_KINDS } from '../shared/item.ts';
+import { type Kind, SHOWN_KINDS, type ShownKind } from '../shared/item.ts';
 import { checkAudit } from '../shared/mysql/audit.ts';
 import { type Database, readSql } from '../shared/mysql/database.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
@@ -20,12 +20,13 @@ import { allKeys, type ValueTables } from '../shared/values/tables.ts';
 import { type TransferDifference, transferDifferences } from './transfers.ts';
 
 export interface Drift {
-  readonly kind: 'counter' | 'points';
+  readonly kind: ShownKind;
   readonly name: string;
   readonly key: string;
-  /** NaN if it is not a number. */
-  readonly live: number;
-  readonly expected: number;
+  /** NaN if it is not a number, null if the live value says that a kept value was never put. */
+  readonly live: number | null;
+  /** Null for a kept value that was never put. */
+  readonly expected: number | null;
   /** After a repair: the new live value; null if it was deleted because the right value is out of range. */
   readonly became?: number | null;
 }
@@ -142,11 +143,13 @@ interface Named {
   readonly name: string;
 }
 
-/** Defined names, and names that have rows but no definition any more. */
+/**
+ * Defined names, and counters and programs that have rows but no definition any more. The rows of a value do not tell
+ * its kind.
+ */
 async function allNames({ database, definitions }: VerifyParts): Promise<Named[]> {
   const items = new Set([
-    ...Object.keys(definitions.counters).map(name => `c${name}`),
-    ...Object.keys(definitions.points).map(name => `p${name}`),
+    ...definedNames(definitions).map(({ kind, name }) => kind + name),
     ...(await database.query(NAMES)).map(row => `${row.kind}${row.name}`),
   ]);
   return [...items].map(item => ({ kind: item[0] as Kind, name: item.slice(1) }));
@@ -224,7 +227,8 @@ class Check {
     const compared = await (this.#repair ? cold.repair(partition, group) : cold.compare(partition, group));
     this.checked += group.length;
     for (const comparison of compared) {
-      if (drifts(comparison)) this.#list(comparison, this.#found, { live: comparison.live! });
+      if (drifts(comparison))
+        this.#list<{ live: number | null }>(comparison, this.#found, { live: comparison.live! });
       if (misranks(comparison))
         this.#list<{ score: number | null }>(comparison, this.#scores, { score: comparison.score! });
     }
@@ -240,7 +244,9 @@ class Check {
       this.unlisted++;
       return;
     }
-    const became = this.#repair ? { became: Number.isSafeInteger(expected) ? expected : null } : {};
+    const became = this.#repair
+      ? { became: expected === null || Number.isSafeInteger(expected) ? expected : null }
+      : {};
     list.set(item, { kind: SHOWN_KINDS[kind], name, key, ...found, expected, ...became });
   }
 }
@@ -262,7 +268,7 @@ async function* ledgerDifferences(
   names: readonly Named[],
 ): AsyncGenerator<LedgerDifference> {
   for (const { kind, name: program } of names) {
-    if (kind === 'c' || tables.mapped('p', program)) continue;
+    if (kind !== 'p' || tables.mapped('p', program)) continue;
     const name = Buffer.from(program);
     for (let after = Buffer.alloc(0); ; ) {
       const rows = await database.query(LEDGER, [name, name, after, PAGE, name, after, PAGE, PAGE, name]);

@@ -7,6 +7,7 @@ import type { AmendRequest } from '../producer/amend.ts';
 import type { Definitions } from '../shared/config/definitions.ts';
 import { ConfigurationError, InvalidUpdateError } from '../shared/errors.ts';
 import { parseExact } from '../shared/exact-json.ts';
+import { KEEPS, kindOfRow } from '../shared/item.ts';
 import { LIMITS } from '../shared/limits.ts';
 import type { FailedUpdate } from '../shared/updates/failed-update.ts';
 import { checkText } from '../shared/updates/key.ts';
@@ -49,7 +50,7 @@ function parsedMetadata(metadata: unknown): Record<string, unknown> {
 
 export function dropOf(update: FailedUpdate, operation: number): AmendRequest {
   const content = { amendment: 'drop', quarantine: update.id, operation } as const;
-  return { ...target(update), delta: -update.amount, content };
+  return { ...target(update), delta: update.kind in KEEPS ? 0 : -update.amount, content };
 }
 
 /** @throws InvalidUpdateError or UnknownNameError if the result is not a valid update */
@@ -61,10 +62,10 @@ export function editOf(
 ): AmendRequest {
   const amount = change.amount ?? update.amount;
   const to =
-    update.kind === 'counter'
-      ? editedCounter(update, change, amount, definitions)
-      : editedEntry(update, change, amount, definitions);
-  const delta = amount - update.amount;
+    update.kind === 'entry'
+      ? editedEntry(update, change, amount, definitions)
+      : editedKeyed(update, change, amount, definitions);
+  const delta = update.kind in KEEPS ? 0 : amount - update.amount;
   if (!Number.isSafeInteger(delta))
     throw new InvalidUpdateError(
       'INVALID_AMOUNT',
@@ -74,13 +75,14 @@ export function editOf(
   return { ...target(update), delta, content };
 }
 
-function editedCounter({ name }: FailedUpdate, change: Change, amount: number, definitions: Definitions) {
+function editedKeyed({ kind, name }: FailedUpdate, change: Change, amount: number, definitions: Definitions) {
+  const isCounter = kind === 'counter';
   if (change.reason !== undefined || change.metadata !== undefined)
     throw new InvalidUpdateError(
       'INVALID_UPDATE',
-      'A counter has no reason and no metadata; leave them out.',
+      `A ${isCounter ? 'counter' : 'value'} has no reason and no metadata; leave them out.`,
     );
-  checkName('counter', name, definitions);
+  checkName(isCounter ? 'counter' : 'value', name, definitions);
   return { amount: checkAmount(amount) };
 }
 
@@ -107,5 +109,5 @@ function editedEntry(update: FailedUpdate, change: Change, amount: number, defin
 }
 
 function target({ kind, name, key, partition }: FailedUpdate) {
-  return { partition, kind: kind === 'counter' ? ('c' as const) : ('p' as const), name, key };
+  return { partition, kind: kindOfRow(kind), name, key };
 }

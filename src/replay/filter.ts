@@ -1,7 +1,9 @@
 /** Selects failed updates and flush jobs. */
+
 import * as z from 'zod';
 import { joinKey } from '../shared/composite-key.ts';
 import { ConfigurationError } from '../shared/errors.ts';
+import { ROW_KINDS, type RowKind } from '../shared/item.ts';
 import { LIMITS } from '../shared/limits.ts';
 import type { FailedJob } from './jobs.ts';
 
@@ -26,7 +28,7 @@ const keyParts = z
 export const filterSchema = z.strictObject({
   ids: z.array(z.int().min(1)).max(10_000).optional(),
   jobs: z.array(text).max(10_000).optional(),
-  kind: z.enum(['counter', 'entry']).optional(),
+  kind: z.enum(Object.values(ROW_KINDS) as [RowKind, ...RowKind[]]).optional(),
   name: text.optional(),
   key: z.union([text, keyParts], { error: 'must be a key, or the list of the parts of one' }).optional(),
   code: text.optional(),
@@ -40,7 +42,7 @@ export const filterSchema = z.strictObject({
  * All given criteria must hold. An empty filter selects everything.
  * - `ids` (numbers in `sluice_quarantine`) and `jobs` (ids of failed flush jobs) select only those that they
  *   name
- * - `kind`, `name` (counter or program), `key` (counter key or account), `code` (error code) and `sequence`
+ * - `kind`, `name` (counter, program or value), `key` (key or account), `code` (error code) and `sequence`
  *   (of the batch; needs `partition`) select updates only, and no jobs; a composite key is its text or a list
  * - `from` (inclusive) and `until` (exclusive), ISO 8601 with a zone: when the update was quarantined or the
  *   job failed

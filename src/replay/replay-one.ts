@@ -6,6 +6,7 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { DatabaseFailedError } from '../shared/errors.ts';
+import { kindOfRow } from '../shared/item.ts';
 import type { Database } from '../shared/mysql/database.ts';
 import { databaseError, databaseErrorCode } from '../shared/mysql/errors.ts';
 import { lockWatermark } from '../shared/partition/watermark.ts';
@@ -118,8 +119,9 @@ export class ReplayOne {
   /** False if there is no ledger number left. */
   async #writeValue(connection: PoolConnection, update: FailedUpdate, sequence: number): Promise<boolean> {
     if (update.kind === 'entry') return this.#writeEntry(connection, update, sequence);
-    const { name, key, amount } = update;
-    await this.#tables.of('c', name).add(connection, [{ name, key, amount }]);
+    const { kind, name, key, amount, version } = update;
+    const row = { name, key, amount, version: version ?? 0 };
+    await this.#tables.of(kindOfRow(kind), name).add(connection, [row]);
     return true;
   }
 

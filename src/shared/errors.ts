@@ -58,15 +58,21 @@ export type InvalidUpdateCode =
   | 'INVALID_METADATA'
   | 'TRANSFER_NOT_EDITABLE';
 
-/** A counter or program that the definitions do not name. */
+const UNKNOWN_NAMES = {
+  counter: 'UNKNOWN_COUNTER',
+  program: 'UNKNOWN_PROGRAM',
+  value: 'UNKNOWN_VALUE',
+} as const;
+
+/** A counter, program or value that the definitions do not name. */
 export class UnknownNameError extends SluiceError {
-  readonly code: 'UNKNOWN_COUNTER' | 'UNKNOWN_PROGRAM';
-  constructor(kind: 'counter' | 'program', name: unknown, known: readonly string[]) {
+  readonly code: 'UNKNOWN_COUNTER' | 'UNKNOWN_PROGRAM' | 'UNKNOWN_VALUE';
+  constructor(kind: 'counter' | 'program' | 'value', name: unknown, known: readonly string[]) {
     const names = known.length > 0 ? known.join(', ') : 'none';
     super(
       `The ${kind} ${shown(name)} is not defined (defined: ${names}); correct the name, or add it to the definitions.`,
     );
-    this.code = kind === 'counter' ? 'UNKNOWN_COUNTER' : 'UNKNOWN_PROGRAM';
+    this.code = UNKNOWN_NAMES[kind];
   }
 }
 

@@ -5,7 +5,7 @@
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 token   2 idempotency window, ms   3 counters and entries of the batch that are in quarantine
 --          4 the batch's credits, names of their ids in `ids` as a JSON array; '' for none
---          then two for each live value to delete: kind c|p, item
+--          then two for each live value to delete: kind, item
 -- Reply    { 0 } if the token is not in flight (another worker was faster), else
 --          { 1, updates still pending, counter keys and entries still pending }
 

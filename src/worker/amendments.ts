@@ -1,9 +1,11 @@
 /**
  * Carries out amendments in the transaction of their batch: a dropped update leaves quarantine, an edited one
  * moves from there into its value. The live value changed when Redis accepted the amendment, and the
- * difference was pending since, so the sums are right at any time.
+ * difference was pending since, so the sums are right at any time. A kept value cannot be corrected by a difference:
+ * its live value counts the quarantined one until now, and is read anew.
  */
 import type { PoolConnection } from 'mysql2/promise';
+import { isValueKind, kindOfRow } from '../shared/item.ts';
 import { queryRows } from '../shared/mysql/database.ts';
 import { type FailedUpdate, lockFailedUpdate, recordItem } from '../shared/updates/failed-update.ts';
 import { type Amendment, type AmendmentContent, readPayload } from '../shared/updates/record.ts';
@@ -55,7 +57,7 @@ export class AmendmentWriter {
         continue;
       }
       // If a refused edit changed the update after this decision, the live value is off by the difference.
-      if (amendment.delta !== amountAfter(amendment.content) - update.amount)
+      if (isValueKind(amendment.kind) || amendment.delta !== amountAfter(amendment.content) - update.amount)
         reload.push(amendment.kind + amendment.item);
       const care = { careful, doubtConflicts };
       const outcome = await this.#carryOut(connection, batch, index, amendment, update, care);
@@ -78,7 +80,7 @@ export class AmendmentWriter {
       return 'dropped';
     }
     const { amount, payload } = content.to;
-    const problem = this.#health.problem(this.#tables.of(update.kind === 'counter' ? 'c' : 'p', update.name));
+    const problem = this.#health.problem(this.#tables.of(kindOfRow(update.kind), update.name));
     if (problem) {
       await this.#putBack(connection, update, content.to, tableFailureCode(problem), 'held');
       return 'edited';
@@ -119,8 +121,13 @@ export class AmendmentWriter {
     );
   }
 
-  async #writeCounter(connection: PoolConnection, { name, key }: FailedUpdate, amount: number) {
-    await this.#tables.of('c', name).add(connection, [{ name, key, amount }]);
+  async #writeCounter(
+    connection: PoolConnection,
+    { kind, name, key, version }: FailedUpdate,
+    amount: number,
+  ) {
+    const row = { name, key, amount, version: version ?? 0 };
+    await this.#tables.of(kindOfRow(kind), name).add(connection, [row]);
   }
 
   async #writeEntry(

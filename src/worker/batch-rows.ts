@@ -3,6 +3,7 @@
  * steps are the same for both kinds (batch-writer.ts, careful.ts).
  */
 import type { PoolConnection } from 'mysql2/promise';
+import { type KeyedKind, ROW_KINDS } from '../shared/item.ts';
 import { creditedBy, isCredit, type RecordedEntry } from '../shared/updates/record.ts';
 import type { RefusedValueError } from '../shared/values/refusal.ts';
 import type { ValueTable, ValueTables } from '../shared/values/tables.ts';
@@ -73,7 +74,7 @@ export function leaveOut(written: Written, { item }: RecordedEntry): void {
 
 export interface BatchRows<Item extends { readonly item: string }> {
   readonly kind: AsideUpdate['kind'];
-  /** Counter or program. */
+  /** Counter, program or value. */
   nameOf(row: Item): string;
   tableOf(row: Item): ValueTable;
   /** Rows that their tables refuse, as far as a check without a write can tell. */
@@ -94,15 +95,17 @@ async function refuse({ connection, batch, written }: BatchAttempt, update: Asid
   await quarantine(connection, batch.partition, batch.sequence, update, code, 'refused');
 }
 
+/** @param kind of all its rows: counters, or values of one rule */
 export function counterRows(
+  kind: KeyedKind,
   attempt: BatchAttempt,
   tables: ValueTables,
   held: HeldUpdates,
 ): BatchRows<CounterSum> {
   const { connection, batch, written } = attempt;
-  const tableOf = ({ name }: CounterSum) => tables.of('c', name);
+  const tableOf = ({ name }: CounterSum) => tables.of(kind, name);
   return {
-    kind: 'counter',
+    kind: ROW_KINDS[kind],
     nameOf: ({ name }) => name,
     tableOf,
     refusals: async sums => {

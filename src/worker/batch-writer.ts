@@ -5,6 +5,7 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { creditedBy, type RecordedEntry } from '../shared/updates/record.ts';
+import { superseded } from '../shared/values/kept-sql.ts';
 import type { ValueTables } from '../shared/values/tables.ts';
 import { AmendmentWriter } from './amendments.ts';
 import type { Batch } from './batch.ts';
@@ -73,8 +74,13 @@ export class BatchWriter {
     const attempt = { connection, batch, written };
     try {
       const rule = await this.#held.rule(connection, batch, mayHold);
-      const counters = counterRows(attempt, this.#tables, this.#held);
-      await this.#write(attempt, counters, batch.counters, rule, careful);
+      for (const [kind, sums] of Map.groupBy(batch.counters, sum => sum.kind)) {
+        // Whoever put the later value is in MySQL: the live value may be this one.
+        if (kind === '=')
+          for (const { item } of await superseded(connection, sums)) written.reload.push(kind + item);
+        const counters = counterRows(kind, attempt, this.#tables, this.#held);
+        await this.#write(attempt, counters, sums, rule, careful);
+      }
       const fresh = await this.#fresh(attempt, careful || rule.holdsAny);
       const entries = entryRows(attempt, this.#tables, this.#held, this.#entries);
       await this.#write(attempt, entries, fresh, rule, careful);

@@ -1,5 +1,6 @@
 /** A batch as a claim gives it; one transaction writes it to MySQL. */
-import { splitItem } from '../shared/item.ts';
+import { isValueKind, type KeyedKind, type Kind, splitItem } from '../shared/item.ts';
+import { readKept } from '../shared/kept-value.ts';
 import {
   type Amendment,
   isAmendment,
@@ -8,12 +9,16 @@ import {
   type RecordedEntry,
 } from '../shared/updates/record.ts';
 
-/** The sum of a counter's pending increments. */
+/** The sum of a counter's pending increments, or the put of a value that is kept of its pending ones. */
 export interface CounterSum {
+  readonly kind: KeyedKind;
   readonly name: string;
   readonly key: string;
   readonly item: string;
+  /** The sum, or the number that is put. */
   readonly amount: number;
+  /** See `KeptValue`. */
+  readonly version: number;
   /** Number of summed updates. */
   readonly updates: number;
   /** Acceptance of the first of them, ms of Redis' clock. */
@@ -84,15 +89,21 @@ export function parseCounters(orderJson: string, sumLines: string): CounterSum[]
     const element = order[index]!;
     const sum = sums[index]!;
     const afterTime = element.indexOf(' ');
-    const item = element.slice(afterTime + 1);
+    const first = element[afterTime + 1] as Kind;
+    const kind = isValueKind(first) ? first : 'c';
+    const item = element.slice(kind === 'c' ? afterTime + 1 : afterTime + 2);
     const afterAmount = sum.indexOf(' ');
+    const amount = sum.slice(0, afterAmount);
     const { name, key } = splitItem(item);
+    const put = kind === '=' ? readKept(amount)! : undefined;
     // No spread: in this loop it cost more than all other work on a row.
     counters.push({
+      kind,
       name,
       key,
       item,
-      amount: Number(sum.slice(0, afterAmount)),
+      amount: put ? put.value : Number(amount),
+      version: put ? put.version : 0,
       updates: Number(sum.slice(afterAmount + 1, sum.indexOf(' ', afterAmount + 1))),
       acceptedAt: Number(element.slice(0, afterTime)),
     });

@@ -7,8 +7,9 @@
  * says whether any is held.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { itemOf } from '../shared/item.ts';
-import { queryRows, readSql } from '../shared/mysql/database.ts';
+import { isValueKind, itemOf, type KeyedKind, kindOfRow, ROW_KINDS, type RowKind } from '../shared/item.ts';
+import { keptOf } from '../shared/kept-value.ts';
+import { queryRows, type Rows, readSql } from '../shared/mysql/database.ts';
 import { jsonParts, keyLists, roomFor } from '../shared/mysql/statement-size.ts';
 import { setMayHold } from '../shared/partition/watermark.ts';
 import type { RecordedEntry } from '../shared/updates/record.ts';
@@ -36,7 +37,7 @@ export interface HoldRule {
   /** False if none must. */
   readonly holdsAny: boolean;
   /** Why the update must be held; undefined if it can be written. */
-  codeOf(kind: 'counter' | 'entry', name: string, item: string): string | undefined;
+  codeOf(kind: RowKind, name: string, item: string): string | undefined;
 }
 
 const HOLD_NONE: HoldRule = { holdsAny: false, codeOf: () => undefined };
@@ -63,8 +64,7 @@ export class HeldUpdates {
     return {
       holdsAny: true,
       codeOf: (kind, name, item) => {
-        const problem =
-          isFailing && this.#health.problem(this.#tables.of(kind === 'counter' ? 'c' : 'p', name));
+        const problem = isFailing && this.#health.problem(this.#tables.of(kindOfRow(kind), name));
         return problem ? tableFailureCode(problem) : keys.get(kind + item);
       },
     };
@@ -80,11 +80,13 @@ export class HeldUpdates {
       return found;
     }
     const accounts = new Map(batch.entries.map(entry => [entry.item, [entry.program, entry.account]]));
-    const ofBatch = {
-      counter: batch.counters.map(({ name, key }) => [name, key]),
-      entry: [...accounts.values()],
-    };
-    for (const [kind, all] of Object.entries(ofBatch)) {
+    const ofBatch = Map.groupBy(
+      batch.counters.map(({ kind, name, key }) => ({ kind: ROW_KINDS[kind] as RowKind, row: [name, key] })),
+      ({ kind }) => kind,
+    );
+    const entries = [...accounts.values()].map(row => ({ kind: 'entry' as const, row }));
+    for (const [kind, keyed] of ofBatch.set('entry', entries)) {
+      const all = keyed.map(({ row }) => row);
       const asked = all.filter(([name]) => held.has(`${kind} ${name}`));
       for (const { json } of jsonParts(connection, asked, row => row))
         for (const { name, item_key: key, error_code: code } of await queryRows(connection, KEYS, [
@@ -97,7 +99,7 @@ export class HeldUpdates {
   }
 
   /**
-   * Holds sums, in one row for each key, however long the table fails. A sum is merged into the row in its
+   * Holds sums or values of one kind, in one row for each key, however long the table fails. A sum is merged into the row in its
    * batch's transaction, so it counts exactly once. A row that an operation has taken stays as the operator
    * saw it.
    */
@@ -129,10 +131,11 @@ export class HeldUpdates {
 
   async #insert(connection: PoolConnection, origin: Origin, updates: readonly HeldUpdate[]): Promise<void> {
     const { partition, sequence } = origin;
-    const encode = ({ name, key, amount, id, code, payload }: HeldUpdate) => [
+    const encode = ({ name, key, amount, version, id, code, payload }: HeldUpdate) => [
       name,
       key,
       amount,
+      version,
       id,
       code,
       payload,
@@ -152,27 +155,42 @@ export class HeldUpdates {
     await setMayHold(connection, partition, true);
   }
 
-  /** Adds sums to the held rows of their keys. @returns the items that had one */
+  /** Adds sums to the held rows of their keys, or keeps one of both values. @returns the items that had one */
   async #merge(connection: PoolConnection, { sequence }: Origin, sums: readonly CounterSum[]) {
+    const { kind } = sums[0]!;
     const ids: string[] = [];
     for (const { json } of jsonParts(connection, sums, ({ name, key }) => [name, key]))
-      for (const { id } of await queryRows(connection, COUNTERS, [json])) ids.push(String(id));
+      for (const { id } of await queryRows(connection, COUNTERS, [json, ROW_KINDS[kind]]))
+        ids.push(String(id));
     const byItem = new Map(sums.map(sum => [sum.item, sum]));
-    const rows: [id: string, amount: number, payload: string][] = [];
-    const merged = new Set<string>();
+    const rows: [id: string, amount: number, version: number | null, payload: string][] = [];
+    const done = new Set<string>();
     for (const some of keyLists(connection, ids, AT_ONCE))
       for (const row of await queryRows(connection, LOCK, [some])) {
         const item = itemOf(String(row.name), String(row.item_key));
         const sum = byItem.get(item);
-        const amount = Number(row.amount) + (sum?.amount ?? Number.NaN);
         const isOpen = row.cause === 'held' && row.operation === null;
-        if (!sum || !isOpen || !Number.isSafeInteger(amount)) continue;
+        if (!sum || !isOpen) continue;
+        const { amount, version } = merged(kind, row, sum);
+        if (!Number.isSafeInteger(amount)) continue;
         const { updates = 0 } = JSON.parse(String(row.payload)) as { updates?: number };
-        rows.push([String(row.id), amount, counterPayload(updates + sum.updates)]);
-        merged.add(item);
+        rows.push([String(row.id), amount, version, counterPayload(updates + sum.updates)]);
+        done.add(item);
       }
     for (const { json } of jsonParts(connection, rows, row => row))
       await connection.query(MERGE, [json, sequence]);
-    return merged;
+    return done;
   }
+}
+
+/** What a held row and a batch make together. */
+function merged(
+  kind: KeyedKind,
+  row: Rows[number],
+  { amount, version }: Pick<CounterSum, 'amount' | 'version'>,
+): { readonly amount: number; readonly version: number | null } {
+  if (!isValueKind(kind)) return { amount: Number(row.amount) + amount, version: null };
+  const held = { value: Number(row.amount), version: Number(row.version ?? 0) };
+  const kept = keptOf(kind, held, { value: amount, version });
+  return { amount: kept.value, version: kind === '=' ? kept.version : null };
 }

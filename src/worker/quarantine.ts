@@ -1,5 +1,6 @@
 /** Puts updates into quarantine, in the transaction of their batch, and tells which errors are refusals. */
 import type { PoolConnection } from 'mysql2/promise';
+import { ROW_KINDS, type RowKind } from '../shared/item.ts';
 import { readSql } from '../shared/mysql/database.ts';
 import { classifyDatabaseError, databaseErrorCode } from '../shared/mysql/errors.ts';
 import type { RecordedEntry } from '../shared/updates/record.ts';
@@ -9,11 +10,13 @@ import type { CounterSum } from './batch.ts';
 export type Cause = 'refused' | 'held';
 
 export interface AsideUpdate {
-  readonly kind: 'counter' | 'entry';
+  readonly kind: RowKind;
   readonly name: string;
   readonly key: string;
   readonly amount: number;
-  /** The entry's id; null for a counter. */
+  /** Of a `last` value; null for the other kinds. */
+  readonly version: number | null;
+  /** The entry's id; null for the other kinds. */
   readonly id: string | null;
   /** JSON with all that a replay needs beyond the columns. */
   readonly payload: string;
@@ -23,12 +26,20 @@ export function counterPayload(updates: number): string {
   return JSON.stringify({ updates });
 }
 
-export function counterAside({ name, key, amount, updates }: CounterSum): AsideUpdate {
-  return { kind: 'counter', name, key, amount, id: null, payload: counterPayload(updates) };
+export function counterAside({ kind, name, key, amount, version, updates }: CounterSum): AsideUpdate {
+  return {
+    kind: ROW_KINDS[kind],
+    name,
+    key,
+    amount,
+    version: kind === '=' ? version : null,
+    id: null,
+    payload: counterPayload(updates),
+  };
 }
 
 export function entryAside({ program, account, amount, id, payload }: RecordedEntry): AsideUpdate {
-  return { kind: 'entry', name: program, key: account, amount, id, payload };
+  return { kind: 'entry', name: program, key: account, amount, version: null, id, payload };
 }
 
 const INSERT = readSql(new URL('./sql/quarantine.sql', import.meta.url));
@@ -46,7 +57,7 @@ export async function quarantine(
   connection: PoolConnection,
   partition: number,
   sequence: number,
-  { kind, name, key, amount, id, payload }: AsideUpdate,
+  { kind, name, key, amount, version, id, payload }: AsideUpdate,
   code: string,
   cause: Cause,
 ): Promise<void> {
@@ -58,6 +69,7 @@ export async function quarantine(
     Buffer.from(name),
     Buffer.from(key),
     amount,
+    version,
     entryId,
     code,
     payload,

@@ -6,6 +6,8 @@
  * key are written in order. If two workers release the same rows, the second one finds them gone.
  */
 import type { PoolConnection } from 'mysql2/promise';
+import { isValueKind, type KeyedKind, kindOfRow, type RowKind } from '../shared/item.ts';
+import { type KeptValue, keptOf } from '../shared/kept-value.ts';
 import { type Database, queryRows, readSql } from '../shared/mysql/database.ts';
 import { lockWatermark, setMayHold } from '../shared/partition/watermark.ts';
 import { readPayload } from '../shared/updates/record.ts';
@@ -20,8 +22,8 @@ import { refusalCode } from './quarantine.ts';
 /** Held updates of one partition for one table. */
 export interface HeldGroup {
   readonly partition: number;
-  readonly kind: 'counter' | 'entry';
-  /** Counter or program. */
+  readonly kind: RowKind;
+  /** Counter, program or value. */
   readonly name: string;
   /** Ids in quarantine. */
   readonly oldest: number;
@@ -33,7 +35,9 @@ export interface HeldRow {
   readonly id: number;
   readonly key: string;
   readonly amount: number;
-  /** Undefined for a counter. */
+  /** Of a `last` value, otherwise 0. */
+  readonly version: number;
+  /** Undefined except for an entry. */
   readonly entry: LedgerEntry | undefined;
 }
 
@@ -84,7 +88,7 @@ export class HeldRelease {
         return { written: 0, refused: 0, next: undefined };
       }
       const rows = all.filter(row => !keptKeys.has(row.key));
-      const write = await this.#writer(connection, partition, sequence, name, rows);
+      const write = await this.#writer(connection, partition, sequence, kind, name, rows);
       const done = await this.#bisect(connection, partition, write.rows, keptKeys, tookOthers, write.write);
       const isCut = write.rows.length < rows.length;
       const isLast = all.length < AT_ONCE || isCut;
@@ -98,11 +102,13 @@ export class HeldRelease {
     connection: PoolConnection,
     partition: number,
     sequence: number,
+    rowKind: RowKind,
     name: string,
     rows: readonly HeldRow[],
   ): Promise<{ rows: readonly HeldRow[]; write: (part: readonly HeldRow[]) => Promise<void> }> {
-    if (!rows[0]?.entry)
-      return { rows, write: part => this.#tables.of('c', name).add(connection, sums(name, part)) };
+    const kind = kindOfRow(rowKind);
+    if (kind !== 'p')
+      return { rows, write: part => this.#tables.of(kind, name).add(connection, merged(kind, name, part)) };
     const next = await this.#entries.nextNumbers(connection, partition, sequence);
     const able = rows.slice(0, next.free);
     const numbers = new Map(able.map(({ entry }, index) => [entry!, next.first + BigInt(index)]));
@@ -165,19 +171,27 @@ async function noteIfNone(connection: PoolConnection, partition: number): Promis
 }
 
 /** One addition for each key, which may have several rows. @throws RefusedValueError */
-function sums(name: string, rows: readonly HeldRow[]): Addition[] {
-  const byKey = new Map<string, number>();
-  for (const { key, amount } of rows) byKey.set(key, (byKey.get(key) ?? 0) + amount);
-  const added = [...byKey].map(([key, amount]) => ({ name, key, amount }));
+function merged(kind: KeyedKind, name: string, rows: readonly HeldRow[]): Addition[] {
+  const byKey = new Map<string, KeptValue>();
+  for (const { key, amount, version } of rows) {
+    const before = byKey.get(key);
+    const row = { value: amount, version };
+    byKey.set(key, before ? both(kind, before, row) : row);
+  }
+  const added = [...byKey].map(([key, { value, version }]) => ({ name, key, amount: value, version }));
   // Bisecting finds parts whose sums are exact.
   if (!added.every(({ amount }) => Number.isSafeInteger(amount))) throw new RefusedValueError('OUT_OF_RANGE');
   return added.sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
+function both(kind: KeyedKind, one: KeptValue, other: KeptValue): KeptValue {
+  return isValueKind(kind) ? keptOf(kind, one, other) : { value: one.value + other.value, version: 0 };
+}
+
 export function toHeldRow(row: Readonly<Record<string, unknown>>): HeldRow {
   const [name, key, amount] = [String(row.name), String(row.item_key), Number(row.amount)];
-  const held = { id: Number(row.id), key, amount };
-  if (row.kind === 'counter') return { ...held, entry: undefined };
+  const held = { id: Number(row.id), key, amount, version: Number(row.version ?? 0) };
+  if (row.kind !== 'entry') return { ...held, entry: undefined };
   const content = { ...readPayload(String(row.payload)), program: name, account: key, amount };
   return { ...held, entry: quarantinedEntry(content, (row.created_at as Date).getTime()) };
 }

@@ -6,8 +6,8 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
-import type { Definitions } from '../shared/config/definitions.ts';
-import { ROW_KINDS } from '../shared/item.ts';
+import { type Definitions, definitionOf } from '../shared/config/definitions.ts';
+import { kindOfRow, ROW_KINDS } from '../shared/item.ts';
 import { type Database, queryRows, readSql } from '../shared/mysql/database.ts';
 import { classifyDatabaseError, isLockWait, isServerError, suspect } from '../shared/mysql/errors.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
@@ -149,10 +149,9 @@ export class Releaser {
   async #releaseAll(groups: readonly HeldGroup[]): Promise<void> {
     const { definitions, tables, database, health } = this.#parts;
     const { kind, name } = groups[0]!;
-    const isCounter = kind === 'counter';
     // Without its definition, the mapping is not known.
-    if (!Object.hasOwn(isCounter ? definitions.counters : definitions.points, name)) return;
-    const table = tables.of(isCounter ? 'c' : 'p', name);
+    if (!definitionOf(kindOfRow(kind), name, definitions)) return;
+    const table = tables.of(kindOfRow(kind), name);
     await table.recheck(database);
     const problem = await this.#try(table, groups);
     if (problem !== undefined && !this.#isWorthTrying(table, groups, problem)) return;
@@ -245,10 +244,10 @@ async function tryRow(
   connection: PoolConnection,
   table: ValueTable,
   name: string,
-  { key, amount, entry }: HeldRow,
+  { key, amount, version, entry }: HeldRow,
 ): Promise<unknown> {
   await connection.query('SAVEPOINT trial');
-  const rows = [{ name, key, amount }];
+  const rows = [{ name, key, amount, version }];
   let problem: unknown;
   try {
     await table.add(connection, rows);

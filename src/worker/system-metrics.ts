@@ -2,10 +2,11 @@
  * Metrics that all workers share: read from Redis and MySQL at each scrape, so every worker reports the same
  * values. While a server is away its metrics are absent instead of stale; the others stay.
  */
+
 import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
-import type { Definitions } from '../shared/config/definitions.ts';
-import { SHOWN_KINDS } from '../shared/item.ts';
+import { type Definitions, definedNames } from '../shared/config/definitions.ts';
+import { kindOfRow, type RowKind, SHOWN_KINDS } from '../shared/item.ts';
 import { type Database, queryRow, queryRows, readSql } from '../shared/mysql/database.ts';
 import { Question } from '../shared/question.ts';
 import { RankReader, rankedNames } from '../shared/ranks/reader.ts';
@@ -155,11 +156,9 @@ function watchServers(registry: Registry, { primaries, database, definitions }: 
     const answer = await mysql();
     metric.reset();
     if (!answer) return;
-    const { counters, points } = definitions;
-    for (const [kind, named] of Object.entries({ counter: counters, points }))
-      for (const name of Object.keys(named)) metric.set({ kind, name }, 0);
+    for (const { kind, name } of definedNames(definitions)) metric.set({ kind: SHOWN_KINDS[kind], name }, 0);
     for (const { kind, name, held } of answer.held)
-      metric.set({ kind: kind === 'entry' ? 'points' : 'counter', name: String(name) }, Number(held));
+      metric.set({ kind: SHOWN_KINDS[kindOfRow(kind as RowKind)], name: String(name) }, Number(held));
   });
   gauge(registry, 'sluice_declared_loss_updates', async metric => {
     const answer = await mysql();

@@ -4,10 +4,12 @@
  * of its partition's watermark. What is left out, and everything after a failure, is for store.ts, alone.
  */
 import type { PoolConnection } from 'mysql2/promise';
+import type { Kind } from '../shared/item.ts';
 import type { Database } from '../shared/mysql/database.ts';
 import { isNext } from '../shared/partition/decision.ts';
 import { type LockedWatermark, lockFreeWatermarks, moveWatermarks } from '../shared/partition/watermark.ts';
 import { isCredit } from '../shared/updates/record.ts';
+import { superseded } from '../shared/values/kept-sql.ts';
 import type { ValueTable, ValueTables } from '../shared/values/tables.ts';
 import type { Batch } from './batch.ts';
 import type { CommitResult, FlightCheck, Seam } from './commit.ts';
@@ -82,10 +84,11 @@ export class Together {
     const { tables, health } = this.#parts;
     const { counters, entries, amendments } = batch;
     if (amendments.length > 0) return false;
-    const isHeld = (kind: 'c' | 'p', name: string) => health.problem(tables.of(kind, name)) !== undefined;
+    const isHeld = (kind: Kind, name: string) => health.problem(tables.of(kind, name)) !== undefined;
     if (
       health.failing.length > 0 &&
-      (counters.some(({ name }) => isHeld('c', name)) || entries.some(({ program }) => isHeld('p', program)))
+      (counters.some(({ kind, name }) => isHeld(kind, name)) ||
+        entries.some(({ program }) => isHeld('p', program)))
     )
       return false;
     try {
@@ -102,7 +105,8 @@ export class Together {
     const watermarks = await lockFreeWatermarks(connection, ofPartitions);
     await seam('locked');
     const next = plain.filter(batch => applies(batch, watermarks.get(batch.partition)));
-    const batches = await this.#rightful(connection, await this.#withoutQuarantined(connection, next));
+    const rightful = await this.#rightful(connection, await this.#withoutQuarantined(connection, next));
+    const batches = await withoutSuperseded(connection, rightful);
     if (batches.length === 0) return { results: new Map(), took: [] };
 
     const counterTables = await this.#writeCounters(connection, batches);
@@ -166,7 +170,7 @@ export class Together {
   async #writeCounters(connection: PoolConnection, batches: readonly Batch[]): Promise<Iterable<ValueTable>> {
     const { tables } = this.#parts;
     const sums = batches.flatMap(({ counters }) => counters);
-    const byTable = Map.groupBy(sums, ({ name }) => tables.of('c', name));
+    const byTable = Map.groupBy(sums, ({ kind, name }) => tables.of(kind, name));
     for (const [table, some] of byTable) await table.add(connection, some);
     return byTable.keys();
   }
@@ -183,6 +187,17 @@ export class Together {
     for (const batch of batchOf.values()) accounts.set(batch, accounts.get(batch)! + 1);
     return { accounts, floors, transfers, tables };
   }
+}
+
+/** Batches whose last values are all newer than those of MySQL: of others the live values are deleted, alone. */
+async function withoutSuperseded(
+  connection: PoolConnection,
+  batches: readonly Batch[],
+): Promise<readonly Batch[]> {
+  const puts = batches.flatMap(({ counters }) => counters.filter(({ kind }) => kind === '='));
+  if (puts.length === 0) return batches;
+  const late = await superseded(connection, puts);
+  return late.size === 0 ? batches : batches.filter(({ counters }) => !counters.some(sum => late.has(sum)));
 }
 
 /** Whether the batch can be written as it is. */

@@ -53,7 +53,7 @@ it('a key that is too long for a mapped key column is an error, not a value of 0
   await database.query('CREATE TABLE pages (path VARBINARY(40) PRIMARY KEY, hits BIGINT NOT NULL)');
   await database.query("INSERT INTO pages VALUES ('a long path', 7)");
   const target = { table: 'pages', key: 'path', column: 'hits', missing: 'insert' } as const;
-  const checked = await database.session(connection => checkTarget(connection, 'counter "views"', target));
+  const checked = await database.session(connection => checkTarget(connection, 'c', 'views', target));
   const [column] = checked.key.columns;
   const read = (sql: string) => {
     const columns = [{ ...column!, type: { ...column!.type, sql } }];

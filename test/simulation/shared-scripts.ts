@@ -105,6 +105,7 @@ export function adopt(
       updates,
       claimed: updates,
       pushed: 0,
+      version: 0,
       popped: 0,
       poppedAcked: 0,
       entryNext: 1,

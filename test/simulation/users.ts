@@ -60,7 +60,7 @@ export class Users {
     };
     this.asked.push(asked);
     const { kind, item } = update;
-    if (!this.keys.some(key => key.item === item)) this.keys.push({ kind, item });
+    if (!this.keys.some(key => key.item === item)) this.keys.push({ kind: kind as 'c' | 'p', item });
     this.queue.push(asked);
   }
 

@@ -5,6 +5,7 @@ import { createProducer, type ProducerOptions } from '../../src/producer/produce
 import { systemClock } from '../../src/shared/clock.ts';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { parseSettings, type Settings } from '../../src/shared/config/settings.ts';
+import type { Kind } from '../../src/shared/item.ts';
 import { createLog } from '../../src/shared/log.ts';
 import { Database } from '../../src/shared/mysql/database.ts';
 import { deploymentOf } from '../../src/shared/mysql/deployment.ts';
@@ -173,7 +174,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
     /**
      * Compares a live value with the sum of MySQL, quarantine, in flight and pending, as a cold read does.
      */
-    async compare(kind: 'c' | 'p', counter: string, key: string) {
+    async compare(kind: Kind, counter: string, key: string) {
       const wanted: LiveKey = { kind, name: counter, key };
       return (await cold.compare(keys.partitionOf(key), [wanted]))[0]!;
     },

@@ -80,6 +80,8 @@ export interface Shop<D extends DefinitionsInput> {
   /** Removes all live values, so that the next read is cold. */
   forget(): Promise<void>;
   compare(kind: Kind, name: string, key: string): Promise<Comparison>;
+  /** Puts other values into Redis' hash of live values. */
+  setLive(fields: Readonly<Record<string, string>>): Promise<void>;
   /** `key amount code` of each refused row, by key. */
   quarantined(): Promise<string[]>;
   /** `key amount code` of each row that is held for its table, by number. */
@@ -106,8 +108,8 @@ export async function openShop<const D extends DefinitionsInput>(
   ...statements: string[]
 ): Promise<Shop<D>> {
   const { name, url, redisUrl, database, own, access } = await openDatabase(...statements);
-  const { counters = {}, points = {} } = definitions;
-  for (const { target } of [...Object.values(counters), ...Object.values(points)]) {
+  const { counters = {}, points = {}, values = {} } = definitions;
+  for (const { target } of [counters, points, values].flatMap(named => Object.values(named))) {
     const [schema, table] = target?.table.split('.') ?? [];
     if (schema && table) await access.reach(schema);
   }
@@ -175,6 +177,7 @@ export async function openShop<const D extends DefinitionsInput>(
       await dropAllLive({ redis: admin, keys }, 0);
       admin.disconnect();
     },
+    setLive: async fields => void (await redis.hset(keys.of(0, 'live:young'), fields)),
     compare: async (kind, counter, key) => (await cold.compare(0, [{ kind, name: counter, key }]))[0]!,
     quarantined: () => rows('refused', 'item_key, id'),
     held: () => rows('held', 'id'),

@@ -18,7 +18,7 @@ import {
   UnknownOutcomeError,
 } from '../../src/shared/errors.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
-import type { Update } from '../../src/shared/updates/update.ts';
+import type { SummedUpdate } from '../../src/shared/updates/update.ts';
 import { listenOn } from '../support/api.ts';
 import { until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
@@ -43,7 +43,7 @@ class Held {
   }
 
   /** @throws an error, before or after it has counted the update */
-  take(update: Update): { value: number; duplicate: boolean } {
+  take(update: SummedUpdate): { value: number; duplicate: boolean } {
     const roll = this.#random();
     if (roll < 0.005) throw new RedisUnavailableError('redis');
     const answer = this.#count(update);
@@ -51,7 +51,7 @@ class Held {
     return answer;
   }
 
-  #count(update: Update): { value: number; duplicate: boolean } {
+  #count(update: SummedUpdate): { value: number; duplicate: boolean } {
     const item = 'counter' in update ? `${update.counter} ${update.key}` : itemOf(update);
     const name = `${item} ${update.id}`;
     if (update.id !== undefined && this.#known.has(name) && this.#mistake !== 'forgets ids')
@@ -75,14 +75,14 @@ class Held {
 
 type Mistake = 'none' | 'loses' | 'forgets ids';
 
-function itemOf(update: Exclude<Update, { counter: string }>): string {
+function itemOf(update: Exclude<SummedUpdate, { counter: string }>): string {
   return `${update.points} ${'from' in update ? update.from : update.account}`;
 }
 
 /** The methods that the API calls for writes. */
 function sluiceOf(held: Held): Sluice {
   const later = () => new Promise(resolve => setTimeout(resolve, 1));
-  const one = async (update: Update) => {
+  const one = async (update: SummedUpdate) => {
     await later();
     return { ...held.take(update), text: 'x', persisted: async () => {} };
   };
@@ -101,7 +101,7 @@ function sluiceOf(held: Held): Sluice {
       transfer: (from: string, to: string, amount: number, { id }: { id: string }) =>
         one({ points, from, to, amount, id }),
     }),
-    apply: async (updates: readonly Update[]) => {
+    apply: async (updates: readonly SummedUpdate[]) => {
       await later();
       return updates.map((update): ApplyResult => {
         try {

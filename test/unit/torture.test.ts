@@ -17,13 +17,13 @@ import { RedisProxies } from '../../scripts/torture/redis-proxies.ts';
 import { isFailure, jsonOf, type Outcome, writeReport } from '../../scripts/torture/report.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
 import { readScript } from '../../src/shared/redis/read-script.ts';
-import type { Update } from '../../src/shared/updates/update.ts';
+import type { SummedUpdate } from '../../src/shared/updates/update.ts';
 import { until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
 const keys = new Keys('torture', 8);
-const view: Update = { counter: 'views', key: 'k' };
-const entry = (id: string, amount = 5): Update => ({ points: 'loyalty', account: 'a', amount, id });
+const view: SummedUpdate = { counter: 'views', key: 'k' };
+const entry = (id: string, amount = 5): SummedUpdate => ({ points: 'loyalty', account: 'a', amount, id });
 
 async function openJournal() {
   const path = join(await temporaryFolder(), 'journal');
@@ -33,7 +33,7 @@ async function openJournal() {
 /** Two acknowledged views, an unknown one, and an entry of each outcome. */
 async function someUpdates() {
   const { journal, read } = await openJournal();
-  const ask = (update: Update) => journal.ask([update])[0]!;
+  const ask = (update: SummedUpdate) => journal.ask([update])[0]!;
   journal.acknowledged(ask(view));
   journal.acknowledged(ask(view));
   journal.failed(ask(view), 'UNKNOWN_OUTCOME');

@@ -1,7 +1,8 @@
-/** The definitions: which counters and programs there are, and where their values go. */
+/** The definitions: which counters, programs and values there are, and where they go. */
 import * as z from 'zod';
 import { ConfigurationError } from '../errors.ts';
 import { byValue, DuplicateKeyError, parseExact } from '../exact-json.ts';
+import { KEEPS, type Keep, type Kind, type ValueKind } from '../item.ts';
 import { LIMITS } from '../limits.ts';
 import { closest } from './suggestion.ts';
 import { counterTarget, programTarget, TARGET_FIELDS } from './target.ts';
@@ -34,18 +35,53 @@ const programSchema = z.strictObject({
   ranked,
   backpressure,
 });
+const valueSchema = z.strictObject({
+  keep: z
+    .enum(Object.keys(KEEPS) as [Keep, ...Keep[]], { error: 'must be "max", "min" or "last"' })
+    .describe('Which put is kept: the greatest, the least, or the last'),
+  target: counterTarget.optional(),
+  ranked,
+  backpressure,
+});
 
 /** Schema of `sluice.config.json`; published as `sluice/config.schema.json`. */
 export const definitionsSchema = z.strictObject({
   $schema: z.string().optional(),
   counters: z.record(name, counterSchema).default({}).describe('Counters by name'),
   points: z.record(name, programSchema).default({}).describe('Points programs by name'),
+  values: z.record(name, valueSchema).default({}).describe('Values by name, of which one put is kept'),
 });
 
 /** Definitions as users write them. */
 export type DefinitionsInput = z.input<typeof definitionsSchema>;
 /** Definitions with every default filled in. */
 export type Definitions = z.output<typeof definitionsSchema>;
+
+/** The kind of a defined value. */
+export function kindOfValue(name: string, { values }: Definitions): ValueKind {
+  return KEEPS[values[name]!.keep];
+}
+
+/** What all definitions have in common, for a name of this kind; undefined if it is not defined. */
+export function definitionOf(
+  kind: Kind,
+  name: string,
+  { counters, points, values }: Definitions,
+): Pick<Definitions['counters'][string], 'target' | 'ranked' | 'backpressure'> | undefined {
+  const named = kind === 'c' ? counters : kind === 'p' ? points : values;
+  if (!Object.hasOwn(named, name)) return undefined;
+  const isOther = named === values && KEEPS[values[name]!.keep] !== kind;
+  return isOther ? undefined : named[name];
+}
+
+/** All defined names with their kinds. */
+export function definedNames({ counters, points, values }: Definitions): { kind: Kind; name: string }[] {
+  return [
+    ...Object.keys(counters).map(name => ({ kind: 'c', name }) as const),
+    ...Object.keys(points).map(name => ({ kind: 'p', name }) as const),
+    ...Object.entries(values).map(([name, { keep }]) => ({ kind: KEEPS[keep], name })),
+  ];
+}
 
 /**
  * Gives TypeScript the declared names, so that `counter('page_veiws')` does not compile.
@@ -71,10 +107,10 @@ export function parseDefinitions(input: unknown, where = 'definitions'): Definit
 function unknownKeys(keys: readonly string[], path: readonly PropertyKey[]): string {
   const known =
     path.length === 0
-      ? ['counters', 'points']
+      ? ['counters', 'points', 'values']
       : path.at(-1) === 'target'
         ? TARGET_FIELDS
-        : ['floor', 'target', 'ranked', 'backpressure'];
+        : ['floor', 'keep', 'target', 'ranked', 'backpressure'];
   return keys
     .map(key => {
       const nearest = closest(key, known);

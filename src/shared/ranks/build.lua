@@ -7,7 +7,7 @@
 --          begin    4 1 if the values are in a mapped table   5 1 to build a board that is ready once more
 --          page     4 epoch, 5 sequence, 6 token of the watermark   7 cursor before this page, 8 after it; '' at
 --                   the end of the walk   9 name of the build   then two for each key: key, value in MySQL plus
---                   quarantined sum
+--                   quarantined sum, as load.lua takes it
 --          noted    4 to 6 as `page`   then the same two for each noted key
 --          drop     removes the board
 -- Reply    { 'absent' } no state of this deployment and format
@@ -22,6 +22,7 @@
 --!include int
 --!include now
 --!include fits-watermark
+--!include kept
 local action, deployment, board = unpack(ARGV, 1, 3)
 --!read state
 if state.epoch == '' or state.deployment ~= deployment then return { 'absent' } end
@@ -73,13 +74,17 @@ end
 local function write(target, from, isWanted)
   local _, withFlight = fitsWatermark(state, ARGV[4], tonumber(ARGV[5]), ARGV[6])
   --!include expected
-  local SAFE, added, read, unknown = 9007199254740991, {}, {}, {}
+  local SAFE, added, read, absent, unknown = 9007199254740991, {}, {}, {}, {}
+  local kind, name = string.sub(board, 1, 1), string.sub(board, 2) .. ':'
   for at = from, #ARGV, 2 do
-    local key = ARGV[at]
+    local key, given = ARGV[at], ARGV[at + 1]
     if isWanted(key) then
-      local expected = expectedOf(string.sub(board, 1, 1), string.sub(board, 2) .. ':' .. key, tonumber(ARGV[at + 1]))
-      if expected and math.abs(expected) <= SAFE then
-        added[#added + 1], added[#added + 2], read[#read + 1] = int(expected), key, key
+      local expected = expectedOf(kind, name .. key, isKept(kind) and given ~= '' and given or tonumber(given))
+      local number = expected and tonumber(isKept(kind) and valueOf(expected) or expected)
+      if expected == '~' then
+        absent[#absent + 1] = key
+      elseif number and math.abs(number) <= SAFE then
+        added[#added + 1], added[#added + 2], read[#read + 1] = int(number), key, key
       else
         unknown[#unknown + 1] = key
       end
@@ -88,6 +93,10 @@ local function write(target, from, isWanted)
   if #read > 0 then
     redis.call('ZADD', target, unpack(added))
     redis.call('SREM', noted, unpack(read))
+  end
+  if #absent > 0 then
+    redis.call('ZREM', target, unpack(absent))
+    redis.call('SREM', noted, unpack(absent))
   end
   if #unknown > 0 then redis.call('SADD', noted, unpack(unknown)) end
   build.members = build.members + #read

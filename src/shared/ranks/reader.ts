@@ -2,7 +2,7 @@
  * Reads ranks from the boards in Redis. Not on a Cluster, one script reads all partitions, so each answer is a
  * snapshot. On a Cluster the key's own value is read first, and then the other partitions at once.
  */
-import type { Definitions } from '../config/definitions.ts';
+import { type Definitions, definedNames, definitionOf } from '../config/definitions.ts';
 import { RanksBuildingError } from '../errors.ts';
 import type { Kind } from '../item.ts';
 import type { RedisConnection } from '../redis/connections.ts';
@@ -11,19 +11,15 @@ import { abreast } from '../redis/reply-size.ts';
 import { defineScript, type Script } from '../redis/script.ts';
 import { merged, type Placed, placed, type Ranked, ranked } from './merge.ts';
 
-/** A ranked counter or program. */
+/** A ranked counter, program or value. */
 export interface Board {
   readonly kind: Kind;
   readonly name: string;
 }
 
 /** The names that the definitions rank. */
-export function rankedNames({ counters, points }: Definitions): Board[] {
-  const of = (kind: Kind, names: Definitions['counters'] | Definitions['points']) =>
-    Object.keys(names)
-      .filter(name => names[name]!.ranked)
-      .map(name => ({ kind, name }));
-  return [...of('c', counters), ...of('p', points)];
+export function rankedNames(definitions: Definitions): Board[] {
+  return definedNames(definitions).filter(({ kind, name }) => definitionOf(kind, name, definitions)!.ranked);
 }
 
 /** The board's name in Redis. */

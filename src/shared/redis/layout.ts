@@ -10,9 +10,10 @@
  * Before 4, states did not name their deployment, and the edit of an entry held parsed metadata. Before 5, live
  * values were keys of their own. Before 6, ids of counters were kept as whole names. Before 7, there were no
  * transfers, and no boards of ranks: an older worker would write a debit without its destination, and an older
- * script would change a value and not its score.
+ * script would change a value and not its score. Before 8, there were no values that are kept instead of summed: an
+ * older worker would take their kinds for names of counters.
  */
-export const REDIS_FORMAT = 7;
+export const REDIS_FORMAT = 8;
 
 /** A script's name, or a TypeScript file that writes without a script. */
 type Writer = Script | `${string}.ts`;
@@ -34,11 +35,15 @@ type Script =
 export const forms = {
   item: {
     text: '<name>:<key>',
-    what: 'A counter and its key, or a program and its account; names hold no colon',
+    what: 'A counter or value and its key, or a program and its account; names hold no colon',
+  },
+  pending: {
+    text: '<name>:<key>, or <kind><name>:<key>',
+    what: 'An item: of a counter without its kind, of a value after its kind',
   },
   amended: {
-    text: '!<name>:<key>',
-    what: 'A counter with an edited or dropped quarantined update',
+    text: '!<name>:<key>, or !<kind><name>:<key>',
+    what: 'A counter or value with an edited or dropped quarantined update',
   },
   owner: {
     text: '<deployment>/<format>',
@@ -46,13 +51,20 @@ export const forms = {
   },
   live: {
     text: '<kind><name>:<key>',
-    what: 'An item after its kind, `c` for a counter and `p` for an account; the field without a name is no item, and only keeps the hash a table',
+    what: 'An item after its kind: `c` for a counter, `p` for an account, `>`, `<` or `=` for a value of which the greatest, the least or the last put is kept; the field without a name is no item, and only keeps the hash a table',
   },
   sum: {
     text: '<sum> <updates> <number>',
-    what: 'The sum of the pending updates of a key and their count; then the number of the counter, which it got when it became pending, or the number of the newest entry',
+    what: 'The sum of the pending updates of a key, or the put of a value that is kept of them, and their count; then the number of the counter, which it got when it became pending, or the number of the newest entry',
   },
-  ordered: { text: '<time> <item>', what: 'Acceptance time of the first pending update of a counter' },
+  kept: {
+    text: '<number>, or <number>@<version>',
+    what: 'A live value; that of `=` has the version of its put; `~` is a key without a value',
+  },
+  ordered: {
+    text: '<time> <pending>',
+    what: 'Acceptance time of the first pending update of a counter or value',
+  },
   entry: {
     text: '<time> <previous> <amount> <balance> <bytes of item>:<item><payload>',
     what: "An entry: `previous` is the number of the account's entry before it, 0 if none is known; `payload` is the entry as JSON, or the amendment",
@@ -108,7 +120,7 @@ export const forms = {
   discarded: { text: '<epoch> <updates>', what: 'Valid only while the state has this epoch' },
   board: {
     text: '<kind><name>',
-    what: 'A ranked counter, kind `c`, or a ranked program, kind `p`',
+    what: 'A ranked counter, program or value after its kind',
   },
   boards: {
     text: '<board> <phase> <mapped> <kept> <epoch>',
@@ -160,15 +172,15 @@ export const partitionKeys = {
   },
   counters: {
     type: 'hash',
-    what: 'Sums of counters that became pending after the segment was cut',
-    field: 'item',
+    what: 'Sums of counters, and values, that became pending after the segment was cut',
+    field: 'pending',
     value: 'sum',
     writers: ['apply', 'claim', 'recover'],
     lifetime: 'until a claim renames it to `segment:counters`',
   },
   order: {
     type: 'list',
-    what: 'The same counters in the order in which they became pending',
+    what: 'The same in the order in which they became pending',
     value: 'ordered',
     writers: ['apply', 'claim', 'recover'],
     lifetime: 'until a claim renames it to `segment:order`',
@@ -183,8 +195,8 @@ export const partitionKeys = {
   },
   'segment:counters': {
     type: 'hash',
-    what: 'Sums of the segment, from which batches are claimed',
-    field: 'item',
+    what: 'Sums and values of the segment, from which batches are claimed',
+    field: 'pending',
     value: 'sum',
     writers: ['claim', 'ack', 'recover'],
     lifetime: 'until all of the segment is acknowledged; acknowledged batches are deleted page by page',
@@ -258,9 +270,9 @@ export const partitionKeys = {
   },
   'live:young': {
     type: 'hash',
-    what: 'Live values of counters and balances of accounts of the current epoch that were used since the last rotation',
+    what: 'Live values and balances of accounts of the current epoch that were used since the last rotation',
     field: 'live',
-    value: 'number',
+    value: 'kept',
     writers: ['apply', 'credit', 'read', 'load', 'ack', 'rotate', 'adopt', 'rewind', 'recover'],
     lifetime: 'until a rotation renames it to `live:old`, or a new epoch',
   },
@@ -268,7 +280,7 @@ export const partitionKeys = {
     type: 'hash',
     what: 'Live values that were not; a value is in one of the two hashes',
     field: 'live',
-    value: 'number',
+    value: 'kept',
     writers: ['apply', 'credit', 'read', 'load', 'ack', 'rotate', 'adopt', 'rewind', 'recover'],
     lifetime: 'until the next rotation, `liveTtlMs` after the last one, or a new epoch',
   },
@@ -394,6 +406,12 @@ export const stateFields = {
     what: 'Number of the first counter that is not acknowledged',
     writers: ['adopt', 'ack'],
     lifetime: ALWAYS,
+  },
+  version: {
+    type: 'number',
+    what: 'Version of the last put of a value of which the last is kept: microseconds of this clock, or higher',
+    writers: ['apply'],
+    lifetime: FIRST,
   },
   entryNext: {
     type: 'number',

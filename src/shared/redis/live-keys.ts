@@ -1,10 +1,10 @@
 /** Walks through the keys in Redis page by page, so that memory does not grow with their number. */
-import { type Kind, splitItem } from '../item.ts';
+import { isValueKind, type Kind, splitItem } from '../item.ts';
 import type { RedisConnection } from './connections.ts';
 import type { Keys } from './keys.ts';
 import { parseBoards, readState } from './state.ts';
 
-/** A counter's key or an account. */
+/** A counter's key, an account or a value's key. */
 export interface LiveKey {
   readonly kind: Kind;
   readonly name: string;
@@ -33,7 +33,7 @@ export async function* liveKeys(
       for (const hash of ['live:old', 'live:young'] as const)
         for await (const fields of fieldsOf(redis, keys.of(partition, hash), pageSize))
           yield fields
-            .filter(field => /^[cp][^:]*:/.test(field))
+            .filter(field => /^[cp<=>][^:]*:/.test(field))
             .map(field => ({ kind: field[0] as Kind, ...splitItem(field.slice(1)) }));
       // A rotation has moved values the other way.
       const after = await rotation(partition);
@@ -58,8 +58,14 @@ export async function* waitingKeys(
       for (const source of [hash, `segment:${hash}`] as const)
         for await (const fields of fieldsOf(redis, keys.of(partition, source), pageSize))
           yield fields
-            .filter(field => /^[A-Za-z][^:]*:/.test(field))
-            .map(item => ({ kind, ...splitItem(item) }));
+            .filter(field => /^[A-Za-z<=>][^:]*:/.test(field))
+            .map(field => pendingKey(kind, field));
+}
+
+/** A value's key is in the hash of counters, after its kind. */
+function pendingKey(kind: Kind, field: string): LiveKey {
+  const first = field[0] as Kind;
+  return isValueKind(first) ? { kind: first, ...splitItem(field.slice(1)) } : { kind, ...splitItem(field) };
 }
 
 /** All keys on the boards of ranked names, like `liveKeys`. */

@@ -1,6 +1,7 @@
 /** An update in quarantine: a row of `sluice_quarantine`, and the record of what an operation did to it. */
 import type { PoolConnection } from 'mysql2/promise';
 import { parseExact } from '../exact-json.ts';
+import type { RowKind } from '../item.ts';
 import { queryRows, readSql } from '../mysql/database.ts';
 import { jsonParts } from '../mysql/statement-size.ts';
 
@@ -8,16 +9,19 @@ import { jsonParts } from '../mysql/statement-size.ts';
 export interface FailedUpdate {
   /** Its number in `sluice_quarantine`. */
   readonly id: number;
-  readonly kind: 'counter' | 'entry';
-  /** Counter or program. */
+  /** `max`, `min` and `last` are values, by the rule that keeps one of two. */
+  readonly kind: RowKind;
+  /** Counter, program or value. */
   readonly name: string;
-  /** Counter key or account. */
+  /** Key or account. */
   readonly key: string;
-  /** The amount of an entry, or the sum of a counter's increments in one batch. */
+  /** The amount of an entry, the sum of a counter's increments in one batch, or the number that a value is put to. */
   readonly amount: number;
-  /** Number of increments in that sum; 1 for an entry. */
+  /** Number of increments in that sum, or of puts of which this one was kept; 1 for an entry. */
   readonly updates: number;
-  /** The entry's idempotency key; null for a counter, as reason and metadata are. */
+  /** Version of a `last` value; null for the other kinds. */
+  readonly version: number | null;
+  /** The entry's idempotency key; null for the other kinds, as reason and metadata are. */
   readonly entryId: string | null;
   readonly reason: string | null;
   /** A number that JavaScript would write differently is raw JSON, so `JSON.stringify` keeps it. */
@@ -37,7 +41,7 @@ export interface FailedUpdate {
   readonly takenBy: number | null;
 }
 
-/** Held rows by counter or program, and an error code of the database. */
+/** Held rows by counter, program or value, and an error code of the database. */
 export const HELD_BY_NAME =
   "SELECT kind, name, COUNT(*) AS held, MAX(error_code) AS code FROM sluice_quarantine WHERE cause = 'held' GROUP BY kind, name";
 const LOCK = 'SELECT * FROM sluice_quarantine WHERE id = ? FOR UPDATE';
@@ -98,6 +102,7 @@ export function toFailedUpdate(row: Readonly<Record<string, unknown>>): FailedUp
     key: String(row.item_key),
     amount: Number(row.amount),
     updates: counted ?? 1,
+    version: row.version === null || row.version === undefined ? null : Number(row.version),
     entryId: row.entry_id === null ? null : String(row.entry_id),
     reason: (reason as string | null | undefined) ?? null,
     metadata: (rest.at(-1) as Record<string, unknown> | null | undefined) ?? null,

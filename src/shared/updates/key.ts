@@ -6,35 +6,40 @@ import { InvalidUpdateError } from '../errors.ts';
 import { exactNumber, kindOf } from '../exact-json.ts';
 import { isLonger, LIMITS } from '../limits.ts';
 
-/** Key of a counter: a text, or a list of parts if the counter's target has several key columns. */
+/** Key of a counter or value: a text, or a list of parts if its target has several key columns. */
 export type CounterKey = string | readonly KeyPart[];
 
 /**
- * The one text of a key that a caller gave for a defined counter.
+ * The one text of a key that a caller gave for a defined counter or value.
  * @throws InvalidUpdateError
  */
-export function checkKey(given: CounterKey, counter: string, definitions: Definitions): string {
-  const { target } = definitions.counters[counter]!;
-  if (target !== undefined && hasListKeys(target)) return checkList(given, counter, target);
+export function checkKey(
+  given: CounterKey,
+  name: string,
+  definitions: Definitions,
+  what: 'counter' | 'value' = 'counter',
+): string {
+  const { target } = definitions[`${what}s`][name]!;
+  if (target !== undefined && hasListKeys(target)) return checkList(given, name, target, what);
   if (Array.isArray(given))
     throw new InvalidUpdateError(
       'INVALID_KEY',
-      `The counter key must be a string; it is an array. Only a counter whose target has a list of key columns takes one, and ${JSON.stringify(counter)} has none.`,
+      `The ${what} key must be a string; it is an array. Only a ${what} whose target has a list of key columns takes one, and ${JSON.stringify(name)} has none.`,
     );
-  checkText(given as string, 'INVALID_KEY', 'counter key', LIMITS.key);
+  checkText(given as string, 'INVALID_KEY', `${what} key`, LIMITS.key);
   return given as string;
 }
 
-function checkList(given: unknown, counter: string, target: Target): string {
+function checkList(given: unknown, name: string, target: Target, kind: 'counter' | 'value'): string {
   const columns = keyColumnsOf(target).map(({ column }) => column);
   const wanted = `a list of ${columns.length} parts, [${columns.join(', ')}]`;
-  const owner = `The key of the counter ${JSON.stringify(counter)}`;
+  const owner = `The key of the ${kind} ${JSON.stringify(name)}`;
   if (!Array.isArray(given))
     throw new InvalidUpdateError('INVALID_KEY', `${owner} must be ${wanted}; it is ${kindOf(given)}.`);
   if (given.length !== columns.length)
     throw new InvalidUpdateError('INVALID_KEY', `${owner} must be ${wanted}; it has ${given.length} parts.`);
   // Not `map`, which skips the holes of an array.
-  const key = joinKey(Array.from(given, (part, at) => partText(part, columns[at]!)));
+  const key = joinKey(Array.from(given, (part, at) => partText(part, columns[at]!, kind)));
   if (isLonger(key, LIMITS.key))
     throw new InvalidUpdateError(
       'INVALID_KEY',
@@ -44,8 +49,8 @@ function checkList(given: unknown, counter: string, target: Target): string {
 }
 
 /** The text of a part. A raw JSON number may be too large for JavaScript. @throws InvalidUpdateError */
-function partText(given: unknown, column: string): string {
-  const what = `part of the counter key for the column ${column}`;
+function partText(given: unknown, column: string, kind: 'counter' | 'value'): string {
+  const what = `part of the ${kind} key for the column ${column}`;
   if (typeof given === 'string') {
     // An empty text is a value like any other in a column of texts.
     if (given !== '') checkText(given, 'INVALID_KEY', what, LIMITS.key);

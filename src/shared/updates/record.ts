@@ -4,7 +4,7 @@
  * quarantined update, and the flush carries it out.
  */
 import { parseExact } from '../exact-json.ts';
-import { splitItem } from '../item.ts';
+import { isValueKind, type Kind, splitItem } from '../item.ts';
 
 /** The caller's part of an entry. */
 export interface EntryContent {
@@ -75,20 +75,24 @@ export type AmendmentContent = {
 );
 
 export interface Amendment {
-  readonly kind: 'c' | 'p';
+  readonly kind: Kind;
   readonly name: string;
   readonly key: string;
   readonly item: string;
-  /** Amount that it added to the live value when it was accepted. */
+  /** Amount that it added to the live value when it was accepted; 0 for a kept value. */
   readonly delta: number;
   readonly content: AmendmentContent;
 }
 
-/** Amendments of counters share a hash with accounts of programs, whose names start with a letter. */
-const COUNTER_PREFIX = '!';
+/**
+ * Amendments of counters and values share a hash with accounts of programs, whose names start with a letter. Before a
+ * value's name stands its kind.
+ */
+const KEYED_PREFIX = '!';
 
-export function amendedItem(kind: 'c' | 'p', item: string): string {
-  return kind === 'c' ? COUNTER_PREFIX + item : item;
+export function amendedItem(kind: Kind, item: string): string {
+  if (kind === 'p') return item;
+  return KEYED_PREFIX + (kind === 'c' ? '' : kind) + item;
 }
 
 export function parseRecord(record: string): RecordedEntry | Amendment {
@@ -103,9 +107,7 @@ export function parseRecord(record: string): RecordedEntry | Amendment {
   const payload = withoutBytes(record.slice(colon + 1), itemBytes);
   if (payload.startsWith('{')) {
     const field = record.slice(colon + 1, record.length - payload.length);
-    const isCounter = field.startsWith(COUNTER_PREFIX);
-    const item = isCounter ? field.slice(1) : field;
-    const kind = isCounter ? 'c' : 'p';
+    const { kind, item } = amended(field);
     return { kind, item, ...splitItem(item), delta: amount, content: JSON.parse(payload) };
   }
   const { program, account, id, reason, metadata, other } = readPayload(payload);
@@ -122,6 +124,12 @@ export function parseRecord(record: string): RecordedEntry | Amendment {
     acceptedAt: Number(record.slice(0, afterTime)),
     payload,
   };
+}
+
+function amended(field: string): { kind: Kind; item: string } {
+  if (!field.startsWith(KEYED_PREFIX)) return { kind: 'p', item: field };
+  const first = field[1] as Kind;
+  return isValueKind(first) ? { kind: first, item: field.slice(2) } : { kind: 'c', item: field.slice(1) };
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The updates of a producer, and all checks that need no server. */
-import type { Definitions } from '../config/definitions.ts';
+import { type Definitions, kindOfValue } from '../config/definitions.ts';
 import { InvalidUpdateError, shown, UnknownNameError } from '../errors.ts';
 import { exactNumber, kindOf } from '../exact-json.ts';
 import { itemOf, type Kind } from '../item.ts';
@@ -42,7 +42,18 @@ export interface TransferUpdate {
   metadata?: Record<string, unknown> | undefined;
 }
 
-export type Update = CounterUpdate | PointsUpdate | TransferUpdate;
+/** Puts a number, of which the rule of the value's definition keeps the greatest, the least or the last. */
+export interface ValueUpdate {
+  value: string;
+  /** A list if the value's target has several key columns. */
+  key: CounterKey;
+  /** Whole number. */
+  is: number;
+}
+
+/** Updates that add up. */
+export type SummedUpdate = CounterUpdate | PointsUpdate | TransferUpdate;
+export type Update = SummedUpdate | ValueUpdate;
 
 /** An update that passed the checks. */
 export interface CheckedUpdate {
@@ -50,6 +61,7 @@ export interface CheckedUpdate {
   readonly name: string;
   readonly key: string;
   readonly item: string;
+  /** What is added, or the number that a value is put to. */
   readonly amount: number;
   /** '' if there is none. */
   readonly id: string;
@@ -65,21 +77,25 @@ export interface CheckedUpdate {
 
 const COUNTER_FIELDS = new Set(['counter', 'key', 'by', 'id']);
 const POINTS_FIELDS = new Set(['points', 'account', 'amount', 'id', 'reason', 'metadata']);
+const VALUE_FIELDS = new Set(['value', 'key', 'is']);
 const TRANSFER_FIELDS = new Set(['points', 'from', 'to', 'amount', 'id', 'reason', 'metadata']);
 
 /** @throws InvalidUpdateError, UnknownNameError */
 export function checkUpdate(update: Update, definitions: Definitions): CheckedUpdate {
   if (typeof update !== 'object' || update === null) {
-    throw new InvalidUpdateError('INVALID_UPDATE', 'An update must be an object with "counter" or "points".');
-  }
-  if ('counter' in update === 'points' in update) {
     throw new InvalidUpdateError(
       'INVALID_UPDATE',
-      'An update must have either "counter" or "points", not both.',
+      'An update must be an object with "counter", "points" or "value".',
+    );
+  }
+  if (Number('counter' in update) + Number('points' in update) + Number('value' in update) !== 1) {
+    throw new InvalidUpdateError(
+      'INVALID_UPDATE',
+      'An update must have exactly one of "counter", "points" and "value".',
     );
   }
   const isTransfer = 'points' in update && ('from' in update || 'to' in update);
-  const fields = 'counter' in update ? COUNTER_FIELDS : isTransfer ? TRANSFER_FIELDS : POINTS_FIELDS;
+  const fields = fieldsOf(update, isTransfer);
   for (const field in update) {
     if (!fields.has(field)) {
       throw new InvalidUpdateError(
@@ -88,10 +104,39 @@ export function checkUpdate(update: Update, definitions: Definitions): CheckedUp
       );
     }
   }
+  if ('value' in update) return checkValue(update.value, update.key, update.is, definitions);
   if ('counter' in update) return checkCounter(update.counter, update.key, update.by, update.id, definitions);
   return isTransfer
     ? checkTransfer(update as TransferUpdate, definitions)
     : checkPoints(update as PointsUpdate, definitions);
+}
+
+function fieldsOf(update: Update, isTransfer: boolean): ReadonlySet<string> {
+  if ('value' in update) return VALUE_FIELDS;
+  if ('counter' in update) return COUNTER_FIELDS;
+  return isTransfer ? TRANSFER_FIELDS : POINTS_FIELDS;
+}
+
+/** @throws InvalidUpdateError, UnknownNameError */
+export function checkValue(
+  name: string,
+  given: CounterKey,
+  is: unknown,
+  definitions: Definitions,
+): CheckedUpdate {
+  checkName('value', name, definitions);
+  const key = checkKey(given, name, definitions, 'value');
+  return {
+    kind: kindOfValue(name, definitions),
+    name,
+    key,
+    item: itemOf(name, key),
+    amount: checkNumber(is),
+    id: '',
+    waits: definitions.values[name]!.backpressure === 'wait',
+    floor: 0,
+    payload: '',
+  };
 }
 
 /** @throws InvalidUpdateError, UnknownNameError */
@@ -221,8 +266,12 @@ function checkNotReserved(id: string): void {
 }
 
 /** @throws UnknownNameError */
-export function checkName(kind: 'counter' | 'program', name: string, definitions: Definitions): void {
-  const known = kind === 'counter' ? definitions.counters : definitions.points;
+export function checkName(
+  kind: 'counter' | 'program' | 'value',
+  name: string,
+  { counters, points, values }: Definitions,
+): void {
+  const known = { counter: counters, program: points, value: values }[kind];
   if (typeof name !== 'string' || !Object.hasOwn(known, name))
     throw new UnknownNameError(kind, name, Object.keys(known));
 }
@@ -238,6 +287,21 @@ export function checkAmount(given: unknown): number {
   throw new InvalidUpdateError(
     'INVALID_AMOUNT',
     `The amount must be a whole number other than 0, from -(2^53-1) to 2^53-1; it is ${found}${typeof given === 'bigint' ? '; pass Number(amount)' : ''}.`,
+  );
+}
+
+/**
+ * The number of a put: any whole number within plus or minus 2^53-1. A raw JSON number may be written as 5.0.
+ * @throws InvalidUpdateError
+ */
+function checkNumber(given: unknown): number {
+  const number = exactNumber(given);
+  // Not -0, which Redis would write as a text of its own.
+  if (typeof number === 'number' && Number.isSafeInteger(number)) return number + 0;
+  const found = typeof given === 'number' ? String(given) : kindOf(given);
+  throw new InvalidUpdateError(
+    'INVALID_AMOUNT',
+    `The number "is" of a put must be a whole number from -(2^53-1) to 2^53-1; it is ${found}${typeof given === 'bigint' ? '; pass Number(is)' : ''}.`,
   );
 }
 

@@ -10,6 +10,7 @@ import { pause, within } from '../clock.ts';
 import { OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from '../errors.ts';
 import { explain } from '../explain.ts';
 import { itemOf } from '../item.ts';
+import { readLive } from '../kept-value.ts';
 import { type Database, queryRows } from '../mysql/database.ts';
 import { cut, LARGEST_ITEM, literalBytes } from '../mysql/statement-size.ts';
 import type { Aligner } from '../partition/align.ts';
@@ -20,7 +21,7 @@ import type { Keys } from '../redis/keys.ts';
 import type { LiveKey } from '../redis/live-keys.ts';
 import { defineScript, type Script } from '../redis/script.ts';
 import { type Comparison, comparisons } from './comparison.ts';
-import { exactSums } from './exact-sums.ts';
+import { type StoredValue, storedValues } from './stored-values.ts';
 import type { ValueTable, ValueTables } from './tables.ts';
 
 /** Splits keys so that each part fits into one statement on any server and one call of the script. */
@@ -57,7 +58,7 @@ type Mode = 'load' | 'compare' | 'repair';
 /** Gives a script values in the database, quarantine included, with the watermark that was read with them. */
 export type Send = (
   watermark: readonly [epoch: string, sequence: number, token: string],
-  values: readonly (readonly [key: LiveKey, value: number])[],
+  values: readonly (readonly [key: LiveKey, value: StoredValue])[],
 ) => Promise<string[]>;
 /** What is read, and for which script. */
 interface Reading {
@@ -109,7 +110,8 @@ export class ColdReader {
   }
 
   /**
-   * Makes keys of one partition and one table live and returns their values, in order. A value that is out of
+   * Makes keys of one partition and one table live and returns their values, in order; null for a kept value that was
+   * never put. A value that is out of
    * range or in doubt becomes an error of that key only, since the other keys belong to other callers.
    * @throws DatabaseUnavailableError, RedisUnavailableError, ReadUnsettledError, PartitionHaltedError,
    * TableUnusableError
@@ -117,11 +119,11 @@ export class ColdReader {
   async load(
     partition: number,
     keys: readonly LiveKey[],
-  ): Promise<(number | OutOfRangeError | ReadUnsettledError)[]> {
+  ): Promise<(number | null | OutOfRangeError | ReadUnsettledError)[]> {
     const found = await this.#readAll('load', partition, keys);
     return found.map((value, at) => {
       if (value === WAITS) return new ReadUnsettledError(partition, DOUBT);
-      return value === BEYOND ? new OutOfRangeError(keys[at]!.name) : Number(value);
+      return value === BEYOND ? new OutOfRangeError(keys[at]!.name) : readLive(keys[at]!.kind, value);
     });
   }
 
@@ -253,7 +255,7 @@ export class ColdReader {
     });
     if (found.length === 0) return ABSENT;
     const { epoch, sequence, token } = toPosition(found[0]!);
-    const values = exactSums(keys, found);
+    const values = storedValues(keys, found);
     // Limited, since the watermark may be locked and ioredis would wait for a lost Redis for ever.
     const reply = await within(
       send([epoch, sequence, token], values).catch(error => redisError(error, this.#address)),

@@ -6,7 +6,8 @@
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 'load', 'compare' or 'repair'   2 epoch, 3 sequence, 4 token of the watermark   5 deployment
---          then three for each key: kind c|p, item, value in MySQL plus quarantined sum
+--          then three for each key: kind, item, value in MySQL plus quarantined sum; of a kept value the text of
+--          the one that is kept of both, '' if there is none
 -- Reply    { 'absent' } no state of this deployment and format
 --          { 'epoch', epoch here } the epochs differ
 --          { 'again', 'behind' } Redis is behind the watermark, or the watermark moved since it was read
@@ -27,6 +28,7 @@
 --!include young
 --!include fits-watermark
 --!include boards
+--!include kept
 local mode, epoch, watermark, token, deployment = unpack(ARGV, 1, 5)
 watermark = tonumber(watermark)
 --!read state
@@ -51,9 +53,12 @@ local function scoreOf(kind, item, expected)
     return '.'
   end
   local isNoted = redis.call('SISMEMBER', board.noted, key) == 1
-  -- A key that was only read has no score.
-  local isWrong = isNoted or tonumber(score or 0) ~= expected
-  if mode == 'repair' and isWrong and math.abs(expected) <= SAFE then
+  -- A key that was only read has no score, nor has a key without a value.
+  local isWrong = isNoted or (score and tonumber(score) or not isKept(kind) and 0 or nil) ~= expected
+  if mode == 'repair' and isWrong and not expected then
+    redis.call('ZREM', board.scores, key)
+    redis.call('SREM', board.noted, key)
+  elseif mode == 'repair' and isWrong and math.abs(expected) <= SAFE then
     redis.call('ZADD', board.scores, int(expected), key)
     redis.call('SREM', board.noted, key)
   elseif mode == 'repair' and isWrong then
@@ -67,26 +72,31 @@ for at = 6, #ARGV, 3 do
   local field = kind .. item
   local live = redis.call('HGET', young, field) or redis.call('HGET', old, field)
   local expected, why = false, nil
-  if mode ~= 'load' or not live then expected, why = expectedOf(kind, item, tonumber(ARGV[at + 2])) end
+  local given, number, text = ARGV[at + 2], nil, nil
+  if mode ~= 'load' or not live then expected, why = expectedOf(kind, item, isKept(kind) and given ~= '' and given or tonumber(given)) end
   if why and (why ~= 'doubtful' or mode ~= 'load') then return { 'again', why } end
+  if expected then
+    -- Without a value there is no number.
+    number = not isKept(kind) and expected or tonumber(valueOf(expected))
+    text = isKept(kind) and expected or sumText(expected)
+  end
+  local isBeyond = number and math.abs(number) > SAFE
   if mode ~= 'load' then
-    if mode == 'repair' and live and live ~= sumText(expected) then
+    if mode == 'repair' and live and live ~= text then
       redis.call('HDEL', old, field)
-      if math.abs(expected) > SAFE then redis.call('HDEL', young, field)
-      else redis.call('HSET', young, field, int(expected)) end
+      if isBeyond then redis.call('HDEL', young, field) else redis.call('HSET', young, field, text) end
     end
     -- A live value that another program wrote may have any length.
-    reply[#reply + 1] = (live and '=' .. string.sub(live, 1, 64) or '-') .. ' ' .. sumText(expected) .. ' '
-      .. scoreOf(kind, item, expected)
+    reply[#reply + 1] = (live and '=' .. string.sub(live, 1, 64) or '-') .. ' ' .. text .. ' ' .. scoreOf(kind, item, number)
   elseif live then
     reply[#reply + 1] = live
   elseif why then
     reply[#reply + 1] = 'w'
-  elseif math.abs(expected) > SAFE then
+  elseif isBeyond then
     reply[#reply + 1] = 'x'
   else
-    redis.call('HSET', young, field, int(expected))
-    reply[#reply + 1] = int(expected)
+    redis.call('HSET', young, field, text)
+    reply[#reply + 1] = text
   end
 end
 return reply

@@ -1,16 +1,18 @@
 /**
- * A column of a user's table that holds the values of a counter or the balances of a program. Other programs
- * may write the same rows, so every change is relative and made under the row's lock.
+ * A column of a user's table that holds the values of a counter, the balances of a program, or the values of which one
+ * put is kept. Other programs may write the same rows, so every change is made under the row's lock, and is relative
+ * except a last put.
  */
 import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
-import { itemOf, type Kind, ROW_KINDS } from '../item.ts';
+import { isValueKind, itemOf, type Kind, ROW_KINDS } from '../item.ts';
 import { LIMITS } from '../limits.ts';
-import { type Database, fillSql, queryRows, quoteIdentifier, readSql } from '../mysql/database.ts';
+import { type Database, fillSql, queryRow, queryRows, quoteIdentifier, readSql } from '../mysql/database.ts';
 import { REFUSED } from '../mysql/error-numbers.ts';
 import { jsonParts, keyLists } from '../mysql/statement-size.ts';
+import { quarantinedSql, replacesSql, superseded } from './kept-sql.ts';
 import { KeySql, type ShownKey } from './key-sql.ts';
 import { RefusedValueError } from './refusal.ts';
-import type { Addition, KeyPage, ValueKey, ValueRows } from './tables.ts';
+import { type Addition, type KeyPage, OwnTable, type ValueKey, type ValueRows } from './tables.ts';
 import type { CheckedTarget } from './target-check.ts';
 
 const sql = (name: string) => readSql(new URL(`./sql/mapped-${name}.sql`, import.meta.url));
@@ -21,6 +23,15 @@ const SQL = {
   values: sql('values'),
   read: sql('read'),
   keys: sql('keys'),
+};
+const KEPT_SQL = { ...SQL, add: sql('keep'), read: sql('read-kept') };
+/** A put, and what the column shows, as milliseconds since 1970. MySQL reads a TIMESTAMP without its time zone. */
+const EPOCH = "TIMESTAMP'1970-01-01 00:00:00'";
+const AS_TIME = `${EPOCH} + INTERVAL j.amount * 1000 MICROSECOND`;
+const SHOWN = {
+  number: (column: string) => column,
+  datetime: (column: string) => `TIMESTAMPDIFF(MICROSECOND, ${EPOCH}, ${column}) DIV 1000`,
+  timestamp: (column: string) => `CAST(UNIX_TIMESTAMP(${column}) * 1000 AS SIGNED)`,
 };
 /** Keys in one IN list: the optimizer's memory for ranges is limited, and each key is one. */
 const LOCKED_AT_ONCE = 1000;
@@ -33,12 +44,18 @@ export class MappedTable implements ValueRows {
   readonly #key: KeySql;
   readonly #sql: typeof SQL;
   readonly #longestKey: number;
+  /** Sluice's own rows with the versions of values of which the last is kept; undefined for other kinds. */
+  readonly #versions: OwnTable | undefined;
 
   constructor(kind: Kind, target: CheckedTarget) {
+    this.#versions = kind === '=' ? new OwnTable(kind) : undefined;
     this.#target = target;
     this.#key = new KeySql(target.key);
-    this.#longestKey = kind === 'c' ? LIMITS.key : LIMITS.account;
-    this.#sql = fillSql(SQL, {
+    this.#longestKey = kind === 'p' ? LIMITS.account : LIMITS.key;
+    const column = `t.${quoteIdentifier(target.column)}`;
+    const wins =
+      kind !== '=' && isValueKind(kind) ? `${column} IS NULL OR ${replacesSql(kind, column, '')}` : 'TRUE';
+    this.#sql = fillSql(isValueKind(kind) ? KEPT_SQL : SQL, {
       ...this.#key.parts,
       table: `${quoteIdentifier(target.schema)}.${quoteIdentifier(target.table)}`,
       column: quoteIdentifier(target.column),
@@ -46,6 +63,10 @@ export class MappedTable implements ValueRows {
       constantColumns: target.constants.map(([name]) => `, ${quoteIdentifier(name)}`).join(''),
       constants: ', ?'.repeat(target.constants.length),
       kind: ROW_KINDS[kind],
+      amount: target.holds === 'number' ? 'j.amount' : AS_TIME,
+      shownColumn: SHOWN[target.holds](column),
+      replaces: wins,
+      quarantined: isValueKind(kind) ? quarantinedSql(kind) : '',
     });
     this.read = this.#sql.read;
   }
@@ -64,6 +85,26 @@ export class MappedTable implements ValueRows {
 
   async add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
     if (!rows.every(row => this.#key.fits(row.key))) throw new RefusedValueError('TARGET_KEY_NOT_CANONICAL');
+    if (!this.#versions) return this.#add(connection, rows);
+    const late = await superseded(connection, rows);
+    const newer = rows.filter(row => !late.has(row));
+    await this.#atUtc(connection, () => this.#add(connection, newer));
+    await this.#versions.add(connection, newer);
+  }
+
+  /** A TIMESTAMP takes the session's time. In a zone with summer time, an hour of it stands for two. */
+  async #atUtc(connection: PoolConnection, write: () => Promise<void>): Promise<void> {
+    if (this.#target.holds !== 'timestamp') return write();
+    const { zone } = await queryRow(connection, 'SELECT @@SESSION.time_zone AS zone');
+    await connection.query("SET time_zone = '+00:00'");
+    try {
+      await write();
+    } finally {
+      await connection.query('SET time_zone = ?', [zone]);
+    }
+  }
+
+  async #add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
     const sorted = rows.toSorted((a, b) => (a.key < b.key ? -1 : 1));
     const existing =
       this.#target.missing === 'insert' ? await this.#insertMissing(connection, sorted) : sorted;

@@ -1,13 +1,13 @@
-/** Opens the table of each counter and program: Sluice's own, or the one that its definition maps it to. */
-import type { Definitions } from '../config/definitions.ts';
+/** Opens the table of each counter, program and value: Sluice's own, or the one that its definition maps it to. */
+import { type Definitions, definedNames, definitionOf } from '../config/definitions.ts';
 import type { Target } from '../config/target.ts';
 import { DatabaseUnsuitableError, SluiceError } from '../errors.ts';
 import { type Kind, ROW_KINDS } from '../item.ts';
 import { type Database, readSql } from '../mysql/database.ts';
 import { databaseError } from '../mysql/errors.ts';
 import { OwnTable, type ValueTables } from './tables.ts';
-import { type CheckedTarget, checkTarget } from './target-check.ts';
-import { ownerOf, TargetTable } from './target-table.ts';
+import { type CheckedTarget, checkTarget, ownerOf } from './target-check.ts';
+import { TargetTable } from './target-table.ts';
 
 interface Mapping {
   readonly kind: Kind;
@@ -49,7 +49,11 @@ export async function openTables(
   definitions: Definitions,
   { onUndefined = () => {}, onUnfit = () => {} }: TableEvents = {},
 ): Promise<OpenTables> {
-  const mappings = [...mappingsOf('c', definitions.counters), ...mappingsOf('p', definitions.points)];
+  const names = definedNames(definitions);
+  const mappings = names.flatMap(({ kind, name }) => {
+    const target = definitionOf(kind, name, definitions)!.target;
+    return target ? [{ kind, name, target }] : [];
+  });
   const tables = new Map<string, TargetTable>();
   const owners = new Map<string, string>();
   try {
@@ -64,7 +68,7 @@ export async function openTables(
       }
       const column = JSON.stringify([checked.schema, checked.table, checked.column]);
       const other = owners.get(column);
-      // The column would count the updates of both, but each live value only its own.
+      // The column would have the updates of both, but each live value only its own.
       if (other)
         throw new DatabaseUnsuitableError(
           `The ${owner} and the ${other} are both mapped to ${target.table}.${target.column}; give each a column of its own.`,
@@ -74,11 +78,10 @@ export async function openTables(
   } catch (error) {
     throw error instanceof SluiceError ? error : databaseError(error, database.address);
   }
-  const own = { c: new OwnTable('c'), p: new OwnTable('p') };
-  const named = { c: definitions.counters, p: definitions.points };
-  const known = new Set(
-    (['c', 'p'] as const).flatMap(kind => Object.keys(named[kind]).map(name => kind + name)),
-  );
+  const own = Object.fromEntries(
+    (Object.keys(ROW_KINDS) as Kind[]).map(kind => [kind, new OwnTable(kind)]),
+  ) as Record<Kind, OwnTable>;
+  const known = new Set(names.map(({ kind, name }) => kind + name));
   return {
     of: (kind, name) => {
       if (!known.has(kind + name)) {
@@ -100,7 +103,7 @@ async function checkOrRemember(
   { kind, name, target }: Mapping,
 ): Promise<CheckedTarget | DatabaseUnsuitableError> {
   try {
-    return await database.session(connection => checkTarget(connection, ownerOf(kind, name), target));
+    return await database.session(connection => checkTarget(connection, kind, name, target));
   } catch (error) {
     if (!(error instanceof DatabaseUnsuitableError)) throw error;
     const [known] = await database.query('SELECT target FROM sluice_targets WHERE kind = ? AND name = ?', [
@@ -115,8 +118,4 @@ async function checkOrRemember(
 /** Records that the mapping fits, for later processes. @throws what mysql2 threw */
 export async function recordTarget(database: Database, { kind, name, target }: TargetTable): Promise<void> {
   await database.query(RECORD, [ROW_KINDS[kind], Buffer.from(name), Buffer.from(JSON.stringify(target))]);
-}
-
-function mappingsOf(kind: Kind, named: Readonly<Record<string, { target?: Target | undefined }>>): Mapping[] {
-  return Object.entries(named).flatMap(([name, { target }]) => (target ? [{ kind, name, target }] : []));
 }

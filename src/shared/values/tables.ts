@@ -1,20 +1,23 @@
 /**
- * Tables of values: Sluice's own, or a column of a user's table. A table adds sums by name and key. The store
- * refuses rows that a table does not take.
+ * Tables of values: Sluice's own, or a column of a user's table. A table adds sums by name and key, or keeps one of two
+ * values. The store refuses rows that a table does not take.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Target } from '../config/target.ts';
-import { itemOf, type Kind, ROW_KINDS } from '../item.ts';
+import { isValueKind, itemOf, type Kind, ROW_KINDS } from '../item.ts';
 import { LIMITS } from '../limits.ts';
 import { type Database, fillSql, queryRows, readSql } from '../mysql/database.ts';
 import { jsonParts, sortedJson } from '../mysql/statement-size.ts';
+import { quarantinedSql, replacesSql } from './kept-sql.ts';
 import type { RefusedValueError } from './refusal.ts';
 
-/** A sum to add to one value. */
+/** A sum to add to one value, or a value to put. */
 export interface Addition {
   readonly name: string;
   readonly key: string;
   readonly amount: number;
+  /** Of a value to put; see `KeptValue`. */
+  readonly version?: number | undefined;
 }
 
 export type ValueKey = Pick<Addition, 'name' | 'key'>;
@@ -24,7 +27,7 @@ export interface ValueRows {
   /** Values by item. Called after `add` in the same transaction, while its row locks keep them unchanged. */
   values(connection: PoolConnection, rows: readonly ValueKey[]): Promise<Map<string, number>>;
   /**
-   * Adds the sums, with as many statements as their bytes need, in the order of the keys: neighbours in the
+   * Adds the sums, or keeps one value of each pair, with as many statements as their bytes need, in the order of the keys: neighbours in the
    * index are written together, and two writers cannot deadlock. After an error some statements may have been
    * executed: the caller rolls back to a savepoint or its transaction.
    * @throws RefusedValueError, or what MySQL threw
@@ -38,11 +41,11 @@ export interface ValueRows {
   /**
    * Statement of cold reads. It reads values, quarantined sums and the watermark in one snapshot.
    * Parameters: JSON of the keys' `readRow`, partition. Rows: name, item_key, value, quarantined, sequence,
-   * token, epoch.
+   * token, epoch; for kept values also version, and isChanged.
    */
   readonly read: string;
   /**
-   * A page of the keys of a counter, or accounts of a program, that have a row, in the order of the table's index.
+   * A page of the keys of a counter or value, or accounts of a program, that have a row, in the order of the table's index.
    * A mapped table returns every row whose key an update could name, whether Sluice updated it or not.
    * @param after where the page before ended; '' for the first page
    */
@@ -82,7 +85,7 @@ export interface ValueTable extends ValueRows {
   explained(error: unknown, database: Database): unknown;
 }
 
-/** The table of each counter and program. */
+/** The table of each counter, program and value. */
 export interface ValueTables {
   of(kind: Kind, name: string): ValueTable;
   /**
@@ -100,20 +103,36 @@ const SQL = {
   read: readSql(new URL('./sql/own-read.sql', import.meta.url)),
   keys: readSql(new URL('./sql/own-keys.sql', import.meta.url)),
 };
-/** Names that differ between the two tables. */
+const KEPT_SQL = {
+  ...SQL,
+  add: readSql(new URL('./sql/own-keep.sql', import.meta.url)),
+  read: readSql(new URL('./sql/own-read-kept.sql', import.meta.url)),
+};
+const KEPT = { table: 'sluice_values', name: 'name', key: 'value_key', value: 'value', length: LIMITS.key };
+/** Names that differ between the tables. */
 const PARTS = {
   c: { table: 'sluice_counters', name: 'counter', key: 'counter_key', value: 'value', length: LIMITS.key },
   p: { table: 'sluice_accounts', name: 'program', key: 'account', value: 'balance', length: LIMITS.account },
+  '>': KEPT,
+  '<': KEPT,
+  '=': KEPT,
 };
 
-/** `sluice_counters` or `sluice_accounts`. */
+/** `sluice_counters`, `sluice_accounts` or `sluice_values`. */
 export class OwnTable implements ValueTable {
   readonly read: string;
   /** The statements of this table. */
   readonly sql: typeof SQL;
 
   constructor(kind: Kind) {
-    this.sql = fillSql(SQL, { ...PARTS[kind], kind: ROW_KINDS[kind] });
+    const parts = { ...PARTS[kind], kind: ROW_KINDS[kind] };
+    this.sql = isValueKind(kind)
+      ? fillSql(KEPT_SQL, {
+          ...parts,
+          replaces: replacesSql(kind, `${parts.table}.value`, `${parts.table}.version`),
+          quarantined: quarantinedSql(kind),
+        })
+      : fillSql(SQL, parts);
     this.read = this.sql.read;
   }
 
@@ -130,7 +149,7 @@ export class OwnTable implements ValueTable {
   }
 
   async add(connection: PoolConnection, rows: readonly Addition[]): Promise<void> {
-    for (const json of sortedJson(connection, rows, row => [row.name, row.key, row.amount]))
+    for (const json of sortedJson(connection, rows, row => [row.name, row.key, row.amount, row.version]))
       await connection.query(this.sql.add, [json]);
   }
 

@@ -1,6 +1,6 @@
 /**
  * Checks by the server's catalogue whether a column of a user's table can hold values: the table is InnoDB,
- * the column holds whole numbers, and the key is unique and compares byte by byte. Each refusal says what is
+ * the column holds whole numbers, or times for a `last` value, and the key is unique and compares byte by byte. Each refusal says what is
  * wrong and what to do.
  */
 import type { PoolConnection } from 'mysql2/promise';
@@ -12,6 +12,7 @@ import {
   type Target,
 } from '../config/target.ts';
 import { DatabaseUnsuitableError } from '../errors.ts';
+import { type Kind, SHOWN_KINDS } from '../item.ts';
 import { queryRows, type Rows, readSql } from '../mysql/database.ts';
 import { isWhole, type KeyType, keyTypeOf } from './target-key.ts';
 
@@ -21,6 +22,8 @@ export interface CheckedTarget {
   readonly table: string;
   readonly key: CheckedKey;
   readonly column: string;
+  /** What the column holds: whole numbers, or a time with milliseconds. */
+  readonly holds: 'number' | 'datetime' | 'timestamp';
   readonly missing: Target['missing'];
   /** Columns of inserted rows that get a constant, with their values. */
   readonly constants: readonly (readonly [column: string, value: string | number | null])[];
@@ -52,17 +55,23 @@ const FIND_TABLE = sql('find-table');
 const FIND_COLUMNS = sql('find-columns');
 const FIND_UNIQUE_KEYS = sql('find-unique-keys');
 
-/**
- * @param owner `counter "views"`, for messages
- * @throws DatabaseUnsuitableError
- */
+/** `counter "views"`, for messages. */
+export function ownerOf(kind: Kind, name: string): string {
+  const what = { counter: 'counter', points: 'program', value: 'value' }[SHOWN_KINDS[kind]];
+  return `${what} ${JSON.stringify(name)}`;
+}
+
+/** @throws DatabaseUnsuitableError */
 export async function checkTarget(
   connection: PoolConnection,
-  owner: string,
+  kind: Kind,
+  name: string,
   target: Target,
 ): Promise<CheckedTarget> {
   const refuse: Refuse = problem => {
-    throw new DatabaseUnsuitableError(`The ${owner} cannot be mapped to ${shownTarget(target)}: ${problem}.`);
+    throw new DatabaseUnsuitableError(
+      `The ${ownerOf(kind, name)} cannot be mapped to ${shownTarget(target)}: ${problem}.`,
+    );
   };
   const named = keyColumnsOf(target);
   const constants = Object.entries(target.insert ?? {});
@@ -81,7 +90,7 @@ export async function checkTarget(
   const { schema, table, columns, uniqueKeys } = await readCatalogue(connection, target.table, refuse);
   const keys = named.map(({ column }) => findColumn(columns, column, refuse));
   const column = findColumn(columns, target.column, refuse);
-  checkValueColumn(column, keys, uniqueKeys, refuse);
+  const holds = checkValueColumn(kind, column, keys, uniqueKeys, refuse);
   const { index, order } = findIndex(keys, uniqueKeys, refuse);
   const given = constants.map(([name, value]) => ({ row: findColumn(columns, name, refuse), value }));
   for (const { row, value } of given) checkConstant(row, value, refuse);
@@ -100,6 +109,7 @@ export async function checkTarget(
       isList: hasListKeys(target),
     },
     column: column.column_name,
+    holds,
     missing: target.missing,
     constants: given.map(({ row, value }) => [row.column_name, value]),
   };
@@ -160,14 +170,20 @@ export function isGenerated(column: Row): boolean {
 }
 
 function checkValueColumn(
+  kind: Kind,
   column: Row,
   keys: readonly Row[],
   uniqueKeys: readonly UniqueKey[],
   refuse: Refuse,
-): void {
+): CheckedTarget['holds'] {
   const name = column.column_name;
+  const isTime = kind === '=' && /^(datetime|timestamp)/.test(column.column_type);
   if (keys.some(key => key.column_name === name)) refuse('key and value are the same column; name two');
-  if (!isWhole(column.column_type))
+  if (isTime && !/\(3\)$/.test(column.column_type))
+    refuse(
+      `column ${name} is ${column.column_type}; the times of a value have milliseconds, so make it DATETIME(3) or TIMESTAMP(3)`,
+    );
+  if (!isTime && !isWhole(column.column_type))
     refuse(
       `column ${name} is ${column.column_type}; values are whole numbers, so make it BIGINT, another integer type or DECIMAL(n,0)`,
     );
@@ -177,6 +193,8 @@ function checkValueColumn(
     refuse(
       `column ${name} is part of the unique key ${unique.name}, so that equal values would be refused; drop that key`,
     );
+  if (!isTime) return 'number';
+  return column.data_type === 'datetime' ? 'datetime' : 'timestamp';
 }
 
 /** The unique index of exactly the key columns, in any order. */

@@ -12,7 +12,7 @@ import { keyJson } from './key-sql.ts';
 import { MappedTable } from './mapped-table.ts';
 import type { RefusedValueError } from './refusal.ts';
 import type { Addition, KeyPage, ValueKey, ValueTable } from './tables.ts';
-import { type CheckedTarget, checkTarget } from './target-check.ts';
+import { type CheckedTarget, checkTarget, ownerOf } from './target-check.ts';
 
 const raisers = new WeakMap<object, TargetTable>();
 /** Reads check the catalogue at most this often, ms. */
@@ -123,7 +123,9 @@ export class TargetTable implements ValueTable {
   async recheck(database: Database): Promise<void> {
     this.#recheckedAt = performance.now();
     try {
-      const checked = await database.session(connection => checkTarget(connection, this.owner, this.target));
+      const checked = await database.session(connection =>
+        checkTarget(connection, this.kind, this.name, this.target),
+      );
       this.#table = new MappedTable(this.kind, checked);
       this.#problem = undefined;
     } catch (error) {
@@ -157,8 +159,4 @@ export class TargetTable implements ValueTable {
     if (!this.#table) throw this.#problem;
     return this.#table;
   }
-}
-
-export function ownerOf(kind: Kind, name: string): string {
-  return `${kind === 'c' ? 'counter' : 'program'} ${JSON.stringify(name)}`;
 }

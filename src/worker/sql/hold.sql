@@ -1,10 +1,10 @@
 -- Holds updates until their mapped table can be written.
 -- Parameters: partition, sequence of the batch, kind, then JSON rows
--- [name, key, amount, entry id or null, error code, payload as text].
+-- [name, key, amount, version or null, entry id or null, error code, payload as text].
 INSERT INTO sluice_quarantine
-  (partition_id, sequence, kind, name, item_key, amount, entry_id, error_code, payload, cause, created_at)
-SELECT ?, ?, ?, j.name, j.item_key, j.amount, j.entry_id, j.error_code, j.payload, 'held', UTC_TIMESTAMP(3)
+  (partition_id, sequence, kind, name, item_key, amount, version, entry_id, error_code, payload, cause, created_at)
+SELECT ?, ?, ?, j.name, j.item_key, j.amount, j.version, j.entry_id, j.error_code, j.payload, 'held', UTC_TIMESTAMP(3)
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
   name VARBINARY({LIMITS.name}) PATH '$[0]', item_key VARBINARY({LIMITS.key}) PATH '$[1]', amount BIGINT PATH '$[2]',
-  entry_id VARBINARY({LIMITS.id}) PATH '$[3]', error_code VARCHAR({LIMITS.code}) CHARACTER SET ascii PATH '$[4]',
-  payload LONGTEXT CHARACTER SET utf8mb4 PATH '$[5]')) j
+  version BIGINT UNSIGNED PATH '$[3]', entry_id VARBINARY({LIMITS.id}) PATH '$[4]',
+  error_code VARCHAR({LIMITS.code}) CHARACTER SET ascii PATH '$[5]', payload LONGTEXT CHARACTER SET utf8mb4 PATH '$[6]')) j

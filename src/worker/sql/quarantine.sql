@@ -1,5 +1,5 @@
 -- Puts one update into quarantine. Parameters: partition, sequence of the batch, kind, name, key, amount,
--- entry id or null, error code, payload, cause.
+-- version or null, entry id or null, error code, payload, cause.
 INSERT INTO sluice_quarantine
-  (partition_id, sequence, kind, name, item_key, amount, entry_id, error_code, payload, cause, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(3))
+  (partition_id, sequence, kind, name, item_key, amount, version, entry_id, error_code, payload, cause, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(3))

@@ -1,8 +1,18 @@
--- Adds the amount of an accepted update to the score of its key. Called by every script that changes pending. Of the
+-- Adds the amount of an accepted update to the score of its key, or lets a put replace it. Called by every script that changes pending. Of the
 -- amendment of a counter, the item is the counter's. Needs `boards`.
+-- How ZADD keeps the greatest, the least or the last number.
+local RULES = { ['>'] = 'GT', ['<'] = 'LT', ['='] = '' }
 local function addToBoard(boards, kind, item, amount)
   local board, key = boardOf(boards, kind, item)
   if not board then return end
+  local rule = RULES[kind]
+  if rule then
+    local modes = {}
+    if not board.creates then modes[1] = 'XX' end
+    if rule ~= '' then modes[#modes + 1] = rule end
+    modes[#modes + 1], modes[#modes + 2] = amount, key
+    return redis.call('ZADD', board.scores, unpack(modes))
+  end
   local score
   if board.creates then score = redis.call('ZINCRBY', board.scores, amount, key)
   else score = redis.call('ZADD', board.scores, 'XX', 'INCR', amount, key) end

@@ -2,7 +2,7 @@
 -- The boards of this epoch by kind and name, from the state's field `boards`. Called before a script's first write: the names of
 -- boards are not declared, so a Cluster that moves the slot refuses the script here.
 local function boardsOf(text, epoch)
-  local boards = { c = {}, p = {} }
+  local boards = { c = {}, p = {}, ['>'] = {}, ['<'] = {}, ['='] = {} }
   for board, phase, mapped, _, built in string.gmatch(text, '(%S+) (%S+) (%S+) (%S+) (%S+)') do
     if built == epoch then
       local scores = phase == 'ready' and base .. 'ranks:' .. board or base .. 'ranksNext:' .. board

@@ -1,4 +1,4 @@
--- `expectedOf`: the right value of a key, from its value in the database plus quarantine. Needs `base`, `int`, `state`,
+-- `expectedOf`: the right value of a key, from its value in the database plus quarantine. Needs `base`, `int`, `state`, `kept`,
 -- and `withFlight` of `fitsWatermark`.
 -- Checked once, since most hashes are absent.
 local isThere = {}
@@ -17,9 +17,13 @@ end
 
 isThere[segmentCounters] = isThere[segmentCounters] and (withFlight or state.popped < state.segmentEnd)
 local popped, flightFrom, flightTo = state.popped, state.flightFrom, state.flightTo
+-- Whether the database lacks the counter with this number, of the segment.
+local function isClaimedMissing(number)
+  return number >= popped or (withFlight and number >= flightFrom and number < flightTo)
+end
 local function countersOf(item)
   local amount, number = sum(segmentCounters, item)
-  if not (number >= popped or (withFlight and number >= flightFrom and number < flightTo)) then amount = 0 end
+  if not isClaimedMissing(number) then amount = 0 end
   return amount + sum(counters, item)
 end
 
@@ -51,9 +55,21 @@ local function entriesOf(item)
   return pending
 end
 
+-- A value's pending put, unless the database has it; false if there is none.
+local function putOf(hash, item, isMissing)
+  local text = isThere[hash] and redis.call('HGET', hash, item)
+  if not text then return false end
+  local put, number = string.match(text, '^(%S+) %S+ (%d+)')
+  return (not isMissing or isMissing(tonumber(number))) and put
+end
+
 -- Amendments of counters are in the hash of accounts, after '!'. Returns nil and a reason if the value is not
 -- known now.
 local function expectedOf(kind, item, value)
+  if isKept(kind) then
+    local known = kept(kind, value, putOf(segmentCounters, kind .. item, isClaimedMissing))
+    return kept(kind, known, putOf(counters, kind .. item)) or '~'
+  end
   local account = kind == 'p' and item or '!' .. item
   if isDoubtful(account) then return nil, 'doubtful' end
   local entries = entriesOf(account)

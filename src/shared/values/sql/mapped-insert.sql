@@ -2,5 +2,5 @@
 -- column, and refuse -5 for an UNSIGNED column with 100. Parameters: the constants; JSON rows
 -- [amount, key, parts].
 INSERT INTO {table} ({keyColumns}, {column}{constantColumns})
-SELECT {keyValues}, j.amount{constants}
+SELECT {keyValues}, {amount}{constants}
 FROM JSON_TABLE(?, '$[*]' COLUMNS (amount BIGINT PATH '$[0]', {typedKeys})) j

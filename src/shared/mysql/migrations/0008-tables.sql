@@ -1,4 +1,4 @@
--- The tables of format 7. Key columns are VARBINARY: character collations merge keys that differ in case,
+-- The tables of format 8. Key columns are VARBINARY: character collations merge keys that differ in case,
 -- accents or trailing blanks. Long keys need ROW_FORMAT = DYNAMIC: where the server's default is COMPACT, a key
 -- has 767 bytes at most. Each statement ends with a semicolon at the end of a line.
 
@@ -20,6 +20,18 @@ CREATE TABLE IF NOT EXISTS sluice_accounts (
   PRIMARY KEY (program, account),
   CHECK (balance BETWEEN -9007199254740991 AND 9007199254740991)
 ) ENGINE = InnoDB;
+
+-- Values of which one put is kept. `version` grows with each put of a value whose last put is kept, also if the value
+-- itself is in a mapped table; it is 0 for the others.
+CREATE TABLE IF NOT EXISTS sluice_values (
+  name VARBINARY(64) NOT NULL,
+  value_key VARBINARY(2048) NOT NULL,
+  value BIGINT NOT NULL,
+  version BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  updated_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (name, value_key),
+  CHECK (value BETWEEN -9007199254740991 AND 9007199254740991)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- ledger_no is sequence * 65536 + position in the batch. Within a partition it grows in the order of
 -- application, and inserts go to the end of the partition's range without an auto-increment lock.
@@ -98,17 +110,19 @@ CREATE TABLE IF NOT EXISTS sluice_batches (
   KEY token (partition_id, token)
 ) ENGINE = InnoDB;
 
--- sequence is that of the batch. payload is the entry as the producer sent it, or a counter's number of
--- updates. It is text, not JSON: an update may be refused for its JSON, and the quarantine must take every
+-- sequence is that of the batch. `max`, `min` and `last` are values, by the rule that keeps one of two. payload is the
+-- entry as the producer sent it, or the number of updates of a counter or value. It is text, not JSON: an update may be refused for its JSON, and the quarantine must take every
 -- update.
 CREATE TABLE IF NOT EXISTS sluice_quarantine (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
   partition_id SMALLINT UNSIGNED NOT NULL,
   sequence BIGINT UNSIGNED NOT NULL,
-  kind ENUM('counter', 'entry') NOT NULL,
+  kind ENUM('counter', 'entry', 'max', 'min', 'last') NOT NULL,
   name VARBINARY(64) NOT NULL,
   item_key VARBINARY(2048) NOT NULL,
   amount BIGINT NOT NULL,
+  -- Only of a value whose last put is kept.
+  version BIGINT UNSIGNED NULL,
   entry_id VARBINARY(255) NULL,
   error_code VARCHAR(64) CHARACTER SET ascii NOT NULL,
   payload LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -169,7 +183,7 @@ CREATE TABLE IF NOT EXISTS sluice_operation_items (
 -- Mappings that fitted when a worker checked them. If one of them does not fit any more, processes start all
 -- the same. Any other mapping that does not fit is a mistake in the definitions.
 CREATE TABLE IF NOT EXISTS sluice_targets (
-  kind ENUM('counter', 'entry') NOT NULL,
+  kind ENUM('counter', 'entry', 'max', 'min', 'last') NOT NULL,
   name VARBINARY(64) NOT NULL,
   target VARBINARY(1024) NOT NULL,
   PRIMARY KEY (kind, name)
