@@ -44,6 +44,9 @@ export interface CopyParts {
   readonly run: OwnedRun;
 }
 
+/** The page is recorded; Redis has accepted it; its receipts are recorded; it is in MySQL. */
+export type CopyStep = 'recorded' | 'sent' | 'accepted' | 'persisted';
+
 export interface CopyOptions extends PaceLimits {
   readonly signal: AbortSignal;
   /** Leaves unusable rows out, instead of stopping at one. */
@@ -52,7 +55,7 @@ export interface CopyOptions extends PaceLimits {
   readonly unproven: 'discard' | 'apply' | undefined;
   readonly onProgress: (counts: Counts, state: string) => void;
   /** Called between steps, for tests that stop it there. */
-  readonly seam?: (step: 'recorded' | 'sent' | 'persisted') => Promise<void> | void;
+  readonly seam?: (step: CopyStep) => Promise<void> | void;
 }
 
 const LAG_POLL_MS = 200;
@@ -171,8 +174,9 @@ export class Copy {
         const updates = openings.map(opening => openingOf(opening, run.run, spec));
         await run.check();
         const accepted = isReceipts(state) ? sender.known(state) : await sender.send(updates);
-        if (!isReceipts(state)) await run.accepted(sender.lastOf(accepted));
         await this.#options.seam?.('sent');
+        if (!isReceipts(state)) await run.accepted(sender.lastOf(accepted));
+        await this.#options.seam?.('accepted');
         quarantined += await sender.persisted(accepted);
         break;
       } catch (error) {

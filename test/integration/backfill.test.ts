@@ -1,0 +1,180 @@
+// A backfill counts each row once, wherever it is stopped; and it stops rather than count what it cannot prove.
+
+import { expect, it } from 'vitest';
+import type { SpecOptions } from '../../src/backfill/spec.ts';
+import { backfill, crashAt } from '../support/backfill.ts';
+import { Crash, type Engine, openEngine, until } from '../support/engine.ts';
+
+const STEPS = ['recorded', 'sent', 'accepted', 'persisted'] as const;
+const KINDS = ['loyalty', 'views'] as const;
+const from = (to: string, more: Partial<SpecOptions> = {}): SpecOptions => {
+  return { table: 'users', key: 'id', value: 'points', to, ...more };
+};
+
+/** Ten rows with the values 1 to 10, and their ids. */
+async function openUsers(engine: Engine): Promise<string[]> {
+  await engine.database.query(
+    'CREATE TABLE users (id INT NOT NULL PRIMARY KEY, points INT NOT NULL, home TINYINT NOT NULL DEFAULT 0) ENGINE = InnoDB',
+  );
+  const ids = Array.from({ length: 10 }, (_, n) => 10 * n);
+  await engine.database.query(
+    `INSERT INTO users (id, points) VALUES ${ids.map((id, n) => `(${id}, ${n + 1})`).join(', ')}`,
+  );
+  return ids.map(String);
+}
+
+/** Values in MySQL, in the order of the ids. */
+async function valuesOf(engine: Engine, to: string, ids: readonly string[]): Promise<number[]> {
+  const values: number[] = [];
+  for (const id of ids)
+    values.push(to === 'loyalty' ? await engine.balanceInMysql(to, id) : await engine.counterInMysql(to, id));
+  return values;
+}
+
+/** Waits until Redis has forgotten the ids of counters that it knows now. */
+async function passWindow(engine: Engine): Promise<void> {
+  const time = async () => Number((await engine.redis.time())[0]) * 1000;
+  const end = (await time()) + engine.settings.idempotencyWindowMs + 1000;
+  await until(async () => (await time()) > end, 'the window passes');
+}
+
+const TEN = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+
+it.each(KINDS)('%s: a run that is stopped at any step goes on, and counts each row once', async to => {
+  const engine = await openEngine();
+  const ids = await openUsers(engine);
+  await engine.worker();
+  for (const [at, step] of STEPS.entries())
+    await expect(
+      backfill(engine, 'r', from(to), { seam: crashAt(step, at === 0 ? 2 : 0) }),
+      step,
+    ).rejects.toThrow(Crash);
+  // A value that changes behind the walk is of no interest any more.
+  await engine.database.query('UPDATE users SET points = 1000 WHERE id < 30');
+  const run = await backfill(engine, 'r', from(to));
+  expect(run).toMatchObject({ counts: { passed: 10, copied: 10, amount: '55' }, page: undefined });
+  expect(run.finishedAt).not.toBeNull();
+  expect(await valuesOf(engine, to, ids)).toEqual(TEN);
+});
+
+it.each(KINDS)('%s: without a worker nothing is in MySQL, so the checkpoint stays', async to => {
+  const engine = await openEngine();
+  const ids = await openUsers(engine);
+  const seam = crashAt('persisted', 1);
+  const running = backfill(engine, 'r', from(to), { seam });
+  const read = async () => {
+    const [row] = await engine.database.query('SELECT place, receipts FROM sluice_backfills');
+    return row;
+  };
+  await until(async () => (await read())?.receipts != null, 'Redis has the page');
+  expect((await read())!.place).toBeNull();
+  await engine.drain();
+  await expect(running).rejects.toThrow(Crash);
+  expect((await read())!.place).toBeNull();
+  expect(await valuesOf(engine, to, ids.slice(0, 4))).toEqual([1, 2, 3, 0]);
+});
+
+it('points are exact although Redis has forgotten all ids, or all it had', async () => {
+  const engine = await openEngine({ idempotencyWindowMs: 1000 });
+  const ids = await openUsers(engine);
+  await engine.worker();
+  await expect(backfill(engine, 'r', from('loyalty'), { seam: crashAt('sent', 1) })).rejects.toThrow(Crash);
+  await until(async () => (await engine.balanceInMysql('loyalty', '0')) === 1, 'the page is in MySQL');
+  await passWindow(engine);
+  // Half of the page may never have come.
+  await expect(backfill(engine, 'r', from('loyalty'), { seam: crashAt('recorded', 1) })).rejects.toThrow(
+    Crash,
+  );
+  const lost = await engine.redis.keys(`{${engine.name}:*`);
+  await engine.redis.unlink(...lost);
+  await backfill(engine, 'r', from('loyalty'));
+  expect(await valuesOf(engine, 'loyalty', ids)).toEqual(TEN);
+  const late = await engine.database.query('SELECT COUNT(*) AS found FROM sluice_entries');
+  expect(Number(late[0]!.found)).toBe(10);
+});
+
+it.each([
+  ['its ids expired', { idempotencyWindowMs: 1000 }, passWindow],
+  [
+    'younger ids pushed its ids out',
+    { idempotencyLimit: 100 },
+    async (engine: Engine) => {
+      const sluice = await engine.producer();
+      const ids = Array.from({ length: 2000 }, (_, n) => `i${n}`);
+      await sluice.apply(ids.map(id => ({ counter: 'clicks', key: id, id })));
+    },
+  ],
+  [
+    'Redis lost it',
+    {},
+    async (engine: Engine) => {
+      await engine.redis.unlink(...(await engine.redis.keys(`{${engine.name}:*`)));
+      await (await engine.producer()).counter('clicks').increment('k');
+    },
+  ],
+] as const)('counters: a page that nobody can prove is refused, since %s', async (_, settings, forget) => {
+  const engine = await openEngine(settings);
+  const ids = await openUsers(engine);
+  await engine.worker();
+  await expect(backfill(engine, 'r', from('views'), { seam: crashAt('sent', 1) })).rejects.toThrow(Crash);
+  await until(async () => (await engine.counterInMysql('views', '20')) === 3, 'the page is in MySQL');
+  await forget(engine);
+  for (let tries = 0; tries < 2; tries++)
+    await expect(backfill(engine, 'r', from('views'))).rejects.toMatchObject({ code: 'BACKFILL_UNPROVEN' });
+  const run = await backfill(engine, 'r', from('views'), { unproven: 'discard' });
+  expect(run.finishedAt).not.toBeNull();
+  expect(await valuesOf(engine, 'views', ids)).toEqual(TEN);
+});
+
+it('counters: an operator may say that none of an unproven page was counted', async () => {
+  const engine = await openEngine({ idempotencyWindowMs: 1000 });
+  const ids = await openUsers(engine);
+  await engine.worker();
+  await expect(backfill(engine, 'r', from('views'), { seam: crashAt('recorded', 1) })).rejects.toThrow(Crash);
+  await passWindow(engine);
+  await expect(backfill(engine, 'r', from('views'))).rejects.toMatchObject({ code: 'BACKFILL_UNPROVEN' });
+  await backfill(engine, 'r', from('views'), { unproven: 'apply' });
+  expect(await valuesOf(engine, 'views', ids)).toEqual(TEN);
+});
+
+it('counters: with its receipts, a page is proven however late it is', async () => {
+  const engine = await openEngine({ idempotencyWindowMs: 1000 });
+  const ids = await openUsers(engine);
+  await engine.worker();
+  await expect(backfill(engine, 'r', from('views'), { seam: crashAt('accepted', 1) })).rejects.toThrow(Crash);
+  await passWindow(engine);
+  await backfill(engine, 'r', from('views'));
+  expect(await valuesOf(engine, 'views', ids)).toEqual(TEN);
+});
+
+it('a second process of a run is refused while the first lives, and the first ends if it lost the run', async () => {
+  const engine = await openEngine();
+  await openUsers(engine);
+  await engine.worker();
+  let isFirst = true;
+  const seam = async () => {
+    if (!isFirst) return;
+    isFirst = false;
+    await expect(backfill(engine, 'r', from('views'))).rejects.toMatchObject({ code: 'BACKFILL_RUNNING' });
+    await engine.database.query("UPDATE sluice_backfills SET owner = 'other'");
+  };
+  await expect(backfill(engine, 'r', from('views'), { seam })).rejects.toMatchObject({
+    code: 'BACKFILL_TAKEN_OVER',
+  });
+});
+
+it('the same run with other options, and another run of the same column, are refused', async () => {
+  const engine = await openEngine();
+  const ids = await openUsers(engine);
+  await engine.worker();
+  await backfill(engine, 'r', from('views', { where: 'id < 50' }));
+  const refused = (code: string) => ({ code });
+  for (const more of [{ where: 'id < 60' }, {}, { value: 'home' }, { to: 'clicks' }, { mark: 'home' }])
+    await expect(backfill(engine, 'r', from('views', more))).rejects.toMatchObject(
+      refused('BACKFILL_CHANGED'),
+    );
+  const rest = from('views', { table: 'USERS', value: 'POINTS', where: 'id >= 50' });
+  await expect(backfill(engine, 's', rest)).rejects.toMatchObject(refused('BACKFILL_REPEATED'));
+  await backfill(engine, 's', from('views', { where: 'id >= 50 -- the rest' }), { again: true });
+  expect(await valuesOf(engine, 'views', ids)).toEqual(TEN);
+});
