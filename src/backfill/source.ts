@@ -4,8 +4,9 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Definitions } from '../shared/config/definitions.ts';
-import { DatabaseUnsuitableError } from '../shared/errors.ts';
+import { ConfigurationError, DatabaseUnsuitableError } from '../shared/errors.ts';
 import { queryRows, quoteIdentifier, type Rows } from '../shared/mysql/database.ts';
+import { classifyDatabaseError } from '../shared/mysql/errors.ts';
 import type { KeyLiteral } from '../shared/mysql/statement-size.ts';
 import {
   findColumn,
@@ -94,7 +95,26 @@ export async function checkSource(
     where: spec.where,
     unnamed: mayBeUnnamed ? walked.map(({ isNamed }) => `NOT (${isNamed})`).join(' OR ') : null,
   };
+  await checkCondition(connection, source);
   return source;
+}
+
+/**
+ * Lets the server read the condition, in a place where it must be whole: with a bracket too many, it would undo
+ * the conditions of the walk.
+ * @throws ConfigurationError
+ */
+async function checkCondition(connection: PoolConnection, { table, where }: Source): Promise<void> {
+  if (where === null) return;
+  try {
+    await queryRows(connection, `SELECT CASE WHEN ${where}\n THEN 1 END FROM ${table} t LIMIT 0`);
+  } catch (error) {
+    if (['unavailable', 'conflict'].includes(classifyDatabaseError(error))) throw error;
+    throw new ConfigurationError(
+      `The database does not take the condition of --where: ${(error as Error).message}. Give a condition on columns of the table, whose alias is t.`,
+      { cause: error },
+    );
+  }
 }
 
 type Row = Rows[number];
