@@ -53,10 +53,6 @@ local DIGITS, LONGER_MS = 16, 10000
 
 --!include meet
 
--- A kind that has a payload, and so one element more.
-local function hasPayload(kind) return kind == 'p' or kind == 'a' end
-
---!include kept
 -- The distinct items of each kind, and ids. Arrays by the item's position in its kind, with the size apart: a
 -- table for each item, and `#`, would cost more than all the rest.
 --!include id-name
@@ -67,9 +63,11 @@ local function distinct(updates)
     local kind, item, id = updates[at], updates[at + 1], updates[at + 4]
     local group = groups[kind]
     if not group then
+      -- Entries and amendments have a payload, and so one element more.
+      local hasPayload = kind == 'p' or kind == 'a'
       group = {
-        hash = hasPayload(kind) and base .. 'accounts' or base .. 'counters', size = 0, positions = {}, items = {}, fields = {},
-        sums = {}, counts = {}, last = {}, changed = {}, isKept = isKept(kind),
+        hash = hasPayload and base .. 'accounts' or base .. 'counters', size = 0, positions = {}, items = {}, fields = {},
+        sums = {}, counts = {}, last = {}, changed = {}, hasPayload = hasPayload, isKept = not hasPayload and kind ~= 'c',
       }
       groups[kind] = group
     end
@@ -92,7 +90,7 @@ local function distinct(updates)
         names[#names + 1] = name
       end
     end
-    at = at + (hasPayload(kind) and 6 or 5)
+    at = at + (group.hasPayload and 6 or 5)
   end
   return groups, ids, idNames, digests
 end
@@ -152,15 +150,20 @@ local function addEntry(decided, group, position, name, amount, balance, payload
   group.last[position], decided.entryNext = number, decided.entryNext + 1
 end
 
--- What is pending and live after a put: texts. No later put has a lower version, whatever happens to the clock.
-local function put(kind, group, position, number, state)
-  local text, live = int(number), group.live[position]
-  if kind == '=' then
-    local before = live and versionOf(live) or 0
-    state.version = math.max(clock[1] * 1000000 + clock[2], state.version + 1, before + 1)
-    text = text .. '@' .. int(state.version)
+-- Returns a function for puts: what is pending and live afterwards, as texts, and the live number. No later put has a
+-- lower version, whatever happens to the clock. Its parts cost nothing without values.
+local function putting(state)
+  --!include kept
+  return function(kind, group, position, number)
+    local text, live = int(number), group.live[position]
+    if kind == '=' then
+      local before = live and versionOf(live) or 0
+      state.version = math.max(clock[1] * 1000000 + clock[2], state.version + 1, before + 1)
+      text = text .. '@' .. int(state.version)
+    end
+    local value = live and kept(kind, live, text)
+    return kept(kind, group.sums[position], text), value, value and valueOf(value)
   end
-  return kept(kind, group.sums[position], text), live and kept(kind, live, text)
 end
 
 -- Decides each update against the running state of its group. Returns the replies and the writes outside of
@@ -172,7 +175,7 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
     replies = replies, accepted = 0, newIds = newIds, counterIds = counterIds, entryIds = {}, records = {},
     entryNext = state.entryNext,
   }
-  local at, replied, accepted, named, retryMs = 1, 0, 0, 0, nil
+  local at, replied, accepted, named, retryMs, put = 1, 0, 0, 0, nil, nil
   while updates[at] do
     local kind, item, amount, detail, id = updates[at], updates[at + 1], updates[at + 2], updates[at + 3], updates[at + 4]
     local group, payload = groups[kind], updates[at + 5]
@@ -184,10 +187,14 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
       local same, first = match(ids[name], '^(%S+) (%S+)$')
       reply = same == content and 'd' .. first or 'r'
     else
-      local live, sum, value = group.live[position], nil, nil
-      if group.isKept then sum, value = put(kind, group, position, amount, state)
-      else sum, value = group.sums[position] + amount, live and live + amount end
-      local isNew = not hasPayload(kind) and not group.last[position] and not group.changed[position]
+      local live, sum, value, shown = group.live[position], nil, nil, nil
+      if group.isKept then
+        put = put or putting(state)
+        sum, value, shown = put(kind, group, position, amount)
+      else
+        sum, value = group.sums[position] + amount, live and live + amount
+      end
+      local isNew = not group.hasPayload and not group.last[position] and not group.changed[position]
       local limit = closed and kind ~= 'a' and closed
         or isNew and keysLeft <= 0 and not waits(group.items[position], state) and 'k'
         or kind == 'p' and entriesLeft <= 0 and 'e'
@@ -199,15 +206,15 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
       elseif not group.isKept and (sum > SAFE or sum < -SAFE or (value and (value > SAFE or value < -SAFE))) then
         reply = 'x'
       else
-        if group.isKept then reply = value and valueOf(value) or '-' else reply = value and int(value) or '-' end
+        reply = value and (shown or int(value)) or '-'
         group.sums[position], group.changed[position] = sum, true
         if value then group.live[position] = value end
         if isNew then keysLeft = keysLeft - 1 end
-        if hasPayload(kind) then
+        if group.hasPayload then
           addEntry(decided, group, position, name, amount, reply, payload)
           entriesLeft = entriesLeft - 1
         end
-        local count = hasPayload(kind) and 1 or detail
+        local count = group.hasPayload and 1 or detail
         group.counts[position], accepted = group.counts[position] + count, accepted + count
         if name then
           ids[name] = content .. ' ' .. reply
@@ -221,7 +228,7 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
     end
     replied = replied + 1
     replies[replied] = reply
-    at = at + (hasPayload(kind) and 6 or 5)
+    at = at + (group.hasPayload and 6 or 5)
   end
   decided.accepted = accepted
   return decided
@@ -241,7 +248,7 @@ local function writeSums(groups, pushed)
       if group.changed[position] then
         local item = items[position]
         fields[size + 1] = item
-        if not hasPayload(kind) then
+        if not group.hasPayload then
           if not last[position] then
             last[position] = pushed + ordered
             ordered = ordered + 1
@@ -353,7 +360,7 @@ local function ranking(text, epoch)
         -- The key of an amended value is noted once the flush has carried the amendment out.
         elseif not string.find(item, '^![<=>]') then addToBoard(boards, 'c', sub(item, 2), updates[at + 2]) end
       end
-      at = at + (hasPayload(kind) and 6 or 5)
+      at = at + ((kind == 'p' or kind == 'a') and 6 or 5)
     end
   end
 end

@@ -61,6 +61,7 @@ it('failed updates are shown, with what a replay would do', async () => {
     key: expect.stringMatching(/^[12]$/),
     amount: Number(counter.key),
     updates: 1,
+    version: null,
     entryId: null,
     reason: null,
     metadata: null,

@@ -154,6 +154,29 @@ it('the example counts views, keeps accounts, maps errors to HTTP, and on SIGTER
   expect((await call('GET', '/nothing')).status).toBe(404);
   expect((await call('GET', '/accounts/4/balance')).body).toEqual({ balance: 20 });
 
+  // The leaderboard.
+  for (const [player, score] of [
+    ['u1', 9001],
+    ['u2', 7],
+    ['u1', 12],
+  ] as const)
+    expect((await call('POST', `/players/${player}/scores`, { score })).status).toBe(204);
+  await until(async () => (await call('GET', '/leaderboard')).status === 200, 'a worker to build the ranks');
+  const players = [
+    { rank: 1, player: 'u1', best: 9001 },
+    { rank: 2, player: 'u2', best: 7 },
+  ];
+  await until(async () => (await call('GET', '/leaderboard')).body.exact, 'the ranks to be exact');
+  expect((await call('GET', '/leaderboard?count=2')).body).toEqual({ exact: true, players });
+  const { body: player } = await call('GET', '/players/u2');
+  expect(player).toMatchObject({ best: 7, rank: 2, exact: true });
+  expect(Math.abs(Date.parse(player.lastSeen) - Date.now())).toBeLessThan(60_000);
+  expect((await call('GET', '/players/nobody')).body).toMatchObject({
+    best: null,
+    rank: null,
+    lastSeen: null,
+  });
+
   // Metrics have a port of their own.
   expect(await api.metrics()).toMatch(/^sluice_[a-z_]+/m);
   expect((await call('GET', '/metrics')).status).toBe(404);

@@ -13,6 +13,10 @@ interface AccountRoute {
 interface EntryRoute extends AccountRoute {
   Body: { amount: number; reason?: string };
 }
+interface ScoreRoute {
+  Params: { player: string };
+  Body: { score: number };
+}
 interface HistoryRoute extends AccountRoute {
   Querystring: { limit?: string; before?: string };
 }
@@ -24,6 +28,11 @@ const entrySchema = {
     required: ['amount'],
     properties: { amount: { type: 'number' }, reason: { type: 'string' } },
   },
+} as const;
+
+/** The same for a score. */
+const scoreSchema = {
+  body: { type: 'object', required: ['score'], properties: { score: { type: 'number' } } },
 } as const;
 
 /** The caller's id for a request, which counts once if it is repeated. */
@@ -41,6 +50,8 @@ function entryOf(request: FastifyRequest<EntryRoute>): PointsOptions {
 export function createApi(sluice: Sluice<typeof definitions>, logger = true) {
   const views = sluice.counter('page_views');
   const loyalty = sluice.points('loyalty');
+  const bestScore = sluice.value('best_score');
+  const lastSeen = sluice.value('last_seen');
   const api = Fastify({
     logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -76,6 +87,25 @@ export function createApi(sluice: Sluice<typeof definitions>, logger = true) {
     const { limit, ...before } = request.query;
     const page = { ...before, ...(limit === undefined ? {} : { limit: Number(limit) }) };
     return { entries: await loyalty.history(request.params.account, page) };
+  });
+
+  // A put needs no id: to send a score again changes nothing.
+  api.post<ScoreRoute>('/players/:player/scores', { schema: scoreSchema }, async (request, reply) => {
+    const { player } = request.params;
+    await Promise.all([bestScore.put(player, request.body.score), lastSeen.put(player, Date.now())]);
+    return reply.status(204).send();
+  });
+  api.get<ScoreRoute>('/players/:player', async request => {
+    const { player } = request.params;
+    const [{ rank, value, exact }, seen] = await Promise.all([
+      bestScore.board.rank(player),
+      lastSeen.get(player),
+    ]);
+    return { best: value, rank, exact, lastSeen: seen === null ? null : new Date(seen) };
+  });
+  api.get<{ Querystring: { count?: string } }>('/leaderboard', async request => {
+    const { members, exact } = await bestScore.board.top(Number(request.query.count ?? 10));
+    return { exact, players: members.map(({ rank, key, value }) => ({ rank, player: key, best: value })) };
   });
 
   api.get('/health', async (_, reply) => {

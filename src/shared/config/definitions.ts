@@ -53,7 +53,17 @@ export const definitionsSchema = z.strictObject({
 });
 
 /** Definitions as users write them. */
-export type DefinitionsInput = z.input<typeof definitionsSchema>;
+export type DefinitionsInput = Imported<z.input<typeof definitionsSchema>>;
+/** TypeScript takes `"max"` of an imported JSON file for any string. Which ones are allowed is checked at start. */
+type Imported<Value> = Value extends string
+  ? string extends Value
+    ? Value
+    : Value | (string & {})
+  : Value extends readonly (infer Item)[]
+    ? readonly Imported<Item>[]
+    : Value extends object
+      ? { [Key in keyof Value]: Imported<Value[Key]> }
+      : Value;
 /** Definitions with every default filled in. */
 export type Definitions = z.output<typeof definitionsSchema>;
 
