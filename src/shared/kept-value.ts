@@ -31,10 +31,13 @@ export function readLive(kind: Kind, text: string): number | null {
   return readKept(text)?.value ?? null;
 }
 
-/** Whether the second of two values replaces the first. */
+/**
+ * Whether the second of two values replaces the first. Of the same version, as an edited put has that Redis brings again,
+ * the greater one is kept, so that here too the order does not matter.
+ */
 function replaces(kind: ValueKind, one: KeptValue, other: KeptValue): boolean {
-  if (kind === '=') return other.version > one.version;
-  return kind === '>' ? other.value > one.value : other.value < one.value;
+  if (kind === '=' && other.version !== one.version) return other.version > one.version;
+  return kind === '<' ? other.value < one.value : other.value > one.value;
 }
 
 export function keptOf(kind: ValueKind, one: KeptValue, other: KeptValue): KeptValue {

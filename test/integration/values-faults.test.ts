@@ -134,6 +134,40 @@ describe('MySQL refuses puts', () => {
     expect((await shop.verify()).drift).toEqual([]);
   });
 
+  it.each([
+    [9, 'ASC'],
+    [9, 'DESC'],
+    [3, 'ASC'],
+    [3, 'DESC'],
+  ])(
+    'one that was edited comes again, and the order of replays does not matter: to %d, %s',
+    async (to, order) => {
+      const shop = await refused();
+      const latest = (await shop.failed.list({ kind: 'last' })).updates.at(-1)!;
+      await shop.failed.edit({ ids: [latest.id] }, { amount: to }, author);
+      // As a batch does that Redis brings again after a failover.
+      await shop.database.query(
+        `INSERT INTO sluice_quarantine (partition_id, sequence, kind, name, item_key, amount, version, error_code, payload, cause, created_at)
+       SELECT partition_id, sequence, kind, name, item_key, 6, version, error_code, payload, cause, created_at
+       FROM sluice_quarantine WHERE id = ?`,
+        [latest.id],
+      );
+      await shop.forget();
+      const kept = Math.max(6, to);
+      expect((await shop.values())[2]).toBe(kept);
+      await shop.database.query('DROP TRIGGER bad');
+      const rows = await shop.database.query(
+        `SELECT id FROM sluice_quarantine WHERE kind = 'last' ORDER BY id ${order}`,
+      );
+      for (const { id } of rows) {
+        await shop.failed.replay({ ids: [Number(id)] }, author);
+        expect((await shop.verify()).drift).toEqual([]);
+      }
+      expect(await inMysql(shop)).toEqual([kept]);
+      expect((await shop.values())[2]).toBe(kept);
+    },
+  );
+
   it('a dropped one counts no longer, an edited one counts as edited', async () => {
     const shop = await refused();
     const why = { ...author, reason: 'a cheat' };

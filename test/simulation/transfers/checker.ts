@@ -1,7 +1,8 @@
 /** What must hold after each step, after each commit, and at the end of a schedule. */
+import { Wrong } from '../steps.ts';
 import type { LedgerRow } from './mysql.ts';
 import type { Entry } from './redis.ts';
-import { PARTITIONS, type World, Wrong } from './world.ts';
+import { PARTITIONS, type World } from './world.ts';
 
 export class Checker {
   readonly #world: World;

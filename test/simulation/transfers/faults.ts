@@ -1,6 +1,7 @@
 /** What can break in a schedule of transfers. */
+import type { Step, Steps } from '../steps.ts';
 import { Redis } from './redis.ts';
-import { PARTITIONS, type Step, type Steps, type World } from './world.ts';
+import { PARTITIONS, type World } from './world.ts';
 
 export interface Process {
   readonly name: string;

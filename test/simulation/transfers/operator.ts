@@ -1,6 +1,7 @@
 /** Operators who decide about debits in quarantine and about rows that are aside. */
+import { ask, type Steps, wait } from '../steps.ts';
 import { addEntry, insertRow, type QuarantineRow, removeQuarantined, type TransferRow } from './mysql.ts';
-import { ACCOUNTS, ask, PARTITIONS, partitionOf, type Steps, type World, wait } from './world.ts';
+import { ACCOUNTS, PARTITIONS, partitionOf, type World } from './world.ts';
 
 const ALL_ACCOUNTS = PARTITIONS.flatMap(partition => Object.keys(ACCOUNTS[partition]!));
 

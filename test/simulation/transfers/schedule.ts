@@ -1,12 +1,14 @@
 /** One schedule of the model of transfers from its seed: processes take steps in any order, between faults. */
+
 import { Random } from '../random.ts';
+import { OUTAGE, type Step, type Steps, Wrong } from '../steps.ts';
 import type { TransferBug } from './bugs.ts';
 import { Checker } from './checker.ts';
 import { FAULTS, type Fault, LOSS, type Process } from './faults.ts';
 import { operate } from './operator.ts';
 import { crowd, use, Wishes } from './users.ts';
 import { align, flush, read, recover, sweep } from './worker.ts';
-import { OUTAGE, PARTITIONS, type Step, type Steps, World, Wrong } from './world.ts';
+import { PARTITIONS, World } from './world.ts';
 
 const MOST_STEPS = 3000;
 

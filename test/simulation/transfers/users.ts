@@ -1,6 +1,7 @@
 /** Users who send transfers and other entries, and send some of them again. */
+import { ask, type Steps, wait } from '../steps.ts';
 import type { Entry } from './redis.ts';
-import { ACCOUNTS, ask, PARTITIONS, partitionOf, type Steps, type World, wait } from './world.ts';
+import { ACCOUNTS, PARTITIONS, partitionOf, type World } from './world.ts';
 
 export type Update = Pick<Entry, 'account' | 'id' | 'amount' | 'to'>;
 

@@ -1,18 +1,8 @@
 /** A worker: the flush of a partition with the credits behind it, the sweep of rows, cold reads, alignment. */
+import { ask, OUTAGE, type Steps, script, Wrong, wait } from '../steps.ts';
 import { BatchWriting, decide, type Transaction, type TransferRow, type Watermark } from './mysql.ts';
 import type { Batch, Entry } from './redis.ts';
-import {
-  ACCOUNTS,
-  ask,
-  OUTAGE,
-  PARTITIONS,
-  partitionOf,
-  type Steps,
-  script,
-  type World,
-  Wrong,
-  wait,
-} from './world.ts';
+import { ACCOUNTS, PARTITIONS, partitionOf, type World } from './world.ts';
 
 /** Rows with the watermark of their partition, as it was while they were open. */
 interface Credits {

@@ -1,5 +1,6 @@
 /** Both partitions in Redis and MySQL, their faults, and how processes ask them, one step at a time. */
 import type { Random } from '../random.ts';
+import { OUTAGE, type Steps } from '../steps.ts';
 import type { TransferBug } from './bugs.ts';
 import { type Mood, Tables, Transaction, type Watermark } from './mysql.ts';
 import { type Batch, type Entry, Redis } from './redis.ts';
@@ -13,39 +14,6 @@ export const PARTITIONS = [0, 1] as const;
 
 export function partitionOf(account: string): number {
   return account in ACCOUNTS[0]! ? 0 : 1;
-}
-
-/** What a schedule finds wrong. */
-export class Wrong extends Error {}
-
-/** A server did not answer, or refuses now. What was asked may have happened. */
-export const OUTAGE = Symbol('outage');
-
-/** A process waits here until it may go on, and asks a server. */
-export interface Step {
-  readonly name: string;
-  readonly run: () => unknown;
-  readonly until?: () => boolean;
-  /** A script: a copy of the call may arrive late. */
-  readonly isScript?: boolean;
-  readonly isCommit?: boolean;
-  /** No server is asked, so the next step follows at once. */
-  readonly isWait?: boolean;
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: each step is answered by another type
-export type Steps<Result> = Generator<Step, Result, any>;
-
-export function* ask<Answer>(name: string, run: () => Answer): Steps<Answer> {
-  return yield { name, run };
-}
-
-export function* script<Answer>(name: string, run: () => Answer): Steps<Answer> {
-  return yield { name, run, isScript: true };
-}
-
-export function* wait(name: string, until: () => boolean): Steps<void> {
-  yield { name, until, run: () => {}, isWait: true };
 }
 
 export class World {

@@ -8,7 +8,9 @@ local function kept(kind, one, other)
   if not one or one == '~' then return other end
   if not other or other == '~' then return one end
   local a, b
-  if kind == '=' then a, b = versionOf(one), versionOf(other) else a, b = tonumber(one), tonumber(other) end
+  if kind == '=' then a, b = versionOf(one), versionOf(other) end
+  -- The same version, for which see replaces in kept-value.ts, or none.
+  if a == b then a, b = tonumber(valueOf(one)), tonumber(valueOf(other)) end
   if kind == '<' then return b < a and other or one end
   return b > a and other or one
 end
