@@ -2,7 +2,8 @@
 // each, or single calls at a steady rate.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type { CounterHandle, Sluice } from '../../src/producer/client.ts';
+import type { Sluice } from '../../src/producer/client.ts';
+import type { CounterHandle } from '../../src/producer/counter-handle.ts';
 import { Latencies } from './latencies.ts';
 import { Pace } from './pace.ts';
 import type { ProducerPlan, PushResult } from './producer-plan.ts';

@@ -2,7 +2,8 @@
 // acknowledged before its read began.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type { CounterHandle, Sluice } from '../../src/producer/client.ts';
+import type { Sluice } from '../../src/producer/client.ts';
+import type { CounterHandle } from '../../src/producer/counter-handle.ts';
 import type { PushResult, ReadPlan } from './producer-plan.ts';
 import { counterKey, type definitions, type TrafficPlan } from './traffic.ts';
 import { seededRandom, Zipf } from './zipf.ts';

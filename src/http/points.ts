@@ -1,6 +1,6 @@
 /** The routes of points programs. */
 import type * as z from 'zod';
-import type { PointsOptions } from '../producer/client.ts';
+import type { PointsOptions } from '../producer/points-handle.ts';
 import type { HistoryEntry } from '../producer/reads.ts';
 import { parseExact } from '../shared/exact-json.ts';
 import { checkAmount } from '../shared/updates/update.ts';

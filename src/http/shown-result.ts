@@ -1,5 +1,5 @@
 /** What requests of many updates share: ids by number, names that a key may use, results as answers. */
-import type { ApplyResult } from '../producer/client.ts';
+import type { ApplyResult } from '../producer/callers.ts';
 import type { Update } from '../shared/updates/update.ts';
 import type { Access } from './access.ts';
 import { type Told, toldOf } from './problem.ts';

@@ -4,7 +4,9 @@
  * result; without it, the client sends everything again.
  */
 import type { Readable, Writable } from 'node:stream';
-import type { ApplyResult, CallOptions, Sluice } from '../producer/client.ts';
+import type { ApplyResult } from '../producer/callers.ts';
+import type { Sluice } from '../producer/client.ts';
+import type { CallOptions } from '../producer/handle.ts';
 import { type Sent, type Stuck, settle } from '../producer/settle.ts';
 import { LINE_PROBLEMS, type Line, readLines } from '../shared/updates/lines.ts';
 import type { Access } from './access.ts';

@@ -1,5 +1,5 @@
 /** The route of many updates in one request: a JSON array, or NDJSON of any length. */
-import type { ApplyResult } from '../producer/client.ts';
+import type { ApplyResult } from '../producer/callers.ts';
 import type { Update } from '../shared/updates/update.ts';
 import { stateOfApplied } from './persistence.ts';
 import { UnavailableForAll } from './request-error.ts';

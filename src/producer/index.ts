@@ -30,19 +30,13 @@ export type {
   TopOptions,
   TopPage,
 } from './board.ts';
-export {
-  type ApplyResult,
-  type CallOptions,
-  type CounterHandle,
-  type IncrementOptions,
-  type KeysOf,
-  type PointsHandle,
-  type PointsOptions,
-  Sluice,
-  type ValueHandle,
-  type ValueKeysOf,
-} from './client.ts';
+export type { ApplyResult } from './callers.ts';
+export { type KeysOf, Sluice, type ValueKeysOf } from './client.ts';
+export type { CounterHandle, IncrementOptions } from './counter-handle.ts';
+export type { CallOptions } from './handle.ts';
 export type { Health } from './health.ts';
+export type { PointsHandle, PointsOptions } from './points-handle.ts';
 export { createProducer, type ProducerOptions } from './producer.ts';
 export type { HistoryEntry, HistoryOptions } from './reads.ts';
 export type { KeptReceipt, PersistedOptions, Receipt, TransferReceipt } from './receipt.ts';
+export type { ValueHandle } from './value-handle.ts';

@@ -5,7 +5,9 @@
 
 import { pause } from '../shared/clock.ts';
 import type { Update } from '../shared/updates/update.ts';
-import type { ApplyResult, CallOptions, Sluice } from './client.ts';
+import type { ApplyResult } from './callers.ts';
+import type { Sluice } from './client.ts';
+import type { CallOptions } from './handle.ts';
 
 /** A line that is on its way. */
 export interface Sent {

@@ -1,7 +1,7 @@
 // `sluice recover` after Redis was restored from an old backup: the fate of counters, and what is declared.
 
 import { describe, expect, it } from 'vitest';
-import type { CounterHandle } from '../../src/producer/client.ts';
+import type { CounterHandle } from '../../src/producer/counter-handle.ts';
 import { Sides } from '../../src/recovery/evidence.ts';
 import { Recovery } from '../../src/recovery/recover.ts';
 import { readLosses } from '../../src/shared/partition/losses.ts';

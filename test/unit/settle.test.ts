@@ -1,7 +1,8 @@
 // What `sluice ingest` does with each result of a producer: count it, send the line again, or stop.
 
 import { describe, expect, it } from 'vitest';
-import type { ApplyResult, Sluice } from '../../src/producer/client.ts';
+import type { ApplyResult } from '../../src/producer/callers.ts';
+import type { Sluice } from '../../src/producer/client.ts';
 import { type Sent, settle } from '../../src/producer/settle.ts';
 import type { Update } from '../../src/shared/updates/update.ts';
 

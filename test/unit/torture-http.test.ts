@@ -11,7 +11,8 @@ import { Caller } from '../../scripts/torture/http-caller.ts';
 import { closeConnections } from '../../scripts/torture/http-request.ts';
 import { Journal, knownOf, readJournal } from '../../scripts/torture/journal.ts';
 import { definitions, Traffic } from '../../scripts/torture/traffic.ts';
-import type { ApplyResult, Sluice } from '../../src/producer/client.ts';
+import type { ApplyResult } from '../../src/producer/callers.ts';
+import type { Sluice } from '../../src/producer/client.ts';
 import {
   InsufficientPointsError,
   RedisUnavailableError,
