@@ -89,7 +89,7 @@ export class UpdateStream {
       return this.#refuse(
         number,
         'INVALID_UPDATE',
-        'A line must be a JSON object with "counter" or "points".',
+        'A line must be a JSON object with "counter", "points" or "value".',
       );
     const update = value as UpdateBody;
     try {

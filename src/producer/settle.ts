@@ -36,7 +36,7 @@ export interface SettleOptions extends CallOptions {
   readonly patienceMs: number;
   /** Done once the lines before these are settled, if they were sent without waiting for that. */
   readonly before?: Promise<unknown>;
-  /** Accounts with updates that had to be retried; the lines that were sent meanwhile share it. */
+  /** Accounts and values with updates that had to be retried; the lines that were sent meanwhile share it. */
   readonly retried?: Set<string>;
 }
 
@@ -52,6 +52,7 @@ const REJECTIONS: ReadonlySet<string> = new Set([
   'INVALID_METADATA',
   'UNKNOWN_COUNTER',
   'UNKNOWN_PROGRAM',
+  'UNKNOWN_VALUE',
   'INSUFFICIENT_POINTS',
   'OUT_OF_RANGE',
   'IDEMPOTENCY_KEY_REUSED',
@@ -77,11 +78,11 @@ export async function settle(
     // What is early at the first attempt is not early any more once the lines before it are settled.
     const { again, fatal } = sort(open, results, listener, wait === FIRST_WAIT_MS ? retried : new Set());
     for (const { sent } of again) {
-      const account = accountOf(sent.update);
-      if (account !== undefined) retried.add(account);
+      const target = targetOf(sent.update);
+      if (target !== undefined) retried.add(target);
     }
     if (again.length === 0) return undefined;
-    const error = fatal ?? (performance.now() >= end ? again[0]!.error : undefined);
+    const error = fatal ?? (performance.now() >= end ? again.find(one => one.error)?.error : undefined);
     if (error) return { error, line: again[0]!.sent.line, others: again.length - 1 };
     open = again.map(({ sent }) => sent);
     await pause(wait * (0.5 + Math.random()));
@@ -90,10 +91,11 @@ export async function settle(
 
 interface Open {
   readonly sent: Sent;
-  readonly error: Failure;
+  /** Undefined for a put that was accepted, and must be put again behind an earlier line. */
+  readonly error?: Failure;
 }
 
-/** @param retried accounts with updates on lines above these that were retried */
+/** @param retried accounts and values with updates on lines above these that were retried */
 function sort(
   open: readonly Sent[],
   results: readonly ApplyResult[],
@@ -101,32 +103,38 @@ function sort(
   retried: ReadonlySet<string>,
 ) {
   const again: Open[] = [];
-  const waitingAccounts = new Set<string>(retried);
+  const waiting = new Set<string>(retried);
   let fatal: Failure | undefined;
   for (const [at, sent] of open.entries()) {
     const result = results[at]!;
+    const target = targetOf(sent.update);
+    const isBehind = target !== undefined && waiting.has(target);
     if (result.ok) {
-      listener.accepted(sent.line, result);
+      // The put of a line above, which is retried, would replace this one.
+      if (isBehind && 'value' in sent.update) again.push({ sent });
+      else listener.accepted(sent.line, result);
       continue;
     }
     const { error } = result;
-    const account = accountOf(sent.update);
     // A debit is retried until the credits on the lines above it have arrived.
-    const early =
-      error.code === 'INSUFFICIENT_POINTS' && account !== undefined && waitingAccounts.has(account);
+    const early = error.code === 'INSUFFICIENT_POINTS' && isBehind;
     if (REJECTIONS.has(error.code) && !early) {
       listener.rejected(sent.line, error);
       continue;
     }
     again.push({ sent, error });
-    if (account !== undefined) waitingAccounts.add(account);
+    if (target !== undefined) waiting.add(target);
     if (!early && !mayRepeat(sent, error)) fatal ??= error;
   }
   return { again, fatal };
 }
 
-/** Undefined if either is no string: a rejected line may hold anything there. */
-function accountOf(update: Update): string | undefined {
+/**
+ * The account or value whose updates must stay in order. Undefined for a counter, and if a name is no string: a rejected
+ * line may hold anything there.
+ */
+function targetOf(update: Update): string | undefined {
+  if ('value' in update) return `${update.value} ${JSON.stringify(update.key)}`;
   if (!('points' in update)) return undefined;
   const { points } = update;
   const account = 'from' in update ? update.from : 'account' in update ? update.account : undefined;

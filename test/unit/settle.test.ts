@@ -99,6 +99,30 @@ describe('settle', () => {
     });
   });
 
+  it('sends a put again behind one of the same key on a line above that had to be retried', async () => {
+    const put = (line: number, is: number, key = 'k'): Sent => ({ line, update: { value: 'seen', key, is } });
+    const lines = [put(1, 5), put(2, 6, 'other'), put(3, 7)];
+    const { sluice, sent } = answering(['REDIS_UNAVAILABLE', 'ok', 'ok'], ['ok', 'ok']);
+    const { heard, listener } = listening();
+    const retried = new Set<string>();
+    expect(await settle(sluice, lines, { patienceMs: 10_000, retried }, listener)).toBeUndefined();
+    expect(heard).toEqual(['accepted', 'accepted', 'accepted']);
+    expect(sent[1]).toEqual([lines[0]!.update, lines[2]!.update]);
+    // Lines that were sent meanwhile: they are put again once those above are settled.
+    const later = answering(['ok', 'ok'], ['ok']);
+    const next = [put(4, 8), put(5, 9, 'other')];
+    expect(await settle(later.sluice, next, { patienceMs: 0, retried }, listener)).toBeUndefined();
+    expect(later.sent[1]).toEqual([next[0]!.update]);
+    expect(heard).toHaveLength(5);
+  });
+
+  it('rejects a line that names an unknown value, and goes on', async () => {
+    const { sluice } = answering(['UNKNOWN_VALUE', 'ok']);
+    const { heard, listener } = listening();
+    expect(await settle(sluice, [view(1), view(2)], { patienceMs: 0 }, listener)).toBeUndefined();
+    expect(heard).toEqual(['1 UNKNOWN_VALUE', 'accepted']);
+  });
+
   it('rejects no debit before the credits above it have arrived', async () => {
     const { sluice, sent } = answering(
       ['REDIS_UNAVAILABLE', 'INSUFFICIENT_POINTS', 'INSUFFICIENT_POINTS'],
