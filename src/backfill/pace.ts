@@ -6,7 +6,7 @@
 /** Rows of the first page. */
 export const FIRST_PAGE = 500;
 /** Rows of the smallest page. */
-const LEAST_PAGE = 50;
+const LEAST_PAGE = 200;
 const SHRINK = 0.5;
 const GROW = 1.5;
 

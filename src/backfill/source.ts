@@ -111,7 +111,7 @@ async function checkCondition(connection: PoolConnection, { table, where }: Sour
   } catch (error) {
     if (['unavailable', 'conflict'].includes(classifyDatabaseError(error))) throw error;
     throw new ConfigurationError(
-      `The database does not take the condition of --where: ${(error as Error).message}. Give a condition on columns of the table, whose alias is t.`,
+      `The database does not take the condition of --where: ${(error as Error).message.replaceAll(/\s+/g, ' ')}. Give a condition on columns of the table, whose alias is t.`,
       { cause: error },
     );
   }

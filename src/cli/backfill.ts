@@ -18,7 +18,7 @@ export function addBackfill(program: Command, set: (code: ExitCode) => void): vo
     .option('--dry-run', 'read all rows, say what would be copied, and change nothing')
     .option('--rate <n>', 'most rows a second')
     .option('--page <n>', 'most rows on their way at a time', '5000')
-    .option('--lag <seconds>', 'go slower while the flush is further behind than this', '1')
+    .option('--lag <seconds>', 'go slower while the flush is further behind than this', '3')
     .option('--patience <seconds>', 'how long to wait for Redis and the workers before it stops', '60')
     .option('--skip-unusable', 'pass over rows that cannot be copied, instead of stopping')
     .option('--unproven <choice>', 'a page that nobody can prove: discard (may lose) or apply (may double)')

@@ -22,6 +22,9 @@ const USERS =
   'CREATE TABLE users (id BIGINT UNSIGNED NOT NULL PRIMARY KEY, points BIGINT NULL, views INT NOT NULL DEFAULT 0) ENGINE = InnoDB';
 const ROWS = Number(process.env.BACKFILL_ROWS ?? 3000);
 
+/** Each command is a process, and a busy machine needs seconds to start one. */
+const PATIENT_MS = 300_000;
+
 type Deployment = Awaited<ReturnType<typeof openDeployment>>;
 
 async function openTables(...more: string[]): Promise<Deployment> {
@@ -111,7 +114,8 @@ it('is exact although both runs are killed three times while traffic goes on', a
   }
   await Promise.all([deployment.worker(), deployment.worker()]);
   const stop = await traffic(deployment, ['7', '35', '18446744073709551615', String(7 * ROWS), 'new']);
-  const page = ['--page', String(Math.min(5000, Math.ceil(ROWS / 20)))];
+  // A busy machine must not make the pages small.
+  const page = ['--page', String(Math.min(5000, Math.ceil(ROWS / 20))), '--lag', '60'];
   const at = [1, 2, 3].map(quarter => Math.floor((quarter * ROWS) / 4));
   const started = performance.now();
   const [points, views] = await Promise.all([
@@ -186,3 +190,97 @@ it('moves its checkpoint only behind what is in MySQL: Redis may lose the page u
     ['3', 30],
   ]);
 });
+
+it(
+  'a dry run reads all, says what cannot be copied, and changes nothing',
+  async () => {
+    const deployment = await openTables();
+    const { database } = deployment;
+    await database.query(
+      'INSERT INTO users (id, points) VALUES (1, 10), (2, NULL), (3, 0), (4, 9007199254740992), (5, -3)',
+    );
+    const dry = await deployment.sluice(fromUsers('p1', 'points', 'loyalty', '--dry-run'));
+    expect(dry.code).toBe(1);
+    expect(JSON.parse(dry.stdout)).toEqual({
+      ...{ run: 'p1', rows: 5, copied: 2, empty: 2, amount: '7', unusable: { OUT_OF_RANGE: 1 } },
+      first: ['"4" with 9007199254740992 (the value is not from -(2^53-1) to 2^53-1)'],
+    });
+    const text = await deployment.sluice(
+      fromUsers('p1', 'points', 'loyalty', '--dry-run').filter(argument => argument !== '--json'),
+    );
+    expect(text.stdout).toContain(
+      'nothing was changed; rows: 5, to copy: 2 with a sum of 7, NULL or 0: 2, unusable: 1',
+    );
+    // Without it, the same check stops the run before it begins.
+    const refused = await deployment.sluice(fromUsers('p1', 'points', 'loyalty'));
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(
+      /^sluice: BACKFILL_UNUSABLE_ROWS: .* 1 rows: 1 OUT_OF_RANGE; the first: "4" with/,
+    );
+    expect(await runOf(deployment, 'p1')).toBeUndefined();
+  },
+  PATIENT_MS,
+);
+
+it(
+  'refuses options that cannot be right, each with a code',
+  async () => {
+    const deployment = await openTables();
+    const { database } = deployment;
+    await database.query('INSERT INTO users (id, points) VALUES (1, 10)');
+    const refusals: [string[], number, RegExp][] = [
+      [fromUsers('a b', 'points', 'loyalty'), 2, /INVALID_CONFIGURATION: The name of a backfill/],
+      [fromUsers('r', 'points', 'nothing'), 2, /UNKNOWN_COUNTER/],
+      [fromUsers('r', 'nothing', 'loyalty'), 2, /DATABASE_UNSUITABLE: .* no column "nothing"/],
+      [fromUsers('r', 'views', 'own'), 2, /BACKFILL_SAME_COLUMN/],
+      [fromUsers('r', 'points', 'by_day'), 2, /keys of 2 parts/],
+      [fromUsers('r', 'points', 'loyalty', '--where', '1) OR (1'), 2, /INVALID_CONFIGURATION: .*--where/],
+      [
+        fromUsers('r', 'points', 'loyalty', '--mark', 'points'),
+        2,
+        /DATABASE_UNSUITABLE: .* cannot be the mark/,
+      ],
+      [fromUsers('r', 'points', 'loyalty', '--mark', 'views', '--skip-unusable'), 2, /cannot be combined/],
+      [fromUsers('r', 'points', 'loyalty', '--unproven', 'maybe'), 2, /--unproven must be/],
+      [fromUsers('r', 'points', 'loyalty', '--rate', '0'), 2, /--rate must be/],
+      [fromUsers('r', 'points', 'loyalty', '--page', '1.5'), 2, /--page must be/],
+      [fromUsers('r', 'points', 'loyalty', '--lag', 'x'), 2, /--lag must be/],
+      // There is no worker.
+      [fromUsers('r', 'points', 'loyalty', '--patience', '0.5'), 3, /BACKFILL_STALLED: .* still pending/],
+      [fromUsers('r', 'points', 'loyalty', '--where', 'TRUE'), 2, /BACKFILL_CHANGED/],
+      [fromUsers('s', 'points', 'loyalty'), 2, /BACKFILL_REPEATED: The backfill r/],
+    ];
+    for (const [args, code, why] of refusals) {
+      const end = await deployment.sluice(args);
+      expect([end.code, end.stderr], args.join(' ')).toEqual([code, expect.stringMatching(why)]);
+      expect(end.stderr).toMatch(/^sluice: [A-Z_]+: .*\n$/);
+    }
+  },
+  PATIENT_MS,
+);
+
+it(
+  'stops at a signal, behind what is in MySQL, and goes on later',
+  async () => {
+    const deployment = await openTables();
+    const { database } = deployment;
+    await database.query(
+      `INSERT INTO users (id, points) VALUES ${Array.from({ length: 200 }, (_, n) => `(${n}, 1)`).join(', ')}`,
+    );
+    await deployment.worker();
+    const args = fromUsers('p1', 'points', 'loyalty', '--rate', '20');
+    const running = deployment.start(args);
+    await until(async () => ((await runOf(deployment, 'p1'))?.passed ?? 0) > 0, 'a page is copied');
+    running.child.kill('SIGTERM');
+    const { code, stdout, stderr } = await running.ended;
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/was stopped; start it again with the same options/),
+    ]);
+    expect(JSON.parse(stdout)).toMatchObject({ finished: false });
+    expect(await runOf(deployment, 'p1')).toMatchObject({ receipts: null });
+    const end = await deployment.sluice(fromUsers('p1', 'points', 'loyalty'));
+    expect(JSON.parse(end.stdout)).toMatchObject({ finished: true, copied: 199 + 1, amount: '200' });
+  },
+  PATIENT_MS,
+);

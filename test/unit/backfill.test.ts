@@ -29,7 +29,7 @@ it('the pages shrink while the flush is slow, grow while it is fast, and keep th
   expect(rows).toBe(2000);
   expect(nextPage(rows, 700, limits)).toBe(2000);
   for (let n = 0; n < 10; n++) rows = nextPage(rows, 1500, limits);
-  expect(rows).toBe(50);
+  expect(rows).toBe(200);
   expect(nextPage(500, 100, { ...limits, rate: 20 })).toBe(20);
   expect(nextPage(500, 100, { ...limits, rate: 0.5 })).toBe(1);
   expect(nextPage(500, 5000, { ...limits, page: 10 })).toBe(10);
