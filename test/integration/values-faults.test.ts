@@ -6,7 +6,7 @@ import { type Engine, openEngine, until } from '../support/engine.ts';
 import { author } from '../support/failed.ts';
 import { dropAllLive } from '../support/live.ts';
 import { openShop } from '../support/mapped.ts';
-import { ready, scoresOf } from '../support/ranks.ts';
+import { builderOf, ready, scoresOf } from '../support/ranks.ts';
 
 const definitions = {
   values: {
@@ -234,6 +234,25 @@ describe('a mapped table cannot be written', () => {
 });
 
 describe('ranks of values', () => {
+  it.each(NAMES)('of "%s" have keys that are new while the board is built', async name => {
+    const { engine, sluice } = await open();
+    const board = { kind: KINDS[name], name };
+    for (let at = 0; at < 12; at++) await putAll(sluice, `k${at}`, at);
+    await engine.drain();
+    const builder = builderOf(engine, 2);
+    await builder.begin(board);
+    const expected = new Map(Array.from({ length: 12 }, (_, at) => [`k${at}`, at]));
+    for (let step = 0; (await builder.look(board)).some(({ phase }) => phase !== 'ready'); step++) {
+      expect(step).toBeLessThan(50);
+      await sluice.value(name).put(`new${step}`, step);
+      expected.set(`new${step}`, step);
+      await builder.step(board);
+    }
+    while ((await builder.step(board)).goesOn) {}
+    expect(await scoresOf(engine, board)).toEqual(expected);
+    expect(await sluice.value(name).board.size()).toEqual({ exact: true, size: expected.size });
+  });
+
   it('follow each put, while boards are built and when they are ready', async () => {
     const { engine, sluice } = await open();
     await putAll(sluice, 'before', 5);

@@ -7,11 +7,11 @@ local function addToBoard(boards, kind, item, amount)
   if not board then return end
   local rule = RULES[kind]
   if rule then
-    local modes = {}
-    if not board.creates then modes[1] = 'XX' end
-    if rule ~= '' then modes[#modes + 1] = rule end
-    modes[#modes + 1], modes[#modes + 2] = amount, key
-    return redis.call('ZADD', board.scores, unpack(modes))
+    -- What an absent key has already may be kept.
+    if not board.creates and not redis.call('ZSCORE', board.scores, key) then redis.call('SADD', board.noted, key)
+    elseif rule == '' then redis.call('ZADD', board.scores, amount, key)
+    else redis.call('ZADD', board.scores, rule, amount, key) end
+    return
   end
   local score
   if board.creates then score = redis.call('ZINCRBY', board.scores, amount, key)
