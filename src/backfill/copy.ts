@@ -15,8 +15,10 @@ import { paceDelay } from '../replay/pace.ts';
 import { pause } from '../shared/clock.ts';
 import { joinKey } from '../shared/composite-key.ts';
 import type { Definitions } from '../shared/config/definitions.ts';
-import { PersistenceUnknownError } from '../shared/errors.ts';
+import { PersistenceUnknownError, SluiceError } from '../shared/errors.ts';
+import { explain } from '../shared/explain.ts';
 import type { Database } from '../shared/mysql/database.ts';
+import { classifyDatabaseError } from '../shared/mysql/errors.ts';
 import { literalBytes, roomFor } from '../shared/mysql/statement-size.ts';
 import type { Inspector } from '../shared/redis/inspect.ts';
 import type { Keys } from '../shared/redis/keys.ts';
@@ -53,12 +55,16 @@ export interface CopyOptions extends PaceLimits {
   readonly skipUnusable: boolean;
   /** What to do with a page of counters that nobody can prove anything about. */
   readonly unproven: 'discard' | 'apply' | undefined;
+  /** How long a server may be away, ms. */
+  readonly patienceMs: number;
   readonly onProgress: (counts: Counts, state: string) => void;
   /** Called between steps, for tests that stop it there. */
   readonly seam?: (step: CopyStep) => Promise<void> | void;
 }
 
 const LAG_POLL_MS = 200;
+/** Pause before it begins again from its record. */
+const AGAIN_MS = 500;
 
 export class Copy {
   readonly #parts: CopyParts;
@@ -69,8 +75,39 @@ export class Copy {
     this.#options = options;
   }
 
-  /** Returns once all rows are copied, or the signal has stopped it. @throws BackfillError, and other errors */
+  /**
+   * Returns once all rows are copied, or the signal has stopped it. After a conflict, and while a server is away,
+   * it begins again from its record, as another process would.
+   * @throws BackfillError, and other errors
+   */
   async run(): Promise<void> {
+    const { signal, patienceMs } = this.#options;
+    let until = 0;
+    let last: Counts | undefined;
+    for (;;) {
+      try {
+        await this.#walk(counts => {
+          last = counts;
+          until = 0;
+        });
+        return;
+      } catch (error) {
+        until ||= performance.now() + patienceMs;
+        if (!this.#isPassing(error) || performance.now() > until || signal.aborted) throw error;
+        if (last) this.#options.onProgress(last, 'waiting for a server');
+        await pause(AGAIN_MS, signal);
+      }
+    }
+  }
+
+  #isPassing(error: unknown): boolean {
+    if (classifyDatabaseError(error) === 'conflict') return true;
+    const explained = explain(error, '', '');
+    return explained instanceof SluiceError && explained.retryable;
+  }
+
+  /** @param onPage called after each page */
+  async #walk(onPage: (counts: Counts) => void): Promise<void> {
     const { run } = this.#parts;
     const { signal, rate } = this.#options;
     let { place, counts, page, receipts } = await run.read();
@@ -78,6 +115,7 @@ export class Copy {
       this.#options.onProgress(counts, 'resuming');
       counts = await this.#settle(place, page, receipts ?? 'unknown');
       place = page.until;
+      onPage(counts);
     }
     const startedAt = performance.now();
     const before = counts.passed;
@@ -93,6 +131,7 @@ export class Copy {
       counts = await this.#settle(place, next, 'unsent');
       place = next.until;
       rows = nextPage(rows, performance.now() - sentAt, this.#options);
+      onPage(counts);
       this.#options.onProgress(counts, 'copying');
     }
   }

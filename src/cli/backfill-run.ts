@@ -79,7 +79,7 @@ export async function runBackfill(name: string, flags: Flags): Promise<ExitCode>
         bar.stop();
       }
     },
-    { looks: flags.dryRun === true },
+    { looks: flags.dryRun === true, silenceMs: Math.max(10_000, numbers.patienceMs) },
   );
 }
 

@@ -38,12 +38,13 @@ const CLOSE_MS = 1000;
 
 /**
  * Opens and checks both servers, waits at most `startWaitMs` for them, runs `use`, and closes them.
- * @param options `looks`: the command changes nothing, so it works with servers that take no writes
+ * @param options `looks`: the command changes nothing, so it works with servers that take no writes;
+ * `silenceMs`: how long a server may be silent before the command gives up
  * @throws any of our errors
  */
 export async function withConnections<Result>(
   use: (open: Connections) => Promise<Result>,
-  { looks = false } = {},
+  { looks = false, silenceMs = SILENCE_MS } = {},
 ): Promise<Result> {
   const config = readConfig(process.env);
   const definitions = readDefinitions(config.definitionsPath);
@@ -60,12 +61,12 @@ export async function withConnections<Result>(
       silence(
         () => redis.ping(),
         () => unavailable(redis, address),
-        ended.signal,
+        { ended: ended.signal, silenceMs },
       ),
       silence(
         () => database.query('SELECT 1'),
         () => new DatabaseUnavailableError(database.address),
-        ended.signal,
+        { ended: ended.signal, silenceMs },
       ),
     ]);
   } catch (error) {
@@ -115,7 +116,7 @@ async function connect(config: Config, definitions: Definitions, log: Logger, lo
 async function silence(
   ask: () => Promise<unknown>,
   error: () => SluiceError,
-  ended: AbortSignal,
+  { ended, silenceMs }: { readonly ended: AbortSignal; readonly silenceMs: number },
 ): Promise<never> {
   while (!ended.aborted) {
     await pause(ASK_EVERY_MS, ended);
@@ -123,7 +124,7 @@ async function silence(
       () => true,
       () => false,
     );
-    const answered = await Promise.race([answer, pause(SILENCE_MS, ended).then(() => false)]);
+    const answered = await Promise.race([answer, pause(silenceMs, ended).then(() => false)]);
     if (!answered && !ended.aborted) throw error();
   }
   return new Promise(() => {});

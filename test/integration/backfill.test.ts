@@ -2,6 +2,7 @@
 
 import { expect, it } from 'vitest';
 import type { SpecOptions } from '../../src/backfill/spec.ts';
+import { DatabaseUnavailableError, RedisUnavailableError } from '../../src/shared/errors.ts';
 import { backfill, crashAt } from '../support/backfill.ts';
 import { Crash, type Engine, openEngine, until } from '../support/engine.ts';
 
@@ -54,6 +55,27 @@ it.each(KINDS)('%s: a run that is stopped at any step goes on, and counts each r
   const run = await backfill(engine, 'r', from(to));
   expect(run).toMatchObject({ counts: { passed: 10, copied: 10, amount: '55' }, page: undefined });
   expect(run.finishedAt).not.toBeNull();
+  expect(await valuesOf(engine, to, ids)).toEqual(TEN);
+});
+
+it.each(KINDS)('%s: after a conflict or an outage at any step it goes on by itself', async to => {
+  const engine = await openEngine();
+  const ids = await openUsers(engine);
+  await engine.worker();
+  const errors = [
+    Object.assign(new Error('Deadlock found'), { errno: 1213, code: 'ER_LOCK_DEADLOCK' }),
+    new DatabaseUnavailableError('here'),
+    Object.assign(new Error('Connection lost'), { code: 'PROTOCOL_CONNECTION_LOST', fatal: true }),
+    new RedisUnavailableError('there'),
+  ];
+  const open = new Map(STEPS.map((step, at) => [step as string, errors[at]!]));
+  const seam = (step: string) => {
+    const error = open.get(step);
+    open.delete(step);
+    if (error) throw error;
+  };
+  await backfill(engine, 'r', from(to), { seam, patienceMs: 20_000 });
+  expect(open.size).toBe(0);
   expect(await valuesOf(engine, to, ids)).toEqual(TEN);
 });
 

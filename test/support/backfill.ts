@@ -38,7 +38,7 @@ export async function backfill(
   const sender = new Sender(openings, 20_000);
   const parts = { database, keys, inspector, remembered, sender, definitions, source, spec, run: own };
   const copy = new Copy(parts, {
-    ...{ page: 3, rate: undefined, lagMs: 60_000, skipUnusable: false, unproven: undefined },
+    ...{ page: 3, rate: undefined, lagMs: 60_000, skipUnusable: false, unproven: undefined, patienceMs: 0 },
     ...{ signal: new AbortController().signal, onProgress: () => {} },
     ...more,
   });
