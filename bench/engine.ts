@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ProducerProcess } from '../scripts/load/processes.ts';
 import type { ProducerPlan, PushResult } from '../scripts/load/producer-plan.ts';
 import { compare, readJournal, type Tally } from '../scripts/load/tally.ts';
+import { definitionsOf } from '../scripts/load/traffic.ts';
 import type { Watch } from '../scripts/load/watch.ts';
 import type { Settings } from '../src/shared/config/settings.ts';
 import type { Database } from '../src/shared/mysql/database.ts';
@@ -36,56 +37,60 @@ export interface Staff {
 
 /** `value` is the rate of updates that reached MySQL. */
 export function measureEngine(rig: Rig, load: Load, shape: Shape, staff: Staff = {}): Promise<Measurement> {
-  return rig.withSite(async site => {
-    const workers = await Promise.all(Array.from({ length: staff.workers ?? 1 }, () => site.worker()));
-    const producers = await startProducers(site, load, shape, staff.producers);
-    const watch = await site.watch();
-    const redis = await RedisMeter.open(site.deployment.redisUrl);
-    try {
-      await drained(watch);
-      const before = await readJournal(site.database);
-      await redis.start();
-      watch.start();
-      const cpu = new CpuMeter({
-        producer: producers.map(({ pid }) => pid),
-        worker: workers.map(({ pid }) => pid),
-        redis: [rig.redisPid],
-        mysql: [rig.mysqlPid],
-      });
-      const started = performance.now();
-      for (const producer of producers) producer.push();
-      const pushed = merge(await Promise.all(producers.map(producer => producer.result)));
-      await drained(watch);
-      // A version from before transfers, which is compared with this one, has no table of them.
-      if (shape.traffic.transfers) await credited(site.database, watch);
-      const seconds = (performance.now() - started) / 1000;
-      const updates = pushed.acknowledged - pushed.warmUp;
-      const cpuTaken = cpu.taken(updates);
-      const { difference } = await compare(site.database, pushed.tally);
-      const after = await readJournal(site.database);
-      const rows = after.rows - before.rows;
-      const refused = refusals(pushed);
-      const details = {
-        updates,
-        warmUpUpdates: pushed.warmUp,
-        seconds,
-        ...times(pushed, watch),
-        batches: after.batches - before.batches,
-        rows,
-        rowsPerSecond: rows / seconds,
-        refused,
-        ...(pushed.reads > 0 ? { reads: pushed.reads, staleReads: pushed.staleReads } : {}),
-        ...cpuTaken,
-        ...(await redis.delays()),
-      };
-      // A read that lacks an acknowledged update fails the run as a lost update does.
-      const wrong = difference + refused + pushed.staleReads;
-      return { value: updates / seconds, difference: wrong, details };
-    } finally {
-      redis.close();
-      await watch.stop();
-    }
-  }, staff.settings);
+  return rig.withSite(
+    async site => {
+      const workers = await Promise.all(Array.from({ length: staff.workers ?? 1 }, () => site.worker()));
+      const producers = await startProducers(site, load, shape, staff.producers);
+      const watch = await site.watch();
+      const redis = await RedisMeter.open(site.deployment.redisUrl);
+      try {
+        await drained(watch);
+        const before = await readJournal(site.database);
+        await redis.start();
+        watch.start();
+        const cpu = new CpuMeter({
+          producer: producers.map(({ pid }) => pid),
+          worker: workers.map(({ pid }) => pid),
+          redis: [rig.redisPid],
+          mysql: [rig.mysqlPid],
+        });
+        const started = performance.now();
+        for (const producer of producers) producer.push();
+        const pushed = merge(await Promise.all(producers.map(producer => producer.result)));
+        await drained(watch);
+        // A version from before transfers, which is compared with this one, has no table of them.
+        if (shape.traffic.transfers) await credited(site.database, watch);
+        const seconds = (performance.now() - started) / 1000;
+        const updates = pushed.acknowledged - pushed.warmUp;
+        const cpuTaken = cpu.taken(updates);
+        const { difference } = await compare(site.database, pushed.tally, shape.traffic.values !== undefined);
+        const after = await readJournal(site.database);
+        const rows = after.rows - before.rows;
+        const refused = refusals(pushed);
+        const details = {
+          updates,
+          warmUpUpdates: pushed.warmUp,
+          seconds,
+          ...times(pushed, watch),
+          batches: after.batches - before.batches,
+          rows,
+          rowsPerSecond: rows / seconds,
+          refused,
+          ...(pushed.reads > 0 ? { reads: pushed.reads, staleReads: pushed.staleReads } : {}),
+          ...cpuTaken,
+          ...(await redis.delays()),
+        };
+        // A read that lacks an acknowledged update fails the run as a lost update does.
+        const wrong = difference + refused + pushed.staleReads;
+        return { value: updates / seconds, difference: wrong, details };
+      } finally {
+        redis.close();
+        await watch.stop();
+      }
+    },
+    staff.settings,
+    definitionsOf(shape.traffic),
+  );
 }
 
 /** Latency of the calls, and how far MySQL was behind. */

@@ -282,6 +282,30 @@ export const transferFigures: readonly Figure[] = [
   },
 ];
 
+export const valueFigures: readonly Figure[] = [
+  {
+    name: 'values-max-against-counters',
+    title: 'puts of which the greatest is kept, against increments',
+    unit: 'times',
+    target: { atLeast: 0.5 },
+    of: quotient(value('values-max'), value('counters')),
+  },
+  {
+    name: 'values-last-against-counters',
+    title: 'puts of which the last is kept, against increments',
+    unit: 'times',
+    target: { atLeast: 0.5 },
+    of: quotient(value('values-last'), value('counters')),
+  },
+  {
+    name: 'values-max-against-upserts',
+    title: 'puts of which the greatest is kept, against one upsert for each update',
+    unit: 'times',
+    target: { atLeast: 5 },
+    of: quotient(value('values-max'), value('upsert-per-update')),
+  },
+];
+
 export const httpFigures: readonly Figure[] = [
   {
     name: 'http-single-against-bare',

@@ -9,10 +9,11 @@ import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import { type Deployment, ProducerProcess, SluiceProcess } from '../scripts/load/processes.ts';
 import type { ProducerPlan } from '../scripts/load/producer-plan.ts';
-import { definitions } from '../scripts/load/traffic.ts';
+import { definitions as preset } from '../scripts/load/traffic.ts';
 import type { Watch } from '../scripts/load/watch.ts';
 import { type RunningServer, startMysql, startRedis } from '../scripts/servers.ts';
 import { Line, TcpProxy } from '../scripts/torture/proxy.ts';
+import type { DefinitionsInput } from '../src/shared/config/definitions.ts';
 import { environmentName, type Settings } from '../src/shared/config/settings.ts';
 import { Database } from '../src/shared/mysql/database.ts';
 import { Build, project } from './build.ts';
@@ -100,7 +101,11 @@ export class Rig {
    * Lends an empty namespace and a migrated database, and clears both afterwards.
    * @param settings beside those of all
    */
-  async withSite<T>(use: (site: Site) => Promise<T>, settings: Partial<Settings> = {}): Promise<T> {
+  async withSite<T>(
+    use: (site: Site) => Promise<T>,
+    settings: Partial<Settings> = {},
+    definitions: DefinitionsInput = preset,
+  ): Promise<T> {
     const name = `bench_${++this.#sites}`;
     const admin = await createConnection(this.#mysql.url);
     await admin.query(`CREATE DATABASE ${name}`);

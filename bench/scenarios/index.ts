@@ -1,6 +1,13 @@
 // All scenarios by suite, in the order of a round, and the figures computed from them.
 
-import { backlogFigures, httpFigures, mainFigures, soakFigures, transferFigures } from '../figures.ts';
+import {
+  backlogFigures,
+  httpFigures,
+  mainFigures,
+  soakFigures,
+  transferFigures,
+  valueFigures,
+} from '../figures.ts';
 import type { Suite } from '../scenario.ts';
 import { apiLoop } from './api-loop.ts';
 import { backlog } from './backlog.ts';
@@ -26,6 +33,7 @@ import { steadyHincrby } from './steady-hincrby.ts';
 import { transfers } from './transfers.ts';
 import { uniform } from './uniform.ts';
 import { upsertPerUpdate } from './upsert-per-update.ts';
+import { greatest, last } from './values.ts';
 
 export const suites = {
   // Scenarios that are compared run close together, since a machine that slows down slows both.
@@ -43,6 +51,12 @@ export const suites = {
   scale: { scenarios: scale, figures: [], rounds: 3, seconds: 3 },
   backlog: { scenarios: [backlog], figures: backlogFigures, rounds: 3, seconds: 3 },
   transfers: { scenarios: [points, transfers], figures: transferFigures, rounds: 3, seconds: 3 },
+  values: {
+    scenarios: [upsertPerUpdate, counters, greatest, last],
+    figures: valueFigures,
+    rounds: 3,
+    seconds: 3,
+  },
   // V8 needs some seconds of requests until the code of a route is fast.
   http: { scenarios: http, figures: httpFigures, rounds: 3, seconds: 10 },
   soak: { scenarios: [soak], figures: soakFigures, rounds: 1, seconds: 20 * 60 },

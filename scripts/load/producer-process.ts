@@ -7,7 +7,7 @@ import type { FromProducer, ProducerPlan, PushResult } from './producer-plan.ts'
 import { pushCalls, pushIncrements, pushSteadily } from './push.ts';
 import { Reader } from './reader.ts';
 import { emptyTally } from './tally.ts';
-import { definitions, Traffic } from './traffic.ts';
+import { definitionsOf, Traffic } from './traffic.ts';
 
 const progressEvery = 50;
 const tell = (message: FromProducer) => process.send?.(message);
@@ -15,7 +15,8 @@ const tell = (message: FromProducer) => process.send?.(message);
 async function produce(plan: ProducerPlan): Promise<void> {
   const { redisUrl, mysqlUrl, namespace, settings = {} } = plan;
   const traffic = new Traffic(plan.traffic);
-  const sluice = await createProducer({ redis: redisUrl, mysql: mysqlUrl, namespace, definitions, settings });
+  const servers = { redis: redisUrl, mysql: mysqlUrl, namespace };
+  const sluice = await createProducer({ ...servers, definitions: definitionsOf(plan.traffic), settings });
   const result: PushResult = {
     acknowledged: 0,
     warmUp: 0,

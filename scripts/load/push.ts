@@ -117,7 +117,7 @@ function note(result: PushResult, call: Call, at: number): void {
   const target = call.targets[at]!;
   const update = call.updates[at]!;
   result.acknowledged++;
-  if ('counter' in update) {
+  if ('counter' in update || 'value' in update) {
     tally.counters[target]!++;
   } else if ('from' in update) {
     const to = accountNumber(update.to);
@@ -125,7 +125,7 @@ function note(result: PushResult, call: Call, at: number): void {
     tally.balances[-1 - target]! -= update.amount;
     tally.entries[to]!++;
     tally.balances[to]! += update.amount;
-  } else if ('points' in update) {
+  } else {
     tally.entries[-1 - target]!++;
     tally.balances[-1 - target]! += update.amount;
   }

@@ -20,6 +20,8 @@ export function emptyTally(counterKeys: number, accounts: number): Tally {
   };
 }
 
+const COUNTERS = 'counter_key AS name, value AS n FROM sluice_counters';
+
 export interface Comparison {
   /** Updates in MySQL: sums of counters, which grow by one, and ledger rows. */
   persisted: number;
@@ -27,10 +29,18 @@ export interface Comparison {
   difference: number;
 }
 
-/** Reads all values of the database and compares them. */
-export async function compare(database: Database, acknowledged: Tally): Promise<Comparison> {
+/**
+ * Reads all values of the database and compares them.
+ * @param isOfValues whether the counters of the tally are puts of values
+ */
+export async function compare(
+  database: Database,
+  acknowledged: Tally,
+  isOfValues = false,
+): Promise<Comparison> {
+  const values = isOfValues ? 'value_key AS name, value AS n FROM sluice_values' : COUNTERS;
   const [counters, balances, ledgers] = [
-    await database.query('SELECT counter_key AS name, value AS n FROM sluice_counters'),
+    await database.query(`SELECT ${values}`),
     await database.query('SELECT account AS name, balance AS n FROM sluice_accounts'),
     await database.query(
       'SELECT account AS name, COUNT(*) AS n, SUM(amount) AS total FROM sluice_entries GROUP BY account',

@@ -10,6 +10,17 @@ export const definitions = {
   points: { loyalty: { floor: 0 }, wallet: { floor: -Number.MAX_SAFE_INTEGER } },
 };
 
+/** With values: versions from before them refuse these. */
+export const definitionsWithValues = {
+  ...definitions,
+  values: { max: { keep: 'max' }, last: { keep: 'last' } },
+};
+
+/** What the processes of this traffic need. */
+export function definitionsOf({ values }: Pick<TrafficPlan, 'values'>) {
+  return values ? definitionsWithValues : definitions;
+}
+
 export interface TrafficPlan {
   counterKeys: number;
   /** Exponent of Zipf's law for the keys: 1 by default, 0 for equally likely keys. */
@@ -17,6 +28,8 @@ export interface TrafficPlan {
   accounts: number;
   /** Share of entries among the updates, 0 to 1. */
   pointsShare: number;
+  /** Puts in place of increments: of each key the number of puts so far, so that MySQL has the same as of counters. */
+  values?: 'max' | 'last';
   /** Whether all updates are transfers between accounts of `wallet`. */
   transfers?: boolean;
   /** Part of the entry ids, so it must differ between producers that run at the same time. */
@@ -43,6 +56,8 @@ export class Traffic {
    * Each account's balance once all updates sent so far are accepted; a debit is sent only if it is covered.
    */
   readonly #balances: Float64Array;
+  /** Puts by rank. */
+  readonly #puts: Float64Array;
   #entries = 0;
 
   constructor(plan: TrafficPlan) {
@@ -52,6 +67,7 @@ export class Traffic {
     this.#keys = Array.from({ length: plan.counterKeys }, (_, rank) => counterKey(rank));
     this.#accounts = Array.from({ length: plan.accounts }, (_, number) => accountName(number));
     this.#balances = new Float64Array(plan.accounts);
+    this.#puts = new Float64Array(plan.counterKeys);
   }
 
   call(size: number): Call {
@@ -71,7 +87,11 @@ export class Traffic {
 
   #addIncrement(call: Call): void {
     const rank = this.#zipf.next();
-    call.updates.push({ counter: 'page_views', key: this.#keys[rank]!, by: 1 });
+    const { values } = this.#plan;
+    const key = this.#keys[rank]!;
+    this.#puts[rank] = this.#puts[rank]! + 1;
+    if (values) call.updates.push({ value: values, key, is: this.#puts[rank]! });
+    else call.updates.push({ counter: 'page_views', key, by: 1 });
     call.targets.push(rank);
   }
 

@@ -152,6 +152,24 @@ describe('a mapped value', () => {
     expect(Number(row!.asked) * 1000).toBe(at);
     await shop.forget();
     expect([await sluice.value('seen').get('1'), await sluice.value('asked').get('1')]).toEqual([at, at]);
+    // What no DATETIME or TIMESTAMP holds is refused, and never written as NULL.
+    for (const [n, is] of [
+      Number.MAX_SAFE_INTEGER,
+      Number.MIN_SAFE_INTEGER,
+      253_402_300_800_000,
+      -1,
+    ].entries())
+      for (const name of ['seen', 'asked'] as const) await sluice.value(name).put(`${10 + n}`, is);
+    await shop.drain();
+    const wrong = await database.query(
+      'SELECT id FROM players WHERE id >= 10 AND seen IS NULL AND asked IS NULL',
+    );
+    expect(wrong).toEqual([]);
+    expect((await shop.quarantined()).map(row => row.split(' ').slice(0, 2).join(' '))).toEqual([
+      ...[`10 ${Number.MAX_SAFE_INTEGER}`, `10 ${Number.MAX_SAFE_INTEGER}`],
+      ...[`11 ${Number.MIN_SAFE_INTEGER}`, `11 ${Number.MIN_SAFE_INTEGER}`],
+      ...['12 253402300800000', '12 253402300800000', '13 -1'],
+    ]);
     await sluice.value('seen').put('1', at - 5000);
     await shop.drain();
     await shop.forget();
