@@ -59,6 +59,24 @@ async function watched(shop: { worker(own: { log: Logger }): Promise<unknown> })
   return told;
 }
 
+it('every read of a value that is not live says that the table cannot be used, also once its catalogue was read', async () => {
+  const { items, database, forget } = await open();
+  await items.get('1');
+  await database.query(RENAMED);
+  await forget();
+  for (let read = 0; read < 50; read++)
+    await expect(items.get('1')).rejects.toMatchObject({ code: 'TABLE_UNUSABLE', retryable: true });
+  await database.query(BACK);
+  await until(
+    () =>
+      items.get('1').then(
+        n => n === 0,
+        () => false,
+      ),
+    'the table to be used again',
+  );
+});
+
 describe('columns are renamed under load', () => {
   it('and everything else is written; then the held updates are, once and in order', async () => {
     const shop = await open();

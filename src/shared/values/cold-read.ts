@@ -246,7 +246,8 @@ export class ColdReader {
 
   async #once(connection: PoolConnection, { partition, keys, table, send }: Reading): Promise<Answer> {
     const rows = keys.map(key => table.readRow(key));
-    const read = () =>
+    // Async, since a table that does not fit throws when its statement is asked for.
+    const read = async () =>
       keys.length === 0
         ? queryRows(connection, WATERMARK, [partition])
         : queryRows(connection, table.read, [JSON.stringify(rows), partition]);
