@@ -11,7 +11,7 @@ export const definitions = {
 };
 
 /** With values: versions from before them refuse these. */
-export const definitionsWithValues = {
+const definitionsWithValues = {
   ...definitions,
   values: { max: { keep: 'max' }, last: { keep: 'last' } },
 };
