@@ -7,6 +7,7 @@ import type { Holdings } from './holdings.ts';
 import { type JournalledUpdate, knownOf } from './journal.ts';
 import { definitions } from './traffic.ts';
 import { compareTransfers, type Decisions, isCredit, noDecisions } from './transfers.ts';
+import { wrongValues } from './values.ts';
 
 interface Difference {
   readonly partition: number;
@@ -44,6 +45,7 @@ export function check(
   found.compareEntries(holdings);
   found.compareLedgers(holdings, decisions);
   found.compareTransfers(holdings, decisions);
+  found.compareValues(holdings);
   return found.verdict(holdings);
 }
 
@@ -58,6 +60,7 @@ class Comparison {
   readonly #counts = { acknowledged: 0, unknown: 0, refused: 0 };
   readonly #counters = new Map<string, Counted>();
   readonly #entries = new Map<string, JournalledUpdate>();
+  readonly #puts: JournalledUpdate[] = [];
   readonly #differences: Difference[] = [];
   readonly #problems: string[] = [];
 
@@ -70,6 +73,10 @@ class Comparison {
     this.#counts[known]++;
     if (update.kind === 'p') {
       this.#entries.set(`${update.name} ${update.key} ${update.id}`, update);
+      return;
+    }
+    if (update.kind === 'v') {
+      this.#puts.push(update);
       return;
     }
     const name = `${update.name} ${update.key}`;
@@ -141,6 +148,10 @@ class Comparison {
 
   compareTransfers(holdings: Holdings, decisions: Decisions): void {
     this.#problems.push(...compareTransfers(this.#entries, holdings, decisions));
+  }
+
+  compareValues({ values }: Holdings): void {
+    for (const { kind, key, what } of wrongValues(this.#puts, values)) this.#differ(kind, key, 1, what);
   }
 
   verdict({ losses }: Holdings): Verdict {

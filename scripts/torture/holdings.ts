@@ -1,7 +1,9 @@
 /** Everything in the database about the torture's updates: values, ledger, transfers, quarantine, declared losses. */
 import type { RowDataPacket } from 'mysql2/promise';
+import { KEEPS, type Keep } from '../../src/shared/item.ts';
+import { type KeptValue, keptOf } from '../../src/shared/kept-value.ts';
 import type { Root } from './cluster-root.ts';
-import { mappedTables } from './traffic.ts';
+import { definitions, mappedTables } from './traffic.ts';
 
 export interface HeldEntry {
   readonly program: string;
@@ -26,6 +28,8 @@ export interface Holdings {
   readonly counters: Map<string, number>;
   /** Key is `program account`. */
   readonly balances: Map<string, number>;
+  /** Key is `name key`; what is kept with quarantined puts. */
+  readonly values: Map<string, number>;
   readonly entries: HeldEntry[];
   readonly losses: Loss[];
   /** Transfers whose credit is not in the ledger, and their states. */
@@ -49,17 +53,23 @@ export async function readHoldings(root: Root): Promise<Holdings> {
     `SELECT program AS name, account AS item, balance AS amount FROM sluice_accounts UNION ALL ${mapped('stars')}`,
   );
   const refused = await rows(
-    'SELECT kind, name, item_key AS item, entry_id AS id, amount FROM sluice_quarantine',
+    'SELECT kind, name, item_key AS item, entry_id AS id, amount, version FROM sluice_quarantine',
   );
   const entries = await rows(
     `SELECT program AS name, account AS item, entry_id AS id, amount, balance_after AS balance, transfer, other_account
        FROM sluice_entries ORDER BY partition_id, ledger_no`,
+  );
+  // A mapped value has its version there, and its number in its own table.
+  const values = await rows(
+    `SELECT name, value_key AS item, value AS amount, version FROM sluice_values WHERE name <> 'visited'
+     UNION ALL SELECT m.*, v.version FROM (${mapped('visited')}) m JOIN sluice_values v ON v.name = 'visited' AND v.value_key = m.item`,
   );
   const transfers = await rows('SELECT transfer, state FROM sluice_transfers');
   const losses = await rows('SELECT partition_id AS p, kind, updates FROM sluice_losses');
   return {
     counters: sums([...counters, ...refused.filter(row => row.kind === 'counter')]),
     balances: sums(accounts),
+    values: keptOfRows([...values, ...refused.filter(row => row.kind in KEEPS)]),
     entries: [...entries, ...refused.filter(row => row.kind === 'entry')].map(row => ({
       program: String(row.name),
       account: String(row.item),
@@ -74,11 +84,22 @@ export async function readHoldings(root: Root): Promise<Holdings> {
   };
 }
 
+function keptOfRows(rows: readonly RowDataPacket[]): Map<string, number> {
+  const kept = new Map<string, KeptValue>();
+  for (const { name, item, amount, version } of rows) {
+    const { keep }: { keep: Keep } = definitions.values[String(name) as keyof typeof definitions.values];
+    const row = { value: Number(amount), version: Number(version ?? 0) };
+    const before = kept.get(`${name} ${item}`);
+    kept.set(`${name} ${item}`, before ? keptOf(KEEPS[keep], before, row) : row);
+  }
+  return new Map([...kept].map(([item, { value }]) => [item, value]));
+}
+
 function textOf(value: unknown): string | null {
   return value === null || value === undefined ? null : String(value);
 }
 
 function mapped(name: keyof typeof mappedTables): string {
   const { table, key, column } = mappedTables[name];
-  return `SELECT '${name}', ${key}, ${column} FROM ${table}`;
+  return `SELECT '${name}' AS name, ${key} AS item, ${column} AS amount FROM ${table}`;
 }

@@ -4,10 +4,10 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { SummedUpdate } from '../../src/shared/updates/update.ts';
+import type { Update } from '../../src/shared/updates/update.ts';
 import { NOT_SENT, type Outcome, send } from './http-request.ts';
 import type { Journal } from './journal.ts';
-import type { Traffic } from './traffic.ts';
+import { idOf, type Traffic } from './traffic.ts';
 
 export interface ClientPlan {
   /** Holds the port of the API. */
@@ -47,11 +47,13 @@ export class Caller {
   readonly #journal: Journal;
   readonly #traffic: Traffic;
   readonly #runs: () => string;
+  readonly #number: number;
   #stopped = false;
 
   /** @param runs names a request of many updates */
-  constructor(plan: ClientPlan, journal: Journal, traffic: Traffic, runs: () => string) {
+  constructor(plan: ClientPlan, journal: Journal, traffic: Traffic, runs: () => string, number: number) {
     this.#plan = plan;
+    this.#number = number;
     this.#journal = journal;
     this.#traffic = traffic;
     this.#runs = runs;
@@ -61,9 +63,10 @@ export class Caller {
     const { random } = this.#traffic;
     while (!this.#stopped) {
       const roll = random();
-      if (roll < streamShare) await this.#stream(this.#traffic.call(this.#between(100, 600)));
-      else if (roll < streamShare + arrayShare) await this.#array(this.#traffic.call(this.#between(2, 30)));
-      else await this.#single(this.#traffic.next());
+      const draw = (from: number, to: number) => this.#traffic.call(this.#between(from, to), this.#number);
+      if (roll < streamShare) await this.#stream(draw(100, 600));
+      else if (roll < streamShare + arrayShare) await this.#array(draw(2, 30));
+      else await this.#single(this.#traffic.next(this.#number));
       await delay(2 + random() * 14);
     }
   }
@@ -73,12 +76,13 @@ export class Caller {
     this.#stopped = true;
   }
 
-  /** One without an id is repeated only if it surely was not applied. */
-  async #single(update: SummedUpdate): Promise<void> {
+  /** One without an id is repeated only if it surely was not applied, or does not depend on the order. */
+  async #single(update: Update): Promise<void> {
     const [number] = this.#journal.ask([update]);
     const { path, body } = singleOf(update);
+    const id = idOf(update);
     const headers = {
-      ...(update.id === undefined ? {} : { 'idempotency-key': `"${update.id}"` }),
+      ...(id === undefined ? {} : { 'idempotency-key': `"${id}"` }),
       ...(this.#traffic.random() < waitShare ? { prefer: 'wait=5' } : {}),
     };
     await this.#settle([number!], async () => {
@@ -90,13 +94,13 @@ export class Caller {
         return false;
       }
       const isCertain = this.#failed(number!, problem);
-      return problem.retryable && (isCertain || update.id !== undefined);
+      return problem.retryable && (isCertain || id !== undefined || isBest(update));
     });
   }
 
-  async #array(drawn: readonly SummedUpdate[]): Promise<void> {
+  async #array(drawn: readonly Update[]): Promise<void> {
     const run = `${this.#runs()}-array`;
-    const updates = drawn.map((update, at): SummedUpdate => ({ ...update, id: `${run}:${at + 1}` }));
+    const updates = drawn.map((update, at) => withId(update, `${run}:${at + 1}`));
     const numbers = this.#journal.ask(updates);
     const body = JSON.stringify(updates.map(withoutId));
     await this.#settle(numbers, async () => {
@@ -114,9 +118,9 @@ export class Caller {
     });
   }
 
-  async #stream(drawn: readonly SummedUpdate[]): Promise<void> {
+  async #stream(drawn: readonly Update[]): Promise<void> {
     const run = `${this.#runs()}-stream`;
-    const updates = drawn.map((update, at): SummedUpdate => ({ ...update, id: `${run}:${at + 1}` }));
+    const updates = drawn.map((update, at) => withId(update, `${run}:${at + 1}`));
     const numbers = this.#journal.ask(updates);
     const text = updates.map(update => `${JSON.stringify(withoutId(update))}\n`).join('');
     await this.#settle(numbers, async () => {
@@ -219,12 +223,28 @@ async function* whole(body: string): AsyncGenerator<string> {
   yield body;
 }
 
-function withoutId({ id: _, ...update }: SummedUpdate) {
-  return update;
+/** Values have none. */
+function withId(update: Update, id: string): Update {
+  return 'value' in update ? update : { ...update, id };
+}
+
+function withoutId(update: Update) {
+  if ('value' in update) return update;
+  const { id: _, ...rest } = update;
+  return rest;
+}
+
+/** Whether the greatest or the least put is kept. */
+function isBest(update: Update): boolean {
+  return 'value' in update && (update.value === 'best' || update.value === 'least');
 }
 
 /** The request for one update. The id is in a header. */
-function singleOf(update: SummedUpdate): { path: string; body: unknown } {
+function singleOf(update: Update): { path: string; body: unknown } {
+  if ('value' in update) {
+    const { value, ...body } = update;
+    return { path: `/v1/values/${value}`, body };
+  }
   if ('counter' in update) {
     const { counter, key, by } = update;
     return { path: `/v1/counters/${counter}`, body: { key, by } };

@@ -13,7 +13,10 @@ async function produce(plan: ClientPlan): Promise<void> {
   const traffic = new Traffic(plan.name, plan.seed);
   let count = 0;
   const runs = () => `${plan.name}-${count++}`;
-  const made = Array.from({ length: callers }, () => new Caller(plan, journal, traffic, runs));
+  const made = Array.from(
+    { length: callers },
+    (_, number) => new Caller(plan, journal, traffic, runs, number),
+  );
   process.on('message', message => {
     if (message === 'stop') for (const caller of made) caller.stop();
   });

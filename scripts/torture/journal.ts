@@ -2,8 +2,8 @@
  * A client's updates and their answers, one line each, written before the call and after the answer. After a
  * kill, an update without an answer has an unknown outcome.
  *
- *   i NUMBER KIND NAME KEY AMOUNT [ID [TO]]   asked for; KIND is c (counter) or p (points); TO of a transfer
- *   t NUMBER                                  asked for again, with the same id
+ *   i NUMBER KIND NAME KEY AMOUNT [ID [TO]]   asked for; KIND is c (counter), p (points) or v (value); TO of a transfer
+ *   t NUMBER                                  asked for again, with the same id; a value is put again
  *   a NUMBER                                  acknowledged
  *   r NUMBER CODE                             refused: certainly not applied
  *   u NUMBER CODE                             an error with an unknown outcome
@@ -11,7 +11,7 @@
  *   c NUMBER                                  credited() resolved
  */
 import { openSync, readFileSync, writeSync } from 'node:fs';
-import type { SummedUpdate } from '../../src/shared/updates/update.ts';
+import type { Update } from '../../src/shared/updates/update.ts';
 
 /** Errors that guarantee that nothing was applied; after any other error the outcome is unknown. */
 const certain = new Set([
@@ -33,7 +33,7 @@ export class Journal {
   }
 
   /** Records updates before their call; returns their numbers. */
-  ask(updates: readonly SummedUpdate[]): number[] {
+  ask(updates: readonly Update[]): number[] {
     const numbers = updates.map(() => this.#next++);
     this.#write(updates.map((update, at) => `i ${numbers[at]} ${describe(update)}`));
     return numbers;
@@ -66,7 +66,8 @@ export class Journal {
   }
 }
 
-function describe(update: SummedUpdate): string {
+function describe(update: Update): string {
+  if ('value' in update) return ['v', update.value, update.key, update.is].join(' ');
   if ('from' in update)
     return ['p', update.points, update.from, -update.amount, update.id, update.to].join(' ');
   if ('counter' in update) {
@@ -77,7 +78,7 @@ function describe(update: SummedUpdate): string {
 }
 
 export interface JournalledUpdate {
-  readonly kind: 'c' | 'p';
+  readonly kind: 'c' | 'p' | 'v';
   readonly name: string;
   readonly key: string;
   readonly amount: number;
@@ -87,6 +88,8 @@ export interface JournalledUpdate {
   outcome: 'open' | 'acknowledged' | 'refused';
   /** An earlier attempt may have been applied. */
   uncertain: boolean;
+  /** Asked for more than once. A value is put again, and nobody knows when. */
+  repeated: boolean;
   persisted: boolean;
   credited: boolean;
   code: string;
@@ -112,7 +115,7 @@ function note(updates: JournalledUpdate[], [action, number, ...rest]: string[]):
   if (action === 'i') {
     const [kind, name, key, amount, id = '', to] = rest;
     updates.push({
-      kind: kind as 'c' | 'p',
+      kind: kind as JournalledUpdate['kind'],
       name: name!,
       key: key!,
       amount: Number(amount),
@@ -120,6 +123,7 @@ function note(updates: JournalledUpdate[], [action, number, ...rest]: string[]):
       to,
       outcome: 'open',
       uncertain: false,
+      repeated: false,
       persisted: false,
       credited: false,
       code: '',
@@ -127,6 +131,7 @@ function note(updates: JournalledUpdate[], [action, number, ...rest]: string[]):
     return;
   }
   const update = updates[Number(number)]!;
+  if (action === 't') update.repeated = true;
   if (action === 'p') update.persisted = true;
   if (action === 'c') update.credited = true;
   // An acknowledged update stays acknowledged, whatever a repetition is answered.

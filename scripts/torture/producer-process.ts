@@ -8,13 +8,13 @@ import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/index.ts';
 import type { Receipt, TransferReceipt } from '../../src/producer/receipt.ts';
 import { createLog } from '../../src/shared/log.ts';
-import type { SummedUpdate } from '../../src/shared/updates/update.ts';
+import type { Update } from '../../src/shared/updates/update.ts';
 import type { Deployment } from '../load/processes.ts';
 import type { Login } from './accounts.ts';
 import type { TortureDurability } from './durability.ts';
 import { Journal } from './journal.ts';
 import { RankJournal } from './ranks.ts';
-import { definitions, partitions, Traffic } from './traffic.ts';
+import { definitions, idOf, partitions, Traffic } from './traffic.ts';
 
 export interface ProducerPlan {
   deployment: Deployment;
@@ -44,9 +44,11 @@ class Caller {
   readonly #journal: Journal;
   readonly #traffic: Traffic;
   readonly #ranks: RankJournal;
+  readonly #number: number;
 
-  constructor(sluice: Client, journal: Journal, traffic: Traffic, ranks: RankJournal) {
+  constructor(sluice: Client, journal: Journal, traffic: Traffic, ranks: RankJournal, number: number) {
     this.#sluice = sluice;
+    this.#number = number;
     this.#journal = journal;
     this.#traffic = traffic;
     this.#ranks = ranks;
@@ -57,13 +59,13 @@ class Caller {
       const roll = this.#traffic.random();
       if (roll < 0.2) await this.#many(2 + Math.floor(roll * 100));
       else if (roll < 0.2 + rankShare) await this.#rank();
-      else await this.#one(this.#traffic.next());
+      else await this.#one(this.#traffic.next(this.#number));
       await delay(2 + this.#traffic.random() * 14);
     }
   }
 
   async #many(size: number): Promise<void> {
-    const updates = this.#traffic.call(size);
+    const updates = this.#traffic.call(size, this.#number);
     const numbers = this.#journal.ask(updates);
     const results = await this.#sluice.apply(updates);
     for (const [at, result] of results.entries()) {
@@ -74,25 +76,29 @@ class Caller {
     }
   }
 
-  async #one(update: SummedUpdate): Promise<void> {
+  async #one(update: Update): Promise<void> {
     const [number] = this.#journal.ask([update]);
     const outcome = await this.#send(number!, update);
     if (outcome === 'open') await this.#repeat(number!, update);
     // It must be a duplicate; a refused update would be a new one.
-    else if (outcome === 'acknowledged' && update.id && this.#traffic.random() < repeatShare)
+    else if (outcome === 'acknowledged' && idOf(update) !== undefined && this.#traffic.random() < repeatShare)
       await this.#ask(update).catch(() => {});
   }
 
   /** Repeats only updates with an id; now and then the caller gives up. */
-  async #repeat(number: number, update: SummedUpdate): Promise<void> {
-    for (let attempt = 0; update.id && attempt < repetitions && this.#traffic.random() < 0.9; attempt++) {
+  async #repeat(number: number, update: Update): Promise<void> {
+    for (
+      let attempt = 0;
+      idOf(update) !== undefined && attempt < repetitions && this.#traffic.random() < 0.9;
+      attempt++
+    ) {
       await delay(50 + this.#traffic.random() * 300);
       this.#journal.askAgain(number);
       if ((await this.#send(number, update)) !== 'open') return;
     }
   }
 
-  async #send(number: number, update: SummedUpdate): Promise<'acknowledged' | 'refused' | 'open'> {
+  async #send(number: number, update: Update): Promise<'acknowledged' | 'refused' | 'open'> {
     try {
       this.#acknowledged(number, update, await this.#ask(update));
       return 'acknowledged';
@@ -102,7 +108,11 @@ class Caller {
     }
   }
 
-  #ask(update: SummedUpdate): Promise<Receipt> {
+  #ask(update: Update): Promise<Pick<Receipt, 'persisted'>> {
+    if ('value' in update) {
+      const value = this.#sluice.value(update.value as 'best');
+      return value.put(update.key as string, update.is);
+    }
     if ('counter' in update) {
       const counter = this.#sluice.counter(update.counter as 'views');
       return counter.increment(update.key as string, update.by, update.id ? { id: update.id } : {});
@@ -120,7 +130,7 @@ class Caller {
     await this.#ranks.read(name, key, () => board.rank(key)).catch(() => {});
   }
 
-  #acknowledged(number: number, update: SummedUpdate, answer: Answered): void {
+  #acknowledged(number: number, update: Update, answer: Answered): void {
     this.#journal.acknowledged(number);
     if ('counter' in update) this.#ranks.acknowledged(update.counter, update.key as string);
     if (this.#traffic.random() >= receiptShare) return;
@@ -165,7 +175,9 @@ async function produce(plan: ProducerPlan): Promise<void> {
   process.send?.('ready');
   const traffic = new Traffic(plan.name, plan.seed);
   const ranks = new RankJournal(plan.journal);
-  const running = Array.from({ length: callers }, () => new Caller(sluice, journal, traffic, ranks).run());
+  const running = Array.from({ length: callers }, (_, number) =>
+    new Caller(sluice, journal, traffic, ranks, number).run(),
+  );
   await Promise.all(running);
   await sluice.close();
   process.disconnect?.();

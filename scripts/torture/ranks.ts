@@ -89,10 +89,14 @@ interface Member {
 }
 
 /** The board that a name must have: the highest value first, then the lower partition, then the greater key. */
-export function boardOf(name: string, { counters, balances, entries }: Holdings, keys: Keys): Member[] {
+export function boardOf(
+  name: string,
+  { counters, balances, values: kept, entries }: Holdings,
+  keys: Keys,
+): Member[] {
   const values = new Map<string, number>();
   const add = (key: string, amount: number) => values.set(key, (values.get(key) ?? 0) + amount);
-  for (const [item, value] of [...counters, ...balances])
+  for (const [item, value] of [...counters, ...balances, ...kept])
     if (item.startsWith(`${name} `)) add(item.slice(name.length + 1), value);
   for (const { program, account, amount, balanceAfter } of entries)
     if (program === name && balanceAfter === undefined) add(account, amount);
@@ -138,7 +142,8 @@ export async function compareBoards(
   try {
     const problems: string[] = [];
     for (const { kind, name } of rankedNames) {
-      const { board } = kind === 'c' ? sluice.counter(name) : sluice.points(name);
+      const { board } =
+        kind === 'c' ? sluice.counter(name) : kind === 'p' ? sluice.points(name) : sluice.value(name);
       const found = await membersOf(board, deadline);
       if (found) problems.push(...differenceOf(name, found, boardOf(name, holdings, keys)));
       else problems.push(`the board of ${name} did not become exact`);

@@ -1,7 +1,7 @@
-// Updates of a torture: increments with and without ids, on keys of which few are hot, credits, debits and
-// transfers, some of all in mapped tables. Increments are by one, so a difference between sums is a number of updates.
+// Updates of a torture: increments with and without ids, on keys of which few are hot, credits, debits, transfers, and
+// puts, some of all in mapped tables. Increments are by one, so a difference between sums is a number of updates.
 
-import type { SummedUpdate } from '../../src/shared/updates/update.ts';
+import type { SummedUpdate, Update, ValueUpdate } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from '../load/zipf.ts';
 
 export const partitions = 16;
@@ -10,6 +10,7 @@ export const partitions = 16;
 export const mappedTables = {
   likes: { table: 'posts', key: 'id', column: 'likes' },
   stars: { table: 'members', key: 'id', column: 'stars' },
+  visited: { table: 'visits', key: 'id', column: 'visited' },
 } as const;
 
 export const definitions = {
@@ -24,25 +25,48 @@ export const definitions = {
     credits: { floor: -100 },
     stars: { floor: 0, target: { ...mappedTables.stars, missing: 'insert' } },
   },
+  values: {
+    best: { keep: 'max', ranked: true },
+    least: { keep: 'min' },
+    seen: { keep: 'last' },
+    visited: { keep: 'last', target: { ...mappedTables.visited, missing: 'insert' } },
+  },
 } as const;
 
-/** Names with a board: a counter, one in a mapped table, and a program. */
+/** Names with a board: a counter, one in a mapped table, a program, and a value. */
 export const rankedNames = [
   { kind: 'c', name: 'clicks' },
   { kind: 'c', name: 'likes' },
   { kind: 'p', name: 'loyalty' },
+  { kind: '>', name: 'best' },
 ] as const;
 
 const keys = 400;
 const accounts = 60;
 /** Share of the updates of accounts. */
 const transferShare = 0.4;
+const putShare = 0.2;
+/** Keys of a caller with `last` values. */
+const ownKeys = 3;
+const spread = 1_000_000;
+
+/** The number of a caller's nth put of a `last` value. No other put of the process has it, and a later one may be less. */
+function numberOfPut(nth: number): number {
+  // A prime, so that the numbers differ.
+  return (nth * 7919) % spread;
+}
+
+/** Undefined for an update that cannot be recognised if it comes again. */
+export function idOf(update: Update): string | undefined {
+  return 'value' in update ? undefined : update.id;
+}
 
 export class Traffic {
   readonly random: Random;
   readonly #name: string;
   readonly #zipf: Zipf;
   #ids = 0;
+  #puts = 0;
 
   /** @param name of the process, which is part of the ids */
   constructor(name: string, seed: number) {
@@ -51,11 +75,30 @@ export class Traffic {
     this.#zipf = new Zipf(keys, 1, this.random);
   }
 
-  call(size: number): SummedUpdate[] {
-    return Array.from({ length: size }, () => this.next());
+  /** @param owner one of the callers of the process, which makes one call at a time */
+  call(size: number, owner: number): Update[] {
+    return Array.from({ length: size }, () => this.next(owner));
   }
 
-  next(): SummedUpdate {
+  next(owner: number): Update {
+    return this.random() < putShare ? this.#put(owner) : this.#summed();
+  }
+
+  /** Only its owner puts a `last` value, so that the order is known. */
+  #put(owner: number): ValueUpdate {
+    const nth = this.#puts++;
+    const roll = this.random();
+    if (roll < 0.5) {
+      const own = `${this.#name}-${owner}-${this.#whole(ownKeys)}`;
+      return { value: roll < 0.3 ? 'seen' : 'visited', key: own, is: numberOfPut(nth) };
+    }
+    // Most puts of these are not kept, but there is always a better one.
+    const is = 1 + nth + this.#whole(1000);
+    const key = `k${this.#zipf.next()}`;
+    return roll < 0.75 ? { value: 'best', key, is } : { value: 'least', key, is: -is };
+  }
+
+  #summed(): SummedUpdate {
     const roll = this.random();
     const key = `k${this.#zipf.next()}`;
     if (roll < 0.35) return { counter: 'views', key };

@@ -19,7 +19,7 @@ import {
   UnknownOutcomeError,
 } from '../../src/shared/errors.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
-import type { SummedUpdate } from '../../src/shared/updates/update.ts';
+import type { SummedUpdate, Update, ValueUpdate } from '../../src/shared/updates/update.ts';
 import { listenOn } from '../support/api.ts';
 import { until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
@@ -31,6 +31,7 @@ class Held {
   readonly holdings: Holdings = {
     counters: new Map(),
     balances: new Map(),
+    values: new Map(),
     entries: [] as HeldEntry[],
     losses: [],
     inTransit: new Map(),
@@ -44,12 +45,23 @@ class Held {
   }
 
   /** @throws an error, before or after it has counted the update */
-  take(update: SummedUpdate): { value: number; duplicate: boolean } {
+  take(update: Update): { value: number; duplicate: boolean } {
     const roll = this.#random();
     if (roll < 0.005) throw new RedisUnavailableError('redis');
-    const answer = this.#count(update);
+    const answer = 'value' in update ? this.#put(update) : this.#count(update);
     if (roll < 0.01) throw new UnknownOutcomeError();
     return answer;
+  }
+
+  #put({ value: name, key, is }: ValueUpdate): { value: number; duplicate: boolean } {
+    const { values } = this.holdings;
+    const item = `${name} ${key}`;
+    const before = values.get(item);
+    const keeps = { best: Math.max, least: Math.min }[name];
+    const value = before === undefined || !keeps ? is : keeps(before, is);
+    const isFirstKept = this.#mistake === 'keeps the first' && before !== undefined;
+    if (!isFirstKept && (this.#mistake !== 'loses' || this.#random() >= 0.01)) values.set(item, value);
+    return { value, duplicate: false };
   }
 
   #count(update: SummedUpdate): { value: number; duplicate: boolean } {
@@ -74,7 +86,7 @@ class Held {
   }
 }
 
-type Mistake = 'none' | 'loses' | 'forgets ids';
+type Mistake = 'none' | 'loses' | 'forgets ids' | 'keeps the first';
 
 function itemOf(update: Exclude<SummedUpdate, { counter: string }>): string {
   return `${update.points} ${'from' in update ? update.from : update.account}`;
@@ -83,7 +95,7 @@ function itemOf(update: Exclude<SummedUpdate, { counter: string }>): string {
 /** The methods that the API calls for writes. */
 function sluiceOf(held: Held): Sluice {
   const later = () => new Promise(resolve => setTimeout(resolve, 1));
-  const one = async (update: SummedUpdate) => {
+  const one = async (update: Update) => {
     await later();
     return { ...held.take(update), text: 'x', persisted: async () => {} };
   };
@@ -102,7 +114,8 @@ function sluiceOf(held: Held): Sluice {
       transfer: (from: string, to: string, amount: number, { id }: { id: string }) =>
         one({ points, from, to, amount, id }),
     }),
-    apply: async (updates: readonly SummedUpdate[]) => {
+    value: (value: string) => ({ put: (key: string, is: number) => one({ value, key, is }) }),
+    apply: async (updates: readonly Update[]) => {
       await later();
       return updates.map((update): ApplyResult => {
         try {
@@ -141,7 +154,7 @@ async function torture(mistake: Mistake) {
   const traffic = new Traffic(plan.name, plan.seed);
   let count = 0;
   const runs = () => `h-${count++}`;
-  const callers = Array.from({ length: 4 }, () => new Caller(plan, journal, traffic, runs));
+  const callers = Array.from({ length: 4 }, (_, number) => new Caller(plan, journal, traffic, runs, number));
   const running = callers.map(caller => caller.run());
   const inStreams = () =>
     readJournal(plan.journal).filter(
@@ -176,6 +189,8 @@ it('what is acknowledged is held exactly once, whatever is cut, closed or repeat
   for (const code of FAILURES) expect(codes).toContain(code);
   expect(updates.some(({ id }) => id.includes('-array:'))).toBe(true);
   expect(updates.some(({ persisted }) => persisted)).toBe(true);
+  for (const kind of ['c', 'p', 'v'])
+    expect(updates.filter(update => update.kind === kind).length).toBeGreaterThan(100);
 });
 
 it('an engine that loses what it acknowledges is found', async () => {
@@ -184,4 +199,10 @@ it('an engine that loses what it acknowledges is found', async () => {
 
 it('an engine that counts a repeated id again is found', async () => {
   expect((await torture('forgets ids')).verdict.doubled).toBeGreaterThan(0);
+});
+
+it('an engine that does not keep the last put is found', async () => {
+  const { lost, differences } = (await torture('keeps the first')).verdict;
+  expect(lost).toBeGreaterThan(0);
+  expect(differences.every(({ what }) => what.startsWith('value '))).toBe(true);
 });

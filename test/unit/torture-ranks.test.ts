@@ -18,6 +18,7 @@ const holdings = {
     ['likes a', 9],
   ]),
   balances: new Map([['loyalty a', 5]]),
+  values: new Map([['best a', 8]]),
   entries: [
     { program: 'loyalty', account: 'a', id: 'written', amount: 5, balanceAfter: 5 },
     { program: 'loyalty', account: 'b', id: 'refused', amount: 4, balanceAfter: undefined },
@@ -61,6 +62,7 @@ it('a board has what the database and the quarantine hold, in its order', () => 
     { rank: 1, key: 'a', value: 7 },
     { rank: 2, key: 'b', value: 4 },
   ]);
+  expect(boardOf('best', holdings, keys)).toEqual([{ rank: 1, key: 'a', value: 8 }]);
   const clicks = boardOf('clicks', holdings, keys);
   expect(clicks[0]).toEqual({ rank: 1, key: 'b', value: 7 });
   expect(clicks.slice(1).map(({ rank }) => rank)).toEqual([2, 2]);

@@ -42,7 +42,14 @@ function holdings(entries: HeldEntry[], inTransit: [string, string][] = []): Hol
   const balances = new Map<string, number>();
   for (const { account, amount } of entries)
     balances.set(`loyalty ${account}`, (balances.get(`loyalty ${account}`) ?? 0) + amount);
-  return { counters: new Map(), balances, entries, losses: [], inTransit: new Map(inTransit) };
+  return {
+    counters: new Map(),
+    balances,
+    values: new Map(),
+    entries,
+    losses: [],
+    inTransit: new Map(inTransit),
+  };
 }
 
 it('the checker accepts a transfer that is debited once and credited once', async () => {

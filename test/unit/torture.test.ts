@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { check } from '../../scripts/torture/checker.ts';
 import { faultsOf } from '../../scripts/torture/faults/catalogue.ts';
 import { excess, type Footprint } from '../../scripts/torture/footprint.ts';
@@ -56,6 +56,7 @@ function holdings(changes: Partial<Holdings> = {}): Holdings {
   return {
     counters: new Map([['views k', 2]]),
     balances: new Map([['loyalty a', 5]]),
+    values: new Map(),
     entries: [held('kept')],
     losses: [],
     inTransit: new Map(),
@@ -160,6 +161,66 @@ it.each(cases)('the checker finds %s, unless the partition has declared it', asy
   expect(declared({ partition, kind: otherKind, updates: total })).toMatchObject({
     ...expected,
     declared: 0,
+  });
+});
+
+describe('values of which one put is kept', () => {
+  /** Puts of a key: a number, and how its call ended. */
+  async function puts(name: string, ...asked: [number, string][]) {
+    const { journal, read } = await openJournal();
+    for (const [is, end] of asked) {
+      const [number] = journal.ask([{ value: name, key: 'k', is }]);
+      if (end === 'repeated') journal.acknowledged(number!);
+      if (end === 'repeated') journal.askAgain(number!);
+      if (end === 'acknowledged') journal.acknowledged(number!);
+      if (end === 'refused') journal.failed(number!, 'REDIS_UNAVAILABLE');
+      if (end === 'unknown') journal.failed(number!, 'UNKNOWN_OUTCOME');
+    }
+    const updates = read();
+    return (value: number | undefined, losses: Holdings['losses'] = []) => {
+      const values = new Map(value === undefined ? [] : [[`${name} k`, value]]);
+      const none = { counters: new Map(), balances: new Map(), entries: [] };
+      const { lost, doubled, declared } = check(updates, holdings({ ...none, values, losses }), keys);
+      return lost ? 'lost' : doubled ? 'doubled' : declared ? 'declared' : 'right';
+    };
+  }
+
+  it('the greatest and the least are between what was acknowledged and what was sent', async () => {
+    const best = await puts(
+      'best',
+      [5, 'acknowledged'],
+      [9, 'unknown'],
+      [3, 'acknowledged'],
+      [12, 'refused'],
+    );
+    expect([5, 9].map(value => best(value))).toEqual(['right', 'right']);
+    expect([3, undefined].map(value => best(value))).toEqual(['lost', 'lost']);
+    expect([7, 12].map(value => best(value))).toEqual(['doubled', 'doubled']);
+    const least = await puts('least', [5, 'acknowledged'], [9, 'acknowledged'], [3, 'unknown']);
+    expect([5, 3, 9].map(value => least(value))).toEqual(['right', 'right', 'lost']);
+  });
+
+  it('the last is not older than the last acknowledged, unless nobody knows when it was put', async () => {
+    const last = await puts(
+      'seen',
+      [8, 'acknowledged'],
+      [6, 'unknown'],
+      [7, 'repeated'],
+      [5, 'acknowledged'],
+      [4, 'unknown'],
+      [3, 'refused'],
+    );
+    expect([5, 4, 6, 7].map(value => last(value))).toEqual(['right', 'right', 'right', 'right']);
+    expect([8, undefined].map(value => last(value))).toEqual(['lost', 'lost']);
+    expect([3, 2].map(value => last(value))).toEqual(['doubled', 'doubled']);
+    const partition = keys.partitionOf('k');
+    expect(last(8, [{ partition, kind: 'lost', updates: 1 }])).toBe('declared');
+    expect(last(8, [{ partition: (partition + 1) % 8, kind: 'lost', updates: 1 }])).toBe('lost');
+  });
+
+  it('nothing is wrong with keys of which all puts are unknown or refused', async () => {
+    const seen = await puts('seen', [1, 'unknown'], [2, 'refused']);
+    expect([undefined, 1, 2].map(value => seen(value))).toEqual(['right', 'right', 'doubled']);
   });
 });
 
