@@ -11,7 +11,7 @@ import type { Batch, CounterSum } from './batch.ts';
 import { type EntryWriter, ledgerKeys } from './entries.ts';
 import type { FloorWatch } from './floors.ts';
 import type { HeldUpdates } from './held.ts';
-import { type AsideUpdate, counterAside, entryAside, quarantine } from './quarantine.ts';
+import { type AsideUpdate, type CodedUpdate, counterAside, entryAside, quarantine } from './quarantine.ts';
 import { noteDriven, putAside, type Transfer } from './transfers.ts';
 
 /** The result of an attempt so far. */
@@ -72,6 +72,12 @@ export function leaveOut(written: Written, { item }: RecordedEntry): void {
   written.reload.push(`p${item}`);
 }
 
+/** A row that MySQL refuses, with the error code. */
+export interface RefusedRow<Item> {
+  readonly row: Item;
+  readonly code: string;
+}
+
 export interface BatchRows<Item extends { readonly item: string }> {
   readonly kind: AsideUpdate['kind'];
   /** Counter, program or value. */
@@ -84,15 +90,15 @@ export interface BatchRows<Item extends { readonly item: string }> {
    * @throws RefusedValueError, or the error of MySQL
    */
   write(rows: readonly Item[]): Promise<Wrote>;
-  /** Puts a row aside that MySQL refuses. */
-  refuse(row: Item, code: string): Promise<void>;
+  /** Puts rows aside that MySQL refuses. */
+  refuse(refused: readonly RefusedRow<Item>[]): Promise<void>;
   /** Puts rows aside until their table can be written. @param codeOf why a row cannot go there */
   hold(rows: readonly Item[], codeOf: (row: Item) => string): Promise<void>;
 }
 
-async function refuse({ connection, batch, written }: BatchAttempt, update: AsideUpdate, code: string) {
-  written.refused++;
-  await quarantine(connection, batch.partition, batch.sequence, update, code, 'refused');
+async function refuse({ connection, batch, written }: BatchAttempt, updates: readonly CodedUpdate[]) {
+  written.refused += updates.length;
+  await quarantine(connection, batch, updates, 'refused');
 }
 
 /** @param kind of all its rows: counters, or values of one rule */
@@ -119,7 +125,11 @@ export function counterRows(
       for (const [table, some] of byTable) await table.add(connection, some);
       return { entries: 0, rows: sums.length, tables: byTable.keys(), transfers: [], credits: [] };
     },
-    refuse: (sum, code) => refuse(attempt, counterAside(sum), code),
+    refuse: refused =>
+      refuse(
+        attempt,
+        refused.map(({ row, code }) => ({ ...counterAside(row), code })),
+      ),
     hold: async (sums, codeOf) => {
       written.held += sums.length;
       await held.counters(connection, batch, sums, codeOf);
@@ -145,11 +155,16 @@ export function entryRows(
       const rows = entries.length + accounts;
       return { entries: entries.length, rows, tables, transfers, credits: entries.filter(isCredit) };
     },
-    refuse: async (entry, code) => {
-      if (creditedBy(entry) === undefined) return refuse(attempt, entryAside(entry), code);
-      written.aside++;
-      written.reload.push(`p${entry.item}`);
-      await putAside(connection, entry, code);
+    refuse: async refused => {
+      const credits = refused.filter(({ row }) => isCredit(row));
+      written.aside += credits.length;
+      for (const { row } of credits) written.reload.push(`p${row.item}`);
+      await putAside(connection, credits);
+      const others = refused.filter(({ row }) => !isCredit(row));
+      await refuse(
+        attempt,
+        others.map(({ row, code }) => ({ ...entryAside(row), code })),
+      );
     },
     // Credits wait in their open rows, which may become another account's.
     hold: async (entries, codeOf) => {

@@ -4,6 +4,7 @@
  * carefully (careful.ts).
  */
 import type { PoolConnection } from 'mysql2/promise';
+import { ROW_KINDS } from '../shared/item.ts';
 import { creditedBy, type RecordedEntry } from '../shared/updates/record.ts';
 import { superseded } from '../shared/values/kept-sql.ts';
 import type { ValueTables } from '../shared/values/tables.ts';
@@ -25,6 +26,7 @@ import type { Failures } from './failures.ts';
 import { FloorWatch } from './floors.ts';
 import { HeldUpdates, type HoldRule } from './held.ts';
 import { checkLengths } from './lengths.ts';
+import { Suspects } from './suspects.ts';
 import type { TableHealth } from './table-health.ts';
 import { rightfulCredits } from './transfers.ts';
 
@@ -34,6 +36,7 @@ export class BatchWriter {
   readonly #entries: EntryWriter;
   readonly #held: HeldUpdates;
   readonly #careful: CarefulWriter;
+  readonly #suspects = new Suspects();
   readonly #amendments: AmendmentWriter;
 
   constructor(tables: ValueTables, failures: Failures, health: TableHealth) {
@@ -41,8 +44,18 @@ export class BatchWriter {
     this.#failures = failures;
     this.#entries = new EntryWriter(tables);
     this.#held = new HeldUpdates(tables, health);
-    this.#careful = new CarefulWriter(failures, health);
+    this.#careful = new CarefulWriter(failures, health, this.#suspects);
     this.#amendments = new AmendmentWriter(tables, this.#entries, this.#held, health);
+  }
+
+  /** Whether the batch has updates that MySQL refused lately, so that a plain attempt is likely to fail. */
+  foreseesRefusals({ counters, entries, amendments }: Batch): boolean {
+    // An edit that fails for the first time is tried once more.
+    if (this.#suspects.isEmpty || amendments.length > 0) return false;
+    return (
+      counters.some(({ kind, item }) => this.#suspects.has(ROW_KINDS[kind], item)) ||
+      entries.some(({ item }) => this.#suspects.has('entry', item))
+    );
   }
 
   /**

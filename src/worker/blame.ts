@@ -47,7 +47,21 @@ export async function withSavepoint<Result>(
   doubtConflicts: boolean,
   use: () => Promise<Result>,
 ): Promise<Result> {
+  await setSavepoint(connection);
+  return sinceSavepoint(connection, partition, doubtConflicts, use);
+}
+
+export async function setSavepoint(connection: PoolConnection): Promise<void> {
   await connection.query('SAVEPOINT attempt');
+}
+
+/** The same, if nothing was written since the savepoint. It stays set after a RowFailure. */
+export async function sinceSavepoint<Result>(
+  connection: PoolConnection,
+  partition: number,
+  doubtConflicts: boolean,
+  use: () => Promise<Result>,
+): Promise<Result> {
   const started = performance.now();
   try {
     return await use();

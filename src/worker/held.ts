@@ -10,13 +10,13 @@ import type { PoolConnection } from 'mysql2/promise';
 import { isValueKind, itemOf, type KeyedKind, kindOfRow, ROW_KINDS, type RowKind } from '../shared/item.ts';
 import { keptOf } from '../shared/kept-value.ts';
 import { queryRows, type Rows, readSql } from '../shared/mysql/database.ts';
-import { jsonParts, keyLists, roomFor } from '../shared/mysql/statement-size.ts';
+import { jsonParts, keyLists } from '../shared/mysql/statement-size.ts';
 import { setMayHold } from '../shared/partition/watermark.ts';
 import type { RecordedEntry } from '../shared/updates/record.ts';
 import type { ValueTables } from '../shared/values/tables.ts';
 import { tableFailureCode } from '../shared/values/target-table.ts';
 import type { Batch, CounterSum } from './batch.ts';
-import { type AsideUpdate, counterAside, counterPayload, entryAside, quarantine } from './quarantine.ts';
+import { counterAside, counterPayload, entryAside, quarantine } from './quarantine.ts';
 import type { TableHealth } from './table-health.ts';
 
 const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
@@ -24,12 +24,9 @@ const NAMES = sql('held-names');
 const KEYS = sql('held-keys');
 const COUNTERS = sql('held-counters');
 const MERGE = sql('merge-held');
-const HOLD = sql('hold');
 const LOCK = 'SELECT * FROM sluice_quarantine WHERE id IN (?) FOR UPDATE';
 const AT_ONCE = 1000;
 
-/** With the code of why it cannot be written. */
-type HeldUpdate = AsideUpdate & { readonly code: string };
 type Origin = Pick<Batch, 'partition' | 'sequence'>;
 
 /** Which updates of a batch must be held. */
@@ -114,7 +111,7 @@ export class HeldUpdates {
     const merged = await this.#merge(connection, origin, sums);
     const fresh = sums.filter(sum => !merged.has(sum.item));
     const rows = fresh.map(sum => ({ ...counterAside(sum), code: codeOf(sum) }));
-    await this.#insert(connection, origin, rows);
+    await quarantine(connection, origin, rows, 'held');
   }
 
   async entries(
@@ -126,27 +123,7 @@ export class HeldUpdates {
     if (entries.length === 0) return;
     await this.note(connection, origin.partition);
     const rows = entries.map(entry => ({ ...entryAside(entry), code: codeOf(entry) }));
-    await this.#insert(connection, origin, rows);
-  }
-
-  async #insert(connection: PoolConnection, origin: Origin, updates: readonly HeldUpdate[]): Promise<void> {
-    const { partition, sequence } = origin;
-    const encode = ({ name, key, amount, version, id, code, payload }: HeldUpdate) => [
-      name,
-      key,
-      amount,
-      version,
-      id,
-      code,
-      payload,
-    ];
-    for (const { json, rows } of jsonParts(connection, updates, encode)) {
-      const { kind, code } = rows[0]!;
-      // The longest entry may not fit as JSON; the plain INSERT of one row takes it.
-      if (rows.length === 1 && json.bytes > roomFor(connection))
-        await quarantine(connection, partition, sequence, rows[0]!, code, 'held');
-      else await connection.query(HOLD, [partition, sequence, kind, json]);
-    }
+    await quarantine(connection, origin, rows, 'held');
   }
 
   /** Notes that the partition has held updates: the next flush looks for them, and so does this process. */

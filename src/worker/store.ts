@@ -8,7 +8,8 @@
  * 4. ask Redis once more that the batch is still in flight; commit
  *
  * The first attempt writes all rows at once. If it fails and rows may be to blame, a careful attempt follows
- * (careful.ts), so that one bad row blocks no other. If a mapped table is to blame, an attempt follows that
+ * (careful.ts), so that one bad row blocks no other. If the batch has updates of keys that failed lately, the first
+ * attempt is careful already. If a mapped table is to blame, an attempt follows that
  * holds the table's updates (held.ts), so that one table blocks no other.
  */
 import type { PoolConnection } from 'mysql2/promise';
@@ -91,16 +92,18 @@ export class Store {
    */
   async commit(batch: Batch, onRewind: () => void = () => {}): Promise<CommitResult> {
     const attempt: Attempt = { batch, rewound: false, onRewind };
-    for (let careful = false; ; ) {
+    let foreseen = this.#writer.foreseesRefusals(batch);
+    for (let careful = foreseen; ; ) {
       try {
         return await this.#attempt(attempt, careful);
       } catch (error) {
         if (error instanceof Abandon) return this.#abandoned(batch, error);
         // True at most once for each mapped table, so the loop ends.
         if (this.#health.noteFailure(error)) continue;
-        if (careful) throw this.#failed(batch, error);
+        if (careful && !foreseen) throw this.#failed(batch, error);
         if (!this.#deservesCare(batch, error)) throw error;
         careful = true;
+        foreseen = false;
       }
     }
   }

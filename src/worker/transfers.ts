@@ -13,7 +13,7 @@ const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.u
 const INSERT = sql('insert-transfers');
 const OPEN = sql('open-transfers');
 const DELETE = sql('delete-transfers');
-const ASIDE = sql('put-transfer-aside');
+const ASIDE = sql('put-transfers-aside');
 const DRIVEN = sql('note-driven');
 const WATERMARKS = sql('watermarks');
 
@@ -102,15 +102,16 @@ export async function rightfulCredits<Credit extends EntryContent>(
   return new Set(credits.filter(credit => open.delete(creditedBy(credit)!)));
 }
 
-/** Puts the transfer of a refused credit aside, for an operator. */
+/** Puts the transfers of refused credits aside, for an operator. */
 export async function putAside(
   connection: PoolConnection,
-  credit: EntryContent,
-  code: string,
+  refused: readonly { readonly row: EntryContent; readonly code: string }[],
 ): Promise<void> {
-  const transfer = Buffer.from(creditedBy(credit)!);
-  const [{ affectedRows }] = await connection.query<ResultSetHeader>(ASIDE, [code, transfer]);
-  if (affectedRows !== 1) throw new AnswerMissingError('the row of a transfer in transit');
+  const encode = ({ row, code }: (typeof refused)[number]) => [creditedBy(row)!, code];
+  for (const { json, rows } of jsonParts(connection, refused, encode)) {
+    const [{ affectedRows }] = await connection.query<ResultSetHeader>(ASIDE, [json]);
+    if (affectedRows !== rows.length) throw new AnswerMissingError('the row of a transfer in transit');
+  }
 }
 
 /** Notes that the credits of these transfers were sent, or have to wait: they are sent again later. */

@@ -1,9 +1,9 @@
 // Updates that MySQL refuses are found in O(k log n) statements, and the same flush writes the rest.
 
-import type { PoolConnection } from 'mysql2/promise';
 import { expect, it } from 'vitest';
 import type { Sluice } from '../../src/producer/client.ts';
 import { type definitions, type Engine, openEngine } from '../support/engine.ts';
+import { statements } from '../support/statements.ts';
 
 type Update = Parameters<Sluice<typeof definitions>['apply']>[0][number];
 
@@ -13,21 +13,6 @@ const CULPRITS = [100, 500, 901];
 const ATTEMPTS = 1 + 2 * CULPRITS.length * (Math.ceil(Math.log2(UPDATES)) + 1);
 /** Other statements of the two transactions, with those for the culprits found. */
 const BESIDES = 40;
-
-/** The statements of the engine's transactions, from now on. */
-function statements({ own: { database } }: Engine): string[] {
-  const seen: string[] = [];
-  const transaction = database.transaction.bind(database);
-  database.transaction = use =>
-    transaction(connection => {
-      const query = (sql: string, values?: unknown[]) => {
-        seen.push(sql);
-        return connection.query(sql, values);
-      };
-      return use(Object.create(connection, { query: { value: query } }) as PoolConnection);
-    });
-  return seen;
-}
 
 /** Applies all updates in calls small enough for their timeout on a slow machine. */
 async function accepted(sluice: Sluice<typeof definitions>, update: (i: number) => Update) {

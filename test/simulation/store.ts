@@ -2,7 +2,7 @@
 
 import { type Decision, decideStepwise } from '../../src/shared/partition/decision.ts';
 import type { Watermark } from '../../src/shared/partition/watermark.ts';
-import { halves } from '../../src/worker/bisect.ts';
+import { parts } from '../../src/worker/bisect.ts';
 import { isRefusal } from '../../src/worker/quarantine.ts';
 import { HALTED, locked, transaction } from './database.ts';
 import {
@@ -228,7 +228,7 @@ function* searching<Item>(
   attemptThem: (items: readonly Item[]) => Steps<void>,
   refuse: (item: Item) => void,
 ): Steps<void> {
-  const search = halves(items);
+  const search = parts(items);
   for (let step = search.next(); !step.done; ) {
     let refused = false;
     try {

@@ -78,11 +78,11 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
   const queue = openQueue(redis, keys);
   const memory = { isOver: async () => false };
   const credits = new Credits({ redis, address: 'test', keys, settings, memory, queue, log });
-  /** Sends credits at once, without a rest. */
-  const driver = (seam?: DriverSeam) =>
+  /** Sends credits at once, without a rest. A rest is needed if there are more than one page of them. */
+  const driver = (seam?: DriverSeam, restMs = 0) =>
     new Driver({
       ...{ database, credits, circuit: { isOpen: false }, settings, clock, random: Math.random, log },
-      ...{ seam, restMs: 0 },
+      ...{ seam, restMs },
     });
   const flusher = new Flusher({ flight, store, aligner, metrics, clock, log, settings, seam });
   const inspector = new Inspector(redis, keys);

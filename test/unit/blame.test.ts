@@ -7,6 +7,7 @@ import type { ValueTable } from '../../src/shared/values/tables.ts';
 import { bisect, type Search } from '../../src/worker/bisect.ts';
 import { type Blame, RowFailure } from '../../src/worker/blame.ts';
 import { Failures } from '../../src/worker/failures.ts';
+import { Suspects } from '../../src/worker/suspects.ts';
 
 /** An error as mysql2 makes it from the server's packet. */
 const sent = (errno: number, sqlState: string, code?: string) => ({ errno, sqlState, code });
@@ -123,6 +124,8 @@ class Table {
   }
 }
 
+const ofSuspicion = (rows: readonly { isSuspect: boolean }[], suspect: boolean) =>
+  upTo(rows.length).filter(item => rows[item]!.isSuspect === suspect);
 const upTo = (size: number) => Array.from({ length: size }, (_, i) => i);
 const sizes = fc.integer({ min: 1, max: 300 });
 
@@ -140,6 +143,51 @@ describe('bisect', () => {
         );
       }),
     );
+  });
+
+  it('needs hardly more attempts than there are rows if all of them are bad', async () => {
+    const table = new Table(() => 'data');
+    await bisect(upTo(1000), table.search());
+    expect(table.refused).toEqual(upTo(1000));
+    expect(table.attempts).toBeLessThanOrEqual(1000 + 10);
+  });
+
+  it('writes what is not suspected at once, and tries each suspect', async () => {
+    const bad = new Set(upTo(1000).filter(item => item % 14 === 0));
+    const [suspects, others] = [upTo(1000).filter(n => bad.has(n)), upTo(1000).filter(n => !bad.has(n))];
+    const table = new Table(item => (bad.has(item) ? 'data' : undefined));
+    await bisect(others, table.search(), suspects);
+    expect([table.done, table.refused]).toEqual([others, suspects]);
+    // The others, all suspects, the first one by halving, each of them.
+    expect(table.attempts).toBeLessThanOrEqual(1 + 1 + 7 + suspects.length);
+    const mended = new Table(() => undefined);
+    await bisect(others, mended.search(), suspects);
+    expect(mended).toMatchObject({ attempts: 2, refused: [], done: [...others, ...suspects] });
+  });
+
+  it('whatever is suspected, exactly the bad rows are refused, and the rest is written in its order', async () => {
+    const row = fc.record({ isBad: fc.boolean(), isSuspect: fc.boolean() });
+    await fc.assert(
+      fc.asyncProperty(fc.array(row, { maxLength: 60 }), async rows => {
+        const table = new Table(item => (rows[item]!.isBad ? 'data' : undefined));
+        const inTurn = [false, true].flatMap(suspect => ofSuspicion(rows, suspect));
+        await bisect(ofSuspicion(rows, false), table.search(), ofSuspicion(rows, true));
+        expect(table.done).toEqual(inTurn.filter(item => !rows[item]!.isBad));
+        expect(table.refused).toEqual(inTurn.filter(item => rows[item]!.isBad));
+      }),
+    );
+  });
+
+  it('blames suspects whose error may be of the table only if others pass', async () => {
+    for (const blame of ['row', 'schema'] as const) {
+      const some = new Table(item => (item >= 10 ? blame : undefined));
+      await bisect(upTo(10), some.search(), [10, 11]);
+      expect([some.done, some.refused]).toEqual([upTo(10), [10, 11]]);
+      const all = new Table(() => blame);
+      await expect(bisect(upTo(10), all.search(), [10, 11])).rejects.toBeInstanceOf(RowFailure);
+      await expect(bisect([], all.search(), [10, 11])).rejects.toBeInstanceOf(RowFailure);
+      expect([all.done, all.refused]).toEqual([[], []]);
+    }
   });
 
   it('whatever the errors, it writes every good row once or nothing, and refuses no good row', async () => {
@@ -199,8 +247,8 @@ describe('bisect', () => {
     const seen = new Map<number, number>();
     const table = new Table(item => {
       seen.set(item, (seen.get(item) ?? 0) + 1);
-      // It fails with the whole list, with its half, and once alone.
-      return item === 3 && seen.get(item)! <= 3 ? 'row' : undefined;
+      // It fails with the whole list, and once alone.
+      return item === 3 && seen.get(item)! <= 2 ? 'row' : undefined;
     });
     await bisect(upTo(4), table.search());
     expect(table.refused).toEqual([]);
@@ -246,5 +294,31 @@ describe('Failures', () => {
     now = 1000;
     expect(failures.doubtsConflicts(batch)).toBe(true);
     expect(failures.doubtsConflicts({ ...batch, token: 'b' })).toBe(false);
+  });
+});
+
+describe('Suspects', () => {
+  it('are forgotten a minute after their last refusal, or when they pass', () => {
+    let now = 0;
+    const suspects = new Suspects(() => now);
+    expect(suspects.isEmpty).toBe(true);
+    suspects.refused('entry', 'loyalty:a');
+    suspects.refused('entry', 'loyalty:b');
+    expect([suspects.has('entry', 'loyalty:a'), suspects.has('counter', 'loyalty:a')]).toEqual([true, false]);
+    now = 40_000;
+    suspects.refused('entry', 'loyalty:a');
+    now = 60_000;
+    expect([suspects.has('entry', 'loyalty:a'), suspects.has('entry', 'loyalty:b')]).toEqual([true, false]);
+    suspects.passed('entry', 'loyalty:a');
+    expect([suspects.has('entry', 'loyalty:a'), suspects.isEmpty]).toEqual([false, true]);
+  });
+
+  it('are at most 10,000: the last ones', () => {
+    const suspects = new Suspects(() => 0);
+    for (const n of upTo(10_000)) suspects.refused('counter', `views:${n}`);
+    suspects.refused('counter', 'views:0');
+    suspects.refused('counter', 'views:new');
+    const known = ['0', '1', '2', 'new'].map(key => suspects.has('counter', `views:${key}`));
+    expect(known).toEqual([true, false, true, true]);
   });
 });
