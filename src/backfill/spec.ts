@@ -45,6 +45,10 @@ export function specOf(options: SpecOptions, definitions: Definitions): Spec {
   const { table, value, to, where, mark, points } = options;
   const { counters, points: programs } = definitions;
   const isCounter = Object.hasOwn(counters, to) && !points;
+  if (!isCounter && !Object.hasOwn(programs, to) && Object.hasOwn(definitions.values, to))
+    throw new ConfigurationError(
+      `A backfill copies into counters and programs, and ${JSON.stringify(to)} is a value: one put of it is kept. Send the rows as puts, with "sluice ingest": with "max" and "min" it may be repeated.`,
+    );
   if (!isCounter && !Object.hasOwn(programs, to))
     throw new UnknownNameError('counter', to, [...Object.keys(counters), ...Object.keys(programs)]);
   const key = options.key.split(',').map(column => column.trim());

@@ -17,6 +17,7 @@ const definitions = parseDefinitions({
     by_day: { target: { table: 'days', key: ['product', 'day'], column: 'n' } },
   },
   points: { loyalty: { floor: 5 }, both: {} },
+  values: { best: { keep: 'max' } },
 });
 const options = { table: 'users', key: 'id', value: 'points' };
 const spec = (to: string, more: Partial<SpecOptions> = {}) =>
@@ -83,6 +84,7 @@ it('options that fit no destination are refused', () => {
   expect(spec('both', { points: true }).kind).toBe('p');
   expect(spec('by_day', { key: 'product, day' }).key).toEqual(['product', 'day']);
   expect(() => spec('nothing')).toThrow(/nothing/);
+  expect(() => spec('best')).toThrow(/is a value/);
   expect(() => spec('views', { key: 'a,b' })).toThrow(/one part/);
   expect(() => spec('loyalty', { key: 'a,b' })).toThrow(/one part/);
   expect(() => spec('by_day')).toThrow(/2 parts/);
