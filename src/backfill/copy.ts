@@ -126,7 +126,8 @@ export class Copy {
         await pause(paceDelay(startedAt, counts.passed - before, rate, performance.now()), signal);
       if (signal.aborted) return;
       const next = await this.#begin(place, counts, rows);
-      if (!next) return run.move(place, counts, true);
+      // The place is a key, which may be a person's.
+      if (!next) return run.move(undefined, counts, true);
       const sentAt = performance.now();
       counts = await this.#settle(place, next, 'unsent');
       place = next.until;
