@@ -240,27 +240,42 @@ const MOST_PAGE = 20_000;
 /** Progress on a terminal; silent elsewhere. */
 class Bar {
   #bar: SingleBar | undefined;
+  #total = 0;
+  #first = 0;
+  #startedAt = 0;
 
+  /** @param total 0 if it is not known */
   show(rows: number, total: number, state: string): void {
     if (!process.stderr.isTTY) return;
-    if (!this.#bar) {
-      const format =
-        total > 0
-          ? '{bar} {percentage} % | {value} of {total} rows | {eta_formatted} left | {state}'
-          : '{value} rows | {state}';
-      this.#bar = new SingleBar({ format, stream: process.stderr, clearOnComplete: true, hideCursor: true });
-      this.#bar.start(total, rows, { state });
-    }
-    if (this.#bar.getTotal() !== total) {
-      this.stop();
-      this.#bar = undefined;
-      this.show(rows, total, state);
-      return;
-    }
-    this.#bar.update(rows, { state });
+    if (!this.#bar || total !== this.#total) this.#start(rows, total);
+    const left = timeLeft(rows - this.#first, total - rows, performance.now() - this.#startedAt);
+    this.#bar!.update(rows, { state, left });
   }
 
   stop(): void {
     this.#bar?.stop();
+    this.#bar = undefined;
   }
+
+  #start(rows: number, total: number): void {
+    this.stop();
+    const format =
+      total > 0
+        ? '{bar} {percentage} % | {value} of {total} rows | {left} left | {state}'
+        : '{value} rows | {state}';
+    this.#bar = new SingleBar({ format, stream: process.stderr, clearOnComplete: true, hideCursor: true });
+    this.#bar.start(total, rows, { state: '', left: '' });
+    this.#total = total;
+    this.#first = rows;
+    this.#startedAt = performance.now();
+  }
+}
+
+/** At the speed of this process so far: `2 h 05 min`. Exported for its test. */
+export function timeLeft(done: number, rows: number, ms: number): string {
+  if (done <= 0) return '?';
+  const seconds = Math.ceil(((ms / done) * Math.max(0, rows)) / 1000);
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
+  if (hours > 0) return `${hours} h ${String(minutes).padStart(2, '0')} min`;
+  return minutes > 0 ? `${minutes} min ${String(seconds % 60).padStart(2, '0')} s` : `${seconds} s`;
 }

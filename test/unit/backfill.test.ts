@@ -5,6 +5,7 @@ import { FIRST_PAGE, nextPage } from '../../src/backfill/pace.ts';
 import { doubtOf } from '../../src/backfill/remembered.ts';
 import { useOf } from '../../src/backfill/rows.ts';
 import { checkRun, type SpecOptions, specOf } from '../../src/backfill/spec.ts';
+import { timeLeft } from '../../src/cli/backfill-run.ts';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
 import { creditedBy, creditId, openingId } from '../../src/shared/updates/record.ts';
@@ -91,4 +92,12 @@ it('options that fit no destination are refused', () => {
   for (const flag of ['table', 'value', 'where', 'mark', 'key'])
     expect(() => spec('views', { [flag]: '' }), flag).toThrow(/empty/);
   for (const run of ['', 'a b', '-x', 'é', 'x'.repeat(65)]) expect(() => checkRun(run), run).toThrow(/name/);
+});
+
+it('the time left follows from the rows so far', () => {
+  expect(timeLeft(0, 100, 5000)).toBe('?');
+  expect(timeLeft(100, 0, 5000)).toBe('0 s');
+  expect(timeLeft(100, 900, 5000)).toBe('45 s');
+  expect(timeLeft(100, 1300, 5000)).toBe('1 min 05 s');
+  expect(timeLeft(100, 150_000, 5000)).toBe('2 h 05 min');
 });
