@@ -6,6 +6,7 @@
  * most one page of which some openings were sent and others not. Sending that page again counts nothing twice:
  *
  * - points: the ledger knows the id of each opening for ever, and Redis those that are not there yet
+ * - values: to put an opening again changes nothing
  * - counters: Redis knows the ids. If it may have forgotten one, `#unsent` refuses, unless the receipts of the
  *   page were recorded and show that all of it is in MySQL
  */
@@ -17,6 +18,7 @@ import { joinKey } from '../shared/composite-key.ts';
 import type { Definitions } from '../shared/config/definitions.ts';
 import { PersistenceUnknownError, SluiceError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
+import { isValueKind } from '../shared/item.ts';
 import type { Database } from '../shared/mysql/database.ts';
 import { classifyDatabaseError } from '../shared/mysql/errors.ts';
 import { literalBytes, roomFor } from '../shared/mysql/statement-size.ts';
@@ -237,7 +239,8 @@ export class Copy {
   async #unsent(page: UnderWay, state: Sent): Promise<readonly RecordedOpening[]> {
     const { database, spec, run } = this.#parts;
     if (isReceipts(state)) return [];
-    if (state === 'unsent') return page.openings;
+    // What a value keeps does not change if an opening is put again: it is older than all other puts.
+    if (state === 'unsent' || isValueKind(spec.kind)) return page.openings;
     if (spec.kind === 'p') return notInLedger(database, page.openings, run.run, spec.to);
     const doubt = await this.#parts.remembered.doubt(page.since);
     const { unproven } = this.#options;

@@ -93,5 +93,5 @@ export class Sender {
 }
 
 function shown(update: Opening): string {
-  return JSON.stringify('counter' in update ? update.key : update.account);
+  return JSON.stringify('points' in update ? update.account : update.key);
 }

@@ -3,7 +3,7 @@
  * walked in the order of its index, and a column of exact numbers.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import type { Definitions } from '../shared/config/definitions.ts';
+import { type Definitions, definitionOf } from '../shared/config/definitions.ts';
 import { ConfigurationError, DatabaseUnsuitableError } from '../shared/errors.ts';
 import { queryRows, quoteIdentifier, type Rows } from '../shared/mysql/database.ts';
 import { classifyDatabaseError } from '../shared/mysql/errors.ts';
@@ -140,7 +140,7 @@ async function checkHome(
   found: { readonly schema: string; readonly table: string; readonly column: string },
   definitions: Definitions,
 ): Promise<void> {
-  const { target } = kind === 'c' ? definitions.counters[to]! : definitions.points[to]!;
+  const target = definitionOf(kind, to, definitions)?.target;
   if (target === undefined) return;
   const [row] = await queryRows(connection, 'SELECT DATABASE() AS own');
   const parts = target.table.split('.');

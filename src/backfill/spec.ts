@@ -1,8 +1,8 @@
 /** What a run copies from where to where. It is recorded with the run, and never changes. */
-import type { Definitions } from '../shared/config/definitions.ts';
+import { type Definitions, definedNames, definitionOf } from '../shared/config/definitions.ts';
 import { hasListKeys, keyColumnsOf } from '../shared/config/target.ts';
 import { ConfigurationError, UnknownNameError } from '../shared/errors.ts';
-import type { Kind } from '../shared/item.ts';
+import { type Kind, SHOWN_KINDS } from '../shared/item.ts';
 
 export interface Spec {
   /** As `table` or `schema.table`. */
@@ -11,7 +11,7 @@ export interface Spec {
   readonly key: readonly string[];
   readonly value: string;
   readonly kind: Kind;
-  /** Counter or program. */
+  /** Counter, program or value. */
   readonly to: string;
   /** SQL condition; null for all rows. */
   readonly where: string | null;
@@ -43,35 +43,32 @@ export function checkRun(run: string): string {
 /** @throws ConfigurationError, UnknownNameError */
 export function specOf(options: SpecOptions, definitions: Definitions): Spec {
   const { table, value, to, where, mark, points } = options;
-  const { counters, points: programs } = definitions;
-  const isCounter = Object.hasOwn(counters, to) && !points;
-  if (!isCounter && !Object.hasOwn(programs, to) && Object.hasOwn(definitions.values, to))
-    throw new ConfigurationError(
-      `A backfill copies into counters and programs, and ${JSON.stringify(to)} is a value: one put of it is kept. Send the rows as puts, with "sluice ingest": with "max" and "min" it may be repeated.`,
+  const names = definedNames(definitions);
+  const kind = names.find(one => one.name === to && (!points || one.kind === 'p'))?.kind;
+  if (kind === undefined)
+    throw new UnknownNameError(
+      'counter',
+      to,
+      names.map(({ name }) => name),
     );
-  if (!isCounter && !Object.hasOwn(programs, to))
-    throw new UnknownNameError('counter', to, [...Object.keys(counters), ...Object.keys(programs)]);
   const key = options.key.split(',').map(column => column.trim());
   for (const [flag, text] of Object.entries({ table, value, where, mark, key: key.includes('') ? '' : 'x' }))
     if (text === '') throw new ConfigurationError(`--${flag} must not be empty.`);
-  checkParts(key, to, isCounter ? counters[to] : undefined);
-  const kind = isCounter ? 'c' : 'p';
+  checkParts(key, kind, to, definitions);
   return { table, key, value, kind, to, where: where ?? null, mark: mark ?? null };
 }
 
+const OWNERS = { counter: 'counter', points: 'program', value: 'value' };
+
 /** @throws ConfigurationError unless the destination takes keys of so many parts */
-function checkParts(
-  key: readonly string[],
-  to: string,
-  counter: Definitions['counters'][string] | undefined,
-) {
-  const target = counter?.target;
+function checkParts(key: readonly string[], kind: Kind, to: string, definitions: Definitions): void {
+  const target = definitionOf(kind, to, definitions)?.target;
   const wanted = target && hasListKeys(target) ? keyColumnsOf(target).length : 1;
   if (key.length === wanted) return;
-  const owner = `${counter ? 'The counter' : 'The program'} ${JSON.stringify(to)}`;
+  const owner = `The ${OWNERS[SHOWN_KINDS[kind]]} ${JSON.stringify(to)}`;
   throw new ConfigurationError(
     wanted === 1
-      ? `${owner} has keys of one part, but --key names ${key.length} columns; name one. Only a counter whose target has a list of key columns takes several.`
+      ? `${owner} has keys of one part, but --key names ${key.length} columns; name one. Only a counter or value whose target has a list of key columns takes several.`
       : `${owner} has keys of ${wanted} parts; name as many columns with --key, in the order of its target.`,
   );
 }
@@ -84,5 +81,5 @@ export function overlaps(a: Spec, b: Spec): boolean {
 
 /** `users.points to program "loyalty"`, for messages. */
 export function shownSpec({ table, value, kind, to }: Spec): string {
-  return `${table}.${value} to ${kind === 'c' ? 'counter' : 'program'} ${JSON.stringify(to)}`;
+  return `${table}.${value} to ${OWNERS[SHOWN_KINDS[kind]]} ${JSON.stringify(to)}`;
 }

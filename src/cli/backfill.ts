@@ -6,12 +6,12 @@ import type { ExitCode } from './exit.ts';
 export function addBackfill(program: Command, set: (code: ExitCode) => void): void {
   program
     .command('backfill')
-    .description('copy a column of your own table into a counter or program, while traffic goes on')
+    .description('copy a column of your own table into a counter, program or value, while traffic goes on')
     .argument('<run>', 'name of this copy; the same name goes on where it stopped')
     .requiredOption('--table <table>', 'your table, as table or schema.table')
     .requiredOption('--key <columns>', 'its primary key or a unique key; several columns as a,b')
     .requiredOption('--value <column>', 'column of whole numbers')
-    .requiredOption('--to <name>', 'counter or program that gets the values')
+    .requiredOption('--to <name>', 'counter, program or value that gets the numbers')
     .option('--points', 'the program, if a counter has the same name')
     .option('--where <sql>', 'only rows that meet this condition')
     .option('--mark <column>', 'column that says where a row is: 0 in your table, 1 on its way, 2 in Sluice')

@@ -16,7 +16,8 @@
 --            items 'name:key', amounts, and numbers of summed updates. Else one array of five or six values for
 --            each:
 --            "c" counter    item 'name:key', amount, number of summed updates, digest of the id or ''
---            ">" "<" "="    a value's kind: item 'name:key', the number that is put, number of puts, ''
+--            ">" "<" "="    a value's kind: item 'name:key', the number that is put, number of puts, '' or '0':
+--                           then it is older than any other put of this key
 --            "p" points     item 'program:account', amount, floor, id, payload: the entry as JSON
 --            "a" amendment  item of the quarantined update, a counter's after '!', delta, 0, id, payload;
 --                           alone in its call
@@ -82,7 +83,7 @@ local function distinct(updates)
       elseif kind == 'a' and sub(item, 1, 1) == '!' then group.fields[position] = 'c' .. sub(item, 2)
       else group.fields[position] = 'p' .. item end
     end
-    if id ~= '' then
+    if id ~= '' and not group.isKept then
       local name = kind == 'c' and id or idName(kind, item, id)
       if ids[name] == nil then
         local names = kind == 'c' and digests or idNames
@@ -154,9 +155,11 @@ end
 -- lower version, whatever happens to the clock. Its parts cost nothing without values.
 local function putting(state)
   --!include kept
-  return function(kind, group, position, number)
+  return function(kind, group, position, number, isOldest)
     local text, live = int(number), group.live[position]
-    if kind == '=' then
+    if isOldest and kind == '=' then
+      text = text .. '@0'
+    elseif kind == '=' then
       local before = live and versionOf(live) or 0
       state.version = math.max(clock[1] * 1000000 + clock[2], state.version + 1, before + 1)
       text = text .. '@' .. int(state.version)
@@ -180,7 +183,7 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
     local kind, item, amount, detail, id = updates[at], updates[at + 1], updates[at + 2], updates[at + 3], updates[at + 4]
     local group, payload = groups[kind], updates[at + 5]
     local position = group.positions[item]
-    local name = id ~= '' and (kind == 'c' and id or idName(kind, item, id))
+    local name = id ~= '' and not group.isKept and (kind == 'c' and id or idName(kind, item, id))
     local content = name and (kind == 'c' and int(amount) or sub(redis.sha1hex(payload), 1, 20))
     local reply
     if name and ids[name] then
@@ -190,7 +193,7 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
       local live, sum, value, shown = group.live[position], nil, nil, nil
       if group.isKept then
         put = put or putting(state)
-        sum, value, shown = put(kind, group, position, amount)
+        sum, value, shown = put(kind, group, position, amount, id ~= '')
       else
         sum, value = group.sums[position] + amount, live and live + amount
       end
@@ -355,7 +358,9 @@ local function ranking(text, epoch)
     for _, reply in ipairs(replies) do
       local kind, item = updates[at], updates[at + 1]
       if byte(reply) < LETTERS then
-        if kind ~= 'a' then addToBoard(boards, kind, item, updates[at + 2])
+        -- Of what is older than other puts, the score may be theirs.
+        if kind == '=' and updates[at + 4] ~= '' then noteOnBoard(boards, kind, item)
+        elseif kind ~= 'a' then addToBoard(boards, kind, item, updates[at + 2])
         elseif sub(item, 1, 1) ~= '!' then addToBoard(boards, 'p', item, updates[at + 2])
         -- The key of an amended value is noted once the flush has carried the amendment out.
         elseif not string.find(item, '^![<=>]') then addToBoard(boards, 'c', sub(item, 2), updates[at + 2]) end

@@ -132,6 +132,7 @@ export function encodeGroups(groups: readonly Group<Member>[]): string {
     const { kind, item, floor, id, payload } = members[0]!.update;
     values.push(kind, item, amount);
     if (kind === 'p') values.push(floor, id, payload);
+    else if (isValueKind(kind)) values.push(members.length, id === '' ? '' : '0');
     else values.push(members.length, digestOf(item, id));
   }
   return JSON.stringify(values);

@@ -3,9 +3,8 @@ import type { DefinitionsInput } from '../shared/config/definitions.ts';
 import { ProducerClosedError } from '../shared/errors.ts';
 import {
   type CheckedUpdate,
-  type CounterUpdate,
   checkOpening,
-  type PointsUpdate,
+  type OpeningUpdate,
   type Update,
 } from '../shared/updates/update.ts';
 import { type ApplyResult, ManyCaller } from './callers.ts';
@@ -39,7 +38,7 @@ export class Openings {
       for (const [index, update] of updates.entries()) {
         let checked: CheckedUpdate;
         try {
-          checked = checkOpening(update as CounterUpdate | PointsUpdate, definitions);
+          checked = checkOpening(update as OpeningUpdate, definitions);
         } catch (error) {
           caller.refused(index, error as Error);
           continue;

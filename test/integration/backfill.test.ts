@@ -2,9 +2,11 @@
 
 import { expect, it } from 'vitest';
 import type { SpecOptions } from '../../src/backfill/spec.ts';
+import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { DatabaseUnavailableError, RedisUnavailableError } from '../../src/shared/errors.ts';
 import { backfill, crashAt } from '../support/backfill.ts';
 import { Crash, type Engine, openEngine, until } from '../support/engine.ts';
+import { dropAllLive } from '../support/live.ts';
 
 const STEPS = ['recorded', 'sent', 'accepted', 'persisted'] as const;
 const KINDS = ['loyalty', 'views'] as const;
@@ -199,4 +201,53 @@ it('the same run with other options, and another run of the same column, are ref
   await expect(backfill(engine, 's', rest)).rejects.toMatchObject(refused('BACKFILL_REPEATED'));
   await backfill(engine, 's', from('views', { where: 'id >= 50 -- the rest' }), { again: true });
   expect(await valuesOf(engine, 'views', ids)).toEqual(TEN);
+});
+
+it('values: an opening is older than any put, so it may be sent again and replaces nothing newer', async () => {
+  const definitions = {
+    values: { best: { keep: 'max' }, least: { keep: 'min' }, seen: { keep: 'last', ranked: true } },
+  } as const;
+  const engine = await openEngine({ partitions: 1 });
+  const ids = await openUsers(engine);
+  await engine.database.query('UPDATE users SET points = 0 WHERE id = 0');
+  const sluice = await engine.producer({}, { definitions });
+  const names = ['best', 'least', 'seen'] as const;
+  // Put before: pending, in MySQL, and live.
+  for (const name of names) {
+    await sluice.value(name).put('10', 5);
+    await engine.drain();
+    await sluice.value(name).put('20', 5);
+    await sluice.value(name).get('20');
+    await sluice.value(name).get('30');
+  }
+  await engine.worker({}, {}, { definitions: parseDefinitions(definitions) });
+  for (const name of names) {
+    for (const step of STEPS)
+      await expect(
+        backfill(engine, name, from(name), { definitions, seam: crashAt(step, step === 'recorded' ? 2 : 0) }),
+      ).rejects.toThrow(Crash);
+    expect(await backfill(engine, name, from(name), { definitions })).toMatchObject({
+      counts: { copied: 10 },
+    });
+  }
+  // 0, 2 or 5, 3 or 5, then 4 to 10.
+  const rest = TEN.slice(3);
+  const values = () => Promise.all(names.map(name => sluice.value(name).getMany(ids)));
+  const expected = [
+    [0, 5, 5, ...rest],
+    [0, 2, 3, ...rest],
+    [0, 5, 5, ...rest],
+  ];
+  expect(await values()).toEqual(expected);
+  await dropAllLive(engine, 0);
+  expect(await values()).toEqual(expected);
+  await until(async () => {
+    const { exact, members } = await sluice
+      .value('seen')
+      .board.top(10)
+      .catch(() => ({ exact: false, members: [] }));
+    return exact && members.map(({ value }) => value).join() === '10,9,8,7,6,5,5,5,4,0';
+  }, 'the ranks');
+  await sluice.value('seen').put('40', 1);
+  expect(await sluice.value('seen').get('40')).toBe(1);
 });

@@ -85,7 +85,7 @@ it('options that fit no destination are refused', () => {
   expect(spec('both', { points: true }).kind).toBe('p');
   expect(spec('by_day', { key: 'product, day' }).key).toEqual(['product', 'day']);
   expect(() => spec('nothing')).toThrow(/nothing/);
-  expect(() => spec('best')).toThrow(/is a value/);
+  expect(spec('best').kind).toBe('>');
   expect(() => spec('views', { key: 'a,b' })).toThrow(/one part/);
   expect(() => spec('loyalty', { key: 'a,b' })).toThrow(/one part/);
   expect(() => spec('by_day')).toThrow(/2 parts/);

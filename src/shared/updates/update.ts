@@ -239,13 +239,19 @@ function uncheckedEntry(
   };
 }
 
+/** What a backfill sends: the name of its run is the id. */
+export type OpeningUpdate = CounterUpdate | PointsUpdate | (ValueUpdate & { id?: string | undefined });
+
 /**
  * An opening of a backfill: an update with a reserved id, which no caller's update can have. It states what
  * was before, so no floor stops it.
  * @param update its id is the name of the backfill
  * @throws InvalidUpdateError, UnknownNameError
  */
-export function checkOpening(update: CounterUpdate | PointsUpdate, definitions: Definitions): CheckedUpdate {
+export function checkOpening(update: OpeningUpdate, definitions: Definitions): CheckedUpdate {
+  // Its id says that it is older than any put; nobody remembers it, since to put it again changes nothing.
+  if ('value' in update)
+    return { ...checkValue(update.value, update.key, update.is, definitions), id: openingId(update.id!) };
   const id = openingId(update.id!);
   if ('counter' in update)
     return { ...checkCounter(update.counter, update.key, update.by, undefined, definitions), id };
