@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { FailedFilter } from '../../src/replay/filter.ts';
 import type { FailedUpdate } from '../../src/shared/updates/failed-update.ts';
 import { openEngine } from '../support/engine.ts';
-import { author, failSome, mend, openFailed, poison, poisoned } from '../support/failed.ts';
+import { author, failSome, mend, openFailed, poison, poisoned, quarantined } from '../support/failed.ts';
 
 describe('a dry run', () => {
   it('tries every update and changes nothing', async () => {
@@ -45,8 +45,12 @@ describe('filters', () => {
     await poison(engine);
     await failSome(engine, 2);
     await failSome(engine, 2, 2);
+    // Rows that go aside together may leave gaps between their ids.
+    const ids = await quarantined(engine);
+    const [first, second, third, fourth, fifth] = ids as [number, number, number, number, number];
     await engine.database.query(
-      "UPDATE sluice_quarantine SET created_at = '2026-01-02 03:04:05.678' WHERE id = 3",
+      "UPDATE sluice_quarantine SET created_at = '2026-01-02 03:04:05.678' WHERE id = ?",
+      [third],
     );
     const failed = await openFailed(engine);
     const all = await failed.list();
@@ -61,7 +65,7 @@ describe('filters', () => {
       expect(updates, JSON.stringify(filter)).toEqual(all.updates.filter(expected));
       expect([updates.length, total], JSON.stringify(filter)).toEqual([count, count]);
     };
-    await select({ ids: [2, 4, 99] }, ({ id }) => id === 2 || id === 4, 2);
+    await select({ ids: [second, fourth, 99] }, ({ id }) => id === second || id === fourth, 2);
     await select({ kind: 'entry' }, ({ kind }) => kind === 'entry', 4);
     await select({ name: 'views' }, ({ name }) => name === 'views', 4);
     await select({ name: 'VIEWS' }, () => false, 0);
@@ -69,18 +73,19 @@ describe('filters', () => {
     await select({ kind: 'entry', key: '0' }, ({ kind, key }) => kind === 'entry' && key === '0', 2);
     await select({ code: 'ER_SIGNAL_EXCEPTION' }, () => true, 8);
     await select({ code: 'OUT_OF_RANGE' }, () => false, 0);
-    await select({ until: '2026-01-02T03:04:05.679Z' }, ({ id }) => id === 3, 1);
+    await select({ until: '2026-01-02T03:04:05.679Z' }, ({ id }) => id === third, 1);
     await select({ until: '2026-01-02T03:04:05.678Z' }, () => false, 0);
     await select(
       { from: '2026-01-02T04:04:05.678+01:00', until: '2026-01-03T00:00:00Z' },
-      ({ id }) => id === 3,
+      ({ id }) => id === third,
       1,
     );
-    await select({ from: '2026-01-03T00:00:00Z' }, ({ id }) => id !== 3, 7);
+    await select({ from: '2026-01-03T00:00:00Z' }, ({ id }) => id !== third, 7);
     await select({ partition: 0, sequence }, update => update.sequence === sequence, 4);
     await select({ partition: 1 }, () => false, 0);
-    const page = await failed.list({ kind: 'counter' }, { after: 1, limit: 2 });
-    expect({ ids: page.updates.map(({ id }) => id), total: page.total }).toEqual({ ids: [2, 5], total: 4 });
+    const page = await failed.list({ kind: 'counter' }, { after: first, limit: 2 });
+    expect(page.updates.map(({ id }) => id)).toEqual([second, fifth]);
+    expect(page.total).toBe(4);
     const exported: unknown[] = [];
     for await (const row of failed.export({ kind: 'entry' })) exported.push(row);
     expect(exported).toEqual(all.updates.filter(({ kind }) => kind === 'entry'));

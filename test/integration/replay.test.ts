@@ -37,6 +37,7 @@ describe('a replay', () => {
     const sluice = await engine.producer();
     const waiting = await sluice.counter('views').increment('bad0', 10);
     const failed = await openFailed(engine);
+    const lastId = (await quarantined(engine)).at(-1)!;
     expect(await drift(engine, 4)).toEqual([]);
     await mend(engine);
     await engine.drain();
@@ -71,7 +72,7 @@ describe('a replay', () => {
       action: 'replay',
       operator: 'olga',
       filter: {},
-      lastId: 8,
+      lastId,
       outcomes: { replayed: 8 },
     });
     const items = await failed.items(1);
