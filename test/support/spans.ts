@@ -75,6 +75,9 @@ export function recordSpans(): MadeSpan[] {
       },
     }),
   };
+  // Files of one process share the API, and it keeps what was registered first.
+  context.disable();
+  trace.disable();
   context.setGlobalContextManager(manager);
   trace.setGlobalTracerProvider(provider);
   return made;
