@@ -36,6 +36,8 @@ function callsOf(script: Script): (what: string) => boolean {
 }
 
 const BATCHES = 5;
+/** Accounts that are read at once. */
+const AT_ONCE = 50;
 
 export const scripts: Scenario = {
   name: 'scripts',
@@ -47,6 +49,12 @@ export const scripts: Scenario = {
       return { value: Math.max(...Object.values(details)), difference: 0, details };
     }),
 };
+
+/** Not all at once: each is a statement, and on a busy machine the last ones would wait too long. */
+async function makeLive(read: (key: string) => Promise<number>, keys: readonly string[]): Promise<void> {
+  for (let from = 0; from < keys.length; from += AT_ONCE)
+    await Promise.all(keys.slice(from, from + AT_ONCE).map(read));
+}
 
 async function measure({ deployment, settings: given }: Site): Promise<Record<string, number>> {
   // How long MySQL takes for 10,000 cold values does not matter here.
@@ -89,7 +97,11 @@ async function measure({ deployment, settings: given }: Site): Promise<Record<st
       const account = accounts[n % accounts.length]!;
       return { points: 'loyalty', account, amount: 5, id: `order-${n}`, reason: 'purchase' } as const;
     });
-    await Promise.all(accounts.map(account => sluice.points('loyalty').balance(account)));
+    // Not all at once: each is a statement, and a busy machine would let the last ones wait too long.
+    for (let from = 0; from < accounts.length; from += AT_ONCE)
+      await Promise.all(
+        accounts.slice(from, from + AT_ONCE).map(one => sluice.points('loyalty').balance(one)),
+      );
     const read = () => sluice.counter('page_views').getMany(pages.slice(0, 10_000));
     await time('loadMs', 'load', read);
     await time('readMs', 'read', read);
