@@ -97,11 +97,7 @@ async function measure({ deployment, settings: given }: Site): Promise<Record<st
       const account = accounts[n % accounts.length]!;
       return { points: 'loyalty', account, amount: 5, id: `order-${n}`, reason: 'purchase' } as const;
     });
-    // Not all at once: each is a statement, and a busy machine would let the last ones wait too long.
-    for (let from = 0; from < accounts.length; from += AT_ONCE)
-      await Promise.all(
-        accounts.slice(from, from + AT_ONCE).map(one => sluice.points('loyalty').balance(one)),
-      );
+    await makeLive(account => sluice.points('loyalty').balance(account), accounts);
     const read = () => sluice.counter('page_views').getMany(pages.slice(0, 10_000));
     await time('loadMs', 'load', read);
     await time('readMs', 'read', read);
