@@ -23,7 +23,7 @@ const spareMegabytes = 20;
 /** Limits of the pools; one more connection asks a member of a cluster whether it takes writes. */
 const { concurrency } = parseSettings();
 const poolLimits: Readonly<Record<Role, number>> = {
-  worker: 2 * concurrency + 3 + 1,
+  worker: 2 * concurrency + 5 + 1,
   producer: 4 + 1,
   // A producer, and two for keys.
   api: 4 + 1 + 2 + 1,
