@@ -2,7 +2,7 @@
 import { type Definitions, definedNames, definitionOf } from '../shared/config/definitions.ts';
 import { hasListKeys, keyColumnsOf } from '../shared/config/target.ts';
 import { ConfigurationError, UnknownNameError } from '../shared/errors.ts';
-import { type Kind, SHOWN_KINDS } from '../shared/item.ts';
+import { type Kind, ownerOf } from '../shared/item.ts';
 
 export interface Spec {
   /** As `table` or `schema.table`. */
@@ -58,14 +58,12 @@ export function specOf(options: SpecOptions, definitions: Definitions): Spec {
   return { table, key, value, kind, to, where: where ?? null, mark: mark ?? null };
 }
 
-const OWNERS = { counter: 'counter', points: 'program', value: 'value' };
-
 /** @throws ConfigurationError unless the destination takes keys of so many parts */
 function checkParts(key: readonly string[], kind: Kind, to: string, definitions: Definitions): void {
   const target = definitionOf(kind, to, definitions)?.target;
   const wanted = target && hasListKeys(target) ? keyColumnsOf(target).length : 1;
   if (key.length === wanted) return;
-  const owner = `The ${OWNERS[SHOWN_KINDS[kind]]} ${JSON.stringify(to)}`;
+  const owner = `The ${ownerOf(kind, to)}`;
   throw new ConfigurationError(
     wanted === 1
       ? `${owner} has keys of one part, but --key names ${key.length} columns; name one. Only a counter or value whose target has a list of key columns takes several.`
@@ -81,5 +79,5 @@ export function overlaps(a: Spec, b: Spec): boolean {
 
 /** `users.points to program "loyalty"`, for messages. */
 export function shownSpec({ table, value, kind, to }: Spec): string {
-  return `${table}.${value} to ${OWNERS[SHOWN_KINDS[kind]]} ${JSON.stringify(to)}`;
+  return `${table}.${value} to ${ownerOf(kind, to)}`;
 }

@@ -1,10 +1,10 @@
 /** The routes of counters. */
-import type { Definitions } from '../shared/config/definitions.ts';
+import { splitKey } from '../shared/composite-key.ts';
+import { hasListKeys, type Target } from '../shared/config/target.ts';
 import type { CounterKey } from '../shared/updates/key.ts';
 import { idOf } from './idempotency-key.ts';
 import { type Route, route } from './route.ts';
 import { counterName, increment, KEYS_LIMIT, keysQuery, valuesAnswer, writeAnswer } from './schemas.ts';
-import { keyFrom } from './values.ts';
 import { written } from './written.ts';
 
 export const counterRoutes: readonly Route[] = [
@@ -41,12 +41,16 @@ export const counterRoutes: readonly Route[] = [
     answers: { 200: { description: 'The values', schema: valuesAnswer } },
     async handle({ params: { name }, query }, { sluice, definitions }) {
       const counter = sluice.counter(name);
-      return { body: { values: await counter.getMany(query.key.map(key => keyOf(key, name, definitions))) } };
+      return {
+        body: {
+          values: await counter.getMany(query.key.map(key => keyOf(key, definitions.counters[name]?.target))),
+        },
+      };
     },
   }),
 ];
 
-/** The key of a query: a counter with composite keys takes the text of one. */
-export function keyOf(text: string, counter: string, definitions: Definitions): CounterKey {
-  return keyFrom(text, definitions.counters[counter]?.target);
+/** The key of a query: a counter or value with composite keys takes the text of one. */
+export function keyOf(text: string, target: Target | undefined): CounterKey {
+  return (target && hasListKeys(target) ? splitKey(text) : undefined) ?? text;
 }

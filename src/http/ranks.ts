@@ -8,7 +8,6 @@ import { digits, one } from './parameters.ts';
 import { RequestError } from './request-error.ts';
 import { type Parts, type Route, route } from './route.ts';
 import { counterName, KEYS_LIMIT, programName, valueName } from './schemas.ts';
-import { valueKey } from './values.ts';
 
 const KEYS = z.array(z.string()).min(1).max(KEYS_LIMIT).meta({ description: 'Given once for each' });
 const key = z.union([z.string(), z.array(z.union([z.string(), z.number()]))]);
@@ -58,7 +57,7 @@ const kinds: readonly Kind[] = [
     members: 'keys of a ranked counter',
     params: counterName,
     boardOf: (name, sluice) => sluice.counter(name).board as BoardHandle<CounterKey>,
-    keyOf: (text, name, { definitions }) => keyOf(text, name, definitions),
+    keyOf: (text, name, { definitions }) => keyOf(text, definitions.counters[name]?.target),
   },
   {
     names: 'program',
@@ -76,7 +75,7 @@ const kinds: readonly Kind[] = [
     members: 'keys of a ranked value',
     params: valueName,
     boardOf: (name, sluice) => sluice.value(name).board as BoardHandle<CounterKey>,
-    keyOf: (text, name, { definitions }) => valueKey(text, name, definitions),
+    keyOf: (text, name, { definitions }) => keyOf(text, definitions.values[name]?.target),
   },
 ];
 

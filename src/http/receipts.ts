@@ -1,11 +1,9 @@
 /** The route that tells whether updates are in MySQL. */
-import { SHOWN_KINDS } from '../shared/item.ts';
+import { OWNERS } from '../shared/item.ts';
 import { stateOf } from './persistence.ts';
 import { RequestError } from './request-error.ts';
 import { type Route, route } from './route.ts';
 import { receiptsAnswer, receiptsQuery } from './schemas.ts';
-
-const NAMED = { counter: 'counter', points: 'program', value: 'value' } as const;
 
 export const receiptRoutes: readonly Route[] = [
   route({
@@ -25,7 +23,7 @@ export const receiptRoutes: readonly Route[] = [
           problems: [{ at: 'receipt', problem: `number ${at + 1} is not known` }],
         });
       });
-      for (const { kind, name } of found) access.checkName(NAMED[SHOWN_KINDS[kind]], name);
+      for (const { kind, name } of found) access.checkName(OWNERS[kind], name);
       return { body: { states: await Promise.all(found.map(one => stateOf(one, wait * 1000))) } };
     },
   }),

@@ -1,9 +1,6 @@
 /** The routes of values that are kept instead of summed. */
 
-import { splitKey } from '../shared/composite-key.ts';
-import type { Definitions } from '../shared/config/definitions.ts';
-import { hasListKeys, type Target } from '../shared/config/target.ts';
-import type { CounterKey } from '../shared/updates/key.ts';
+import { keyOf } from './counters.ts';
 import { type Route, route } from './route.ts';
 import { KEYS_LIMIT, keptAnswer, keysQuery, put, valueName, writeAnswer } from './schemas.ts';
 import { written } from './written.ts';
@@ -39,17 +36,10 @@ export const valueRoutes: readonly Route[] = [
     async handle({ params: { name }, query }, { sluice, definitions }) {
       const value = sluice.value(name);
       return {
-        body: { values: await value.getMany(query.key.map(key => valueKey(key, name, definitions))) },
+        body: {
+          values: await value.getMany(query.key.map(key => keyOf(key, definitions.values[name]?.target))),
+        },
       };
     },
   }),
 ];
-
-/** The key of a query: a value with composite keys takes the text of one. */
-export function valueKey(text: string, name: string, { values }: Definitions): CounterKey {
-  return keyFrom(text, values[name]?.target);
-}
-
-export function keyFrom(text: string, target: Target | undefined): CounterKey {
-  return (target && hasListKeys(target) ? splitKey(text) : undefined) ?? text;
-}

@@ -358,7 +358,7 @@ local function ranking(text, epoch)
     for _, reply in ipairs(replies) do
       local kind, item = updates[at], updates[at + 1]
       if byte(reply) < LETTERS then
-        -- Of what is older than other puts, the score may be theirs.
+        -- The score may belong to a put that is kept instead of this oldest one.
         if kind == '=' and updates[at + 4] ~= '' then noteOnBoard(boards, kind, item)
         elseif kind ~= 'a' then addToBoard(boards, kind, item, updates[at + 2])
         elseif sub(item, 1, 1) ~= '!' then addToBoard(boards, 'p', item, updates[at + 2])

@@ -1,7 +1,7 @@
 /** The client that API services use: counters, points, values, many updates at once. */
 
 import type { KeyPart } from '../shared/composite-key.ts';
-import type { DefinitionsInput } from '../shared/config/definitions.ts';
+import type { Definitions, DefinitionsInput } from '../shared/config/definitions.ts';
 import { ProducerClosedError } from '../shared/errors.ts';
 import { DURABILITIES, type Durability, parseDurability } from '../shared/redis/durability.ts';
 import type { CounterKey } from '../shared/updates/key.ts';
@@ -20,26 +20,22 @@ import { ValueHandle } from './value-handle.ts';
 
 type CounterName<D extends DefinitionsInput> = Extract<keyof NonNullable<D['counters']>, string>;
 /**
- * Keys of a counter: lists with a part for each key column of its target, otherwise texts. Either, if the
+ * Keys of counters or values: lists with a part for each key column of the target, otherwise texts. Either, if the
  * definitions are not known when the code is compiled.
  */
-export type KeysOf<D extends DefinitionsInput> = {
-  readonly [Name in CounterName<D>]: string extends Name
+type KeysIn<Named, Names extends string> = {
+  readonly [Name in Names]: string extends Name
     ? CounterKey
-    : NonNullable<D['counters']>[Name] extends { readonly target: { readonly key: infer Key } }
-      ? PartsOf<Key>
-      : string;
+    : Name extends keyof Named
+      ? Named[Name] extends { readonly target: { readonly key: infer Key } }
+        ? PartsOf<Key>
+        : string
+      : never;
 };
 type PartsOf<Key> = Key extends readonly unknown[] ? { readonly [At in keyof Key]: KeyPart } : string;
+export type KeysOf<D extends DefinitionsInput> = KeysIn<NonNullable<D['counters']>, CounterName<D>>;
 type ValueName<D extends DefinitionsInput> = Extract<keyof NonNullable<D['values']>, string>;
-/** Keys of a value, as those of a counter. */
-export type ValueKeysOf<D extends DefinitionsInput> = {
-  readonly [Name in ValueName<D>]: string extends Name
-    ? CounterKey
-    : NonNullable<D['values']>[Name] extends { readonly target: { readonly key: infer Key } }
-      ? PartsOf<Key>
-      : string;
-};
+export type ValueKeysOf<D extends DefinitionsInput> = KeysIn<NonNullable<D['values']>, ValueName<D>>;
 type ProgramName<D extends DefinitionsInput> = Extract<keyof NonNullable<D['points']>, string>;
 
 export interface ClientParts extends HandleParts {
@@ -89,21 +85,7 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
   async apply(updates: readonly Update[], options: CallOptions = {}): Promise<ApplyResult[]> {
     if (this.#closing) throw new ProducerClosedError();
     const durability = this.#durability(options.durability);
-    if (updates.length === 0) return [];
-    const { applier, definitions } = this.#parts;
-    return new Promise(resolve => {
-      const caller = new ManyCaller(updates.length, resolve, this.#parts);
-      for (let index = 0; index < updates.length; index++) {
-        let update: CheckedUpdate;
-        try {
-          update = checkUpdate(updates[index]!, definitions);
-        } catch (error) {
-          caller.refused(index, error as Error);
-          continue;
-        }
-        applier.add(update, durability, caller, index);
-      }
-    });
+    return applyAll(this.#parts, updates, durability, checkUpdate);
   }
 
   /**
@@ -120,16 +102,8 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
 
   /** Sends buffered updates, then closes the connections. A second call waits for the first. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= closeAll(this.#parts);
     return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    await this.#parts.applier.drained();
-    await this.#parts.traces?.drained();
-    this.#parts.progress.close();
-    this.#parts.credits.close();
-    await this.#parts.closeConnections();
   }
 
   #durability(asked: Durability | undefined): Durability {
@@ -145,4 +119,40 @@ export class Sluice<D extends DefinitionsInput = DefinitionsInput> {
       this.#parts.applier.add(update, durability, new SingleCaller(resolve, reject, this.#parts), 0);
     });
   }
+}
+
+/**
+ * Adds updates in order and gives their results in that order.
+ * @param check throws for one that is refused, which affects no other
+ */
+export async function applyAll<One>(
+  parts: ClientParts,
+  updates: readonly One[],
+  durability: Durability,
+  check: (update: One, definitions: Definitions) => CheckedUpdate,
+): Promise<ApplyResult[]> {
+  if (updates.length === 0) return [];
+  const { applier, definitions } = parts;
+  return new Promise(resolve => {
+    const caller = new ManyCaller(updates.length, resolve, parts);
+    for (let index = 0; index < updates.length; index++) {
+      let update: CheckedUpdate;
+      try {
+        update = check(updates[index]!, definitions);
+      } catch (error) {
+        caller.refused(index, error as Error);
+        continue;
+      }
+      applier.add(update, durability, caller, index);
+    }
+  });
+}
+
+/** Sends what is buffered, then closes the connections. */
+export async function closeAll(parts: ClientParts): Promise<void> {
+  await parts.applier.drained();
+  await parts.traces?.drained();
+  parts.progress.close();
+  parts.credits.close();
+  await parts.closeConnections();
 }

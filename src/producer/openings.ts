@@ -1,14 +1,9 @@
 /** Sends the openings of a backfill: updates with the reserved id of their run. */
 import type { DefinitionsInput } from '../shared/config/definitions.ts';
 import { ProducerClosedError } from '../shared/errors.ts';
-import {
-  type CheckedUpdate,
-  checkOpening,
-  type OpeningUpdate,
-  type Update,
-} from '../shared/updates/update.ts';
-import { type ApplyResult, ManyCaller } from './callers.ts';
-import type { ClientParts } from './client.ts';
+import { checkOpening, type OpeningUpdate, type Update } from '../shared/updates/update.ts';
+import type { ApplyResult } from './callers.ts';
+import { applyAll, type ClientParts, closeAll } from './client.ts';
 import { connectProducer, type ProducerOptions } from './producer.ts';
 import { type KeptReceipt, keptReceipt } from './receipt.ts';
 
@@ -31,21 +26,7 @@ export class Openings {
    */
   async apply(updates: readonly Update[]): Promise<ApplyResult[]> {
     if (this.#isClosed) throw new ProducerClosedError();
-    const { applier, definitions, durability } = this.#parts;
-    if (updates.length === 0) return [];
-    return new Promise(resolve => {
-      const caller = new ManyCaller(updates.length, resolve, this.#parts);
-      for (const [index, update] of updates.entries()) {
-        let checked: CheckedUpdate;
-        try {
-          checked = checkOpening(update as OpeningUpdate, definitions);
-        } catch (error) {
-          caller.refused(index, error as Error);
-          continue;
-        }
-        applier.add(checked, durability, caller, index);
-      }
-    });
+    return applyAll(this.#parts, updates as readonly OpeningUpdate[], this.#parts.durability, checkOpening);
   }
 
   /** The receipt whose `text` this is; undefined if it is none. */
@@ -55,9 +36,6 @@ export class Openings {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#parts.applier.drained();
-    this.#parts.progress.close();
-    this.#parts.credits.close();
-    await this.#parts.closeConnections();
+    await closeAll(this.#parts);
   }
 }

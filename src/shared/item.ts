@@ -33,6 +33,20 @@ export const SHOWN_KINDS = {
 } as const satisfies Record<Kind, string>;
 export type ShownKind = (typeof SHOWN_KINDS)[Kind];
 
+/** What has such a kind, in messages and for keys of the HTTP API. */
+export const OWNERS = {
+  c: 'counter',
+  p: 'program',
+  '>': 'value',
+  '<': 'value',
+  '=': 'value',
+} as const satisfies Record<Kind, string>;
+
+/** `counter "views"`, for messages. */
+export function ownerOf(kind: Kind, name: string): string {
+  return `${OWNERS[kind]} ${JSON.stringify(name)}`;
+}
+
 const KINDS = Object.fromEntries(Object.entries(ROW_KINDS).map(([kind, row]) => [row, kind])) as {
   readonly [Row in RowKind]: { [K in Kind]: (typeof ROW_KINDS)[K] extends Row ? K : never }[Kind];
 };

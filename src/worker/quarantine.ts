@@ -15,7 +15,7 @@ export interface AsideUpdate {
   readonly name: string;
   readonly key: string;
   readonly amount: number;
-  /** Of a `last` value; null for the other kinds. */
+  /** Only a `last` value has one; null for the other kinds. */
   readonly version: number | null;
   /** The entry's id; null for the other kinds. */
   readonly id: string | null;

@@ -35,7 +35,7 @@ export interface HeldRow {
   readonly id: number;
   readonly key: string;
   readonly amount: number;
-  /** Of a `last` value, otherwise 0. */
+  /** Only a `last` value has one; 0 for the other kinds. */
   readonly version: number;
   /** Undefined except for an entry. */
   readonly entry: LedgerEntry | undefined;

@@ -2,11 +2,11 @@
 import { type Definitions, definedNames, definitionOf } from '../config/definitions.ts';
 import type { Target } from '../config/target.ts';
 import { DatabaseUnsuitableError, SluiceError } from '../errors.ts';
-import { type Kind, ROW_KINDS } from '../item.ts';
+import { type Kind, ownerOf, ROW_KINDS } from '../item.ts';
 import { type Database, readSql } from '../mysql/database.ts';
 import { databaseError } from '../mysql/errors.ts';
 import { OwnTable, type ValueTables } from './tables.ts';
-import { type CheckedTarget, checkTarget, ownerOf } from './target-check.ts';
+import { type CheckedTarget, checkTarget } from './target-check.ts';
 import { TargetTable } from './target-table.ts';
 
 interface Mapping {

@@ -16,7 +16,7 @@ export interface Addition {
   readonly name: string;
   readonly key: string;
   readonly amount: number;
-  /** Of a value to put; see `KeptValue`. */
+  /** Only a value to put has one; see `KeptValue`. */
   readonly version?: number | undefined;
 }
 

@@ -12,7 +12,7 @@ import {
   type Target,
 } from '../config/target.ts';
 import { DatabaseUnsuitableError } from '../errors.ts';
-import { type Kind, SHOWN_KINDS } from '../item.ts';
+import { type Kind, ownerOf } from '../item.ts';
 import { queryRows, type Rows, readSql } from '../mysql/database.ts';
 import { isWhole, type KeyType, keyTypeOf } from './target-key.ts';
 
@@ -54,12 +54,6 @@ const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.u
 const FIND_TABLE = sql('find-table');
 const FIND_COLUMNS = sql('find-columns');
 const FIND_UNIQUE_KEYS = sql('find-unique-keys');
-
-/** `counter "views"`, for messages. */
-export function ownerOf(kind: Kind, name: string): string {
-  const what = { counter: 'counter', points: 'program', value: 'value' }[SHOWN_KINDS[kind]];
-  return `${what} ${JSON.stringify(name)}`;
-}
 
 /** @throws DatabaseUnsuitableError */
 export async function checkTarget(

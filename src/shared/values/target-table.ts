@@ -5,14 +5,14 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { hasListKeys, keyColumnsOf, shownTarget, type Target } from '../config/target.ts';
 import { DatabaseUnsuitableError, TableUnusableError } from '../errors.ts';
-import type { Kind } from '../item.ts';
+import { type Kind, ownerOf } from '../item.ts';
 import type { Database } from '../mysql/database.ts';
 import { databaseErrorCode, isLockWait, isServerError, tableTrouble } from '../mysql/errors.ts';
 import { keyJson } from './key-sql.ts';
 import { MappedTable } from './mapped-table.ts';
 import type { RefusedValueError } from './refusal.ts';
 import type { Addition, KeyPage, ValueKey, ValueTable } from './tables.ts';
-import { type CheckedTarget, checkTarget, ownerOf } from './target-check.ts';
+import { type CheckedTarget, checkTarget } from './target-check.ts';
 
 const raisers = new WeakMap<object, TargetTable>();
 /** Reads check the catalogue at most this often, ms. */

@@ -43,7 +43,7 @@ export class Redis {
   sequence = 0;
   token = '';
   clock = 10_000;
-  /** Of the partition's last put. */
+  /** The version of the partition's last put. */
   version = 0;
   updates = 0;
   claimed = 0;
