@@ -12,16 +12,17 @@ import type { Database } from '../src/shared/mysql/database.ts';
 import { RedisMeter } from './redis-meter.ts';
 import type { Rig, Site } from './rig.ts';
 import type { Load, Measurement } from './scenario.ts';
+import { sized } from './trial.ts';
 import { CpuMeter } from './usage.ts';
 
 /** Longest wait for the workers, ms. */
 export const drainLimit = 300_000;
 
 /** Zipf's law over 100,000 keys, as for page views. */
-export const zipfCounters = { counterKeys: 100_000, accounts: 1, pointsShare: 0, seed: 1 };
+export const zipfCounters = { counterKeys: sized(100_000, 1000), accounts: 1, pointsShare: 0, seed: 1 };
 /** 1,000,000 equally likely keys, so that little is summed up. */
-export const uniformCounters = { ...zipfCounters, counterKeys: 1_000_000, exponent: 0 };
-export const entries = { counterKeys: 1, accounts: 10_000, pointsShare: 1, seed: 1 };
+export const uniformCounters = { ...zipfCounters, counterKeys: sized(1_000_000, 10_000), exponent: 0 };
+export const entries = { counterKeys: 1, accounts: sized(10_000, 1000), pointsShare: 1, seed: 1 };
 /** Calls of `apply` that keep a producer busy. */
 export const microBatches = { mode: 'apply', callSize: 1000, inFlight: 4 } as const;
 

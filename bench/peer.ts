@@ -2,19 +2,20 @@
 // program, or a producer and a worker with their own kind of queue in between.
 
 import { compare } from '../scripts/load/tally.ts';
-import { entries } from './engine.ts';
+import { entries, uniformCounters, zipfCounters } from './engine.ts';
 import { Program } from './program.ts';
 import type { BufferPlan } from './programs/buffer.ts';
 import type { BulkUpsertPlan } from './programs/bulk-upsert.ts';
 import type { KeyPlan, PeerPlan, PeerResult } from './programs/updates.ts';
 import type { Rig, Site } from './rig.ts';
 import type { Load, Measurement } from './scenario.ts';
+import { sized } from './trial.ts';
 import { CpuMeter } from './usage.ts';
 
 /** Keys of the scenario `counters`. */
-export const zipfKeys: KeyPlan = { keys: 100_000, exponent: 1 };
+export const zipfKeys: KeyPlan = { keys: zipfCounters.counterKeys, exponent: 1 };
 /** So many equally likely keys that little is summed up. */
-export const uniformKeys: KeyPlan = { keys: 1_000_000, exponent: 0 };
+export const uniformKeys: KeyPlan = { keys: uniformCounters.counterKeys, exponent: 0 };
 /** Accounts of the scenario `points`. */
 export const accountKeys: KeyPlan = { keys: entries.accounts, exponent: 0 };
 
@@ -142,7 +143,7 @@ export class Tuned {
   #best: Promise<number> | undefined;
 
   constructor(...numbers: number[]) {
-    this.#numbers = numbers;
+    this.#numbers = sized(numbers, numbers.slice(0, 1));
   }
 
   best(load: Load, measure: (number: number, load: Load) => Promise<Measurement>): Promise<number> {

@@ -10,13 +10,13 @@ import { defineConfig } from '../../src/shared/config/definitions.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
 import type { Site } from '../rig.ts';
 import type { Scenario } from '../scenario.ts';
+import { sized } from '../trial.ts';
 
-const isTrial = process.env.BENCH_TRIAL !== undefined;
-const MEMBERS = isTrial ? 10_000 : 1_000_000;
+const MEMBERS = sized(1_000_000, 10_000);
 const PARTITIONS = 16;
 const CHUNK = 10_000;
-const QUESTIONS = isTrial ? 50 : 1000;
-const CALLS = isTrial ? 2 : 200;
+const QUESTIONS = sized(1000, 50);
+const CALLS = sized(200, 2);
 const keyOf = (at: number) => `/some/page/${at}`;
 const definitions = defineConfig({
   counters: { ranked: { ranked: true }, plain: {} },

@@ -13,6 +13,7 @@ import { Flight } from '../../src/worker/flight.ts';
 import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
 import type { Site } from '../rig.ts';
 import type { Scenario } from '../scenario.ts';
+import { sized } from '../trial.ts';
 
 const files = {
   apply: 'producer/apply.lua',
@@ -35,7 +36,9 @@ function callsOf(script: Script): (what: string) => boolean {
   return what => what === hash || (what.length > 100 && lua.startsWith(what.slice(0, 100)));
 }
 
-const BATCHES = 5;
+const BATCHES = sized(5, 2);
+/** A trial makes small batches. */
+const SIZES = sized({}, { batchKeys: 500, batchEntries: 200 });
 /** Accounts that are read at once. */
 const AT_ONCE = 50;
 
@@ -58,7 +61,7 @@ async function makeLive(read: (key: string) => Promise<number>, keys: readonly s
 
 async function measure({ deployment, settings: given }: Site): Promise<Record<string, number>> {
   // How long MySQL takes for 10,000 cold values does not matter here.
-  const settings = { ...given, idempotencyWindowMs: 1000, statementTimeoutMs: 600_000 };
+  const settings = { ...given, ...SIZES, idempotencyWindowMs: 1000, statementTimeoutMs: 600_000 };
   const redis = new Redis(deployment.redisUrl);
   const keys = new Keys(deployment.namespace, settings.partitions);
   const flight = new Flight(redis, keys, settings);
