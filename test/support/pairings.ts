@@ -24,8 +24,21 @@ export interface Pairing {
 const COMMANDS = ['cli-*', 'erasure'];
 const HTTP = ['http-*'];
 
+/**
+ * Files that test only our own logic do not run on the newest pair with default settings. The rule: a file is here if it
+ * neither makes tables in a way that a server's settings change, nor asks about the server, and if files that do
+ * run there use the same Lua and SQL. Such a file runs on the two hostile pairings: MySQL with Valkey 9, and MariaDB
+ * with Redis 7. Redis 8 and MySQL 9.7 with defaults are also what the topology tests use.
+ */
+const OWN_LOGIC = [
+  ...['another-format', 'backfill', 'backpressure', 'decision', 'definitions', 'doubt', 'errors-to-callers'],
+  ...['groups', 'late', 'log-privacy', 'metrics', 'partitions', 'receipts', 'recover-redis', 'repair'],
+  ...['replay-*', 'suspects', 'tracing', 'transfer-{operations,pages}', 'verifier', 'verify-transfers'],
+  ...['transfers-{aside,crashes,faults,quarantine,rules}', 'watchdog'],
+];
+
 export const pairings: Record<string, Pairing> = {
-  'redis8-mysql97': { redis: 'redis8', mysql: 'mysql97', except: [...COMMANDS, ...HTTP] },
+  'redis8-mysql97': { redis: 'redis8', mysql: 'mysql97', except: [...COMMANDS, ...HTTP, ...OWN_LOGIC] },
   'hostile-mysql97': { redis: 'valkey9', mysql: 'mysql97', hostile: true, except: COMMANDS },
   'hostile-mariadb': { redis: 'redis7', mysql: 'mariadb', hostile: true, except: HTTP },
   'redis7-mariadb': {
