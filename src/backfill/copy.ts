@@ -215,7 +215,9 @@ export class Copy {
         const openings = await this.#unsent(page, state);
         const updates = openings.map(opening => openingOf(opening, run.run, spec));
         await run.check();
-        const accepted = isReceipts(state) ? sender.known(state) : await sender.send(updates);
+        const accepted = isReceipts(state)
+          ? sender.known(state)
+          : await sender.send(updates, spec.kind === 'c');
         await this.#options.seam?.('sent');
         if (!isReceipts(state)) await run.accepted(sender.lastOf(accepted));
         await this.#options.seam?.('accepted');

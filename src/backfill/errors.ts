@@ -23,8 +23,11 @@ export type BackfillCode =
 
 export class BackfillError extends SluiceError {
   readonly code: BackfillCode;
-  constructor(code: BackfillCode, message: string, details: { cause?: unknown } = {}) {
+  /** Whether the run goes on by itself, from its record. */
+  override readonly retryable: boolean;
+  constructor(code: BackfillCode, message: string, details: { cause?: unknown; retryable?: boolean } = {}) {
     super(message, details);
     this.code = code;
+    this.retryable = details.retryable === true;
   }
 }

@@ -16,23 +16,28 @@ type Accepted = Pick<KeptReceipt, 'persisted'> & { readonly text: string };
 const SHOWN = 5;
 
 export class Sender {
-  readonly #openings: Openings;
+  readonly #openings: Pick<Openings, 'apply' | 'receipt'>;
   readonly #patienceMs: number;
 
   /** @param patienceMs how long to wait for a server that is away, and for the workers */
-  constructor(openings: Openings, patienceMs: number) {
+  constructor(openings: Pick<Openings, 'apply' | 'receipt'>, patienceMs: number) {
     this.#openings = openings;
     this.#patienceMs = patienceMs;
   }
 
-  /** Returns once Redis has accepted all of them. @throws BackfillError */
-  async send(updates: readonly Opening[]): Promise<Accepted[]> {
+  /**
+   * Returns once Redis has accepted all of them.
+   * @param isOnce whether a call without an answer ends it: what was sent may be in MySQL, and Redis may have
+   * lost it since. So whoever sends it again must ask first
+   * @throws BackfillError
+   */
+  async send(updates: readonly Opening[], isOnce: boolean): Promise<Accepted[]> {
     const accepted: Accepted[] = [];
     const refused: string[] = [];
     const stuck = await settle(
       this.#openings,
       updates.map((update, at) => ({ line: at, update })),
-      { patienceMs: this.#patienceMs },
+      { patienceMs: isOnce ? 0 : this.#patienceMs },
       {
         accepted: (_, result: Extract<ApplyResult, { ok: true }>) => void accepted.push(result),
         rejected: (at, { code, message }) => void refused.push(`${shown(updates[at]!)}: ${code}: ${message}`),
@@ -42,6 +47,7 @@ export class Sender {
       throw new BackfillError(
         'BACKFILL_STALLED',
         `Redis did not accept ${stuck.others + 1} values (${stuck.error.code}: ${stuck.error.message}); start the same backfill again to go on.`,
+        { retryable: isOnce && stuck.error.retryable },
       );
     if (refused.length > 0)
       throw new BackfillError(
@@ -59,12 +65,16 @@ export class Sender {
     });
   }
 
-  /** The receipt of each partition that stands for all: the last one is in MySQL after all others. */
+  /**
+   * The receipts that stand for all: the last one of a partition is in MySQL after all others. One of each life of
+   * Redis, since a failover between two calls may have lost what the first one was answered.
+   */
   lastOf(accepted: readonly Accepted[]): string[] {
-    const last = new Map<number, { readonly updates: number; readonly text: string }>();
+    const last = new Map<string, { readonly updates: number; readonly text: string }>();
     for (const { text } of accepted) {
-      const { partition, updates } = readReceipt(text)!.mark;
-      if ((last.get(partition)?.updates ?? -1) <= updates) last.set(partition, { updates, text });
+      const { partition, epoch, incarnation, updates } = readReceipt(text)!.mark;
+      const life = `${partition} ${epoch} ${incarnation}`;
+      if ((last.get(life)?.updates ?? -1) <= updates) last.set(life, { updates, text });
     }
     return [...last.values()].map(({ text }) => text);
   }

@@ -113,7 +113,7 @@ async function copy(open: Connections, request: CopyRequest): Promise<ExitCode> 
         durability,
         log: open.log,
       });
-      const remembered = new Remembered(redis, keys, settings.idempotencyWindowMs);
+      const remembered = new Remembered(redis, database, keys, settings.idempotencyWindowMs);
       const sender = new Sender(openings, numbers.patienceMs);
       const parts = { database, keys, inspector, remembered, sender, definitions, source, spec, run: own };
       const { skipUnusable = false, unproven } = flags;

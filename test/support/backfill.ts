@@ -34,7 +34,7 @@ export async function backfill(
     mysql: mysqlUrl,
     ...{ definitions, namespace: name, settings, log },
   });
-  const remembered = new Remembered(redis, keys, settings.idempotencyWindowMs);
+  const remembered = new Remembered(redis, database, keys, settings.idempotencyWindowMs);
   const sender = new Sender(openings, 20_000);
   const parts = { database, keys, inspector, remembered, sender, definitions, source, spec, run: own };
   const copy = new Copy(parts, {

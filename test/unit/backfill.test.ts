@@ -4,8 +4,10 @@ import { expect, it } from 'vitest';
 import { FIRST_PAGE, nextPage } from '../../src/backfill/pace.ts';
 import { doubtOf } from '../../src/backfill/remembered.ts';
 import { useOf } from '../../src/backfill/rows.ts';
+import { Sender } from '../../src/backfill/send.ts';
 import { checkRun, type SpecOptions, specOf } from '../../src/backfill/spec.ts';
 import { timeLeft } from '../../src/cli/backfill-run.ts';
+import { writeReceipt } from '../../src/producer/receipt-text.ts';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
 import { creditedBy, creditId, openingId } from '../../src/shared/updates/record.ts';
@@ -37,15 +39,58 @@ it('the pages shrink while the flush is slow, grow while it is fast, and keep th
   expect(nextPage(500, 5000, { ...limits, page: 10 })).toBe(10);
 });
 
-it('ids are remembered since a moment only under the same epoch, within the window, with their slice', () => {
+it('ids are remembered since a moment only if Redis lost nothing, within the window, with their slice', () => {
   const since = { partition: 0, time: 1000, epoch: 'e', slice: 7 };
-  const of = (time: number, epoch: string, first: number) => doubtOf(since, [time, epoch, first, 9], 500);
+  const watermark = { sequence: 5, token: 't5' };
+  const of = (time: number, epoch: string, first: number, sequence = 5, token = '') =>
+    doubtOf(since, { time, epoch, first, sequence, token }, watermark, 500);
   expect(of(1499, 'e', 7)).toBeUndefined();
   expect(of(1499, 'e', 0)).toBeUndefined();
   expect(of(1500, 'e', 7)).toMatch(/idempotencyWindowMs/);
   expect(of(1200, 'e', 8)).toMatch(/idempotencyLimit/);
   expect(of(1200, 'f', 7)).toMatch(/lost updates/);
   expect(of(999, 'e', 7)).toMatch(/clock/);
+  // The batch in flight may be in MySQL already, or not yet.
+  expect(of(1200, 'e', 7, 5, 't5')).toBeUndefined();
+  expect(of(1200, 'e', 7, 6, 't6')).toBeUndefined();
+  // Redis has forgotten a claim: under the same epoch it is behind, or has made another batch of that number.
+  expect(of(1200, 'e', 7, 4, '')).toMatch(/lost updates/);
+  expect(of(1200, 'e', 7, 4, 't4')).toMatch(/lost updates/);
+  expect(of(1200, 'e', 7, 5, 'other')).toMatch(/lost updates/);
+});
+
+it('of the receipts of a page the last one of each life of Redis is recorded', () => {
+  const accepted = (partition: number, incarnation: string, updates: number) => {
+    const update = { kind: 'c', name: 'views', key: 'k', id: '' } as const;
+    const counts = { pushed: 1, entries: 1, quarantined: 0, sequence: 1, segmentEnd: 1, time: 1, updates };
+    const mark = { partition, epoch: 'e', incarnation, ...counts };
+    return { text: writeReceipt({ update, mark, duplicate: false }), persisted: async () => {} };
+  };
+  const sent = [
+    accepted(0, 'a', 7),
+    accepted(0, 'a', 8),
+    accepted(1, 'a', 3),
+    // After a failover that kept fewer; others have sent much since.
+    accepted(0, 'b', 20),
+  ];
+  const sender = new Sender({ apply: async () => [], receipt: () => undefined }, 0);
+  expect(sender.lastOf(sent)).toEqual([sent[1], sent[2], sent[3]].map(one => one!.text));
+});
+
+it('counters without an answer are not sent again before somebody has asked what Redis has lost', async () => {
+  const unknown = { ok: false, error: { code: 'UNKNOWN_OUTCOME', message: 'm', retryable: true } } as const;
+  let calls = 0;
+  const apply = async () => (++calls === 1 ? [unknown] : [{ ok: true, text: 't' } as never]);
+  const sender = new Sender({ apply, receipt: () => undefined }, 10_000);
+  const updates = [{ counter: 'views', key: 'k', by: 1, id: 'r' }];
+  await expect(sender.send(updates, true)).rejects.toMatchObject({
+    code: 'BACKFILL_STALLED',
+    retryable: true,
+  });
+  expect(calls).toBe(1);
+  calls = 0;
+  expect(await sender.send(updates, false)).toHaveLength(1);
+  expect(calls).toBe(2);
 });
 
 it('a row becomes an opening, nothing, or is refused', () => {
