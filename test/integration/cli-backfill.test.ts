@@ -4,7 +4,8 @@
 import { expect, it } from 'vitest';
 import { createProducer } from '../../src/producer/producer.ts';
 import { queryRow } from '../../src/shared/mysql/database.ts';
-import { openDeployment, type Running } from '../support/command.ts';
+import { killedAt, runOf } from '../support/backfill-process.ts';
+import { openDeployment } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 
 const definitions = {
@@ -33,41 +34,11 @@ async function openTables(...more: string[]): Promise<Deployment> {
   return deployment;
 }
 
-/** A run's row. */
-async function runOf({ database }: Deployment, run: string) {
-  const [row] = await database.query('SELECT * FROM sluice_backfills WHERE run = ?', [Buffer.from(run)]);
-  return (
-    row && {
-      place: row.place,
-      receipts: row.receipts,
-      passed: JSON.parse(String(row.counts)).passed as number,
-    }
-  );
-}
-
 const fromUsers = (run: string, value: string, to: string, ...more: string[]) => [
   'backfill',
   run,
   ...['--table', 'users', '--key', 'id', '--value', value, '--to', to, '--json', ...more],
 ];
-
-/** Starts the command, and kills it at each of these numbers of rows; resolves when it has ended by itself. */
-async function killedAt(deployment: Deployment, run: string, args: string[], at: readonly number[]) {
-  for (const rows of at) {
-    const running: Running = deployment.start(args);
-    await until(
-      async () => running.child.exitCode !== null || ((await runOf(deployment, run))?.passed ?? 0) >= rows,
-      `${run} passes ${rows} rows`,
-      600_000,
-    );
-    // A moment later, so that the kill may come at any step of a page.
-    await new Promise(resolve => setTimeout(resolve, Math.random() * 200));
-    running.child.kill('SIGKILL');
-    const { code, stderr } = await running.ended;
-    expect([code, stderr]).toEqual([null, '']);
-  }
-  return deployment.sluice(args);
-}
 
 /** Sends updates for some rows until it is stopped. Returns what was acknowledged, by id of the row. */
 async function traffic({ name, env }: Deployment, ids: readonly string[]) {
