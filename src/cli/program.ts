@@ -1,4 +1,4 @@
-/** The `sluice` command; each subcommand has its own file in this folder. */
+/** The `sluice` command; each subcommand has its own file in this folder. main.ts makes a process of it. */
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../shared/config/version.ts';
 import { addBackfill } from './backfill.ts';
@@ -174,29 +174,15 @@ addTransfers(program, end);
 addKeys(program, end);
 addPlan(program, end);
 
-const isServing = ['worker', 'serve'].includes(process.argv[2] ?? '');
-
-process.stdout.on('error', error => {
-  // What serves writes only its log there, and can run without it.
-  if (isServing) return;
-  const { code } = error as NodeJS.ErrnoException;
-  // The reader of our output has closed the pipe.
-  if (code === 'EPIPE') process.exit(EXIT.ok);
-  console.error(
-    `sluice: OUTPUT_FAILED: stdout cannot be written (${code}), so the output is incomplete; check where it goes, and run the command again.`,
-  );
-  process.exit(EXIT.found);
-});
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) code = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-  else {
+/** Runs `sluice ARGS` to its end, and reports an error on stderr. */
+export async function runProgram(args: readonly string[]): Promise<ExitCode> {
+  code = EXIT.ok;
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     reportError(error, process.env.SLUICE_LOG_LEVEL === 'debug');
-    code = exitCodeOf(error);
+    return exitCodeOf(error);
   }
+  return code;
 }
-// Waits until the output is written, so that a failure to write it is noticed.
-if (!isServing) await new Promise(resolve => process.stdout.write('', resolve));
-process.exit(code);

@@ -1,4 +1,4 @@
-/** The `sluice` command as users run it: as a process, with nothing else in its environment. */
+/** The `sluice` command: as users run it, as a process with nothing else in its environment, or in this process. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { openRedis } from '../../src/shared/redis/connections.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
 import { openAccess } from './access.ts';
 import { cleanUp } from './cleanup.ts';
+import { isFree, sluiceHere } from './command-here.ts';
 import type { Servers } from './engine.ts';
 import { temporaryFolder } from './servers.ts';
 
@@ -81,6 +82,15 @@ export function sluice(args: string[], env: Environment, input: string | Buffer 
   const running = startSluice(args, env);
   running.child.stdin!.end(input);
   return running.ended;
+}
+
+/** These run until a signal, and their log is on stdout. */
+const SERVING = ['worker', 'serve'];
+
+/** The cheapest way: in this process unless the command needs one of its own. */
+function cheaply(args: string[], env: Environment, input: string | Buffer): Promise<Outcome> {
+  const needsProcess = SERVING.includes(args[0] ?? '') || args.includes('-') || input !== '';
+  return isFree() && !needsProcess ? sluiceHere(args, env) : sluice(args, env, input);
 }
 
 /** Parses each line as JSON; throws if one is not JSON. */
@@ -193,8 +203,12 @@ export async function openDeployment(
         await producer.close();
       }
     },
+    /** A process if the test has servers of its own, since it may stop them, or if the command needs one. */
     sluice: (args: string[], more: Environment = {}, input: string | Buffer = '') =>
-      sluice(args, { ...env, ...migrating(args), ...more }, input),
+      (servers ? sluice : cheaply)(args, { ...env, ...migrating(args), ...more }, input),
+    /** Always as a process. */
+    process: (args: string[], more: Environment = {}) =>
+      sluice(args, { ...env, ...migrating(args), ...more }),
     start: (args: string[], more: Environment = {}) => endWithTest(startSluice(args, { ...env, ...more })),
     /** Starts a worker process and waits until it is up. */
     async worker(more: Environment = {}) {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Environment, sluice } from '../support/command.ts';
+import { sluiceHere } from '../support/command-here.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -44,9 +45,9 @@ const subcommands = {
   transfers: ['list', 'retry', 'return'],
 };
 
-describe.concurrent('--help', () => {
+describe('--help', () => {
   it.each(commands)('of %s has an example and needs no environment', async command => {
-    const { code, stdout, stderr } = await sluice([command, '--help'], {});
+    const { code, stdout, stderr } = await sluiceHere([command, '--help'], {});
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(new RegExp(`\\nExample:\\n  .*sluice ${command}`));
   });
@@ -54,7 +55,7 @@ describe.concurrent('--help', () => {
   it.each(
     Object.entries(subcommands).flatMap(([command, names]) => names.map(name => [command, name] as const)),
   )('of %s %s has an example and needs no environment', async (command, name) => {
-    const { code, stdout, stderr } = await sluice([command, name, '--help'], {});
+    const { code, stdout, stderr } = await sluiceHere([command, name, '--help'], {});
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(new RegExp(`\\nExample:\\n  sluice ${command} ${name}`));
   });
@@ -62,7 +63,7 @@ describe.concurrent('--help', () => {
   it.each(['create', 'list', 'revoke'])(
     'of keys %s has an example and needs no environment',
     async command => {
-      const { code, stdout, stderr } = await sluice(['keys', command, '--help'], {});
+      const { code, stdout, stderr } = await sluiceHere(['keys', command, '--help'], {});
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(stdout).toMatch(new RegExp(`\\nExample:\\n  sluice keys ${command}`));
     },
@@ -76,7 +77,7 @@ describe.concurrent('--help', () => {
   });
 });
 
-describe.concurrent('exit code 2', () => {
+describe('exit code 2', () => {
   it.each<[string, string[], Environment, RegExp]>([
     ['an unknown command', ['statsu'], {}, /unknown command 'statsu'[\s\S]*Did you mean status/],
     ['no command', [], {}, /Usage: sluice/],
@@ -221,7 +222,9 @@ describe.concurrent('exit code 2', () => {
       /"conuters", did you mean "counters"\?/,
     ],
   ])('for %s', async (_, args, more, message) => {
-    const { code, stdout, stderr } = await sluice(args, { ...env, ...more });
+    // Its log, and what follows from an error of it, is that of a process.
+    const run = args[0] === 'worker' ? sluice : sluiceHere;
+    const { code, stdout, stderr } = await run(args, { ...env, ...more });
     expect(stderr).toMatch(message);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   }); // prettier-ignore
