@@ -54,6 +54,8 @@ async function traffic({ name, env }: Deployment, ids: readonly string[]) {
       await producer.counter('views').increment(id, 3);
       sums.get(id)!.points += 2;
       sums.get(id)!.views += 3;
+      // A little traffic at every step is enough; without a rest it would keep a core busy.
+      await new Promise(resolve => setTimeout(resolve, 5));
       if (n % 5 !== 0) continue;
       await producer.points('loyalty').debit(id, 1, { id: `d${n}` });
       sums.get(id)!.points -= 1;
