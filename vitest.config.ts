@@ -12,16 +12,19 @@ const limits = { testTimeout: 60_000, hookTimeout: 120_000 };
  */
 const LONGEST = [
   'torture',
-  'simulation',
   'bench',
+  'simulation',
+  'cli-backfill',
   'durability',
+  'demo',
   'mysql-failover',
   'cli-outage',
   'locked-table',
+  'cli-worker',
   'clocks',
   'example-api',
   'which-redis',
-  'demo',
+  'cli-transfers',
   'kill',
   'read-only',
   'losses',
@@ -29,11 +32,12 @@ const LONGEST = [
   'package',
   'outage',
   'start',
+  'cli-ingest',
+  'ranks',
   'cli-failed',
+  'cli-verify',
   'broken-tables',
   'recover-redis',
-  'cli-verify',
-  'cli-worker',
 ];
 
 class LongestFirst extends BaseSequencer {
