@@ -6,6 +6,8 @@ export type BackfillCode =
   | 'BACKFILL_CHANGED'
   /** Another run copies the same column to the same place. */
   | 'BACKFILL_REPEATED'
+  /** Another run that is not finished marks the same rows. */
+  | 'BACKFILL_MARK_IN_USE'
   /** Source and destination are the same column. */
   | 'BACKFILL_SAME_COLUMN'
   /** Another process carries this run out. */

@@ -8,10 +8,11 @@ import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { pause, randomToken } from '../shared/clock.ts';
 import { AnswerMissingError } from '../shared/errors.ts';
 import { type Database, queryRows } from '../shared/mysql/database.ts';
+import { refuseConflict } from './conflicts.ts';
 import { BackfillError } from './errors.ts';
 import type { Place } from './pages.ts';
 import type { Moment } from './remembered.ts';
-import { overlaps, type Spec, shownSpec } from './spec.ts';
+import type { Spec } from './spec.ts';
 
 /** Rows so far. */
 export interface Counts {
@@ -73,8 +74,17 @@ export const NOTHING: Counts = {
   amount: '0',
 };
 
-const CREATE = `INSERT IGNORE INTO sluice_backfills (run, spec, operator, counts, owner, owned_until, started_at)
-  VALUES (?, ?, ?, ?, ?, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`;
+/** What a new run records. */
+interface Beginning {
+  readonly operator: string;
+  readonly counts: Counts;
+  readonly again: boolean;
+}
+
+const ONE_AT_A_TIME = "SELECT name FROM sluice_meta WHERE name = 'deployment' FOR UPDATE";
+const CREATE = `INSERT IGNORE INTO sluice_backfills
+  (run, spec, operator, counts, owner, owned_until, started_at, moved_at)
+  VALUES (?, ?, ?, ?, ?, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`;
 const LEASE = `UTC_TIMESTAMP(3) + INTERVAL ${LEASE_MS * 1000} MICROSECOND`;
 const TAKE = `UPDATE sluice_backfills SET owner = ?, owned_until = ${LEASE} WHERE run = ? AND owned_until <= UTC_TIMESTAMP(3)`;
 const RENEW = `UPDATE sluice_backfills SET owned_until = ${LEASE} WHERE run = ? AND owner = ?`;
@@ -82,7 +92,7 @@ const RELEASE = 'UPDATE sluice_backfills SET owned_until = UTC_TIMESTAMP(3) WHER
 const RECORD = 'UPDATE sluice_backfills SET page = ?, receipts = NULL WHERE run = ? AND owner = ?';
 const ACCEPTED = 'UPDATE sluice_backfills SET receipts = ? WHERE run = ? AND owner = ?';
 const MOVE = `UPDATE sluice_backfills SET place = ?, page = NULL, receipts = NULL, counts = ?,
-  finished_at = IF(?, UTC_TIMESTAMP(3), NULL) WHERE run = ? AND owner = ?`;
+  moved_at = UTC_TIMESTAMP(3), finished_at = IF(?, UTC_TIMESTAMP(3), NULL) WHERE run = ? AND owner = ?`;
 
 /** Undefined if there is no such run. */
 export async function readRun(database: Database, run: string): Promise<Run | undefined> {
@@ -90,23 +100,23 @@ export async function readRun(database: Database, run: string): Promise<Run | un
   return row && toRun(row);
 }
 
-/** @throws BackfillError if the run has another spec, or another run copies the same */
+/**
+ * Checks before a run begins, and before its long first look at all rows. `OwnedRun.take` checks once more.
+ * @throws BackfillError if the run has another spec, or another run is in its way
+ */
 export async function checkSpec(database: Database, run: string, spec: Spec, again: boolean): Promise<void> {
-  const runs = (await database.query('SELECT * FROM sluice_backfills')).map(toRun);
-  const same = runs.find(one => one.run === run);
-  if (same && JSON.stringify(same.spec) !== JSON.stringify(spec))
-    throw new BackfillError(
-      'BACKFILL_CHANGED',
-      `The backfill ${run} was started with other options: ${JSON.stringify(same.spec)}. Start it with these to go on, or give a new backfill another name.`,
-    );
-  if (same || again) return;
-  // Rows with a mark move once, whatever run moves them; but two runs at once would take each other's page.
-  const other = runs.find(one => overlaps(one.spec, spec) && (spec.mark === null || one.finishedAt === null));
-  if (!other) return;
-  throw new BackfillError(
-    'BACKFILL_REPEATED',
-    `The backfill ${other.run} copies ${shownSpec(other.spec)} as well, and a second copy would count every value twice. Go on with that one; or if the two copy different rows (--where), start this one with --again.`,
-  );
+  await database.session(connection => refuseOthers(connection, run, spec, again));
+}
+
+async function refuseOthers(
+  connection: PoolConnection,
+  run: string,
+  spec: Spec,
+  again: boolean,
+): Promise<void> {
+  const rows = await queryRows(connection, 'SELECT b.*, DATABASE() AS own FROM sluice_backfills b');
+  const schema = String(rows[0]?.own);
+  refuseConflict(rows.map(toRun), { run, spec, again, schema });
 }
 
 /** A run that this process owns. */
@@ -124,14 +134,21 @@ export class OwnedRun {
   }
 
   /**
-   * Creates the run if it is new. If another process owns it, waits until its lease ends, which is soon if it
+   * Creates the run if it is new; one after another, so that each sees those before it. If another process owns it, waits until its lease ends, which is soon if it
    * died.
-   * @throws BackfillError if the other process lives
+   * @param begin what it records if the run is new
+   * @throws BackfillError if the other process lives, or another run is in its way
    */
-  static async take(database: Database, run: string, spec: Spec, operator: string, counts: Counts) {
+  static async take(database: Database, run: string, spec: Spec, begin: Beginning) {
+    const { operator, counts, again } = begin;
     const own = new OwnedRun(database, run);
     const name = Buffer.from(run);
-    await database.query(CREATE, [name, JSON.stringify(spec), operator, JSON.stringify(counts), own.#owner]);
+    await database.transaction(async connection => {
+      await queryRows(connection, ONE_AT_A_TIME);
+      await refuseOthers(connection, run, spec, again);
+      const values = [name, JSON.stringify(spec), operator, JSON.stringify(counts), own.#owner];
+      await connection.query(CREATE, values);
+    });
     const end = performance.now() + 2 * LEASE_MS;
     const first = await leaseOf(database, name);
     while (!(await own.#lease(TAKE, [own.#owner, name]))) {

@@ -1,6 +1,6 @@
 /**
  * The table that a backfill reads, checked by the server's catalogue: a plain table with a unique key that is
- * walked in the order of its index, and a column of exact numbers.
+ * walked in the order of its index, and a column of exact numbers, or of times for a value that holds times.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { type Definitions, definitionOf } from '../shared/config/definitions.ts';
@@ -8,7 +8,9 @@ import { ConfigurationError, DatabaseUnsuitableError } from '../shared/errors.ts
 import { queryRows, quoteIdentifier, type Rows } from '../shared/mysql/database.ts';
 import { classifyDatabaseError } from '../shared/mysql/errors.ts';
 import type { KeyLiteral } from '../shared/mysql/statement-size.ts';
+import { EPOCH } from '../shared/values/mapped-table.ts';
 import {
+  checkTarget,
   findColumn,
   findIndex,
   isGenerated,
@@ -45,6 +47,7 @@ interface KeyColumn {
 export interface Source {
   /** Quoted. */
   readonly table: string;
+  /** SQL of the number, of a text that is none, or of NULL. */
   readonly value: string;
   /** Quoted; null without one. */
   readonly mark: string | null;
@@ -78,7 +81,9 @@ export async function checkSource(
   const { schema, table, columns, uniqueKeys } = await readCatalogue(connection, spec.table, refuse);
   const keys = spec.key.map(name => findColumn(columns, name, refuse));
   const value = findColumn(columns, spec.value, refuse);
-  checkValue(value, refuse);
+  const isTime = /^(?:datetime|timestamp)/.test(value.column_type);
+  if (!isTime) checkNumber(value, refuse);
+  else if (!(await holdsTimes(connection, spec, definitions))) refuseTime(value, refuse);
   const mark = spec.mark === null ? undefined : findColumn(columns, spec.mark, refuse);
   if (mark) checkMark(mark, refuse);
   await checkHome(connection, spec, { schema, table, column: value.column_name }, definitions);
@@ -87,7 +92,7 @@ export async function checkSource(
   const mayBeUnnamed = keys.some(key => key.nullable === 'YES' || /^date/.test(key.data_type));
   const source = {
     table: `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`,
-    value: `t.${quoteIdentifier(value.column_name)}`,
+    value: isTime ? millisecondsOf(value) : `t.${quoteIdentifier(value.column_name)}`,
     mark: mark ? `t.${quoteIdentifier(mark.column_name)}` : null,
     index: quoteIdentifier(index),
     columns: walked,
@@ -119,12 +124,42 @@ async function checkCondition(connection: PoolConnection, { table, where }: Sour
 
 type Row = Rows[number];
 
-function checkValue(column: Row, refuse: Refuse): void {
+function checkNumber(column: Row, refuse: Refuse): void {
   const type = String(column.column_type);
   if (!/^(?:(?:tiny|small|medium|big)?int|decimal)\b/.test(type))
     refuse(
       `column ${column.column_name} is ${type}; only integer types and DECIMAL hold exact numbers. Copy it into a BIGINT column first`,
     );
+}
+
+/** Whether the destination keeps the last time that was put, in a column of times. */
+async function holdsTimes(
+  connection: PoolConnection,
+  { kind, to }: Spec,
+  definitions: Definitions,
+): Promise<boolean> {
+  const target = definitionOf(kind, to, definitions)?.target;
+  if (kind !== '=' || target === undefined) return false;
+  return (await checkTarget(connection, kind, to, target)).holds !== 'number';
+}
+
+function refuseTime({ column_name: name, column_type: type }: Row, refuse: Refuse): never {
+  return refuse(
+    `column ${name} is ${type}; a time is copied only into a value with "keep": "last" whose target is a DATETIME(3) or TIMESTAMP(3) column. For another destination copy it into a BIGINT column first, as milliseconds since 1970`,
+  );
+}
+
+/**
+ * Milliseconds since 1970, exactly; for a time that is none, like 0000-00-00, what the column shows. As in a mapped column, a
+ * DATETIME is UTC, and a TIMESTAMP is read without the session's time zone, in which an hour may come twice.
+ */
+function millisecondsOf({ column_name, data_type }: Row): string {
+  const column = `t.${quoteIdentifier(column_name)}`;
+  const number =
+    data_type === 'datetime'
+      ? `TIMESTAMPDIFF(MICROSECOND, ${EPOCH}, ${column}) * 0.001`
+      : `NULLIF(UNIX_TIMESTAMP(${column}), 0) * 1000`;
+  return `COALESCE(CAST(${number} AS CHAR), CAST(${column} AS CHAR))`;
 }
 
 function checkMark(column: Row, refuse: Refuse): void {

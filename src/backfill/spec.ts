@@ -71,10 +71,27 @@ function checkParts(key: readonly string[], kind: Kind, to: string, definitions:
   );
 }
 
-/** Whether two specs would count the same values twice. */
-export function overlaps(a: Spec, b: Spec): boolean {
-  const same = (name: (spec: Spec) => string) => name(a).toLowerCase() === name(b).toLowerCase();
-  return a.kind === b.kind && a.to === b.to && same(({ table }) => table) && same(({ value }) => value);
+/**
+ * Whether two specs would count the same values twice.
+ * @param schema of tables without one in their name
+ */
+export function overlaps(a: Spec, b: Spec, schema: string): boolean {
+  return a.kind === b.kind && a.to === b.to && isSameTable(a, b, schema) && isSame(a.value, b.value);
+}
+
+/** Whether two specs mark the same rows in the same column. */
+export function sharesMark(a: Spec, b: Spec, schema: string): boolean {
+  return a.mark !== null && b.mark !== null && isSameTable(a, b, schema) && isSame(a.mark, b.mark);
+}
+
+function isSameTable(a: Spec, b: Spec, schema: string): boolean {
+  const nameOf = ({ table }: Spec) => (table.includes('.') ? table : `${schema}.${table}`);
+  return isSame(nameOf(a), nameOf(b));
+}
+
+/** Names that differ only in case may be the same. */
+function isSame(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase();
 }
 
 /** `users.points to program "loyalty"`, for messages. */

@@ -6,7 +6,7 @@ import { type Spec, shownSpec } from './spec.ts';
 export type UnusableCode = 'NOT_WHOLE' | 'OUT_OF_RANGE' | 'INVALID_KEY' | 'UNNAMED_KEY';
 
 const WHY: Readonly<Record<UnusableCode, string>> = {
-  NOT_WHOLE: 'the value is not a whole number',
+  NOT_WHOLE: 'the value is not a whole number, or no time of whole milliseconds',
   OUT_OF_RANGE: 'the value is not from -(2^53-1) to 2^53-1',
   INVALID_KEY: 'the key is empty, too long or not UTF-8',
   UNNAMED_KEY: 'the key is NULL, or a date that is no day',

@@ -99,7 +99,11 @@ async function copy(open: Connections, request: CopyRequest): Promise<ExitCode> 
   const { run, spec, source, operator, found, numbers, flags, bar, signal } = request;
   const { database, redis, keys, config, inspector, definitions } = open;
   const { mysql, namespace, settings, durability } = config;
-  const own = await OwnedRun.take(database, run, spec, operator, found);
+  const own = await OwnedRun.take(database, run, spec, {
+    operator,
+    counts: found,
+    again: flags.again === true,
+  });
   let openings: Openings | undefined;
   try {
     const { finishedAt } = await own.read();

@@ -3,6 +3,7 @@
 import { expect, it } from 'vitest';
 import type { SpecOptions } from '../../src/backfill/spec.ts';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
+import { queryRow, queryRows } from '../../src/shared/mysql/database.ts';
 import { backfill } from '../support/backfill.ts';
 import { type Engine, openEngine } from '../support/engine.ts';
 
@@ -115,6 +116,108 @@ it('reads each row as it is when the walk is there: added, changed and deleted r
   };
   await backfill(engine, 'r', from({}), { page: 2, seam });
   expect(await countersOf(engine)).toEqual({ 10: 1, 20: 1, 35: 2, 40: 7, 50: 1 });
+});
+
+it.each([
+  ['DATETIME(3)', 'DATETIME(3)'],
+  ['DATETIME', 'TIMESTAMP(3)'],
+  ['TIMESTAMP', 'DATETIME(3)'],
+  ['TIMESTAMP(6)', 'TIMESTAMP(3)'],
+])('copies times: %s into %s, to the millisecond', async (type, target) => {
+  const definitions = {
+    values: {
+      seen: { keep: 'last', target: { table: 'there', key: 'id', column: 'at', missing: 'insert' } },
+      plain: { keep: 'last' },
+    },
+  } as const;
+  const engine = await openEngine({ partitions: 1 });
+  await engine.database.query(
+    `CREATE TABLE t (id INT NOT NULL PRIMARY KEY, n ${type} NULL, m DATE NULL) ENGINE = InnoDB`,
+  );
+  await engine.database.query(
+    `CREATE TABLE there (id INT NOT NULL PRIMARY KEY, at ${target} NULL) ENGINE = InnoDB`,
+  );
+  // In the zones of Europe, the second and the third are the same local time.
+  const fraction = type.endsWith(')') ? '.123' : '';
+  const times = ['2026-07-01 10:00:00', '2026-10-25 00:30:00', '2026-10-25 01:30:00', '1971-01-01 00:00:00'];
+  await engine.database.session(async connection => {
+    const { zone } = await queryRow(connection, 'SELECT @@SESSION.time_zone AS zone');
+    await connection.query("SET time_zone = '+00:00'");
+    for (const [at, time] of times.entries())
+      await connection.query('INSERT INTO t (id, n) VALUES (?, ?)', [at, time + fraction]);
+    await connection.query('INSERT INTO t (id) VALUES (9)');
+    await connection.query('SET time_zone = ?', [zone]);
+  });
+  await engine.worker({}, {}, { definitions: parseDefinitions(definitions) });
+  const sluice = await engine.producer({}, { definitions });
+  const put = Date.UTC(2020, 0, 1);
+  await sluice.value('seen').put('0', put);
+  const to = (name: string, more: Partial<SpecOptions> = {}) => from({ to: name, ...more });
+  const run = await backfill(engine, 'r', to('seen'), { definitions });
+  expect(run.counts).toMatchObject({ passed: 5, copied: 4, empty: 1 });
+  const expected = times.map(time => Date.parse(`${time.replace(' ', 'T')}${fraction}Z`));
+  const ids = ['0', '1', '2', '3', '9'];
+  // What was put stays, since an opening is older.
+  expect(await sluice.value('seen').getMany(ids)).toEqual([put, ...expected.slice(1), null]);
+  const rows = await engine.database.session(async connection => {
+    const { zone } = await queryRow(connection, 'SELECT @@SESSION.time_zone AS zone');
+    await connection.query("SET time_zone = '+00:00'");
+    const found = await queryRows(
+      connection,
+      'SELECT t.id FROM t JOIN there h ON h.id = t.id AND h.at = t.n ORDER BY t.id',
+    );
+    await connection.query('SET time_zone = ?', [zone]);
+    return found;
+  });
+  expect(rows.map(({ id }) => id)).toEqual([1, 2, 3]);
+  for (const [options, why] of [
+    [to('plain'), /n is .*; a time is copied only into a value/],
+    [to('seen', { value: 'm' }), /m is date; only integer types/],
+  ] as const)
+    await expect(backfill(engine, 's', options, { definitions, again: true })).rejects.toMatchObject({
+      code: 'DATABASE_UNSUITABLE',
+      message: expect.stringMatching(why),
+    });
+  await expect(backfill(engine, 's', from({}))).rejects.toMatchObject({ code: 'DATABASE_UNSUITABLE' });
+});
+
+it('finds times that are none, or not of whole milliseconds', async () => {
+  const definitions = {
+    values: {
+      seen: { keep: 'last', target: { table: 'there', key: 'id', column: 'at', missing: 'insert' } },
+    },
+  } as const;
+  const engine = await openEngine({ partitions: 1 });
+  await engine.database.query(
+    'CREATE TABLE t (id INT NOT NULL PRIMARY KEY, n DATETIME(6) NULL, s TIMESTAMP NULL) ENGINE = InnoDB',
+  );
+  await engine.database.query(
+    'CREATE TABLE there (id INT NOT NULL PRIMARY KEY, at DATETIME(3) NULL) ENGINE = InnoDB',
+  );
+  await engine.database.session(async connection => {
+    const { mode } = await queryRow(connection, 'SELECT @@SESSION.sql_mode AS mode');
+    await connection.query("SET sql_mode = ''");
+    await connection.query(
+      "INSERT INTO t VALUES (1, '2026-01-02 03:04:05.123456', '0000-00-00'), (2, '0000-00-00', NULL), (3, '1969-12-31 23:59:59.5', NULL)",
+    );
+    await connection.query('SET sql_mode = ?', [mode]);
+  });
+  await engine.worker({}, {}, { definitions: parseDefinitions(definitions) });
+  const refused = (first: RegExp) => ({
+    code: 'BACKFILL_UNUSABLE_ROWS',
+    message: expect.stringMatching(first),
+  });
+  await expect(backfill(engine, 'r', from({ to: 'seen' }), { definitions })).rejects.toMatchObject(
+    refused(/2 rows: 2 NOT_WHOLE; the first: "1" with 1767323045123.456 .*; "2" with 0000-00-00 /),
+  );
+  const stamps = from({ to: 'seen', value: 's' });
+  await expect(backfill(engine, 's', stamps, { definitions })).rejects.toMatchObject(
+    refused(/1 rows: 1 NOT_WHOLE; the first: "1" with 0000-00-00 /),
+  );
+  const run = await backfill(engine, 'r', from({ to: 'seen' }), { definitions, skipUnusable: true });
+  expect(run.counts).toMatchObject({ copied: 1, skipped: 2, amount: '-500' });
+  const rows = await engine.database.query('SELECT CAST(at AS CHAR) AS shown FROM there');
+  expect(rows.map(row => String(row.shown))).toEqual(['1969-12-31 23:59:59.500']);
 });
 
 it('copies what a condition selects, also with a question mark, a comment, and no row', async () => {

@@ -228,6 +228,60 @@ it('the same run with other options, and another run of the same column, are ref
   expect(await valuesOf(engine, 'views', ids)).toEqual(TEN);
 });
 
+it('two runs that mark the same rows are refused, and the second changes nothing', async () => {
+  const engine = await openEngine();
+  const ids = await openUsers(engine);
+  await engine.database.query('ALTER TABLE users ADD COLUMN home2 TINYINT NOT NULL DEFAULT 0');
+  await engine.worker();
+  const seam = crashAt('accepted', 2);
+  await expect(backfill(engine, 'p', from('loyalty', { mark: 'home' }), { seam })).rejects.toThrow(Crash);
+  const marks = () => engine.database.query('SELECT id, home FROM users ORDER BY id');
+  const before = await marks();
+  expect(before.map(({ home }) => home)).toEqual([2, 2, 2, 1, 1, 1, 0, 0, 0, 0]);
+  const [{ own }] = (await engine.database.query('SELECT DATABASE() AS own')) as [{ own: string }];
+  for (const table of ['users', 'USERS', `${own}.users`])
+    for (const again of [false, true])
+      await expect(
+        backfill(engine, 'v', from('views', { table, mark: 'HOME' }), { again }),
+      ).rejects.toMatchObject({
+        code: 'BACKFILL_MARK_IN_USE',
+        message: expect.stringMatching(/backfill p is/),
+      });
+  expect(await marks()).toEqual(before);
+  expect(await engine.database.query("SELECT run FROM sluice_backfills WHERE run = 'v'")).toEqual([]);
+  await backfill(engine, 'v', from('views', { mark: 'home2' }));
+  await backfill(engine, 'p', from('loyalty', { mark: 'home' }));
+  expect(await valuesOf(engine, 'views', ids)).toEqual(TEN);
+  expect(await valuesOf(engine, 'loyalty', ids)).toEqual(TEN);
+  // The rows of a finished run have its marks for ever, so another one finds none.
+  expect((await backfill(engine, 'w', from('clicks', { mark: 'home' }))).counts.passed).toBe(0);
+});
+
+it('of runs that begin at once and mark the same rows, only one is under way at a time', async () => {
+  const engine = await openEngine();
+  await openUsers(engine);
+  await engine.worker();
+  const underWay: number[] = [];
+  const seam = async () => {
+    const [row] = await engine.database.query(
+      'SELECT COUNT(*) AS found FROM sluice_backfills WHERE finished_at IS NULL',
+    );
+    underWay.push(Number(row!.found));
+  };
+  for (let round = 0; round < 3; round++) {
+    await engine.database.query('UPDATE users SET home = 0');
+    const ends = await Promise.allSettled(
+      ['views', 'clicks', 'loyalty'].map(to =>
+        backfill(engine, `${to}${round}`, from(to, { mark: 'home' }), { again: true, seam }),
+      ),
+    );
+    const codes = ends.map(end => (end.status === 'fulfilled' ? 'ok' : end.reason.code));
+    expect(codes).toContain('ok');
+    expect(codes.filter(code => code !== 'ok' && code !== 'BACKFILL_MARK_IN_USE')).toEqual([]);
+  }
+  expect(new Set(underWay)).toEqual(new Set([1]));
+});
+
 it('values: an opening is older than any put, so it may be sent again and replaces nothing newer', async () => {
   const definitions = {
     values: { best: { keep: 'max' }, least: { keep: 'min' }, seen: { keep: 'last', ranked: true } },

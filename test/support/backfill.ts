@@ -28,7 +28,7 @@ export async function backfill(
   const spec = specOf(options, definitions);
   await checkSpec(database, run, spec, again);
   const source = await database.session(connection => checkSource(connection, spec, definitions));
-  const own = await OwnedRun.take(database, run, spec, 'test', NOTHING);
+  const own = await OwnedRun.take(database, run, spec, { operator: 'test', counts: NOTHING, again });
   const openings = await Openings.open({
     redis: redisUrl,
     mysql: mysqlUrl,

@@ -4,7 +4,7 @@ import { DatabaseUnsuitableError, NewerFormatError, PartitionCountError } from '
 import { queryRow, queryRows } from './database.ts';
 
 /** Version of the tables in MySQL. A process that finds a newer one refuses to start. */
-export const FORMAT = 8;
+export const FORMAT = 9;
 
 /**
  * JSON_TABLE and the locking reads of Sluice need MySQL 8.0.19 or MariaDB 10.6.

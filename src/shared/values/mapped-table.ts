@@ -26,7 +26,7 @@ const SQL = {
 };
 const KEPT_SQL = { ...SQL, add: sql('keep'), read: sql('read-kept') };
 /** A put, and what the column shows, as milliseconds since 1970. MySQL reads a TIMESTAMP without its time zone. */
-const EPOCH = "TIMESTAMP'1970-01-01 00:00:00'";
+export const EPOCH = "TIMESTAMP'1970-01-01 00:00:00'";
 const AS_TIME = `${EPOCH} + INTERVAL j.amount * 1000 MICROSECOND`;
 const SHOWN = {
   number: (column: string) => column,

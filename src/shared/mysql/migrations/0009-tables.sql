@@ -1,4 +1,4 @@
--- The tables of format 8. Key columns are VARBINARY: character collations merge keys that differ in case,
+-- The tables of format 9. Key columns are VARBINARY: character collations merge keys that differ in case,
 -- accents or trailing blanks. Long keys need ROW_FORMAT = DYNAMIC: where the server's default is COMPACT, a key
 -- has 767 bytes at most. Each statement ends with a semicolon at the end of a line.
 
@@ -207,7 +207,8 @@ CREATE TABLE IF NOT EXISTS sluice_keys (
 -- Backfills: copies of a column of a user's table into counters or points. `spec` is what a run copies; it never
 -- changes. `place` is the key of the last row that is in MySQL with all rows before it. `page` is the page under
 -- way: written before its first opening is sent, null once all of them are in MySQL. `receipts` are those of the
--- page, null until Redis has accepted all of it. `counts` counts rows. All are JSON. Only the process `owner` changes the row; another one may take it after owned_until.
+-- page, null until Redis has accepted all of it. `counts` counts rows. All are JSON. Only the process `owner` changes the row; another one
+-- may take it after owned_until. `moved_at` is when `place` was moved last.
 CREATE TABLE IF NOT EXISTS sluice_backfills (
   run VARBINARY(64) NOT NULL,
   spec LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -219,6 +220,7 @@ CREATE TABLE IF NOT EXISTS sluice_backfills (
   owner VARBINARY(32) NOT NULL,
   owned_until DATETIME(3) NOT NULL,
   started_at DATETIME(3) NOT NULL,
+  moved_at DATETIME(3) NOT NULL,
   finished_at DATETIME(3) NULL,
   PRIMARY KEY (run)
 ) ENGINE = InnoDB;
