@@ -1,7 +1,7 @@
 // The updates of the demo and the benchmarks: increments of counters and entries on accounts. Counters grow
 // by one, so the sum of their values is the number of updates that arrived.
 
-import type { Update } from '../../src/shared/updates/update.ts';
+import type { SummedUpdate, ValueUpdate } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from './zipf.ts';
 
 export const definitions = {
@@ -42,7 +42,7 @@ export const accountNumber = (name: string) => Number(name.slice('account-'.leng
 
 /** Updates of a call, and for each the key's rank from 0, or -1 - the account's number. */
 export interface Call {
-  updates: Update[];
+  updates: (SummedUpdate | ValueUpdate)[];
   targets: number[];
 }
 

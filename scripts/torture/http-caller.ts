@@ -4,10 +4,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Update } from '../../src/shared/updates/update.ts';
 import { NOT_SENT, type Outcome, send } from './http-request.ts';
 import type { Journal } from './journal.ts';
-import { idOf, type Traffic } from './traffic.ts';
+import { idOf, type Traffic, type Update } from './traffic.ts';
 
 export interface ClientPlan {
   /** Holds the port of the API. */

@@ -11,7 +11,7 @@
  *   c NUMBER                                  credited() resolved
  */
 import { openSync, readFileSync, writeSync } from 'node:fs';
-import type { Update } from '../../src/shared/updates/update.ts';
+import type { Update } from './traffic.ts';
 
 /** Errors that guarantee that nothing was applied; after any other error the outcome is unknown. */
 const certain = new Set([

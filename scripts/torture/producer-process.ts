@@ -8,13 +8,12 @@ import type { Sluice } from '../../src/producer/client.ts';
 import { createProducer } from '../../src/producer/index.ts';
 import type { Receipt, TransferReceipt } from '../../src/producer/receipt.ts';
 import { createLog } from '../../src/shared/log.ts';
-import type { Update } from '../../src/shared/updates/update.ts';
 import type { Deployment } from '../load/processes.ts';
 import type { Login } from './accounts.ts';
 import type { TortureDurability } from './durability.ts';
 import { Journal } from './journal.ts';
 import { RankJournal } from './ranks.ts';
-import { definitions, idOf, partitions, Traffic } from './traffic.ts';
+import { definitions, idOf, partitions, Traffic, type Update } from './traffic.ts';
 
 export interface ProducerPlan {
   deployment: Deployment;

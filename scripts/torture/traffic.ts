@@ -1,7 +1,7 @@
 // Updates of a torture: increments with and without ids, on keys of which few are hot, credits, debits, transfers, and
 // puts, some of all in mapped tables. Increments are by one, so a difference between sums is a number of updates.
 
-import type { SummedUpdate, Update, ValueUpdate } from '../../src/shared/updates/update.ts';
+import type { SummedUpdate, ValueUpdate } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from '../load/zipf.ts';
 
 export const partitions = 16;
@@ -55,6 +55,9 @@ function numberOfPut(nth: number): number {
   // A prime, so that the numbers differ.
   return (nth * 7919) % spread;
 }
+
+/** What is sent. */
+export type Update = SummedUpdate | ValueUpdate;
 
 /** Undefined for an update that cannot be recognised if it comes again. */
 export function idOf(update: Update): string | undefined {

@@ -18,7 +18,9 @@
 --            "c" counter    item 'name:key', amount, number of summed updates, digest of the id or ''
 --            ">" "<" "="    a value's kind: item 'name:key', the number that is put, number of puts, '' or '0':
 --                           then it is older than any other put of this key
---            "p" points     item 'program:account', amount, floor, id, payload: the entry as JSON
+--            "p" points     item 'program:account', amount, floor, id, payload: the entry as JSON. If it holds points
+--                           or ends a hold, a list instead of the floor: floor, 'h', 'p' or 'v', ms until it expires
+--                           or 0; the amount is what is held, or posted, 0 for all of it; the id is the hold's
 --            "a" amendment  item of the quarantined update, a counter's after '!', delta, 0, id, payload;
 --                           alone in its call
 --          7 1 if the server's memory is over its limit
@@ -27,9 +29,10 @@
 --          'absent time' without a state, or
 --          'ok time epoch armed pushed entries quarantined sequence segmentEnd incarnation updates lost' and
 --          a token for each update:
---            123 or - (cold)           new live value
---            d123 or d-                duplicate, with the first result
---            r reused id   x out of range   f123 below the floor, with the balance   n account not loaded
+--            123 or - (cold)           new live value; 100/40 of an account that holds points
+--            d123 or d-                duplicate, with the first result; of a hold, with the live value
+--            hn no such hold   hp30 hv0 he0 posted, voided or expired, and how much was posted   hm50 above the hold
+--            r reused id   x out of range   f123 below the floor, with the balance   n account or hold not loaded
 --            bk500 be500 ba500 bm500   over the limit of keys, entries, age or memory; retry after so many ms
 --          The error is FOREIGN if the state is another deployment's or of another format.
 --
@@ -61,8 +64,8 @@ local function distinct(updates)
   local sub = string.sub
   local groups, ids, idNames, digests, at = {}, {}, {}, {}, 1
   while updates[at] do
-    local kind, item, id = updates[at], updates[at + 1], updates[at + 4]
-    local group = groups[kind]
+    local kind, item, detail, id = updates[at], updates[at + 1], updates[at + 3], updates[at + 4]
+    local group, isHold = groups[kind], type(detail) == 'table'
     if not group then
       -- Entries and amendments have a payload, and so one element more.
       local hasPayload = kind == 'p' or kind == 'a'
@@ -83,7 +86,10 @@ local function distinct(updates)
       elseif kind == 'a' and sub(item, 1, 1) == '!' then group.fields[position] = 'c' .. sub(item, 2)
       else group.fields[position] = 'p' .. item end
     end
-    if id ~= '' and not group.isKept then
+    if isHold then
+      group.holdFields = group.holdFields or {}
+      group.holdFields[#group.holdFields + 1] = idName('h', item, id)
+    elseif id ~= '' and not group.isKept then
       local name = kind == 'c' and id or idName(kind, item, id)
       if ids[name] == nil then
         local names = kind == 'c' and digests or idNames
@@ -97,6 +103,24 @@ local function distinct(updates)
 end
 
 --!include live
+-- Separates held points from sums and live values, and reads the records of holds.
+local function readHolds(group)
+  --!include balance
+  local held, heldSums, find = {}, {}, string.find
+  for position = 1, group.size do
+    local sum, live = group.sums[position], group.live[position]
+    if sum ~= 0 and find(sum, '/', 1, true) then group.sums[position], heldSums[position] = readBalance(sum) end
+    if live and find(live, '/', 1, true) then group.live[position], held[position] = readBalance(live) end
+  end
+  group.held, group.heldSums = held, heldSums
+  if not group.holdFields then return end
+  local records, isOld = findLive(group.holdFields)
+  group.records, group.recordsOld, group.recordsChanged = {}, {}, {}
+  for at, field in ipairs(group.holdFields) do
+    group.records[field], group.recordsOld[field] = records[at], isOld and isOld[at]
+  end
+end
+
 -- Reads their values, in a few calls for each kind. Numbers stay text until something is added to them.
 local function read(groups, ids, idNames)
   local match, isAnyLive = string.match, hasLive()
@@ -113,6 +137,7 @@ local function read(groups, ids, idNames)
       end
     end
     group.fresh = fresh
+    if group.hasPayload then readHolds(group) end
   end
   if #idNames > 0 then
     local answers = redis.call('HMGET', base .. 'ids', unpack(idNames))
@@ -137,6 +162,7 @@ local function waits(item, state)
 end
 
 -- Gives an accepted entry its number and its record, which points to the account's previous entry.
+-- `amount` is a text.
 local function addEntry(decided, group, position, name, amount, balance, payload)
   local item, last, number = group.items[position], group.last[position], int(decided.entryNext)
   if not last then
@@ -146,7 +172,7 @@ local function addEntry(decided, group, position, name, amount, balance, payload
   end
   local at, records = #decided.entryIds + 1, decided.records
   records[2 * at - 1] = number
-  records[2 * at] = string.format('%d %s %d %s %d:', now, last, amount, balance, #item) .. item .. payload
+  records[2 * at] = string.format('%d %s %s %s %d:', now, last, amount, balance, #item) .. item .. payload
   decided.entryIds[at] = name
   group.last[position], decided.entryNext = number, decided.entryNext + 1
 end
@@ -169,6 +195,25 @@ local function putting(state)
   end
 end
 
+-- Returns a function that decides what an action does to its hold. Its parts cost nothing without holds.
+local function holding(group)
+  --!include hold
+  return function(item, position, amount, detail, id)
+    local field = idName('h', item, id)
+    local record = group.live[position] and group.records[field]
+    if not record then return nil, 'n' end
+    local entry, reply = decideHold(record, item, id, detail[2], amount, detail[3])
+    if entry then entry.field = field end
+    return entry, reply
+  end
+end
+
+-- Writes down that an action of a hold is accepted.
+local function noteHold(group, entry)
+  group.records[entry.field] = entry.record
+  group.recordsChanged[#group.recordsChanged + 1] = entry.field
+end
+
 -- Decides each update against the running state of its group. Returns the replies and the writes outside of
 -- the groups.
 local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft)
@@ -178,15 +223,29 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
     replies = replies, accepted = 0, newIds = newIds, counterIds = counterIds, entryIds = {}, records = {},
     entryNext = state.entryNext,
   }
-  local at, replied, accepted, named, retryMs, put = 1, 0, 0, 0, nil, nil
+  local at, replied, accepted, named, retryMs, put, hold = 1, 0, 0, 0, nil, nil, nil
+  --!include balance
   while updates[at] do
     local kind, item, amount, detail, id = updates[at], updates[at + 1], updates[at + 2], updates[at + 3], updates[at + 4]
     local group, payload = groups[kind], updates[at + 5]
     local position = group.positions[item]
     local name = id ~= '' and not group.isKept and (kind == 'c' and id or idName(kind, item, id))
     local content = name and (kind == 'c' and int(amount) or sub(redis.sha1hex(payload), 1, 20))
-    local reply
-    if name and ids[name] then
+    local reply, entry, held, floor, closing = nil, nil, 0, detail, nil
+    if type(detail) == 'table' then
+      hold = hold or holding(group)
+      entry, reply = hold(item, position, amount, detail, id)
+      if entry then
+        -- What remains to be answered after the expiry is written.
+        amount, held, floor, closing, reply = entry.balance, entry.held, detail[1], reply, nil
+        name, content = entry.name, entry.record
+        -- For the boards.
+        updates[at + 2] = amount
+      elseif reply == 'd' then reply = 'd' .. balanceText(group.live[position], group.held[position] or 0) end
+    end
+    if reply then
+      -- Refused or a duplicate by its hold.
+    elseif name and not entry and ids[name] then
       local same, first = match(ids[name], '^(%S+) (%S+)$')
       reply = same == content and 'd' .. first or 'r'
     else
@@ -197,6 +256,9 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
       else
         sum, value = group.sums[position] + amount, live and live + amount
       end
+      local heldLive = group.held and group.held[position] or 0
+      -- What is held cannot be taken; only a post takes what its hold has.
+      local needsRoom = kind == 'p' and (held > 0 or amount < 0 and not entry)
       local isNew = not group.hasPayload and not group.last[position] and not group.changed[position]
       local limit = closed and kind ~= 'a' and closed
         or isNew and keysLeft <= 0 and not waits(group.items[position], state) and 'k'
@@ -204,29 +266,36 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
       if limit then
         retryMs = retryMs or int(math.min(5000, math.max(100, ageOfOldest(state))))
         reply = 'b' .. limit .. retryMs
-      elseif kind == 'p' and (not value or (amount < 0 and value < detail)) then
-        reply = value and 'f' .. int(live) or 'n'
-      elseif not group.isKept and (sum > SAFE or sum < -SAFE or (value and (value > SAFE or value < -SAFE))) then
+      elseif kind == 'p' and not value then
+        reply = 'n'
+      elseif needsRoom and value - heldLive - math.max(held, 0) < floor then
+        reply = 'f' .. balanceText(live, heldLive)
+      elseif not group.isKept and (sum > SAFE or sum < -SAFE or (value and (value > SAFE or value < -SAFE))) or heldLive + held > SAFE then
         reply = 'x'
       else
-        reply = value and (shown or int(value)) or '-'
+        reply = value and (shown or (kind == 'p' and balanceText(value, heldLive + held) or int(value))) or '-'
         group.sums[position], group.changed[position] = sum, true
         if value then group.live[position] = value end
         if isNew then keysLeft = keysLeft - 1 end
+        if entry then
+          group.held[position], group.heldSums[position] = heldLive + held, (group.heldSums[position] or 0) + held
+          noteHold(group, entry)
+        end
         if group.hasPayload then
-          addEntry(decided, group, position, name, amount, reply, payload)
+          addEntry(decided, group, position, name, entry and entry.amount or int(amount), reply, payload)
           entriesLeft = entriesLeft - 1
         end
         local count = group.hasPayload and 1 or detail
         group.counts[position], accepted = group.counts[position] + count, accepted + count
         if name then
-          ids[name] = content .. ' ' .. reply
+          ids[name] = content .. ' ' .. (entry and '-' or reply)
           if kind == 'c' then counterIds[#counterIds + 1] = name
           else
             named = named + 1
             newIds[2 * named - 1], newIds[2 * named] = name, ids[name]
           end
         end
+        reply = closing or reply
       end
     end
     replied = replied + 1
@@ -239,10 +308,20 @@ end
 
 --!include store-sums
 
+-- Adds the changed records of holds to the lists of live values to write. Returns their new lengths.
+local function addRecords(group, young, written, old, moved)
+  for _, field in ipairs(group.recordsChanged) do
+    young[written + 1], young[written + 2], written = field, group.records[field], written + 2
+    if group.recordsOld[field] then old[moved + 1], moved = field, moved + 1 end
+  end
+  return written, moved
+end
+
 -- Writes sums and live values, and appends new counters to the order. Returns the number of the next counter.
 local function writeSums(groups, pushed)
   local format, call = string.format, redis.call
   local order, ordered, time = {}, 0, int(now) .. ' '
+  --!include balance
   for kind, group in pairs(groups) do
     local fields, size = {}, 0
     local items, live, sums, counts, last = group.items, group.live, group.sums, group.counts, group.last
@@ -259,11 +338,12 @@ local function writeSums(groups, pushed)
           end
           fields[size + 2] = format(group.isKept and '%s %d %d' or '%d %d %d', sums[position], counts[position], last[position])
         else
-          fields[size + 2] = format('%d %d %s', sums[position], counts[position], last[position])
+          fields[size + 2] = format('%s %d %s', balanceText(sums[position], group.heldSums[position] or 0), counts[position], last[position])
         end
         size = size + 2
         if live[position] then
-          young[written + 1], young[written + 2] = names[position], live[position]
+          local held = group.held and group.held[position]
+          young[written + 1], young[written + 2] = names[position], held and balanceText(live[position], held) or live[position]
           written = written + 2
           if isOld and isOld[position] then
             moved = moved + 1
@@ -272,6 +352,7 @@ local function writeSums(groups, pushed)
         end
       end
     end
+    if group.recordsChanged then written, moved = addRecords(group, young, written, old, moved) end
     if size > 0 and group.fresh == 0 then call('HSET', group.hash, unpack(fields))
     elseif size > 0 then storeSums(group.hash, fields) end
     if written > 0 then call('HSET', base .. 'live:young', unpack(young)) end

@@ -250,7 +250,8 @@ export class Applier {
     const { parked } = this.#buffers[partition]!;
     // Later updates of the same account may wait for room already.
     for (const [key, waiting] of cold) parked.set(key, waiting.concat(parked.get(key) ?? []));
-    const updates = [...cold.values()].map(waiting => waiting[0]!.update);
+    // Several updates of an account may need the records of other holds.
+    const updates = [...cold.values()].flatMap(waiting => waiting.map(({ update }) => update));
     const failures = await within(
       this.#parts.loadAccounts(partition, updates),
       this.#parts.settings.callTimeoutMs,

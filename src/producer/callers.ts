@@ -4,7 +4,7 @@ import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { CallTraces } from './call-traces.ts';
 import type { CreditWatch } from './credit-watch.ts';
 import type { ProducerMetrics } from './metrics.ts';
-import { type Progress, Receipt, TransferReceipt } from './receipt.ts';
+import { HoldReceipt, type Progress, Receipt, TransferReceipt } from './receipt.ts';
 import type { Caller, Mark } from './waiting.ts';
 
 /** One result of `apply`. */
@@ -12,6 +12,8 @@ export type ApplyResult =
   | ({ readonly ok: true } & Pick<Receipt, 'value' | 'duplicate' | 'persisted' | 'text'> & {
         /** Only of a transfer. */
         readonly credited?: TransferReceipt['credited'];
+        /** Only of a hold, a post or a void. */
+        readonly held?: number;
       })
   | {
       readonly ok: false;
@@ -31,6 +33,10 @@ class AppliedUpdate extends Receipt {
 }
 
 class AppliedTransfer extends TransferReceipt {
+  readonly ok = true;
+}
+
+class AppliedHold extends HoldReceipt {
   readonly ok = true;
 }
 
@@ -54,12 +60,20 @@ export class ManyCaller implements Caller {
     this.#span = parts.traces?.current();
   }
 
-  accepted(index: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void {
+  accepted(
+    index: number,
+    update: CheckedUpdate,
+    value: number | null,
+    duplicate: boolean,
+    mark: Mark,
+    held: number,
+  ): void {
     const { metrics, progress, credits, traces } = this.#parts;
     metrics.accept(update, value, duplicate);
     if (this.#span) traces?.note(mark, this.#span);
-    const result =
-      update.to === undefined
+    const result = update.hold
+      ? new AppliedHold(value, held, duplicate, mark, update, progress)
+      : update.to === undefined
         ? new AppliedUpdate(value, duplicate, mark, update, progress)
         : new AppliedTransfer(value, duplicate, mark, update, progress, credits);
     this.#put(index, result);
@@ -91,12 +105,20 @@ export class SingleCaller implements Caller {
     this.#span = parts.traces?.current();
   }
 
-  accepted(_: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void {
+  accepted(
+    _: number,
+    update: CheckedUpdate,
+    value: number | null,
+    duplicate: boolean,
+    mark: Mark,
+    held: number,
+  ): void {
     const { metrics, progress, credits, traces } = this.#parts;
     metrics.accept(update, value, duplicate);
     if (this.#span) traces?.note(mark, this.#span);
-    const receipt =
-      update.to === undefined
+    const receipt = update.hold
+      ? new HoldReceipt(value, held, duplicate, mark, update, progress)
+      : update.to === undefined
         ? new Receipt(value, duplicate, mark, update, progress)
         : new TransferReceipt(value, duplicate, mark, update, progress, credits);
     this.#resolve(receipt);

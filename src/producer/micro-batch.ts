@@ -1,15 +1,20 @@
 /** The pure part of a micro-batch: sums updates, keeps one of several puts, encodes them for apply.lua, reads the reply. */
 import { hash } from 'node:crypto';
+import { readBalance } from '../shared/balance.ts';
 import {
   BackpressureError,
   type BackpressureLimit,
+  HoldEndedError,
+  HoldExceededError,
   IdempotencyKeyReusedError,
   InsufficientPointsError,
   OutOfRangeError,
   type SluiceError,
+  UnknownHoldError,
 } from '../shared/errors.ts';
 import { isValueKind } from '../shared/item.ts';
 import { keptOf } from '../shared/kept-value.ts';
+import { HOLD_STATUSES } from '../shared/updates/hold.ts';
 import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { Mark } from './waiting.ts';
 
@@ -30,7 +35,8 @@ export interface Member {
   readonly update: CheckedUpdate;
   /** Whether it must not be summed with others. */
   readonly alone: boolean;
-  accept(value: number | null, duplicate: boolean, mark: Mark): void;
+  /** @param held points of the account that are held */
+  accept(value: number | null, duplicate: boolean, mark: Mark, held?: number): void;
 }
 
 /** Updates sent as one: increments of one counter without ids, puts of one value, or a single update. */
@@ -73,13 +79,14 @@ export class Group<M extends Member> {
     const duplicate = token.startsWith('d');
     const text = duplicate ? token.slice(1) : token;
     const isLive = text !== '-';
-    let value = isLive ? Number(text) : 0;
+    const live = isLive ? readBalance(text) : { balance: 0, held: 0 };
+    let value = live.balance;
     // Only groups without ids have several members, so a duplicate is alone.
     const isSum = this.members.length > 1 && !isValueKind(this.members[0]!.update.kind);
     if (isSum) value -= this.amount;
     for (const member of this.members) {
       if (isSum) value += member.update.amount;
-      member.accept(isLive ? value : null, duplicate, mark);
+      member.accept(isLive ? value : null, duplicate, mark, live.held);
     }
   }
 }
@@ -127,11 +134,12 @@ export function encodeGroups(groups: readonly Group<Member>[]): string {
       groups.map(({ amount }) => amount),
       groups.map(({ members }) => members.length),
     ]);
-  const values: (string | number)[] = [];
+  const values: (string | number | (string | number)[])[] = [];
   for (const { members, amount } of groups) {
-    const { kind, item, floor, id, payload } = members[0]!.update;
+    const { kind, item, floor, id, payload, hold } = members[0]!.update;
     values.push(kind, item, amount);
-    if (kind === 'p') values.push(floor, id, payload);
+    if (hold) values.push([floor, hold.action, hold.expiresInMs], hold.id, payload);
+    else if (kind === 'p') values.push(floor, id, payload);
     else if (isValueKind(kind)) values.push(members.length, id === '' ? '' : '0');
     else values.push(members.length, digestOf(item, id));
   }
@@ -208,11 +216,25 @@ export function refusal(token: string, update: CheckedUpdate): SluiceError | und
       return new IdempotencyKeyReusedError(update.name);
     case OUT_OF_RANGE:
       return new OutOfRangeError(update.name);
-    case 'f':
-      return new InsufficientPointsError(update.name, update.amount, Number(token.slice(1)), update.floor);
+    case 'f': {
+      const { balance, held } = readBalance(token.slice(1));
+      return new InsufficientPointsError(update.name, Math.abs(update.amount), balance, held, update.floor);
+    }
+    case 'h':
+      return holdRefusal(token.slice(1), update);
     case 'b':
       return new BackpressureError(update.name, BACKPRESSURE_LIMITS[token[1]!]!, Number(token.slice(2)));
     default:
       return undefined;
   }
+}
+
+/** @param token how the hold stands: its record without its amount, or `m` and what it has */
+function holdRefusal(token: string, { name, amount, hold }: CheckedUpdate): SluiceError {
+  const { id } = hold!;
+  if (token === 'n') return new UnknownHoldError(name, id);
+  const number = Number(token.slice(1));
+  if (token[0] === 'm') return new HoldExceededError(name, id, amount, number);
+  const status = HOLD_STATUSES[token[0] as 'p' | 'v' | 'e'];
+  return new HoldEndedError(name, id, status, number);
 }

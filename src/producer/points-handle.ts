@@ -1,12 +1,23 @@
 /** What services ask of a points program. */
+import type { Balance } from '../shared/balance.ts';
 import { NotRankedError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
+import type { Hold } from '../shared/updates/hold.ts';
 import { checkText } from '../shared/updates/key.ts';
-import { type CheckedUpdate, checkPoints, checkPositive, checkTransfer } from '../shared/updates/update.ts';
+import {
+  type CheckedUpdate,
+  checkHold,
+  checkHoldId,
+  checkPoints,
+  checkPositive,
+  checkPost,
+  checkTransfer,
+  checkVoid,
+} from '../shared/updates/update.ts';
 import { BoardHandle } from './board.ts';
 import type { CallOptions, HandleParts, Submit } from './handle.ts';
 import type { HistoryEntry, HistoryOptions } from './reads.ts';
-import type { Receipt, TransferReceipt } from './receipt.ts';
+import type { HoldReceipt, Receipt, TransferReceipt } from './receipt.ts';
 
 export interface PointsOptions extends CallOptions {
   /** Idempotency key, 1 to 255 bytes, unique in its account for ever. */
@@ -18,6 +29,25 @@ export interface PointsOptions extends CallOptions {
    * would change or leave out: undefined, NaN, functions, symbols, class instances.
    */
   metadata?: Record<string, unknown>;
+}
+
+export interface HoldOptions extends CallOptions {
+  /** Unique among the holds of its account for ever, 1 to 253 bytes. */
+  id: string;
+  /** After this many ms the hold ends by itself and its points are free again; it never does by default. */
+  expiresInMs?: number;
+}
+
+export interface PostOptions extends CallOptions {
+  reason?: string;
+  /** As in `PointsOptions`. */
+  metadata?: Record<string, unknown>;
+}
+
+/** What an account has, points. */
+export interface AccountState extends Balance {
+  /** What a debit or a hold may take: all that is not held, above the floor. */
+  readonly available: number;
 }
 
 /** A points program. */
@@ -67,11 +97,63 @@ export class PointsHandle {
     return this.#submit(update, options?.durability) as Promise<TransferReceipt>;
   }
 
-  /** The balance, with every acknowledged entry; 0 without entries. Throws as `CounterHandle.get`. */
+  /**
+   * Keeps points of an account for one use, exactly once: until `post` takes them, `void` frees them, or their time is
+   * over. Nobody else can spend them. `amount` is a positive whole number. The same id and amount again is a duplicate.
+   * @throws InsufficientPointsError, IdempotencyKeyReusedError if the id had another amount, and all errors of
+   * `credit`; DatabaseUnavailableError also if the account is live, since MySQL knows which ids were used
+   */
+  async hold(account: string, amount: number, options: HoldOptions): Promise<HoldReceipt> {
+    const { id, expiresInMs } = options ?? ({} as HoldOptions);
+    const update = { points: this.program, account, hold: amount, id, expiresInMs };
+    const checked = checkHold(update, this.#parts.definitions);
+    return this.#submit(checked, options?.durability) as Promise<HoldReceipt>;
+  }
+
+  /**
+   * Takes the points of a hold, or a part of them, which ends it; what is left is free again. The same amount again is
+   * a duplicate.
+   * @param amount whole number above 0, at most what is held; all of it by default
+   * @throws HoldEndedError, HoldExceededError, UnknownHoldError, and all errors of `credit`
+   */
+  async post(
+    account: string,
+    hold: string,
+    amount?: number,
+    options: PostOptions = {},
+  ): Promise<HoldReceipt> {
+    const { reason, metadata } = options;
+    const update = { points: this.program, account, post: hold, amount, reason, metadata };
+    const checked = checkPost(update, this.#parts.definitions);
+    return this.#submit(checked, options.durability) as Promise<HoldReceipt>;
+  }
+
+  /**
+   * Ends a hold and frees its points. A second call is a duplicate.
+   * @throws HoldEndedError, UnknownHoldError, and all errors of `credit`
+   */
+  async void(account: string, hold: string, options: CallOptions = {}): Promise<HoldReceipt> {
+    const checked = checkVoid({ points: this.program, account, void: hold }, this.#parts.definitions);
+    return this.#submit(checked, options.durability) as Promise<HoldReceipt>;
+  }
+
+  /** Balance, held and available points, with every acknowledged update. Throws as `CounterHandle.get`. */
+  async account(account: string): Promise<AccountState> {
+    const { balance, held } = await this.#parts.reads.balance(this.program, checkedAccount(account));
+    const { floor } = this.#parts.definitions.points[this.program]!;
+    return { balance, held, available: Math.max(0, balance - held - floor) };
+  }
+
+  /** How a hold stands; undefined if the account has no such hold. Throws as `CounterHandle.get`. */
+  async findHold(account: string, hold: string): Promise<Hold | undefined> {
+    checkHoldId(hold);
+    return this.#parts.reads.hold({ program: this.program, account: checkedAccount(account), hold });
+  }
+
+  /** The balance, with every acknowledged entry and what is held; 0 without entries. Throws as `CounterHandle.get`. */
   async balance(account: string): Promise<number> {
-    const key = checkedAccount(account);
-    const [value] = await this.#parts.reads.values([{ kind: 'p', name: this.program, key }]);
-    return value as number;
+    const { balance } = await this.#parts.reads.balance(this.program, checkedAccount(account));
+    return balance;
   }
 
   /** The ranks of its accounts. @throws NotRankedError if its definition lacks `"ranked": true` */

@@ -1,5 +1,6 @@
 /** Reads values and the history of an account, pending updates included. */
 
+import { type Balance, readBalance } from '../shared/balance.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import { InvalidUpdateError, type SluiceError } from '../shared/errors.ts';
 import { itemOf } from '../shared/item.ts';
@@ -13,9 +14,11 @@ import type { Keys } from '../shared/redis/keys.ts';
 import type { LiveKey } from '../shared/redis/live-keys.ts';
 import { abreast, REQUEST_BYTES } from '../shared/redis/reply-size.ts';
 import { defineScript, type Script } from '../shared/redis/script.ts';
+import { type Hold, holdOf } from '../shared/updates/hold.ts';
 import { checkText } from '../shared/updates/key.ts';
 import { creditedBy, isEntry, parseRecord } from '../shared/updates/record.ts';
-import type { ColdReader } from '../shared/values/cold-read.ts';
+import type { CheckedUpdate } from '../shared/updates/update.ts';
+import type { ColdReader, HoldKey } from '../shared/values/cold-read.ts';
 import type { Calls } from './calls.ts';
 
 /** One entry of an account. */
@@ -39,6 +42,8 @@ export interface HistoryEntry {
   readonly transfer: string | null;
   /** The other account of a transfer: of a debit the destination, of a credit the source. */
   readonly otherAccount: string | null;
+  /** The id of the hold whose post the entry is; null for other entries. */
+  readonly hold: string | null;
   readonly createdAt: Date;
   /** Whether it is in MySQL. */
   readonly persisted: boolean;
@@ -79,7 +84,7 @@ export class Reads {
   readonly #read: Script<string[]>;
   readonly #history: Script<string[]>;
   /** Loads under way, by kind and item: concurrent readers of a cold key share one. */
-  readonly #loads = new Map<string, Promise<number | null>>();
+  readonly #loads = new Map<string, Promise<string>>();
 
   constructor(parts: ReadParts) {
     this.#parts = parts;
@@ -92,7 +97,25 @@ export class Reads {
    * `ColdReader.load`.
    */
   async values(wanted: readonly LiveKey[]): Promise<(number | null)[]> {
-    const values: (number | null)[] = new Array(wanted.length);
+    const live = await this.#live(wanted);
+    return live.map((text, at) => readLive(wanted[at]!.kind, text));
+  }
+
+  /** The balance of an account, and what is held of it. Throws as `ColdReader.load`. */
+  async balance(program: string, account: string): Promise<Balance> {
+    const [text] = await this.#live([{ kind: 'p', name: program, key: account }]);
+    return readBalance(text!);
+  }
+
+  /** How a hold stands; undefined if the account has no such hold. Throws as `ColdReader.load`. */
+  async hold(key: HoldKey): Promise<Hold | undefined> {
+    const [found] = await this.#parts.cold.loadHolds(this.#parts.keys.partitionOf(key.account), [key]);
+    return found ?? undefined;
+  }
+
+  /** Live values, in the order of the keys. */
+  async #live(wanted: readonly LiveKey[]): Promise<string[]> {
+    const values: string[] = new Array(wanted.length);
     const positions = new Map<number, number[]>();
     for (const [position, { key }] of wanted.entries()) {
       const partition = this.#parts.keys.partitionOf(key);
@@ -113,7 +136,7 @@ export class Reads {
     partition: number,
     positions: readonly number[],
     wanted: readonly LiveKey[],
-    values: (number | null)[],
+    values: string[],
   ): Promise<void> {
     const args = positions.flatMap(position => {
       const { kind, name, key } = wanted[position]!;
@@ -127,7 +150,7 @@ export class Reads {
     for (const [index, position] of positions.entries()) {
       const value = status === 'ok' ? live[index] : '-';
       if (value === '-' || value === undefined) cold.push(position);
-      else values[position] = readLive(wanted[position]!.kind, value);
+      else values[position] = value;
     }
     this.#parts.onRead?.(positions.length, cold.length);
     if (cold.length === 0) return;
@@ -141,7 +164,7 @@ export class Reads {
   }
 
   /** Makes keys of one partition and name live. A key that is being loaded already is not loaded again. */
-  load(partition: number, keys: readonly LiveKey[]): Promise<number | null>[] {
+  load(partition: number, keys: readonly LiveKey[]): Promise<string>[] {
     const missing = new Map<string, LiveKey>();
     for (const key of keys) {
       const item = key.kind + itemOf(key.name, key.key);
@@ -152,7 +175,7 @@ export class Reads {
       for (const [index, item] of [...missing.keys()].entries()) {
         const one = batch
           .then(values => {
-            const value = values[index] ?? null;
+            const value = values[index]!;
             if (value instanceof Error) throw value;
             return value;
           })
@@ -164,16 +187,23 @@ export class Reads {
     return keys.map(key => this.#loads.get(key.kind + itemOf(key.name, key.key))!);
   }
 
-  /** Makes keys of one partition live, whatever their names. @returns the errors by item */
-  async loadAll(
-    partition: number,
-    keys: readonly (LiveKey & { readonly item: string })[],
-  ): Promise<Map<string, SluiceError>> {
+  /** Makes the accounts of these updates live, and the records of their holds. @returns the errors by item */
+  async loadAll(partition: number, updates: readonly CheckedUpdate[]): Promise<Map<string, SluiceError>> {
     const loads: Promise<unknown>[] = [];
     const failures = new Map<string, SluiceError>();
-    for (const group of Map.groupBy(keys, key => key.kind + key.name).values()) {
+    for (const group of Map.groupBy(updates, ({ kind, name }) => kind + name).values()) {
       for (const [index, one] of this.load(partition, group).entries())
         loads.push(one.catch(error => failures.set(group[index]!.item, error)));
+    }
+    const ofHolds = updates.filter(({ hold }) => hold !== undefined);
+    if (ofHolds.length > 0) {
+      const keys = ofHolds.map(({ name, key, hold }) => ({ program: name, account: key, hold: hold!.id }));
+      const records = this.#parts.cold.loadHolds(partition, keys);
+      loads.push(
+        records.catch(error => {
+          for (const { item } of ofHolds) failures.set(item, error);
+        }),
+      );
     }
     await Promise.all(loads);
     return failures;
@@ -223,7 +253,9 @@ export class Reads {
       );
       left -= records.length;
       for (const entry of records.map(parseRecord).filter(isEntry)) {
-        const { id, amount, balance, reason, metadata, other, acceptedAt } = entry;
+        const { id, amount, balance, reason, metadata, other, acceptedAt, hold } = entry;
+        // Only a post moves points.
+        if (hold && hold.action !== 'p') continue;
         yield {
           id,
           amount,
@@ -232,6 +264,7 @@ export class Reads {
           ...bothMetadata(metadata),
           transfer: creditedBy(entry) ?? null,
           otherAccount: other ?? null,
+          hold: holdOf(id) ?? null,
           createdAt: new Date(acceptedAt),
           persisted: false,
         };
@@ -265,6 +298,7 @@ export class Reads {
       ...bothMetadata(row.metadata as string | null),
       transfer: text(row.transfer),
       otherAccount: text(row.other_account),
+      hold: holdOf(String(row.entry_id)) ?? null,
       createdAt: row.created_at as Date,
       persisted: true,
     }));

@@ -2,11 +2,14 @@
 import * as z from 'zod';
 import { type Kind, ROW_KINDS } from '../shared/item.ts';
 import { LIMITS } from '../shared/limits.ts';
-import type { CheckedUpdate } from '../shared/updates/update.ts';
+import type { CheckedUpdate, HoldCall } from '../shared/updates/update.ts';
 import type { Mark } from './waiting.ts';
 
 /** What a receipt knows of its update. */
-export type ReceiptUpdate = Pick<CheckedUpdate, 'kind' | 'name' | 'key' | 'id'>;
+export type ReceiptUpdate = Pick<CheckedUpdate, 'kind' | 'name' | 'key' | 'id'> & {
+  /** If it begins or ends a hold; the amount is 0 unless a caller said how much to post. */
+  readonly hold?: { readonly action: HoldCall['action']; readonly amount: number } | undefined;
+};
 
 export interface Written {
   readonly update: ReceiptUpdate;
@@ -35,10 +38,11 @@ const schema = z.tuple([
     incarnation: text(64),
     updates: count,
   }),
+  z.tuple([z.enum(['h', 'p', 'v']), count]).optional(),
 ]);
 
 export function writeReceipt({ update, mark, duplicate }: Written): string {
-  const { kind, name, key, id } = update;
+  const { kind, name, key, id, hold } = update;
   const { partition, epoch, pushed, entries, quarantined, sequence, segmentEnd, time, incarnation, updates } =
     mark;
   const kept = {
@@ -53,7 +57,9 @@ export function writeReceipt({ update, mark, duplicate }: Written): string {
     incarnation,
     updates,
   };
-  return Buffer.from(JSON.stringify([1, kind, name, key, id, duplicate, kept])).toString('base64url');
+  const parts: unknown[] = [1, kind, name, key, id, duplicate, kept];
+  if (hold) parts.push([hold.action, hold.amount]);
+  return Buffer.from(JSON.stringify(parts)).toString('base64url');
 }
 
 /** Undefined if the text is no receipt. */
@@ -61,8 +67,9 @@ export function readReceipt(given: string): Written | undefined {
   try {
     const parsed = schema.safeParse(JSON.parse(Buffer.from(given, 'base64url').toString()));
     if (!parsed.success) return undefined;
-    const [, kind, name, key, id, duplicate, mark] = parsed.data;
-    return { update: { kind, name, key, id }, mark, duplicate };
+    const [, kind, name, key, id, duplicate, mark, held] = parsed.data;
+    const hold = held && { action: held[0], amount: held[1] };
+    return { update: { kind, name, key, id, hold }, mark, duplicate };
   } catch {
     return undefined;
   }

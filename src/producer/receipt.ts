@@ -1,6 +1,7 @@
 /** `persisted()`: waits until the batches up to an update's mark are in MySQL. All waiters share one poll. */
 import { pause } from '../shared/clock.ts';
 import {
+  HoldEndedError,
   PersistenceUnknownError,
   PersistTimeoutError,
   ProducerClosedError,
@@ -14,6 +15,7 @@ import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import type { State } from '../shared/redis/layout.ts';
 import { parseEnded, readState } from '../shared/redis/state.ts';
+import { type HoldStatus, holdOf } from '../shared/updates/hold.ts';
 import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { CreditWatch } from './credit-watch.ts';
 import { type ReceiptUpdate, readReceipt, writeReceipt } from './receipt-text.ts';
@@ -50,16 +52,41 @@ export class Receipt {
 
   /** For `Sluice.receipt`, in any process: it asks about the update later. */
   get text(): string {
-    return writeReceipt({ update: this.#update, mark: this.#mark, duplicate: this.duplicate });
+    return writeReceipt({ update: asked(this.#update), mark: this.#mark, duplicate: this.duplicate });
   }
 
   /**
    * Resolves once the update is in MySQL, perhaps one batch later than possible. It waits for a held update,
    * whose mapped table cannot be written, like for any other.
-   * @throws PersistTimeoutError, QuarantinedError, PersistenceUnknownError, ProducerClosedError
+   * @throws PersistTimeoutError, QuarantinedError, PersistenceUnknownError, ProducerClosedError; and
+   * HoldEndedError for a post or void, if MySQL knew another end of its hold that Redis had lost
    */
   persisted(options: PersistedOptions = {}): Promise<void> {
-    return this.#progress.reached(this.#mark, this.#update, this.duplicate, options.timeoutMs ?? WAIT_MS);
+    const { timeoutMs = WAIT_MS } = options;
+    return this.#progress.reached(this.#mark, asked(this.#update), this.duplicate, timeoutMs);
+  }
+}
+
+function asked({ kind, name, key, id, hold, amount }: CheckedUpdate): ReceiptUpdate {
+  if (!hold) return { kind, name, key, id };
+  return { kind, name, key, id, hold: { action: hold.action, amount: hold.action === 'p' ? amount : 0 } };
+}
+
+/** A producer's answer for an accepted hold, post or void; `value` is the balance, what is held included. */
+export class HoldReceipt extends Receipt {
+  /** Points of the account that are held. */
+  readonly held: number;
+
+  constructor(
+    value: number | null,
+    held: number,
+    duplicate: boolean,
+    mark: Mark,
+    update: CheckedUpdate,
+    progress: Progress,
+  ) {
+    super(value, duplicate, mark, update, progress);
+    this.held = held;
   }
 }
 
@@ -128,6 +155,7 @@ const POLL_MS = 25;
 const HELD_POLL_MS = 500;
 const OLDEST_HELD =
   "SELECT MIN(id) AS oldest FROM sluice_quarantine WHERE cause = 'held' AND partition_id = ? AND kind = ? AND name = ?";
+const HOLD = 'SELECT status, posted FROM sluice_holds WHERE program = ? AND account = ? AND hold_id = ?';
 const QUARANTINED = readSql(new URL('./sql/quarantined.sql', import.meta.url));
 
 export class Progress {
@@ -149,6 +177,7 @@ export class Progress {
     const end = performance.now() + timeoutMs;
     const outcome = await this.#wait(mark, update.kind, timeoutMs);
     if (outcome instanceof Error) throw outcome;
+    await this.#checkHold(update);
     // The original of a duplicate may have gone into quarantine before this mark.
     if (!outcome.quarantine && !duplicate) return;
     const from = duplicate ? { ...mark, sequence: 0, segmentEnd: 0 } : mark;
@@ -161,6 +190,23 @@ export class Progress {
         throw new PersistTimeoutError(timeoutMs, code);
       });
     }
+  }
+
+  /** A flush leaves an end out if MySQL has another one. */
+  async #checkHold({ name, key, id, hold }: ReceiptUpdate): Promise<void> {
+    if (!hold || hold.action === 'h') return;
+    const of = holdOf(id)!;
+    const [row] = await this.#database
+      .query(HOLD, [Buffer.from(name), Buffer.from(key), Buffer.from(of)])
+      .catch(error => {
+        throw databaseError(error, this.#database.address);
+      });
+    const status = row?.status as HoldStatus | undefined;
+    if (!status || status === 'open') throw new PersistenceUnknownError();
+    const isThis = status === (hold.action === 'p' ? 'posted' : 'voided');
+    const posted = Number(row!.posted);
+    if (!isThis || (hold.amount > 0 && hold.amount !== posted))
+      throw new HoldEndedError(name, of, status, posted);
   }
 
   /** Waits until a worker has written a held row. Waiters for the same counter or program share one poll. */

@@ -56,7 +56,13 @@ const REJECTIONS: ReadonlySet<string> = new Set([
   'INSUFFICIENT_POINTS',
   'OUT_OF_RANGE',
   'IDEMPOTENCY_KEY_REUSED',
+  'INVALID_EXPIRY',
+  'UNKNOWN_HOLD',
+  'HOLD_ENDED',
+  'HOLD_EXCEEDED',
 ]);
+/** Refusals that updates of earlier lines may end: credits that give the points, or the hold itself. */
+const EARLY: ReadonlySet<string> = new Set(['INSUFFICIENT_POINTS', 'UNKNOWN_HOLD']);
 
 const FIRST_WAIT_MS = 50;
 
@@ -116,8 +122,8 @@ function sort(
       continue;
     }
     const { error } = result;
-    // A debit is retried until the credits on the lines above it have arrived.
-    const early = error.code === 'INSUFFICIENT_POINTS' && isBehind;
+    // A debit is retried until the credits on the lines above it have arrived, a post until its hold has.
+    const early = EARLY.has(error.code) && isBehind;
     if (REJECTIONS.has(error.code) && !early) {
       listener.rejected(sent.line, error);
       continue;
@@ -141,7 +147,7 @@ function targetOf(update: Update): string | undefined {
   return typeof points === 'string' && typeof account === 'string' ? `${points}:${account}` : undefined;
 }
 
-/** If the outcome is unknown, an update without an id might count twice; a value may be put again. */
+/** If the outcome is unknown, a counter's update without an id might count twice. */
 function mayRepeat({ update }: Sent, { code, retryable }: Failure): boolean {
-  return retryable && (code !== 'UNKNOWN_OUTCOME' || 'value' in update || update.id !== undefined);
+  return retryable && (code !== 'UNKNOWN_OUTCOME' || !('counter' in update) || update.id !== undefined);
 }

@@ -26,8 +26,16 @@ export interface Caller {
   /**
    * @param index of the update in the call
    * @param value the live value right after the update; null if it is cold
+   * @param held points of the account that are held then
    */
-  accepted(index: number, update: CheckedUpdate, value: number | null, duplicate: boolean, mark: Mark): void;
+  accepted(
+    index: number,
+    update: CheckedUpdate,
+    value: number | null,
+    duplicate: boolean,
+    mark: Mark,
+    held: number,
+  ): void;
   refused(index: number, error: Error): void;
 }
 
@@ -69,8 +77,8 @@ export class Waiting {
     this.#buffer = buffer;
   }
 
-  accept(value: number | null, duplicate: boolean, mark: Mark): void {
-    this.#caller.accepted(this.#index, this.update, value, duplicate, mark);
+  accept(value: number | null, duplicate: boolean, mark: Mark, held = 0): void {
+    this.#caller.accepted(this.#index, this.update, value, duplicate, mark, held);
     this.#settled();
   }
 

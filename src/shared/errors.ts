@@ -56,6 +56,7 @@ export type InvalidUpdateCode =
   | 'MISSING_ID'
   | 'INVALID_REASON'
   | 'INVALID_METADATA'
+  | 'INVALID_EXPIRY'
   | 'TRANSFER_NOT_EDITABLE';
 
 const UNKNOWN_NAMES = {
@@ -81,11 +82,55 @@ export class InsufficientPointsError extends SluiceError {
   readonly code = 'INSUFFICIENT_POINTS';
   /** Balance at the time of refusal, points. */
   readonly balance: number;
-  constructor(program: string, amount: number, balance: number, floor: number) {
+  /** What holds kept of it. */
+  readonly held: number;
+  /** @param amount of the debit or the hold, above 0 */
+  constructor(program: string, amount: number, balance: number, held: number, floor: number) {
+    const kept = held > 0 ? `, of which ${held} are held,` : '';
     super(
-      `A debit of ${-amount} from program ${program} was refused: the balance is ${balance} and may not fall below ${floor}; debit less, or credit points first.`,
+      `${amount} points of program ${program} were refused: the balance is ${balance}${kept} and may not fall below ${floor}; ask for less, or credit points first.`,
     );
     this.balance = balance;
+    this.held = held;
+  }
+}
+
+/** The account has no hold with this id. Nothing was changed. */
+export class UnknownHoldError extends SluiceError {
+  readonly code = 'UNKNOWN_HOLD';
+  constructor(program: string, hold: string) {
+    super(
+      `Program ${program} has no hold ${shown(hold)} on this account; hold the points first, or correct the id.`,
+    );
+  }
+}
+
+/** The hold has ended in another way than this call asks for. Nothing was changed, except that it may have expired now. */
+export class HoldEndedError extends SluiceError {
+  readonly code = 'HOLD_ENDED';
+  readonly status: 'posted' | 'voided' | 'expired';
+  /** How much of it was taken; 0 unless it was posted. */
+  readonly posted: number;
+  constructor(program: string, hold: string, status: 'posted' | 'voided' | 'expired', posted: number) {
+    const how = status === 'posted' ? `posted with ${posted} points` : status;
+    super(
+      `The hold ${shown(hold)} of program ${program} was ${how} before, so this call changed nothing; a hold ends once.`,
+    );
+    this.status = status;
+    this.posted = posted;
+  }
+}
+
+/** A post asks for more than its hold has. Nothing was changed. */
+export class HoldExceededError extends SluiceError {
+  readonly code = 'HOLD_EXCEEDED';
+  /** Points of the hold. */
+  readonly amount: number;
+  constructor(program: string, hold: string, posted: number, amount: number) {
+    super(
+      `A post of ${posted} from the hold ${shown(hold)} of program ${program} was refused: it holds ${amount} points; post that much at most, and debit the rest.`,
+    );
+    this.amount = amount;
   }
 }
 

@@ -2,6 +2,7 @@
  * A value that is kept instead of summed, and which of two is kept. Any order of the same puts gives the same
  * value: each rule takes the greatest by some measure, so a put may also be applied twice.
  */
+import { readBalance } from './balance.ts';
 import { isValueKind, type Kind, type ValueKind } from './item.ts';
 
 export interface KeptValue {
@@ -25,8 +26,12 @@ export function readKept(text: string): KeptValue | null {
   return { value: value === undefined ? Number.NaN : Number(value), version: Number(version) };
 }
 
-/** A live value of any kind, as a script answers it. Null for a kept value that was never put. */
+/**
+ * A live value of any kind, as a script answers it. Null for a kept value that was never put; of an account the
+ * balance alone.
+ */
 export function readLive(kind: Kind, text: string): number | null {
+  if (kind === 'p') return readBalance(text).balance;
   if (!isValueKind(kind)) return Number(text);
   return readKept(text)?.value ?? null;
 }

@@ -14,6 +14,8 @@ export const LIMITS = {
   account: 255,
   /** Id of an update. */
   id: 255,
+  /** Id of a hold: that of its end has two bytes more. */
+  hold: 253,
   /** Name of a transfer. */
   transfer: 64,
   /** Reason of an entry. */

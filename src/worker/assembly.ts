@@ -25,6 +25,7 @@ import type { Seam } from './commit.ts';
 import { Consumer } from './consumer.ts';
 import { Credits } from './credits.ts';
 import { Driver } from './driver.ts';
+import { Expiry } from './expiry.ts';
 import { Flight } from './flight.ts';
 import { Flusher } from './flush.ts';
 import type { FlushTracing } from './flush-span.ts';
@@ -88,6 +89,7 @@ export function assemble(parts: WorkerParts, opened: Opened) {
   const memory = new MemoryWatch(primaries, settings.memoryLimitPercent);
   const credits = new Credits({ ...shared, address, memory, queue });
   const driver = new Driver({ ...shared, credits, circuit });
+  const expiry = new Expiry({ ...shared, credits, circuit });
   const sendCredits = driver.send.bind(driver);
   const flusher = new Flusher({ ...shared, flight, store, aligner, tracing, sendCredits, ...seam });
   const consumer = new Consumer({ ...shared, queue, flusher, circuit });
@@ -119,6 +121,7 @@ export function assemble(parts: WorkerParts, opened: Opened) {
     sweep,
     memory,
     driver,
+    expiry,
     releaser,
     verifier,
     ranks,

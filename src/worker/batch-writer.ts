@@ -25,6 +25,7 @@ import { EntryWriter } from './entries.ts';
 import type { Failures } from './failures.ts';
 import { FloorWatch } from './floors.ts';
 import { HeldUpdates, type HoldRule } from './held.ts';
+import { planHolds, traceOf, writeHolds } from './holds.ts';
 import { checkLengths } from './lengths.ts';
 import { Suspects } from './suspects.ts';
 import type { TableHealth } from './table-health.ts';
@@ -82,6 +83,7 @@ export class BatchWriter {
       credits: [],
       aside: 0,
       leftOut: 0,
+      forget: [],
       floors: new FloorWatch(this.#tables),
     };
     const attempt = { connection, batch, written };
@@ -94,7 +96,8 @@ export class BatchWriter {
         const counters = counterRows(kind, attempt, this.#tables, this.#held);
         await this.#write(attempt, counters, sums, rule, careful);
       }
-      const fresh = await this.#fresh(attempt, careful || rule.holdsAny);
+      const ofLedger = await this.#holds(attempt);
+      const fresh = await this.#fresh(attempt, ofLedger, careful || rule.holdsAny);
       const entries = entryRows(attempt, this.#tables, this.#held, this.#entries);
       await this.#write(attempt, entries, fresh, rule, careful);
       const doubtConflicts = careful && this.#failures.doubtsConflicts(batch);
@@ -121,20 +124,37 @@ export class BatchWriter {
     note(attempt.written, await rows.write(rest));
   }
 
+  /** Writes what the batch does to holds. @returns its other entries, and the posts that count */
+  async #holds({ connection, batch, written }: BatchAttempt): Promise<readonly RecordedEntry[]> {
+    const { changed, ledger, leftOut } = await planHolds(connection, batch.partition, batch.entries);
+    await writeHolds(connection, changed);
+    written.rows += changed.length;
+    for (const { reload, id } of leftOut.map(traceOf)) {
+      written.reload.push(...reload);
+      written.forget.push(id);
+    }
+    return ledger;
+  }
+
   /**
    * The batch's entries that are to be written: without credits that have no right, and without those that are
    * in the ledger or in quarantine already.
+   * @param ofLedger those that may go into the ledger
    * @param isWary whether to look for the latter in any case. Otherwise the ledger's unique key finds
    * duplicates, and a look is needed only if entries are in quarantine. An entry about to be held may be in
    * either, so it must be looked for
    */
-  async #fresh(attempt: BatchAttempt, isWary: boolean): Promise<readonly RecordedEntry[]> {
+  async #fresh(
+    attempt: BatchAttempt,
+    ofLedger: readonly RecordedEntry[],
+    isWary: boolean,
+  ): Promise<readonly RecordedEntry[]> {
     const { connection, batch, written } = attempt;
-    const credits = batch.entries.filter(entry => creditedBy(entry) !== undefined);
+    const credits = ofLedger.filter(entry => creditedBy(entry) !== undefined);
     const rightful = await rightfulCredits(connection, credits);
     const left = new Set(credits.filter(credit => !rightful.has(credit)));
     for (const credit of left) leaveOut(written, credit);
-    const entries = left.size === 0 ? batch.entries : batch.entries.filter(entry => !left.has(entry));
+    const entries = left.size === 0 ? ofLedger : ofLedger.filter(entry => !left.has(entry));
     if (entries.length === rightful.size) return entries;
     const { partition } = batch;
     if (!isWary && (await this.#entries.withQuarantined(connection, [partition])).size === 0) return entries;

@@ -1,20 +1,22 @@
 #!lua
--- Accepts credits of transfers as entries of their accounts. The caller read their rows in MySQL together with
--- the watermark of this partition. If the watermark does not fit the state of Redis, credits may have been
+-- Accepts entries that workers make: credits of transfers, and the ends of holds that are past their time. The
+-- caller read their rows in MySQL together with the watermark of this partition. If the watermark does not fit the state of Redis, credits may have been
 -- written and forgotten since, so nothing is accepted: a late call can never credit once more.
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 epoch, 2 sequence, 3 token of the watermark   4 deployment   5 wake-up lease, ms
 --          limits of the partition: 6 entries not in the database   7 age of the oldest update, ms; 0 for none
 --          8 1 if the server's memory is over its limit   9 a random text
---          10 the credits as JSON, four values for each: item 'program:account', id, amount, payload
+--          10 the entries as JSON, six values for each: item 'program:account', id, amount, payload, 0, 0. To
+--             expire a hold, its end's id, what it holds, below 0, and the time of its end
 -- Reply    { 'absent' } no state of this deployment and format
 --          { 'epoch', epoch here }, { 'again', 'behind' } or { 'again', 'ahead' }: see load.lua
 --          { 'ok', 1 if the caller has to wake a worker, then a token for each credit }:
 --            a accepted   d pending or in flight already
+--            w not expired yet
 --            be ba bm over the limit of entries, age or memory   x its pending sum would be out of range
 --
--- A credit needs no live value. If the live value would be out of range, it is deleted: MySQL decides.
+-- They need no live value. If the live value would be out of range, it is deleted: MySQL decides.
 
 --!include base
 --!include now
@@ -35,7 +37,7 @@ if unfit then return unfit end
 --!include add-to-board
 local boards = boardsOf(state.boards, epoch)
 
-local SAFE, EACH = 9007199254740991, 4
+local SAFE, EACH = 9007199254740991, 6
 local credits = cjson.decode(ARGV[10])
 local names, items, fields, places = {}, {}, {}, {}
 for at = 1, #credits, EACH do
@@ -49,21 +51,36 @@ end
 local known = redis.call('HMGET', base .. 'ids', unpack(names))
 local pending = redis.call('HMGET', base .. 'accounts', unpack(items))
 local live, isOld = findLive(fields)
-local sums, counts, last = {}, {}, {}
+--!include balance
+--!include hold-names
+local sums, counts, last, heldSums, held = {}, {}, {}, {}, {}
 for place = 1, #items do
-  sums[place], counts[place] = 0, 0
-  if pending[place] then sums[place], counts[place], last[place] = string.match(pending[place], '^(%S+) (%d+) (%d+)') end
+  sums[place], heldSums[place], counts[place] = 0, 0, 0
+  if pending[place] then
+    local text
+    text, counts[place], last[place] = string.match(pending[place], '^(%S+) (%d+) (%d+)')
+    sums[place], heldSums[place] = readBalance(text)
+  end
+  if live[place] then live[place], held[place] = readBalance(live[place]) end
 end
 
 local closed = isMemoryOver == '1' and 'm' or isTooOld(state) and 'a'
 local room, entryNext = entriesLimit - (state.entryNext - state.entryAcked), state.entryNext
-local reply, records, ids, entryIds, changed, gone = { 'ok', 0 }, {}, {}, {}, {}, {}
+local reply, records, ids, entryIds, changed, gone, young, old = { 'ok', 0 }, {}, {}, {}, {}, {}, {}, {}
+-- The record of an expired hold, if it is live.
+local function expireRecord(item, id, record)
+  local field = holdField(item, string.sub(id, 3))
+  if redis.call('HEXISTS', base .. 'live:old', field) == 1 then old[#old + 1] = field
+  elseif redis.call('HEXISTS', base .. 'live:young', field) == 0 then return end
+  young[#young + 1], young[#young + 2] = field, record
+end
 for place, name in ipairs(names) do
   local at = (place - 1) * EACH
-  local item, amount, payload = credits[at + 1], credits[at + 3], credits[at + 4]
-  local account = places[item]
+  local item, id, amount, payload, heldOne, expires = unpack(credits, at + 1, at + EACH)
+  local account, isHold = places[item], heldOne ~= 0
   local sum, result = sums[account] + amount, 'a'
   if known[place] then result = 'd'
+  elseif isHold and expires > now then result = 'w'
   elseif closed or room <= 0 then result = 'b' .. (closed or 'e')
   elseif sum > SAFE then result = 'x'
   else
@@ -72,8 +89,8 @@ for place, name in ipairs(names) do
       local value = live[account] + amount
       if value > SAFE then gone[#gone + 1], live[account] = fields[account], false
       else
-        balance = int(value)
-        live[account] = balance
+        live[account], held[account] = value, held[account] + heldOne
+        balance = balanceText(value, held[account])
       end
     end
     if not last[account] then
@@ -82,10 +99,14 @@ for place, name in ipairs(names) do
       last[account] = older and string.match(older, ' (%S+)$') or '0'
     end
     records[#records + 1] = int(entryNext)
-    records[#records + 1] = string.format('%d %s %d %s %d:', now, last[account], amount, balance, #item) .. item .. payload
-    ids[#ids + 1], ids[#ids + 2] = name, '- ' .. balance
-    -- `trim` counts the elements, and must not forget this id: the same credit may be sent again later.
-    entryIds[#entryIds + 1] = ''
+    local record = 'e' .. int(-heldOne) .. '/0'
+    local amounts = isHold and '0/' .. int(heldOne) .. 'e' or int(amount)
+    records[#records + 1] = string.format('%d %s %s %s %d:', now, last[account], amounts, balance, #item) .. item .. payload
+    ids[#ids + 1], ids[#ids + 2] = name, (isHold and record or '-') .. ' ' .. balance
+    -- `trim` counts the elements, and must not forget the id of a credit: it may be sent again later.
+    entryIds[#entryIds + 1] = isHold and name or ''
+    if isHold then expireRecord(item, id, record) end
+    heldSums[account] = heldSums[account] + heldOne
     sums[account], counts[account], last[account] = sum, counts[account] + 1, int(entryNext)
     changed[account] = (changed[account] or 0) + amount
     entryNext, room = entryNext + 1, room - 1
@@ -94,13 +115,13 @@ for place, name in ipairs(names) do
 end
 if #entryIds == 0 then return reply end
 
-local written, young, old = {}, {}, {}
+local written = {}
 for account, item in ipairs(items) do
   if changed[account] then
     written[#written + 1] = item
-    written[#written + 1] = string.format('%d %d %s', sums[account], counts[account], last[account])
+    written[#written + 1] = string.format('%s %d %s', balanceText(sums[account], heldSums[account]), counts[account], last[account])
     if live[account] then
-      young[#young + 1], young[#young + 2] = fields[account], live[account]
+      young[#young + 1], young[#young + 2] = fields[account], balanceText(live[account], held[account])
       if isOld and isOld[account] then old[#old + 1] = fields[account] end
     end
     addToBoard(boards, 'p', item, changed[account])

@@ -1,4 +1,4 @@
-/** Sends the credits of transfers to the partitions of their destinations. */
+/** Sends entries that workers make to their partitions: credits of transfers, and ends of holds whose time is over. */
 import type { Logger } from 'pino';
 import { randomToken, within } from '../shared/clock.ts';
 import type { Settings } from '../shared/config/settings.ts';
@@ -27,19 +27,31 @@ export interface CreditsParts {
 }
 
 /** What became of the credits of one call. */
-export type SendResult =
+export type SendResult<Row> =
   /** The watermark does not fit the partition in Redis: read it anew, together with the rows. */
   | { readonly status: 'again'; readonly why: 'behind' | 'ahead' | 'epoch' | 'absent' }
   | {
       readonly status: 'sent';
-      /** Credits that are pending or in flight now. */
-      readonly taken: readonly Transfer[];
+      /** Those whose entries are pending or in flight now. */
+      readonly taken: readonly Row[];
       /** How many of them were not before. */
       readonly accepted: number;
-      /** Credits for which the partition has no room now. */
+      /** Those that the partition does not take now. */
       readonly refused: number;
     };
 
+/** An entry as the script takes it: item, id, amount, payload; of a hold's end also what it holds, and its time. */
+export type SentEntry = readonly [
+  item: string,
+  id: string,
+  amount: number,
+  payload: string,
+  held: number,
+  expiresAt: number,
+];
+
+/** The time of a hold is not over by the clock of this Redis. */
+const NOT_YET = 'w';
 /** Credits in one call: it takes Redis a few milliseconds. */
 export const CREDITS_AT_ONCE = 500;
 /** The watermark may be locked meanwhile, and ioredis would wait for a lost Redis for ever. */
@@ -65,23 +77,28 @@ export class Credits {
   }
 
   /**
-   * @param watermark of the partition, read in one statement with the transfers, or before they were committed
-   * @param transfers to this partition, `CREDITS_AT_ONCE` at most
+   * @param watermark of the partition, read in one statement with the rows, or before they were committed
+   * @param rows of this partition, `CREDITS_AT_ONCE` at most
    * @throws RedisUnavailableError (the outcome is unknown, a repetition safe), RedisOutOfMemoryError,
    * AccessDeniedError, RedisUnsuitableError
    */
-  async send(partition: number, watermark: Position, transfers: readonly Transfer[]): Promise<SendResult> {
+  async send<Row>(
+    partition: number,
+    watermark: Position,
+    rows: readonly Row[],
+    entryOf: (row: Row) => SentEntry,
+  ): Promise<SendResult<Row>> {
     const { address, keys, settings, memory } = this.#parts;
     const { epoch, sequence, token } = watermark;
     const { leaseMs, pendingEntriesLimit, pendingAgeLimitMs } = settings;
     const isOver = (await memory.isOver(partition)) ? 1 : 0;
     const limits = [leaseMs, pendingEntriesLimit, pendingAgeLimitMs, isOver];
-    const credits = JSON.stringify(transfers.flatMap(creditOf));
+    const entries = JSON.stringify(rows.flatMap(entryOf));
     const call = this.#credit(
       ...([keys.state(partition), epoch, sequence, token, keys.owner] as const),
       ...limits,
       randomToken(),
-      credits,
+      entries,
     );
     const reply = await within(
       call.catch(error => redisError(error, address)),
@@ -93,15 +110,15 @@ export class Credits {
     if (status === 'epoch' || status === 'absent') return { status: 'again', why: status };
     if (status === 'again') return { status, why: detail as 'behind' | 'ahead' };
     if (detail === 1) this.#wakeUps.after(this.#groups.wakeUpOf(partition), settings.flushIntervalMs);
-    const taken = transfers.filter((_, at) => results[at] === 'a' || results[at] === 'd');
+    const taken = rows.filter((_, at) => results[at] === 'a' || results[at] === 'd');
     const accepted = results.filter(result => result === 'a').length;
-    return { status: 'sent', taken, accepted, refused: transfers.length - taken.length };
+    const refused = results.filter(result => result !== 'a' && result !== 'd' && result !== NOT_YET).length;
+    return { status: 'sent', taken, accepted, refused };
   }
 }
 
-/** The credit as the script takes it: item, id, amount, payload. */
-function creditOf({ transfer, program, from, to, amount }: Transfer): (string | number)[] {
+export function creditOf({ transfer, program, from, to, amount }: Transfer): SentEntry {
   const id = creditId(transfer);
   const entry = { program, account: to, id, amount, reason: null, metadata: null, other: from };
-  return [itemOf(program, to), id, amount, writePayload(entry)];
+  return [itemOf(program, to), id, amount, writePayload(entry), 0, 0];
 }

@@ -2,9 +2,6 @@
  * Drives transfers: sends the credit of each, until the destination's flush has written it and deleted its row.
  * In the common case this is right after the debit's commit. A round of its own sends credits that nobody has
  * sent for a while: a worker died, Redis lost them, or the destination took none.
- *
- * Each credit goes with a watermark from before it can have been written. If that does not fit Redis any more,
- * rows and watermark are read anew, from the third attempt on with the watermark locked, as cold reads do.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
@@ -12,10 +9,11 @@ import { type Clock, within } from '../shared/clock.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import { type Database, queryRows, readSql } from '../shared/mysql/database.ts';
 import { jsonParts } from '../shared/mysql/statement-size.ts';
-import { type Position, toPosition } from '../shared/partition/watermark.ts';
+import { toPosition } from '../shared/partition/watermark.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
-import { backoff, type Circuit, isOutage } from './circuit.ts';
-import { CREDITS_AT_ONCE, type Credits, type SendResult } from './credits.ts';
+import type { Circuit } from './circuit.ts';
+import { CREDITS_AT_ONCE, type Credits, creditOf } from './credits.ts';
+import { FencedSends, type Page, type Read, type SendSeam } from './fenced-sends.ts';
 import { type Rounds, serverRounds, spread } from './rounds.ts';
 import { noteDriven, type Outgoing, type Transfer, toTransfer } from './transfers.ts';
 
@@ -28,32 +26,18 @@ export interface DriverParts {
   readonly random: () => number;
   readonly log: Logger;
   /** Called between any two steps, so that tests can stop there. */
-  readonly seam?: DriverSeam | undefined;
+  readonly seam?: SendSeam | undefined;
   /** How long a row rests before a round sends its credit, ms. */
   readonly restMs?: number;
 }
-
-export type DriverSeam = (step: 'read' | 'sent') => Promise<void> | void;
-
-/** Rows of transfers to one partition, with its watermark. */
-interface Page {
-  readonly watermark: Position;
-  readonly transfers: readonly Transfer[];
-}
-
-/** How rows are read: on the connection that holds the lock, if any. */
-type Read = (connection: PoolConnection) => Promise<Page | undefined>;
 
 const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
 const PARTITIONS = sql('partitions-with-due');
 const DUE = sql('due-transfers');
 const THESE = sql('these-transfers');
-const LOCK = 'SELECT sequence FROM sluice_partitions WHERE partition_id = ? LOCK IN SHARE MODE';
 
 const REST_MS = 5000;
 const ROUND_MS = 1000;
-const PLAIN_TRIES = 2;
-const TRIES = 4;
 /** Partitions that a round drives at a time: each takes a connection. */
 const LANES = 2;
 /** Longest wait for what is under way at a stop. */
@@ -63,7 +47,7 @@ export class Driver {
   readonly #parts: DriverParts;
   readonly #rounds: Rounds;
   readonly #lines: RepeatedLines;
-  readonly #troubles = new Map<number, { failures: number; notBefore: number }>();
+  readonly #sends: FencedSends<Transfer>;
   /** By partition: credits that wait for the call under way. */
   readonly #waiting = new Map<number, Transfer[]>();
   readonly #sending = new Map<number, Promise<void>>();
@@ -72,6 +56,12 @@ export class Driver {
     const { random, log, clock } = parts;
     this.#parts = parts;
     this.#lines = new RepeatedLines(log, clock);
+    this.#sends = new FencedSends({
+      ...parts,
+      lines: this.#lines,
+      entryOf: creditOf,
+      waits: 'transfers to a partition wait and are sent again',
+    });
     this.#rounds = serverRounds(
       { every: () => spread(ROUND_MS, random), round: () => this.once() },
       {
@@ -104,20 +94,22 @@ export class Driver {
       if (waiting) waiting.push(...transfers);
       else {
         this.#waiting.set(partition, []);
-        this.#sending.set(partition, this.#sendNow(partition, { watermark, transfers }));
+        this.#sending.set(partition, this.#sendNow(partition, { watermark, rows: transfers }));
       }
     }
   }
 
   /** Sends a page, then what came meanwhile. For that, an older watermark could be too new. */
-  async #sendNow(partition: number, first: Page): Promise<void> {
-    let page: Page | undefined = first;
-    for (let transfers = first.transfers; transfers.length > 0; page = undefined) {
+  async #sendNow(partition: number, first: Page<Transfer>): Promise<void> {
+    let page: Page<Transfer> | undefined = first;
+    for (let transfers = first.rows; transfers.length > 0; page = undefined) {
       for (let from = 0; from < transfers.length; from += CREDITS_AT_ONCE) {
         const some = transfers.slice(from, from + CREDITS_AT_ONCE);
-        if (this.#rests(partition)) continue;
-        const known = page && { watermark: page.watermark, transfers: some };
-        await this.#drive(partition, connection => these(connection, partition, some), known).catch(() => {});
+        if (this.#sends.rests(partition)) continue;
+        const known = page && { watermark: page.watermark, rows: some };
+        await this.#sends
+          .drive(partition, connection => these(connection, partition, some), known)
+          .catch(() => {});
       }
       transfers = this.#waiting.get(partition)!.splice(0);
     }
@@ -132,7 +124,7 @@ export class Driver {
     const rows = await database.query(PARTITIONS, [restMs * 1000]);
     const due = rows
       .map(row => Number(row.partition_id))
-      .filter(partition => !this.#rests(partition))
+      .filter(partition => !this.#sends.rests(partition))
       .values();
     const driveSome = async () => {
       for (const partition of due) await this.#driveDue(partition).catch(() => {});
@@ -143,77 +135,15 @@ export class Driver {
   /** Drives the due rows of a partition, the ones first that have waited for longest. */
   async #driveDue(partition: number): Promise<void> {
     const { database, restMs = REST_MS } = this.#parts;
-    const read: Read = connection => page(connection, DUE, [partition, restMs * 1000, CREDITS_AT_ONCE]);
+    const read: Read<Transfer> = connection =>
+      page(connection, DUE, [partition, restMs * 1000, CREDITS_AT_ONCE]);
     while (!this.#rounds.stopped) {
-      const result = await this.#drive(partition, read);
+      const result = await this.#sends.drive(partition, read);
       if (!result) return;
       const names = result.taken.map(({ transfer }) => transfer);
       await database.session(connection => noteDriven(connection, names));
       if (result.refused > 0 || result.taken.length < CREDITS_AT_ONCE) return;
     }
-  }
-
-  /**
-   * Sends the credits of one page of rows.
-   * @param known the page, if it was read before
-   * @returns undefined if there is none
-   * @throws what `Credits.send` throws, or the error of MySQL; the partition rests then
-   */
-  async #drive(partition: number, read: Read, known?: Page) {
-    try {
-      let page = known;
-      for (let attempt = 0; attempt < TRIES; attempt++, page = undefined) {
-        const result = await this.#try(partition, page, read, attempt >= PLAIN_TRIES);
-        if (result?.status === 'again') continue;
-        if (result && result.refused > 0) this.#failed(partition, 'the destination has no room');
-        else this.#troubles.delete(partition);
-        return result;
-      }
-      this.#failed(partition, 'Redis and the watermark of the destination differ');
-      return undefined;
-    } catch (error) {
-      this.#failed(partition, 'the credits could not be sent', error);
-      throw error;
-    }
-  }
-
-  /** @param isLocked whether the watermark is locked meanwhile, so that no flush moves it */
-  async #try(
-    partition: number,
-    known: Page | undefined,
-    read: Read,
-    isLocked: boolean,
-  ): Promise<SendResult | undefined> {
-    const { database, credits, seam } = this.#parts;
-    const send = async (page: Page | undefined) => {
-      if (!page) return undefined;
-      await seam?.('read');
-      const result = await credits.send(partition, page.watermark, page.transfers);
-      await seam?.('sent');
-      return result;
-    };
-    if (!isLocked) return send(known ?? (await database.session(read)));
-    return database.transaction(async connection => {
-      await connection.query(LOCK, [partition]);
-      return send(await read(connection));
-    });
-  }
-
-  /** Whether the partition rests after a failure. */
-  #rests(partition: number): boolean {
-    return (this.#troubles.get(partition)?.notBefore ?? 0) > this.#parts.clock.now();
-  }
-
-  #failed(partition: number, why: string, error?: unknown): void {
-    const { clock, settings, random } = this.#parts;
-    const failures = (this.#troubles.get(partition)?.failures ?? 0) + 1;
-    const wait = backoff(failures, settings.backoffBaseMs, settings.backoffCapMs, random);
-    this.#troubles.set(partition, { failures, notBefore: clock.now() + wait });
-    if (error !== undefined && isOutage(error)) return;
-    this.#lines.warn(
-      { partition, failures, why, err: error },
-      'transfers to a partition wait and are sent again',
-    );
   }
 }
 
@@ -222,7 +152,7 @@ async function these(
   connection: PoolConnection,
   partition: number,
   transfers: readonly Transfer[],
-): Promise<Page | undefined> {
+): Promise<Page<Transfer> | undefined> {
   const names = transfers.map(({ transfer }) => transfer);
   // One part: names are short.
   const [part] = jsonParts(connection, names, name => name);
@@ -233,7 +163,7 @@ async function page(
   connection: PoolConnection,
   statement: string,
   values: unknown[],
-): Promise<Page | undefined> {
+): Promise<Page<Transfer> | undefined> {
   const rows = await queryRows(connection, statement, values);
-  return rows.length === 0 ? undefined : { watermark: toPosition(rows[0]!), transfers: rows.map(toTransfer) };
+  return rows.length === 0 ? undefined : { watermark: toPosition(rows[0]!), rows: rows.map(toTransfer) };
 }

@@ -146,7 +146,7 @@ export class Flight implements FlightCheck {
       this.#limits.idempotencyWindowMs,
       // Redis may have forgotten the earlier quarantined ones, whose receipts must look in quarantine too.
       outcome.quarantined + (outcome.quarantinedBefore ?? 0),
-      creditNames(batch),
+      namesToForget(batch, outcome),
       ...outcome.late.flatMap(item => ['p', item]),
       ...(outcome.reload ?? []).flatMap(item => [item[0]!, item.slice(1)]),
     );
@@ -177,11 +177,12 @@ export class Flight implements FlightCheck {
   }
 }
 
-/** The names of the ids of the batch's credits, as id-name.lua makes them. */
-function creditNames({ entries }: Batch): string {
-  const names = entries
+/** The names of the ids of the batch's credits, and of what was left out of holds, as id-name.lua makes them. */
+function namesToForget({ entries }: Batch, { forget = [] }: Outcome): string {
+  const credits = entries
     .filter(entry => creditedBy(entry) !== undefined)
     .map(({ item, id }) => `p${Buffer.byteLength(item)}:${item}${id}`);
+  const names = [...credits, ...forget];
   return names.length === 0 ? '' : JSON.stringify(names);
 }
 

@@ -227,6 +227,11 @@ export class Flusher {
           { ...about, credits: result.leftOut },
           'credits of transfers had no open row for their account and were left out; their live balances are reloaded',
         );
+      if (result.unheld > 0)
+        log.warn(
+          { ...about, entries: result.unheld },
+          'the database had these holds, or other ends of them, so they were left out; their accounts are reloaded',
+        );
       if (result.aside > 0)
         log.error(
           { ...about, credits: result.aside },
@@ -253,7 +258,7 @@ export class Flusher {
 /** Whether the batch had nothing that makes a transaction for several partitions fail. */
 function isPlain(result: CommitResult): boolean {
   if (result.decision === 'stop' || result.decision === 'skip') return true;
-  return result.outcome.quarantined + result.late + result.aside + result.leftOut === 0;
+  return result.outcome.quarantined + result.late + result.aside + result.leftOut + result.unheld === 0;
 }
 
 /** Whether the claim reached a limit, so that more of its segment may be left. */

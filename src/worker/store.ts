@@ -150,11 +150,12 @@ export class Store {
       const written = await this.#writer.write(connection, batch, watermark.mayHold, careful);
       await this.#seam('written');
 
-      const { late, quarantinedBefore, reload, refused, held, rows, took, floors } = written;
+      const { late, quarantinedBefore, reload, forget, refused, held, rows, took, floors } = written;
       const belowFloor = await floors.below(connection);
       const outcome = await this.#fitOutcome(connection, attempt, {
         late,
         reload,
+        forget,
         quarantined: refused + held,
         held,
         quarantinedBefore,
@@ -169,7 +170,7 @@ export class Store {
       await this.#seam('checked');
       const done = attempt.rewound ? ('rewind' as const) : ('apply' as const);
       const { credits, aside, leftOut } = written;
-      const counts = { rows, late: late.length, credits, aside, leftOut };
+      const counts = { rows, late: late.length, credits, aside, leftOut, unheld: forget.length };
       return { result: { decision: done, outcome, ...counts, belowFloor, outgoing: sent }, took };
     });
     this.#failures.took(took, moment);

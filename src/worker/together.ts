@@ -16,6 +16,7 @@ import type { CommitResult, FlightCheck, Seam } from './commit.ts';
 import { EntryWriter, ledgerKeys } from './entries.ts';
 import type { Failures } from './failures.ts';
 import { FloorWatch } from './floors.ts';
+import { type HoldPlan, planHolds, writeHolds } from './holds.ts';
 import type { BatchRecord, Journal } from './journal.ts';
 import { checkLengths } from './lengths.ts';
 import type { TableHealth } from './table-health.ts';
@@ -106,16 +107,13 @@ export class Together {
     await seam('locked');
     const next = plain.filter(batch => applies(batch, watermarks.get(batch.partition)));
     const rightful = await this.#rightful(connection, await this.#withoutQuarantined(connection, next));
-    const batches = await withoutSuperseded(connection, rightful);
+    const newer = await withoutSuperseded(connection, rightful);
+    const plans = await plansOf(connection, newer);
+    const batches = [...plans.keys()];
     if (batches.length === 0) return { results: new Map(), took: [] };
 
     const counterTables = await this.#writeCounters(connection, batches);
-    const {
-      accounts,
-      floors,
-      transfers,
-      tables: entryTables,
-    } = await this.#writeEntries(connection, batches);
+    const { accounts, floors, transfers, tables: entryTables } = await this.#writeEntries(connection, plans);
     await seam('written');
 
     const results = new Map<Batch, Applied>();
@@ -123,10 +121,12 @@ export class Together {
     for (const batch of batches) {
       const { counters, entries, popped } = batch;
       const outcome = { late: [], reload: [], quarantined: 0, held: 0, quarantinedBefore: 0, popped };
-      const rows = counters.length + entries.length + accounts.get(batch)!;
-      records.push({ batch, entries: entries.length, rows, outcome });
+      const { ledger, changed } = plans.get(batch)!;
+      const rows = counters.length + ledger.length + changed.length + accounts.get(batch)!;
+      records.push({ batch, entries: ledger.length, rows, outcome });
       const belowFloor = await floors.get(batch)!.below(connection);
-      const done = { decision: 'apply', outcome, rows, late: 0, belowFloor, aside: 0, leftOut: 0 } as const;
+      const nothing = { late: 0, aside: 0, leftOut: 0, unheld: 0 };
+      const done = { decision: 'apply', outcome, rows, belowFloor, ...nothing } as const;
       results.set(batch, { ...done, credits: entries.filter(isCredit), outgoing: [] });
     }
     await journal.record(connection, records);
@@ -175,12 +175,19 @@ export class Together {
     return byTable.keys();
   }
 
-  async #writeEntries(connection: PoolConnection, batches: readonly Batch[]) {
+  async #writeEntries(connection: PoolConnection, plans: ReadonlyMap<Batch, HoldPlan>) {
+    const batches = [...plans.keys()];
+    await writeHolds(
+      connection,
+      [...plans.values()].flatMap(({ changed }) => changed),
+    );
     const floors = new Map(batches.map(batch => [batch, new FloorWatch(this.#parts.tables)]));
     const accounts = new Map(batches.map(batch => [batch, 0]));
-    const entries = batches.flatMap(batch => batch.entries);
+    const entries = [...plans.values()].flatMap(({ ledger }) => ledger);
     if (entries.length === 0) return { accounts, floors, transfers: [], tables: [] };
-    const batchOf = new Map(batches.flatMap(batch => batch.entries.map(({ item }) => [item, batch])));
+    const batchOf = new Map(
+      [...plans].flatMap(([batch, { ledger }]) => ledger.map(({ item }) => [item, batch] as const)),
+    );
     const { tables, transfers } = await this.#entries.write(connection, entries, ledgerKeys(batches), {
       note: (item, ...balances) => floors.get(batchOf.get(item)!)!.note(item, ...balances),
     });
@@ -198,6 +205,16 @@ async function withoutSuperseded(
   if (puts.length === 0) return batches;
   const late = await superseded(connection, puts);
   return late.size === 0 ? batches : batches.filter(({ counters }) => !counters.some(sum => late.has(sum)));
+}
+
+/** What batches do to holds. One of which something is left out goes alone: its live values are deleted. */
+async function plansOf(connection: PoolConnection, batches: readonly Batch[]): Promise<Map<Batch, HoldPlan>> {
+  const plans = new Map<Batch, HoldPlan>();
+  for (const batch of batches) {
+    const plan = await planHolds(connection, batch.partition, batch.entries);
+    if (plan.leftOut.length === 0) plans.set(batch, plan);
+  }
+  return plans;
 }
 
 /** Whether the batch can be written as it is. */

@@ -24,7 +24,7 @@ for hash, share in pairs({ [base .. 'accounts'] = 1, [base .. 'segment:accounts'
   for at = 1, #found, 2 do
     -- An item that starts with '!' is a counter's amendment.
     local program = string.match(found[at], '^([^!:][^:]*):')
-    local net = program and tonumber(string.match(found[at + 1], '^(%S+)'))
+    local net = program and tonumber(string.match(found[at + 1], '^(-?%d+)'))
     if net then sums[program] = (sums[program] or 0) + math.abs(net) * scale end
   end
 end

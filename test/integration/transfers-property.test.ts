@@ -4,6 +4,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Step } from '../../src/worker/commit.ts';
+import { creditOf } from '../../src/worker/credits.ts';
 import { Crash, openEngine } from '../support/engine.ts';
 import { expectZero, inTransit, ledger, pageOf } from '../support/transfers.ts';
 
@@ -85,7 +86,7 @@ it('each transfer ends once', { timeout: 300_000 }, async () => {
         } else if (c.do === 'remember') {
           copy = { partition: c.partition, page: await pageOf(engine, c.partition) };
         } else if (c.do === 'late copy' && copy && copy.page.transfers.length > 0) {
-          await engine.credits.send(copy.partition, copy.page.watermark, copy.page.transfers);
+          await engine.credits.send(copy.partition, copy.page.watermark, copy.page.transfers, creditOf);
         } else if (c.do === 'forget') {
           // All live values end.
           await engine.redis.del(

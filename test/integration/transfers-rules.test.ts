@@ -1,6 +1,7 @@
 // Each rule of transfers by itself: without it a credit is written twice, is lost, or makes a live value wrong.
 
 import { expect, it, vi } from 'vitest';
+import { creditOf } from '../../src/worker/credits.ts';
 import { openEngine } from '../support/engine.ts';
 import { loyalty, ranked, ready, scoresOf } from '../support/ranks.ts';
 import {
@@ -27,7 +28,7 @@ async function withTransfer(settings: Parameters<typeof openEngine>[0] = {}) {
 it('a late copy of a sent credit is refused', async () => {
   const { engine, points, to, driver } = await withTransfer();
   const { watermark, transfers } = await pageOf(engine, 1);
-  const send = () => engine.credits.send(1, watermark, transfers);
+  const send = () => engine.credits.send(1, watermark, transfers, creditOf);
   expect(await send()).toMatchObject({ status: 'sent', accepted: 1 });
   // Its id is known while it waits.
   expect(await send()).toMatchObject({ status: 'sent', accepted: 0, taken: transfers });
@@ -44,11 +45,11 @@ it('a credit is refused if the watermark is ahead of Redis, or of another epoch'
   const { engine } = await withTransfer();
   const { watermark, transfers } = await pageOf(engine, 1);
   const sequence = watermark.sequence + 1;
-  expect(await engine.credits.send(1, { ...watermark, sequence }, transfers)).toEqual({
+  expect(await engine.credits.send(1, { ...watermark, sequence }, transfers, creditOf)).toEqual({
     status: 'again',
     why: 'behind',
   });
-  expect(await engine.credits.send(1, { ...watermark, epoch: 'other' }, transfers)).toEqual({
+  expect(await engine.credits.send(1, { ...watermark, epoch: 'other' }, transfers, creditOf)).toEqual({
     status: 'again',
     why: 'epoch',
   });
@@ -132,7 +133,10 @@ it('a credit obeys the limit of entries, and comes once there is room', async ()
   const { engine, points, to, driver } = await withTransfer({ pendingEntriesLimit: 2, backoffBaseMs: 1 });
   for (const id of ['1', '2']) await points.credit(to, 1, { id });
   const { watermark, transfers } = await pageOf(engine, 1);
-  expect(await engine.credits.send(1, watermark, transfers)).toMatchObject({ refused: 1, accepted: 0 });
+  expect(await engine.credits.send(1, watermark, transfers, creditOf)).toMatchObject({
+    refused: 1,
+    accepted: 0,
+  });
   await driver.once();
   await engine.drain();
   await vi.waitFor(async () => {
@@ -166,7 +170,7 @@ it('a new process of Redis is noted by a credit too, so that losses stay known',
   const state = engine.keys.state(1);
   await engine.redis.hset(state, 'run', 'before', 'incarnation', 'old', 'updates', 5, 'claimed', 5);
   const { watermark, transfers } = await pageOf(engine, 1);
-  expect(await engine.credits.send(1, watermark, transfers)).toMatchObject({ accepted: 1 });
+  expect(await engine.credits.send(1, watermark, transfers, creditOf)).toMatchObject({ accepted: 1 });
   const [incarnation, ended, updates] = await engine.redis.hmget(state, 'incarnation', 'ended', 'updates');
   expect(incarnation).not.toBe('old');
   expect(ended).toMatch(/^old 5 0/);

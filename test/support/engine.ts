@@ -21,7 +21,9 @@ import { openTables } from '../../src/shared/values/mapping.ts';
 import type { WorkerParts } from '../../src/worker/assembly.ts';
 import type { Seam, Step } from '../../src/worker/commit.ts';
 import { Credits } from '../../src/worker/credits.ts';
-import { Driver, type DriverSeam } from '../../src/worker/driver.ts';
+import { Driver } from '../../src/worker/driver.ts';
+import { Expiry } from '../../src/worker/expiry.ts';
+import type { SendSeam } from '../../src/worker/fenced-sends.ts';
 import { Flight } from '../../src/worker/flight.ts';
 import { Flusher } from '../../src/worker/flush.ts';
 import { WorkerMetrics } from '../../src/worker/metrics.ts';
@@ -79,10 +81,15 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
   const memory = { isOver: async () => false };
   const credits = new Credits({ redis, address: 'test', keys, settings, memory, queue, log });
   /** Sends credits at once, without a rest. A rest is needed if there are more than one page of them. */
-  const driver = (seam?: DriverSeam, restMs = 0) =>
+  const driver = (seam?: SendSeam, restMs = 0) =>
     new Driver({
       ...{ database, credits, circuit: { isOpen: false }, settings, clock, random: Math.random, log },
       ...{ seam, restMs },
+    });
+  /** Ends holds whose time is over. */
+  const expiry = (seam?: SendSeam) =>
+    new Expiry({
+      ...{ database, credits, circuit: { isOpen: false }, settings, clock, random: Math.random, log, seam },
     });
   const flusher = new Flusher({ flight, store, aligner, metrics, clock, log, settings, seam });
   const inspector = new Inspector(redis, keys);
@@ -116,6 +123,7 @@ export async function openEngine(overrides: Partial<Settings> = {}, servers: Par
     flusher,
     credits,
     driver,
+    expiry,
     inspector,
     tables,
     cold,

@@ -19,7 +19,8 @@ import {
   UnknownOutcomeError,
 } from '../../src/shared/errors.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
-import type { SummedUpdate, Update, ValueUpdate } from '../../src/shared/updates/update.ts';
+import type { SummedUpdate, ValueUpdate } from '../../src/shared/updates/update.ts';
+
 import { listenOn } from '../support/api.ts';
 import { until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
@@ -45,7 +46,7 @@ class Held {
   }
 
   /** @throws an error, before or after it has counted the update */
-  take(update: Update): { value: number; duplicate: boolean } {
+  take(update: SummedUpdate | ValueUpdate): { value: number; duplicate: boolean } {
     const roll = this.#random();
     if (roll < 0.005) throw new RedisUnavailableError('redis');
     const answer = 'value' in update ? this.#put(update) : this.#count(update);
@@ -69,11 +70,11 @@ class Held {
     const name = `${item} ${update.id}`;
     if (update.id !== undefined && this.#known.has(name) && this.#mistake !== 'forgets ids')
       return { value: 1, duplicate: true };
-    if ('from' in update) throw new InsufficientPointsError(update.points, -update.amount, 0, 0);
+    if ('from' in update) throw new InsufficientPointsError(update.points, update.amount, 0, 0, 0);
     const sums = 'counter' in update ? this.holdings.counters : this.holdings.balances;
     const amount = 'counter' in update ? 1 : update.amount;
     const value = (sums.get(item) ?? 0) + amount;
-    if (amount < 0 && value < 0) throw new InsufficientPointsError('', amount, value - amount, 0);
+    if (amount < 0 && value < 0) throw new InsufficientPointsError('', -amount, value - amount, 0, 0);
     this.#known.add(name);
     if (this.#mistake === 'loses' && this.#random() < 0.01) return { value, duplicate: false };
     sums.set(item, value);
@@ -95,7 +96,7 @@ function itemOf(update: Exclude<SummedUpdate, { counter: string }>): string {
 /** The methods that the API calls for writes. */
 function sluiceOf(held: Held): Sluice {
   const later = () => new Promise(resolve => setTimeout(resolve, 1));
-  const one = async (update: Update) => {
+  const one = async (update: SummedUpdate | ValueUpdate) => {
     await later();
     return { ...held.take(update), text: 'x', persisted: async () => {} };
   };
@@ -115,7 +116,7 @@ function sluiceOf(held: Held): Sluice {
         one({ points, from, to, amount, id }),
     }),
     value: (value: string) => ({ put: (key: string, is: number) => one({ value, key, is }) }),
-    apply: async (updates: readonly Update[]) => {
+    apply: async (updates: readonly (SummedUpdate | ValueUpdate)[]) => {
       await later();
       return updates.map((update): ApplyResult => {
         try {

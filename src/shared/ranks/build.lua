@@ -79,7 +79,7 @@ local function write(target, from, isWanted)
   for at = from, #ARGV, 2 do
     local key, given = ARGV[at], ARGV[at + 1]
     if isWanted(key) then
-      local expected = expectedOf(kind, name .. key, isKept(kind) and given ~= '' and given or tonumber(given))
+      local expected = expectedOf(kind, name .. key, given)
       local number = expected and tonumber(isKept(kind) and valueOf(expected) or expected)
       if expected == '~' then
         absent[#absent + 1] = key

@@ -11,9 +11,10 @@
  * values were keys of their own. Before 6, ids of counters were kept as whole names. Before 7, there were no
  * transfers, and no boards of ranks: an older worker would write a debit without its destination, and an older
  * script would change a value and not its score. Before 8, there were no values that are kept instead of summed: an
- * older worker would take their kinds for names of counters.
+ * older worker would take their kinds for names of counters. Before 9, there were no holds: an older script would take
+ * `balance/held` for no number.
  */
-export const REDIS_FORMAT = 8;
+export const REDIS_FORMAT = 9;
 
 /** A script's name, or a TypeScript file that writes without a script. */
 type Writer = Script | `${string}.ts`;
@@ -51,15 +52,19 @@ export const forms = {
   },
   live: {
     text: '<kind><name>:<key>',
-    what: 'An item after its kind: `c` for a counter, `p` for an account, `>`, `<` or `=` for a value of which the greatest, the least or the last put is kept; the field without a name is no item, and only keeps the hash a table',
+    what: "An item after its kind: `c` for a counter, `p` for an account, `>`, `<` or `=` for a value of which the greatest, the least or the last put is kept; the field without a name is no item, and only keeps the hash a table; `h`, the bytes of an account's item, `:`, the item and an id for a hold",
   },
   sum: {
     text: '<sum> <updates> <number>',
-    what: 'The sum of the pending updates of a key, or the put of a value that is kept of them, and their count; then the number of the counter, which it got when it became pending, or the number of the newest entry',
+    what: 'The sum of the pending updates of a key, of an account as `balance/held` if they hold points, or the put of a value that is kept of them, and their count; then the number of the counter, which it got when it became pending, or the number of the newest entry',
   },
   kept: {
     text: '<number>, or <number>@<version>',
-    what: 'A live value; that of `=` has the version of its put; `~` is a key without a value',
+    what: 'A live value; that of `=` has the version of its put; `~` is a key without a value. That of an account that holds points is `<balance>/<held>`, that of a hold its record',
+  },
+  hold: {
+    text: '<letter><amount>/<more>',
+    what: 'The record of a hold: `o` open, and when it expires, ms, 0 for never; `p` posted, and how much of it; `v` voided and `e` expired, and 0; `n` by itself if there is no such hold',
   },
   ordered: {
     text: '<time> <pending>',
@@ -67,7 +72,7 @@ export const forms = {
   },
   entry: {
     text: '<time> <previous> <amount> <balance> <bytes of item>:<item><payload>',
-    what: "An entry: `previous` is the number of the account's entry before it, 0 if none is known; `payload` is the entry as JSON, or the amendment",
+    what: "An entry: `previous` is the number of the account's entry before it, 0 if none is known; the amount of one that begins or ends a hold is `<balance>/<held>`, then `h`, `p`, `v` or `e`, and of a new hold when it expires; `payload` is the entry as JSON, or the amendment",
   },
   payload: {
     text: '[<program>,<account>,<id>,<amount>,<reason>,<metadata>]',
@@ -83,7 +88,7 @@ export const forms = {
   },
   answer: {
     text: '<content> <value>',
-    what: "The content of the update with this id: a counter's amount, or the start of the payload's SHA-1, `-` for the credit of a transfer; then the answered live value, `-` if there was none",
+    what: "The content of the update with this id: a counter's amount, or the start of the payload's SHA-1, `-` for the credit of a transfer, the record of a hold; then the answered live value, `-` if there was none",
   },
   bucket: {
     text: '<digest><slice> <answer>',

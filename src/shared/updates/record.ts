@@ -3,8 +3,10 @@
  * `time previous amount balance length:item payload`. An amendment is a record too: it drops or edits a
  * quarantined update, and the flush carries it out.
  */
+import { readBalance } from '../balance.ts';
 import { parseExact } from '../exact-json.ts';
 import { isValueKind, type Kind, splitItem } from '../item.ts';
+import { holdOf, type RecordedHold, readHeld } from './hold.ts';
 
 /** The caller's part of an entry. */
 export interface EntryContent {
@@ -21,7 +23,8 @@ export interface EntryContent {
 
 /**
  * Begins the ids that Sluice makes. Ids of callers must not begin with it. The id of a transfer's credit goes on
- * with the transfer's name, that of an opening with another NUL and the name of its backfill.
+ * with the transfer's name, that of an opening with another NUL and the name of its backfill, those of holds as
+ * hold.ts says.
  */
 const RESERVED = '\0';
 const OPENING = `${RESERVED}\0`;
@@ -43,7 +46,8 @@ export function creditId(transfer: string): string {
 
 /** The transfer that an entry is the credit of; undefined for any other entry. */
 export function creditedBy({ id }: Pick<EntryContent, 'id'>): string | undefined {
-  return isReservedId(id) && !id.startsWith(OPENING) ? id.slice(RESERVED.length) : undefined;
+  if (!isReservedId(id) || id.startsWith(OPENING) || holdOf(id) !== undefined) return undefined;
+  return id.slice(RESERVED.length);
 }
 
 /** Whether an entry is the credit of a transfer. */
@@ -58,8 +62,10 @@ export interface RecordedEntry extends EntryContent {
   readonly balance: number;
   /** Ms of Redis' clock. */
   readonly acceptedAt: number;
-  /** The entry as JSON, as the producer sent it. */
+  /** The entry as JSON, as the producer sent it. Of a post, with the amount that was posted. */
   readonly payload: string;
+  /** Only of an entry that begins or ends a hold. */
+  readonly hold?: RecordedHold | undefined;
 }
 
 /** The payload of an amendment's record. */
@@ -102,7 +108,9 @@ export function parseRecord(record: string): RecordedEntry | Amendment {
   const afterAmount = record.indexOf(' ', beforeAmount + 1);
   const afterBalance = record.indexOf(' ', afterAmount + 1);
   const colon = record.indexOf(':', afterBalance);
-  const amount = Number(record.slice(beforeAmount + 1, afterAmount));
+  const amounts = record.slice(beforeAmount + 1, afterAmount);
+  const slash = amounts.indexOf('/');
+  const amount = Number(slash < 0 ? amounts : amounts.slice(0, slash));
   const itemBytes = Number(record.slice(afterBalance + 1, colon));
   const payload = withoutBytes(record.slice(colon + 1), itemBytes);
   if (payload.startsWith('{')) {
@@ -110,7 +118,9 @@ export function parseRecord(record: string): RecordedEntry | Amendment {
     const { kind, item } = amended(field);
     return { kind, item, ...splitItem(item), delta: amount, content: JSON.parse(payload) };
   }
-  const { program, account, id, reason, metadata, other } = readPayload(payload);
+  const content = readPayload(payload);
+  const { program, account, id, reason, metadata, other } = content;
+  const hold = slash < 0 ? undefined : readHeld(amounts.slice(slash + 1));
   return {
     program,
     account,
@@ -120,9 +130,10 @@ export function parseRecord(record: string): RecordedEntry | Amendment {
     reason,
     metadata,
     other,
-    balance: Number(record.slice(afterAmount + 1, afterBalance)),
+    balance: readBalance(record.slice(afterAmount + 1, afterBalance)).balance,
     acceptedAt: Number(record.slice(0, afterTime)),
-    payload,
+    payload: hold ? writePayload({ ...content, amount }) : payload,
+    hold,
   };
 }
 

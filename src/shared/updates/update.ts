@@ -4,6 +4,7 @@ import { InvalidUpdateError, shown, UnknownNameError } from '../errors.ts';
 import { exactNumber, kindOf } from '../exact-json.ts';
 import { itemOf, type Kind } from '../item.ts';
 import { LIMITS } from '../limits.ts';
+import { endId, heldId } from './hold.ts';
 import { type CounterKey, checkKey, checkText } from './key.ts';
 import { metadataText } from './metadata.ts';
 import { isReservedId, openingId, writePayload } from './record.ts';
@@ -51,9 +52,44 @@ export interface ValueUpdate {
   is: number;
 }
 
+/** Keeps points of an account for one use: a post takes them, a void or the end of its time frees them. */
+export interface HoldUpdate {
+  points: string;
+  account: string;
+  /** Whole number above 0: how many points. */
+  hold: number;
+  /** Unique among the holds of the account for ever, 1 to 253 bytes. */
+  id: string;
+  /** After this many ms the hold ends by itself; never without. */
+  expiresInMs?: number | undefined;
+}
+
+/** Takes the points of a hold, or a part of them; the rest is free again. */
+export interface PostUpdate {
+  points: string;
+  account: string;
+  /** Id of the hold. */
+  post: string;
+  /** Whole number above 0, at most what is held; all of it by default. */
+  amount?: number | undefined;
+  reason?: string | undefined;
+  /** A JSON object, up to 8 KiB; see `PointsOptions`. */
+  metadata?: Record<string, unknown> | undefined;
+}
+
+/** Ends a hold and frees its points. */
+export interface VoidUpdate {
+  points: string;
+  account: string;
+  /** Id of the hold. */
+  void: string;
+}
+
 /** Updates that add up. */
 export type SummedUpdate = CounterUpdate | PointsUpdate | TransferUpdate;
-export type Update = SummedUpdate | ValueUpdate;
+/** Updates of holds. */
+export type HoldingUpdate = HoldUpdate | PostUpdate | VoidUpdate;
+export type Update = SummedUpdate | HoldingUpdate | ValueUpdate;
 
 /** An update that passed the checks. */
 export interface CheckedUpdate {
@@ -69,16 +105,32 @@ export interface CheckedUpdate {
   readonly waits: boolean;
   /** The destination, if it is a transfer: `key` is the source, and `amount` is negative. */
   readonly to?: string | undefined;
+  /** If it begins or ends a hold: then `amount` is what is held, or posted, 0 for all of it or a void. */
+  readonly hold?: HoldCall | undefined;
   /** Lowest balance that a debit may lead to. Points only. */
   readonly floor: number;
   /** The entry as JSON, with sorted keys so that equal content is equal text. Points only. */
   readonly payload: string;
 }
 
+/** What a caller does to a hold. */
+export interface HoldCall {
+  readonly action: 'h' | 'p' | 'v';
+  /** The id that the caller gave. */
+  readonly id: string;
+  /** 0 for never. */
+  readonly expiresInMs: number;
+}
+
 const COUNTER_FIELDS = new Set(['counter', 'key', 'by', 'id']);
 const POINTS_FIELDS = new Set(['points', 'account', 'amount', 'id', 'reason', 'metadata']);
 const VALUE_FIELDS = new Set(['value', 'key', 'is']);
 const TRANSFER_FIELDS = new Set(['points', 'from', 'to', 'amount', 'id', 'reason', 'metadata']);
+const HOLD_FIELDS = new Set(['points', 'account', 'hold', 'id', 'expiresInMs']);
+const POST_FIELDS = new Set(['points', 'account', 'post', 'amount', 'reason', 'metadata']);
+const VOID_FIELDS = new Set(['points', 'account', 'void']);
+/** Longest time of a hold: beyond, clocks and columns are not exact. */
+const LONGEST_HOLD_MS = 100 * 365 * 24 * 60 * 60 * 1000;
 
 /** @throws InvalidUpdateError, UnknownNameError */
 export function checkUpdate(update: Update, definitions: Definitions): CheckedUpdate {
@@ -94,8 +146,7 @@ export function checkUpdate(update: Update, definitions: Definitions): CheckedUp
       'An update must have exactly one of "counter", "points" and "value".',
     );
   }
-  const isTransfer = 'points' in update && ('from' in update || 'to' in update);
-  const fields = fieldsOf(update, isTransfer);
+  const fields = fieldsOf(update);
   for (const field in update) {
     if (!fields.has(field)) {
       throw new InvalidUpdateError(
@@ -106,15 +157,24 @@ export function checkUpdate(update: Update, definitions: Definitions): CheckedUp
   }
   if ('value' in update) return checkValue(update.value, update.key, update.is, definitions);
   if ('counter' in update) return checkCounter(update.counter, update.key, update.by, update.id, definitions);
-  return isTransfer
-    ? checkTransfer(update as TransferUpdate, definitions)
-    : checkPoints(update as PointsUpdate, definitions);
+  if (isTransfer(update)) return checkTransfer(update, definitions);
+  if ('hold' in update) return checkHold(update, definitions);
+  if ('post' in update) return checkPost(update, definitions);
+  if ('void' in update) return checkVoid(update, definitions);
+  return checkPoints(update, definitions);
 }
 
-function fieldsOf(update: Update, isTransfer: boolean): ReadonlySet<string> {
+function isTransfer(update: Update): update is TransferUpdate {
+  return 'points' in update && ('from' in update || 'to' in update);
+}
+
+function fieldsOf(update: Update): ReadonlySet<string> {
   if ('value' in update) return VALUE_FIELDS;
   if ('counter' in update) return COUNTER_FIELDS;
-  return isTransfer ? TRANSFER_FIELDS : POINTS_FIELDS;
+  if (isTransfer(update)) return TRANSFER_FIELDS;
+  if ('hold' in update) return HOLD_FIELDS;
+  if ('post' in update) return POST_FIELDS;
+  return 'void' in update ? VOID_FIELDS : POINTS_FIELDS;
 }
 
 /** @throws InvalidUpdateError, UnknownNameError */
@@ -237,6 +297,64 @@ function uncheckedEntry(
     floor: definitions.points[name]!.floor,
     payload,
   };
+}
+
+/** @throws InvalidUpdateError, UnknownNameError */
+export function checkHold(update: HoldUpdate, definitions: Definitions): CheckedUpdate {
+  const { points, account, hold, id, expiresInMs } = update;
+  checkName('program', points, definitions);
+  checkText(account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
+  const amount = checkPositive(hold, 'hold');
+  if (id === undefined || id === null)
+    throw new InvalidUpdateError(
+      'MISSING_ID',
+      'A hold needs an id, unique among the holds of its account for ever; pass one with { id }.',
+    );
+  checkHoldId(id);
+  const time = expiresInMs === undefined ? 0 : exactNumber(expiresInMs);
+  if (
+    typeof time !== 'number' ||
+    !Number.isInteger(time) ||
+    time > LONGEST_HOLD_MS ||
+    (expiresInMs !== undefined && time < 1)
+  )
+    throw new InvalidUpdateError(
+      'INVALID_EXPIRY',
+      `The "expiresInMs" of a hold must be a whole number of ms from 1 to ${LONGEST_HOLD_MS} (100 years), or left out for a hold that never expires.`,
+    );
+  const entry = uncheckedEntry({ points, account, id: heldId(id) }, amount, undefined, definitions);
+  return { ...entry, hold: { action: 'h', id, expiresInMs: time } };
+}
+
+/** @throws InvalidUpdateError, UnknownNameError */
+export function checkPost(update: PostUpdate, definitions: Definitions): CheckedUpdate {
+  const { points, account, post, amount, reason, metadata } = update;
+  checkName('program', points, definitions);
+  checkText(account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
+  checkHoldId(post);
+  const posted = amount === undefined ? 0 : checkPositive(amount, 'post');
+  if (reason !== undefined) checkText(reason, 'INVALID_REASON', 'reason', LIMITS.reason);
+  const entry = { points, account, id: endId(post), reason, metadata };
+  return {
+    ...uncheckedEntry(entry, posted, undefined, definitions),
+    hold: { action: 'p', id: post, expiresInMs: 0 },
+  };
+}
+
+/** @throws InvalidUpdateError, UnknownNameError */
+export function checkVoid(update: VoidUpdate, definitions: Definitions): CheckedUpdate {
+  const { points, account, void: id } = update;
+  checkName('program', points, definitions);
+  checkText(account, 'INVALID_ACCOUNT', 'account', LIMITS.account);
+  checkHoldId(id);
+  const entry = uncheckedEntry({ points, account, id: endId(id) }, 0, undefined, definitions);
+  return { ...entry, hold: { action: 'v', id, expiresInMs: 0 } };
+}
+
+/** @throws InvalidUpdateError */
+export function checkHoldId(id: string): void {
+  checkText(id, 'INVALID_ID', 'id of the hold', LIMITS.hold);
+  checkNotReserved(id);
 }
 
 /** What a backfill sends: the name of its run is the id. */

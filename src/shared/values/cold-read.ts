@@ -7,11 +7,10 @@
  */
 import type { PoolConnection } from 'mysql2/promise';
 import { pause, within } from '../clock.ts';
-import { OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from '../errors.ts';
+import { AnswerMissingError, OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from '../errors.ts';
 import { explain } from '../explain.ts';
 import { itemOf } from '../item.ts';
-import { readLive } from '../kept-value.ts';
-import { type Database, queryRows } from '../mysql/database.ts';
+import { type Database, queryRows, type Rows, readSql } from '../mysql/database.ts';
 import { cut, LARGEST_ITEM, literalBytes } from '../mysql/statement-size.ts';
 import type { Aligner } from '../partition/align.ts';
 import { toPosition } from '../partition/watermark.ts';
@@ -20,6 +19,7 @@ import { redisError } from '../redis/errors.ts';
 import type { Keys } from '../redis/keys.ts';
 import type { LiveKey } from '../redis/live-keys.ts';
 import { defineScript, type Script } from '../redis/script.ts';
+import { type Hold, type HoldStatus, holdItem, holdRecord, readHoldRecord } from '../updates/hold.ts';
 import { type Comparison, comparisons } from './comparison.ts';
 import { type StoredValue, storedValues } from './stored-values.ts';
 import type { ValueTable, ValueTables } from './tables.ts';
@@ -63,9 +63,18 @@ export type Send = (
 /** What is read, and for which script. */
 interface Reading {
   readonly partition: number;
-  readonly keys: readonly LiveKey[];
-  readonly table: ValueTable;
-  readonly send: Send;
+  readonly table: Pick<ValueTable, 'ready' | 'explained'>;
+  /** One statement, whose rows have the watermark. */
+  ask(connection: PoolConnection): Promise<Rows>;
+  /** Gives a script what was read. */
+  tell(watermark: Parameters<Send>[0], rows: Rows): Promise<string[]>;
+}
+
+/** A hold of an account. */
+export interface HoldKey {
+  readonly program: string;
+  readonly account: string;
+  readonly hold: string;
 }
 
 const PLAIN_TRIES = 2;
@@ -83,6 +92,9 @@ const STORIES: Readonly<Record<string, string>> = {
   absent: 'Redis or the database has no state of it',
 };
 const ANSWER_MS = 3000;
+const HOLDS = readSql(new URL('./sql/read-holds.sql', import.meta.url));
+/** The table of holds is Sluice's own. */
+const OWN: Reading['table'] = { ready: async () => {}, explained: error => error };
 const WATERMARK = 'SELECT sequence, token, epoch FROM sluice_partitions WHERE partition_id = ?';
 
 export class ColdReader {
@@ -110,20 +122,19 @@ export class ColdReader {
   }
 
   /**
-   * Makes keys of one partition and one table live and returns their values, in order; null for a kept value that was
-   * never put. A value that is out of
-   * range or in doubt becomes an error of that key only, since the other keys belong to other callers.
+   * Makes keys of one partition and one table live and returns their live values, in order, for `readLive`. A value
+   * that is out of range or in doubt becomes an error of that key only, since the other keys belong to other callers.
    * @throws DatabaseUnavailableError, RedisUnavailableError, ReadUnsettledError, PartitionHaltedError,
    * TableUnusableError
    */
   async load(
     partition: number,
     keys: readonly LiveKey[],
-  ): Promise<(number | null | OutOfRangeError | ReadUnsettledError)[]> {
+  ): Promise<(string | OutOfRangeError | ReadUnsettledError)[]> {
     const found = await this.#readAll('load', partition, keys);
     return found.map((value, at) => {
       if (value === WAITS) return new ReadUnsettledError(partition, DOUBT);
-      return value === BEYOND ? new OutOfRangeError(keys[at]!.name) : readLive(keys[at]!.kind, value);
+      return value === BEYOND ? new OutOfRangeError(keys[at]!.name) : value;
     });
   }
 
@@ -178,7 +189,34 @@ export class ColdReader {
         ...([this.#keys.state(partition), mode, ...watermark, this.#keys.owner] as const),
         ...values.flatMap(([{ kind, name, key }, value]) => [kind, itemOf(name, key), value]),
       );
-    return { partition, keys, table: this.#tableOf(keys), send };
+    return valuesOf(partition, keys, this.#tableOf(keys), send);
+  }
+
+  /**
+   * Makes the records of holds of one partition live, and returns how they stand, in order; null if there is no such
+   * hold.
+   * @throws like `load`
+   */
+  async loadHolds(partition: number, holds: readonly HoldKey[]): Promise<(Hold | null)[]> {
+    const found: (Hold | null)[] = [];
+    const rowOf = ({ program, account, hold }: HoldKey) => [program, account, hold];
+    for (const [from, to] of cut(holds.length, LARGEST_ITEM, at =>
+      literalBytes(JSON.stringify(rowOf(holds[at]!))),
+    )) {
+      const some = holds.slice(from, to);
+      const { values } = await this.#read({
+        partition,
+        table: OWN,
+        ask: connection => queryRows(connection, HOLDS, [JSON.stringify(some.map(rowOf)), partition]),
+        tell: (watermark, rows) =>
+          this.#load(
+            ...([this.#keys.state(partition), 'load', ...watermark, this.#keys.owner] as const),
+            ...holdArguments(some, rows),
+          ),
+      });
+      found.push(...values.map(readHoldRecord));
+    }
+    return found;
   }
 
   /**
@@ -193,7 +231,12 @@ export class ColdReader {
     send: Send,
   ): Promise<readonly string[] | undefined> {
     const table = this.#tables.of(kind, name);
-    const reading = { partition, keys: keys.map(key => ({ kind, name, key })), table, send };
+    const reading = valuesOf(
+      partition,
+      keys.map(key => ({ kind, name, key })),
+      table,
+      send,
+    );
     const { status, values } = await this.#read(reading);
     return status === 'ok' ? values : undefined;
   }
@@ -244,22 +287,15 @@ export class ColdReader {
     }
   }
 
-  async #once(connection: PoolConnection, { partition, keys, table, send }: Reading): Promise<Answer> {
-    const rows = keys.map(key => table.readRow(key));
-    // Async, since a table that does not fit throws when its statement is asked for.
-    const read = async () =>
-      keys.length === 0
-        ? queryRows(connection, WATERMARK, [partition])
-        : queryRows(connection, table.read, [JSON.stringify(rows), partition]);
-    const found = await read().catch(error => {
+  async #once(connection: PoolConnection, { table, ask, tell }: Reading): Promise<Answer> {
+    const found = await ask(connection).catch(error => {
       throw table.explained(error, this.#database);
     });
     if (found.length === 0) return ABSENT;
     const { epoch, sequence, token } = toPosition(found[0]!);
-    const values = storedValues(keys, found);
     // Limited, since the watermark may be locked and ioredis would wait for a lost Redis for ever.
     const reply = await within(
-      send([epoch, sequence, token], values).catch(error => redisError(error, this.#address)),
+      tell([epoch, sequence, token], found).catch(error => redisError(error, this.#address)),
       ANSWER_MS,
     );
     if (reply === undefined) throw new RedisUnavailableError(this.#address);
@@ -280,4 +316,44 @@ export class ColdReader {
       throw explain(error, this.#address, this.#database.address);
     });
   }
+}
+
+/** Reads values of these keys, also of none. */
+function valuesOf(partition: number, keys: readonly LiveKey[], table: ValueTable, send: Send): Reading {
+  const rows = keys.map(key => table.readRow(key));
+  return {
+    partition,
+    table,
+    // Async, since a table that does not fit throws when its statement is asked for.
+    ask: async connection =>
+      keys.length === 0
+        ? queryRows(connection, WATERMARK, [partition])
+        : queryRows(connection, table.read, [JSON.stringify(rows), partition]),
+    tell: async (watermark, found) => send(watermark, storedValues(keys, found)),
+  };
+}
+
+/** What load.lua takes for these holds. */
+function holdArguments(holds: readonly HoldKey[], rows: Rows): string[] {
+  const records = new Map(
+    rows.map(row => {
+      const { program, account, hold_id: hold, status, amount, posted, expires_ms: expiresAt } = row;
+      const record =
+        status === null
+          ? ''
+          : holdRecord({
+              amount: Number(amount),
+              status: status as HoldStatus,
+              posted: Number(posted),
+              expiresAt: expiresAt === null ? null : Number(expiresAt),
+            });
+      return [holdItem(itemOf(String(program), String(account)), String(hold)), record];
+    }),
+  );
+  return holds.flatMap(({ program, account, hold }) => {
+    const item = holdItem(itemOf(program, account), hold);
+    const record = records.get(item);
+    if (record === undefined) throw new AnswerMissingError(`the row of a hold of ${program}`);
+    return ['h', item, record];
+  });
 }

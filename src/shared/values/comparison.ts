@@ -1,4 +1,5 @@
 /** A key's live value and score beside the value that they should have. */
+import { readBalance } from '../balance.ts';
 import { isValueKind, type Kind } from '../item.ts';
 import { readLive } from '../kept-value.ts';
 import type { LiveKey } from '../redis/live-keys.ts';
@@ -7,13 +8,16 @@ export interface Comparison extends LiveKey {
   /** Undefined if the key is not live, NaN if its value is not a number, null if a kept value was never put. */
   readonly live: number | null | undefined;
   readonly expected: number | null;
+  /** Points that the account holds: live and as it should be. Only of accounts. */
+  readonly held?: number | undefined;
+  readonly expectedHeld?: number | undefined;
   /** On the board of a ranked name; null if the key is not on it, undefined if there is nothing to compare. */
   readonly score?: number | null;
 }
 
 /** Whether the live value is wrong. */
-export function drifts({ live, expected }: Comparison): boolean {
-  return live !== undefined && live !== expected;
+export function drifts({ live, expected, held, expectedHeld }: Comparison): boolean {
+  return live !== undefined && (live !== expected || held !== expectedHeld);
 }
 
 /** Whether the score is wrong. A key that was only read has no score; its value is 0, or none. */
@@ -28,9 +32,12 @@ export function comparisons(keys: readonly LiveKey[], found: readonly string[]):
     // A live value that another program wrote may contain blanks.
     const [, live, expected, score] = /^(.*) (\S+) (\S+)$/s.exec(text)!;
     const { kind } = keys[at]!;
+    const isLive = live !== '-';
+    const held = kind === 'p' && isLive ? { held: readBalance(live!.slice(1)).held } : {};
     return {
       ...keys[at]!,
-      live: live === '-' ? undefined : liveNumber(kind, live!.slice(1)),
+      ...(kind === 'p' ? { ...held, expectedHeld: readBalance(expected!).held } : {}),
+      live: isLive ? liveNumber(kind, live!.slice(1)) : undefined,
       expected: readLive(kind, expected!),
       ...(score === '.' ? {} : { score: score === '-' ? null : Number(score) }),
     };
@@ -39,5 +46,6 @@ export function comparisons(keys: readonly LiveKey[], found: readonly string[]):
 
 function liveNumber(kind: Kind, text: string): number | null {
   if (isValueKind(kind)) return readLive(kind, text);
-  return /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
+  const isNumber = kind === 'p' ? /^-?\d+(\/\d+)?$/.test(text) : /^-?\d+$/.test(text);
+  return isNumber ? readLive(kind, text) : Number.NaN;
 }

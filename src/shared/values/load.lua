@@ -6,15 +6,17 @@
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 'load', 'compare' or 'repair'   2 epoch, 3 sequence, 4 token of the watermark   5 deployment
---          then three for each key: kind, item, value in MySQL plus quarantined sum; of a kept value the text of
---          the one that is kept of both, '' if there is none
+--          then three for each key: kind, item, value in MySQL plus quarantined sum, of an account with what is
+--          held; of a kept value the text of the one that is kept of both, '' if there is none. To load the record
+--          of a hold: 'h', bytes of the account's item, ':', the item and the id; its row as such a record, or ''
 -- Reply    { 'absent' } no state of this deployment and format
 --          { 'epoch', epoch here } the epochs differ
 --          { 'again', 'behind' } Redis is behind the watermark, or the watermark moved since it was read
 --          { 'again', 'ahead' } the watermark moved, or MySQL went back in time
 --          { 'again', 'many' } compare, repair: an account has too many entries in the segment to add up here
 --          { 'again', 'doubtful' } compare, repair: an account is in doubt
---          { 'ok', ... } then for each key: load: the live value, 'x' (out of range) or 'w' (in doubt: wait);
+--          { 'ok', ... } then for each key: load: the live value, of an account that holds points
+--          'balance/held', 'x' (out of range) or 'w' (in doubt: wait);
 --          compare: 'live expected score', live '-' if there is none, else '=' and its text; the score '-' if the
 --          key is not on its board, '.' if there is no board to compare with, or the key is noted anyway;
 --          repair: the same, from before; a live value is deleted if the right value is out of range
@@ -72,15 +74,17 @@ for at = 6, #ARGV, 3 do
   local field = kind .. item
   local live = redis.call('HGET', young, field) or redis.call('HGET', old, field)
   local expected, why = false, nil
-  local given, number, text = ARGV[at + 2], nil, nil
-  if mode ~= 'load' or not live then expected, why = expectedOf(kind, item, isKept(kind) and given ~= '' and given or tonumber(given)) end
+  local given, number, text, held = ARGV[at + 2], nil, nil, nil
+  if mode ~= 'load' or not live then expected, why, held = expectedOf(kind, item, given) end
   if why and (why ~= 'doubtful' or mode ~= 'load') then return { 'again', why } end
   if expected then
     -- Without a value there is no number.
-    number = not isKept(kind) and expected or tonumber(valueOf(expected))
-    text = isKept(kind) and expected or sumText(expected)
+    local isText = isKept(kind) or kind == 'h'
+    number = not isText and expected or tonumber(kind ~= 'h' and valueOf(expected) or nil)
+    text = isText and expected or sumText(expected)
+    if held and held > 0 then text = text .. '/' .. sumText(held) end
   end
-  local isBeyond = number and math.abs(number) > SAFE
+  local isBeyond = number and (math.abs(number) > SAFE or (held or 0) > SAFE)
   if mode ~= 'load' then
     if mode == 'repair' and live and live ~= text then
       redis.call('HDEL', old, field)

@@ -9,6 +9,7 @@ import { LIMITS } from '../limits.ts';
 import { type Database, fillSql, queryRow, queryRows, quoteIdentifier, readSql } from '../mysql/database.ts';
 import { REFUSED } from '../mysql/error-numbers.ts';
 import { jsonParts, keyLists } from '../mysql/statement-size.ts';
+import { heldSql } from './held-sql.ts';
 import { quarantinedSql, replacesSql, superseded } from './kept-sql.ts';
 import { KeySql, type ShownKey } from './key-sql.ts';
 import { RefusedValueError } from './refusal.ts';
@@ -67,6 +68,7 @@ export class MappedTable implements ValueRows {
       shownColumn: SHOWN[target.holds](column),
       replaces: wins,
       quarantined: isValueKind(kind) ? quarantinedSql(kind) : '',
+      held: heldSql(kind),
     });
     this.read = this.#sql.read;
   }

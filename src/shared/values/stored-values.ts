@@ -1,4 +1,5 @@
 /** What the statement of a cold read returned: values in the database, with those in quarantine. */
+import { balanceText } from '../balance.ts';
 import { AnswerMissingError } from '../errors.ts';
 import { isValueKind, itemOf, type ValueKind } from '../item.ts';
 import { type KeptValue, keptOf, keptText, readKept } from '../kept-value.ts';
@@ -8,7 +9,7 @@ import type { LiveKey } from '../redis/live-keys.ts';
 /** Replaces a value beyond 2^53-1: no updates in Redis bring a sum back into range, so the script refuses it. */
 const OUT_OF_RANGE = 1e300;
 
-/** A number, or for a kept value its text, '' if there is none. */
+/** A number, or for an account or a kept value its text, '' if there is none. */
 export type StoredValue = number | string;
 
 /**
@@ -16,10 +17,11 @@ export type StoredValue = number | string;
  * 2^53-1.
  * @throws AnswerMissingError if the database changed the requested key
  */
-function exactSum({ name, value, quarantined }: Rows[number]): number {
+function exactSum({ name, value, quarantined, held }: Rows[number]): StoredValue {
   if (value === null) throw missing(String(name));
   const sum = Number(BigInt(value) + BigInt(quarantined));
-  return Number.isSafeInteger(sum) ? sum : OUT_OF_RANGE;
+  const balance = Number.isSafeInteger(sum) ? sum : OUT_OF_RANGE;
+  return Number(held) === 0 ? balance : balanceText({ balance, held: Number(held) });
 }
 
 /** The one that is kept of the value in the database and those in quarantine. */

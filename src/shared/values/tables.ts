@@ -8,6 +8,7 @@ import { isValueKind, itemOf, type Kind, ROW_KINDS } from '../item.ts';
 import { LIMITS } from '../limits.ts';
 import { type Database, fillSql, queryRows, readSql } from '../mysql/database.ts';
 import { jsonParts, sortedJson } from '../mysql/statement-size.ts';
+import { heldSql } from './held-sql.ts';
 import { quarantinedSql, replacesSql } from './kept-sql.ts';
 import type { RefusedValueError } from './refusal.ts';
 
@@ -41,7 +42,7 @@ export interface ValueRows {
   /**
    * Statement of cold reads. It reads values, quarantined sums and the watermark in one snapshot.
    * Parameters: JSON of the keys' `readRow`, partition. Rows: name, item_key, value, quarantined, sequence,
-   * token, epoch; for kept values also version, and isChanged.
+   * token, epoch; for sums also held, for kept values version and isChanged.
    */
   readonly read: string;
   /**
@@ -132,7 +133,7 @@ export class OwnTable implements ValueTable {
           replaces: replacesSql(kind, `${parts.table}.value`, `${parts.table}.version`),
           quarantined: quarantinedSql(kind),
         })
-      : fillSql(SQL, parts);
+      : fillSql(SQL, { ...parts, held: heldSql(kind) });
     this.read = this.sql.read;
   }
 

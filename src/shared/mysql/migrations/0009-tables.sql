@@ -81,6 +81,27 @@ CREATE TABLE IF NOT EXISTS sluice_transfers (
   KEY drive (to_partition, state, driven_at)
 ) ENGINE = InnoDB;
 
+-- Holds of points. Those that are open are what their account holds. A row stays for ever, so that its id is known.
+CREATE TABLE IF NOT EXISTS sluice_holds (
+  program VARBINARY(64) NOT NULL,
+  account VARBINARY(255) NOT NULL,
+  hold_id VARBINARY(253) NOT NULL,
+  partition_id SMALLINT UNSIGNED NOT NULL,
+  -- Above 0.
+  amount BIGINT NOT NULL,
+  status ENUM('open', 'posted', 'voided', 'expired') NOT NULL,
+  -- How much of it was taken; 0 unless it is posted.
+  posted BIGINT NOT NULL DEFAULT 0,
+  -- By the clock of Redis; null for a hold that never expires.
+  expires_at DATETIME(3) NULL,
+  created_at DATETIME(3) NOT NULL,
+  ended_at DATETIME(3) NULL,
+  PRIMARY KEY (program, account, hold_id),
+  -- What an account holds.
+  KEY held (program, account, status, amount),
+  KEY due (status, partition_id, expires_at)
+) ENGINE = InnoDB;
+
 -- The watermarks. An absent row locks nothing, so a flush refuses to run without it.
 CREATE TABLE IF NOT EXISTS sluice_partitions (
   partition_id SMALLINT UNSIGNED NOT NULL,

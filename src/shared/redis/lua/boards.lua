@@ -18,7 +18,9 @@ end
 -- The board of an item, if there is one, and the key.
 local function boardOf(boards, kind, item)
   local colon = string.find(item, ':', 1, true)
-  local board = boards[kind][string.sub(item, 1, colon - 1)]
+  local named = boards[kind]
+  -- Records of holds have no board.
+  local board = named and named[string.sub(item, 1, colon - 1)]
   if board then return board, string.sub(item, colon + 1) end
 end
 -- Lets a worker read the key's score from the database.

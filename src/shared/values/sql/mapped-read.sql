@@ -5,6 +5,7 @@
 SELECT j.name, j.item_key, IF({changedKeys}, NULL, COALESCE(t.{column}, 0)) AS value,
   COALESCE((SELECT SUM(q.amount) FROM sluice_quarantine q
             WHERE q.kind = '{kind}' AND q.name = j.name AND q.item_key = j.item_key), 0) AS quarantined,
+  {held} AS held,
   p.sequence, p.token, p.epoch
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
   name VARBINARY({LIMITS.name}) PATH '$[0]', item_key VARBINARY({LIMITS.key}) PATH '$[1]', {typedKeysAndTexts})) j

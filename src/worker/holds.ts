@@ -1,0 +1,167 @@
+/**
+ * Holds of a batch: rows of `sluice_holds`, in the transaction of their batch (docs/decisions/0029-holds.md). The caller
+ * holds the lock of the partition's watermark, so nobody else writes them. Only a post also moves points: it goes on as
+ * an ordinary debit.
+ */
+import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
+import { AnswerMissingError } from '../shared/errors.ts';
+import { queryRows, readSql } from '../shared/mysql/database.ts';
+import { jsonParts } from '../shared/mysql/statement-size.ts';
+import {
+  HOLD_STATUSES,
+  type HoldStatus,
+  holdItem,
+  holdOf,
+  type RecordedHold,
+} from '../shared/updates/hold.ts';
+import type { RecordedEntry } from '../shared/updates/record.ts';
+
+const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
+const FIND = sql('find-holds');
+const INSERT = sql('insert-holds');
+const END = sql('end-holds');
+
+type HoldEntry = RecordedEntry & { readonly hold: RecordedHold };
+
+/** A hold that a batch begins, or ends, or both. */
+interface Changed {
+  readonly program: string;
+  readonly account: string;
+  readonly id: string;
+  readonly partition: number;
+  /** Whether MySQL has no row of it yet. */
+  readonly isNew: boolean;
+  readonly amount: number;
+  status: HoldStatus;
+  posted: number;
+  /** Times are ms; null without one. */
+  readonly expiresAt: number | null;
+  readonly createdAt: number | null;
+  endedAt: number | null;
+}
+
+/** What a batch does to holds. */
+export interface HoldPlan {
+  readonly changed: readonly Changed[];
+  /** All that may go into the ledger: the other entries, and the posts that count, in their order. */
+  readonly ledger: readonly RecordedEntry[];
+  /** Entries that MySQL must not have: of a hold that it knows, or of an end after another one. */
+  readonly leftOut: readonly RecordedEntry[];
+}
+
+function isOfHold(entry: RecordedEntry): entry is HoldEntry {
+  return entry.hold !== undefined;
+}
+
+function nameOf(entry: RecordedEntry): string {
+  return holdItem(entry.item, holdOf(entry.id)!);
+}
+
+/** Decides about the holds of these entries, which are in the order of their acceptance. Writes nothing. */
+export async function planHolds(
+  connection: PoolConnection,
+  partition: number,
+  entries: readonly RecordedEntry[],
+): Promise<HoldPlan> {
+  const actions = entries.filter(isOfHold);
+  if (actions.length === 0) return { changed: [], ledger: entries, leftOut: [] };
+  const holds = await known(connection, partition, actions);
+  const changed = new Set<Changed>();
+  const leftOut: RecordedEntry[] = [];
+  const ledger: RecordedEntry[] = [];
+  for (const entry of entries) {
+    if (!isOfHold(entry)) {
+      ledger.push(entry);
+      continue;
+    }
+    const name = nameOf(entry);
+    const hold =
+      entry.hold.action === 'h' ? begun(partition, entry, holds.get(name)) : ended(entry, holds.get(name));
+    if (!hold) {
+      leftOut.push(entry);
+      continue;
+    }
+    holds.set(name, hold);
+    changed.add(hold);
+    if (entry.hold.action === 'p') ledger.push(entry);
+  }
+  return { changed: [...changed], ledger, leftOut };
+}
+
+function begun(partition: number, entry: HoldEntry, row: Changed | undefined): Changed | undefined {
+  if (row) return undefined;
+  const { program, account, hold, acceptedAt } = entry;
+  return {
+    ...{ program, account, partition },
+    id: holdOf(entry.id)!,
+    isNew: true,
+    amount: hold.held,
+    status: 'open',
+    posted: 0,
+    expiresAt: hold.expiresAt > 0 ? hold.expiresAt : null,
+    createdAt: acceptedAt,
+    endedAt: null,
+  };
+}
+
+/** Ends the hold, if this end counts. */
+function ended(
+  { hold: { action }, amount, acceptedAt }: HoldEntry,
+  row: Changed | undefined,
+): Changed | undefined {
+  const posted = 0 - amount;
+  if (row?.status !== 'open' || posted > row.amount) return undefined;
+  row.status = HOLD_STATUSES[action as 'p' | 'v' | 'e'];
+  row.posted = posted;
+  row.endedAt = acceptedAt;
+  return row;
+}
+
+/** The rows of the holds that these entries name. */
+async function known(
+  connection: PoolConnection,
+  partition: number,
+  actions: readonly HoldEntry[],
+): Promise<Map<string, Changed>> {
+  const names = new Map(actions.map(entry => [nameOf(entry), entry]));
+  const rows = new Map<string, Changed>();
+  const encode = ({ program, account, id }: RecordedEntry) => [program, account, holdOf(id)!];
+  for (const { json } of jsonParts(connection, [...names.values()], encode))
+    for (const row of await queryRows(connection, FIND, [json])) {
+      const [program, account, id] = [String(row.program), String(row.account), String(row.hold_id)];
+      rows.set(holdItem(`${program}:${account}`, id), {
+        ...{ program, account, id, partition },
+        isNew: false,
+        amount: Number(row.amount),
+        status: row.status as HoldStatus,
+        posted: 0,
+        expiresAt: null,
+        createdAt: null,
+        endedAt: null,
+      });
+    }
+  return rows;
+}
+
+/** Writes the rows. @throws the error of MySQL; AnswerMissingError if an open row is gone */
+export async function writeHolds(connection: PoolConnection, changed: readonly Changed[]): Promise<void> {
+  const encode = (hold: Changed) => [
+    ...[hold.program, hold.account, hold.id, hold.partition, hold.amount, hold.status, hold.posted],
+    ...[hold.expiresAt, hold.createdAt, hold.endedAt],
+  ];
+  const fresh = changed.filter(({ isNew }) => isNew);
+  for (const { json } of jsonParts(connection, fresh, encode)) await connection.query(INSERT, [json]);
+  const others = changed.filter(({ isNew }) => !isNew);
+  for (const { json, rows } of jsonParts(connection, others, encode)) {
+    const [{ affectedRows }] = await connection.query<ResultSetHeader>(END, [json]);
+    if (affectedRows !== rows.length) throw new AnswerMissingError('the row of an open hold');
+  }
+}
+
+/** What an entry that is left out leaves wrong in Redis: live values to delete, and the name of its id in `ids`. */
+export function traceOf(entry: RecordedEntry): { readonly reload: readonly string[]; readonly id: string } {
+  return {
+    reload: [`p${entry.item}`, `h${nameOf(entry)}`],
+    id: `p${Buffer.byteLength(entry.item)}:${entry.item}${entry.id}`,
+  };
+}

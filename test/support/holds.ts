@@ -1,0 +1,44 @@
+/** What tests of holds look at: rows of `sluice_holds`, and both numbers of an account wherever they are. */
+import { expect } from 'vitest';
+import { readBalance } from '../../src/shared/balance.ts';
+import type { Engine } from './engine.ts';
+
+/** Rows of an account's holds, by their ids. */
+export async function holdRows({ database }: Pick<Engine, 'database'>, account: string) {
+  const rows = await database.query(
+    'SELECT hold_id, amount, status, posted, expires_at, ended_at FROM sluice_holds WHERE account = ?',
+    [Buffer.from(account)],
+  );
+  return Object.fromEntries(
+    rows.map(row => [
+      String(row.hold_id),
+      { amount: Number(row.amount), status: String(row.status), posted: Number(row.posted) },
+    ]),
+  );
+}
+
+/** An engine with one partition and an account that has 100 points in MySQL. */
+export async function withAccount(engine: Engine) {
+  const points = (await engine.producer()).points('loyalty');
+  await points.credit('a', 100, { id: 'start' });
+  await engine.drain();
+  return { engine, points };
+}
+
+/** The live text of an account; undefined if it is cold. */
+async function liveText({ redis, keys }: Engine, account: string): Promise<string | undefined> {
+  for (const hash of ['live:young', 'live:old'] as const) {
+    const text = await redis.hget(keys.of(keys.partitionOf(account), hash), `ployalty:${account}`);
+    if (text !== null) return text;
+  }
+  return undefined;
+}
+
+/** Compares balance and held points of the account in Redis, if it is live, with what a cold read finds. */
+export async function expectNoDrift(engine: Engine, account: string): Promise<void> {
+  const text = await liveText(engine, account);
+  const found = await engine.compare('p', 'loyalty', account);
+  if (text !== undefined) expect(found, text).toMatchObject({ held: readBalance(text).held });
+  expect(found.expectedHeld, JSON.stringify(found)).toBe(found.held ?? found.expectedHeld);
+  expect(found.live ?? found.expected).toBe(found.expected);
+}
