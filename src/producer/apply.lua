@@ -32,7 +32,8 @@
 --            123 or - (cold)           new live value; 100/40 of an account that holds points
 --            d123 or d-                duplicate, with the first result; of a hold, with the live value
 --            hn no such hold   hp30 hv0 he0 posted, voided or expired, and how much was posted   hm50 above the hold
---            r reused id   x out of range   f123 below the floor, with the balance   n account or hold not loaded
+--            r reused id   x out of range   f123 below the floor, with the balance
+--            n account not loaded   nh only its hold is not
 --            bk500 be500 ba500 bm500   over the limit of keys, entries, age or memory; retry after so many ms
 --          The error is FOREIGN if the state is another deployment's or of another format.
 --
@@ -163,7 +164,7 @@ end
 
 -- Gives an accepted entry its number and its record, which points to the account's previous entry.
 -- `amount` is a text.
-local function addEntry(decided, group, position, name, amount, balance, payload)
+local function addEntry(decided, group, position, name, amount, balance, payload, isOfHold)
   local item, last, number = group.items[position], group.last[position], int(decided.entryNext)
   if not last then
     -- Entries of the segment may not be flushed yet: the chain that `history` walks continues there.
@@ -173,7 +174,8 @@ local function addEntry(decided, group, position, name, amount, balance, payload
   local at, records = #decided.entryIds + 1, decided.records
   records[2 * at - 1] = number
   records[2 * at] = string.format('%d %s %s %s %d:', now, last, amount, balance, #item) .. item .. payload
-  decided.entryIds[at] = name
+  -- `trim` counts the elements. The ids of holds and their ends are forgotten by `ack`.
+  decided.entryIds[at] = isOfHold and '' or name
   group.last[position], decided.entryNext = number, decided.entryNext + 1
 end
 
@@ -200,8 +202,9 @@ local function holding(group)
   --!include hold
   return function(item, position, amount, detail, id)
     local field = idName('h', item, id)
-    local record = group.live[position] and group.records[field]
-    if not record then return nil, 'n' end
+    local record = group.records[field]
+    if not group.live[position] then return nil, 'n' end
+    if not record then return nil, 'nh' end
     local entry, reply = decideHold(record, item, id, detail[2], amount, detail[3])
     if entry then entry.field = field end
     return entry, reply
@@ -282,7 +285,7 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
           noteHold(group, entry)
         end
         if group.hasPayload then
-          addEntry(decided, group, position, name, entry and entry.amount or int(amount), reply, payload)
+          addEntry(decided, group, position, name, entry and entry.amount or int(amount), reply, payload, entry)
           entriesLeft = entriesLeft - 1
         end
         local count = group.hasPayload and 1 or detail

@@ -23,6 +23,7 @@ import {
   encodeGroups,
   type Group,
   groupUpdates,
+  HOLD_NOT_LOADED,
   NOT_LOADED,
   OUT_OF_RANGE,
   refusal,
@@ -42,7 +43,7 @@ export interface ApplyParts {
   /** Makes accounts live. Gives errors by item for those that could not be loaded. */
   readonly loadAccounts: (
     partition: number,
-    updates: readonly CheckedUpdate[],
+    updates: readonly Pick<Waiting, 'update' | 'lacksHold'>[],
   ) => Promise<ReadonlyMap<string, SluiceError>>;
   /** Schedules a wake-up of the partition's flush. */
   readonly wake: (partition: number) => void;
@@ -208,7 +209,8 @@ export class Applier {
         member.alone = true;
         resend.push(member);
       }
-    } else if (token === NOT_LOADED) {
+    } else if (token === NOT_LOADED || token === HOLD_NOT_LOADED) {
+      first.lacksHold = token === HOLD_NOT_LOADED;
       if (++first.loads > MAX_TRIES) {
         first.refuse(new RedisUnavailableError(`${this.#parts.address} (an account does not stay live)`));
         return;
@@ -251,7 +253,7 @@ export class Applier {
     // Later updates of the same account may wait for room already.
     for (const [key, waiting] of cold) parked.set(key, waiting.concat(parked.get(key) ?? []));
     // Several updates of an account may need the records of other holds.
-    const updates = [...cold.values()].flatMap(waiting => waiting.map(({ update }) => update));
+    const updates = [...cold.values()].flat();
     const failures = await within(
       this.#parts.loadAccounts(partition, updates),
       this.#parts.settings.callTimeoutMs,

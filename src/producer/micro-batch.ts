@@ -201,6 +201,8 @@ export function parseReply(text: string): ApplyReply {
 /** Results of updates that a producer acts on by itself. */
 export const OUT_OF_RANGE = 'x';
 export const NOT_LOADED = 'n';
+/** Only the record of the update's hold is missing. */
+export const HOLD_NOT_LOADED = 'nh';
 
 const BACKPRESSURE_LIMITS: Readonly<Record<string, BackpressureLimit>> = {
   k: 'keys',

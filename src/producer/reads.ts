@@ -188,10 +188,15 @@ export class Reads {
   }
 
   /** Makes the accounts of these updates live, and the records of their holds. @returns the errors by item */
-  async loadAll(partition: number, updates: readonly CheckedUpdate[]): Promise<Map<string, SluiceError>> {
+  async loadAll(
+    partition: number,
+    waiting: readonly { readonly update: CheckedUpdate; readonly lacksHold: boolean }[],
+  ): Promise<Map<string, SluiceError>> {
+    const updates = waiting.map(({ update }) => update);
+    const accounts = waiting.filter(({ lacksHold }) => !lacksHold).map(({ update }) => update);
     const loads: Promise<unknown>[] = [];
     const failures = new Map<string, SluiceError>();
-    for (const group of Map.groupBy(updates, ({ kind, name }) => kind + name).values()) {
+    for (const group of Map.groupBy(accounts, ({ kind, name }) => kind + name).values()) {
       for (const [index, one] of this.load(partition, group).entries())
         loads.push(one.catch(error => failures.set(group[index]!.item, error)));
     }

@@ -7,7 +7,7 @@ import type { Mark } from './waiting.ts';
 
 /** What a receipt knows of its update. */
 export type ReceiptUpdate = Pick<CheckedUpdate, 'kind' | 'name' | 'key' | 'id'> & {
-  /** If it begins or ends a hold; the amount is 0 unless a caller said how much to post. */
+  /** If it begins or ends a hold: what it holds, or posts, 0 for all of it or a void. */
   readonly hold?: { readonly action: HoldCall['action']; readonly amount: number } | undefined;
 };
 

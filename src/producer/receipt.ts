@@ -2,6 +2,7 @@
 import { pause } from '../shared/clock.ts';
 import {
   HoldEndedError,
+  IdempotencyKeyReusedError,
   PersistenceUnknownError,
   PersistTimeoutError,
   ProducerClosedError,
@@ -69,7 +70,7 @@ export class Receipt {
 
 function asked({ kind, name, key, id, hold, amount }: CheckedUpdate): ReceiptUpdate {
   if (!hold) return { kind, name, key, id };
-  return { kind, name, key, id, hold: { action: hold.action, amount: hold.action === 'p' ? amount : 0 } };
+  return { kind, name, key, id, hold: { action: hold.action, amount } };
 }
 
 /** A producer's answer for an accepted hold, post or void; `value` is the balance, what is held included. */
@@ -155,7 +156,8 @@ const POLL_MS = 25;
 const HELD_POLL_MS = 500;
 const OLDEST_HELD =
   "SELECT MIN(id) AS oldest FROM sluice_quarantine WHERE cause = 'held' AND partition_id = ? AND kind = ? AND name = ?";
-const HOLD = 'SELECT status, posted FROM sluice_holds WHERE program = ? AND account = ? AND hold_id = ?';
+const HOLD =
+  'SELECT status, amount, posted FROM sluice_holds WHERE program = ? AND account = ? AND hold_id = ?';
 const QUARANTINED = readSql(new URL('./sql/quarantined.sql', import.meta.url));
 
 export class Progress {
@@ -178,8 +180,9 @@ export class Progress {
     const outcome = await this.#wait(mark, update.kind, timeoutMs);
     if (outcome instanceof Error) throw outcome;
     await this.#checkHold(update);
-    // The original of a duplicate may have gone into quarantine before this mark.
-    if (!outcome.quarantine && !duplicate) return;
+    // The original of a duplicate may have gone into quarantine before this mark, and a post of which Redis had
+    // forgotten the claim too.
+    if (!outcome.quarantine && !duplicate && update.hold?.action !== 'p') return;
     const from = duplicate ? { ...mark, sequence: 0, segmentEnd: 0 } : mark;
     for (;;) {
       const row = await this.#inQuarantine(from, update, outcome.sequence);
@@ -192,9 +195,9 @@ export class Progress {
     }
   }
 
-  /** A flush leaves an end out if MySQL has another one. */
+  /** A flush leaves a hold or its end out if MySQL has one: if it is another one, this one does not count. */
   async #checkHold({ name, key, id, hold }: ReceiptUpdate): Promise<void> {
-    if (!hold || hold.action === 'h') return;
+    if (!hold) return;
     const of = holdOf(id)!;
     const [row] = await this.#database
       .query(HOLD, [Buffer.from(name), Buffer.from(key), Buffer.from(of)])
@@ -202,7 +205,12 @@ export class Progress {
         throw databaseError(error, this.#database.address);
       });
     const status = row?.status as HoldStatus | undefined;
-    if (!status || status === 'open') throw new PersistenceUnknownError();
+    if (!status) throw new PersistenceUnknownError();
+    if (hold.action === 'h') {
+      if (hold.amount !== Number(row!.amount)) throw new IdempotencyKeyReusedError(name);
+      return;
+    }
+    if (status === 'open') throw new PersistenceUnknownError();
     const isThis = status === (hold.action === 'p' ? 'posted' : 'voided');
     const posted = Number(row!.posted);
     if (!isThis || (hold.amount > 0 && hold.amount !== posted))

@@ -53,8 +53,10 @@ export class Waiting {
   until: number;
   /** Whether it is sent by itself, after Redis refused a sum with it. */
   alone = false;
-  /** How often its account was found cold. */
+  /** How often its account, or the record of its hold, was found cold. */
   loads = 0;
+  /** Whether only the record was, the last time. */
+  lacksHold = false;
   /** Deadline for waiting for room, ms of the producer's clock; set at the first refusal. */
   roomUntil: number | undefined = undefined;
   readonly #caller: Caller;

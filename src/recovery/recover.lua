@@ -155,9 +155,9 @@ elseif matches then
     redis.call('UNLINK', base .. 'idMarks')
   end
   endLive()
-  redis.call('HSET', KEYS[1], 'epoch', newEpoch, 'sequence', newSequence, 'token', newToken)
-  -- MySQL may have entries of a backup of Redis: cold reads wait until they are acknowledged.
-  if tonumber(newSequence) ~= state.sequence then redis.call('HSET', KEYS[1], 'doubtful', state.entryNext) end
+  -- MySQL may have entries of a backup of Redis, or lack holds that pending entries end: cold reads of accounts wait
+  -- until these are acknowledged.
+  redis.call('HSET', KEYS[1], 'epoch', newEpoch, 'sequence', newSequence, 'token', newToken, 'doubtful', state.entryNext)
   redis.call('HDEL', KEYS[1], 'discarded')
 end
 

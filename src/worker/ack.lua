@@ -4,7 +4,7 @@
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 token   2 idempotency window, ms   3 counters and entries of the batch that are in quarantine
---          4 the batch's credits, names of their ids in `ids` as a JSON array; '' for none
+--          4 the batch's credits, holds and ends of holds, names of their ids in `ids` as a JSON array; '' for none
 --          then two for each live value to delete: kind, item
 -- Reply    { 0 } if the token is not in flight (another worker was faster), else
 --          { 1, updates still pending, counter keys and entries still pending }
@@ -29,7 +29,7 @@ if to > from then
   end
   redis.call('RPUSH', base .. 'idMarks', int(now + windowMs) .. ' ' .. int(to))
 end
--- A credit that was left out or put aside may be sent again, and MySQL knows those that it has.
+-- What was left out or put aside of them may come again, and MySQL knows those that it has.
 if credits ~= '' then
   local names = cjson.decode(credits)
   for first = 1, #names, 1000 do

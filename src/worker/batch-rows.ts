@@ -39,8 +39,8 @@ export interface Written {
   aside: number;
   /** Credits that were left out: they have no right to be written now. */
   leftOut: number;
-  /** Names in `ids` of what was left out of holds: MySQL had the hold, or another end of it. */
-  readonly forget: string[];
+  /** Holds and ends that were left out: MySQL had the hold, or an end of it. */
+  unheld: number;
   readonly floors: FloorWatch;
 }
 

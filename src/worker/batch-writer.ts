@@ -25,7 +25,7 @@ import { EntryWriter } from './entries.ts';
 import type { Failures } from './failures.ts';
 import { FloorWatch } from './floors.ts';
 import { HeldUpdates, type HoldRule } from './held.ts';
-import { planHolds, traceOf, writeHolds } from './holds.ts';
+import { liveFieldsOf, planHolds, writeHolds } from './holds.ts';
 import { checkLengths } from './lengths.ts';
 import { Suspects } from './suspects.ts';
 import type { TableHealth } from './table-health.ts';
@@ -83,7 +83,7 @@ export class BatchWriter {
       credits: [],
       aside: 0,
       leftOut: 0,
-      forget: [],
+      unheld: 0,
       floors: new FloorWatch(this.#tables),
     };
     const attempt = { connection, batch, written };
@@ -129,10 +129,8 @@ export class BatchWriter {
     const { changed, ledger, leftOut } = await planHolds(connection, batch.partition, batch.entries);
     await writeHolds(connection, changed);
     written.rows += changed.length;
-    for (const { reload, id } of leftOut.map(traceOf)) {
-      written.reload.push(...reload);
-      written.forget.push(id);
-    }
+    written.unheld = leftOut.length;
+    written.reload.push(...leftOut.flatMap(liveFieldsOf));
     return ledger;
   }
 

@@ -19,7 +19,7 @@ export type CommitResult =
       /** Credits of transfers that MySQL refused, and those that had no right to be written. */
       readonly aside: number;
       readonly leftOut: number;
-      /** Holds that MySQL had already, and ends of holds that it had ended otherwise: they were left out. */
+      /** Holds that MySQL had already, and ends of holds that it had ended: they were left out. */
       readonly unheld: number;
     }
   | { readonly decision: 'skip'; readonly outcome: Outcome; readonly rewound: boolean }

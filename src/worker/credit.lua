@@ -103,8 +103,8 @@ for place, name in ipairs(names) do
     local amounts = isHold and '0/' .. int(heldOne) .. 'e' or int(amount)
     records[#records + 1] = string.format('%d %s %s %s %d:', now, last[account], amounts, balance, #item) .. item .. payload
     ids[#ids + 1], ids[#ids + 2] = name, (isHold and record or '-') .. ' ' .. balance
-    -- `trim` counts the elements, and must not forget the id of a credit: it may be sent again later.
-    entryIds[#entryIds + 1] = isHold and name or ''
+    -- `trim` counts the elements, and must not forget these ids: the same entry may be sent again later.
+    entryIds[#entryIds + 1] = ''
     if isHold then expireRecord(item, id, record) end
     heldSums[account] = heldSums[account] + heldOne
     sums[account], counts[account], last[account] = sum, counts[account] + 1, int(entryNext)

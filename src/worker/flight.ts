@@ -146,7 +146,7 @@ export class Flight implements FlightCheck {
       this.#limits.idempotencyWindowMs,
       // Redis may have forgotten the earlier quarantined ones, whose receipts must look in quarantine too.
       outcome.quarantined + (outcome.quarantinedBefore ?? 0),
-      namesToForget(batch, outcome),
+      namesToForget(batch),
       ...outcome.late.flatMap(item => ['p', item]),
       ...(outcome.reload ?? []).flatMap(item => [item[0]!, item.slice(1)]),
     );
@@ -177,12 +177,11 @@ export class Flight implements FlightCheck {
   }
 }
 
-/** The names of the ids of the batch's credits, and of what was left out of holds, as id-name.lua makes them. */
-function namesToForget({ entries }: Batch, { forget = [] }: Outcome): string {
-  const credits = entries
-    .filter(entry => creditedBy(entry) !== undefined)
+/** The names of the ids of the batch's credits, holds and ends of holds, as id-name.lua makes them. */
+function namesToForget({ entries }: Batch): string {
+  const names = entries
+    .filter(entry => entry.hold !== undefined || creditedBy(entry) !== undefined)
     .map(({ item, id }) => `p${Buffer.byteLength(item)}:${item}${id}`);
-  const names = [...credits, ...forget];
   return names.length === 0 ? '' : JSON.stringify(names);
 }
 

@@ -230,7 +230,7 @@ export class Flusher {
       if (result.unheld > 0)
         log.warn(
           { ...about, entries: result.unheld },
-          'the database had these holds, or other ends of them, so they were left out; their accounts are reloaded',
+          'the database had these holds or their ends already, so they were left out; their accounts are reloaded',
         );
       if (result.aside > 0)
         log.error(

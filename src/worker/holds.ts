@@ -158,10 +158,7 @@ export async function writeHolds(connection: PoolConnection, changed: readonly C
   }
 }
 
-/** What an entry that is left out leaves wrong in Redis: live values to delete, and the name of its id in `ids`. */
-export function traceOf(entry: RecordedEntry): { readonly reload: readonly string[]; readonly id: string } {
-  return {
-    reload: [`p${entry.item}`, `h${nameOf(entry)}`],
-    id: `p${Buffer.byteLength(entry.item)}:${entry.item}${entry.id}`,
-  };
+/** The live values that an entry leaves wrong if it is left out: its account and its hold's record. */
+export function liveFieldsOf(entry: RecordedEntry): readonly string[] {
+  return [`p${entry.item}`, `h${nameOf(entry)}`];
 }

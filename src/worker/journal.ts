@@ -13,8 +13,6 @@ export interface Outcome {
   readonly late: string[];
   /** Kind and item of live values that an amendment changed in vain; absent in records of older versions. */
   readonly reload?: string[];
-  /** Names in `ids` of holds and ends that were left out; absent in records of older versions. */
-  readonly forget?: string[];
   /** Updates of the batch that went into quarantine, held ones included. */
   readonly quarantined: number;
   /** Held ones of them; absent in records of older versions. */

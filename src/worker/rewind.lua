@@ -15,6 +15,5 @@ if state.token ~= token then return 0 end
 if state.epoch == epoch then return 1 end
 if state.sequence ~= tonumber(seen) then return 0 end
 endLive()
-redis.call('HSET', KEYS[1], 'sequence', sequence, 'epoch', epoch)
-if sequence ~= seen then redis.call('HSET', KEYS[1], 'doubtful', state.entryNext) end
+redis.call('HSET', KEYS[1], 'sequence', sequence, 'epoch', epoch, 'doubtful', state.entryNext)
 return 1

@@ -150,12 +150,11 @@ export class Store {
       const written = await this.#writer.write(connection, batch, watermark.mayHold, careful);
       await this.#seam('written');
 
-      const { late, quarantinedBefore, reload, forget, refused, held, rows, took, floors } = written;
+      const { late, quarantinedBefore, reload, refused, held, rows, took, floors } = written;
       const belowFloor = await floors.below(connection);
       const outcome = await this.#fitOutcome(connection, attempt, {
         late,
         reload,
-        forget,
         quarantined: refused + held,
         held,
         quarantinedBefore,
@@ -169,8 +168,8 @@ export class Store {
       if (!(await this.#flight.inFlight(batch))) throw new Abandon({ decision: 'stop' });
       await this.#seam('checked');
       const done = attempt.rewound ? ('rewind' as const) : ('apply' as const);
-      const { credits, aside, leftOut } = written;
-      const counts = { rows, late: late.length, credits, aside, leftOut, unheld: forget.length };
+      const { credits, aside, leftOut, unheld } = written;
+      const counts = { rows, late: late.length, credits, aside, leftOut, unheld };
       return { result: { decision: done, outcome, ...counts, belowFloor, outgoing: sent }, took };
     });
     this.#failures.took(took, moment);

@@ -48,6 +48,9 @@ const patterns = Object.keys(partitionKeys).map(key => ({
 }));
 const nameOf = (key: string) => patterns.find(({ pattern }) => pattern.test(key))?.key ?? key;
 
+/** MONITOR escapes line ends and backslashes. */
+const unescaped = (text: string) => text.replaceAll(/\\(.)/g, (_, next) => (next === 'n' ? '\n' : next));
+
 /** Records commands on the keys of partitions; the function stops it and returns them. */
 async function watch({ redis, name }: Engine): Promise<() => Promise<Touch[]>> {
   const touches: Touch[] = [];
@@ -56,7 +59,7 @@ async function watch({ redis, name }: Engine): Promise<() => Promise<Touch[]>> {
   let by = '';
   let isOver = false;
   monitor.on('monitor', (_time: string, [command, ...args]: [string, ...string[]], from: string) => {
-    if (/^eval/i.test(command)) by = scripts.get(args[0]!.replaceAll('\\n', '\n')) ?? '';
+    if (/^eval/i.test(command)) by = scripts.get(unescaped(args[0]!)) ?? '';
     else
       for (const [at, arg] of args.entries()) {
         const key = new RegExp(`^\\{${name}:\\d+\\}:(.*)$`, 's').exec(arg)?.[1];
@@ -103,6 +106,14 @@ async function useEverything(engine: Engine): Promise<void> {
   await engine.driver().once();
   await engine.drain();
   await loyalty.credit('x', 9, { id: '4' });
+  await loyalty.hold('x', 1, { id: 'h', expiresInMs: 1 });
+  await loyalty.hold('x', 2, { id: 'i' });
+  await loyalty.post('x', 'i', 1);
+  await engine.drain();
+  await until(async () => {
+    await engine.expiry().once();
+    return (await loyalty.account('x')).held === 0;
+  }, 'the end of the hold');
   let moved = 0;
   await useBoard(engine, ofAccounts, async () => {
     await loyalty.transfer('x', 'w', 1, { id: `move ${++moved}` });

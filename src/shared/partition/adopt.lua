@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Creates a partition's state, or moves it to the watermark, under a new epoch: live values of the old epoch
--- end. Refuses if the epoch is not the one that the caller saw. If the state was behind, its
--- pending entries may be in MySQL already: cold reads wait until they are acknowledged (`doubtful`).
+-- end. Refuses if the epoch is not the one that the caller saw. Pending entries may be in MySQL already, or end holds
+-- that MySQL does not have: cold reads of accounts wait until they are acknowledged (`doubtful`).
 --
 -- KEYS[1]  {namespace:partition}:state
 -- ARGV     1 epoch seen ('' for no state)   2 new epoch   3 sequence of the watermark
@@ -28,8 +28,6 @@ if state.epoch == '' then
   return 1
 end
 endLive()
-redis.call('HSET', KEYS[1], 'epoch', epoch)
-if state.token == '' and state.sequence < tonumber(sequence) then
-  redis.call('HSET', KEYS[1], 'sequence', sequence, 'doubtful', state.entryNext)
-end
+redis.call('HSET', KEYS[1], 'epoch', epoch, 'doubtful', state.entryNext)
+if state.token == '' and state.sequence < tonumber(sequence) then redis.call('HSET', KEYS[1], 'sequence', sequence) end
 return 1

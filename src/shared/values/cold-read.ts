@@ -214,6 +214,7 @@ export class ColdReader {
             ...holdArguments(some, rows),
           ),
       });
+      if (values.includes(WAITS)) throw new ReadUnsettledError(partition, DOUBT);
       found.push(...values.map(readHoldRecord));
     }
     return found;

@@ -8,7 +8,7 @@ export interface Comparison extends LiveKey {
   /** Undefined if the key is not live, NaN if its value is not a number, null if a kept value was never put. */
   readonly live: number | null | undefined;
   readonly expected: number | null;
-  /** Points that the account holds: live and as it should be. Only of accounts. */
+  /** Points that the account holds, live and as it should be; undefined for none. */
   readonly held?: number | undefined;
   readonly expectedHeld?: number | undefined;
   /** On the board of a ranked name; null if the key is not on it, undefined if there is nothing to compare. */
@@ -33,10 +33,11 @@ export function comparisons(keys: readonly LiveKey[], found: readonly string[]):
     const [, live, expected, score] = /^(.*) (\S+) (\S+)$/s.exec(text)!;
     const { kind } = keys[at]!;
     const isLive = live !== '-';
-    const held = kind === 'p' && isLive ? { held: readBalance(live!.slice(1)).held } : {};
+    const heldOf = (text: string) => (kind === 'p' && readBalance(text).held) || undefined;
     return {
       ...keys[at]!,
-      ...(kind === 'p' ? { ...held, expectedHeld: readBalance(expected!).held } : {}),
+      held: isLive ? heldOf(live!.slice(1)) : undefined,
+      expectedHeld: heldOf(expected!),
       live: isLive ? liveNumber(kind, live!.slice(1)) : undefined,
       expected: readLive(kind, expected!),
       ...(score === '.' ? {} : { score: score === '-' ? null : Number(score) }),

@@ -9,5 +9,5 @@ SELECT j.program, j.account, j.hold_id, j.partition_id, j.amount, j.status, j.po
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
   program VARBINARY({LIMITS.name}) PATH '$[0]', account VARBINARY({LIMITS.account}) PATH '$[1]',
   hold_id VARBINARY({LIMITS.hold}) PATH '$[2]', partition_id SMALLINT UNSIGNED PATH '$[3]', amount BIGINT PATH '$[4]',
-  status VARCHAR(8) CHARACTER SET ascii PATH '$[5]', posted BIGINT PATH '$[6]', expires_ms BIGINT PATH '$[7]',
+  status CHAR(8) CHARACTER SET ascii PATH '$[5]', posted BIGINT PATH '$[6]', expires_ms BIGINT PATH '$[7]',
   created_ms BIGINT PATH '$[8]', ended_ms BIGINT PATH '$[9]')) j

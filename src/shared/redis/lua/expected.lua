@@ -69,14 +69,15 @@ local function putOf(hash, item, isMissing)
   return (not isMissing or isMissing(tonumber(number))) and put
 end
 
--- The record of a hold: its row in the database, unless Redis has more of it. `ids` has each entry that is not
--- acknowledged.
+-- The record of a hold: its row in the database, unless Redis has more of it. `ids` has exactly those holds and
+-- ends that are not acknowledged.
 local function recordOf(item, row)
   --!include id-name
   --!include hold-names
-  if row ~= '' and string.sub(row, 1, 1) ~= 'o' then return row end
   local length, rest = string.match(item, '^(%d+):(.*)$')
   local account, id = string.sub(rest, 1, length), string.sub(rest, length + 1)
+  if isDoubtful(account) then return nil, 'doubtful' end
+  if row ~= '' and string.sub(row, 1, 1) ~= 'o' then return row end
   local function remembered(name)
     local answer = redis.call('HGET', base .. 'ids', name)
     return answer and string.match(answer, '^%S+')
