@@ -3,9 +3,8 @@
  * hold.lua.
  */
 
-/** What an entry does to a hold: begins it, posts it, voids it, or ends it because its time is over. */
-export const HOLD_ACTIONS = { h: 'hold', p: 'post', v: 'void', e: 'expire' } as const;
-export type HoldAction = keyof typeof HOLD_ACTIONS;
+/** What an entry does to a hold: holds, posts, voids or expires it. */
+type HoldAction = 'h' | 'p' | 'v' | 'e';
 
 /** How a hold stands, as `sluice_holds` says it. */
 export const HOLD_STATUSES = { o: 'open', p: 'posted', v: 'voided', e: 'expired' } as const;
