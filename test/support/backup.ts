@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Recovery, type RecoverySeam } from '../../src/recovery/recover.ts';
 import type { Settings } from '../../src/shared/config/settings.ts';
 import { cleanUp } from './cleanup.ts';
-import { sluice as run } from './command.ts';
+import { sluiceCheaply } from './command.ts';
 import { Crash, definitions, type Engine, openEngine } from './engine.ts';
 import { temporaryFolder } from './servers.ts';
 
@@ -22,7 +22,11 @@ export async function openWithCommand(settings: Partial<Settings> = {}) {
     SLUICE_NAMESPACE: engine.name,
     SLUICE_PARTITIONS: '1',
   };
-  return { engine, sluice: await engine.producer(), command: (...args: string[]) => run(args, env) };
+  return {
+    engine,
+    sluice: await engine.producer(),
+    command: (...args: string[]) => sluiceCheaply(args, env),
+  };
 }
 
 /** A recovery that crashes at a step, if one is given. */

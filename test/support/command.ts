@@ -88,7 +88,11 @@ export function sluice(args: string[], env: Environment, input: string | Buffer 
 const SERVING = ['worker', 'serve'];
 
 /** The cheapest way: in this process unless the command needs one of its own. */
-function cheaply(args: string[], env: Environment, input: string | Buffer): Promise<Outcome> {
+export function sluiceCheaply(
+  args: string[],
+  env: Environment,
+  input: string | Buffer = '',
+): Promise<Outcome> {
   const needsProcess = SERVING.includes(args[0] ?? '') || args.includes('-') || input !== '';
   return isFree() && !needsProcess ? sluiceHere(args, env) : sluice(args, env, input);
 }
@@ -124,7 +128,7 @@ export async function startedLine(running: Running, message: string): Promise<Re
 }
 
 async function createKey(env: Environment): Promise<string> {
-  return (await sluice(['keys', 'create', 'test', ...ALL_SCOPES], env)).stdout.trim();
+  return (await sluiceCheaply(['keys', 'create', 'test', ...ALL_SCOPES], env)).stdout.trim();
 }
 
 const PARTITIONS = 4;
@@ -205,7 +209,7 @@ export async function openDeployment(
     },
     /** A process if the test has servers of its own, since it may stop them, or if the command needs one. */
     sluice: (args: string[], more: Environment = {}, input: string | Buffer = '') =>
-      (servers ? sluice : cheaply)(args, { ...env, ...migrating(args), ...more }, input),
+      (servers ? sluice : sluiceCheaply)(args, { ...env, ...migrating(args), ...more }, input),
     /** Always as a process. */
     process: (args: string[], more: Environment = {}) =>
       sluice(args, { ...env, ...migrating(args), ...more }),

@@ -1,6 +1,7 @@
 // Wrong wall clocks do not disturb wake-ups. The sweep is off, so only wake-ups flush.
 
 import { beforeAll, describe, expect, it } from 'vitest';
+import { createProducer } from '../../src/producer/producer.ts';
 import { openDeployment } from '../support/command.ts';
 import { type Servers, until } from '../support/engine.ts';
 import { openProxy } from '../support/proxy.ts';
@@ -36,8 +37,12 @@ beforeAll(async () => {
   servers = (await ownServers()).servers;
 });
 
+const definitions = { counters: { views: {} } } as const;
+
 async function open() {
-  const deployment = await openDeployment({ counters: { views: {} } }, { servers });
+  const deployment = await openDeployment(definitions, { servers });
+  const { REDIS_URL: redis, MYSQL_URL: mysql } = deployment.env as Record<'REDIS_URL' | 'MYSQL_URL', string>;
+  const settings = { partitions: deployment.keys.partitions };
   const noSweep = { SLUICE_SWEEP_INTERVAL_MS: '60000', SLUICE_STUCK_AFTER_MS: '600000' };
   const written = async (key: string, value: number) => {
     const [row] = await deployment.database.query('SELECT value FROM sluice_counters WHERE counter_key = ?', [
@@ -48,10 +53,22 @@ async function open() {
   return {
     ...deployment,
     worker: (env = {}) => deployment.worker({ ...noSweep, ...env }),
-    /** Sends an update from a separate process. */
-    async send(key: string, env = {}) {
+    /** Sends an update from a new producer, whose clock is right. */
+    async send(key: string) {
+      const producer = await createProducer({
+        redis,
+        mysql,
+        definitions,
+        namespace: deployment.name,
+        settings,
+      });
+      await producer.counter('views').increment(key);
+      await producer.close();
+    },
+    /** Sends an update from a process with another clock. */
+    async sendAt(shift: number, key: string) {
       const line = `${JSON.stringify({ counter: 'views', key })}\n`;
-      expect(await deployment.sluice(['ingest', '-'], env, line)).toMatchObject({ code: 0 });
+      expect(await deployment.sluice(['ingest', '-'], shifted(shift), line)).toMatchObject({ code: 0 });
     },
     flushed: (key: string, value = 1) => until(() => written(key, value), `${key} in MySQL`),
   };
@@ -62,9 +79,9 @@ describe.each([
   ['with a clock an hour behind', -HOUR],
 ])('%s', (_, shift) => {
   it('a producer wakes workers, and does not keep others from doing so', async () => {
-    const { worker, send, flushed } = await open();
+    const { worker, send, sendAt, flushed } = await open();
     await worker();
-    await send('a', shifted(shift));
+    await sendAt(shift, 'a');
     await flushed('a');
     await send('a');
     await flushed('a', 2);
