@@ -27,6 +27,17 @@ const COMMANDS: readonly (readonly [args: string[], code: number])[] = [
   [['backfill', 'b', '--table', 'none', '--key', 'id', '--value', 'n', '--to', 'views', '--dry-run'], 2],
 ];
 
+/** They run until a signal, or ask one that does. */
+const OTHERS = ['worker', 'serve', 'health', 'help'];
+
+it('every command is compared', async () => {
+  const { stdout } = await sluiceHere(['--help'], {});
+  const known = [...stdout.split('Commands:')[1]!.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name!);
+  expect(known).toContain('status');
+  const compared = COMMANDS.map(([[name]]) => name!);
+  expect(known.filter(name => !OTHERS.includes(name)).toSorted()).toEqual([...new Set(compared)].toSorted());
+});
+
 it('a command answers alike as a process and in this process', { timeout: 240_000 }, async () => {
   const deployment = await openDeployment(definitions);
   const asMigrator = { ...deployment.env, MYSQL_URL: deployment.access.migratorUrl };
