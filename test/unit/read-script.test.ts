@@ -55,7 +55,7 @@ it('an unknown part and an unknown field are refused', async () => {
 });
 
 /** Parts of one long script, which creates their functions only if it needs them. */
-const CHAPTERS = ['write-counter-ids', 'hold'];
+const CHAPTERS = ['write-counter-ids', 'hold', 'apply-read', 'apply-plain', 'apply-ranks'];
 
 it('every part is included twice at least or is a chapter, and every marked line is understood', () => {
   const root = join(import.meta.dirname, '../../src');
