@@ -122,6 +122,21 @@ export const overview = dashboard(
           's',
           [[once('sluice_transfer_oldest_age_seconds', 'program'), '{{program}}']],
         ),
+        series('Backfills', 'Share of its rows that each unfinished backfill has passed.', 'percentunit', [
+          [
+            `${once('sluice_backfill_rows_passed', 'run')} / (${once('sluice_backfill_rows', 'run')} > 0)`,
+            '{{run}}',
+          ],
+        ]),
+        series(
+          'Backfills without progress',
+          'How long ago each unfinished backfill has passed rows, and a line at 0 for each that no process carries out.',
+          's',
+          [
+            [once('sluice_backfill_progress_age_seconds', 'run'), '{{run}}'],
+            [`${once('sluice_backfill_carried_out', 'run')} == 0`, '{{run}}: no process carries it out'],
+          ],
+        ),
         series(
           'Ranks that are not exact',
           'Partitions whose ranks are being built or corrected, by name. Above 0 for a moment after trouble, and longer during a build.',

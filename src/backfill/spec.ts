@@ -95,6 +95,6 @@ function isSame(a: string, b: string): boolean {
 }
 
 /** `users.points to program "loyalty"`, for messages. */
-export function shownSpec({ table, value, kind, to }: Spec): string {
+export function shownSpec({ table, value, kind, to }: Pick<Spec, 'table' | 'value' | 'kind' | 'to'>): string {
   return `${table}.${value} to ${ownerOf(kind, to)}`;
 }

@@ -14,6 +14,7 @@ import { type Connections, withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { operatorName } from './operator.ts';
 import { onFirstStopSignal } from './signals.ts';
+import { timeLeft } from './time-left.ts';
 
 interface Flags extends SpecOptions {
   readonly dryRun?: boolean;
@@ -273,13 +274,4 @@ class Bar {
     this.#first = rows;
     this.#startedAt = performance.now();
   }
-}
-
-/** At the speed of this process so far: `2 h 05 min`. Exported for its test. */
-export function timeLeft(done: number, rows: number, ms: number): string {
-  if (done <= 0) return '?';
-  const seconds = Math.ceil(((ms / done) * Math.max(0, rows)) / 1000);
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
-  if (hours > 0) return `${hours} h ${String(minutes).padStart(2, '0')} min`;
-  return minutes > 0 ? `${minutes} min ${String(seconds % 60).padStart(2, '0')} s` : `${seconds} s`;
 }

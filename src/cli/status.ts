@@ -1,4 +1,5 @@
-/** `sluice status`: shows what each partition holds, the flush jobs, the quarantine, and what waits or is built. */
+/** `sluice status`: shows what each partition holds, the flush jobs, the quarantine, and what waits, is built or copied. */
+import { shownSpec } from '../backfill/spec.ts';
 import { type Definitions, definitionOf } from '../shared/config/definitions.ts';
 import { shownTarget } from '../shared/config/target.ts';
 import { kindOfRow, type RowKind, SHOWN_KINDS, type ShownKind } from '../shared/item.ts';
@@ -8,10 +9,12 @@ import { type LossKind, readLosses } from '../shared/partition/losses.ts';
 import { RankReader, rankedNames } from '../shared/ranks/reader.ts';
 import type { PartitionStatus } from '../shared/redis/inspect.ts';
 import { HELD_BY_NAME } from '../shared/updates/failed-update.ts';
+import { readUnfinishedBackfills, type UnfinishedBackfill } from '../shared/updates/unfinished-backfills.ts';
 import { readWaitingTransfers, type WaitingTransfers } from '../shared/updates/waiting-transfers.ts';
 import { type Connections, withConnections } from './connections.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { table } from './table.ts';
+import { timeLeft } from './time-left.ts';
 
 export interface Status {
   readonly partitions: readonly Pick<
@@ -45,6 +48,8 @@ export interface Status {
     /** How many partitions are being built or corrected. */
     readonly inexactPartitions: number;
   }[];
+  /** Backfills that are not finished, the newest ones. */
+  readonly backfills: readonly UnfinishedBackfill[];
   /** Whether the database takes writes, and why it may not. */
   readonly database: Condition;
   /** Updates declared in total, at most: lost with Redis, or counted twice since it forgot their claim. */
@@ -107,6 +112,7 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
       held: held.map(row => toHeld(row, definitions)),
       transfers: await database.session(readWaitingTransfers),
       ranks: await inexactRanks(open),
+      backfills: await database.session(readUnfinishedBackfills),
       database: condition!,
       declared: { lost: declared('lost'), doubled: declared('doubled') },
     };
@@ -116,7 +122,9 @@ export async function runStatus(options: { json?: boolean }): Promise<ExitCode> 
   return EXIT.ok;
 }
 
-function print({ partitions, queue, quarantined, held, transfers, ranks, declared }: Status): string {
+function print(status: Status): string {
+  const { partitions, queue, quarantined, held, transfers, ranks, backfills, declared } = status;
+  const lag = Math.max(...partitions.map(({ lagSeconds }) => lagSeconds));
   const rows = partitions.map(p => [
     p.partition,
     p.pendingUpdates,
@@ -139,6 +147,7 @@ function print({ partitions, queue, quarantined, held, transfers, ranks, declare
       ({ kind, name, inexactPartitions }) =>
         `ranks of ${kind} ${name} are not exact now: workers build or correct ${inexactPartitions} of ${partitions.length} partitions`,
     ),
+    ...backfills.map(run => printBackfill(run, lag)),
     `declared in total, at most: ${declared.lost} updates lost, ${declared.doubled} doubled`,
   ].join('\n');
 }
@@ -155,4 +164,21 @@ function printTransfers({ program, ...waiting }: WaitingTransfers): string[] {
       `transfers of ${program} aside: ${aside}, the oldest for ${oldestAsideSeconds.toFixed(1)} s; look at them with: sluice transfers list --state aside`,
     );
   return lines;
+}
+
+/** @param lag of the partition whose flush is furthest behind, seconds */
+function printBackfill(backfill: UnfinishedBackfill, lag: number): string {
+  const { run, rows, passed, isCarriedOut, page, progressSeconds, tookSeconds } = backfill;
+  const begin = `backfill ${run} of ${shownSpec(backfill)}: ${passed} of ${rows} rows`;
+  const progress = `the last ones ${progressSeconds.toFixed(1)} s ago`;
+  if (!isCarriedOut) {
+    const wait = page === 'none' ? '' : ', in the middle of a page';
+    return `${begin}, ${progress}; no process carries it out${wait}: start it again with the same options`;
+  }
+  const doing = {
+    none: `it reads the next page, or waits for its --rate, or for the flush, which is ${lag.toFixed(1)} s behind`,
+    sending: 'it sends a page to Redis',
+    accepted: `its page waits for the flush, which is ${lag.toFixed(1)} s behind`,
+  }[page];
+  return `${begin}, ${progress}, about ${timeLeft(passed, rows - passed, 1000 * tookSeconds)} left; ${doing}`;
 }

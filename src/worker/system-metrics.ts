@@ -19,6 +19,7 @@ import type { FlushQueue } from '../shared/redis/queue.ts';
 import type { MetricNameOf } from '../shared/telemetry/metric-catalogue.ts';
 import { counter, gauge } from '../shared/telemetry/metrics.ts';
 import { HELD_BY_NAME } from '../shared/updates/failed-update.ts';
+import { readUnfinishedBackfills, type UnfinishedBackfill } from '../shared/updates/unfinished-backfills.ts';
 import { readWaitingTransfers, type WaitingTransfers } from '../shared/updates/waiting-transfers.ts';
 import { valueAtRisk } from './value-at-risk.ts';
 
@@ -115,9 +116,11 @@ function watchServers(registry: Registry, { primaries, database, definitions }: 
       losses: await queryRows(connection, LOSSES),
       held: await queryRows(connection, HELD_BY_NAME),
       transfers: await readWaitingTransfers(connection),
+      backfills: await readUnfinishedBackfills(connection),
     })),
   );
   watchTransfers(registry, definitions, async () => (await mysql())?.transfers);
+  watchBackfills(registry, async () => (await mysql())?.backfills);
   gauge(registry, 'sluice_server_up', async metric => {
     const [redisAnswer, mysqlAnswer] = await Promise.all([redis(), mysql()]);
     metric.set({ server: 'redis' }, redisAnswer ? 1 : 0);
@@ -186,5 +189,23 @@ function watchTransfers(
       if (!found) return;
       for (const program of Object.keys(points)) metric.set({ program }, 0);
       for (const waiting of found) metric.set({ program: waiting.program }, value(waiting));
+    });
+}
+
+function watchBackfills(
+  registry: Registry,
+  read: () => Promise<readonly UnfinishedBackfill[] | undefined>,
+): void {
+  const perRun = {
+    sluice_backfill_rows: ({ rows }) => rows,
+    sluice_backfill_rows_passed: ({ passed }) => passed,
+    sluice_backfill_progress_age_seconds: ({ progressSeconds }) => progressSeconds,
+    sluice_backfill_carried_out: ({ isCarriedOut }) => (isCarriedOut ? 1 : 0),
+  } as const satisfies Record<string, (backfill: UnfinishedBackfill) => number>;
+  for (const [name, value] of Object.entries(perRun))
+    gauge(registry, name as keyof typeof perRun, async metric => {
+      const found = await read();
+      metric.reset();
+      for (const backfill of found ?? []) metric.set({ run: backfill.run }, value(backfill));
     });
 }

@@ -165,6 +165,38 @@ it('moves its checkpoint only behind what is in MySQL: Redis may lose the page u
 });
 
 it(
+  'status shows how far a run is, and whether a process carries it out',
+  async () => {
+    const deployment = await openTables();
+    const { database } = deployment;
+    await database.query('INSERT INTO users (id, points) VALUES (1, 10), (2, 20), (3, 30)');
+    const running = deployment.start(fromUsers('p1', 'points', 'loyalty'));
+    await until(async () => (await runOf(deployment, 'p1'))?.receipts != null, 'Redis has the page');
+    const status = async () => JSON.parse((await deployment.sluice(['status', '--json'])).stdout).backfills;
+    const [spec, rows] = [
+      { run: 'p1', table: 'users', value: 'points', kind: 'p', to: 'loyalty' },
+      { rows: 3, passed: 0 },
+    ];
+    expect(await status()).toMatchObject([{ ...spec, ...rows, page: 'accepted', isCarriedOut: true }]);
+    const line = async () =>
+      (await deployment.sluice(['status'])).stdout.split('\n').find(text => text.startsWith('backfill'));
+    const begin = 'backfill p1 of users.points to program "loyalty": 0 of 3 rows, the last ones ';
+    expect(await line()).toMatch(/ \? left; its page waits for the flush, which is [\d.]+ s behind$/);
+    expect(await line()).toContain(begin);
+    running.child.kill('SIGKILL');
+    await running.ended;
+    await until(async () => !(await status())[0].isCarriedOut, 'the lease ends');
+    expect(await line()).toMatch(
+      /s ago; no process carries it out, in the middle of a page: start it again with the same options$/,
+    );
+    await deployment.worker();
+    expect((await deployment.sluice(fromUsers('p1', 'points', 'loyalty'))).code).toBe(0);
+    expect(await status()).toEqual([]);
+  },
+  PATIENT_MS,
+);
+
+it(
   'a dry run reads all, says what cannot be copied, and changes nothing',
   async () => {
     const deployment = await openTables();

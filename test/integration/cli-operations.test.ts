@@ -80,7 +80,7 @@ it('status shows partitions, flush jobs and quarantine', async () => {
     `{"partition":${partition},"pendingUpdates":0,"pendingKeys":0,"inFlight":0,"lagSeconds":0,"sequence":0}`;
   expect(await deployment.sluice(['status', '--json'])).toEqual({
     code: 0,
-    stdout: `{"partitions":[${[0, 1, 2, 3].map(empty).join(',')}],"queue":{"waiting":0,"active":0,"delayed":0,"failed":0},"quarantined":0,"held":[],"transfers":[],"ranks":[],"database":{"writes":"yes","why":""},"declared":{"lost":0,"doubled":0}}\n`,
+    stdout: `{"partitions":[${[0, 1, 2, 3].map(empty).join(',')}],"queue":{"waiting":0,"active":0,"delayed":0,"failed":0},"quarantined":0,"held":[],"transfers":[],"ranks":[],"backfills":[],"database":{"writes":"yes","why":""},"declared":{"lost":0,"doubled":0}}\n`,
     stderr: '',
   });
   expect((await deployment.sluice(['ingest', '-'], {}, LINES)).code).toBe(0);

@@ -6,7 +6,9 @@ import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { boardName } from '../../src/shared/ranks/reader.ts';
 import { type MetricDefinition, metricCatalogue } from '../../src/shared/telemetry/metric-catalogue.ts';
 import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
-import { openEngine, until } from '../support/engine.ts';
+import { backfill, crashAt } from '../support/backfill.ts';
+import { insertUnfinished } from '../support/backfill-process.ts';
+import { Crash, openEngine, until } from '../support/engine.ts';
 import { promtool, promtoolBinary, readSamples } from '../support/prometheus.ts';
 import { ranked, views } from '../support/ranks.ts';
 import { insertWaiting } from '../support/transfer-rows.ts';
@@ -33,6 +35,7 @@ function expected(from: 'worker' | 'producer'): [string, string, string][] {
 
 it('the pages have exactly the metrics of the catalogue, and promtool accepts them', async () => {
   const engine = await openEngine();
+  await insertUnfinished(engine.database);
   const registry = new Registry();
   const producer = await engine.producer({}, { registry });
   const worker = await engine.worker({}, {}, withRanks);
@@ -54,6 +57,7 @@ it('the pages have exactly the metrics of the catalogue, and promtool accepts th
 
 it('global metrics are equal on every worker, those of a process add up', async () => {
   const engine = await openEngine();
+  await insertUnfinished(engine.database);
   const producer = await engine.producer();
   await producer.counter('views').increment('a');
   const workers = [await engine.worker({}, {}, withRanks), await engine.worker({}, {}, withRanks)];
@@ -217,6 +221,28 @@ it('the metrics show transfers that wait, by program, and for how long', async (
   expect(open.get('sluice_transfers_in_transit{program="loyalty"}')).toBe(2);
   expect(open.get('sluice_transfers_aside{program="loyalty"}')).toBe(0);
   expect(open.get('sluice_transfer_oldest_age_seconds{program="loyalty"}')).toBeGreaterThanOrEqual(90);
+});
+
+it('the metrics show how far backfills are, until they are finished', async () => {
+  const engine = await openEngine();
+  const worker = await engine.worker();
+  const samples = async () => readSamples(await worker.metrics.registry.metrics());
+  const of = async (name: string) => (await samples()).get(`sluice_backfill_${name}{run="r"}`);
+  expect([...(await samples()).keys()].filter(name => name.startsWith('sluice_backfill'))).toEqual([]);
+  await engine.database.query('CREATE TABLE t (id INT NOT NULL PRIMARY KEY, n INT) ENGINE = InnoDB');
+  await engine.database.query('INSERT INTO t VALUES (1, 1), (2, 2), (3, 3), (4, 4), (5, 5)');
+  const options = { table: 't', key: 'id', value: 'n', to: 'views' };
+  const found = 5;
+  await expect(
+    backfill(engine, 'r', options, { page: 2, seam: crashAt('recorded', 2), found }),
+  ).rejects.toThrow(Crash);
+  await until(async () => (await of('carried_out')) === 0, 'nobody carries it out');
+  expect(await of('rows')).toBe(5);
+  expect(await of('rows_passed')).toBe(2);
+  await engine.database.query('UPDATE sluice_backfills SET moved_at = moved_at - INTERVAL 90 SECOND');
+  await until(async () => (await of('progress_age_seconds'))! >= 90, 'the age');
+  await backfill(engine, 'r', options);
+  await until(async () => (await of('rows')) === undefined, 'it is finished');
 });
 
 it('the metrics show in how many partitions ranks are not exact', async () => {

@@ -1,6 +1,7 @@
-/** `sluice backfill` as a process that a test kills. */
+/** `sluice backfill` as a process that a test kills, and its record. */
 
 import { expect } from 'vitest';
+import type { Database } from '../../src/shared/mysql/database.ts';
 import type { openDeployment, Running } from './command.ts';
 import { until } from './engine.ts';
 
@@ -34,4 +35,14 @@ export async function killedAt(deployment: Deployment, run: string, args: string
     expect([code, stderr]).toEqual([null, '']);
   }
   return deployment.sluice(args);
+}
+
+/** An unfinished run that no process carries out. The age of its progress is 0, since that lies ahead. */
+export async function insertUnfinished(database: Database): Promise<void> {
+  const spec = { table: 't', key: ['id'], value: 'n', kind: 'c', to: 'views', where: null, mark: null };
+  await database.query(
+    `INSERT INTO sluice_backfills (run, spec, operator, counts, owner, owned_until, started_at, moved_at)
+     VALUES ('r', ?, 'test', ?, 'o', '2000-01-01', UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 1 DAY)`,
+    [JSON.stringify(spec), JSON.stringify({ found: 5, passed: 2 })],
+  );
 }

@@ -13,6 +13,8 @@ import { Crash, type Engine, definitions as engineDefinitions } from './engine.t
 interface More extends Partial<CopyOptions> {
   readonly definitions?: DefinitionsInput;
   readonly again?: boolean;
+  /** Rows that the first look found. */
+  readonly found?: number;
 }
 
 /** Runs a backfill to its end, or until a seam throws. Returns its record. */
@@ -20,7 +22,7 @@ export async function backfill(
   engine: Engine,
   run: string,
   options: SpecOptions,
-  { definitions: given = engineDefinitions, again = false, ...more }: More = {},
+  { definitions: given = engineDefinitions, again = false, found = 0, ...more }: More = {},
 ) {
   const { name, redisUrl, mysqlUrl, settings, keys, inspector, log } = engine;
   const { database, redis } = engine.own;
@@ -28,7 +30,11 @@ export async function backfill(
   const spec = specOf(options, definitions);
   await checkSpec(database, run, spec, again);
   const source = await database.session(connection => checkSource(connection, spec, definitions));
-  const own = await OwnedRun.take(database, run, spec, { operator: 'test', counts: NOTHING, again });
+  const own = await OwnedRun.take(database, run, spec, {
+    operator: 'test',
+    counts: { ...NOTHING, found },
+    again,
+  });
   const openings = await Openings.open({
     redis: redisUrl,
     mysql: mysqlUrl,

@@ -7,6 +7,7 @@ import { expect, it } from 'vitest';
 import { dashboards, expressions } from '../../deploy/grafana/dashboards.ts';
 import { TYPESCRIPT } from '../../scripts/load/typescript.ts';
 import { freePort } from '../../scripts/servers.ts';
+import { insertUnfinished } from '../support/backfill-process.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { openDeployment, type Running, start } from '../support/command.ts';
 import { until } from '../support/engine.ts';
@@ -69,7 +70,8 @@ it.skipIf(!prometheusBinary)(
   'every panel shows values while there is load',
   async () => {
     const { servers } = await ownServers();
-    const deployment = await openDeployment(definitions, { servers });
+    const deployment = await openDeployment(definitions, { servers, migrated: true });
+    await insertUnfinished(deployment.database);
     const settings = { SLUICE_VERIFY_INTERVAL_MS: '500' };
     const workers = [await deployment.worker(settings), await deployment.worker(settings)];
     const service = endAfterTest(

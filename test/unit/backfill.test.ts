@@ -6,7 +6,7 @@ import { doubtOf } from '../../src/backfill/remembered.ts';
 import { useOf } from '../../src/backfill/rows.ts';
 import { Sender } from '../../src/backfill/send.ts';
 import { checkRun, type SpecOptions, specOf } from '../../src/backfill/spec.ts';
-import { timeLeft } from '../../src/cli/backfill-run.ts';
+import { timeLeft } from '../../src/cli/time-left.ts';
 import { writeReceipt } from '../../src/producer/receipt-text.ts';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
