@@ -228,6 +228,38 @@ it('the same run with other options, and another run of the same column, are ref
   expect(await valuesOf(engine, 'views', ids)).toEqual(TEN);
 });
 
+it('goes slower while the flush is behind: it waits between pages, and makes them smaller', async () => {
+  const engine = await openEngine();
+  await openUsers(engine);
+  const rows = Array.from({ length: 1190 }, (_, n) => `(${1000 + n}, 1)`);
+  await engine.database.query(`INSERT INTO users (id, points) VALUES ${rows.join(', ')}`);
+  const lagMs = 500;
+  const isBehind = async () =>
+    (await engine.inspector.all()).some(({ lagSeconds }) => 1000 * lagSeconds > lagMs);
+  // Nobody flushes an update of a service.
+  await (await engine.producer()).counter('clicks').increment('k');
+  await until(isBehind, 'the flush is behind');
+  const [states, passed]: [string[], number[]] = [[], [0]];
+  const onProgress = (counts: { passed: number }, state: string) => {
+    states.push(state);
+    if (state === 'copying') passed.push(counts.passed);
+  };
+  // Each page comes into MySQL only after the flush was behind.
+  const seam = async (step: string) => {
+    if (step !== 'accepted') return;
+    await until(isBehind, 'the flush is behind with the page');
+    await engine.drain();
+  };
+  const running = backfill(engine, 'r', from('views'), { page: 1000, lagMs, onProgress, seam });
+  const waits = () => states.filter(state => state === 'waiting for the flush').length;
+  await Promise.race([running, until(() => waits() >= 2, 'it waits')]);
+  const [record] = await engine.database.query('SELECT page, place, finished_at FROM sluice_backfills');
+  expect({ ...record }).toEqual({ page: null, place: null, finished_at: null });
+  await engine.drain();
+  await running;
+  expect(passed.slice(1).map((sum, at) => sum - passed[at]!)).toEqual([500, 250, 200, 200, 50]);
+});
+
 it('two runs that mark the same rows are refused, and the second changes nothing', async () => {
   const engine = await openEngine();
   const ids = await openUsers(engine);
