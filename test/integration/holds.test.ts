@@ -113,6 +113,27 @@ describe('an end', () => {
     expect(await points.account('a')).toMatchObject({ balance: 80, held: 0 });
   });
 
+  it('keeps its place among the updates of its account, although only MySQL knows that its id is new', async () => {
+    const { engine, points } = await open();
+    const outcome = (call: Promise<{ value: number | null }>) =>
+      call.then(
+        ({ value }) => value,
+        error => error.code,
+      );
+    await points.balance('a');
+    const calls = [
+      points.hold('a', 60, { id: 'h' }),
+      points.debit('a', 60, { id: 'd' }),
+      points.post('a', 'h', 50),
+      points.credit('a', 7, { id: 'c' }),
+      points.credit('b', 1, { id: 'other' }),
+    ];
+    expect(await Promise.all(calls.map(outcome))).toEqual([100, 'INSUFFICIENT_POINTS', 50, 57, 1]);
+    await engine.drain();
+    expect((await ledger(engine, 'a')).map(({ amount }) => amount)).toEqual([100, -50, 7]);
+    await expectNoDrift(engine, 'a');
+  });
+
   it('of no hold is refused, and a hold does not share its id with an entry', async () => {
     const { points } = await open();
     await expect(points.post('a', 'start')).rejects.toMatchObject({ code: 'UNKNOWN_HOLD' });
