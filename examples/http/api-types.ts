@@ -81,11 +81,75 @@ export interface paths {
         };
         /**
          * Read the balance of an account
-         * @description With every accepted entry; 0 for an account without entries.
+         * @description With every accepted entry, what is held of it, and what is free; all 0 for an account without entries.
          */
         get: operations["getPointsBalance"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/points/{name}/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a hold
+         * @description With every accepted update. A hold whose time is over is `open` until a worker or a caller ends it, within seconds.
+         */
+        get: operations["getPointsHolds"];
+        put?: never;
+        /**
+         * Hold points of an account
+         * @description Nobody can spend them until a post takes them, a void frees them, or their time is over. The id, in the body or in `Idempotency-Key`, is known for ever, apart from ids of entries.
+         */
+        post: operations["postPointsHolds"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/points/{name}/holds/post": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take the points of a hold, or a part of them
+         * @description Ends the hold; what is left of it is free again. The same amount again is a duplicate, so it needs no idempotency key.
+         */
+        post: operations["postPointsHoldsPost"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/points/{name}/holds/void": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a hold and free its points
+         * @description The same again is a duplicate, so it needs no idempotency key.
+         */
+        post: operations["postPointsHoldsVoid"];
         delete?: never;
         options?: never;
         head?: never;
@@ -494,7 +558,12 @@ export interface components {
         };
         Balance: {
             account: string;
+            /** @description With what is held */
             balance: number;
+            /** @description What open holds keep of it */
+            held: number;
+            /** @description What a debit or a hold may take: all that is not held, above the floor */
+            available: number;
         };
         CounterUpdate: {
             counter: string;
@@ -594,6 +663,8 @@ export interface components {
                 transfer: string | null;
                 /** @description The other account of a transfer */
                 otherAccount: string | null;
+                /** @description The hold whose post the entry is; null for other entries */
+                hold: string | null;
                 /** Format: date-time */
                 createdAt: string;
                 /** @description Whether MySQL has it */
@@ -601,6 +672,44 @@ export interface components {
             }[];
             /** @description The cursor of the next page; null at the end */
             next: string | null;
+        };
+        Hold: {
+            /** @description Account, up to 255 bytes of UTF-8 */
+            account: string;
+            /** @description Points to keep, above 0 */
+            amount: number;
+            /** @description Id of the hold, up to 253 bytes of UTF-8 */
+            id?: string;
+            /** @description After this time it ends by itself; never without */
+            expiresInMs?: number;
+            /**
+             * @description Where Redis must have the update before the answer; SLUICE_DURABILITY by default
+             * @enum {string}
+             */
+            durability?: "memory" | "replica" | "fsync";
+        };
+        HoldState: {
+            account: string;
+            hold: string;
+            /** @description Points that it holds, or held */
+            amount: number;
+            /** @enum {string} */
+            status: "open" | "posted" | "voided" | "expired";
+            /** @description How many of them were taken; 0 unless it is posted */
+            posted: number;
+            /** @description By the clock of Redis; null if it never expires, or has ended */
+            expiresAt: string | null;
+        };
+        HoldUpdate: {
+            points: string;
+            /** @description Account, up to 255 bytes of UTF-8 */
+            account: string;
+            /** @description Points to keep, above 0 */
+            hold: number;
+            /** @description Id of the hold, up to 253 bytes of UTF-8 */
+            id?: string;
+            /** @description After this time it ends by itself; never without */
+            expiresInMs?: number;
         };
         Increment: {
             /** @description Up to 2048 bytes of UTF-8. A list if its table has a key of several columns */
@@ -665,6 +774,40 @@ export interface components {
             amount: number;
             /** @description Idempotency key, up to 255 bytes of UTF-8 */
             id?: string;
+            /** @description Reason, up to 255 bytes of UTF-8 */
+            reason?: string;
+            /** @description Kept as it is written, up to 8192 bytes */
+            metadata?: {
+                [key: string]: unknown;
+            };
+        };
+        Post: {
+            /** @description Account, up to 255 bytes of UTF-8 */
+            account: string;
+            /** @description Id of the hold, up to 253 bytes of UTF-8 */
+            hold: string;
+            /** @description Above 0, at most what is held; all of it by default */
+            amount?: number;
+            /** @description Reason, up to 255 bytes of UTF-8 */
+            reason?: string;
+            /** @description Kept as it is written, up to 8192 bytes */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description Where Redis must have the update before the answer; SLUICE_DURABILITY by default
+             * @enum {string}
+             */
+            durability?: "memory" | "replica" | "fsync";
+        };
+        PostUpdate: {
+            points: string;
+            /** @description Account, up to 255 bytes of UTF-8 */
+            account: string;
+            /** @description Id of the hold, up to 253 bytes of UTF-8 */
+            post: string;
+            /** @description Above 0, at most what is held; all of it by default */
+            amount?: number;
             /** @description Reason, up to 255 bytes of UTF-8 */
             reason?: string;
             /** @description Kept as it is written, up to 8192 bytes */
@@ -755,7 +898,7 @@ export interface components {
         };
         States: {
             /** @description In the order of the receipts */
-            states: ("accepted" | "persisted" | "quarantined" | "unknown")[];
+            states: ("accepted" | "persisted" | "quarantined" | "superseded" | "unknown")[];
         };
         Top: {
             /** @description How many have a rank */
@@ -817,16 +960,36 @@ export interface components {
             /** @description In the order of the keys */
             values: number[];
         };
+        Void: {
+            /** @description Account, up to 255 bytes of UTF-8 */
+            account: string;
+            /** @description Id of the hold, up to 253 bytes of UTF-8 */
+            hold: string;
+            /**
+             * @description Where Redis must have the update before the answer; SLUICE_DURABILITY by default
+             * @enum {string}
+             */
+            durability?: "memory" | "replica" | "fsync";
+        };
+        VoidUpdate: {
+            points: string;
+            /** @description Account, up to 255 bytes of UTF-8 */
+            account: string;
+            /** @description Id of the hold, up to 253 bytes of UTF-8 */
+            void: string;
+        };
         Written: {
             /** @description The value right after the update; null if it is not live in Redis */
             value: number | null;
             /** @description Whether the id was known: nothing was changed */
             duplicate: boolean;
             /**
-             * @description accepted: Redis has it; persisted: MySQL has it; quarantined: MySQL refused it; unknown: Redis lost updates meanwhile, perhaps this one
+             * @description accepted: Redis has it; persisted: MySQL has it; quarantined: MySQL refused it; superseded: it does not count, since MySQL has another hold of its id, or another end of its hold, which Redis had lost; unknown: Redis lost updates meanwhile, perhaps this one
              * @enum {string}
              */
-            state: "accepted" | "persisted" | "quarantined" | "unknown";
+            state: "accepted" | "persisted" | "quarantined" | "superseded" | "unknown";
+            /** @description What is held of it; only after a hold, a post or a void */
+            held?: number;
             /** @description For GET /v1/receipts; only with Prefer: wait=SECONDS */
             receipt?: string;
         };
@@ -1166,6 +1329,170 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getPointsHolds: {
+        parameters: {
+            query: {
+                account: string;
+                /** @description Id of the hold */
+                hold: string;
+            };
+            header?: never;
+            path: {
+                /** @description A program of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How it stands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldState"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    postPointsHolds: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A string in quotes, or a token. A repeated request with it counts once */
+                "Idempotency-Key"?: string;
+                /** @description `wait=SECONDS` waits for MySQL at most so long, and answers with a receipt */
+                Prefer?: string;
+            };
+            path: {
+                /** @description A program of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Hold"];
+            };
+        };
+        responses: {
+            /** @description The id was known: nothing was changed; how the account stands now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Written"];
+                };
+            };
+            /** @description The balance, and what is held of it */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Written"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    postPointsHoldsPost: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `wait=SECONDS` waits for MySQL at most so long, and answers with a receipt */
+                Prefer?: string;
+            };
+            path: {
+                /** @description A program of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Post"];
+            };
+        };
+        responses: {
+            /** @description The balance, and what is held of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Written"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    postPointsHoldsVoid: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `wait=SECONDS` waits for MySQL at most so long, and answers with a receipt */
+                Prefer?: string;
+            };
+            path: {
+                /** @description A program of the definitions */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Void"];
+            };
+        };
+        responses: {
+            /** @description The balance, and what is held of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Written"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
         };
@@ -1555,7 +1882,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": (components["schemas"]["CounterUpdate"] | components["schemas"]["PointsUpdate"] | components["schemas"]["TransferUpdate"] | components["schemas"]["ValueUpdate"])[];
+                "application/json": (components["schemas"]["CounterUpdate"] | components["schemas"]["PointsUpdate"] | components["schemas"]["TransferUpdate"] | components["schemas"]["HoldUpdate"] | components["schemas"]["PostUpdate"] | components["schemas"]["VoidUpdate"] | components["schemas"]["ValueUpdate"])[];
                 "application/x-ndjson": string;
             };
         };

@@ -13,7 +13,7 @@ import { readDefinitions } from '../shared/config/definitions.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
 import { LINE_PROBLEMS, type Line, readLines } from '../shared/updates/lines.ts';
-import type { Update } from '../shared/updates/update.ts';
+import { takesId, type Update } from '../shared/updates/update.ts';
 import { EXIT, type ExitCode, exitCodeFor } from './exit.ts';
 import { onFirstStopSignal, type StopSignal } from './signals.ts';
 
@@ -168,8 +168,7 @@ export class Ingest {
       );
       return undefined;
     }
-    // A put has no id.
-    if (this.#options.run === undefined || 'value' in value) return value as Update;
+    if (this.#options.run === undefined || !takesId(value)) return value as Update;
     const id = `${this.#options.run}:${number}`;
     return { id, ...value } as unknown as Update;
   }

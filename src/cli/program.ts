@@ -73,7 +73,10 @@ command(
     'after',
     '\nLines:\n  {"counter":"page_views","key":"/index.html","by":1}\n' +
       '  {"points":"loyalty","account":"00004","amount":29,"id":"0001-1","reason":"purchase"}\n' +
-      '  {"points":"loyalty","from":"00004","to":"00005","amount":10,"id":"gift-9"}\n\n' +
+      '  {"points":"loyalty","from":"00004","to":"00005","amount":10,"id":"gift-9"}\n' +
+      '  {"points":"loyalty","account":"00004","hold":50,"id":"order-7","expiresInMs":60000}\n' +
+      '  {"points":"loyalty","account":"00004","post":"order-7","amount":30}\n' +
+      '  {"points":"loyalty","account":"00004","void":"order-8"}\n\n' +
       'Sluice remembers ids of points entries for ever. It remembers ids of counter updates for\n' +
       'SLUICE_IDEMPOTENCY_WINDOW_MS, and the newest SLUICE_IDEMPOTENCY_LIMIT of each partition.\n' +
       'Run a killed ingest again before it forgets them.',

@@ -19,6 +19,9 @@ const STATES: Readonly<Record<string, State>> = {
   PERSIST_TIMEOUT: 'accepted',
   QUARANTINED: 'quarantined',
   PERSISTENCE_UNKNOWN: 'unknown',
+  // Only of holds and their ends: another one was first.
+  HOLD_ENDED: 'superseded',
+  IDEMPOTENCY_KEY_REUSED: 'superseded',
 };
 
 /** @throws errors of the servers, and if the producer closes */

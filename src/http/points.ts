@@ -73,13 +73,14 @@ export const pointsRoutes: readonly Route[] = [
     method: 'GET',
     path: '/v1/points/{name}/balance',
     summary: 'Read the balance of an account',
-    description: 'With every accepted entry; 0 for an account without entries.',
+    description:
+      'With every accepted entry, what is held of it, and what is free; all 0 for an account without entries.',
     access: 'read',
     names: 'program',
     shape: { params: programName, query: accountQuery },
     answers: { 200: { description: 'The balance', schema: balanceAnswer } },
     async handle({ params, query: { account } }, { sluice }) {
-      return { body: { account, balance: await sluice.points(params.name).balance(account) } };
+      return { body: { account, ...(await sluice.points(params.name).account(account)) } };
     },
   }),
   route({

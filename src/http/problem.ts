@@ -1,6 +1,12 @@
 /** Errors as `application/problem+json` (RFC 9457), with Sluice's stable code. */
 import type { FastifyReply } from 'fastify';
-import { BackpressureError, InsufficientPointsError, SluiceError } from '../shared/errors.ts';
+import {
+  BackpressureError,
+  HoldEndedError,
+  HoldExceededError,
+  InsufficientPointsError,
+  SluiceError,
+} from '../shared/errors.ts';
 import { RequestError } from './request-error.ts';
 
 /**
@@ -31,6 +37,7 @@ export const STATUS: Readonly<Record<string, number>> = {
   MISSING_ID: 400,
   INVALID_REASON: 400,
   INVALID_METADATA: 400,
+  INVALID_EXPIRY: 400,
   INVALID_CONFIGURATION: 400,
   UNAUTHENTICATED: 401,
   FORBIDDEN: 403,
@@ -38,11 +45,14 @@ export const STATUS: Readonly<Record<string, number>> = {
   UNKNOWN_COUNTER: 404,
   UNKNOWN_PROGRAM: 404,
   UNKNOWN_VALUE: 404,
+  UNKNOWN_HOLD: 404,
   UNKNOWN_OPERATION: 404,
   NOT_RANKED: 404,
   METHOD_NOT_ALLOWED: 405,
   REQUEST_TIMEOUT: 408,
   INSUFFICIENT_POINTS: 409,
+  HOLD_ENDED: 409,
+  HOLD_EXCEEDED: 409,
   OUT_OF_RANGE: 409,
   OPERATION_FINISHED: 409,
   NOT_RUNNING_HERE: 409,
@@ -129,9 +139,17 @@ export function problemOf(error: Error): ProblemBody {
     code,
     retryable,
     applied,
-    ...(error instanceof InsufficientPointsError ? { balance: error.balance } : {}),
-    ...(error instanceof RequestError && error.problems ? { problems: error.problems } : {}),
+    ...membersOf(error),
   };
+}
+
+/** What only problems of this kind have. */
+function membersOf(error: Error): Record<string, unknown> {
+  if (error instanceof InsufficientPointsError) return { balance: error.balance, held: error.held };
+  if (error instanceof HoldExceededError) return { amount: error.amount };
+  // `status` is the one of HTTP.
+  if (error instanceof HoldEndedError) return { holdStatus: error.status, posted: error.posted };
+  return error instanceof RequestError && error.problems ? { problems: error.problems } : {};
 }
 
 /** Seconds after which a caller may retry, if the error does not say. */

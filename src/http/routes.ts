@@ -1,6 +1,7 @@
 /** All routes of the API. */
 import { counterRoutes } from './counters.ts';
 import { failedRoutes } from './failed.ts';
+import { holdRoutes } from './holds.ts';
 import { pointsRoutes } from './points.ts';
 import { rankRoutes } from './ranks.ts';
 import { receiptRoutes } from './receipts.ts';
@@ -12,6 +13,7 @@ import { valueRoutes } from './values.ts';
 const data: readonly Route[] = [
   ...counterRoutes,
   ...pointsRoutes,
+  ...holdRoutes,
   ...valueRoutes,
   ...rankRoutes,
   ...updatesRoutes,

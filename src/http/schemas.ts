@@ -95,6 +95,30 @@ export const transfer = z
   })
   .meta({ id: 'Transfer' });
 
+const holdId = text(LIMITS.hold, 'Id of the hold');
+const ofHold = {
+  amount: amount.describe('Points to keep, above 0'),
+  id: holdId.optional(),
+  expiresInMs: z
+    .custom<number>(isNumber, 'must be a whole number above 0')
+    .meta({ type: 'integer', minimum: 1, description: 'After this time it ends by itself; never without' })
+    .optional(),
+};
+const ofPost = {
+  amount: amount.describe('Above 0, at most what is held; all of it by default').optional(),
+  reason: text(LIMITS.reason, 'Reason').optional(),
+  metadata: metadata.optional(),
+};
+export const hold = z
+  .strictObject({ account, ...ofHold, durability: durability.optional() })
+  .meta({ id: 'Hold' });
+export const post = z
+  .strictObject({ account, hold: holdId, ...ofPost, durability: durability.optional() })
+  .meta({ id: 'Post' });
+export const voidBody = z
+  .strictObject({ account, hold: holdId, durability: durability.optional() })
+  .meta({ id: 'Void' });
+
 const counterUpdate = z
   .strictObject({ counter: z.string(), key, by: amount.optional(), id: id.optional() })
   .meta({ id: 'CounterUpdate' });
@@ -111,8 +135,25 @@ const pointsUpdate = z
 const transferUpdate = z
   .strictObject({ points: z.string(), ...transfer.omit({ durability: true }).shape })
   .meta({ id: 'TransferUpdate' });
+const { amount: held, ...restOfHold } = ofHold;
+const holdUpdate = z
+  .strictObject({ points: z.string(), account, hold: held, ...restOfHold })
+  .meta({ id: 'HoldUpdate' });
+const postUpdate = z
+  .strictObject({ points: z.string(), account, post: holdId, ...ofPost })
+  .meta({ id: 'PostUpdate' });
+const voidUpdate = z.strictObject({ points: z.string(), account, void: holdId }).meta({ id: 'VoidUpdate' });
 const valueUpdate = z.strictObject({ value: z.string(), key, is: anyNumber }).meta({ id: 'ValueUpdate' });
-export const update = z.union([counterUpdate, pointsUpdate, transferUpdate, valueUpdate]);
+const forms = [
+  counterUpdate,
+  pointsUpdate,
+  transferUpdate,
+  holdUpdate,
+  postUpdate,
+  voidUpdate,
+  valueUpdate,
+] as const;
+export const update = z.union(forms);
 export type UpdateBody = z.infer<typeof update>;
 
 export const UPDATES_LIMIT = 1000;
@@ -122,9 +163,7 @@ export const updates = z
     z
       .custom<UpdateBody>(value => typeof value === 'object' && value !== null, 'must be an object')
       .meta({
-        oneOf: ['CounterUpdate', 'PointsUpdate', 'TransferUpdate', 'ValueUpdate'].map(name => ({
-          $ref: `#/components/schemas/${name}`,
-        })),
+        oneOf: forms.map(form => ({ $ref: `#/components/schemas/${form.meta()!.id}` })),
       }),
   )
   .min(1)
@@ -148,6 +187,7 @@ export const keysQuery = z.strictObject({
   key: z.array(z.string()).min(1).max(KEYS_LIMIT).meta({ description: 'Given once for each key' }),
 });
 export const accountQuery = z.strictObject({ account: one });
+export const holdQuery = z.strictObject({ account: one, hold: one.describe('Id of the hold') });
 const HISTORY_LIMIT = 500;
 export const historyQuery = z.strictObject({
   account: one,
@@ -156,9 +196,9 @@ export const historyQuery = z.strictObject({
 });
 
 const state = z
-  .enum(['accepted', 'persisted', 'quarantined', 'unknown'])
+  .enum(['accepted', 'persisted', 'quarantined', 'superseded', 'unknown'])
   .describe(
-    'accepted: Redis has it; persisted: MySQL has it; quarantined: MySQL refused it; unknown: Redis lost updates meanwhile, perhaps this one',
+    'accepted: Redis has it; persisted: MySQL has it; quarantined: MySQL refused it; superseded: it does not count, since MySQL has another hold of its id, or another end of its hold, which Redis had lost; unknown: Redis lost updates meanwhile, perhaps this one',
   );
 
 export const writeAnswer = z
@@ -166,6 +206,7 @@ export const writeAnswer = z
     value: z.int().nullable().describe('The value right after the update; null if it is not live in Redis'),
     duplicate: z.boolean().describe('Whether the id was known: nothing was changed'),
     state,
+    held: z.int().optional().describe('What is held of it; only after a hold, a post or a void'),
     receipt: z.string().optional().describe('For GET /v1/receipts; only with Prefer: wait=SECONDS'),
   })
   .meta({ id: 'Written' });
@@ -176,7 +217,27 @@ export const receiptsQuery = z.strictObject({
 export const receiptsAnswer = z
   .object({ states: z.array(state).describe('In the order of the receipts') })
   .meta({ id: 'States' });
-export const balanceAnswer = z.object({ account: z.string(), balance: z.int() }).meta({ id: 'Balance' });
+export const balanceAnswer = z
+  .object({
+    account: z.string(),
+    balance: z.int().describe('With what is held'),
+    held: z.int().describe('What open holds keep of it'),
+    available: z.int().describe('What a debit or a hold may take: all that is not held, above the floor'),
+  })
+  .meta({ id: 'Balance' });
+export const holdAnswer = z
+  .object({
+    account: z.string(),
+    hold: z.string(),
+    amount: z.int().describe('Points that it holds, or held'),
+    status: z.enum(['open', 'posted', 'voided', 'expired']),
+    posted: z.int().describe('How many of them were taken; 0 unless it is posted'),
+    expiresAt: z.iso
+      .datetime()
+      .nullable()
+      .describe('By the clock of Redis; null if it never expires, or has ended'),
+  })
+  .meta({ id: 'HoldState' });
 export const valuesAnswer = z
   .object({ values: z.array(z.int()).describe('In the order of the keys') })
   .meta({ id: 'Values' });
@@ -200,6 +261,7 @@ export const historyAnswer = z
           .nullable()
           .describe('The name of the transfer; null for other entries, and for a debit that is pending'),
         otherAccount: z.string().nullable().describe('The other account of a transfer'),
+        hold: z.string().nullable().describe('The hold whose post the entry is; null for other entries'),
         createdAt: z.iso.datetime(),
         persisted: z.boolean().describe('Whether MySQL has it'),
       }),

@@ -1,6 +1,6 @@
 /** What requests of many updates share: ids by number, names that a key may use, results as answers. */
 import type { ApplyResult } from '../producer/callers.ts';
-import type { Update } from '../shared/updates/update.ts';
+import { takesId, type Update } from '../shared/updates/update.ts';
 import type { Access } from './access.ts';
 import { type Told, toldOf } from './problem.ts';
 import type { UpdateBody } from './schemas.ts';
@@ -15,18 +15,24 @@ export function checkNames(access: Access, update: UpdateBody): void {
 }
 
 export function withId(update: UpdateBody, id: string): Update {
-  // A put has no id.
-  if ('value' in update) return update as Update;
-  return (update.id === undefined ? { ...update, id } : update) as Update;
+  if (!takesId(update)) return update as Update;
+  return ((update as { id?: string }).id === undefined ? { ...update, id } : update) as Update;
 }
 
-export type State = 'accepted' | 'persisted' | 'quarantined' | 'unknown';
+export type State = 'accepted' | 'persisted' | 'quarantined' | 'superseded' | 'unknown';
 
 export type ShownResult =
   | { readonly error: Told }
-  | { readonly value: number | null; readonly duplicate: boolean; readonly state: State };
+  | {
+      readonly value: number | null;
+      /** Only after a hold, a post or a void. */
+      readonly held?: number;
+      readonly duplicate: boolean;
+      readonly state: State;
+    };
 
 export function shownResult(result: ApplyResult, state: State = 'accepted'): ShownResult {
   if (!result.ok) return { error: toldOf(result.error) };
-  return { value: result.value, duplicate: result.duplicate, state };
+  const { value, held, duplicate } = result;
+  return { value, ...(held === undefined ? {} : { held }), duplicate, state };
 }

@@ -1,5 +1,5 @@
 /** The answer for an accepted update. */
-import type { Receipt } from '../producer/receipt.ts';
+import { HoldReceipt, type Receipt } from '../producer/receipt.ts';
 import { stateOfApplied } from './persistence.ts';
 import type { Answer, Call } from './route.ts';
 
@@ -10,10 +10,11 @@ export async function written(
   created: 200 | 201,
 ): Promise<Answer> {
   const { value, duplicate } = receipt;
+  const balance = receipt instanceof HoldReceipt ? { value, held: receipt.held } : { value };
   if (duplicate) reply.header('idempotency-hit', 'true');
   const status = duplicate ? 200 : created;
-  if (waitMs === undefined) return { status, body: { value, duplicate, state: 'accepted' } };
+  if (waitMs === undefined) return { status, body: { ...balance, duplicate, state: 'accepted' } };
   reply.header('preference-applied', `wait=${waitMs / 1000}`);
   const state = await stateOfApplied(receipt, waitMs);
-  return { status, body: { value, duplicate, state, receipt: receipt.text } };
+  return { status, body: { ...balance, duplicate, state, receipt: receipt.text } };
 }

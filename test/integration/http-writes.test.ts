@@ -76,6 +76,7 @@ describe('points', () => {
       json: {
         code: 'INSUFFICIENT_POINTS',
         balance: 30,
+        held: 0,
         applied: 'no',
         status: 409,
         type: 'urn:sluice:problem:INSUFFICIENT_POINTS',
@@ -85,6 +86,8 @@ describe('points', () => {
     expect((await api.get('/v1/points/loyalty/balance?account=a')).json).toEqual({
       account: 'a',
       balance: 30,
+      held: 0,
+      available: 30,
     });
   });
 

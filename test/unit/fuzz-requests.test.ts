@@ -16,9 +16,13 @@ import { createLog } from '../../src/shared/log.ts';
 import { checkKey, checkText } from '../../src/shared/updates/key.ts';
 import {
   checkCounter,
+  checkHold,
+  checkHoldId,
   checkName,
   checkPoints,
+  checkPost,
   checkUpdate,
+  checkVoid,
   type Update,
 } from '../../src/shared/updates/update.ts';
 
@@ -72,7 +76,17 @@ function recorder() {
       return {
         credit: entry(1),
         debit: entry(-1),
-        balance: async (text: string) => account(text),
+        hold: async (account: string, hold: number, options: { id: string }) =>
+          taken(() => checkHold({ points, account, hold, ...options }, definitions)),
+        post: async (account: string, post: string, amount: number | undefined, options: object) =>
+          taken(() => checkPost({ points, account, post, amount, ...options }, definitions)),
+        void: async (account: string, hold: string) =>
+          taken(() => checkVoid({ points, account, void: hold }, definitions)),
+        findHold: async (text: string, hold: string) => {
+          checkHoldId(hold);
+          return account(text);
+        },
+        account: async (text: string) => account(text),
         history: async (text: string) => account(text) ?? [],
       };
     },
@@ -136,6 +150,19 @@ const SEEDS: readonly (readonly [method: 'GET' | 'POST', url: string, body?: str
   ],
   ['GET', '/v1/points/loyalty/entries?account=a&limit=5&cursor=MXg'],
   ['GET', '/v1/points/loyalty/balance?account=a'],
+  ['POST', '/v1/points/loyalty/holds', '{"account":"a","amount":5,"id":"x","expiresInMs":60000}'],
+  [
+    'POST',
+    '/v1/points/loyalty/holds/post',
+    '{"account":"a","hold":"x","amount":5,"reason":"r","metadata":{"a":[1.50]}}',
+  ],
+  ['POST', '/v1/points/loyalty/holds/void', '{"account":"a","hold":"x","durability":"memory"}'],
+  ['GET', '/v1/points/loyalty/holds?account=a&hold=x'],
+  [
+    'POST',
+    '/v1/updates',
+    '[{"points":"loyalty","account":"a","hold":5,"id":"x","expiresInMs":6},{"points":"loyalty","account":"a","post":"x","amount":1},{"points":"loyalty","account":"a","void":"x"}]',
+  ],
   [
     'POST',
     '/v1/updates?durability=replica',

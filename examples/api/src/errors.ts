@@ -5,6 +5,9 @@ import { BackpressureError, InsufficientPointsError, InvalidUpdateError, SluiceE
 /** Errors that the caller can solve. */
 const STATUS: Record<string, number> = {
   INSUFFICIENT_POINTS: 409,
+  HOLD_ENDED: 409,
+  HOLD_EXCEEDED: 409,
+  UNKNOWN_HOLD: 404,
   OUT_OF_RANGE: 409,
   IDEMPOTENCY_KEY_REUSED: 422,
 };

@@ -132,6 +132,11 @@ const VOID_FIELDS = new Set(['points', 'account', 'void']);
 /** Longest time of a hold: beyond, clocks and columns are not exact. */
 const LONGEST_HOLD_MS = 100 * 365 * 24 * 60 * 60 * 1000;
 
+/** Whether an update of this form has an id of its own: a put has none, and the end of a hold names the hold. */
+export function takesId(update: object): boolean {
+  return !('value' in update || 'post' in update || 'void' in update);
+}
+
 /** @throws InvalidUpdateError, UnknownNameError */
 export function checkUpdate(update: Update, definitions: Definitions): CheckedUpdate {
   if (typeof update !== 'object' || update === null) {
