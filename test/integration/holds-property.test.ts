@@ -25,25 +25,38 @@ async function outcome(call: Promise<{ duplicate: boolean }>): Promise<string> {
   );
 }
 
-const id = fc.constantFrom('h0', 'h1', 'h2', 'h3');
+const id = fc.constantFrom(...Array.from({ length: 12 }, (_, at) => `h${at}`));
 const amount = fc.integer({ min: 1, max: 60 });
+/** Which of the holds so far an end is of; `none` before the first one. */
+const which = fc.nat(11);
 const step = fc.oneof(
-  fc.record({ do: fc.constant('hold' as const), id, amount }),
-  fc.record({ do: fc.constant('post' as const), id, amount: fc.option(amount, { nil: undefined }) }),
-  fc.record({ do: fc.constant('void' as const), id }),
-  fc.record({ do: fc.constant('debit' as const), amount }),
-  fc.record({ do: fc.constant('credit' as const), amount }),
-  fc.record({ do: fc.constantFrom('flush', 'crash', 'evict', 'forget') }),
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('hold' as const), id, amount }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('post' as const),
+      which,
+      amount: fc.option(amount, { nil: undefined }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('void' as const), which }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('debit' as const), amount }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('credit' as const), amount }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('flush', 'crash', 'evict', 'forget') }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
 
 /** What the model says of a step on a hold, and does. */
-function expected(model: Model, one: Extract<Step, { id: string }>): string {
-  const hold = model.holds.get(one.id);
+function expected(
+  model: Model,
+  one: Extract<Step, { id: string } | { which: number }>,
+  named: string,
+): string {
+  const hold = model.holds.get(named);
   if (one.do === 'hold') {
     if (hold) return hold.amount === one.amount ? 'duplicate' : 'IDEMPOTENCY_KEY_REUSED';
     if (model.balance - heldIn(model) < one.amount) return 'INSUFFICIENT_POINTS';
-    model.holds.set(one.id, { amount: one.amount, status: 'open', posted: 0 });
+    model.holds.set(named, { amount: one.amount, status: 'open', posted: 0 });
     return 'ok';
   }
   if (!hold) return 'UNKNOWN_HOLD';
@@ -59,14 +72,16 @@ function expected(model: Model, one: Extract<Step, { id: string }>): string {
 
 async function take(engine: Engine, points: Points, model: Model, one: Step, nth: number): Promise<void> {
   const entryId = `e${nth}`;
-  if ('id' in one) {
+  if ('id' in one || 'which' in one) {
+    const known = [...model.holds.keys()];
+    const named = 'id' in one ? one.id : (known[one.which % Math.max(1, known.length)] ?? 'none');
     const call =
       one.do === 'hold'
-        ? points.hold('a', one.amount, { id: one.id })
+        ? points.hold('a', one.amount, { id: named })
         : one.do === 'post'
-          ? points.post('a', one.id, one.amount)
-          : points.void('a', one.id);
-    expect(await outcome(call)).toBe(expected(model, one));
+          ? points.post('a', named, one.amount)
+          : points.void('a', named);
+    expect(await outcome(call)).toBe(expected(model, one, named));
   } else if (one.do === 'debit') {
     const fits = model.balance - heldIn(model) >= one.amount;
     expect(await outcome(points.debit('a', one.amount, { id: entryId }))).toBe(
