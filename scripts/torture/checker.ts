@@ -4,6 +4,7 @@
  */
 import type { Keys } from '../../src/shared/redis/keys.ts';
 import type { Holdings } from './holdings.ts';
+import { compareHolds, isOfHold, isPost } from './holds.ts';
 import { type JournalledUpdate, knownOf } from './journal.ts';
 import { definitions } from './traffic.ts';
 import { compareTransfers, type Decisions, isCredit, noDecisions } from './transfers.ts';
@@ -29,7 +30,7 @@ export interface Verdict {
   /** Upper bounds that Sluice declared. */
   declarations: number;
   differences: Difference[];
-  /** Other mistakes: balances, floors, transfers. */
+  /** Other mistakes: balances, floors, transfers, holds. */
   problems: string[];
 }
 
@@ -46,6 +47,7 @@ export function check(
   found.compareLedgers(holdings, decisions);
   found.compareTransfers(holdings, decisions);
   found.compareValues(holdings);
+  found.compareHolds(holdings, decisions);
   return found.verdict(holdings);
 }
 
@@ -61,6 +63,7 @@ class Comparison {
   readonly #counters = new Map<string, Counted>();
   readonly #entries = new Map<string, JournalledUpdate>();
   readonly #puts: JournalledUpdate[] = [];
+  readonly #ofHolds: JournalledUpdate[] = [];
   readonly #differences: Difference[] = [];
   readonly #problems: string[] = [];
 
@@ -77,6 +80,10 @@ class Comparison {
     }
     if (update.kind === 'v') {
       this.#puts.push(update);
+      return;
+    }
+    if (isOfHold(update)) {
+      this.#ofHolds.push(update);
       return;
     }
     const name = `${update.name} ${update.key}`;
@@ -100,7 +107,7 @@ class Comparison {
   compareEntries({ entries }: Holdings): void {
     const times = new Map<string, number>();
     for (const entry of entries) {
-      if (isCredit(entry)) continue;
+      if (isCredit(entry) || isPost(entry)) continue;
       const { program, account, id, amount } = entry;
       const name = `${program} ${account} ${id}`;
       const before = times.get(name) ?? 0;
@@ -152,6 +159,14 @@ class Comparison {
 
   compareValues({ values }: Holdings): void {
     for (const { kind, key, what } of wrongValues(this.#puts, values)) this.#differ(kind, key, 1, what);
+  }
+
+  compareHolds(holdings: Holdings, { refused }: Decisions): void {
+    const lost = new Set(holdings.losses.map(({ partition }) => partition));
+    const hasLost = (account: string) => lost.has(this.#keys.partitionOf(account));
+    const { differences, problems } = compareHolds(this.#ofHolds, holdings, refused, hasLost);
+    for (const { kind, key, what } of differences) this.#differ(kind, key, 1, what);
+    this.#problems.push(...problems);
   }
 
   verdict({ losses }: Holdings): Verdict {

@@ -1,7 +1,8 @@
-/** Everything in the database about the torture's updates: values, ledger, transfers, quarantine, declared losses. */
+/** Everything in the database about the torture's updates: values, ledger, transfers, holds, quarantine, declared losses. */
 import type { RowDataPacket } from 'mysql2/promise';
 import { KEEPS, type Keep } from '../../src/shared/item.ts';
 import { type KeptValue, keptOf } from '../../src/shared/kept-value.ts';
+import type { HoldStatus } from '../../src/shared/updates/hold.ts';
 import type { Root } from './cluster-root.ts';
 import { definitions, mappedTables } from './traffic.ts';
 
@@ -15,6 +16,20 @@ export interface HeldEntry {
   /** Null unless it is one of the two entries of a transfer. */
   readonly transfer: string | null;
   readonly other: string | null;
+}
+
+/** A row of `sluice_holds`. */
+export interface HeldPoints {
+  readonly program: string;
+  readonly account: string;
+  readonly id: string;
+  readonly amount: number;
+  readonly status: HoldStatus;
+  readonly posted: number;
+  /** Times are ms by Redis' clock; null without one. */
+  readonly expiresAt: number | null;
+  readonly createdAt: number;
+  readonly endedAt: number | null;
 }
 
 interface Loss {
@@ -34,6 +49,7 @@ export interface Holdings {
   readonly losses: Loss[];
   /** Transfers whose credit is not in the ledger, and their states. */
   readonly inTransit: Map<string, string>;
+  readonly holds: HeldPoints[];
 }
 
 export async function readHoldings(root: Root): Promise<Holdings> {
@@ -81,6 +97,27 @@ export async function readHoldings(root: Root): Promise<Holdings> {
     })),
     losses: losses.map(row => ({ partition: Number(row.p), kind: row.kind, updates: Number(row.updates) })),
     inTransit: new Map(transfers.map(row => [String(row.transfer), String(row.state)])),
+    holds: (await rows(holds)).map(toHold),
+  };
+}
+
+const msOf = (column: string) =>
+  `TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', ${column}) DIV 1000 AS ${column}`;
+const holds = `SELECT program, account, hold_id, amount, status, posted, ${['expires_at', 'created_at', 'ended_at'].map(msOf).join(', ')}
+  FROM sluice_holds`;
+
+function toHold(row: RowDataPacket): HeldPoints {
+  const timeOf = (value: unknown) => (value === null ? null : Number(value));
+  return {
+    program: String(row.program),
+    account: String(row.account),
+    id: String(row.hold_id),
+    amount: Number(row.amount),
+    status: row.status,
+    posted: Number(row.posted),
+    expiresAt: timeOf(row.expires_at),
+    createdAt: Number(row.created_at),
+    endedAt: timeOf(row.ended_at),
   };
 }
 

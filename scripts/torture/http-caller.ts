@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { NOT_SENT, type Outcome, send } from './http-request.ts';
 import type { Journal } from './journal.ts';
-import { idOf, type Traffic, type Update } from './traffic.ts';
+import { idOf, type PlainUpdate, type Traffic } from './traffic.ts';
 
 export interface ClientPlan {
   /** Holds the port of the API. */
@@ -76,7 +76,7 @@ export class Caller {
   }
 
   /** One without an id is repeated only if it surely was not applied, or does not depend on the order. */
-  async #single(update: Update): Promise<void> {
+  async #single(update: PlainUpdate): Promise<void> {
     const [number] = this.#journal.ask([update]);
     const { path, body } = singleOf(update);
     const id = idOf(update);
@@ -97,7 +97,7 @@ export class Caller {
     });
   }
 
-  async #array(drawn: readonly Update[]): Promise<void> {
+  async #array(drawn: readonly PlainUpdate[]): Promise<void> {
     const run = `${this.#runs()}-array`;
     const updates = drawn.map((update, at) => withId(update, `${run}:${at + 1}`));
     const numbers = this.#journal.ask(updates);
@@ -117,7 +117,7 @@ export class Caller {
     });
   }
 
-  async #stream(drawn: readonly Update[]): Promise<void> {
+  async #stream(drawn: readonly PlainUpdate[]): Promise<void> {
     const run = `${this.#runs()}-stream`;
     const updates = drawn.map((update, at) => withId(update, `${run}:${at + 1}`));
     const numbers = this.#journal.ask(updates);
@@ -223,23 +223,23 @@ async function* whole(body: string): AsyncGenerator<string> {
 }
 
 /** Values have none. */
-function withId(update: Update, id: string): Update {
+function withId(update: PlainUpdate, id: string): PlainUpdate {
   return 'value' in update ? update : { ...update, id };
 }
 
-function withoutId(update: Update) {
+function withoutId(update: PlainUpdate) {
   if ('value' in update) return update;
   const { id: _, ...rest } = update;
   return rest;
 }
 
 /** Whether the greatest or the least put is kept. */
-function isBest(update: Update): boolean {
+function isBest(update: PlainUpdate): boolean {
   return 'value' in update && (update.value === 'best' || update.value === 'least');
 }
 
 /** The request for one update. The id is in a header. */
-function singleOf(update: Update): { path: string; body: unknown } {
+function singleOf(update: PlainUpdate): { path: string; body: unknown } {
   if ('value' in update) {
     const { value, ...body } = update;
     return { path: `/v1/values/${value}`, body };

@@ -2,13 +2,15 @@
  * A client's updates and their answers, one line each, written before the call and after the answer. After a
  * kill, an update without an answer has an unknown outcome.
  *
- *   i NUMBER KIND NAME KEY AMOUNT [ID [TO]]   asked for; KIND is c (counter), p (points) or v (value); TO of a transfer
+ *   i NUMBER KIND NAME KEY AMOUNT [ID [TO]]   asked for; KIND is c (counter), p (points), v (value), hold, post or void; TO
+ *                                             of a transfer; of a hold, after how many ms it expires, 0 for never
  *   t NUMBER                                  asked for again, with the same id; a value is put again
  *   a NUMBER                                  acknowledged
  *   r NUMBER CODE                             refused: certainly not applied
  *   u NUMBER CODE                             an error with an unknown outcome
  *   p NUMBER                                  persisted() resolved
  *   c NUMBER                                  credited() resolved
+ *   f NUMBER CODE                             persisted() failed
  */
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import type { Update } from './traffic.ts';
@@ -22,6 +24,10 @@ const certain = new Set([
   'PRODUCER_OVERLOADED',
   'READ_UNSETTLED',
   'BACKPRESSURE',
+  'IDEMPOTENCY_KEY_REUSED',
+  'UNKNOWN_HOLD',
+  'HOLD_ENDED',
+  'HOLD_EXCEEDED',
 ]);
 
 export class Journal {
@@ -61,6 +67,10 @@ export class Journal {
     this.#write([`c ${number}`]);
   }
 
+  receiptFailed(number: number, code: string): void {
+    this.#write([`f ${number} ${code}`]);
+  }
+
   #write(lines: string[]): void {
     writeSync(this.#file, lines.map(line => `${line}\n`).join(''));
   }
@@ -74,17 +84,27 @@ function describe(update: Update): string {
     const { counter, key, by = 1, id } = update;
     return ['c', counter, key, by, ...(id ? [id] : [])].join(' ');
   }
+  if ('hold' in update) {
+    const { points, account, hold, id, expiresInMs = 0 } = update;
+    return ['hold', points, account, hold, id, expiresInMs].join(' ');
+  }
+  if ('post' in update)
+    return ['post', update.points, update.account, update.amount ?? 0, update.post].join(' ');
+  if ('void' in update) return ['void', update.points, update.account, 0, update.void].join(' ');
   return ['p', update.points, update.account, update.amount, update.id].join(' ');
 }
 
 export interface JournalledUpdate {
-  readonly kind: 'c' | 'p' | 'v';
+  readonly kind: 'c' | 'p' | 'v' | 'hold' | 'post' | 'void';
   readonly name: string;
   readonly key: string;
+  /** Of a post 0 for all that is held; of a void 0. */
   readonly amount: number;
   readonly id: string;
   /** The destination of a transfer. */
   readonly to?: string | undefined;
+  /** Of a hold; 0 for never. */
+  readonly expiresInMs?: number | undefined;
   outcome: 'open' | 'acknowledged' | 'refused';
   /** An earlier attempt may have been applied. */
   uncertain: boolean;
@@ -92,6 +112,8 @@ export interface JournalledUpdate {
   repeated: boolean;
   persisted: boolean;
   credited: boolean;
+  /** Why persisted() failed; '' if it did not. */
+  receiptFailure: string;
   code: string;
 }
 
@@ -113,19 +135,22 @@ export function readJournal(path: string): JournalledUpdate[] {
 
 function note(updates: JournalledUpdate[], [action, number, ...rest]: string[]): void {
   if (action === 'i') {
-    const [kind, name, key, amount, id = '', to] = rest;
+    const [kind, name, key, amount, id = '', more] = rest;
+    const isHold = kind === 'hold';
     updates.push({
       kind: kind as JournalledUpdate['kind'],
       name: name!,
       key: key!,
       amount: Number(amount),
       id,
-      to,
+      to: isHold ? undefined : more,
+      expiresInMs: isHold ? Number(more) : undefined,
       outcome: 'open',
       uncertain: false,
       repeated: false,
       persisted: false,
       credited: false,
+      receiptFailure: '',
       code: '',
     });
     return;
@@ -134,8 +159,9 @@ function note(updates: JournalledUpdate[], [action, number, ...rest]: string[]):
   if (action === 't') update.repeated = true;
   if (action === 'p') update.persisted = true;
   if (action === 'c') update.credited = true;
+  if (action === 'f') update.receiptFailure = rest[0] ?? '';
   // An acknowledged update stays acknowledged, whatever a repetition is answered.
-  if (action === 'p' || action === 'c' || update.outcome === 'acknowledged') return;
+  if (action === 'p' || action === 'c' || action === 'f' || update.outcome === 'acknowledged') return;
   if (action === 'a') update.outcome = 'acknowledged';
   else if (action === 't') update.outcome = 'open';
   else {

@@ -11,6 +11,7 @@ import { createLog } from '../../src/shared/log.ts';
 import type { Deployment } from '../load/processes.ts';
 import type { Login } from './accounts.ts';
 import type { TortureDurability } from './durability.ts';
+import { HoldTraffic } from './hold-traffic.ts';
 import { Journal } from './journal.ts';
 import { RankJournal } from './ranks.ts';
 import { definitions, idOf, partitions, Traffic, type Update } from './traffic.ts';
@@ -32,24 +33,38 @@ const repeatShare = 0.03;
 const receiptShare = 0.03;
 /** Share of calls that ask for a rank. */
 const rankShare = 0.1;
+/** Share of updates that begin or end a hold, and of their receipts that are waited for. */
+const holdShare = 0.15;
+const holdReceiptShare = 0.2;
 
 type Client = Sluice<typeof definitions>;
 type Answered = Pick<Receipt, 'persisted'> & Partial<Pick<TransferReceipt, 'credited'>>;
 
 let stopped = false;
 
+/** What all callers of a process use. */
+interface Shared {
+  readonly sluice: Client;
+  readonly journal: Journal;
+  readonly traffic: Traffic;
+  readonly holds: HoldTraffic;
+  readonly ranks: RankJournal;
+}
+
 class Caller {
   readonly #sluice: Client;
   readonly #journal: Journal;
   readonly #traffic: Traffic;
+  readonly #holds: HoldTraffic;
   readonly #ranks: RankJournal;
   readonly #number: number;
 
-  constructor(sluice: Client, journal: Journal, traffic: Traffic, ranks: RankJournal, number: number) {
+  constructor({ sluice, journal, traffic, holds, ranks }: Shared, number: number) {
     this.#sluice = sluice;
     this.#number = number;
     this.#journal = journal;
     this.#traffic = traffic;
+    this.#holds = holds;
     this.#ranks = ranks;
   }
 
@@ -58,13 +73,17 @@ class Caller {
       const roll = this.#traffic.random();
       if (roll < 0.2) await this.#many(2 + Math.floor(roll * 100));
       else if (roll < 0.2 + rankShare) await this.#rank();
-      else await this.#one(this.#traffic.next(this.#number));
+      else await this.#one(this.#next());
       await delay(2 + this.#traffic.random() * 14);
     }
   }
 
+  #next(): Update {
+    return this.#traffic.random() < holdShare ? this.#holds.next() : this.#traffic.next(this.#number);
+  }
+
   async #many(size: number): Promise<void> {
-    const updates = this.#traffic.call(size, this.#number);
+    const updates = Array.from({ length: size }, () => this.#next());
     const numbers = this.#journal.ask(updates);
     const results = await this.#sluice.apply(updates);
     for (const [at, result] of results.entries()) {
@@ -117,6 +136,12 @@ class Caller {
       return counter.increment(update.key as string, update.by, update.id ? { id: update.id } : {});
     }
     const points = this.#sluice.points(update.points as 'loyalty');
+    if ('hold' in update) {
+      const { account, hold, id, expiresInMs } = update;
+      return points.hold(account, hold, expiresInMs === undefined ? { id } : { id, expiresInMs });
+    }
+    if ('post' in update) return points.post(update.account, update.post, update.amount);
+    if ('void' in update) return points.void(update.account, update.void);
     if ('from' in update) return points.transfer(update.from, update.to, update.amount, { id: update.id });
     const { account, amount, id } = update;
     return amount > 0 ? points.credit(account, amount, { id }) : points.debit(account, -amount, { id });
@@ -132,10 +157,14 @@ class Caller {
   #acknowledged(number: number, update: Update, answer: Answered): void {
     this.#journal.acknowledged(number);
     if ('counter' in update) this.#ranks.acknowledged(update.counter, update.key as string);
-    if (this.#traffic.random() >= receiptShare) return;
+    if (
+      this.#traffic.random() >=
+      ('hold' in update || 'post' in update || 'void' in update ? holdReceiptShare : receiptShare)
+    )
+      return;
     answer.persisted({ timeoutMs: 20_000 }).then(
       () => this.#journal.persisted(number),
-      () => {},
+      error => this.#journal.receiptFailed(number, error.code ?? error.name),
     );
     answer.credited?.({ timeoutMs: 20_000 }).then(
       () => this.#journal.credited(number),
@@ -173,10 +202,9 @@ async function produce(plan: ProducerPlan): Promise<void> {
   const sluice = await connect(plan);
   process.send?.('ready');
   const traffic = new Traffic(plan.name, plan.seed);
-  const ranks = new RankJournal(plan.journal);
-  const running = Array.from({ length: callers }, (_, number) =>
-    new Caller(sluice, journal, traffic, ranks, number).run(),
-  );
+  const holds = new HoldTraffic(plan.name, traffic.random);
+  const shared = { sluice, journal, traffic, holds, ranks: new RankJournal(plan.journal) };
+  const running = Array.from({ length: callers }, (_, number) => new Caller(shared, number).run());
   await Promise.all(running);
   await sluice.close();
   process.disconnect?.();

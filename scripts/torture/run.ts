@@ -13,6 +13,7 @@ import { verifyDrift } from './drift.ts';
 import { faultsOf, schedule } from './faults/catalogue.ts';
 import type { Fault, Scene } from './faults/fault.ts';
 import { Footprints } from './footprint.ts';
+import { compareAccounts, holdsToExpire } from './held-accounts.ts';
 import { readHoldings } from './holdings.ts';
 import { type JournalledUpdate, knownOf, readJournal } from './journal.ts';
 import type { TortureOptions } from './options.ts';
@@ -170,6 +171,7 @@ export class Torture {
     const unequal = cluster && (await differenceOfMembers(cluster, direct.namespace));
     if (unequal) this.#fail(unequal);
     await this.#compareRanks(keys);
+    await this.#compareHolds();
     const drift = await verifyDrift(direct);
     if (drift) this.#fail(drift);
     const codes = Map.groupBy(
@@ -201,6 +203,15 @@ export class Torture {
       this.#fail(problem);
   }
 
+  async #compareHolds(): Promise<void> {
+    const holdings = await readHoldings(this.#stack.root);
+    const ends = Map.groupBy(holdings.holds, ({ status }) => status);
+    for (const status of ['posted', 'voided', 'expired'] as const)
+      if (!ends.has(status)) this.#fail(`no hold is ${status}`);
+    this.#say(`holds: ${[...ends].map(([status, rows]) => `${rows.length} ${status}`).join(', ')}`);
+    for (const problem of await compareAccounts(this.#stack, holdings)) this.#fail(problem);
+  }
+
   async #drained(keys: Keys): Promise<boolean> {
     const { redisUrl } = this.#stack.direct;
     const redis = openRedis({ url: redisUrl }, () => {});
@@ -209,10 +220,13 @@ export class Torture {
       const inspector = new Inspector(redis, keys);
       const isIdle = async () =>
         (await inspector.all()).every(status => status.pendingUpdates === 0 && status.token === '');
+      const { root } = this.#stack;
+      const waiting = async () => (await this.#operator.inTransit()) + (await holdsToExpire(root));
       const limit = performance.now() + drainLimit;
       while (performance.now() < limit) {
-        // A debit becomes a row, and the row a credit: nothing waits if both looks at Redis find nothing.
-        if ((await isIdle()) && (await this.#operator.inTransit()) === 0 && (await isIdle())) return true;
+        // A debit becomes a row, and the row a credit: nothing waits if both looks at Redis find nothing. An open hold
+        // becomes an entry when its time is over.
+        if ((await isIdle()) && (await waiting()) === 0 && (await isIdle())) return true;
         await delay(50);
       }
       return false;

@@ -1,7 +1,7 @@
 // Updates of a torture: increments with and without ids, on keys of which few are hot, credits, debits, transfers, and
 // puts, some of all in mapped tables. Increments are by one, so a difference between sums is a number of updates.
 
-import type { SummedUpdate, ValueUpdate } from '../../src/shared/updates/update.ts';
+import type { HoldingUpdate, SummedUpdate, ValueUpdate } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from '../load/zipf.ts';
 
 export const partitions = 16;
@@ -42,7 +42,7 @@ export const rankedNames = [
 ] as const;
 
 const keys = 400;
-const accounts = 60;
+export const accounts = 60;
 /** Share of the updates of accounts. */
 const transferShare = 0.4;
 const putShare = 0.2;
@@ -56,12 +56,16 @@ function numberOfPut(nth: number): number {
   return (nth * 7919) % spread;
 }
 
+/** What every client sends. */
+export type PlainUpdate = SummedUpdate | ValueUpdate;
 /** What is sent. */
-export type Update = SummedUpdate | ValueUpdate;
+export type Update = PlainUpdate | HoldingUpdate;
 
-/** Undefined for an update that cannot be recognised if it comes again. */
+/** Undefined for an update that cannot be recognised if it comes again. An end has the id of its hold. */
 export function idOf(update: Update): string | undefined {
-  return 'value' in update ? undefined : update.id;
+  if ('value' in update) return undefined;
+  if ('post' in update) return update.post;
+  return 'void' in update ? update.void : update.id;
 }
 
 export class Traffic {
@@ -79,11 +83,11 @@ export class Traffic {
   }
 
   /** @param owner one of the callers of the process, which makes one call at a time */
-  call(size: number, owner: number): Update[] {
+  call(size: number, owner: number): PlainUpdate[] {
     return Array.from({ length: size }, () => this.next(owner));
   }
 
-  next(owner: number): Update {
+  next(owner: number): PlainUpdate {
     return this.random() < putShare ? this.#put(owner) : this.#summed();
   }
 

@@ -4,6 +4,7 @@
  */
 import { creditedBy, creditId } from '../../src/shared/updates/record.ts';
 import type { HeldEntry, Holdings } from './holdings.ts';
+import { isPost } from './holds.ts';
 import type { JournalledUpdate } from './journal.ts';
 
 /** What is known of a transfer that an operator returned. */
@@ -42,7 +43,7 @@ export function compareTransfers(
   const seen = new Set<string>();
   for (const debit of entries) {
     // An entry in quarantine is no debit yet.
-    if (isCredit(debit) || debit.balanceAfter === undefined) continue;
+    if (isCredit(debit) || isPost(debit) || debit.balanceAfter === undefined) continue;
     const { program, account, id, transfer } = debit;
     const update = updates.get(`${program} ${account} ${id}`);
     if (transfer !== null) seen.add(transfer);

@@ -36,6 +36,7 @@ class Held {
     entries: [] as HeldEntry[],
     losses: [],
     inTransit: new Map(),
+    holds: [],
   };
   readonly #mistake: Mistake;
   readonly #known = new Set<string>();

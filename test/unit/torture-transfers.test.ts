@@ -49,6 +49,7 @@ function holdings(entries: HeldEntry[], inTransit: [string, string][] = []): Hol
     entries,
     losses: [],
     inTransit: new Map(inTransit),
+    holds: [],
   };
 }
 

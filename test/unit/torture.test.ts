@@ -60,6 +60,7 @@ function holdings(changes: Partial<Holdings> = {}): Holdings {
     entries: [held('kept')],
     losses: [],
     inTransit: new Map(),
+    holds: [],
     ...changes,
   };
 }

@@ -88,7 +88,7 @@ export interface VoidUpdate {
 /** Updates that add up. */
 export type SummedUpdate = CounterUpdate | PointsUpdate | TransferUpdate;
 /** Updates of holds. */
-type HoldingUpdate = HoldUpdate | PostUpdate | VoidUpdate;
+export type HoldingUpdate = HoldUpdate | PostUpdate | VoidUpdate;
 export type Update = SummedUpdate | HoldingUpdate | ValueUpdate;
 
 /** An update that passed the checks. */
