@@ -35,10 +35,12 @@ end
 local missing = withFlight and state.entryAcked or state.entryClaimed
 local MOST_STEPS = 2000
 local segmentStart, segmentEnd, doubtful = state.entrySegmentStart, state.entrySegmentEnd, state.doubtful
+-- The doubt lasts until the acknowledgement: until then `ids` has the ends that a flush has left out.
 local function isDoubtful(item)
-  if missing >= doubtful then return false end
+  local acked = state.entryAcked
+  if acked >= doubtful then return false end
   local _, newest = sum(segmentAccounts, item)
-  if newest >= missing then return true end
+  if newest >= acked then return true end
   _, newest = sum(accounts, item)
   return newest >= 0 and segmentEnd < doubtful
 end
