@@ -282,6 +282,16 @@ export const transferFigures: readonly Figure[] = [
   },
 ];
 
+export const holdFigures: readonly Figure[] = [
+  {
+    name: 'holds-against-points',
+    title: 'holds and their posts against entries',
+    unit: 'times',
+    target: { atLeast: 0.33 },
+    of: quotient(value('holds'), value('points')),
+  },
+];
+
 export const valueFigures: readonly Figure[] = [
   {
     name: 'values-max-against-counters',

@@ -33,7 +33,7 @@ started for it on this machine. bench/README.md says what each number means. Run
 
 Options:
   --suite NAME     main (default): peers, limits and targets; scale: 1, 2 and 4 workers and producers with 2 to 64
-                   partitions; transfers; values; http: sluice serve; backlog: 5,000,000 updates to catch up with;
+                   partitions; transfers; holds; values; http: sluice serve; backlog: 5,000,000 updates to catch up with;
                    soak: a steady rate for long
   --rounds N       number of rounds of all scenarios; the median counts (default ${Object.entries(suites)
     .map(([name, { rounds }]) => `${name} ${rounds}`)

@@ -60,7 +60,7 @@ class Batches {
     }));
     const { updates, targets } = this.#traffic.call(count);
     for (const [at, update] of updates.entries()) {
-      if (!('account' in update)) continue;
+      if (!('account' in update) || !('amount' in update) || 'post' in update) continue;
       const { points, account, amount, id, reason } = update;
       const partition = crc32(account) % partitions;
       const number = -1 - targets[at]!;

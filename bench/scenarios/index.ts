@@ -2,6 +2,7 @@
 
 import {
   backlogFigures,
+  holdFigures,
   httpFigures,
   mainFigures,
   soakFigures,
@@ -16,6 +17,7 @@ import { bullmqBulk } from './bullmq-bulk.ts';
 import { bullmqJobs } from './bullmq-jobs.ts';
 import { counters } from './counters.ts';
 import { flush } from './flush.ts';
+import { holds } from './holds.ts';
 import { http } from './http.ts';
 import { live } from './live.ts';
 import { pendingMemory } from './pending-memory.ts';
@@ -51,6 +53,7 @@ export const suites = {
   scale: { scenarios: scale, figures: [], rounds: 3, seconds: 3 },
   backlog: { scenarios: [backlog], figures: backlogFigures, rounds: 3, seconds: 3 },
   transfers: { scenarios: [points, transfers], figures: transferFigures, rounds: 3, seconds: 3 },
+  holds: { scenarios: [points, holds], figures: holdFigures, rounds: 3, seconds: 3 },
   values: {
     scenarios: [upsertPerUpdate, counters, greatest, last],
     figures: valueFigures,

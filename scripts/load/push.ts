@@ -125,7 +125,10 @@ function note(result: PushResult, call: Call, at: number): void {
     tally.balances[-1 - target]! -= update.amount;
     tally.entries[to]!++;
     tally.balances[to]! += update.amount;
-  } else {
+  } else if ('post' in update) {
+    tally.entries[-1 - target]!++;
+    tally.balances[-1 - target]! -= update.amount!;
+  } else if (!('hold' in update)) {
     tally.entries[-1 - target]!++;
     tally.balances[-1 - target]! += update.amount;
   }

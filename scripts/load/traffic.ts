@@ -1,7 +1,7 @@
 // The updates of the demo and the benchmarks: increments of counters and entries on accounts. Counters grow
 // by one, so the sum of their values is the number of updates that arrived.
 
-import type { SummedUpdate, ValueUpdate } from '../../src/shared/updates/update.ts';
+import type { HoldUpdate, PostUpdate, SummedUpdate, ValueUpdate } from '../../src/shared/updates/update.ts';
 import { type Random, seededRandom, Zipf } from './zipf.ts';
 
 export const definitions = {
@@ -32,6 +32,8 @@ export interface TrafficPlan {
   values?: 'max' | 'last';
   /** Whether all updates are transfers between accounts of `wallet`. */
   transfers?: boolean;
+  /** Whether updates are holds on accounts of `wallet`, each with its post after it. */
+  holds?: boolean;
   /** Part of the entry ids, so it must differ between producers that run at the same time. */
   seed: number;
 }
@@ -42,7 +44,7 @@ export const accountNumber = (name: string) => Number(name.slice('account-'.leng
 
 /** Updates of a call, and for each the key's rank from 0, or -1 - the account's number. */
 export interface Call {
-  updates: (SummedUpdate | ValueUpdate)[];
+  updates: (SummedUpdate | ValueUpdate | HoldUpdate | PostUpdate)[];
   targets: number[];
 }
 
@@ -59,6 +61,8 @@ export class Traffic {
   /** Puts by rank. */
   readonly #puts: Float64Array;
   #entries = 0;
+  /** The last hold and its account, which is still to be posted. */
+  #held: { readonly hold: HoldUpdate; readonly account: number } | undefined;
 
   constructor(plan: TrafficPlan) {
     this.#plan = plan;
@@ -74,6 +78,7 @@ export class Traffic {
     const call: Call = { updates: [], targets: [] };
     for (let at = 0; at < size; at++) {
       if (this.#plan.transfers) this.#addTransfer(call);
+      else if (this.#plan.holds) this.#addHoldOrPost(call);
       else if (this.#plan.pointsShare > 0 && this.#random() < this.#plan.pointsShare) this.#addEntry(call);
       else this.#addIncrement(call);
     }
@@ -119,5 +124,23 @@ export class Traffic {
     const id = `${this.#plan.seed}-${++this.#entries}`;
     call.updates.push({ points: 'wallet', from: accounts[from]!, to: accounts[to]!, amount, id });
     call.targets.push(-1 - from);
+  }
+
+  #addHoldOrPost(call: Call): void {
+    if (this.#held) {
+      const { hold, account } = this.#held;
+      const { points, id, hold: amount } = hold;
+      call.updates.push({ points, account: hold.account, post: id, amount });
+      call.targets.push(-1 - account);
+      this.#held = undefined;
+      return;
+    }
+    const account = Math.floor(this.#random() * this.#accounts.length);
+    const id = `${this.#plan.seed}-${++this.#entries}`;
+    const amount = 1 + Math.floor(this.#random() * 50);
+    const hold = { points: 'wallet', account: this.#accounts[account]!, hold: amount, id };
+    this.#held = { hold, account };
+    call.updates.push(hold);
+    call.targets.push(-1 - account);
   }
 }
