@@ -641,6 +641,8 @@ export interface components {
             key: string;
             amount: number;
             entryId: string | null;
+            /** @description The id of the hold, if it is the debit of a post */
+            hold: string | null;
             /** @enum {string} */
             cause: "refused" | "held";
             code: string;

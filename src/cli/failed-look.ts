@@ -64,6 +64,7 @@ function printPage({ jobs, updates, total }: FailedPage): string {
 
 function printUpdates(updates: readonly FailedUpdate[]): string {
   const someTransfer = updates.some(({ to }) => to !== null);
+  const somePost = updates.some(({ hold }) => hold !== null);
   return table(
     [
       'number',
@@ -71,6 +72,7 @@ function printUpdates(updates: readonly FailedUpdate[]): string {
       'name',
       'key',
       ...(someTransfer ? ['transfer to'] : []),
+      ...(somePost ? ['post of hold'] : []),
       'amount',
       'cause',
       'error code',
@@ -84,6 +86,7 @@ function printUpdates(updates: readonly FailedUpdate[]): string {
       update.name,
       shorten(shownKey(update.key), 40),
       ...(someTransfer ? [update.to === null ? '-' : shorten(shownKey(update.to), 40)] : []),
+      ...(somePost ? [update.hold === null ? '-' : shorten(JSON.stringify(update.hold), 40)] : []),
       update.amount,
       update.cause,
       update.code,
@@ -147,6 +150,7 @@ function printShown({ id, update, items }: ShownUpdate): string {
     reason,
     metadata,
     to,
+    hold,
     cause,
     code,
     partition,
@@ -166,7 +170,8 @@ function printShown({ id, update, items }: ShownUpdate): string {
     [kind in KEEPS ? `put (${kind} is kept)` : 'amount', amount],
     ...(isEntry
       ? ([
-          ['id', JSON.stringify(entryId)],
+          // The id of such a debit is made from the hold's.
+          [hold ? 'post of hold' : 'id', JSON.stringify(hold ?? entryId)],
           ['reason', reason === null ? '-' : JSON.stringify(reason)],
           ['metadata', metadata === null ? '-' : JSON.stringify(metadata)],
         ] as const)
@@ -221,7 +226,7 @@ function printOperations(operations: readonly Operation[]): string {
       one.finishedAt ? seconds(one.finishedAt) : 'not finished',
       counts(one.outcomes),
       one.reason ?? '-',
-      shorten(JSON.stringify(one.transfers?.filter ?? one.filter), 60),
+      shorten(JSON.stringify(one.hold ?? one.transfers?.filter ?? one.filter), 60),
     ]),
   );
 }
@@ -239,13 +244,13 @@ function printOperation({
     ['action', one.action],
     ['operator', one.operator],
     ['reason', one.reason ?? '-'],
-    ['filter', JSON.stringify(one.transfers?.filter ?? one.filter)],
+    [one.hold ? 'hold' : 'filter', JSON.stringify(one.hold ?? one.transfers?.filter ?? one.filter)],
     ...(one.transfers?.to === undefined ? [] : ([['to', shownKey(one.transfers.to)]] as const)),
     ...(one.change ? ([['change', JSON.stringify(one.change)]] as const) : []),
     ...(one.jobs.length > 0 ? ([['jobs', one.jobs.map(job => `job:${job}`).join(', ')]] as const) : []),
     ['started at', one.startedAt],
     ['finished at', one.finishedAt ?? 'not finished'],
-    [one.transfers ? 'transfers' : 'updates', counts(one.outcomes)],
+    [one.hold ? 'holds' : one.transfers ? 'transfers' : 'updates', counts(one.outcomes)],
   ]);
   const listed = one.items.length + transferItems.length;
   if (listed === 0) return head;

@@ -4,6 +4,7 @@ import { packageVersion } from '../shared/config/version.ts';
 import { addBackfill } from './backfill.ts';
 import { EXIT, type ExitCode, exitCodeOf, reportError } from './exit.ts';
 import { addFailed } from './failed.ts';
+import { addHolds } from './holds.ts';
 import { addKeys } from './keys.ts';
 import { addPlan } from './plan.ts';
 import { addTransfers } from './transfers.ts';
@@ -174,6 +175,7 @@ const end = (ended: ExitCode) => {
 addBackfill(program, end);
 addFailed(program, end);
 addTransfers(program, end);
+addHolds(program, end);
 addKeys(program, end);
 addPlan(program, end);
 

@@ -64,6 +64,7 @@ const failedUpdate = z
     key: z.string(),
     amount: z.int(),
     entryId: z.string().nullable(),
+    hold: z.string().nullable().describe('The id of the hold, if it is the debit of a post'),
     cause: z.enum(['refused', 'held']),
     code: z.string(),
     quarantinedAt: z.iso.datetime(),

@@ -92,6 +92,12 @@ function editedEntry(update: FailedUpdate, change: Change, amount: number, defin
       'TRANSFER_NOT_EDITABLE',
       'The debit of a transfer cannot be edited; replay it, or drop it and send another transfer.',
     );
+  // Else the hold's row and the ledger would say two things about the same post.
+  if (update.hold !== null)
+    throw new InvalidUpdateError(
+      'POST_NOT_EDITABLE',
+      'The debit of a post cannot be edited, since its hold says what was posted; replay it, or drop it and debit the right amount.',
+    );
   const reason = change.reason === undefined ? update.reason : change.reason;
   const metadata = change.metadata === undefined ? update.metadata : change.metadata;
   const { payload } = checkPoints(

@@ -8,6 +8,7 @@ import type { FailedUpdate } from '../shared/updates/failed-update.ts';
 import type { ValueTables } from '../shared/values/tables.ts';
 import { type Change, checkChange, editOf } from './amendment.ts';
 import { type CheckedFilter, checkFilter, type FailedFilter, matchesJob } from './filter.ts';
+import { HoldOperations } from './hold-operations.ts';
 import { type FailedJob, readJobs } from './jobs.ts';
 import {
   type Action,
@@ -70,6 +71,8 @@ export interface Plan {
 export class FailedUpdates {
   /** Operations on transfers that wait for their credit. */
   readonly transfers: TransferOperations;
+  /** Operations on holds. */
+  readonly holds: HoldOperations;
   readonly #parts: FailedParts;
   readonly #operations: Operations;
   readonly #one: ReplayOne;
@@ -80,6 +83,7 @@ export class FailedUpdates {
     const seam = parts.seam ?? (() => {});
     this.#operations = new Operations(parts.database);
     this.transfers = new TransferOperations(parts, this.#operations);
+    this.holds = new HoldOperations(parts.database, this.#operations);
     this.#one = new ReplayOne(parts.database, parts.tables, seam);
     this.#run = new OperationRun(parts, this.#operations, this.#one, seam);
   }

@@ -11,11 +11,14 @@ export {
   type ShownUpdate,
 } from './failed.ts';
 export type { FailedFilter } from './filter.ts';
+export type { HoldOperations, HoldReport } from './hold-operations.ts';
+export type { HoldFilter, HoldPage, StoredHold } from './holds.ts';
 export type { FailedJob } from './jobs.ts';
 export { type FailedOptions, type OpenFailedUpdates, openFailed } from './open.ts';
 export type {
   Action,
   Author,
+  NamedHold,
   Operation,
   OperationItem,
   TransferAction,

@@ -18,10 +18,17 @@ import { numberLists } from './updates.ts';
 export type Action = 'replay' | 'edit' | 'drop';
 export type TransferAction = 'retry' | 'return';
 
+/** A hold, by what names it. */
+export interface NamedHold {
+  readonly program: string;
+  readonly account: string;
+  readonly id: string;
+}
+
 export interface Operation {
   readonly operation: number;
   /** Other commands write `repair` and `recover`. */
-  readonly action: Action | TransferAction | 'repair' | 'recover';
+  readonly action: Action | TransferAction | 'void' | 'repair' | 'recover';
   readonly operator: string;
   readonly reason: string | null;
   readonly filter: CheckedFilter;
@@ -31,6 +38,8 @@ export interface Operation {
   readonly change: Change | null;
   /** Which transfers an operation on transfers changes, and the account that a return named, if any. */
   readonly transfers?: { readonly filter: CheckedTransferFilter; readonly to?: string | undefined };
+  /** The hold that a `void` ends. */
+  readonly hold?: NamedHold;
   /** Number of the newest quarantined update that it may change. */
   readonly lastId: number;
   /** ISO 8601. */
@@ -69,7 +78,7 @@ export interface Author {
 }
 
 /** Content of the column `filter`. */
-type Recorded = Pick<Operation, 'filter' | 'jobs' | 'change' | 'transfers'>;
+type Recorded = Pick<Operation, 'filter' | 'jobs' | 'change' | 'transfers' | 'hold'>;
 
 const START = readSql(new URL('./sql/start-operation.sql', import.meta.url));
 /** Outcomes after which the update is no longer in quarantine. */
@@ -84,11 +93,17 @@ export class Operations {
 
   /** @throws ConfigurationError if the filter is too long for the record */
   async start(
-    action: Action | TransferAction,
+    action: Action | TransferAction | 'void',
     { operator, reason }: Author,
-    { filter = {}, jobs = [], change = null, transfers }: Partial<Recorded>,
+    { filter = {}, jobs = [], change = null, transfers, hold }: Partial<Recorded>,
   ): Promise<Operation> {
-    const recorded: Recorded = { filter, jobs, change, ...(transfers ? { transfers } : {}) };
+    const recorded: Recorded = {
+      filter,
+      jobs,
+      change,
+      ...(transfers ? { transfers } : {}),
+      ...(hold ? { hold } : {}),
+    };
     const id = await this.#database.session(async connection => {
       if (literalBytes(JSON.stringify(recorded)) > roomFor(connection))
         throw new ConfigurationError(
@@ -199,6 +214,7 @@ export class Operations {
         jobs: recorded.jobs ?? [],
         change: recorded.change ?? null,
         ...(recorded.transfers ? { transfers: recorded.transfers } : {}),
+        ...(recorded.hold ? { hold: recorded.hold } : {}),
         lastId: Number(row.last_id),
         startedAt: (row.started_at as Date).toISOString(),
         finishedAt: row.finished_at === null ? null : (row.finished_at as Date).toISOString(),

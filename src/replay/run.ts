@@ -226,7 +226,7 @@ function countUp(counts: Map<number, number>, of: number | null): void {
 }
 
 /** @throws the error itself if it is not about the update */
-export function refusal(error: unknown): string {
+export function refusal(error: unknown): `refused:${string}` {
   if (error instanceof SluiceError && !error.retryable && !FATAL.has(error.code))
     return `refused:${error.code}`;
   throw error;

@@ -57,7 +57,8 @@ export type InvalidUpdateCode =
   | 'INVALID_REASON'
   | 'INVALID_METADATA'
   | 'INVALID_EXPIRY'
-  | 'TRANSFER_NOT_EDITABLE';
+  | 'TRANSFER_NOT_EDITABLE'
+  | 'POST_NOT_EDITABLE';
 
 const UNKNOWN_NAMES = {
   counter: 'UNKNOWN_COUNTER',

@@ -4,6 +4,7 @@ import { parseExact } from '../exact-json.ts';
 import type { RowKind } from '../item.ts';
 import { queryRows, readSql } from '../mysql/database.ts';
 import { jsonParts } from '../mysql/statement-size.ts';
+import { holdOf } from './hold.ts';
 
 /** An update that MySQL refused, or that waits for its mapped table. */
 export interface FailedUpdate {
@@ -28,6 +29,8 @@ export interface FailedUpdate {
   readonly metadata: Record<string, unknown> | null;
   /** The destination, if it is the debit of a transfer; else null. */
   readonly to: string | null;
+  /** The id of the hold, if it is the debit of a post; else null. */
+  readonly hold: string | null;
   /** `refused`: an operator decides about it. `held`: a worker writes it once its mapped table takes rows. */
   readonly cause: 'refused' | 'held';
   /** Error code of the database or of Sluice; docs/replay.md lists them. */
@@ -72,6 +75,19 @@ export async function recordItem(
   await connection.query(RECORD, [operation, update.id, outcome, original, done ? 1 : 0]);
 }
 
+/**
+ * Records what an operation did to the hold that it names. It has no number.
+ * @param original the hold before that, as JSON
+ */
+export async function recordHold(
+  connection: PoolConnection,
+  operation: number,
+  outcome: string,
+  original: string,
+): Promise<void> {
+  await connection.query(RECORD, [operation, 0, outcome, original, 1]);
+}
+
 /** What an operation did to a transfer that waits for its credit. */
 interface TransferRecord {
   readonly transfer: string;
@@ -107,6 +123,7 @@ export function toFailedUpdate(row: Readonly<Record<string, unknown>>): FailedUp
     reason: (reason as string | null | undefined) ?? null,
     metadata: (rest.at(-1) as Record<string, unknown> | null | undefined) ?? null,
     to: rest.length > 1 ? (rest[0] as string) : null,
+    hold: (row.entry_id === null ? undefined : holdOf(String(row.entry_id))) ?? null,
     cause: row.cause as FailedUpdate['cause'],
     code: String(row.error_code),
     partition: Number(row.partition_id),

@@ -177,7 +177,7 @@ CREATE TABLE IF NOT EXISTS sluice_losses (
 -- The audit record: one row for each operation. last_id is the newest quarantined row that it may change.
 CREATE TABLE IF NOT EXISTS sluice_operations (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
-  action ENUM('replay', 'edit', 'drop', 'repair', 'recover', 'retry', 'return') NOT NULL,
+  action ENUM('replay', 'edit', 'drop', 'repair', 'recover', 'retry', 'return', 'void') NOT NULL,
   operator VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   reason VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
   filter LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -188,7 +188,7 @@ CREATE TABLE IF NOT EXISTS sluice_operations (
 ) ENGINE = InnoDB;
 
 -- What an operation did to each quarantined row, or to each row of sluice_transfers: then quarantine_id is 0 and
--- transfer is its name, which is empty otherwise. Written in the same transaction. `original` is the row before
+-- transfer is its name, which is empty otherwise; or, with neither, to the hold that the operation names. Written in the same transaction. `original` is the row before
 -- that.
 CREATE TABLE IF NOT EXISTS sluice_operation_items (
   operation_id BIGINT UNSIGNED NOT NULL,
