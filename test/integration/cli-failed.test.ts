@@ -66,6 +66,7 @@ it('failed updates are shown, with what a replay would do', async () => {
     reason: null,
     metadata: null,
     to: null,
+    hold: null,
     cause: 'refused',
     code: 'TARGET_ROW_MISSING',
     partition: deployment.keys.partitionOf(counter.key),
