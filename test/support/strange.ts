@@ -69,6 +69,20 @@ export const strangeJson = fc.oneof(
   },
 );
 export const names = [
-  ...['counter', 'points', 'key', 'account', 'by', 'amount', 'id', 'reason', 'metadata'],
+  ...[
+    'counter',
+    'points',
+    'hold',
+    'post',
+    'void',
+    'expiresInMs',
+    'key',
+    'account',
+    'by',
+    'amount',
+    'id',
+    'reason',
+    'metadata',
+  ],
   ...['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'toJSON', ''],
 ];

@@ -11,7 +11,7 @@ import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { SluiceError } from '../../src/shared/errors.ts';
 import { LIMITS } from '../../src/shared/limits.ts';
 import { LINE_LIMIT, type Line, readLines } from '../../src/shared/updates/lines.ts';
-import { type CheckedUpdate, checkUpdate, type Update } from '../../src/shared/updates/update.ts';
+import { type CheckedUpdate, checkUpdate, takesId, type Update } from '../../src/shared/updates/update.ts';
 import { again, names, seed, strangeJson, watchPrototypes } from '../support/strange.ts';
 
 const LINES = 30_000;
@@ -53,6 +53,9 @@ function strangeLine(chance: Chance, values: readonly string[]): Buffer {
   const good = chance.of([
     `{"points":"loyalty","account":"a${n}","amount":${n - 9},"id":"i${n}","metadata":{"__proto__":${n}}}`,
     `{"counter":"views","key":"/${n}","by":${n - 9}}`,
+    `{"points":"loyalty","account":"a${n}","hold":${n + 1},"id":"h${n}","expiresInMs":${n + 1}}`,
+    `{"points":"loyalty","account":"a${n}","post":"h${n}","amount":${n + 1},"reason":"r"}`,
+    `{"points":"loyalty","account":"a${n}","void":"h${n}"}`,
   ]);
   const value = chance.below(2000) === 0 ? BOTTOMLESS : chance.of(values);
   const kind = chance.below(20);
@@ -140,7 +143,8 @@ it('each of 30,000 lines is accepted or refused by itself', { timeout: 400_000 }
     if (isBlank) blank++;
     if (typeof value !== 'object' || value === null) continue;
     try {
-      expected.push(checkUpdate({ id: `r:${at + 1}`, ...value } as unknown as Update, definitions));
+      const withId = takesId(value) ? { id: `r:${at + 1}`, ...value } : value;
+      expected.push(checkUpdate(withId as unknown as Update, definitions));
     } catch {
       // The recorder has checked the error of a refused line.
     }
@@ -154,9 +158,11 @@ it('each of 30,000 lines is accepted or refused by itself', { timeout: 400_000 }
     nextLine: lines.length + 1,
   });
   expect(expected.length).toBeGreaterThan(10_000);
-  for (const { kind, name, key, amount, id, payload } of taken) {
+  for (const { kind, name, key, amount, id, payload, hold } of taken) {
     const known = kind === 'c' ? definitions.counters : definitions.points;
-    expect(Object.hasOwn(known, name) && Number.isSafeInteger(amount) && amount !== 0, again).toBe(true);
+    // A post of all that is held, and a void, say no amount.
+    const hasAmount = amount !== 0 || hold?.action === 'p' || hold?.action === 'v';
+    expect(Object.hasOwn(known, name) && Number.isSafeInteger(amount) && hasAmount, again).toBe(true);
     expect(Buffer.byteLength(key) <= LIMITS.key && Buffer.byteLength(id) <= LIMITS.id, again).toBe(true);
     if (kind === 'p') expect(JSON.parse(payload).slice(0, 4), again).toEqual([name, key, id, amount]);
   }
