@@ -1,6 +1,6 @@
 /**
  * `sluice verify`: shows drift of live values and repairs it on request; shows ledgers and transfers that do
- * not add up.
+ * not add up, and holds whose entries do not fit.
  */
 import { type Drift, type Verification, verify } from '../recovery/verify.ts';
 import { shownKey } from '../shared/composite-key.ts';
@@ -21,9 +21,10 @@ export async function runVerify(options: VerifyOptions): Promise<ExitCode> {
   const request = authorOf(options, '--repair', repair);
   const found = await withConnections(open => verify(open, request), { looks: !request });
   console.log(json ? JSON.stringify(found) : print(found));
-  const { drift, scores = [], ledger, transfers, unlisted, unread } = found;
+  const { drift, scores = [], ledger, transfers, holds = [], unread } = found;
   const drifting = !repair && drift.length + scores.length > 0;
-  const wrong = ledger.length + transfers.length > 0 || unlisted?.ledger || unlisted?.transfers;
+  // What is not listed follows a full list.
+  const wrong = ledger.length + transfers.length + holds.length > 0;
   return drifting || wrong || unread ? EXIT.found : EXIT.ok;
 }
 
@@ -33,6 +34,7 @@ function print({
   scores = [],
   ledger,
   transfers,
+  holds = [],
   unlisted,
   unread = [],
 }: Verification): string {
@@ -42,9 +44,10 @@ function print({
       `${ledger.length} ledgers and ${transfers.length} transfers that do not add up`,
   ];
   if (scores.length > 0) lines.push(`${scores.length} wrong scores${repaired ? ', repaired' : ''}`);
+  if (holds.length > 0) lines.push(`${holds.length} holds whose entries do not fit`);
   if (unlisted)
     lines.push(
-      `not listed: ${unlisted.drift} more keys with drift, ${unlisted.ledger} more ledgers, ${unlisted.transfers} more transfers`,
+      `not listed: ${unlisted.drift} more keys with drift, ${unlisted.ledger} more ledgers, ${unlisted.transfers} more transfers, ${unlisted.holds} more holds`,
     );
   for (const { kind, name, reason } of unread) lines.push(`not compared: ${kind} ${name}. ${reason}`);
   if (drift.length > 0) {
@@ -52,6 +55,12 @@ function print({
     lines.push(
       table(['kind', 'name', 'key', ...(repaired ? ['was', 'became'] : ['live', 'expected'])], rows),
     );
+  }
+  const holding = drift.filter(d => d.held !== undefined);
+  if (holding.length > 0) {
+    const rows = holding.map(d => [d.name, shownKey(d.key), d.held!, d.expectedHeld!]);
+    const [was, right] = repaired ? ['held before', 'holds now'] : ['held', 'expected'];
+    lines.push(table(['program', 'account', was!, right!], rows));
   }
   if (scores.length > 0) {
     const rows = scores.map(s => [s.kind, s.name, shownKey(s.key), s.score ?? 'none', second(s)]);
@@ -64,6 +73,10 @@ function print({
   if (transfers.length > 0) {
     const rows = transfers.map(t => [t.program, t.transfer, t.problem, t.sum]);
     lines.push(table(['program', 'transfer', 'problem', 'sum'], rows));
+  }
+  if (holds.length > 0) {
+    const rows = holds.map(h => [h.program, JSON.stringify(h.account), h.hold, h.problem, h.posted, h.taken]);
+    lines.push(table(['program', 'account', 'hold', 'problem', 'posted', 'taken by its entry'], rows));
   }
   return lines.join('\n');
 }

@@ -1,7 +1,7 @@
 /**
  * Compares every value with the right one, while traffic goes on: live values with MySQL plus quarantine, in
  * flight and pending; scores of ranked names with the same; balances with the sums of their ledgers; transfers
- * with their entries. On request it corrects live values and scores in the same step. Keys are read page by
+ * and holds with their entries. On request it corrects live values and scores in the same step. Keys are read page by
  * page, in MySQL and in Redis, so that memory does not grow with their number.
  */
 
@@ -17,6 +17,7 @@ import { boardKeys, type LiveKey, liveKeys, waitingKeys } from '../shared/redis/
 import type { ColdReader } from '../shared/values/cold-read.ts';
 import { type Comparison, drifts, misranks } from '../shared/values/comparison.ts';
 import { allKeys, type ValueTables } from '../shared/values/tables.ts';
+import { type HoldDifference, holdDifferences } from './holds.ts';
 import { type TransferDifference, transferDifferences } from './transfers.ts';
 
 export interface Drift {
@@ -27,6 +28,9 @@ export interface Drift {
   readonly live: number | null;
   /** Null for a kept value that was never put. */
   readonly expected: number | null;
+  /** What the account holds, live and as it should be; absent if neither is above 0. */
+  readonly held?: number;
+  readonly expectedHeld?: number;
   /** After a repair: the new live value; null if it was deleted because the right value is out of range. */
   readonly became?: number | null;
 }
@@ -54,6 +58,8 @@ export interface Verification {
   readonly ledger: readonly LedgerDifference[];
   /** Transfers that do not add up. */
   readonly transfers: readonly TransferDifference[];
+  /** Holds whose row and entry do not fit. */
+  readonly holds?: readonly HoldDifference[];
   /** Names that were not compared, since their mapped table cannot be read now. */
   readonly unread?: readonly {
     readonly kind: Drift['kind'];
@@ -61,7 +67,12 @@ export interface Verification {
     readonly reason: string;
   }[];
   /** Number of differences beyond the longest lists. Keys may count more than once here. */
-  readonly unlisted?: { readonly drift: number; readonly ledger: number; readonly transfers: number };
+  readonly unlisted?: {
+    readonly drift: number;
+    readonly ledger: number;
+    readonly transfers: number;
+    readonly holds: number;
+  };
 }
 
 export interface VerifyParts {
@@ -111,19 +122,26 @@ export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verif
   await check.finish();
   const ledger = await limited(ledgerDifferences(parts, names));
   const transfers = await limited(transferDifferences(parts.database));
+  const holds = await limited(holdDifferences(parts.database));
   if (operation !== undefined) {
     await parts.database.query(FINISH, [operation]);
     await checkAudit(parts.database, operation, { finished: true });
   }
-  const unlisted = { drift: check.unlisted, ledger: ledger.unlisted, transfers: transfers.unlisted };
+  const unlisted = {
+    drift: check.unlisted,
+    ledger: ledger.unlisted,
+    transfers: transfers.unlisted,
+    holds: holds.unlisted,
+  };
   return {
     checked: check.checked,
     drift: check.drift,
     ...(check.scores.length > 0 ? { scores: check.scores } : {}),
     ledger: ledger.listed,
     transfers: transfers.listed,
+    ...(holds.listed.length > 0 ? { holds: holds.listed } : {}),
     ...(check.unread.length > 0 ? { unread: check.unread } : {}),
-    ...(unlisted.drift + unlisted.ledger + unlisted.transfers > 0 ? { unlisted } : {}),
+    ...(Object.values(unlisted).some(count => count > 0) ? { unlisted } : {}),
   };
 }
 
@@ -227,8 +245,7 @@ class Check {
     const compared = await (this.#repair ? cold.repair(partition, group) : cold.compare(partition, group));
     this.checked += group.length;
     for (const comparison of compared) {
-      if (drifts(comparison))
-        this.#list<{ live: number | null }>(comparison, this.#found, { live: comparison.live! });
+      if (drifts(comparison)) this.#list<LiveFound>(comparison, this.#found, liveOf(comparison));
       if (misranks(comparison))
         this.#list<{ score: number | null }>(comparison, this.#scores, { score: comparison.score! });
     }
@@ -236,7 +253,7 @@ class Check {
 
   #list<Found extends object>(
     { kind, name, key, expected }: Comparison,
-    list: Map<string, Found & Omit<Drift, 'live'>>,
+    list: Map<string, Found & Omit<Drift, 'live' | 'held' | 'expectedHeld'>>,
     found: Found,
   ): void {
     const item = `${kind}${name}:${key}`;
@@ -249,6 +266,12 @@ class Check {
       : {};
     list.set(item, { kind: SHOWN_KINDS[kind], name, key, ...found, expected, ...became });
   }
+}
+
+type LiveFound = Pick<Drift, 'live' | 'held' | 'expectedHeld'>;
+
+function liveOf({ live, held = 0, expectedHeld = 0 }: Comparison): LiveFound {
+  return { live: live!, ...(held === 0 && expectedHeld === 0 ? {} : { held, expectedHeld }) };
 }
 
 /** Lists what is found, up to the longest list. */

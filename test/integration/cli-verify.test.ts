@@ -164,3 +164,54 @@ it('verify compares mapped columns with live values, and leaves their ledgers al
   ]);
   expect((await deployment.sluice(['verify'])).code).toBe(0);
 });
+
+it('verify shows held points that are wrong, a repair mends them, and holds without an entry are told', async () => {
+  const deployment = await openDeployment(definitions);
+  const worker = await deployment.worker();
+  expect((await deployment.sluice(['ingest', '-'], {}, [credit('1'), credit('2')].join('\n'))).code).toBe(0);
+  expect((await deployment.sluice(['drain'])).code).toBe(0);
+  worker.child.kill('SIGTERM');
+  expect((await worker.ended).code).toBe(0);
+  const rows = `('loyalty', '1', 'open', 0, 3, 'open', 0, UTC_TIMESTAMP(3), NULL),
+    ('loyalty', '2', 'gone', 0, 4, 'posted', 4, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`;
+  await deployment.database.query(
+    `INSERT INTO sluice_holds (program, account, hold_id, partition_id, amount, status, posted, created_at, ended_at) VALUES ${rows}`,
+  );
+  await setLive(deployment, 'p', 'loyalty:2', '5/2');
+  const { code, stdout } = await deployment.sluice(['verify']);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/^2 comparisons, 2 keys with drift,/);
+  expect(stdout).toContain('\n1 holds whose entries do not fit\n');
+  expect(stdout).toMatch(/program +account +held +expected\n.*\nloyalty +"1" +0 +3\nloyalty +"2" +2 +0\n/);
+  expect(stdout).toMatch(/taken by its entry\n.*\nloyalty +"2" +gone +NO_ENTRY +4 +0\n$/);
+  const repaired = await deployment.sluice(['verify', '--repair', '--json']);
+  expect(JSON.parse(repaired.stdout)).toMatchObject({
+    drift: expect.arrayContaining([
+      {
+        kind: 'points',
+        name: 'loyalty',
+        key: '1',
+        live: 5,
+        held: 0,
+        expectedHeld: 3,
+        expected: 5,
+        became: 5,
+      },
+      {
+        kind: 'points',
+        name: 'loyalty',
+        key: '2',
+        live: 5,
+        held: 2,
+        expectedHeld: 0,
+        expected: 5,
+        became: 5,
+      },
+    ]),
+    holds: [{ program: 'loyalty', account: '2', hold: 'gone', problem: 'NO_ENTRY', posted: 4, taken: 0 }],
+  });
+  expect(await liveValues(deployment, 'p', 'loyalty:1')).toEqual(['5/3', null]);
+  expect(await liveValues(deployment, 'p', 'loyalty:2')).toEqual(['5', null]);
+  await deployment.database.query("DELETE FROM sluice_holds WHERE hold_id = 'gone'");
+  expect((await deployment.sluice(['verify'])).code).toBe(0);
+});
