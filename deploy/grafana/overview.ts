@@ -122,6 +122,12 @@ export const overview = dashboard(
           's',
           [[once('sluice_transfer_oldest_age_seconds', 'program'), '{{program}}']],
         ),
+        series(
+          'Overdue holds',
+          'For how long the time of a hold has been over that still keeps points; workers end holds within seconds.',
+          's',
+          [['max(sluice_hold_overdue_seconds)', 'overdue']],
+        ),
         series('Backfills', 'Share of its rows that each unfinished backfill has passed.', 'percentunit', [
           [
             `${once('sluice_backfill_rows_passed', 'run')} / (${once('sluice_backfill_rows', 'run')} > 0)`,

@@ -13,7 +13,7 @@ export interface HoldDifference {
   /**
    * - `NO_ENTRY`: a posted hold that took no points: its entry is neither in the ledger nor in quarantine, and no operator
    *   dropped it there
-   * - `AMOUNTS_DIFFER`: its entry took more or less than was posted, and no operator edited it
+   * - `AMOUNTS_DIFFER`: its entry took more or less than was posted
    * - `NOT_POSTED`: an entry that took points of a hold that is not posted
    * - `NO_HOLD`: an entry that took points of a hold that nobody made
    */
@@ -30,8 +30,8 @@ const HOLDS = sql('hold-differences');
 const POSTS_PAGE = sql('posts-page');
 const POSTS = sql('posts-without-hold');
 const PROGRAMS = 'SELECT DISTINCT program FROM sluice_holds';
-const DECIDED = `SELECT operation_id, quarantine_id, original FROM sluice_operation_items
-  WHERE transfer = '' AND outcome IN ('dropped', 'edited') AND (operation_id > ? OR (operation_id = ? AND quarantine_id > ?))
+const DROPPED = `SELECT operation_id, quarantine_id, original FROM sluice_operation_items
+  WHERE transfer = '' AND outcome = 'dropped' AND (operation_id > ? OR (operation_id = ? AND quarantine_id > ?))
   ORDER BY operation_id, quarantine_id LIMIT ?`;
 const PAGE = 1000;
 const NOTHING = Buffer.alloc(0);
@@ -59,7 +59,7 @@ async function* ofProgram(
     const end = page ? [page.account, page.account, page.hold_id] : [LAST, LAST, LAST];
     const rows = await database.query(HOLDS, [program, ...after, ...end]);
     const found = rows.map(row => toDifference({ ...row, program }));
-    yield* await withoutDecided(database, found, pageSize);
+    yield* await withoutDropped(database, found, pageSize);
     if (!page) return;
     [account, hold] = [page.account, page.hold_id];
   }
@@ -97,8 +97,8 @@ function toDifference({ program, account, hold_id, status, posted, amount }: Row
   };
 }
 
-/** Leaves out what an operator decided: a post in quarantine may have been dropped or edited there. */
-async function withoutDecided(
+/** Leaves out what an operator decided: a post in quarantine may have been dropped there. */
+async function withoutDropped(
   database: Database,
   found: readonly HoldDifference[],
   pageSize: number,
@@ -106,11 +106,11 @@ async function withoutDecided(
   const nameOf = (program: string, account: string, id: string) => JSON.stringify([program, account, id]);
   const open = new Map(found.map(one => [nameOf(one.program, one.account, endId(one.hold)), one]));
   for (let [operation, item]: unknown[] = [0, 0]; open.size > 0; ) {
-    const rows = await database.query(DECIDED, [operation, operation, item, pageSize]);
+    const rows = await database.query(DROPPED, [operation, operation, item, pageSize]);
     for (const { original } of rows) {
       const { name, key, entryId } = JSON.parse(String(original)) as Record<string, string>;
       const known = open.get(nameOf(name!, key!, entryId!));
-      if (known && known.problem !== 'NOT_POSTED') open.delete(nameOf(name!, key!, entryId!));
+      if (known?.problem === 'NO_ENTRY') open.delete(nameOf(name!, key!, entryId!));
     }
     if (rows.length < pageSize) break;
     [operation, item] = [rows.at(-1)!.operation_id, rows.at(-1)!.quarantine_id];

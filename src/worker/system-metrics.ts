@@ -146,6 +146,7 @@ function watchServers(registry: Registry, { primaries, database, definitions }: 
   const perMysql = {
     sluice_quarantined_entries: answer => answer.system.quarantined,
     sluice_quarantine_oldest_age_seconds: answer => Number(answer.system.oldest) / 1_000_000,
+    sluice_hold_overdue_seconds: answer => Number(answer.system.overdue) / 1_000_000,
     sluice_mysql_connections_limit: answer => answer.system.connections,
     sluice_mysql_connections: answer => answer.threads.Value,
   } as const satisfies Record<string, (answer: NonNullable<Awaited<ReturnType<typeof mysql>>>) => unknown>;

@@ -89,9 +89,18 @@ it('an account is erased with its quarantined entries, and a repair clears its l
   expect(await sluice(['drain'])).toMatchObject({ code: 0 });
   expect(await quarantined()).toBe(0);
 
+  const holds = async () =>
+    (await database.query('SELECT account FROM sluice_holds')).map(row => String(row.account));
+  const ofBoth = ['person-4', 'person-5'].map(
+    account => `('loyalty', '${account}', 'h', 0, 1, 'voided', 0, UTC_TIMESTAMP(3))`,
+  );
+  await database.query(
+    `INSERT INTO sluice_holds (program, account, hold_id, partition_id, amount, status, posted, created_at) VALUES ${ofBoth}`,
+  );
   expect(await run(erase!)).toEqual([{ result: 'erased' }]);
   expect(await count("account = 'person-4' AND program = 'loyalty'")).toBe(0);
   expect(await count('TRUE')).toBe(9);
+  expect(await holds()).toEqual(['person-5']);
   expect((await sluice(['verify', '--json'])).code).toBe(1);
   const repair = await sluice(['verify', '--repair', '--reason', 'erasure', '--json']);
   expect(repair.code).toBe(0);

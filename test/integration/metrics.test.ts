@@ -191,6 +191,24 @@ it('the metrics show how much is in quarantine, and for how long', async () => {
   expect(after.get('sluice_quarantine_oldest_age_seconds')).toBeLessThan(150);
 });
 
+it('the metrics show for how long the time of an open hold has been over', async () => {
+  const engine = await openEngine();
+  const worker = await engine.worker();
+  const overdue = async () =>
+    readSamples(await worker.metrics.registry.metrics()).get('sluice_hold_overdue_seconds');
+  expect(await overdue()).toBe(0);
+  // Of a partition that nobody serves, so that no worker ends them.
+  const rows = ['NULL', 'UTC_TIMESTAMP(3) + INTERVAL 90 SECOND', 'UTC_TIMESTAMP(3) - INTERVAL 90 SECOND'].map(
+    (time, at) => `('loyalty', 'a', 'h${at}', 999, 1, 'open', 0, UTC_TIMESTAMP(3), ${time})`,
+  );
+  await engine.database.query(
+    `INSERT INTO sluice_holds (program, account, hold_id, partition_id, amount, status, posted, created_at, expires_at) VALUES ${rows}`,
+  );
+  await until(async () => (await overdue())! > 0, 'the next look');
+  expect(await overdue()).toBeGreaterThanOrEqual(90);
+  expect(await overdue()).toBeLessThan(150);
+});
+
 it('the metrics show transfers that wait, by program, and for how long', async () => {
   const engine = await openEngine();
   const worker = await engine.worker();

@@ -57,7 +57,8 @@ it('an update waits for the replica if its caller asks for that', async () => {
 });
 
 it('updates of one producer keep their order, whatever each waits for', async () => {
-  const { engine } = await openReplicated();
+  // Each of the forty is a call of its own, and half of them wait for the replica.
+  const { engine } = await openReplicated({ callTimeoutMs: 30_000, barrierTimeoutMs: 10_000 });
   const sluice = await engine.producer();
   await sluice.points('loyalty').balance('a');
   const receipts = await Promise.all(

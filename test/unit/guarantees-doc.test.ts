@@ -28,9 +28,9 @@ it('the page has a row for each kind of fault', () => {
 });
 
 it('docs/input.md gives the lengths of texts', () => {
-  const { key, account, id, reason, metadata, depth } = LIMITS;
+  const { key, account, id, reason, hold, metadata, depth } = LIMITS;
   expect(new Set([account, id, reason]).size).toBe(1);
-  const text = `Keys have 1 to ${key.toLocaleString('en-US')} bytes of UTF-8, accounts, ids and reasons up to ${account}, metadata up to ${metadata.toLocaleString('en-US')} as JSON and ${depth} levels.`;
+  const text = `Keys have 1 to ${key.toLocaleString('en-US')} bytes of UTF-8, accounts, ids and reasons up to ${account}, ids of holds up to ${hold}, metadata up to ${metadata.toLocaleString('en-US')} as JSON and ${depth} levels.`;
   expect(input.replaceAll('\n', ' ')).toContain(text);
 });
 

@@ -164,6 +164,12 @@ export const metricCatalogue = {
     unit: 'seconds',
     help: 'How long the oldest of them has waited; 0 if there is none.',
   },
+  sluice_hold_overdue_seconds: {
+    ...shared,
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'For how long the time of a hold has been over that is still open in MySQL; 0 if there is none. Workers end it within seconds.',
+  },
   sluice_held_rows: {
     ...shared,
     type: 'gauge',
