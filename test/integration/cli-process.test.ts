@@ -21,6 +21,7 @@ const COMMANDS: readonly (readonly [args: string[], code: number])[] = [
   [['failed', 'list', '--json'], 0],
   [['failed', 'show', '99'], 1],
   [['transfers', 'list', '--json'], 0],
+  [['holds', 'list', '--json'], 0],
   [['keys', 'list'], 0],
   [['plan', '--updates', '1000'], 0],
   [['ingest', '/no/such/file'], 2],
