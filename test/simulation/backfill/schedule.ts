@@ -1,10 +1,11 @@
 /** One schedule of the model of a backfill from its seed: processes take steps in any order, between faults. */
+import { type Fault, type Process, start } from '../processes.ts';
 import { Random } from '../random.ts';
-import { OUTAGE, type Step, Wrong } from '../steps.ts';
+import { OUTAGE, Wrong } from '../steps.ts';
 import type { BackfillBug } from './bugs.ts';
 import { Checker } from './checker.ts';
 import { copy } from './copy.ts';
-import { FAULTS, type Fault, LOSSES, type Process } from './faults.ts';
+import { type Breaks, FAULTS, LOSSES } from './faults.ts';
 import { align, flush, replay, type Service, serve, write } from './processes.ts';
 import { LEASE, PARTITIONS, World } from './world.ts';
 
@@ -34,7 +35,7 @@ class Schedule {
   readonly #processes: Process[];
   /** Copies of calls that arrive later. */
   #late: { readonly run: () => unknown; readonly deadline: number }[] = [];
-  readonly #budgets = new Map<Fault, number>();
+  readonly #budgets = new Map<Fault<Breaks>, number>();
   readonly #faultRate: number;
   /** How often the replica gets all that its primary has. */
   readonly #replication: number;
@@ -53,13 +54,13 @@ class Schedule {
     }));
     const [one, other, writer] = services as [Service, Service, Service];
     this.#processes = [
-      ...['backfill-1', 'backfill-2'].map(name => this.#start({ name, loop: () => copy(world, name) })),
-      this.#start({ name: one.name, loop: () => serve(world, one) }),
-      this.#start({ name: other.name, loop: () => serve(world, other) }),
-      this.#start({ name: writer.name, loop: () => write(world, writer) }),
-      ...['worker-1', 'worker-2'].map(name => this.#start({ name, loop: () => flush(world) })),
-      this.#start({ name: 'aligner', loop: () => align(world) }),
-      this.#start({ name: 'operator', loop: () => replay(world) }),
+      ...['backfill-1', 'backfill-2'].map(name => start({ name, loop: () => copy(world, name) })),
+      start({ name: one.name, loop: () => serve(world, one) }),
+      start({ name: other.name, loop: () => serve(world, other) }),
+      start({ name: writer.name, loop: () => write(world, writer) }),
+      ...['worker-1', 'worker-2'].map(name => start({ name, loop: () => flush(world) })),
+      start({ name: 'aligner', loop: () => align(world) }),
+      start({ name: 'operator', loop: () => replay(world) }),
     ];
     const share = 0.6 * random.next();
     // Some faults matter only together, so each schedule prefers a few.
@@ -71,11 +72,6 @@ class Schedule {
     this.#replication = random.next() * 0.3;
     this.#patience = random.next() * 0.9;
     this.#chaos = 40 + random.below(150);
-  }
-
-  #start(process: Pick<Process, 'name' | 'loop'>): Process {
-    const steps = process.loop();
-    return { ...process, steps, step: steps.next().value as Step, frozen: 0 };
   }
 
   run(): void {
@@ -145,11 +141,11 @@ class Schedule {
     try {
       const answer = step.run();
       const { done, value } = outcome === 'lost' ? steps.throw(OUTAGE) : steps.next(answer);
-      if (done) Object.assign(process, this.#start(process));
+      if (done) Object.assign(process, start(process));
       else process.step = value;
     } catch (error) {
       if (error !== OUTAGE) throw error;
-      Object.assign(process, this.#start(process));
+      Object.assign(process, start(process));
     }
     this.#checker.stepped();
   }
@@ -192,7 +188,7 @@ class Schedule {
     if (step.isScript && this.#random.chance(0.5)) this.#arriveLate(step.run);
     if (step.isCommit && this.#random.chance(0.5)) step.run();
     steps.return();
-    Object.assign(process, this.#start(process));
+    Object.assign(process, start(process));
   }
 
   #calmDown(): void {

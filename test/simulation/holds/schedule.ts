@@ -1,10 +1,11 @@
 /** One schedule of the model of holds from its seed: processes take steps in any order, between faults. */
 
+import { type Broken, type Fault, type Process, Processes } from '../processes.ts';
 import { Random } from '../random.ts';
-import { OUTAGE, type Step, Wrong } from '../steps.ts';
+import { type Steps, Wrong } from '../steps.ts';
 import type { HoldBug } from './bugs.ts';
 import { Checker } from './checker.ts';
-import { FAULTS, type Fault, LOSS, type Process } from './faults.ts';
+import { FAULTS, LOSS } from './faults.ts';
 import { operate } from './operator.ts';
 import { type User, use, Wishes } from './users.ts';
 import { align, flush, read, recover, release, sweep } from './worker.ts';
@@ -31,9 +32,8 @@ class Schedule {
   readonly #random: Random;
   readonly #world: World;
   readonly #checker: Checker;
-  readonly #processes: Process[];
-  readonly #late: (() => unknown)[] = [];
-  readonly #budgets = new Map<Fault, number>();
+  readonly #processes: Processes<World>;
+  readonly #budgets = new Map<Fault<Broken<World>>, number>();
   readonly #faultRate: number;
   /** How often the replica gets all that its primary has. */
   readonly #replication: number;
@@ -50,16 +50,21 @@ class Schedule {
     this.#checker = new Checker(world);
     const wishes = new Wishes(world);
     const users: User[] = ['user-1', 'user-2', 'user-3'].map(name => ({ name, calls: 0 }));
-    this.#processes = [
-      ...users.map(user => this.#start({ name: user.name, loop: () => use(world, user, wishes) })),
-      ...['worker-1', 'worker-2'].map(name => this.#start({ name, loop: () => flush(world) })),
-      ...['sweep-1', 'sweep-2'].map(name => this.#start({ name, loop: () => sweep(world) })),
-      this.#start({ name: 'reader', loop: () => read(world) }),
-      this.#start({ name: 'aligner', loop: () => align(world) }),
-      this.#start({ name: 'recovery', loop: () => recover(world) }),
-      this.#start({ name: 'releaser', loop: () => release(world) }),
-      ...['operator-1', 'operator-2'].map(name => this.#start({ name, loop: () => operate(world) })),
+    const loops: [string, () => Steps<void>][] = [
+      ...users.map(user => [user.name, () => use(world, user, wishes)] as [string, () => Steps<void>]),
+      ['worker-1', () => flush(world)],
+      ['worker-2', () => flush(world)],
+      ['sweep-1', () => sweep(world)],
+      ['sweep-2', () => sweep(world)],
+      ['reader', () => read(world)],
+      ['aligner', () => align(world)],
+      ['recovery', () => recover(world)],
+      ['releaser', () => release(world)],
+      ['operator-1', () => operate(world)],
+      ['operator-2', () => operate(world)],
     ];
+    const stepped = () => this.#checker.stepped();
+    this.#processes = new Processes({ random, world, stepped, trace, loops });
     const share = 0.7 * random.next();
     // Some faults matter only together, so each schedule prefers a few.
     const favourites = [random.pick(FAULTS), random.pick(FAULTS), random.pick(FAULTS)];
@@ -72,22 +77,22 @@ class Schedule {
     this.#chaos = 20 + random.below(120);
   }
 
-  #start(process: Pick<Process, 'name' | 'loop'>): Process {
-    const steps = process.loop();
-    return { ...process, steps, step: steps.next().value as Step, frozen: 0 };
-  }
-
   run(): void {
     let last: Process | undefined;
     const loses = this.#budgets.has(LOSS);
     for (let at = 0; at < MOST_STEPS; at++) {
       if (at === this.#chaos) this.#calmDown();
       this.#world.redis.clock++;
-      if (!this.#world.isCalm && this.#random.chance(this.#faultRate) && this.#breakSomething()) continue;
-      const next = this.#choose(last);
+      if (
+        !this.#world.isCalm &&
+        this.#random.chance(this.#faultRate) &&
+        this.#processes.breakSomething(this.#budgets)
+      )
+        continue;
+      const next = this.#processes.choose(last, this.#patience);
       if (loses && this.#random.chance(this.#replication)) this.#world.replica = this.#world.redis.copy();
-      if (next) this.#advance(next);
-      else if (this.#late.length > 0) this.#deliver();
+      if (next) this.#processes.advance(next);
+      else if (this.#processes.hasLate) this.#processes.deliver();
       else if (this.#world.isCalm) {
         this.#checker.ended();
         return;
@@ -97,87 +102,10 @@ class Schedule {
     throw new Wrong('does not end');
   }
 
-  #choose(last: Process | undefined): Process | undefined {
-    const isReady = ({ frozen, step }: Process) => frozen === 0 && (!step.until || step.until());
-    for (const process of this.#processes) if (process.frozen > 0) process.frozen--;
-    if (last && isReady(last) && this.#random.chance(this.#patience)) return last;
-    if (this.#late.length > 0 && this.#random.chance(0.1)) {
-      this.#deliver();
-    }
-    const ready = this.#processes.filter(isReady);
-    return ready.length > 0 ? this.#random.pick(ready) : undefined;
-  }
-
-  /** @param outcome `lost`: the answer does not arrive; `copied`: the call arrives once more, later */
-  #advance(process: Process, outcome?: 'lost' | 'copied'): void {
-    const { name, step, steps } = process;
-    this.#trace?.(`${name}: ${step.name}${outcome ? `, ${outcome}` : ''}`);
-    if (outcome === 'copied') this.#late.push(step.run);
-    try {
-      const answer = this.#run(step.run);
-      this.#trace?.(`  ${JSON.stringify(answer, (_, value) => (value instanceof Set ? [...value] : value))}`);
-      const isLost = answer === OUTAGE || outcome === 'lost';
-      const { done, value } = isLost ? steps.throw(OUTAGE) : steps.next(answer);
-      if (done) Object.assign(process, this.#start(process));
-      else process.step = value;
-      if (step.isWait && !done && !process.step.until) {
-        this.#advance(process);
-        return;
-      }
-    } catch (error) {
-      if (error !== OUTAGE) throw error;
-      Object.assign(process, this.#start(process));
-    }
-    this.#checker.stepped();
-  }
-
-  #run(run: () => unknown): unknown {
-    try {
-      return run();
-    } catch (error) {
-      if (error !== OUTAGE) throw error;
-      return OUTAGE;
-    }
-  }
-
-  #deliver(): void {
-    const [run] = this.#late.splice(this.#random.below(this.#late.length), 1);
-    this.#trace?.('a late call arrives');
-    this.#run(run!);
-    this.#checker.stepped();
-  }
-
-  /** @returns false if the chosen fault cannot happen now */
-  #breakSomething(): boolean {
-    const possible = [...this.#budgets].filter(([, budget]) => budget > 0);
-    if (possible.length === 0) return false;
-    const [fault, budget] = this.#random.pick(possible);
-    const happened = fault.happen({
-      world: this.#world,
-      processes: this.#processes,
-      advance: (process, outcome) => this.#advance(process, outcome),
-      kill: process => this.#kill(process),
-    });
-    if (happened === undefined) return false;
-    this.#budgets.set(fault, budget - 1);
-    this.#trace?.(`fault: ${happened}`);
-    this.#checker.stepped();
-    return true;
-  }
-
-  /** What the process has sent may still arrive. */
-  #kill(process: Process): void {
-    const { step, steps } = process;
-    if (step.isScript && this.#random.chance(0.5)) this.#late.push(step.run);
-    if (step.isCommit && this.#random.chance(0.5)) this.#run(step.run);
-    steps.return();
-    Object.assign(process, this.#start(process));
-  }
-
   #calmDown(): void {
     this.#trace?.('calm');
     this.#world.isCalm = true;
-    for (const process of this.#processes) process.frozen = 0;
+    this.#processes.thaw();
     this.#world.redis.isFull = false;
     this.#world.mood = 'takes';
   }

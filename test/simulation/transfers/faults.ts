@@ -1,33 +1,10 @@
 /** What can break in a schedule of transfers. */
-import type { Step, Steps } from '../steps.ts';
+import type { Broken, Fault, Process } from '../processes.ts';
+import type { Step } from '../steps.ts';
 import { Redis } from './redis.ts';
 import { PARTITIONS, type World } from './world.ts';
 
-export interface Process {
-  readonly name: string;
-  readonly loop: () => Steps<void>;
-  steps: Steps<void>;
-  /** What it does next. */
-  step: Step;
-  /** It does nothing for so many steps. */
-  frozen: number;
-}
-
-export interface Scene {
-  readonly world: World;
-  readonly processes: readonly Process[];
-  advance(process: Process, outcome: 'lost' | 'copied'): void;
-  kill(process: Process): void;
-}
-
-export interface Fault {
-  /** How often schedules have it, compared with others. */
-  readonly share: number;
-  /** Most of a schedule that has it. */
-  readonly most: number;
-  /** @returns what happened, or undefined if nothing can */
-  happen(scene: Scene): string | undefined;
-}
+type Scene = Broken<World>;
 
 function pickReady({ world, processes }: Scene, suits: (step: Step) => boolean): Process | undefined {
   const ready = processes.filter(
@@ -39,9 +16,9 @@ function pickReady({ world, processes }: Scene, suits: (step: Step) => boolean):
 const isBusy = (step: Step) => !step.until || step.name.startsWith('lock');
 
 /** Replicas matter only in schedules that have it. */
-export const LOSS: Fault = { share: 1, most: 2, happen: loseTail };
+export const LOSS: Fault<Scene> = { share: 1, most: 2, happen: loseTail };
 
-export const FAULTS: readonly Fault[] = [
+export const FAULTS: readonly Fault<Scene>[] = [
   { share: 1, most: 2, happen: kill },
   { share: 1, most: 2, happen: freeze },
   { share: 0.8, most: 2, happen: scene => send(scene, 'lost') },

@@ -1,9 +1,10 @@
 /** One schedule of the model of values from its seed: processes take steps in any order, between faults. */
+import { type Process, start } from '../processes.ts';
 import { Random } from '../random.ts';
-import { OUTAGE, type Step, Wrong } from '../steps.ts';
+import { OUTAGE, Wrong } from '../steps.ts';
 import type { ValueBug } from './bugs.ts';
 import { Checker } from './checker.ts';
-import { CLOCK, FAULTS, type Fault, LOSS, type Process } from './faults.ts';
+import { CLOCK, FAULTS, LOSS, type ValueFault } from './faults.ts';
 import { ITEMS } from './kept.ts';
 import { align, flush, operate, type Producer, produce, read, release } from './processes.ts';
 import { World } from './world.ts';
@@ -32,7 +33,7 @@ class Schedule {
   readonly #processes: Process[];
   /** Copies of calls that arrive later. */
   #late: (() => unknown)[] = [];
-  readonly #budgets = new Map<Fault, number>();
+  readonly #budgets = new Map<ValueFault, number>();
   readonly #faultRate: number;
   /** How often the replica gets all that its primary has. */
   readonly #replication: number;
@@ -52,14 +53,12 @@ class Schedule {
       left: 1 + random.below(5),
     }));
     this.#processes = [
-      ...producers.map(producer =>
-        this.#start({ name: producer.name, loop: () => produce(world, producer) }),
-      ),
-      ...['worker-1', 'worker-2'].map(name => this.#start({ name, loop: () => flush(world) })),
-      ...['operator-1', 'operator-2'].map(name => this.#start({ name, loop: () => operate(world) })),
-      this.#start({ name: 'reader', loop: () => read(world) }),
-      this.#start({ name: 'aligner', loop: () => align(world) }),
-      this.#start({ name: 'releaser', loop: () => release(world) }),
+      ...producers.map(producer => start({ name: producer.name, loop: () => produce(world, producer) })),
+      ...['worker-1', 'worker-2'].map(name => start({ name, loop: () => flush(world) })),
+      ...['operator-1', 'operator-2'].map(name => start({ name, loop: () => operate(world) })),
+      start({ name: 'reader', loop: () => read(world) }),
+      start({ name: 'aligner', loop: () => align(world) }),
+      start({ name: 'releaser', loop: () => release(world) }),
     ];
     const share = 0.6 * random.next();
     // Some faults matter only together, so each schedule prefers a few.
@@ -72,11 +71,6 @@ class Schedule {
     this.#replication = random.next() * 0.15;
     this.#patience = random.next() * 0.9;
     this.#chaos = 30 + random.below(150);
-  }
-
-  #start(process: Pick<Process, 'name' | 'loop'>): Process {
-    const steps = process.loop();
-    return { ...process, steps, step: steps.next().value as Step, frozen: 0 };
   }
 
   run(): void {
@@ -116,11 +110,11 @@ class Schedule {
     try {
       const answer = step.run();
       const { done, value } = outcome === 'lost' ? steps.throw(OUTAGE) : steps.next(answer);
-      if (done) Object.assign(process, this.#start(process));
+      if (done) Object.assign(process, start(process));
       else process.step = value;
     } catch (error) {
       if (error !== OUTAGE) throw error;
-      Object.assign(process, this.#start(process));
+      Object.assign(process, start(process));
     }
     this.#checker.stepped();
   }
@@ -159,7 +153,7 @@ class Schedule {
     if (step.isScript && this.#random.chance(0.5)) this.#late.push(step.run);
     if (step.isCommit && this.#random.chance(0.5)) step.run();
     steps.return();
-    Object.assign(process, this.#start(process));
+    Object.assign(process, start(process));
   }
 
   #calmDown(): void {
