@@ -76,7 +76,11 @@ describe('a hold', () => {
     await hold('b', 'h3', 1, { expiresInMs: 1 });
     await free('b', 'h2');
     await hold('b', 'h4', 99, { expiresInMs: 1 });
-    await until(async () => (await post('b', 'h4')).json.code === 'HOLD_ENDED', 'the hold to expire');
+    // A post above the hold changes nothing while its time is not over.
+    await until(
+      async () => (await post('b', 'h4', { amount: 100 })).json.code === 'HOLD_ENDED',
+      'the hold to expire',
+    );
     expect((await post('b', 'h4')).json).toMatchObject({
       status: 409,
       holdStatus: 'expired',

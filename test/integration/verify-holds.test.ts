@@ -25,8 +25,9 @@ async function withHolds() {
       await points.void(account, `voided${n}`);
     }
     await points.hold(account, 3, { id: 'expired', expiresInMs: 1 });
+    // A post above the hold changes nothing while its time is not over.
     await until(
-      async () => (await points.void(account, 'expired').catch(error => error)).status === 'expired',
+      async () => (await points.post(account, 'expired', 4).catch(error => error)).status === 'expired',
     );
   }
   await engine.drain();
