@@ -98,12 +98,12 @@ export interface JournalledUpdate {
   readonly kind: 'c' | 'p' | 'v' | 'hold' | 'post' | 'void';
   readonly name: string;
   readonly key: string;
-  /** Of a post 0 for all that is held; of a void 0. */
+  /** A post of the whole hold has 0, and so has a void. */
   readonly amount: number;
   readonly id: string;
   /** The destination of a transfer. */
   readonly to?: string | undefined;
-  /** Of a hold; 0 for never. */
+  /** Only a hold has it; 0 says that it never expires. */
   readonly expiresInMs?: number | undefined;
   outcome: 'open' | 'acknowledged' | 'refused';
   /** An earlier attempt may have been applied. */

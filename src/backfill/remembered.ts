@@ -39,7 +39,7 @@ export interface Standing {
   /** Number of the oldest remembered slice of ids. */
   readonly first: number;
   readonly sequence: number;
-  /** Of the batch in flight; '' for none. */
+  /** The token of the batch in flight; '' if there is none. */
   readonly token: string;
 }
 

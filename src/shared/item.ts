@@ -69,3 +69,8 @@ export function splitItem(item: string): { name: string; key: string } {
   const colon = item.indexOf(':');
   return { name: item.slice(0, colon), key: item.slice(colon + 1) };
 }
+
+/** An id with its item, as id-name.lua writes it after a kind. */
+export function idText(item: string, id: string): string {
+  return `${Buffer.byteLength(item)}:${item}${id}`;
+}

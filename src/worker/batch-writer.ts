@@ -126,7 +126,7 @@ export class BatchWriter {
 
   /** Writes what the batch does to holds. @returns its other entries, and the posts that count */
   async #holds({ connection, batch, written }: BatchAttempt): Promise<readonly RecordedEntry[]> {
-    const { changed, ledger, leftOut } = await planHolds(connection, batch.partition, batch.entries);
+    const { changed, ledger, leftOut } = (await planHolds(connection, [batch])).get(batch)!;
     await writeHolds(connection, changed);
     written.rows += changed.length;
     written.unheld = leftOut.length;

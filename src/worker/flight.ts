@@ -1,5 +1,6 @@
 /** The scripts on the batch in flight: claim, ack, rewind; and trim. */
 import { randomToken } from '../shared/clock.ts';
+import { idText } from '../shared/item.ts';
 import { Budget } from '../shared/redis/budget.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { Keys } from '../shared/redis/keys.ts';
@@ -181,7 +182,7 @@ export class Flight implements FlightCheck {
 function namesToForget({ entries }: Batch): string {
   const names = entries
     .filter(entry => entry.hold !== undefined || creditedBy(entry) !== undefined)
-    .map(({ item, id }) => `p${Buffer.byteLength(item)}:${item}${id}`);
+    .map(({ item, id }) => `p${idText(item, id)}`);
   return names.length === 0 ? '' : JSON.stringify(names);
 }
 

@@ -5,16 +5,12 @@
  */
 import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { AnswerMissingError } from '../shared/errors.ts';
+import { idText } from '../shared/item.ts';
 import { queryRows, readSql } from '../shared/mysql/database.ts';
 import { jsonParts } from '../shared/mysql/statement-size.ts';
-import {
-  HOLD_STATUSES,
-  type HoldStatus,
-  holdItem,
-  holdOf,
-  type RecordedHold,
-} from '../shared/updates/hold.ts';
+import { HOLD_STATUSES, type HoldStatus, holdOf, type RecordedHold } from '../shared/updates/hold.ts';
 import type { RecordedEntry } from '../shared/updates/record.ts';
+import type { Batch } from './batch.ts';
 
 const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.url));
 const FIND = sql('find-holds');
@@ -28,16 +24,17 @@ interface Changed {
   readonly program: string;
   readonly account: string;
   readonly id: string;
-  readonly partition: number;
-  /** Whether MySQL has no row of it yet. */
-  readonly isNew: boolean;
   readonly amount: number;
   status: HoldStatus;
   posted: number;
   /** Times are ms; null without one. */
-  readonly expiresAt: number | null;
-  readonly createdAt: number | null;
   endedAt: number | null;
+  /** Null if MySQL has its row. */
+  readonly begun: {
+    readonly partition: number;
+    readonly expiresAt: number | null;
+    readonly createdAt: number;
+  } | null;
 }
 
 /** What a batch does to holds. */
@@ -54,18 +51,24 @@ function isOfHold(entry: RecordedEntry): entry is HoldEntry {
 }
 
 function nameOf(entry: RecordedEntry): string {
-  return holdItem(entry.item, holdOf(entry.id)!);
+  return idText(entry.item, holdOf(entry.id)!);
 }
 
-/** Decides about the holds of these entries, which are in the order of their acceptance. Writes nothing. */
+/** Decides about the holds of these batches, of different partitions. Writes nothing. */
 export async function planHolds(
   connection: PoolConnection,
-  partition: number,
-  entries: readonly RecordedEntry[],
-): Promise<HoldPlan> {
-  const actions = entries.filter(isOfHold);
-  if (actions.length === 0) return { changed: [], ledger: entries, leftOut: [] };
-  const holds = await known(connection, partition, actions);
+  batches: readonly Batch[],
+): Promise<Map<Batch, HoldPlan>> {
+  const holds = await known(
+    connection,
+    batches.flatMap(({ entries }) => entries.filter(isOfHold)),
+  );
+  return new Map(batches.map(batch => [batch, planOf(batch, holds)]));
+}
+
+/** @param holds as they stand; updated with each entry, in the order of their acceptance */
+function planOf({ partition, entries }: Batch, holds: Map<string, Changed>): HoldPlan {
+  if (!entries.some(isOfHold)) return { changed: [], ledger: entries, leftOut: [] };
   const changed = new Set<Changed>();
   const leftOut: RecordedEntry[] = [];
   const ledger: RecordedEntry[] = [];
@@ -92,15 +95,13 @@ function begun(partition: number, entry: HoldEntry, row: Changed | undefined): C
   if (row) return undefined;
   const { program, account, hold, acceptedAt } = entry;
   return {
-    ...{ program, account, partition },
+    ...{ program, account },
     id: holdOf(entry.id)!,
-    isNew: true,
     amount: hold.held,
     status: 'open',
     posted: 0,
-    expiresAt: hold.expiresAt > 0 ? hold.expiresAt : null,
-    createdAt: acceptedAt,
     endedAt: null,
+    begun: { partition, expiresAt: hold.expiresAt > 0 ? hold.expiresAt : null, createdAt: acceptedAt },
   };
 }
 
@@ -120,7 +121,6 @@ function ended(
 /** The rows of the holds that these entries name. */
 async function known(
   connection: PoolConnection,
-  partition: number,
   actions: readonly HoldEntry[],
 ): Promise<Map<string, Changed>> {
   const names = new Map(actions.map(entry => [nameOf(entry), entry]));
@@ -129,15 +129,13 @@ async function known(
   for (const { json } of jsonParts(connection, [...names.values()], encode))
     for (const row of await queryRows(connection, FIND, [json])) {
       const [program, account, id] = [String(row.program), String(row.account), String(row.hold_id)];
-      rows.set(holdItem(`${program}:${account}`, id), {
-        ...{ program, account, id, partition },
-        isNew: false,
+      rows.set(idText(`${program}:${account}`, id), {
+        ...{ program, account, id },
         amount: Number(row.amount),
         status: row.status as HoldStatus,
         posted: 0,
-        expiresAt: null,
-        createdAt: null,
         endedAt: null,
+        begun: null,
       });
     }
   return rows;
@@ -145,13 +143,13 @@ async function known(
 
 /** Writes the rows. @throws the error of MySQL; AnswerMissingError if an open row is gone */
 export async function writeHolds(connection: PoolConnection, changed: readonly Changed[]): Promise<void> {
-  const encode = (hold: Changed) => [
-    ...[hold.program, hold.account, hold.id, hold.partition, hold.amount, hold.status, hold.posted],
-    ...[hold.expiresAt, hold.createdAt, hold.endedAt],
+  const encode = ({ program, account, id, begun, amount, status, posted, endedAt }: Changed) => [
+    ...[program, account, id, begun?.partition, amount, status, posted],
+    ...[begun?.expiresAt, begun?.createdAt, endedAt],
   ];
-  const fresh = changed.filter(({ isNew }) => isNew);
+  const fresh = changed.filter(({ begun }) => begun !== null);
   for (const { json } of jsonParts(connection, fresh, encode)) await connection.query(INSERT, [json]);
-  const others = changed.filter(({ isNew }) => !isNew);
+  const others = changed.filter(({ begun }) => begun === null);
   for (const { json, rows } of jsonParts(connection, others, encode)) {
     const [{ affectedRows }] = await connection.query<ResultSetHeader>(END, [json]);
     if (affectedRows !== rows.length) throw new AnswerMissingError('the row of an open hold');

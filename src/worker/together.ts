@@ -209,12 +209,8 @@ async function withoutSuperseded(
 
 /** What batches do to holds. One of which something is left out goes alone: its live values are deleted. */
 async function plansOf(connection: PoolConnection, batches: readonly Batch[]): Promise<Map<Batch, HoldPlan>> {
-  const plans = new Map<Batch, HoldPlan>();
-  for (const batch of batches) {
-    const plan = await planHolds(connection, batch.partition, batch.entries);
-    if (plan.leftOut.length === 0) plans.set(batch, plan);
-  }
-  return plans;
+  const plans = await planHolds(connection, batches);
+  return new Map([...plans].filter(([, { leftOut }]) => leftOut.length === 0));
 }
 
 /** Whether the batch can be written as it is. */

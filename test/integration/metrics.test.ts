@@ -197,7 +197,7 @@ it('the metrics show for how long the time of an open hold has been over', async
   const overdue = async () =>
     readSamples(await worker.metrics.registry.metrics()).get('sluice_hold_overdue_seconds');
   expect(await overdue()).toBe(0);
-  // Of a partition that nobody serves, so that no worker ends them.
+  // No worker serves their partition, so none ends them.
   const rows = ['NULL', 'UTC_TIMESTAMP(3) + INTERVAL 90 SECOND', 'UTC_TIMESTAMP(3) - INTERVAL 90 SECOND'].map(
     (time, at) => `('loyalty', 'a', 'h${at}', 999, 1, 'open', 0, UTC_TIMESTAMP(3), ${time})`,
   );

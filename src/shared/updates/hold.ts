@@ -26,7 +26,7 @@ export interface RecordedHold {
   readonly action: HoldAction;
   /** What it adds to the held points: below 0 at the end of a hold. */
   readonly held: number;
-  /** Of a new hold: ms of Redis' clock, 0 for never. */
+  /** When a new hold expires, ms of Redis' clock; 0 for never, and for an end. */
   readonly expiresAt: number;
 }
 
@@ -75,9 +75,4 @@ export function readHoldRecord(text: string): Hold | null {
     posted: isOpen ? 0 : Number(more),
     expiresAt: isOpen && more !== '0' ? Number(more) : null,
   };
-}
-
-/** The field of a hold's record in Redis, after its kind `h`. @param item the account's */
-export function holdItem(item: string, hold: string): string {
-  return `${Buffer.byteLength(item)}:${item}${hold}`;
 }

@@ -9,7 +9,7 @@ import type { PoolConnection } from 'mysql2/promise';
 import { pause, within } from '../clock.ts';
 import { AnswerMissingError, OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from '../errors.ts';
 import { explain } from '../explain.ts';
-import { itemOf } from '../item.ts';
+import { idText, itemOf } from '../item.ts';
 import { type Database, queryRows, type Rows, readSql } from '../mysql/database.ts';
 import { cut, LARGEST_ITEM, literalBytes } from '../mysql/statement-size.ts';
 import type { Aligner } from '../partition/align.ts';
@@ -19,7 +19,7 @@ import { redisError } from '../redis/errors.ts';
 import type { Keys } from '../redis/keys.ts';
 import type { LiveKey } from '../redis/live-keys.ts';
 import { defineScript, type Script } from '../redis/script.ts';
-import { type Hold, type HoldStatus, holdItem, holdRecord, readHoldRecord } from '../updates/hold.ts';
+import { type Hold, type HoldStatus, holdRecord, readHoldRecord } from '../updates/hold.ts';
 import { type Comparison, comparisons } from './comparison.ts';
 import { type StoredValue, storedValues } from './stored-values.ts';
 import type { ValueTable, ValueTables } from './tables.ts';
@@ -348,11 +348,11 @@ function holdArguments(holds: readonly HoldKey[], rows: Rows): string[] {
               posted: Number(posted),
               expiresAt: expiresAt === null ? null : Number(expiresAt),
             });
-      return [holdItem(itemOf(String(program), String(account)), String(hold)), record];
+      return [idText(itemOf(String(program), String(account)), String(hold)), record];
     }),
   );
   return holds.flatMap(({ program, account, hold }) => {
-    const item = holdItem(itemOf(program, account), hold);
+    const item = idText(itemOf(program, account), hold);
     const record = records.get(item);
     if (record === undefined) throw new AnswerMissingError(`the row of a hold of ${program}`);
     return ['h', item, record];

@@ -14,7 +14,7 @@ export interface Watermark {
 /** A row of the user's table. */
 export interface Row {
   readonly value: number;
-  /** As the column of `--mark` has it. */
+  /** What the row has in the column of `--mark`. */
   readonly home: 0 | 1 | 2;
 }
 

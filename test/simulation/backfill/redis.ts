@@ -10,7 +10,7 @@ export interface Update {
   readonly amount: number;
   /** '' for none. */
   readonly id: string;
-  /** Of a put of a `last` value. */
+  /** Puts of a `last` value are ordered by it. */
   readonly version: number;
   readonly isOpening: boolean;
 }

@@ -5,7 +5,7 @@ import type { Redis } from './redis.ts';
 
 export interface Action {
   readonly kind: 'entry' | 'hold' | 'post' | 'void';
-  /** Of the entry or of the hold. */
+  /** The id of the entry, or of the hold. */
   readonly id: string;
   readonly amount: number;
   /** A hold's; 0 for never. */
