@@ -3,6 +3,7 @@
 import { describe, expect, inject, it } from 'vitest';
 import { until } from '../support/engine.ts';
 import { DATABASE_CODES, openShop } from '../support/mapped.ts';
+import { runningStatements } from '../support/process-list.ts';
 
 const products = `CREATE TABLE products (id INT PRIMARY KEY AUTO_INCREMENT, title VARCHAR(40) NOT NULL DEFAULT '',
   view_count INT UNSIGNED NULL, updated_at DATETIME(6) NOT NULL DEFAULT '2020-01-01' ON UPDATE CURRENT_TIMESTAMP(6))`;
@@ -237,9 +238,7 @@ describe('a counter in a column of the user', () => {
         await connection.query('INSERT INTO products (id, view_count) VALUES (5, 100)');
         const drained = shop.drain();
         const waiting = async () => {
-          // SHOW, since a SELECT returns statements as utf8mb3, which MySQL refuses for an emoji.
-          const processes = await shop.database.query('SHOW FULL PROCESSLIST');
-          const running = processes.filter(({ db, Info }) => db === shop.name && statement.test(Info ?? ''));
+          const running = (await runningStatements(shop.database)).filter(text => statement.test(text));
           const [waits] = await shop.database.query("SHOW STATUS LIKE 'Innodb_row_lock_current_waits'");
           return running.length > 0 && Number(waits!.Value) > 0;
         };

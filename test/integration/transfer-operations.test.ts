@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Engine, keyIn, openEngine, until } from '../support/engine.ts';
 import { author, openFailed } from '../support/failed.ts';
+import { runningStatements } from '../support/process-list.ts';
 import { insertWaiting } from '../support/transfer-rows.ts';
 
 const returning = { ...author, reason: 'account closed' };
@@ -160,13 +161,10 @@ it('a change waits for the lock of the destination, as a flush does', async () =
     change = engine.transfers.retry({ transfers: ['refused'] }, author).finally(() => {
       done = true;
     });
-    // Not by innodb_trx: MySQL refreshes that table only if nobody has read it for 0.1 s.
-    const waits =
-      "SELECT 1 FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE '%sluice_partitions%FOR UPDATE%' AND info NOT LIKE '%processlist%'";
-    await until(
-      async () => (await engine.database.query(waits)).length > 0,
-      'the change to wait for the lock',
-    );
+    await until(async () => {
+      const statements = await runningStatements(engine.database);
+      return statements.some(text => /sluice_partitions[\s\S]*FOR UPDATE/.test(text));
+    }, 'the change to wait for the lock');
     expect(done).toBe(false);
     expect(await row(engine, 'refused')).toMatchObject({ state: 'aside' });
   });

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { retryTransfer, returnTransfer } from '../../src/replay/transfer-changes.ts';
 import { listTransfers } from '../../src/replay/transfers.ts';
 import { keyIn, openEngine, until } from '../support/engine.ts';
+import { runningStatements } from '../support/process-list.ts';
 import { amounts, expectZero, inTransit, refuseCredits, withPoints } from '../support/transfers.ts';
 
 /** An engine with a transfer that is aside, and whose cause is mended. */
@@ -99,15 +100,10 @@ it('a change waits for the flush that may be writing the credit', async () => {
   await engine.database.transaction(async connection => {
     await connection.query('SELECT 1 FROM sluice_partitions WHERE partition_id = 1 FOR UPDATE');
     changed = returnTransfer(engine.own.database, engine.keys, row!.transfer);
-    await until(
-      async () =>
-        (
-          await engine.database.query(
-            "SELECT 1 FROM information_schema.processlist WHERE info LIKE '%sluice_partitions%FOR UPDATE%' AND info NOT LIKE '%processlist%'",
-          )
-        ).length > 0,
-      'the change to wait for the lock',
-    );
+    await until(async () => {
+      const statements = await runningStatements(engine.database);
+      return statements.some(text => /sluice_partitions[\s\S]*FOR UPDATE/.test(text));
+    }, 'the change to wait for the lock');
     expect(await inTransit(engine)).toMatchObject([{ state: 'aside', to }]);
   });
   expect(await changed).toBe('returned');
