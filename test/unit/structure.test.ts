@@ -17,7 +17,8 @@ const allowed: Record<string, string[]> = {
   replay: ['replay', 'producer', 'worker', 'shared'],
   backfill: ['backfill', 'replay', 'producer', 'shared'],
   http: ['http', 'replay', 'recovery', 'producer', 'shared'],
-  cli: ['cli', 'backfill', 'http', 'replay', 'recovery', 'producer', 'worker', 'shared'],
+  console: ['console', 'http', 'replay', 'recovery', 'producer', 'shared'],
+  cli: ['cli', 'console', 'backfill', 'http', 'replay', 'recovery', 'producer', 'worker', 'shared'],
 };
 
 /** The folders of shared from the ground up: each may import those before it. */

@@ -1,0 +1,2 @@
+/** The comparison that this process runs, if any, and the result of the last one. */
+export class VerifyRuns {}
