@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the package: build.sh [FOLDER [OPTIONS OF tsc]]. Compiled code, types, and the Lua and SQL files beside the
-# code that reads them, in dist/ or the folder. It starts empty, so that files of removed sources are not published.
+# Builds the package: build.sh [FOLDER [OPTIONS OF tsc]]. Compiled code, types, the Lua and SQL files beside the
+# code that reads them, and the page of the console, in dist/ or the folder. It starts empty, so that files of removed sources are not published.
 # --noCheck compiles in a sixth of the time, for tests and benchmarks: whoever runs them checks the types elsewhere.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -18,4 +18,5 @@ while IFS= read -r -d '' file; do
   mkdir -p "$(dirname "$copy")"
   cp "$file" "$copy"
 done < <(find src -type f \( -name '*.lua' -o -name '*.sql' \) -print0)
+node --import tsx scripts/build-page.ts "$dist/console/page"
 chmod +x "$dist/cli/main.js"

@@ -30,6 +30,7 @@ use_node
 cd "$project"
 bin=node_modules/.bin
 step types "$bin/tsc" -p tsconfig.json
+step 'types of the page' "$bin/tsc" -p src/console/page/tsconfig.json
 # In CI tools colour what goes into a file as well; "biome ci" does so even with NO_COLOR.
 colors=force
 [ -t 1 ] || { colors=off && export NO_COLOR=1; }

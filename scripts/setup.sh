@@ -62,6 +62,12 @@ install_demo_servers() {
   [ ${#packages[@]} -eq 0 ] || apt_install "${packages[@]}"
 }
 
+# Only the browser tests need it: if there is none to install, they are skipped, and say so.
+install_browser() {
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+    (apt_install chromium) || say 'no Chromium could be installed, so the browser tests will be skipped'
+}
+
 node_binary >/dev/null || fetch_node
 use_node
 dependencies_are_current || fetch_dependencies
@@ -69,6 +75,7 @@ case $purpose in
   demo) install_demo_servers ;;
   test)
     command -v openssl >/dev/null || apt_install openssl
+    install_browser
     "$BASH" "$project/scripts/unpack-server.sh" "$cache/servers" redis7 mariadb galera redis8 valkey9 mysql97 prometheus compose
     ;;
 esac

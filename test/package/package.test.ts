@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startMysql, startRedis } from '../../scripts/servers.ts';
+import { PAGE_FILES } from '../../src/console/assets.ts';
 import { temporaryFolder } from '../support/servers.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
@@ -53,7 +54,11 @@ describe('the tarball', () => {
     const needed = sources.stdout.trim().split('\n');
     expect(needed.length).toBeGreaterThan(10);
     expect(packed).toEqual(expect.arrayContaining(needed.map(path => path.replace(/^src/, 'dist'))));
-    const beside = packed.filter(path => !/^dist\/.*\.(js|d\.ts|lua|sql)$/.test(path));
+    const page = Object.keys(PAGE_FILES).map(name => `dist/console/page/${name}`);
+    expect(packed).toEqual(expect.arrayContaining(page));
+    const beside = packed.filter(
+      path => !page.includes(path) && !/^dist\/.*\.(js|d\.ts|lua|sql)$/.test(path),
+    );
     expect(beside.toSorted()).toEqual(['LICENSE', 'README.md', 'config.schema.json', 'package.json']);
   });
 

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../../src');
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
-  .filter(name => name.endsWith('.ts'))
+  .filter(name => /\.tsx?$/.test(name))
   .map(name => ({ name, text: readFileSync(join(root, name), 'utf8') }));
 
 const allowed: Record<string, string[]> = {
@@ -34,6 +34,15 @@ it('imports go producer -> shared <- worker; only replay and the command line co
       expect(allowed[folder], `${name} imports ${path}`).toContain(target);
     }
   }
+});
+
+it('the page of the console knows nothing of the rest but the types of its answers', () => {
+  for (const { name, text } of files.filter(file => file.name.startsWith('console/page/')))
+    for (const [, isType, path] of text.matchAll(/^(?:import|export)(?: (type))?[^;]*?'(\.[^']+)';/gm)) {
+      const target = join(dirname(name), path!);
+      if (!target.startsWith('console/page/'))
+        expect([target, isType], name).toEqual(['console/answers.ts', 'type']);
+    }
 });
 
 /** Packages that a file loads, with all that it imports; not what it imports later, when a command runs. */
@@ -117,13 +126,13 @@ it('statements take the lengths of texts from LIMITS', () => {
 it('ARCHITECTURE.md names exactly the files of every folder of src', () => {
   const page = readFileSync(join(root, '../ARCHITECTURE.md'), 'utf8');
   const code = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(name =>
-    /\.(ts|lua|sql)$/.test(name),
+    /\.(tsx?|lua|sql|css|html|svg)$/.test(name),
   );
   const folders = Map.groupBy(code, name => dirname(name).replace(/\/sql$/, ''));
   folders.delete('shared/mysql/migrations');
   for (const [folder, there] of folders) {
     const map = new RegExp(`\\| \`src/${folder}\` \\|[^]*?\\n\\n`).exec(page)?.[0] ?? '';
-    const named = [...map.matchAll(/`([^`/]+\.(?:ts|lua|sql))`/g)].map(([, name]) => name!);
+    const named = [...map.matchAll(/`([^`/]+\.(?:tsx?|lua|sql|css|html|svg))`/g)].map(([, name]) => name!);
     expect(named.toSorted(), folder).toEqual(there.map(name => basename(name)).toSorted());
   }
   for (const [, path] of page.matchAll(/`((?:src|test|scripts|deploy|examples|bench)(?:\/[^` ]+)?)`/g))
