@@ -2,14 +2,13 @@
  * What the console's routes answer, as types that the page shares. A number that may exceed 2^53 is a decimal text
  * (`Exact`); counts of rows, seconds and times are numbers or ISO 8601 texts.
  */
+import type { Role } from '../shared/roles.ts';
 import type { FailedUpdate } from '../shared/updates/failed-update.ts';
 
 /** A whole number as decimal digits. */
 export type Exact = string;
 
-export const ROLES = ['viewer', 'operator', 'admin'] as const;
-/** Each role may do what those before it may. */
-export type Role = (typeof ROLES)[number];
+export type { Role };
 
 export type ShownKind = 'counter' | 'points' | 'value';
 

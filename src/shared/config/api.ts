@@ -21,7 +21,7 @@ export interface ApiConfig {
   readonly trustedProxies: readonly string[];
 }
 
-interface NumberVariable {
+export interface NumberVariable {
   readonly name: string;
   readonly default: number;
   readonly min: number;
@@ -109,7 +109,7 @@ export const apiVariables: readonly Variable[] = [
   {
     name: 'SLUICE_TLS_CERT',
     default: '',
-    what: 'PEM file with the certificate of `sluice serve`, and `SLUICE_TLS_KEY` the one with its key: it then answers HTTPS only. Read at start',
+    what: 'PEM file with the certificate of `sluice serve` and `sluice console`, and `SLUICE_TLS_KEY` the one with its key: they then answer HTTPS only. Read at start',
   },
   { name: 'SLUICE_TLS_KEY', default: '', what: 'PEM file with the key of `SLUICE_TLS_CERT`' },
   {
@@ -119,12 +119,12 @@ export const apiVariables: readonly Variable[] = [
   },
 ];
 
-type Text = (name: string) => string | undefined;
+export type Text = (name: string) => string | undefined;
 
 /** @throws ConfigurationError that names the variable */
 export function readApi(text: Text): ApiConfig {
   const preset = (name: string) => apiVariables.find(known => known.name === name)!.default;
-  const read = (field: keyof typeof numbers) => wholeNumber(numbers[field], text);
+  const read = (field: keyof typeof numbers) => readWholeNumber(numbers[field], text);
   const rate = read('rate');
   const burst = text('SLUICE_API_BURST') ? read('burst') : Math.max(numbers.burst.default, 2 * rate);
   if (burst < rate) throw new ConfigurationError('SLUICE_API_BURST must not be below SLUICE_API_RATE.');
@@ -140,18 +140,20 @@ export function readApi(text: Text): ApiConfig {
     keepAliveMs: read('keepAliveMs'),
     drainMs: read('drainMs'),
     tls: readTls(text),
-    trustedProxies: readProxies(text('SLUICE_TRUSTED_PROXIES') ?? ''),
+    trustedProxies: readNetworks('SLUICE_TRUSTED_PROXIES', text),
   };
 }
 
-function wholeNumber({ name, default: preset, min, max }: NumberVariable, text: Text): number {
+/** @throws ConfigurationError that names the variable */
+export function readWholeNumber({ name, default: preset, min, max }: NumberVariable, text: Text): number {
   const given = text(name) ?? String(preset);
   const number = /^\d{1,9}$/.test(given) ? Number(given) : Number.NaN;
   if (number >= min && number <= max) return number;
   throw new ConfigurationError(`${name} must be a whole number from ${min} to ${max}.`);
 }
 
-function readTls(text: Text): ApiConfig['tls'] {
+/** @throws ConfigurationError */
+export function readTls(text: Text): ApiConfig['tls'] {
   const certFile = readableFile('SLUICE_TLS_CERT', text('SLUICE_TLS_CERT'));
   const keyFile = readableFile('SLUICE_TLS_KEY', text('SLUICE_TLS_KEY'));
   if (certFile && keyFile) return { certFile, keyFile };
@@ -160,19 +162,24 @@ function readTls(text: Text): ApiConfig['tls'] {
   return undefined;
 }
 
-function readProxies(list: string): string[] {
-  const proxies = list.split(',').flatMap(entry => (entry.trim() === '' ? [] : [entry.trim()]));
-  for (const proxy of proxies) {
-    const [address = '', bits, ...more] = proxy.split('/');
+/** Addresses and networks. @throws ConfigurationError */
+export function readNetworks(name: string, text: Text): string[] {
+  const networks = readList(text(name));
+  for (const network of networks) {
+    const [address = '', bits, ...more] = network.split('/');
     const family = isIP(address);
     const isNetwork =
       bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
     if (family === 0 || more.length > 0 || !isNetwork)
       throw new ConfigurationError(
-        `SLUICE_TRUSTED_PROXIES must be a list of addresses and networks, such as 10.0.0.0/16; ${JSON.stringify(proxy)} is neither.`,
+        `${name} must be a list of addresses and networks, such as 10.0.0.0/16; ${JSON.stringify(network)} is neither.`,
       );
   }
-  return proxies;
+  return networks;
+}
+
+export function readList(list = ''): string[] {
+  return list.split(',').flatMap(entry => (entry.trim() === '' ? [] : [entry.trim()]));
 }
 
 /** Whether only this machine can reach the address. */

@@ -13,6 +13,7 @@ import {
 } from '../redis/durability.ts';
 import type { RedisLocation } from '../redis/url.ts';
 import { type ApiConfig, apiVariables, readApi } from './api.ts';
+import { type ConsoleConfig, consoleVariables, readConsole } from './console.ts';
 import { checkNamespace } from './namespace.ts';
 import { withoutServiceLinks } from './service-links.ts';
 import { environmentName, parseSettings, type Settings, settingNames } from './settings.ts';
@@ -36,6 +37,8 @@ export interface Config {
   readonly http: { readonly host: string; readonly port: number };
   /** What only `sluice serve` uses. */
   readonly api: ApiConfig;
+  /** What only the console uses. */
+  readonly console: ConsoleConfig;
   /** Whether a worker writes figures for CloudWatch on stdout. */
   readonly emf: boolean;
   /** Undefined if the command decides: a worker logs more than a command whose stdout is data. */
@@ -144,6 +147,7 @@ export const variables: readonly Variable[] = [
     what: `${LOG_LEVELS.join(', ')}; \`info\` for a worker (JSON on stdout), \`error\` for other commands (on stderr)`,
   },
   ...apiVariables,
+  ...consoleVariables,
 ];
 
 /** Variables of the set-up scripts, which have the same prefix. */
@@ -212,6 +216,9 @@ export function readConfig(given: Environment): Config {
     },
     get api() {
       return readApi(text);
+    },
+    get console() {
+      return readConsole(text, name => password(name, environment));
     },
     emf: readFlag('SLUICE_EMF', withDefault('SLUICE_EMF')),
     logLevel: logLevel(text('SLUICE_LOG_LEVEL')),
