@@ -1,12 +1,13 @@
 /** `sluice serve`: answers the HTTP API until SIGTERM, then finishes what it has and exits 0. */
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
-import { Api } from '../http/api.ts';
+import { createApi } from '../http/api.ts';
 import { KeyRing } from '../http/key-ring.ts';
 import { KeyStore } from '../http/key-store.ts';
 import { ApiMetrics } from '../http/metrics.ts';
 import { requestTraces } from '../http/request-traces.ts';
 import { RunningOperations } from '../http/running-operations.ts';
+import type { HttpServer } from '../http/server.ts';
 import type { Sluice } from '../producer/client.ts';
 import { createProducer } from '../producer/producer.ts';
 import { type OpenFailedUpdates, openFailed } from '../replay/index.ts';
@@ -82,7 +83,7 @@ async function serveUntilStopped(config: Config, log: Logger): Promise<ExitCode>
 }
 
 interface Running {
-  readonly api: Api;
+  readonly api: HttpServer;
   readonly port: number;
   readonly sluice: Sluice;
   readonly ring: KeyRing;
@@ -109,7 +110,7 @@ async function start(config: Config, log: Logger, registry: Registry): Promise<R
     const trace = tracing ? await requestTraces() : undefined;
     const metrics = new ApiMetrics(registry);
     const parts = { sluice, definitions, ring, log, metrics, trace, running, failed: replaying.get };
-    const api = new Api(parts, config.api);
+    const api = createApi(parts, config.api);
     const port = await listening('SLUICE_API', config.api, () => api.listen());
     return { api, port, sluice, ring, database, running, replaying };
   } catch (error) {

@@ -7,12 +7,12 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import type * as z from 'zod';
 import { readIdempotencyKey } from './idempotency-key.ts';
 import { readWait } from './persistence.ts';
-import { parseQuery } from './query.ts';
 import { RequestError } from './request-error.ts';
 import type { Call, Parts, Route } from './route.ts';
+import { routerPath } from './server.ts';
+import { readShape } from './shape.ts';
 
 export type InTrace = <Result>(headers: IncomingHttpHeaders, run: () => Result) => Result;
 
@@ -27,7 +27,7 @@ export function register(server: FastifyInstance, route: Route, parts: HandlerPa
   const inTrace = parts.trace;
   server.route({
     method,
-    url: path.replace(/\{(\w+)\}/g, ':$1'),
+    url: routerPath(path),
     config: { declared: { access, names } },
     handler: (request, reply) => {
       const answered = () => handle(request, reply);
@@ -39,11 +39,8 @@ export function register(server: FastifyInstance, route: Route, parts: HandlerPa
     const input = request.body instanceof Readable ? request.body : undefined;
     if (input && !route.stream)
       throw new RequestError('UNSUPPORTED_MEDIA_TYPE', 'This route takes no NDJSON; send JSON.');
-    if (shape.body && request.body === undefined) throw noBody();
     const call = {
-      params: shape.params ? checked(shape.params, request.params, '') : undefined,
-      query: shape.query ? checked(shape.query, queryOf(request), '') : undefined,
-      body: shape.body && !input ? checked(shape.body, request.body, '/') : undefined,
+      ...readShape(input ? { ...shape, body: undefined } : shape, request),
       idempotencyKey: idempotent ? readIdempotencyKey(headers['idempotency-key']) : undefined,
       waitMs: waits ? readWait(headers.prefer) : undefined,
       access: request.access!,
@@ -81,32 +78,4 @@ async function streamed(
     if (!output.destroyed && !input.destroyed) log.error({ err: error }, 'a stream of updates failed');
     output.destroy();
   }
-}
-
-function queryOf(request: FastifyRequest) {
-  return parseQuery((request.query as { text?: string }).text ?? '');
-}
-
-const SHOWN_PROBLEMS = 20;
-
-/** @throws RequestError that names everything wrong, up to a limit */
-function checked(schema: z.ZodType, value: unknown, root: string): unknown {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.slice(0, SHOWN_PROBLEMS).map(({ path, message }) => ({
-    at: root + path.map(String).join('/'),
-    problem: message,
-  }));
-  throw new RequestError(
-    'INVALID_REQUEST',
-    `The request is not valid: ${problems.map(({ at, problem }) => `${at || 'query'}: ${problem}`).join('; ')}.`,
-    { problems },
-  );
-}
-
-function noBody(): RequestError {
-  return new RequestError(
-    'INVALID_REQUEST',
-    'The request has no body; send JSON with "Content-Type: application/json".',
-  );
 }

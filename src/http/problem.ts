@@ -174,7 +174,7 @@ export function answerProblem(error: Error, reply: FastifyReply): ProblemBody {
   const { raw } = reply.request;
   if (!raw.complete && !(Number(raw.headers['content-length']) <= SHORT_BODY))
     reply.header('connection', 'close');
-  if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="sluice"');
+  if (problem.code === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer realm="sluice"');
   reply.code(problem.status).header('content-type', PROBLEM_TYPE).send(JSON.stringify(problem));
   return problem;
 }

@@ -11,6 +11,7 @@ import type { Definitions } from '../shared/config/definitions.ts';
 import type { Access } from './access.ts';
 import type { Scope } from './key-store.ts';
 import type { RunningOperations } from './running-operations.ts';
+import type { Shape as RouteShape } from './shape.ts';
 
 /** What handlers work with. */
 export interface Parts {
@@ -43,12 +44,6 @@ interface StreamCall<Params = unknown, Query = unknown> extends Call<Params, Que
 export type Answer =
   | { readonly status?: number; readonly body: unknown }
   | { readonly status?: number; readonly text: string; readonly type: string };
-
-export interface RouteShape {
-  readonly params?: z.ZodType;
-  readonly query?: z.ZodType;
-  readonly body?: z.ZodType;
-}
 
 type Of<Schema> = Schema extends z.ZodType<infer Value> ? Value : undefined;
 

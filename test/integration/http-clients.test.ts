@@ -69,7 +69,7 @@ it('the document and the page are public, and the document has a tag', async () 
 });
 
 it('the server has the routes of the document and no other, and counts its requests', async () => {
-  const paths = api.api.server.printRoutes({ commonPrefix: false });
+  const paths = api.api.app.printRoutes({ commonPrefix: false });
   for (const { path } of routes)
     expect(paths).toContain(
       path

@@ -23,7 +23,7 @@ beforeAll(async () => {
 it(`${IDLE} idle connections and half-sent requests keep nobody else from counting`, async () => {
   await idleClients();
   const connections = () =>
-    new Promise<number>(resolve => api.api.server.server.getConnections((_, count) => resolve(count)));
+    new Promise<number>(resolve => api.api.app.server.getConnections((_, count) => resolve(count)));
   await until(async () => (await connections()) >= IDLE, 'all connections');
   expect((await api.post('/v1/counters/views', { key: 'idle' })).status).toBe(200);
 });

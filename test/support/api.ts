@@ -2,12 +2,13 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { Registry } from 'prom-client';
-import { Api } from '../../src/http/api.ts';
+import { createApi } from '../../src/http/api.ts';
 import type { InTrace } from '../../src/http/handler.ts';
 import { KeyRing } from '../../src/http/key-ring.ts';
 import { KeyStore, type Rights } from '../../src/http/key-store.ts';
 import { ApiMetrics } from '../../src/http/metrics.ts';
 import { RunningOperations } from '../../src/http/running-operations.ts';
+import type { HttpServer } from '../../src/http/server.ts';
 import type { Sluice } from '../../src/producer/client.ts';
 import { openFailed } from '../../src/replay/index.ts';
 import { type ApiConfig, readApi } from '../../src/shared/config/api.ts';
@@ -40,9 +41,9 @@ const RIGHTS = { scopes: ['write'], rate: 0, name: 'test', id: 'test' };
 export async function listenOn(
   sluice: Sluice,
   definitions: DefinitionsInput,
-): Promise<{ api: Api; port: number }> {
+): Promise<{ api: HttpServer; port: number }> {
   const log = createLog('silent', 'stderr');
-  const api = new Api(
+  const api = createApi(
     {
       sluice,
       definitions: parseDefinitions(definitions),
@@ -94,7 +95,7 @@ export async function openApi(
       settings: engine.settings,
     });
   let opened: ReturnType<typeof failed> | undefined;
-  const api = new Api(
+  const api = createApi(
     {
       sluice,
       definitions: parseDefinitions(given.definitions ?? preset),

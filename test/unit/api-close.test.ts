@@ -19,7 +19,7 @@ it('a stream that is open when the server closes ends, and so does its kept conn
   sent.write('{"counter":"views","key":"a"}\n');
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   const closed = api.close(10_000);
-  await until(() => !api.server.server.listening, 'the end of listening');
+  await until(() => !api.app.server.listening, 'the end of listening');
   sent.end('{"counter":"views","key":"b"}\n');
   let text = '';
   for await (const part of response) text += part;

@@ -3,7 +3,7 @@
 
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
-import { Api } from '../../src/http/api.ts';
+import { createApi } from '../../src/http/api.ts';
 import type { KeyRing } from '../../src/http/key-ring.ts';
 import { ApiMetrics } from '../../src/http/metrics.ts';
 import { RunningOperations } from '../../src/http/running-operations.ts';
@@ -124,7 +124,7 @@ function openFuzzed() {
     plan: async () => ({ groups: [], jobs: [] }),
     operations: async () => [],
   });
-  const api = new Api(
+  const api = createApi(
     {
       sluice,
       definitions,
@@ -264,7 +264,7 @@ function bent(text: string, times: number): string {
 
 it(`${REQUESTS} bent requests`, { timeout: 3_600_000 }, async () => {
   const { api, state } = openFuzzed();
-  await api.server.ready();
+  await api.app.ready();
   const statuses = new Map<number, number>();
   for (let n = 0; n < REQUESTS; n++) {
     const [method, target, text, type = 'application/json'] = pick(SEEDS);
@@ -277,7 +277,7 @@ it(`${REQUESTS} bent requests`, { timeout: 3_600_000 }, async () => {
     const url = path.startsWith('/') ? path : `/${path}`;
     // The client in this process refuses it; the server never sees it.
     if (!URL.canParse(url, 'http://localhost')) continue;
-    const reply = await api.server.inject({
+    const reply = await api.app.inject({
       method,
       url,
       headers,
