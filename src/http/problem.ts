@@ -81,6 +81,8 @@ const TITLES: Readonly<Record<number, string>> = {
 /** Messages of these name hosts or tables, which is for the log of the operator and not for callers. */
 const DETAILS: Readonly<Record<string, string>> = {
   REDIS_UNAVAILABLE: 'Redis cannot be reached now. Nothing was applied; repeat the request.',
+  TOO_FEW_REPLICAS:
+    'Redis has fewer replicas now than this durability needs. Nothing was applied; repeat the request, or ask for another durability.',
   DATABASE_UNAVAILABLE: 'The database cannot be reached now. Nothing was applied; repeat the request.',
   TABLE_UNUSABLE:
     'The table of this counter, program or value cannot be used now, and this value is not in Redis; repeat the request later.',

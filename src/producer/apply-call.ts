@@ -17,7 +17,7 @@ import {
 } from '../shared/errors.ts';
 import type { Barrier } from '../shared/redis/barrier.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
-import { checkDurability, type Durability } from '../shared/redis/durability.ts';
+import { type Durability, findLack, lackAtCall } from '../shared/redis/durability.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import type { StateField } from '../shared/redis/layout.ts';
 import type { MemoryWatch } from '../shared/redis/memory-watch.ts';
@@ -136,25 +136,25 @@ export class ApplyCall {
 
   /**
    * Applies a micro-batch.
-   * @throws UnknownOutcomeError, NotDurableError, RedisUnavailableError, RedisOutOfMemoryError,
-   * RedisUnsuitableError, AccessDeniedError, and the errors of `align`
+   * @throws UnknownOutcomeError, NotDurableError, TooFewReplicasError, RedisUnavailableError,
+   * RedisOutOfMemoryError, RedisUnsuitableError, AccessDeniedError, and the errors of `align`
    */
   async run(batch: MicroBatch): Promise<ApplyReply> {
+    const until = this.#parts.clock.now() + this.#parts.settings.callTimeoutMs;
     await this.#checkSuitable(batch.durability);
     const idle = this.#idle[batch.partition]!;
     const caller = idle.pop() ?? { id: randomToken(), number: 0 };
     caller.number++;
     try {
-      return await this.#run(batch, caller);
+      return await this.#run(batch, caller, until);
     } finally {
       idle.push(caller);
     }
   }
 
-  async #run(batch: MicroBatch, caller: CallerId): Promise<ApplyReply> {
-    const { settings, clock, calls, address, align } = this.#parts;
+  async #run(batch: MicroBatch, caller: CallerId, until: number): Promise<ApplyReply> {
+    const { clock, calls, address, align } = this.#parts;
     const { partition } = batch;
-    const until = clock.now() + settings.callTimeoutMs;
     let failure: SluiceError | undefined;
     let sentOnce = true;
     const sentAgain = () => {
@@ -270,12 +270,10 @@ export class ApplyCall {
     return reply;
   }
 
-  /** Checks each durability once. */
+  /** Checks each durability until the servers could give it once; later the barrier tells. Sends no update. */
   async #checkSuitable(durability: Durability): Promise<void> {
     if (durability === 'memory') return;
-    const { redis, address, settings } = this.#parts;
-    const check =
-      this.#suitable.get(durability) ?? checkDurability(redis, durability, settings.barrierReplicas, address);
+    const check = this.#suitable.get(durability) ?? this.#refuseLack(durability);
     this.#suitable.set(durability, check);
     try {
       await check;
@@ -283,6 +281,13 @@ export class ApplyCall {
       this.#suitable.delete(durability);
       throw error;
     }
+  }
+
+  async #refuseLack(durability: Durability): Promise<void> {
+    const { redis, address, calls, settings } = this.#parts;
+    const { callTimeoutMs, barrierReplicas } = settings;
+    const lack = await calls.read(callTimeoutMs, () => findLack(redis, durability, barrierReplicas));
+    if (lack !== undefined) throw lackAtCall(lack, barrierReplicas, address);
   }
 
   #learn(partition: number, time: number, sent: number): void {

@@ -27,8 +27,8 @@ export class CounterHandle<Key extends CounterKey = CounterKey> {
   /**
    * Adds `by` (1 by default; may be negative, not zero).
    * @throws InvalidUpdateError, OutOfRangeError, IdempotencyKeyReusedError, UnknownOutcomeError,
-   * RedisUnavailableError, RedisOutOfMemoryError, BackpressureError, NotDurableError, RedisUnsuitableError
-   * (this Redis cannot give the durability), ProducerOverloadedError, ProducerClosedError
+   * RedisUnavailableError, RedisOutOfMemoryError, BackpressureError, NotDurableError, TooFewReplicasError,
+   * RedisUnsuitableError (this Redis cannot give the durability), ProducerOverloadedError, ProducerClosedError
    */
   async increment(key: Key, by?: number, options: IncrementOptions = {}): Promise<Receipt> {
     const update = checkCounter(this.name, key, by, options.id, this.#parts.definitions);

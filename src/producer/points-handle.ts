@@ -66,9 +66,9 @@ export class PointsHandle {
   /**
    * Adds points to an account. `amount` is a positive whole number.
    * @throws InvalidUpdateError, OutOfRangeError, IdempotencyKeyReusedError, UnknownOutcomeError,
-   * RedisUnavailableError, RedisOutOfMemoryError, BackpressureError, NotDurableError, RedisUnsuitableError
-   * (this Redis cannot give the durability), ProducerOverloadedError, ProducerClosedError, and if the account
-   * is cold DatabaseUnavailableError, TableUnusableError
+   * RedisUnavailableError, RedisOutOfMemoryError, BackpressureError, NotDurableError, TooFewReplicasError,
+   * RedisUnsuitableError (this Redis cannot give the durability), ProducerOverloadedError,
+   * ProducerClosedError, and if the account is cold DatabaseUnavailableError, TableUnusableError
    */
   async credit(account: string, amount: number, options: PointsOptions): Promise<Receipt> {
     return this.#submit(this.#entry(account, amount, options, 1), options?.durability);

@@ -227,6 +227,20 @@ export class NotDurableError extends SluiceError {
   }
 }
 
+/**
+ * A primary has fewer replicas now than the durability `replica` needs, as just after a failover. Found before
+ * anything was sent: nothing was applied.
+ */
+export class TooFewReplicasError extends SluiceError {
+  readonly code = 'TOO_FEW_REPLICAS';
+  override readonly retryable = true;
+  constructor(address: string, found: number, needed: number) {
+    super(
+      `A primary of Redis at ${address} has ${found} replicas now, and durability "replica" needs ${needed}, so nothing was applied; repeat the call. If this continues, add replicas, lower barrierReplicas, or choose another durability.`,
+    );
+  }
+}
+
 /** The replicas or the disk did not confirm a claim in time. Its batch is not written before they do. */
 export class ClaimNotDurableError extends SluiceError {
   readonly code = 'CLAIM_NOT_DURABLE';

@@ -282,3 +282,23 @@ it('a counter with a composite key takes lists, and reads their text', async () 
   const { json } = await api.post('/v1/counters/views', { key: ['a', 1] });
   expect(json.code).toBe('INVALID_KEY');
 });
+
+it('a durability for which replicas are missing is refused for now, and names no host', async () => {
+  const wish = { key: 'safe', durability: 'replica' };
+  const alone = await api.post('/v1/counters/views', wish);
+  expect(alone).toMatchObject({
+    status: 503,
+    json: {
+      code: 'TOO_FEW_REPLICAS',
+      retryable: true,
+      applied: 'no',
+      detail: expect.stringMatching(/repeat/),
+    },
+  });
+  expect(alone.headers.get('retry-after')).toBe('1');
+  expect(alone.text).not.toMatch(/127\.0\.0\.1|localhost/);
+  const updates = [{ counter: 'views', key: 'safe' }];
+  const all = await api.post('/v1/updates?durability=replica', updates);
+  expect(all).toMatchObject({ status: 503, json: { code: 'TOO_FEW_REPLICAS', applied: 'no' } });
+  expect((await api.get('/v1/counters/views?key=safe')).json.values).toEqual([0]);
+});

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { startMysql, startRedis } from '../../scripts/servers.ts';
 import { Barrier } from '../../src/shared/redis/barrier.ts';
+import { countReplicas } from '../../src/shared/redis/durability.ts';
 import { Primaries } from '../../src/shared/redis/primaries.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { openEngine, until } from '../support/engine.ts';
@@ -105,7 +106,7 @@ it('a worker waits for a replica by default, while there is one', async () => {
   expect(await durability()).toBe('memory');
 });
 
-it('a durability that the server cannot provide is refused at start or at the call', async () => {
+it('a durability that the server cannot provide is refused at start and at the call', async () => {
   const { servers } = await ownServers(['--appendonly', 'no']);
   const engine = await openEngine({}, servers);
   const sluice = await engine.producer();
@@ -113,8 +114,19 @@ it('a durability that the server cannot provide is refused at start or at the ca
     const refused = { code: 'REDIS_UNSUITABLE' };
     await expect(engine.producer({}, { durability })).rejects.toMatchObject(refused);
     await expect(engine.worker({}, {}, { claimDurability: durability })).rejects.toMatchObject(refused);
-    await expect(sluice.counter('views').increment('k', 1, { durability })).rejects.toMatchObject(refused);
   }
+  await expect(sluice.counter('views').increment('k', 1, { durability: 'fsync' })).rejects.toMatchObject({
+    code: 'REDIS_UNSUITABLE',
+    retryable: false,
+  });
+  // A replica may come: the service decides how long it repeats the call.
+  await expect(sluice.counter('views').increment('k', 1, { durability: 'replica' })).rejects.toMatchObject({
+    code: 'TOO_FEW_REPLICAS',
+    retryable: true,
+    message: expect.stringMatching(
+      /has 0 replicas now.* needs 1.*repeat the call.*choose another durability/,
+    ),
+  });
   expect(await sluice.counter('views').get('k')).toBe(0);
   await expect(
     sluice.counter('views').increment('k', 1, { durability: 'disk' as 'fsync' }),
@@ -124,6 +136,36 @@ it('a durability that the server cannot provide is refused at start or at the ca
   const worker = await engine.worker({}, {}, { claimDurability: 'fsync' });
   await (await sluice.counter('views').increment('k')).persisted();
   expect(await worker.stop()).toBe(true);
+});
+
+it('the first call with a durability is repeated until the replica is back, and counts once', async () => {
+  const { engine, replica } = await openReplicated();
+  const sluice = await engine.producer();
+  await replica.stop();
+  await until(async () => (await countReplicas(engine.redis)) === 0, 'the primary to lose its replica');
+  const views = sluice.counter('views');
+  const ask = () => views.increment('k', 1, { id: 'a', durability: 'replica' });
+  const tooFew = { code: 'TOO_FEW_REPLICAS', retryable: true };
+  await expect(ask()).rejects.toMatchObject(tooFew);
+  const [alone] = await sluice.apply([{ counter: 'views', key: 'k', id: 'a' }], { durability: 'replica' });
+  expect(alone).toMatchObject({ ok: false, error: tooFew });
+  expect(await views.get('k')).toBe(0);
+  await replica.restart();
+  await until(async () => (await engine.redis.wait(1, 100)) === 1, 'the replica to follow');
+  expect(await ask()).toMatchObject({ duplicate: false });
+  expect(await ask()).toMatchObject({ duplicate: true });
+  expect(await views.get('k')).toBe(1);
+});
+
+it('the first call with a durability ends in time although no server answers', async () => {
+  const { engine, primary } = await openReplicated();
+  const sluice = await engine.producer();
+  primary.kill('SIGSTOP');
+  cleanUp(async () => primary.kill('SIGCONT'));
+  await expect(sluice.counter('views').increment('k', 1, { durability: 'replica' })).rejects.toMatchObject({
+    code: 'REDIS_UNAVAILABLE',
+    retryable: true,
+  });
 });
 
 it('an update waits for the configured number of replicas, and fewer replicas are refused', async () => {

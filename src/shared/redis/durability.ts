@@ -1,5 +1,10 @@
 /** How safe a write must be before it counts as confirmed, and whether the servers can provide that. */
-import { ConfigurationError, RedisUnsuitableError } from '../errors.ts';
+import {
+  ConfigurationError,
+  RedisUnsuitableError,
+  type SluiceError,
+  TooFewReplicasError,
+} from '../errors.ts';
 import { infoField, infoOfPrimaries } from './check.ts';
 import type { RedisConnection } from './connections.ts';
 
@@ -29,8 +34,39 @@ export async function countReplicas(redis: RedisConnection): Promise<number> {
   return Math.min(...infos.map(info => Number(infoField(info, 'connected_slaves') ?? 0)));
 }
 
+/** What servers lack for a durability. */
+type Lack = { readonly replicas: number } | 'disk';
+
+/** Undefined if every primary can give the durability now. @param replicas how many must confirm */
+export async function findLack(
+  redis: RedisConnection,
+  durability: Durability,
+  replicas: number,
+): Promise<Lack | undefined> {
+  if (durability === 'memory') return undefined;
+  if (durability === 'replica') {
+    const found = await countReplicas(redis);
+    return found < replicas ? { replicas: found } : undefined;
+  }
+  const infos = await infoOfPrimaries(redis, 'everything');
+  return infos.every(hasDiskBarrier) ? undefined : 'disk';
+}
+
+function hasDiskBarrier(info: string): boolean {
+  const [major = 0, minor = 0] = (infoField(info, 'redis_version') ?? '0').split('.').map(Number);
+  return infoField(info, 'aof_enabled') === '1' && (major > 7 || (major === 7 && minor >= 2));
+}
+
 /**
- * Refuses a durability that the servers cannot give.
+ * The error of a call with a durability that the servers lack something for. A replica may only be away, as after a
+ * failover, so the call may be repeated; the disk does not come by itself.
+ */
+export function lackAtCall(lack: Lack, replicas: number, address: string): SluiceError {
+  return lack === 'disk' ? noDisk(address) : new TooFewReplicasError(address, lack.replicas, replicas);
+}
+
+/**
+ * Refuses the start of a process with a durability that the servers cannot give.
  * @param replicas how many must confirm
  * @throws RedisUnsuitableError
  */
@@ -40,20 +76,16 @@ export async function checkDurability(
   replicas: number,
   address: string,
 ): Promise<void> {
-  if (durability === 'replica') {
-    const found = await countReplicas(redis);
-    if (found >= replicas) return;
-    throw new RedisUnsuitableError(
-      `Redis at ${address} has a primary with ${found} replicas, and durability "replica" needs ${replicas}; add replicas, lower barrierReplicas, or choose another durability.`,
-    );
-  }
-  if (durability !== 'fsync') return;
-  for (const info of await infoOfPrimaries(redis, 'everything')) {
-    const [major = 0, minor = 0] = (infoField(info, 'redis_version') ?? '0').split('.').map(Number);
-    if (infoField(info, 'aof_enabled') !== '1' || major < 7 || (major === 7 && minor < 2)) {
-      throw new RedisUnsuitableError(
-        `Redis at ${address} cannot confirm that data is on disk; durability "fsync" needs version 7.2 or newer and appendonly yes.`,
-      );
-    }
-  }
+  const lack = await findLack(redis, durability, replicas);
+  if (lack === undefined) return;
+  if (lack === 'disk') throw noDisk(address);
+  throw new RedisUnsuitableError(
+    `Redis at ${address} has a primary with ${lack.replicas} replicas, and durability "replica" needs ${replicas}; add replicas, lower barrierReplicas, or choose another durability.`,
+  );
+}
+
+function noDisk(address: string): RedisUnsuitableError {
+  return new RedisUnsuitableError(
+    `Redis at ${address} cannot confirm that data is on disk; durability "fsync" needs version 7.2 or newer and appendonly yes.`,
+  );
 }
