@@ -189,8 +189,10 @@ export interface LookUp {
   readonly drift: Exact | null;
   /** False if flushes kept coming between the reads, so that nothing can be said now. */
   readonly settled: boolean;
-  /** Points that the account holds, live and expected. */
-  readonly held: { readonly live: Exact | null; readonly expected: Exact } | null;
+  /** Why nothing can be said now; null if `settled`. */
+  readonly unsettledWhy: string | null;
+  /** Points that the account holds, live and expected; null if it holds none. Of a cold key `live` is null. */
+  readonly held: { readonly live: Exact | null; readonly expected: Exact | null } | null;
   /** When Redis may forget the live value at the earliest and at the latest, seconds; null if it is cold. */
   readonly ttlSeconds: { readonly from: number; readonly to: number } | null;
   /** The mapped table and column; null for Sluice's own tables. */
@@ -201,6 +203,8 @@ export interface LookUp {
     readonly createdAt: string;
     readonly expiresAt: string | null;
   }[];
+  /** True if there are more open holds than these. */
+  readonly moreHolds: boolean;
 }
 
 /** `GET /api/look-up/ledger?name=loyalty&key=alice&before=ID&limit=50`, the newest first. */
@@ -267,11 +271,15 @@ export interface TraceStep {
   readonly operation: number | null;
 }
 
-/** A filter as the query of an address: `kind`, `name`, `key`, `code`, `from`, `until`, `partition`, `sequence`. */
+/**
+ * A filter as the query of an address: `kind`, `name`, `key`, `keyPrefix` (how the key begins), `code`, `from`, `until`,
+ * `partition`, `sequence`.
+ */
 export interface Filter {
   readonly kind?: string;
   readonly name?: string;
   readonly key?: string;
+  readonly keyPrefix?: string;
   readonly code?: string;
   readonly from?: string;
   readonly until?: string;
@@ -349,7 +357,7 @@ export interface RunRequest extends Selection {
   readonly reason: string;
   /** Updates a second. */
   readonly rate?: number;
-  /** How many the plan counted. If more match now, the run is refused with `COUNT_CHANGED`. */
+  /** `updates` and `jobs` of the plan together. If more match now, the run is refused with `COUNT_CHANGED`. */
   readonly expected: number;
 }
 
@@ -383,8 +391,8 @@ export interface Jobs {
     readonly state: 'waiting' | 'active' | 'delayed' | 'failed';
     readonly partition: number;
     readonly attempts: number;
-    /** Its last error; empty if it has none. */
-    readonly reason: string;
+    /** Its last error; empty if it has none, null if the role may not see it. */
+    readonly reason: string | null;
     /** ISO 8601. */
     readonly at: string;
   }[];

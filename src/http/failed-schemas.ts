@@ -95,6 +95,7 @@ export const operationAnswer = z
     action: z.string(),
     operator: z.string(),
     reason: z.string().nullable(),
+    address: z.string().nullable().describe('Where the request came from; null for commands'),
     startedAt: z.iso.datetime(),
     finishedAt: z.iso.datetime().nullable().describe('Null while it runs, or if it was interrupted'),
     outcomes: count.describe('Updates by outcome'),

@@ -139,7 +139,7 @@ async function started(
   if (action === 'drop' && reason === undefined)
     throw new RequestError('INVALID_REQUEST', 'A drop needs a reason, for the audit record; give one.');
   // Operators of the command line have user names, which have no colon.
-  const author = { operator: `key:${access.key.name}`, reason };
+  const author = { operator: `key:${access.key.name}`, reason, address: reply.request.ip };
   return accepted(
     options =>
       action === 'drop'

@@ -11,7 +11,9 @@ export type RequestErrorCode =
   | 'UNSUPPORTED_MEDIA_TYPE'
   | 'RATE_LIMITED'
   | 'REQUEST_TIMEOUT'
-  | 'NOT_RUNNING_HERE';
+  | 'NOT_RUNNING_HERE'
+  | 'COUNT_CHANGED'
+  | 'VERIFY_RUNNING';
 
 /** Where in a request something is wrong. */
 export interface Problem {

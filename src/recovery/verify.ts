@@ -6,10 +6,11 @@
  */
 
 import type { ResultSetHeader } from 'mysql2/promise';
+import { pause } from '../shared/clock.ts';
 import { type Definitions, definedNames } from '../shared/config/definitions.ts';
 import { TableUnusableError } from '../shared/errors.ts';
-import { type Kind, SHOWN_KINDS, type ShownKind } from '../shared/item.ts';
-import { checkAudit } from '../shared/mysql/audit.ts';
+import { type Kind, ROW_KINDS, SHOWN_KINDS, type ShownKind } from '../shared/item.ts';
+import { checkAudit, recordedAddress } from '../shared/mysql/audit.ts';
 import { type Database, readSql } from '../shared/mysql/database.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { Keys } from '../shared/redis/keys.ts';
@@ -84,10 +85,19 @@ export interface VerifyParts {
   readonly cold: ColdReader;
 }
 
+/** For the audit record. */
 export interface Repair {
-  /** For the audit record. */
   readonly operator: string;
   readonly reason?: string | undefined;
+  readonly address?: string | undefined;
+}
+
+/** How a comparison of everything goes on. */
+export interface Course {
+  /** Ends it with an error between two pages. */
+  readonly signal?: AbortSignal;
+  /** Rests after each page as long as the page took, so that the servers keep half of what it could take. */
+  readonly isGentle?: boolean;
 }
 
 const PAGE = 1000;
@@ -107,9 +117,13 @@ const FINISH = sql('finish-repair');
  * never changed.
  * @throws what `ColdReader.compare` throws
  */
-export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verification> {
-  const operation = repair && (await startRepair(parts.database, repair));
-  const check = new Check(parts, repair !== undefined);
+export async function verify(
+  parts: VerifyParts,
+  repair?: Repair,
+  course: Course = {},
+): Promise<Verification> {
+  const operation = repair && (await startRepair(parts.database, repair, {}));
+  const check = new Check(parts, repair !== undefined, course);
   const names = await allNames(parts);
   for (const { kind, name } of names) {
     await check.reading(kind, name, async () => {
@@ -123,10 +137,7 @@ export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verif
   const ledger = await limited(ledgerDifferences(parts, names));
   const transfers = await limited(transferDifferences(parts.database));
   const holds = await limited(holdDifferences(parts.database));
-  if (operation !== undefined) {
-    await parts.database.query(FINISH, [operation]);
-    await checkAudit(parts.database, operation, { finished: true });
-  }
+  if (operation !== undefined) await finishRepair(parts.database, operation);
   const unlisted = {
     drift: check.unlisted,
     ledger: ledger.unlisted,
@@ -145,15 +156,46 @@ export async function verify(parts: VerifyParts, repair?: Repair): Promise<Verif
   };
 }
 
-async function startRepair(database: Database, { operator, reason }: Repair): Promise<number> {
-  // In the format of the other operations, since it is listed with them.
-  const filter = JSON.stringify({ filter: {}, jobs: [] });
+/**
+ * Compares one key, and corrects its live value and score if they are wrong.
+ * @returns the operation, and the key from before the repair
+ * @throws what `ColdReader.repair` throws
+ */
+export async function repairKey(
+  { database, keys, cold }: Pick<VerifyParts, 'database' | 'keys' | 'cold'>,
+  key: LiveKey,
+  repair: Repair,
+): Promise<{ readonly operation: number; readonly before: Comparison }> {
+  const { kind, name } = key;
+  const operation = await startRepair(database, repair, { kind: ROW_KINDS[kind], name, key: key.key });
+  const [before] = await cold.repair(keys.partitionOf(key.key), [key]);
+  await finishRepair(database, operation);
+  return { operation, before: before! };
+}
+
+/** @param filter in the format of the other operations, since it is listed with them */
+async function startRepair(
+  database: Database,
+  { operator, reason, address }: Repair,
+  filter: Readonly<Record<string, string>>,
+): Promise<number> {
+  const recorded = JSON.stringify({ filter, jobs: [] });
   const operation = await database.session(async connection => {
-    const [result] = await connection.query<ResultSetHeader>(START, [operator, reason ?? null, filter]);
+    const [result] = await connection.query<ResultSetHeader>(START, [
+      operator,
+      reason ?? null,
+      recordedAddress(address),
+      recorded,
+    ]);
     return result.insertId;
   });
   await checkAudit(database, operation, { finished: false });
   return operation;
+}
+
+async function finishRepair(database: Database, operation: number): Promise<void> {
+  await database.query(FINISH, [operation]);
+  await checkAudit(database, operation, { finished: true });
 }
 
 interface Named {
@@ -179,15 +221,17 @@ class Check {
   unlisted = 0;
   readonly #parts: VerifyParts;
   readonly #repair: boolean;
+  readonly #course: Course;
   readonly #found = new Map<string, Drift>();
   readonly #scores = new Map<string, ScoreDifference>();
   readonly #unread = new Map<string, NonNullable<Verification['unread']>[number]>();
   readonly #groups = new Map<string, Map<string, LiveKey>>();
   #waiting = 0;
 
-  constructor(parts: VerifyParts, repair: boolean) {
+  constructor(parts: VerifyParts, repair: boolean, course: Course) {
     this.#parts = parts;
     this.#repair = repair;
+    this.#course = course;
   }
 
   get unread() {
@@ -233,9 +277,13 @@ class Check {
     this.#groups.clear();
   }
 
-  #compareAll(group: readonly LiveKey[]): Promise<void> {
+  async #compareAll(group: readonly LiveKey[]): Promise<void> {
     const { kind, name } = group[0]!;
-    return this.reading(kind, name, () => this.#compare(group));
+    const { signal, isGentle } = this.#course;
+    signal?.throwIfAborted();
+    const startedAt = performance.now();
+    await this.reading(kind, name, () => this.#compare(group));
+    if (isGentle) await pause(performance.now() - startedAt, signal);
   }
 
   async #compare(group: readonly LiveKey[]): Promise<void> {

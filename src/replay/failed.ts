@@ -19,7 +19,7 @@ import {
   Operations,
   type TransferItem,
 } from './operations.ts';
-import { checkRate, paced, type RunOptions } from './pace.ts';
+import { checkRate, paced, type RunOptions, type StartOptions } from './pace.ts';
 import { ReplayOne, type ReplaySeam } from './replay-one.ts';
 import { type OperationReport, OperationRun, type RunParts, refusal } from './run.ts';
 import { hasTaken } from './take.ts';
@@ -155,7 +155,7 @@ export class FailedUpdates {
    * partitions of matching jobs. Updates that enter quarantine later are not changed.
    * @throws ConfigurationError
    */
-  async replay(filter: FailedFilter, author: Author, options: RunOptions = {}): Promise<OperationReport> {
+  async replay(filter: FailedFilter, author: Author, options: StartOptions = {}): Promise<OperationReport> {
     return this.#start('replay', filter, author, null, options);
   }
 
@@ -167,7 +167,7 @@ export class FailedUpdates {
     filter: FailedFilter,
     change: Change,
     author: Author,
-    options: RunOptions = {},
+    options: StartOptions = {},
   ): Promise<OperationReport> {
     return this.#start('edit', filter, author, checkChange(change), options);
   }
@@ -176,7 +176,7 @@ export class FailedUpdates {
   async drop(
     filter: FailedFilter,
     author: Author & { readonly reason: string },
-    options: RunOptions = {},
+    options: StartOptions = {},
   ): Promise<OperationReport> {
     if (!author.reason) throw new ConfigurationError('A drop needs a reason; give one.');
     return this.#start('drop', filter, author, null, options);
@@ -243,14 +243,14 @@ export class FailedUpdates {
     filter: FailedFilter,
     author: Author,
     change: Change | null,
-    options: RunOptions,
+    { lastId, ...options }: StartOptions,
   ): Promise<OperationReport> {
     const checked = checkFilter(filter);
     checkRate(options.rate);
     checkAuthor(author);
     const jobs = action === 'edit' ? [] : (await this.#matchingJobs(checked)).map(({ job }) => job);
     return this.#run.run(
-      await this.#operations.start(action, author, { filter: checked, jobs, change }),
+      await this.#operations.start(action, author, { filter: checked, jobs, change, lastId }),
       options,
     );
   }

@@ -31,6 +31,7 @@ export const filterSchema = z.strictObject({
   kind: z.enum(Object.values(ROW_KINDS) as [RowKind, ...RowKind[]]).optional(),
   name: text.optional(),
   key: z.union([text, keyParts], { error: 'must be a key, or the list of the parts of one' }).optional(),
+  keyPrefix: text.optional(),
   code: text.optional(),
   from: instant.optional(),
   until: instant.optional(),
@@ -42,8 +43,9 @@ export const filterSchema = z.strictObject({
  * All given criteria must hold. An empty filter selects everything.
  * - `ids` (numbers in `sluice_quarantine`) and `jobs` (ids of failed flush jobs) select only those that they
  *   name
- * - `kind`, `name` (counter, program or value), `key` (key or account), `code` (error code) and `sequence`
- *   (of the batch; needs `partition`) select updates only, and no jobs; a composite key is its text or a list
+ * - `kind`, `name` (counter, program or value), `key` (key or account), `keyPrefix` (how its text begins), `code` (error
+ *   code) and `sequence` (of the batch; needs `partition`) select updates only, and no jobs; a composite key is its text
+ *   or a list
  * - `from` (inclusive) and `until` (exclusive), ISO 8601 with a zone: when the update was quarantined or the
  *   job failed
  */
@@ -70,9 +72,14 @@ export function meansUpdates(filter: CheckedFilter): boolean {
   return filter.ids !== undefined || filter.jobs === undefined;
 }
 
+/** A pattern of LIKE for texts that begin with this one. The escape is `|` in every statement. */
+export function beginsWith(prefix: string): string {
+  return `${prefix.replace(/[|%_]/g, '|$&')}%`;
+}
+
 /** The filter's parameters of failed-updates.sql. */
 export function filterParameters(filter: CheckedFilter): unknown[] {
-  const { ids, kind, name, key, code, from, until, partition, sequence } = filter;
+  const { ids, kind, name, key, keyPrefix, code, from, until, partition, sequence } = filter;
   const twice = (value: unknown) => [value ?? null, value ?? null];
   const bytes = (value: string | undefined) => (value === undefined ? undefined : Buffer.from(value));
   const time = (value: string | undefined) => (value === undefined ? undefined : new Date(value));
@@ -82,6 +89,7 @@ export function filterParameters(filter: CheckedFilter): unknown[] {
     ...twice(kind),
     ...twice(bytes(name)),
     ...twice(bytes(key)),
+    ...twice(bytes(keyPrefix && beginsWith(keyPrefix))),
     ...twice(code),
     ...twice(time(from)),
     ...twice(time(until)),
@@ -91,10 +99,10 @@ export function filterParameters(filter: CheckedFilter): unknown[] {
 }
 
 export function matchesJob(filter: CheckedFilter, job: FailedJob): boolean {
-  const { ids, jobs, kind, name, key, code, sequence, partition, from, until } = filter;
+  const { ids, jobs, kind, name, key, keyPrefix, code, sequence, partition, from, until } = filter;
   if (jobs !== undefined && !jobs.includes(job.job)) return false;
   if (jobs === undefined && ids !== undefined) return false;
-  if ([kind, name, key, code, sequence].some(criterion => criterion !== undefined)) return false;
+  if ([kind, name, key, keyPrefix, code, sequence].some(criterion => criterion !== undefined)) return false;
   if (partition !== undefined && job.partition !== partition) return false;
   const failedAt = Date.parse(job.failedAt);
   if (from !== undefined && failedAt < Date.parse(from)) return false;

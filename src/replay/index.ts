@@ -24,7 +24,7 @@ export type {
   TransferAction,
   TransferItem,
 } from './operations.ts';
-export type { Progress, RunOptions } from './pace.ts';
+export type { Progress, RunOptions, StartOptions } from './pace.ts';
 export type { OperationReport, TakenBy } from './run.ts';
 export type { TransferOutcome } from './transfer-changes.ts';
 export type { TransferFilter } from './transfer-filter.ts';

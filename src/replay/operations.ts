@@ -6,6 +6,7 @@ import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { ConfigurationError, OperationError } from '../shared/errors.ts';
 import { parseExact } from '../shared/exact-json.ts';
 import { LIMITS } from '../shared/limits.ts';
+import { recordedAddress } from '../shared/mysql/audit.ts';
 import { type Database, type Rows, readSql } from '../shared/mysql/database.ts';
 import { literalBytes, roomFor } from '../shared/mysql/statement-size.ts';
 import { type FailedUpdate, recordItem, recordTransfers } from '../shared/updates/failed-update.ts';
@@ -31,6 +32,8 @@ export interface Operation {
   readonly action: Action | TransferAction | 'void' | 'repair' | 'recover';
   readonly operator: string;
   readonly reason: string | null;
+  /** Where the request of the HTTP API or the console came from; null for commands. */
+  readonly address: string | null;
   readonly filter: CheckedFilter;
   /** Ids of the failed flush jobs that the filter selected at the start. */
   readonly jobs: readonly string[];
@@ -75,8 +78,12 @@ export interface TransferItem {
 export interface Author {
   readonly operator: string;
   readonly reason?: string | undefined;
+  /** Where the request came from; kept up to 64 characters. */
+  readonly address?: string | undefined;
 }
 
+/** The newest quarantined update that the operation may change, if it is not the newest of all. */
+type LastId = { readonly lastId: number | undefined };
 /** Content of the column `filter`. */
 type Recorded = Pick<Operation, 'filter' | 'jobs' | 'change' | 'transfers' | 'hold'>;
 
@@ -94,8 +101,8 @@ export class Operations {
   /** @throws ConfigurationError if the filter is too long for the record */
   async start(
     action: Action | TransferAction | 'void',
-    { operator, reason }: Author,
-    { filter = {}, jobs = [], change = null, transfers, hold }: Partial<Recorded>,
+    { operator, reason, address }: Author,
+    { filter = {}, jobs = [], change = null, transfers, hold, lastId }: Partial<Recorded & LastId>,
   ): Promise<Operation> {
     const recorded: Recorded = {
       filter,
@@ -113,7 +120,9 @@ export class Operations {
         action,
         operator,
         reason ?? null,
+        recordedAddress(address),
         JSON.stringify(recorded),
+        lastId ?? null,
       ]);
       return result.insertId;
     });
@@ -210,6 +219,7 @@ export class Operations {
         action: row.action,
         operator: String(row.operator),
         reason: row.reason === null ? null : String(row.reason),
+        address: row.address === null ? null : String(row.address),
         filter: recorded.filter ?? {},
         jobs: recorded.jobs ?? [],
         change: recorded.change ?? null,
@@ -235,8 +245,8 @@ function toItems(rows: Rows): OperationItem[] {
 }
 
 /** @throws ConfigurationError */
-export function checkAuthor(author: Author): void {
-  for (const [what, value] of Object.entries(author))
+export function checkAuthor({ operator, reason }: Author): void {
+  for (const [what, value] of Object.entries({ operator, reason }))
     if (
       typeof value === 'string' &&
       (value === '' || value.length > LIMITS.operator || !value.isWellFormed())

@@ -12,6 +12,11 @@ export interface RunOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
+export interface StartOptions extends RunOptions {
+  /** Number of the newest quarantined update that the operation may change; the newest of all by default. */
+  readonly lastId?: number | undefined;
+}
+
 export interface Progress {
   /** Updates and jobs handled in this run. */
   readonly done: number;

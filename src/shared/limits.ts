@@ -28,6 +28,8 @@ export const LIMITS = {
   code: 64,
   /** Operator of an operation, and its reason: characters, each. */
   operator: 255,
+  /** Address of whoever asked for an operation: characters. */
+  address: 64,
 } as const;
 
 /** Whether a text has more than `limit` bytes of UTF-8. A UTF-16 unit has at most 3, so few are counted. */

@@ -30,6 +30,7 @@ it('the columns are as long as the limits', async () => {
     'sluice_quarantine.error_code': LIMITS.code,
     'sluice_operations.operator': LIMITS.operator,
     'sluice_operations.reason': LIMITS.operator,
+    'sluice_operations.address': LIMITS.address,
     'sluice_targets.name': LIMITS.name,
   };
   for (const [name, limit] of Object.entries(expected)) expect(lengths.get(name), name).toBe(limit);

@@ -1,8 +1,17 @@
-/** Reads the audit record of an operation back, so that nothing is reported that a server or proxy undid. */
+/** What the audit records of all operations have in common. */
 import { AnswerMissingError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
 import type { Database } from './database.ts';
 
-/** Must be called after the commit. @throws AnswerMissingError */
+/** An address as the record keeps it. A proxy's header may hold any text. */
+export function recordedAddress(address: string | undefined): string | null {
+  return address === undefined ? null : address.toWellFormed().slice(0, LIMITS.address).toWellFormed();
+}
+
+/**
+ * Reads the record back, so that nothing is reported that a server or proxy undid. Must be called after the commit.
+ * @throws AnswerMissingError
+ */
 export async function checkAudit(
   database: Database,
   operation: number,

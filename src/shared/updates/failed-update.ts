@@ -1,4 +1,5 @@
 /** An update in quarantine: a row of `sluice_quarantine`, and the record of what an operation did to it. */
+import { createHash } from 'node:crypto';
 import type { PoolConnection } from 'mysql2/promise';
 import { parseExact } from '../exact-json.ts';
 import type { RowKind } from '../item.ts';
@@ -72,7 +73,7 @@ export async function recordItem(
   done = true,
 ): Promise<void> {
   const original = JSON.stringify(update);
-  await connection.query(RECORD, [operation, update.id, outcome, original, done ? 1 : 0]);
+  await connection.query(RECORD, [operation, update.id, outcome, original, digestOf(update), done ? 1 : 0]);
 }
 
 /**
@@ -85,7 +86,19 @@ export async function recordHold(
   outcome: string,
   original: string,
 ): Promise<void> {
-  await connection.query(RECORD, [operation, 0, outcome, original, 1]);
+  await connection.query(RECORD, [operation, 0, outcome, original, null, 1]);
+}
+
+function digestOf({ kind, name, key, entryId }: FailedUpdate): Buffer | null {
+  return kind === 'entry' && entryId !== null ? entryDigest(name, key, entryId) : null;
+}
+
+/** By it, records of what operations did to an entry are found. */
+export function entryDigest(program: string, account: string, id: string): Buffer {
+  return createHash('sha256')
+    .update(JSON.stringify([program, account, id]))
+    .digest()
+    .subarray(0, 16);
 }
 
 /** What an operation did to a transfer that waits for its credit. */

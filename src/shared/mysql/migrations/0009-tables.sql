@@ -157,7 +157,9 @@ CREATE TABLE IF NOT EXISTS sluice_quarantine (
   cause ENUM('refused', 'held') NOT NULL DEFAULT 'refused',
   last_sequence BIGINT UNSIGNED NULL,
   PRIMARY KEY (id),
-  KEY item (kind, name, item_key),
+  KEY item (kind, name, item_key, entry_id),
+  -- The groups that the console shows, with their oldest and newest row.
+  KEY refusal (kind, name, error_code, cause, created_at),
   KEY kept (partition_id, kind),
   KEY held (cause, partition_id, kind, name, id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
@@ -180,6 +182,8 @@ CREATE TABLE IF NOT EXISTS sluice_operations (
   action ENUM('replay', 'edit', 'drop', 'repair', 'recover', 'retry', 'return', 'void') NOT NULL,
   operator VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   reason VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
+  -- Where the request of the HTTP API or the console came from; null for commands.
+  address VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
   filter LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   last_id BIGINT UNSIGNED NOT NULL DEFAULT 0,
   started_at DATETIME(3) NOT NULL,
@@ -196,9 +200,12 @@ CREATE TABLE IF NOT EXISTS sluice_operation_items (
   transfer VARBINARY(64) NOT NULL DEFAULT '',
   outcome VARCHAR(64) CHARACTER SET ascii NOT NULL,
   original LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  -- Of an entry, a digest of its program, account and id, so that what was done to it is found by them.
+  entry BINARY(16) NULL,
   done_at DATETIME(3) NOT NULL,
   PRIMARY KEY (operation_id, quarantine_id, transfer),
-  KEY quarantined (quarantine_id)
+  KEY quarantined (quarantine_id),
+  KEY entry (entry)
 ) ENGINE = InnoDB;
 
 -- Mappings that fitted when a worker checked them. If one of them does not fit any more, processes start all
