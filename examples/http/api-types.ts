@@ -582,6 +582,7 @@ export interface components {
                 kind?: "counter" | "entry" | "max" | "min" | "last";
                 name?: string;
                 key?: string | (string | "" | number | unknown)[];
+                keyPrefix?: string;
                 code?: string;
                 /** Format: date-time */
                 from?: string;
@@ -734,6 +735,8 @@ export interface components {
             action: string;
             operator: string;
             reason: string | null;
+            /** @description Where the request came from; null for commands */
+            address: string | null;
             /** Format: date-time */
             startedAt: string;
             /** @description Null while it runs, or if it was interrupted */
@@ -876,6 +879,7 @@ export interface components {
                 kind?: "counter" | "entry" | "max" | "min" | "last";
                 name?: string;
                 key?: string | (string | "" | number | unknown)[];
+                keyPrefix?: string;
                 code?: string;
                 /** Format: date-time */
                 from?: string;
