@@ -5,9 +5,10 @@ FROM node:24-bookworm-slim AS build
 WORKDIR /build
 # Dependencies first, so that a change of the code leaves them in the builder's cache.
 COPY package.json package-lock.json .npmrc ./
-COPY scripts/lib.sh scripts/setup.sh scripts/build.sh scripts/build-page.ts scripts/
+COPY scripts/lib.sh scripts/setup.sh scripts/build.sh scripts/build-page.ts scripts/runbook-page.ts scripts/
 RUN bash scripts/setup.sh sluice
 COPY tsconfig.json tsconfig.build.json ./
+COPY docs/operating.md docs/
 COPY src src
 RUN bash scripts/build.sh
 

@@ -5,6 +5,7 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { runbookPage } from './runbook-page.ts';
 
 const project = fileURLToPath(new URL('../', import.meta.url));
 const source = join(project, 'src/console/page');
@@ -27,6 +28,8 @@ await build({
   logLevel: 'warning',
 });
 for (const name of ['index.html', 'icon.svg']) await copyFile(join(source, name), join(folder, name));
+const runbook = runbookPage(await readFile(join(project, 'docs/operating.md'), 'utf8'));
+await writeFile(join(folder, 'runbook.html'), runbook);
 const notices = BUNDLED.map(async name => {
   const text = await readFile(join(project, 'node_modules', name, 'LICENSE'), 'utf8');
   return `${name}\n\n${text.trim()}\n`;

@@ -23,6 +23,7 @@ export const PAGE_FILES = {
   'app.js': 'text/javascript; charset=utf-8',
   'app.css': 'text/css; charset=utf-8',
   'icon.svg': 'image/svg+xml',
+  'runbook.html': 'text/html; charset=utf-8',
   'licenses.txt': 'text/plain; charset=utf-8',
 } as const;
 

@@ -36,7 +36,15 @@ async function isCurrent(): Promise<boolean> {
   const builtAt = await changedAt(DONE).catch(() => 0);
   const files = await readdir(join(project, 'src'), { recursive: true });
   const sources = [
-    ...['src', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build-page.ts'],
+    ...[
+      'src',
+      'package.json',
+      'tsconfig.json',
+      'tsconfig.build.json',
+      'scripts/build-page.ts',
+      'scripts/runbook-page.ts',
+    ],
+    'docs/operating.md',
     ...files.map(file => `src/${file}`),
   ];
   const times = await Promise.all(sources.map(file => changedAt(join(project, file))));

@@ -54,6 +54,16 @@ it('loads nothing from elsewhere, and runs no script in its HTML', () => {
   expect(page.at('/app.css')!.body.toString()).not.toMatch(/url\((?!data:)|@import/);
 });
 
+it('has the runbook of every alert, under the anchors that the documents use', () => {
+  const runbook = page.at('/runbook.html')!.body.toString();
+  const alerts = readFileSync(new URL('../../deploy/prometheus/alerts.yml', import.meta.url), 'utf8');
+  const names = [...alerts.matchAll(/alert: (\w+)/g)].map(([, name]) => name!);
+  expect(names.length).toBeGreaterThan(10);
+  for (const name of names) expect(runbook).toContain(`<h3 id="${name.toLowerCase()}">${name}</h3>`);
+  for (const [, anchor] of runbook.matchAll(/href="#([^"]+)"/g)) expect(runbook).toContain(`id="${anchor}"`);
+  expect(runbook).not.toMatch(/<script|style=|```/);
+});
+
 it('says what to do if it is not built', () => {
   expect(() => new PageAssets('/nowhere')).toThrow(/npm run build:page/);
 });
