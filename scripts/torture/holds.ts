@@ -64,8 +64,8 @@ export function compareHolds(
   return { differences, problems };
 }
 
-/** What a receipt says if MySQL has another hold or another end. */
-const refusals = new Set(['HOLD_ENDED', 'IDEMPOTENCY_KEY_REUSED']);
+/** What a receipt says if MySQL has another hold or another end; over HTTP both are `superseded`. */
+const refusals = new Set(['HOLD_ENDED', 'IDEMPOTENCY_KEY_REUSED', 'SUPERSEDED']);
 
 /** Whether the row says what the update asked for. */
 function isIn({ kind, amount }: JournalledUpdate, row: HeldPoints): boolean {

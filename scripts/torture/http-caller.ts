@@ -4,9 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { HoldTraffic } from './hold-traffic.ts';
 import { NOT_SENT, type Outcome, send } from './http-request.ts';
+import { isBest, isEnd, singleOf, withId, withoutId } from './http-updates.ts';
 import type { Journal } from './journal.ts';
-import { idOf, type PlainUpdate, type Traffic } from './traffic.ts';
+import { idOf, type Traffic, type Update } from './traffic.ts';
 
 export interface ClientPlan {
   /** Holds the port of the API. */
@@ -21,12 +23,23 @@ export interface ClientPlan {
 const repetitions = 20;
 const streamShare = 0.015;
 const arrayShare = 0.2;
+/** Share of updates that begin or end a hold. */
+const holdShare = 0.1;
 /** Share of single updates whose client waits until MySQL has them. */
 const waitShare = 0.1;
 /** Share of attempts of a stream that the client leaves in the middle. */
 const leaveShare = 0.25;
 /** Statuses of an API that works. Any other one ends this process, which fails the run. */
-const expected = [200, 201, 409, 429, 503];
+const expected = [200, 201, 404, 409, 422, 429, 503];
+/** Refusals that the traffic provokes. Any other one ends this process. */
+const provoked = new Set(['INSUFFICIENT_POINTS']);
+const provokedByHolds = new Set([
+  ...provoked,
+  'UNKNOWN_HOLD',
+  'HOLD_ENDED',
+  'HOLD_EXCEEDED',
+  'IDEMPOTENCY_KEY_REUSED',
+]);
 
 /** An error of one update, or of all updates of a request. */
 interface Told {
@@ -41,20 +54,37 @@ interface Result {
   state?: string;
 }
 
+/** An update and its number in the journal. */
+interface Asked {
+  readonly update: Update;
+  readonly number: number;
+}
+
+/** What all callers of a process use. */
+export interface Shared {
+  readonly plan: ClientPlan;
+  readonly journal: Journal;
+  readonly traffic: Traffic;
+  readonly holds: HoldTraffic;
+  /** Names a request of many updates. */
+  readonly runs: () => string;
+}
+
 export class Caller {
   readonly #plan: ClientPlan;
   readonly #journal: Journal;
   readonly #traffic: Traffic;
+  readonly #holds: HoldTraffic;
   readonly #runs: () => string;
   readonly #number: number;
   #stopped = false;
 
-  /** @param runs names a request of many updates */
-  constructor(plan: ClientPlan, journal: Journal, traffic: Traffic, runs: () => string, number: number) {
+  constructor({ plan, journal, traffic, holds, runs }: Shared, number: number) {
     this.#plan = plan;
     this.#number = number;
     this.#journal = journal;
     this.#traffic = traffic;
+    this.#holds = holds;
     this.#runs = runs;
   }
 
@@ -62,12 +92,22 @@ export class Caller {
     const { random } = this.#traffic;
     while (!this.#stopped) {
       const roll = random();
-      const draw = (from: number, to: number) => this.#traffic.call(this.#between(from, to), this.#number);
+      const draw = (from: number, to: number) =>
+        Array.from({ length: this.#between(from, to) }, () => this.#next());
       if (roll < streamShare) await this.#stream(draw(100, 600));
       else if (roll < streamShare + arrayShare) await this.#array(draw(2, 30));
-      else await this.#single(this.#traffic.next(this.#number));
+      else await this.#single(this.#next());
       await delay(2 + random() * 14);
     }
+  }
+
+  #next(): Update {
+    return this.#traffic.random() < holdShare ? this.#holds.next() : this.#traffic.next(this.#number);
+  }
+
+  #ask(updates: readonly Update[]): Asked[] {
+    const numbers = this.#journal.ask(updates);
+    return updates.map((update, at) => ({ update, number: numbers[at]! }));
   }
 
   /** It makes no request any more; run() resolves when the last one has its answer. */
@@ -76,33 +116,36 @@ export class Caller {
   }
 
   /** One without an id is repeated only if it surely was not applied, or does not depend on the order. */
-  async #single(update: PlainUpdate): Promise<void> {
-    const [number] = this.#journal.ask([update]);
+  async #single(update: Update): Promise<void> {
+    const [asked] = this.#ask([update]);
+    const { number } = asked!;
     const { path, body } = singleOf(update);
     const id = idOf(update);
     const headers = {
-      ...(id === undefined ? {} : { 'idempotency-key': `"${id}"` }),
+      ...(id === undefined || isEnd(update) ? {} : { 'idempotency-key': `"${id}"` }),
       ...(this.#traffic.random() < waitShare ? { prefer: 'wait=5' } : {}),
     };
-    await this.#settle([number!], async () => {
+    await this.#settle([asked!], async () => {
       const outcome = await this.#send(path, JSON.stringify(body), { headers });
       const problem = problemOf(outcome);
       if (!problem) {
-        this.#journal.acknowledged(number!);
-        if ((JSON.parse(outcome.text) as Result).state === 'persisted') this.#journal.persisted(number!);
+        this.#journal.acknowledged(number);
+        const { state } = JSON.parse(outcome.text) as Result;
+        if (state === 'persisted') this.#journal.persisted(number);
+        if (state === 'superseded') this.#journal.receiptFailed(number, 'SUPERSEDED');
         return false;
       }
-      const isCertain = this.#failed(number!, problem);
+      const isCertain = this.#failed(asked!, problem);
       return problem.retryable && (isCertain || id !== undefined || isBest(update));
     });
   }
 
-  async #array(drawn: readonly PlainUpdate[]): Promise<void> {
+  async #array(drawn: readonly Update[]): Promise<void> {
     const run = `${this.#runs()}-array`;
     const updates = drawn.map((update, at) => withId(update, `${run}:${at + 1}`));
-    const numbers = this.#journal.ask(updates);
+    const asked = this.#ask(updates);
     const body = JSON.stringify(updates.map(withoutId));
-    await this.#settle(numbers, async () => {
+    await this.#settle(asked, async () => {
       const outcome = await this.#send('/v1/updates', body, { headers: { 'idempotency-key': run } });
       const problem = problemOf(outcome);
       const results: readonly Result[] = problem
@@ -110,45 +153,45 @@ export class Caller {
         : JSON.parse(outcome.text).results;
       if (results.length !== updates.length) throw new Error(`${results.length} results: ${outcome.text}`);
       for (const [at, { error }] of results.entries()) {
-        if (error) this.#failed(numbers[at]!, error);
-        else this.#journal.acknowledged(numbers[at]!);
+        if (error) this.#failed(asked[at]!, error);
+        else this.#journal.acknowledged(asked[at]!.number);
       }
       return results.some(({ error }) => error?.retryable);
     });
   }
 
-  async #stream(drawn: readonly PlainUpdate[]): Promise<void> {
+  async #stream(drawn: readonly Update[]): Promise<void> {
     const run = `${this.#runs()}-stream`;
     const updates = drawn.map((update, at) => withId(update, `${run}:${at + 1}`));
-    const numbers = this.#journal.ask(updates);
+    const asked = this.#ask(updates);
     const text = updates.map(update => `${JSON.stringify(withoutId(update))}\n`).join('');
-    await this.#settle(numbers, async () => {
+    await this.#settle(asked, async () => {
       const path = this.#traffic.random() < 0.5 ? '/v1/updates?results=all' : '/v1/updates';
       const headers = { 'content-type': 'application/x-ndjson', 'idempotency-key': run };
       const outcome = await this.#send(path, text, { headers, isStream: true });
       const problem = problemOf(outcome);
-      return this.#journalLines(numbers, outcome, problem);
+      return this.#journalLines(asked, outcome, problem);
     });
   }
 
   /** Returns whether the stream must be sent again: it is complete only with its last line. */
-  #journalLines(numbers: readonly number[], { text }: Outcome, problem: Told | undefined): boolean {
-    const open = new Set(numbers);
+  #journalLines(asked: readonly Asked[], { text }: Outcome, problem: Told | undefined): boolean {
+    const open = new Set(asked.map(({ number }) => number));
     let last: Summary | undefined;
     for (const line of text.slice(0, text.lastIndexOf('\n') + 1).split('\n')) {
       const told = line === '' ? undefined : JSON.parse(line);
       if (told?.done !== undefined) last = told;
       else if (told?.line !== undefined) {
-        const number = numbers[told.line - 1]!;
-        open.delete(number);
-        if (told.error) this.#failed(number, told.error);
-        else this.#journal.acknowledged(number);
+        const line = asked[told.line - 1]!;
+        open.delete(line.number);
+        if (told.error) this.#failed(line, told.error);
+        else this.#journal.acknowledged(line.number);
       }
     }
     if (last?.done) {
       const { lines, accepted, duplicates, refused } = last;
-      if (lines !== numbers.length || accepted + duplicates + refused !== lines)
-        throw new Error(`${numbers.length} lines were sent, and the last answer is ${JSON.stringify(last)}`);
+      if (lines !== asked.length || accepted + duplicates + refused !== lines)
+        throw new Error(`${asked.length} lines were sent, and the last answer is ${JSON.stringify(last)}`);
       this.#journal.acknowledged(...open);
       return false;
     }
@@ -159,18 +202,18 @@ export class Caller {
   }
 
   /** Makes attempts until all has its answer; now and then the caller gives up. */
-  async #settle(numbers: readonly number[], attempt: () => Promise<boolean>): Promise<void> {
+  async #settle(asked: readonly Asked[], attempt: () => Promise<boolean>): Promise<void> {
     for (let count = 0; await attempt(); count++) {
       if (this.#stopped || count >= repetitions || this.#traffic.random() < 0.02) return;
       await delay((100 + this.#traffic.random() * 200) * Math.min(count + 1, 5));
-      this.#journal.askAgain(...numbers);
+      this.#journal.askAgain(...asked.map(({ number }) => number));
     }
   }
 
   /** Returns whether the update surely was not applied. */
-  #failed(number: number, { code, retryable, applied }: Told): boolean {
-    if (!retryable && code !== 'INSUFFICIENT_POINTS')
-      throw new Error(`update ${number} was refused: ${code}`);
+  #failed({ number, update }: Asked, { code, retryable, applied }: Told): boolean {
+    const isProvoked = ('hold' in update || isEnd(update) ? provokedByHolds : provoked).has(code);
+    if (!retryable && !isProvoked) throw new Error(`update ${number} was refused: ${code}`);
     return this.#journal.failed(number, code, applied === 'no');
   }
 
@@ -220,36 +263,6 @@ interface Summary {
 
 async function* whole(body: string): AsyncGenerator<string> {
   yield body;
-}
-
-/** Values have none. */
-function withId(update: PlainUpdate, id: string): PlainUpdate {
-  return 'value' in update ? update : { ...update, id };
-}
-
-function withoutId(update: PlainUpdate) {
-  if ('value' in update) return update;
-  const { id: _, ...rest } = update;
-  return rest;
-}
-
-/** Whether the greatest or the least put is kept. */
-function isBest(update: PlainUpdate): boolean {
-  return 'value' in update && (update.value === 'best' || update.value === 'least');
-}
-
-/** The request for one update. The id is in a header. */
-function singleOf(update: PlainUpdate): { path: string; body: unknown } {
-  if ('value' in update) {
-    const { value, ...body } = update;
-    return { path: `/v1/values/${value}`, body };
-  }
-  if ('counter' in update) {
-    const { counter, key, by } = update;
-    return { path: `/v1/counters/${counter}`, body: { key, by } };
-  }
-  const { points, id: _, ...body } = update;
-  return { path: `/v1/points/${points}/${'from' in update ? 'transfers' : 'entries'}`, body };
 }
 
 /** Undefined for an answer that is no error. @throws if the API answers what it must not */

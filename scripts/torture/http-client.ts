@@ -1,5 +1,6 @@
 /** The program of a client of the HTTP API in a torture. It ends when it is told to, or with its parent. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { HoldTraffic } from './hold-traffic.ts';
 import { Caller, type ClientPlan, portIn } from './http-caller.ts';
 import { closeConnections } from './http-request.ts';
 import { Journal } from './journal.ts';
@@ -13,10 +14,8 @@ async function produce(plan: ClientPlan): Promise<void> {
   const traffic = new Traffic(plan.name, plan.seed);
   let count = 0;
   const runs = () => `${plan.name}-${count++}`;
-  const made = Array.from(
-    { length: callers },
-    (_, number) => new Caller(plan, journal, traffic, runs, number),
-  );
+  const shared = { plan, journal, traffic, holds: new HoldTraffic(plan.name, traffic.random), runs };
+  const made = Array.from({ length: callers }, (_, number) => new Caller(shared, number));
   process.on('message', message => {
     if (message === 'stop') for (const caller of made) caller.stop();
   });

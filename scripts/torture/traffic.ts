@@ -56,10 +56,8 @@ function numberOfPut(nth: number): number {
   return (nth * 7919) % spread;
 }
 
-/** What every client sends. */
-export type PlainUpdate = SummedUpdate | ValueUpdate;
 /** What is sent. */
-export type Update = PlainUpdate | HoldingUpdate;
+export type Update = SummedUpdate | ValueUpdate | HoldingUpdate;
 
 /** Undefined for an update that cannot be recognised if it comes again. An end has the id of its hold. */
 export function idOf(update: Update): string | undefined {
@@ -83,11 +81,7 @@ export class Traffic {
   }
 
   /** @param owner one of the callers of the process, which makes one call at a time */
-  call(size: number, owner: number): PlainUpdate[] {
-    return Array.from({ length: size }, () => this.next(owner));
-  }
-
-  next(owner: number): PlainUpdate {
+  next(owner: number): SummedUpdate | ValueUpdate {
     return this.random() < putShare ? this.#put(owner) : this.#summed();
   }
 

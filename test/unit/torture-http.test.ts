@@ -4,100 +4,28 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { seededRandom } from '../../scripts/load/zipf.ts';
 import { check } from '../../scripts/torture/checker.ts';
-import type { HeldEntry, Holdings } from '../../scripts/torture/holdings.ts';
+import { HoldTraffic } from '../../scripts/torture/hold-traffic.ts';
 import { Caller } from '../../scripts/torture/http-caller.ts';
 import { closeConnections } from '../../scripts/torture/http-request.ts';
 import { Journal, knownOf, readJournal } from '../../scripts/torture/journal.ts';
-import { definitions, Traffic } from '../../scripts/torture/traffic.ts';
+import { definitions, Traffic, type Update } from '../../scripts/torture/traffic.ts';
 import type { ApplyResult } from '../../src/producer/callers.ts';
 import type { Sluice } from '../../src/producer/client.ts';
-import {
-  InsufficientPointsError,
-  RedisUnavailableError,
-  UnknownOutcomeError,
-} from '../../src/shared/errors.ts';
+import type { RedisUnavailableError } from '../../src/shared/errors.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
-import type { SummedUpdate, ValueUpdate } from '../../src/shared/updates/update.ts';
 
 import { listenOn } from '../support/api.ts';
 import { until } from '../support/engine.ts';
 import { temporaryFolder } from '../support/servers.ts';
+import { Held, type Mistake } from '../support/torture-engine.ts';
 
 const keys = new Keys('torture', 8);
-
-/** Holds updates as MySQL would. */
-class Held {
-  readonly holdings: Holdings = {
-    counters: new Map(),
-    balances: new Map(),
-    values: new Map(),
-    entries: [] as HeldEntry[],
-    losses: [],
-    inTransit: new Map(),
-    holds: [],
-  };
-  readonly #mistake: Mistake;
-  readonly #known = new Set<string>();
-  readonly #random = seededRandom(7);
-
-  constructor(mistake: Mistake) {
-    this.#mistake = mistake;
-  }
-
-  /** @throws an error, before or after it has counted the update */
-  take(update: SummedUpdate | ValueUpdate): { value: number; duplicate: boolean } {
-    const roll = this.#random();
-    if (roll < 0.005) throw new RedisUnavailableError('redis');
-    const answer = 'value' in update ? this.#put(update) : this.#count(update);
-    if (roll < 0.01) throw new UnknownOutcomeError();
-    return answer;
-  }
-
-  #put({ value: name, key, is }: ValueUpdate): { value: number; duplicate: boolean } {
-    const { values } = this.holdings;
-    const item = `${name} ${key}`;
-    const before = values.get(item);
-    const keeps = { best: Math.max, least: Math.min }[name];
-    const value = before === undefined || !keeps ? is : keeps(before, is);
-    const isFirstKept = this.#mistake === 'keeps the first' && before !== undefined;
-    if (!isFirstKept && (this.#mistake !== 'loses' || this.#random() >= 0.01)) values.set(item, value);
-    return { value, duplicate: false };
-  }
-
-  #count(update: SummedUpdate): { value: number; duplicate: boolean } {
-    const item = 'counter' in update ? `${update.counter} ${update.key}` : itemOf(update);
-    const name = `${item} ${update.id}`;
-    if (update.id !== undefined && this.#known.has(name) && this.#mistake !== 'forgets ids')
-      return { value: 1, duplicate: true };
-    if ('from' in update) throw new InsufficientPointsError(update.points, update.amount, 0, 0, 0);
-    const sums = 'counter' in update ? this.holdings.counters : this.holdings.balances;
-    const amount = 'counter' in update ? 1 : update.amount;
-    const value = (sums.get(item) ?? 0) + amount;
-    if (amount < 0 && value < 0) throw new InsufficientPointsError('', -amount, value - amount, 0, 0);
-    this.#known.add(name);
-    if (this.#mistake === 'loses' && this.#random() < 0.01) return { value, duplicate: false };
-    sums.set(item, value);
-    if ('account' in update) {
-      const { points: program, account, id } = update;
-      const none = { transfer: null, other: null };
-      this.holdings.entries.push({ program, account, id, amount, balanceAfter: value, ...none });
-    }
-    return { value, duplicate: false };
-  }
-}
-
-type Mistake = 'none' | 'loses' | 'forgets ids' | 'keeps the first';
-
-function itemOf(update: Exclude<SummedUpdate, { counter: string }>): string {
-  return `${update.points} ${'from' in update ? update.from : update.account}`;
-}
 
 /** The methods that the API calls for writes. */
 function sluiceOf(held: Held): Sluice {
   const later = () => new Promise(resolve => setTimeout(resolve, 1));
-  const one = async (update: SummedUpdate | ValueUpdate) => {
+  const one = async (update: Update) => {
     await later();
     return { ...held.take(update), text: 'x', persisted: async () => {} };
   };
@@ -115,9 +43,14 @@ function sluiceOf(held: Held): Sluice {
       debit: entry(points, -1),
       transfer: (from: string, to: string, amount: number, { id }: { id: string }) =>
         one({ points, from, to, amount, id }),
+      hold: (account: string, hold: number, options: { id: string; expiresInMs?: number }) =>
+        one({ points, account, hold, ...options }),
+      post: (account: string, post: string, amount?: number) =>
+        one({ points, account, post, ...(amount === undefined ? {} : { amount }) }),
+      void: (account: string, id: string) => one({ points, account, void: id }),
     }),
     value: (value: string) => ({ put: (key: string, is: number) => one({ value, key, is }) }),
-    apply: async (updates: readonly (SummedUpdate | ValueUpdate)[]) => {
+    apply: async (updates: readonly Update[]) => {
       await later();
       return updates.map((update): ApplyResult => {
         try {
@@ -132,7 +65,14 @@ function sluiceOf(held: Held): Sluice {
 }
 
 /** What goes wrong in every run. */
-const FAILURES = ['INSUFFICIENT_POINTS', 'LEFT_BY_CLIENT'];
+const FAILURES = [
+  'INSUFFICIENT_POINTS',
+  'LEFT_BY_CLIENT',
+  'UNKNOWN_HOLD',
+  'HOLD_ENDED',
+  'HOLD_EXCEEDED',
+  'IDEMPOTENCY_KEY_REUSED',
+];
 
 /** A client sends until so many lines of streams are acknowledged, while APIs are closed and others opened. */
 async function torture(mistake: Mistake) {
@@ -156,7 +96,8 @@ async function torture(mistake: Mistake) {
   const traffic = new Traffic(plan.name, plan.seed);
   let count = 0;
   const runs = () => `h-${count++}`;
-  const callers = Array.from({ length: 4 }, (_, number) => new Caller(plan, journal, traffic, runs, number));
+  const shared = { plan, journal, traffic, holds: new HoldTraffic(plan.name, traffic.random), runs };
+  const callers = Array.from({ length: 4 }, (_, number) => new Caller(shared, number));
   const running = callers.map(caller => caller.run());
   const inStreams = () =>
     readJournal(plan.journal).filter(
@@ -173,11 +114,14 @@ async function torture(mistake: Mistake) {
   // An update that is sent again ends with another code, so each line of the journal counts.
   const codes = () =>
     [...readFileSync(plan.journal, 'utf8').matchAll(/^[ru] \d+ (\S+)$/gm)].map(([, code]) => code!);
-  await until(() => FAILURES.every(code => codes().includes(code)), 'what can go wrong', 40_000);
+  // It refuses no second end.
+  const failures = FAILURES.filter(code => mistake !== 'ends holds twice' || code !== 'HOLD_ENDED');
+  await until(() => failures.every(code => codes().includes(code)), 'what can go wrong', 40_000);
   for (const caller of callers) caller.stop();
   await Promise.all(running);
   await api.close(5000);
   closeConnections();
+  held.holds.expireAll();
   const updates = readJournal(plan.journal);
   return { updates, codes: codes(), verdict: check(updates, held.holdings, keys) };
 }
@@ -193,6 +137,10 @@ it('what is acknowledged is held exactly once, whatever is cut, closed or repeat
   expect(updates.some(({ persisted }) => persisted)).toBe(true);
   for (const kind of ['c', 'p', 'v'])
     expect(updates.filter(update => update.kind === kind).length).toBeGreaterThan(100);
+  for (const kind of ['hold', 'post', 'void'])
+    expect(
+      updates.filter(update => update.kind === kind && knownOf(update) === 'acknowledged').length,
+    ).toBeGreaterThan(5);
 });
 
 it('an engine that loses what it acknowledges is found', async () => {
@@ -201,6 +149,12 @@ it('an engine that loses what it acknowledges is found', async () => {
 
 it('an engine that counts a repeated id again is found', async () => {
   expect((await torture('forgets ids')).verdict.doubled).toBeGreaterThan(0);
+});
+
+it('an engine that ends a hold twice is found', async () => {
+  const { lost, doubled, problems, differences } = (await torture('ends holds twice')).verdict;
+  expect(lost + doubled + problems.length).toBeGreaterThan(0);
+  expect(differences.every(({ what }) => what.startsWith('hold '))).toBe(true);
 });
 
 it('an engine that does not keep the last put is found', async () => {
