@@ -15,6 +15,7 @@ interface Figure {
 
 const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
 const largest = (values: number[]) => Math.max(...values);
+const zeros = (values: number[]) => values.filter(value => value === 0).length;
 
 const FIGURES: Record<string, Figure> = {
   FlushLagSeconds: { metric: 'sluice_flush_lag_seconds', unit: 'Seconds', over: largest },
@@ -23,6 +24,15 @@ const FIGURES: Record<string, Figure> = {
   Held: { metric: 'sluice_held_rows', unit: 'Count', over: sum },
   TransferAgeSeconds: { metric: 'sluice_transfer_oldest_age_seconds', unit: 'Seconds', over: largest },
   TransfersAside: { metric: 'sluice_transfers_aside', unit: 'Count', over: sum },
+  HoldOverdueSeconds: { metric: 'sluice_hold_overdue_seconds', unit: 'Seconds', over: largest },
+  BackfillRows: { metric: 'sluice_backfill_rows', unit: 'Count', over: sum },
+  BackfillRowsPassed: { metric: 'sluice_backfill_rows_passed', unit: 'Count', over: sum },
+  BackfillProgressAgeSeconds: {
+    metric: 'sluice_backfill_progress_age_seconds',
+    unit: 'Seconds',
+    over: largest,
+  },
+  BackfillsWithoutProcess: { metric: 'sluice_backfill_carried_out', unit: 'Count', over: zeros },
   RanksInexact: { metric: 'sluice_ranks_inexact_partitions', unit: 'Count', over: sum },
   BreakerOpen: { metric: 'sluice_breaker_open', unit: 'Count', over: largest },
 };
@@ -30,7 +40,10 @@ const FIGURES: Record<string, Figure> = {
 const CLOUDWATCH_NAMESPACE = 'Sluice';
 const EVERY_MS = 10_000;
 
-/** One line, without values whose server does not answer: a missing value is not zero. */
+/**
+ * One line, without values whose server does not answer: a missing value is not zero. Without an unfinished backfill
+ * its figures are missing too.
+ */
 export async function emfLine(registry: Registry, namespace: string, now: number): Promise<string> {
   const metrics = [{ Name: 'Workers', Unit: 'Count' }];
   const values: Record<string, number> = { Workers: 1 };

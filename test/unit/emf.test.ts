@@ -31,6 +31,22 @@ it('the line sums up partitions, has the largest lag and age, and follows the em
     age.set({ program }, seconds);
     aside.set({ program }, transfers);
   }
+  gauge(registry, 'sluice_hold_overdue_seconds').set(75);
+  const backfill = {
+    rows: gauge(registry, 'sluice_backfill_rows'),
+    passed: gauge(registry, 'sluice_backfill_rows_passed'),
+    age: gauge(registry, 'sluice_backfill_progress_age_seconds'),
+    carriedOut: gauge(registry, 'sluice_backfill_carried_out'),
+  };
+  for (const [run, rows, passed, age, carriedOut] of [
+    ['likes', 1000, 400, 2, 1],
+    ['stars', 50, 0, 700, 0],
+  ] as const) {
+    backfill.rows.set({ run }, rows);
+    backfill.passed.set({ run }, passed);
+    backfill.age.set({ run }, age);
+    backfill.carriedOut.set({ run }, carriedOut);
+  }
   const ranks = gauge(registry, 'sluice_ranks_inexact_partitions');
   ranks.set({ kind: 'counter', name: 'views' }, 2);
   ranks.set({ kind: 'points', name: 'miles' }, 1);
@@ -47,6 +63,11 @@ it('the line sums up partitions, has the largest lag and age, and follows the em
     Held: 6,
     TransferAgeSeconds: 70,
     TransfersAside: 3,
+    HoldOverdueSeconds: 75,
+    BackfillRows: 1050,
+    BackfillRowsPassed: 400,
+    BackfillProgressAgeSeconds: 700,
+    BackfillsWithoutProcess: 1,
     RanksInexact: 3,
     BreakerOpen: 1,
   });

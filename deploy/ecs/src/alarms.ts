@@ -66,6 +66,19 @@ export class Alarms extends Construct {
       metric: figures.transfersAside(),
       threshold: 1,
     });
+    this.#alarm('HoldsOverdue', {
+      description:
+        'For five minutes, holds have kept points although their time is over: sluice holds list --expired-for 60',
+      metric: figures.holdOverdue(),
+      threshold: 60,
+    });
+    this.#alarm('BackfillStands', {
+      description: 'A backfill has copied no row for ten minutes: sluice status',
+      metric: figures.backfillProgressAge(),
+      threshold: 600,
+      // Its figures end with the last backfill.
+      missing: TreatMissingData.NOT_BREACHING,
+    });
     this.#alarm('RanksInexact', {
       description:
         'For a quarter of an hour, answers about ranks have said that they are not exact: sluice status',

@@ -41,6 +41,16 @@ export class Figures {
     return this.#figure('TransfersAside', Stats.MAXIMUM);
   }
 
+  /** For how long the time of a hold has been over that still keeps points, seconds. */
+  holdOverdue(): Metric {
+    return this.#figure('HoldOverdueSeconds', Stats.MAXIMUM);
+  }
+
+  /** How long ago the backfill that stands longest has passed rows, seconds; missing without a backfill. */
+  backfillProgressAge(): Metric {
+    return this.#figure('BackfillProgressAgeSeconds', Stats.MAXIMUM);
+  }
+
   /** Partitions in which ranks are being built or corrected. */
   ranksInexact(): Metric {
     return this.#figure('RanksInexact', Stats.MAXIMUM);

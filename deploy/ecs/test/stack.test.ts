@@ -232,6 +232,12 @@ it('wakes somebody up for lag, quarantine, transfers that wait, no workers, and 
   alarm('TableHeld', { Threshold: 1, Statistic: 'Maximum', MetricName: 'Held' });
   alarm('TransfersOld', { Threshold: 60, Statistic: 'Maximum', MetricName: 'TransferAgeSeconds' });
   alarm('TransfersAside', { Threshold: 1, Statistic: 'Maximum', MetricName: 'TransfersAside' });
+  alarm('HoldsOverdue', { Threshold: 60, Statistic: 'Maximum', MetricName: 'HoldOverdueSeconds' });
+  alarm('BackfillStands', {
+    Threshold: 600,
+    MetricName: 'BackfillProgressAgeSeconds',
+    TreatMissingData: 'notBreaching',
+  });
   alarm('RanksInexact', { Threshold: 1, EvaluationPeriods: 15, MetricName: 'RanksInexact' });
   alarm('MysqlAway', { Threshold: 1, MetricName: 'BreakerOpen' });
   alarm('NoWorkers', { Statistic: 'SampleCount', MetricName: 'Workers', TreatMissingData: 'breaching' });
