@@ -16,7 +16,7 @@ const blocks = [...section.matchAll(/```sql\n([\s\S]*?)```/g)].map(([, text]) =>
 it.each([
   ['more', 3, 7],
   ['fewer', 7, 2],
-])('%s partitions keep values, ledgers and their order', async (_, before, after) => {
+])('%s partitions keep values, ledgers and their order, and holds', async (_, before, after) => {
   const engine = await openEngine({ partitions: before });
   const old = await engine.producer();
   const accounts = Array.from({ length: 20 }, (_, at) => `account ${at}`);
@@ -26,12 +26,18 @@ it.each([
     await old.apply([...credit(10, id), { counter: 'views', key: id }]);
     await engine.drain();
   }
+  for (const account of accounts) {
+    await old.points('credits').hold(account, 5, { id: 'to post' });
+    // Its time is over before the change, and no worker runs that would end it.
+    await old.points('credits').hold(account, 7, { id: 'over', expiresInMs: 1 });
+  }
+  await engine.drain();
   await old.close();
 
   const namespace = `${engine.name}b`;
   await engine.access.reachNamespace(namespace);
   const run = async (block: string) => {
-    const text = block.replaceAll('32', String(after)).replaceAll('sluice2', namespace);
+    const text = block.replace(/\b32\b/g, String(after)).replaceAll('sluice2', namespace);
     for (const statement of text.split(/;\s*$/m).filter(one => one.trim() !== ''))
       await engine.database.query(statement);
   };
@@ -62,7 +68,10 @@ it.each([
   ]);
   expect(results.filter(result => !result.ok)).toEqual([]);
   const entries = async () =>
-    Number((await engine.database.query('SELECT COUNT(*) AS n FROM sluice_entries'))[0]!.n);
+    Number(
+      (await engine.database.query("SELECT COUNT(*) AS n FROM sluice_entries WHERE program = 'loyalty'"))[0]!
+        .n,
+    );
   await until(async () => (await entries()) === 4 * accounts.length, 'the flush');
   await until(
     async () => (await producer.points('loyalty').balance(accounts[0]!)) === 35,
@@ -78,6 +87,24 @@ it.each([
     ]);
   }
   expect(await producer.counter('views').getMany(['1', '2', '3'])).toEqual([2, 1, 1]);
+  const credits = producer.points('credits');
+  for (const account of accounts) {
+    await until(
+      async () => (await credits.findHold(account, 'over'))?.status === 'expired',
+      `the hold of ${account} to expire`,
+    );
+    await credits.post(account, 'to post', 3);
+    expect(await credits.account(account)).toEqual({ balance: -3, held: 0, available: 97 });
+  }
+  const ends = async () =>
+    (await engine.database.query('SELECT status, COUNT(*) AS n FROM sluice_holds GROUP BY status')).map(
+      ({ status, n }) => [status, Number(n)],
+    );
+  const expected = [
+    ['posted', accounts.length],
+    ['expired', accounts.length],
+  ];
+  await until(async () => JSON.stringify(await ends()) === JSON.stringify(expected), 'the ends of all holds');
   const losses = await engine.database.query('SELECT * FROM sluice_losses');
   expect(losses).toEqual([]);
 });
