@@ -9,8 +9,8 @@ import { createProducer } from '../../src/producer/producer.ts';
 import { Inspector } from '../../src/shared/redis/inspect.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
 import { readScript } from '../../src/shared/redis/read-script.ts';
+import { valueAtRisk } from '../../src/shared/redis/value-at-risk.ts';
 import { Flight } from '../../src/worker/flight.ts';
-import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
 import type { Site } from '../rig.ts';
 import type { Scenario } from '../scenario.ts';
 import { sized } from '../trial.ts';
@@ -23,7 +23,7 @@ const files = {
   claim: 'worker/claim.lua',
   ack: 'worker/ack.lua',
   trim: 'worker/trim.lua',
-  atRisk: 'worker/value-at-risk.lua',
+  atRisk: 'shared/redis/value-at-risk.lua',
 } as const;
 type Script = keyof typeof files;
 

@@ -6,27 +6,14 @@ import { type Definitions, readDefinitions } from '../shared/config/definitions.
 import { DatabaseUnavailableError, type SluiceError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
 import { createLog } from '../shared/log.ts';
-import { Database } from '../shared/mysql/database.ts';
 import { type Condition, sessionCondition } from '../shared/mysql/writable.ts';
-import { Aligner } from '../shared/partition/align.ts';
-import { openRedis, unavailable } from '../shared/redis/connections.ts';
-import { Inspector } from '../shared/redis/inspect.ts';
-import { Keys } from '../shared/redis/keys.ts';
-import { type FlushQueue, openQueue } from '../shared/redis/queue.ts';
-import { redisAddress } from '../shared/redis/url.ts';
-import { checkServers, type Servers } from '../shared/start-checks.ts';
+import { type OpenServers, openServers } from '../shared/open-servers.ts';
+import { unavailable } from '../shared/redis/connections.ts';
 import { whenReachable } from '../shared/start-wait.ts';
-import { ColdReader } from '../shared/values/cold-read.ts';
-import type { ValueTables } from '../shared/values/tables.ts';
 
-export interface Connections extends Servers {
+export interface Connections extends OpenServers {
   readonly config: Config;
   readonly definitions: Definitions;
-  readonly queue: FlushQueue;
-  readonly inspector: Inspector;
-  readonly tables: ValueTables;
-  readonly cold: ColdReader;
-  readonly aligner: Aligner;
   /** Whether the database takes writes; undefined unless the command only looks. */
   readonly condition: Condition | undefined;
   readonly log: Logger;
@@ -34,7 +21,6 @@ export interface Connections extends Servers {
 
 const ASK_EVERY_MS = 1000;
 const SILENCE_MS = 10_000;
-const CLOSE_MS = 1000;
 
 /**
  * Opens and checks both servers, waits at most `startWaitMs` for them, runs `use`, and closes them.
@@ -79,33 +65,18 @@ export async function withConnections<Result>(
 
 /** One attempt, which closes what it opened if it fails. */
 async function connect(config: Config, definitions: Definitions, log: Logger, looks: boolean) {
-  const address = redisAddress(config.redis);
-  const keys = new Keys(config.namespace, config.settings.partitions);
-  const redis = openRedis(config.redis, error => log.debug({ err: error }, 'Redis connection failed'));
-  const database = new Database(config.mysql, { ...config.settings, connections: 4, onlyReads: looks });
-  let queue: FlushQueue | undefined;
-  const close = async () => {
-    await Promise.race([queue?.close().catch(() => {}), pause(CLOSE_MS)]);
-    redis.disconnect();
-    await Promise.race([database.close().catch(() => {}), pause(CLOSE_MS)]);
-  };
+  const { open, close } = await openServers(config, definitions, log, looks);
+  const { database } = open;
   try {
-    const tables = await checkServers({ redis, address, database, keys }, definitions, undefined, looks);
-    const aligner = new Aligner(redis, database, keys, log);
-    const cold = new ColdReader(redis, address, database, keys, tables, aligner);
-    queue = openQueue(redis, keys);
-    const inspector = new Inspector(redis, keys);
-    const parts = { config, definitions, keys, redis, address, database, queue, log };
     const condition = looks ? await database.session(sessionCondition) : undefined;
     if (condition && condition.writes !== 'yes')
       console.error(
         `sluice: the database at ${database.address} takes no writes now (${condition.why}); updates wait in Redis until it does, and what this command shows may be out of date`,
       );
-    const open: Connections = { ...parts, aligner, inspector, tables, cold, condition };
-    return { open, close };
+    return { open: { ...open, config, definitions, log, condition } satisfies Connections, close };
   } catch (error) {
     await close();
-    throw explain(error, address, database.address);
+    throw explain(error, open.address, database.address);
   }
 }
 

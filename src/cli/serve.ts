@@ -15,11 +15,14 @@ import { pause } from '../shared/clock.ts';
 import { isLoopback } from '../shared/config/api.ts';
 import { type Config, readConfig } from '../shared/config/config.ts';
 import { readDefinitions } from '../shared/config/definitions.ts';
+import { processFacts } from '../shared/config/process-facts.ts';
 import { packageVersion } from '../shared/config/version.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import { createLog } from '../shared/log.ts';
 import { LogStream } from '../shared/log-stream.ts';
 import { Database } from '../shared/mysql/database.ts';
+import { Heartbeat } from '../shared/redis/heartbeat.ts';
+import { Keys } from '../shared/redis/keys.ts';
 import { listenForHealth } from '../shared/telemetry/health-port.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -90,6 +93,7 @@ interface Running {
   readonly database: Database;
   readonly running: RunningOperations;
   readonly replaying: Once<OpenFailedUpdates>;
+  readonly heartbeat: Heartbeat;
 }
 
 async function start(config: Config, log: Logger, registry: Registry): Promise<Running> {
@@ -109,10 +113,12 @@ async function start(config: Config, log: Logger, registry: Registry): Promise<R
     const replaying = once(() => openFailed({ redis, mysql, definitions, namespace, settings, log }));
     const trace = tracing ? await requestTraces() : undefined;
     const metrics = new ApiMetrics(registry);
+    const facts = processFacts('serve', settings, definitions, { SLUICE_DURABILITY: durability });
     const parts = { sluice, definitions, ring, log, metrics, trace, running, failed: replaying.get };
     const api = createApi(parts, config.api);
     const port = await listening('SLUICE_API', config.api, () => api.listen());
-    return { api, port, sluice, ring, database, running, replaying };
+    const heartbeat = Heartbeat.open(redis, new Keys(namespace, settings.partitions), log, facts);
+    return { api, port, sluice, ring, database, running, replaying, heartbeat };
   } catch (error) {
     await ring.stop();
     await sluice.close();
@@ -122,11 +128,12 @@ async function start(config: Config, log: Logger, registry: Registry): Promise<R
 }
 
 async function stop(parts: Running, config: Config, log: Logger): Promise<ExitCode> {
-  const { api, sluice, ring, database, running, replaying } = parts;
+  const { api, sluice, ring, database, running, replaying, heartbeat } = parts;
   api.drain();
   await pause(config.api.drainMs);
   const inTime = await api.close(config.settings.shutdownDeadlineMs);
   await running.close();
+  await heartbeat.stop();
   await (await replaying.made())?.close();
   await sluice.close();
   await ring.stop();

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import type { Definitions } from '../shared/config/definitions.ts';
+import { processFacts } from '../shared/config/process-facts.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import type { Database } from '../shared/mysql/database.ts';
 import type { MysqlLocation } from '../shared/mysql/url.ts';
@@ -11,6 +12,7 @@ import { BoardBuilder } from '../shared/ranks/builder.ts';
 import { Barrier } from '../shared/redis/barrier.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { ClaimDurability } from '../shared/redis/durability.ts';
+import { Heartbeat } from '../shared/redis/heartbeat.ts';
 import { Inspector } from '../shared/redis/inspect.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import { MemoryWatch } from '../shared/redis/memory-watch.ts';
@@ -102,6 +104,8 @@ export function assemble(parts: WorkerParts, opened: Opened) {
   const verifier = new Verifier({ ...shared, tables, cold, circuit });
   const builder = new BoardBuilder({ redis, address, database, keys, tables, cold });
   const ranks = new Ranks({ builder, definitions, circuit, random, log });
+  const facts = processFacts('worker', settings, definitions);
+  const heartbeat = new Heartbeat(shared, facts, () => (circuit.isOpen ? 'open' : 'closed'));
   const judge = readinessJudge({ ...shared, inspector, flusher });
   return {
     redis,
@@ -125,6 +129,7 @@ export function assemble(parts: WorkerParts, opened: Opened) {
     releaser,
     verifier,
     ranks,
+    heartbeat,
     judge,
   };
 }

@@ -16,12 +16,12 @@ import type { Inspector, PartitionStatus } from '../shared/redis/inspect.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import type { Primaries } from '../shared/redis/primaries.ts';
 import type { FlushQueue } from '../shared/redis/queue.ts';
+import { valueAtRisk } from '../shared/redis/value-at-risk.ts';
 import type { MetricNameOf } from '../shared/telemetry/metric-catalogue.ts';
 import { counter, gauge } from '../shared/telemetry/metrics.ts';
 import { HELD_BY_NAME } from '../shared/updates/failed-update.ts';
 import { readUnfinishedBackfills, type UnfinishedBackfill } from '../shared/updates/unfinished-backfills.ts';
 import { readWaitingTransfers, type WaitingTransfers } from '../shared/updates/waiting-transfers.ts';
-import { valueAtRisk } from './value-at-risk.ts';
 
 export interface SystemSources {
   readonly redis: RedisConnection;

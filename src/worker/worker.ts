@@ -53,8 +53,9 @@ export class Worker {
     });
     // Only after a successful attempt: the registry keeps these metrics.
     watchSystem(assembly.metrics.registry, assembly);
-    const { consumer, sweep, memory, driver, expiry, releaser, verifier, ranks } = assembly;
-    for (const part of [memory, consumer, sweep, driver, expiry, releaser, verifier, ranks]) part.start();
+    const { consumer, sweep, memory, driver, expiry, releaser, verifier, ranks, heartbeat } = assembly;
+    const started = [memory, consumer, sweep, driver, expiry, releaser, verifier, ranks, heartbeat];
+    for (const part of started) part.start();
     return new Worker(assembly, settings.shutdownDeadlineMs);
   }
 
@@ -68,11 +69,12 @@ export class Worker {
    * @returns whether all were finished before the deadline
    */
   async stop(): Promise<boolean> {
-    const { flusher, consumer, sweep, memory, driver, expiry, verifier, releaser, ranks } = this.#assembly;
+    const { flusher, consumer, sweep, memory, driver, expiry, verifier, releaser, ranks, heartbeat } =
+      this.#assembly;
     this.#stopping = true;
     flusher.stop();
     const orderly = async () => {
-      const rounds = [sweep, expiry, verifier, releaser, ranks, consumer];
+      const rounds = [sweep, expiry, verifier, releaser, ranks, consumer, heartbeat];
       const ended = Promise.all(rounds.map(one => one.stop()));
       await flusher.finished();
       memory.stop();

@@ -9,8 +9,8 @@ import { type Board, boardName, RankReader } from '../../src/shared/ranks/reader
 import { partitionKeys, stateFields } from '../../src/shared/redis/layout.ts';
 import { readScript } from '../../src/shared/redis/read-script.ts';
 import { defineScript } from '../../src/shared/redis/script.ts';
+import { valueAtRisk } from '../../src/shared/redis/value-at-risk.ts';
 import { Rotation } from '../../src/worker/rotation.ts';
-import { valueAtRisk } from '../../src/worker/value-at-risk.ts';
 import { backUpMysql, backUpRedis, recoveryOf } from '../support/backup.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';

@@ -33,7 +33,16 @@ const CONSOLE = ['console-*'];
  * with Redis 7. Redis 8 and MySQL 9.7 with defaults are also what the topology tests use.
  */
 const OWN_LOGIC = [
-  ...['another-format', 'backfill', 'backpressure', 'decision', 'definitions', 'doubt', 'errors-to-callers'],
+  ...[
+    'another-format',
+    'backfill',
+    'backpressure',
+    'decision',
+    'definitions',
+    'doubt',
+    'errors-to-callers',
+    'heartbeat',
+  ],
   ...['groups', 'late', 'log-privacy', 'metrics', 'partitions', 'receipts', 'recover-redis', 'repair'],
   ...['replay-*', 'suspects', 'tracing', 'transfer-{operations,pages}', 'verifier', 'verify-transfers'],
   ...['transfers-{aside,crashes,faults,quarantine,rules}', 'watchdog'],

@@ -6,7 +6,7 @@
 -- Reply    error FOREIGN if the state is another deployment's; nil if the partition has no state; else
 --          { time, epoch, sequence, token, pending updates, pending keys (a key in the segment and beside it
 --            counts twice), pending entries, updates in flight, acceptance time of the oldest update not
---            acknowledged (0: none), ended incarnations 'name kept lost ...' }
+--            acknowledged (0: none), ended incarnations 'name kept lost ...', updates accepted so far }
 
 --!include base
 --!include now
@@ -24,4 +24,5 @@ if state.entryClaimed < state.entrySegmentEnd then accounts = accounts + redis.c
 return {
   now, state.epoch, state.sequence, state.token, state.updates - state.claimed, state.pushed - state.popped + accounts,
   state.entryNext - state.entryClaimed, state.flightUpdates, oldest(), state.ended,
+  state.updates,
 }

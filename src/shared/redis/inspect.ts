@@ -13,6 +13,8 @@ export interface PartitionStatus {
   readonly sequence: number;
   /** Token of the batch in flight, '' if there is none. */
   readonly token: string;
+  /** Updates accepted so far, as far as Redis remembers. */
+  readonly updates: number;
   readonly pendingUpdates: number;
   /** Distinct counter keys and accounts. */
   readonly pendingKeys: number;
@@ -37,6 +39,7 @@ type InspectReply = [
   inFlight: number,
   oldest: number,
   ended: string,
+  updates: number,
 ];
 
 /** Concurrent calls; each reply has up to a kilobyte. */
@@ -56,9 +59,19 @@ export class Inspector {
     const reply = await this.#inspect(this.#keys.state(partition), this.#keys.owner);
     if (!reply) return undefined;
     const [time, epoch, sequence, token, pendingUpdates, pendingKeys, pendingEntries, ...rest] = reply;
-    const [inFlight, oldest, ended] = rest;
+    const [inFlight, oldest, ended, updates] = rest;
     return {
-      ...{ partition, epoch, sequence, token, pendingUpdates, pendingKeys, pendingEntries, inFlight },
+      ...{
+        partition,
+        epoch,
+        sequence,
+        token,
+        updates,
+        pendingUpdates,
+        pendingKeys,
+        pendingEntries,
+        inFlight,
+      },
       lagSeconds: oldest === 0 ? 0 : Math.max(0, time - oldest) / 1000,
       lost: lossesOf(ended),
     };
@@ -76,6 +89,7 @@ const EMPTY: Omit<PartitionStatus, 'partition'> = {
   epoch: '',
   sequence: 0,
   token: '',
+  updates: 0,
   pendingUpdates: 0,
   pendingKeys: 0,
   pendingEntries: 0,

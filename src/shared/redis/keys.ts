@@ -1,6 +1,6 @@
 /** The names of keys in Redis: namespace, partitions, and the keys of each. */
 import { crc32 } from 'node:zlib';
-import { type BoardKey, FORMAT_KEY, type PartitionKey, REDIS_FORMAT } from './layout.ts';
+import { type BoardKey, FORMAT_KEY, type PartitionKey, PROCESSES_KEY, REDIS_FORMAT } from './layout.ts';
 
 const STATE = 'state' satisfies PartitionKey;
 
@@ -53,6 +53,11 @@ export class Keys {
   /** The hash of format version, number of partitions and deployment. */
   get format(): string {
     return `{${this.namespace}}:${FORMAT_KEY}`;
+  }
+
+  /** The hash of processes that live; see heartbeat.ts. */
+  get processes(): string {
+    return `{${this.namespace}}:${PROCESSES_KEY}`;
   }
 
   /** Prefix of BullMQ's keys: a hash tag, so that they share one slot. */

@@ -585,5 +585,8 @@ export const formatFields = {
 } as const;
 export type FormatField = keyof typeof formatFields;
 
+/** Key of a namespace: a hash of the processes that live, each with the time when it was heard of. */
+export const PROCESSES_KEY = 'processes';
+
 /** Name of BullMQ's only queue. Its keys are `{namespace}:flush:*`. */
 export const QUEUE_NAME = 'flush';
