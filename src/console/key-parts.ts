@@ -10,11 +10,11 @@ import { RedisUnavailableError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
 import { isValueKind, itemOf, type ValueKind } from '../shared/item.ts';
 import { queryRows, type Rows } from '../shared/mysql/database.ts';
+import type { OpenServers } from '../shared/open-servers.ts';
 import { toPosition } from '../shared/partition/watermark.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { LiveKey } from '../shared/redis/live-keys.ts';
 import { defineScript, type Script } from '../shared/redis/script.ts';
-import type { OpenServers } from './parts.ts';
 
 /** Amounts as decimal texts are exact; of a kept value the put that is kept. */
 interface Part {

@@ -10,11 +10,11 @@ import { shownTarget, type Target } from '../shared/config/target.ts';
 import { explain } from '../shared/explain.ts';
 import { ROW_KINDS, SHOWN_KINDS } from '../shared/item.ts';
 import { LIMITS } from '../shared/limits.ts';
+import type { OpenServers } from '../shared/open-servers.ts';
 import type { LiveKey } from '../shared/redis/live-keys.ts';
 import type { Count, Ledger, LedgerEntry, LookUp, Repaired } from './answers.ts';
 import { accountQuery, authorOf, keyBody, keyQuery, limit, liveKeyOf, oneText } from './inputs.ts';
 import { type KeyParts, keyParts, readLiveText } from './key-parts.ts';
-import type { OpenServers } from './parts.ts';
 import { type Route, route } from './route.ts';
 
 const ledgerQuery = z.strictObject({

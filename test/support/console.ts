@@ -1,7 +1,7 @@
 /** The console's routes on the servers of an engine, called as its server calls them: after the checks of their schemas. */
 import Fastify from 'fastify';
 import type { Role } from '../../src/console/answers.ts';
-import type { ConsoleParts, OpenServers } from '../../src/console/parts.ts';
+import type { ConsoleParts } from '../../src/console/parts.ts';
 import type { Answer, Asker, Route } from '../../src/console/route.ts';
 import { VerifyRuns } from '../../src/console/verify-runs.ts';
 import { parseBody } from '../../src/http/json-body.ts';
@@ -11,6 +11,7 @@ import { RequestError } from '../../src/http/request-error.ts';
 import { RunningOperations } from '../../src/http/running-operations.ts';
 import { FailedUpdates } from '../../src/replay/failed.ts';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/config/definitions.ts';
+import type { OpenServers } from '../../src/shared/open-servers.ts';
 import { openQueue } from '../../src/shared/redis/queue.ts';
 import { ColdReader } from '../../src/shared/values/cold-read.ts';
 import { openTables } from '../../src/shared/values/mapping.ts';
