@@ -8,6 +8,7 @@ import { addHolds } from './holds.ts';
 import { addKeys } from './keys.ts';
 import { addPlan } from './plan.ts';
 import { addTransfers } from './transfers.ts';
+import { addUsers } from './users.ts';
 
 const program = new Command('sluice')
   .description('Write-behind for counters and points: Redis in front, MySQL exactly once in effect.')
@@ -177,6 +178,7 @@ addFailed(program, end);
 addTransfers(program, end);
 addHolds(program, end);
 addKeys(program, end);
+addUsers(program, end);
 addPlan(program, end);
 
 /** Runs `sluice ARGS` to its end, and reports an error on stderr. */

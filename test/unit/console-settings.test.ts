@@ -12,6 +12,7 @@ it('without any of them, the console is for this machine only', () => {
     port: 9466,
     origins: [],
     tls: undefined,
+    trustedProxies: [],
     proxy: undefined,
     openid: undefined,
     payloads: 'viewer',

@@ -115,7 +115,7 @@ export const apiVariables: readonly Variable[] = [
   {
     name: 'SLUICE_TRUSTED_PROXIES',
     default: '',
-    what: 'Addresses and networks of load balancers, such as `10.0.0.0/16,::1`. Only their `X-Forwarded-For` counts, in the log',
+    what: 'Addresses and networks of load balancers, such as `10.0.0.0/16,::1`. Only their `X-Forwarded-For` counts: in the log, and for the limit of logins at the console',
   },
 ];
 

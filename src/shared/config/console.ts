@@ -21,6 +21,8 @@ export interface ConsoleConfig {
   /** Origins other than those of the loopback under which browsers open it. */
   readonly origins: readonly string[];
   readonly tls: ApiConfig['tls'];
+  /** Addresses and networks whose `X-Forwarded-For` counts. */
+  readonly trustedProxies: readonly string[];
   /** Undefined if no proxy authenticates. */
   readonly proxy: ProxyLogin | undefined;
   /** Undefined without OpenID Connect. */
@@ -34,7 +36,7 @@ export interface ConsoleConfig {
 }
 
 /** A proxy that authenticates, and names the user in a header. */
-interface ProxyLogin {
+export interface ProxyLogin {
   /** In lower case. */
   readonly userHeader: string;
   readonly roleHeader: string | undefined;
@@ -175,6 +177,7 @@ export function readConsole(text: Text, secret: (name: string) => Password | und
     port: readPort('SLUICE_CONSOLE_PORT', withDefault(text, 'SLUICE_CONSOLE_PORT')),
     origins,
     tls: readTls(text),
+    trustedProxies: [...readNetworks('SLUICE_TRUSTED_PROXIES', text), ...(proxy?.proxies ?? [])],
     proxy,
     openid,
     payloads: readRole('SLUICE_CONSOLE_PAYLOADS', withDefault(text, 'SLUICE_CONSOLE_PAYLOADS')),

@@ -232,6 +232,29 @@ CREATE TABLE IF NOT EXISTS sluice_keys (
   KEY name (name)
 ) ENGINE = InnoDB;
 
+-- The users of the console. `password` is a text with the scrypt hash and its parameters.
+CREATE TABLE IF NOT EXISTS sluice_users (
+  name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  role ENUM('viewer', 'operator', 'admin') NOT NULL,
+  password VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  created_at DATETIME(3) NOT NULL,
+  last_login_at DATETIME(3) NULL,
+  PRIMARY KEY (name)
+) ENGINE = InnoDB;
+
+-- The logins of the console. `token` is the SHA-256 of what the browser's cookie has. `role` is null for a user of
+-- sluice_users, whose role is there, and the one that OpenID Connect gave for others.
+CREATE TABLE IF NOT EXISTS sluice_sessions (
+  token BINARY(32) NOT NULL,
+  name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  role ENUM('viewer', 'operator', 'admin') NULL,
+  created_at DATETIME(3) NOT NULL,
+  expires_at DATETIME(3) NOT NULL,
+  PRIMARY KEY (token),
+  KEY name (name, created_at),
+  KEY expiry (expires_at)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
+
 -- Backfills: copies of a column of a user's table into counters or points. `spec` is what a run copies; it never
 -- changes. `place` is the key of the last row that is in MySQL with all rows before it. `page` is the page under
 -- way: written before its first opening is sent, null once all of them are in MySQL. `receipts` are those of the
