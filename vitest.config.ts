@@ -85,6 +85,7 @@ export default defineConfig({
           except.map(file => `test/integration/${file}.test.ts`),
         ),
       ),
+      project('browser', 'test/browser/**/*.test.ts', ['test/support/start-servers.ts']),
       project('topology', 'test/topology/**/*.test.ts'),
       project('simulation', 'test/simulation/**/*.test.ts'),
       project('package', 'test/package/**/*.test.ts'),

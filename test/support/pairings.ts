@@ -48,6 +48,11 @@ const OWN_LOGIC = [
   ...['transfers-{aside,crashes,faults,quarantine,rules}', 'watchdog'],
 ];
 
+/** Servers of projects with other folders. */
+export const ownFolders: Record<string, Pairing> = {
+  browser: { redis: 'redis8', mysql: 'mysql97' },
+};
+
 export const pairings: Record<string, Pairing> = {
   'redis8-mysql97': {
     redis: 'redis8',

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { startMysql, startRedis } from '../../scripts/servers.ts';
 import { hostileInitialArgs, hostileMysql, hostileRedis, makeHostile } from './hostile.ts';
-import { pairings } from './pairings.ts';
+import { ownFolders, pairings } from './pairings.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -24,7 +24,7 @@ declare module 'vitest' {
 const ONE_FILE = ['--innodb-file-per-table=OFF'];
 
 export default async function startServers(project: TestProject): Promise<() => Promise<void>> {
-  const pairing = pairings[project.name];
+  const pairing = pairings[project.name] ?? ownFolders[project.name];
   if (!pairing) throw new Error(`no servers are declared for the test project ${project.name}`);
   const { hostile = false } = pairing;
   const directory = await mkdtemp(join(tmpdir(), 'sluice-test-'));

@@ -8,6 +8,8 @@ export interface Field {
   readonly options?: readonly (readonly [value: string, label: string])[];
   readonly placeholder?: string;
   readonly isRequired?: boolean;
+  /** Blanks around it are part of it. */
+  readonly isExact?: boolean;
 }
 
 interface Shown {
@@ -23,7 +25,10 @@ export function Filters({ label, fields, button, resets = [], children }: Shown)
   const send = (event: Event) => {
     event.preventDefault();
     const data = new FormData(event.currentTarget as HTMLFormElement);
-    const values = fields.map(({ name }) => [name, String(data.get(name) ?? '').trim()]);
+    const values = fields.map(({ name, isExact }) => {
+      const text = String(data.get(name) ?? '');
+      return [name, isExact ? text : text.trim()];
+    });
     setQuery(Object.fromEntries([...resets.map(name => [name, '']), ...values]));
   };
   // The key builds the fields anew when the address changes by a link or by going back.

@@ -99,8 +99,8 @@ function Search() {
   const send = (event: Event) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
-    const text = String(new FormData(form).get('text') ?? '').trim();
-    if (text === '') return;
+    const text = String(new FormData(form).get('text') ?? '');
+    if (text.trim() === '') return;
     form.reset();
     (document.activeElement as HTMLElement | null)?.blur();
     go(address('/look-up', { search: text }));

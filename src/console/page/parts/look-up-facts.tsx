@@ -22,11 +22,12 @@ export function LookUpFacts({ of: { partition, ttlSeconds, held } }: { of: LookU
 }
 
 function heldText({ live, expected }: NonNullable<LookUp['held']>): string {
+  if (expected === null) return 'not known now';
   if (live === null || live === expected) return grouped(expected);
   return `${grouped(live)} live, but the open holds keep ${grouped(expected)}`;
 }
 
-export function OpenHolds({ of: { openHolds, name, key } }: { of: LookUp }) {
+export function OpenHolds({ of: { openHolds, moreHolds, name, key } }: { of: LookUp }) {
   if (openHolds.length === 0) return null;
   return (
     <section>
@@ -43,6 +44,7 @@ export function OpenHolds({ of: { openHolds, name, key } }: { of: LookUp }) {
           { head: 'Ends by itself', cell: ({ expiresAt }) => <When at={expiresAt} ago={false} /> },
         ]}
       />
+      {moreHolds && <p class="note">There are more.</p>}
     </section>
   );
 }

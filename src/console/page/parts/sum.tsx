@@ -61,8 +61,11 @@ function Part({
   );
 }
 
-function Judgement({ of: { live, drift, settled, expected } }: { of: LookUp }) {
-  if (!settled) return <Chip level="unknown">flushes came between the reads; this page asks again</Chip>;
+function Judgement({ of: { live, drift, settled, unsettledWhy, expected } }: { of: LookUp }) {
+  if (!settled)
+    return (
+      <Chip level="unknown">{`not known now: ${unsettledWhy ?? 'flushes came between the reads'}`}</Chip>
+    );
   if (live.state === 'cold') return <Chip level="well">nothing is live, so nothing can be wrong</Chip>;
   if (drift === null && live.value === expected) return <Chip level="well">yes</Chip>;
   if (drift === '0') return <Chip level="well">yes, exactly</Chip>;

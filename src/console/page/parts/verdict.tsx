@@ -34,7 +34,8 @@ export function VerdictBar() {
       <Mark level={level} />
       <div class="verdict-text">
         <Sentence class="verdict-sentence">
-          <strong>{LEVEL_WORDS[level]}.</strong> <span data-verdict={level}>{sentence}</span>
+          <strong>{LEVEL_WORDS[level]}</strong>
+          <span data-verdict={level}>{afterWord(sentence, LEVEL_WORDS[level])}</span>
         </Sentence>
         {next !== '' && <p class="verdict-next">{next}</p>}
         {(runbook !== null || (page !== null && !isHere(page))) && (
@@ -59,6 +60,11 @@ export function VerdictBar() {
       </span>
     </section>
   );
+}
+
+/** A sentence may begin with the word that stands before it. */
+function afterWord(sentence: string, word: string): string {
+  return sentence.startsWith(word) ? sentence.slice(word.length) : `. ${sentence}`;
 }
 
 function isHere(page: string): boolean {

@@ -37,6 +37,7 @@ export function LookUpView() {
           {
             name: 'key',
             label: 'Key or account',
+            isExact: true,
             isRequired: true,
             placeholder: '/home, or ["eu",7] for several columns',
           },

@@ -10,7 +10,7 @@ import { ProblemNote } from '../parts/problem.tsx';
 import { Table } from '../parts/table.tsx';
 import { When } from '../parts/when.tsx';
 
-const ACTIONS = ['', 'replay', 'edit', 'drop', 'repair'];
+const ACTIONS = ['', 'replay', 'edit', 'drop', 'repair', 'recover', 'retry', 'return', 'void'];
 
 export function OperationsView() {
   const filter = queryOf(['operator', 'action']);
@@ -35,7 +35,7 @@ export function OperationsView() {
           },
         ]}
       >
-        <a href={address('/api/operations/export', filter)} download="operations.ndjson">
+        <a href={address('/api/operations.ndjson', filter)} download="operations.ndjson">
           Export as NDJSON
         </a>
       </Filters>

@@ -74,9 +74,12 @@ function heightOf(lagSeconds: number): number {
   return Math.min(FULL, 2 + ((FULL - 2) * Math.log10(1 + lagSeconds)) / 3);
 }
 
+/** As the verdict has it. */
+const WARNING_SECONDS = 5;
+
 function levelOf(lagSeconds: number, isHalted: boolean): 'well' | 'warning' | 'bad' {
   if (isHalted || lagSeconds >= 60) return 'bad';
-  return lagSeconds >= 10 ? 'warning' : 'well';
+  return lagSeconds >= WARNING_SECONDS ? 'warning' : 'well';
 }
 
 function Rows({ rows, onlyHalted }: { rows: readonly PartitionRow[]; onlyHalted: boolean }) {
@@ -126,7 +129,9 @@ function Rows({ rows, onlyHalted }: { rows: readonly PartitionRow[]; onlyHalted:
 
 function State({ of: { halt, lagSeconds } }: { of: PartitionRow }) {
   if (halt === null)
-    return <Chip level={levelOf(lagSeconds, false)}>{lagSeconds < 10 ? 'in order' : 'behind'}</Chip>;
+    return (
+      <Chip level={levelOf(lagSeconds, false)}>{lagSeconds < WARNING_SECONDS ? 'in order' : 'behind'}</Chip>
+    );
   return (
     <>
       <Chip level="bad">halted</Chip> <code>{halt.verdict}</code> {halt.why}

@@ -35,8 +35,8 @@ export function TraceView() {
             isRequired: true,
             options: [['', ''], ...programs.map(program => [program.name, program.name] as const)],
           },
-          { name: 'key', label: 'Account', isRequired: true },
-          { name: 'id', label: 'Id', isRequired: true, placeholder: 'as the caller named it' },
+          { name: 'key', label: 'Account', isRequired: true, isExact: true },
+          { name: 'id', label: 'Id', isRequired: true, isExact: true, placeholder: 'as the caller named it' },
         ]}
       />
       <ProblemNote problem={definitions.problem} />

@@ -1,0 +1,212 @@
+// What an operator does at night, by the page alone, checked in MySQL: look at what would happen, replay, edit, drop,
+// stop and resume, repair, compare. And who may.
+
+import { readFile } from 'node:fs/promises';
+import type { Browser, Page } from 'playwright-core';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { accessibilityFindings, chromiumPath, startBrowser } from '../support/browser.ts';
+import { logIn, openContext, openShown, PASSWORD } from '../support/console-page.ts';
+import { until } from '../support/engine.ts';
+import { addToLive } from '../support/live.ts';
+import { takePicture } from '../support/pictures.ts';
+
+describe.skipIf(!chromiumPath)('by the page', () => {
+  let browser: Browser;
+
+  beforeAll(async () => {
+    browser = await startBrowser();
+  });
+
+  /** A console with this many updates in quarantine, and a page of it. */
+  async function open(refused: number, name = 'operator') {
+    const shown = await openShown(['viewer', 'operator', 'admin']);
+    const worker = await shown.worker();
+    if (refused > 0) await shown.refuse(refused);
+    const { base } = await shown.console();
+    const { context, complaints } = await openContext(browser);
+    const page = await logIn(context, base, name);
+    return { shown, worker, base, context, complaints, page };
+  }
+
+  const button = (page: Page, name: string | RegExp) => page.getByRole('button', { name });
+  const finished = (page: Page) => page.locator('main').getByText('finished').first().waitFor();
+
+  it('refused updates are replayed after the cause is mended', async () => {
+    const { shown, base, page, complaints } = await open(3);
+    await page.goto(`${base}/quarantine`);
+    await page.getByRole('region', { name: 'Groups' }).getByText('TARGET_ROW_MISSING').click();
+    await button(page, 'Replay all…').click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('would be refused').waitFor();
+    await button(page, 'Cancel').click();
+    await shown.addAccounts(3);
+    await button(page, 'Replay all…').click();
+    await dialog.getByText('would be replayed').waitFor();
+    expect(await accessibilityFindings(page)).toEqual([]);
+    expect(await shown.pointsOf('a3')).toBe(0);
+    await button(page, 'Replay 3 updates').click();
+    // Without a reason the browser refuses.
+    expect(await shown.quarantined()).toBe(3);
+    await page.getByLabel('Reason, for the audit record').fill('rows were missing');
+    await button(page, 'Replay 3 updates').click();
+    await finished(page);
+    await page.getByRole('list', { name: 'Outcomes' }).getByText('replayed').waitFor();
+    expect(await shown.quarantined()).toBe(0);
+    expect(await shown.pointsOf('a3')).toBe(3);
+    const [operation] = await shown.database.query('SELECT operator, reason FROM sluice_operations');
+    expect(operation).toMatchObject({ operator: 'operator', reason: 'rows were missing' });
+    await page.goto(`${base}/operations`);
+    await page.getByText('rows were missing').waitFor();
+    expect(complaints).toEqual([]);
+  });
+
+  it('one update is edited, another dropped, and both keep their history', async () => {
+    const { shown, base, page } = await open(2);
+    await shown.addAccounts(2);
+    const rows = await shown.database.query('SELECT id FROM sluice_quarantine ORDER BY amount');
+    const [first, second] = rows.map(row => Number(row.id));
+    await page.goto(`${base}/quarantine/${first}`);
+    await button(page, 'Edit…').click();
+    await page.getByLabel('Amount', { exact: true }).fill('40');
+    await page.getByLabel('Metadata').fill('{"ticket": 7}');
+    await button(page, 'See what would happen').click();
+    await page.getByLabel('Reason, for the audit record').fill('support ticket');
+    await button(page, 'Edit 1 update').click();
+    await finished(page);
+    await until(async () => (await shown.pointsOf('a1')) === 40, 'the edited amount');
+    await page.goto(`${base}/quarantine/${second}`);
+    await button(page, 'Drop…').click();
+    await page.getByLabel('Reason, for the audit record').fill('was a test');
+    await button(page, 'Drop 1 update').click();
+    await finished(page);
+    await page.goto(`${base}/quarantine/${second}`);
+    await page.getByText('no longer in quarantine').waitFor();
+    await page.getByText('was a test').waitFor();
+    expect(await shown.pointsOf('a2')).toBe(0);
+  });
+
+  it('above 100 the number is typed; a run is stopped and resumed', async () => {
+    const { shown, base, page } = await open(120);
+    await shown.addAccounts(120);
+    await page.goto(`${base}/quarantine`);
+    await button(page, 'Replay all…').click();
+    const confirm = button(page, 'Replay 120 updates');
+    await confirm.waitFor();
+    await takePicture(page, 'dry-run', 'light');
+    await page.getByLabel('Reason, for the audit record').fill('slowly');
+    await page.getByLabel(/^Updates a second/).fill('2');
+    await page.getByLabel('Type 120 to confirm').fill('12');
+    await confirm.click();
+    expect(await page.getByRole('dialog').count()).toBe(1);
+    await page.getByLabel('Type 120 to confirm').fill('120');
+    await confirm.click();
+    await page.getByText(/\d+ of 120/).waitFor();
+    await button(page, 'Stop').click();
+    await page.getByText('interrupted').waitFor();
+    expect(await shown.quarantined()).toBeGreaterThan(0);
+    await button(page, 'Resume').click();
+    await finished(page);
+    expect(await shown.quarantined()).toBe(0);
+    expect(await shown.pointsOf('a120')).toBe(120);
+  });
+
+  it('a failed flush job is dropped', async () => {
+    const { shown, base, page } = await open(0);
+    await shown.failJob('made by the test');
+    await page.goto(`${base}/jobs`);
+    await page.getByText('made by the test').waitFor();
+    await button(page, 'Drop all shown…').click();
+    await page.getByLabel('Reason, for the audit record').fill('the sweep is enough');
+    await button(page, 'Drop 1 job').click();
+    await finished(page);
+    await page.goto(`${base}/jobs`);
+    await page.getByText('No job is failed.').waitFor();
+  });
+
+  it('a wrong live value is shown as drift, and repaired', async () => {
+    const { shown, base, page } = await open(0);
+    await shown.ingest([{ counter: 'clicks', key: '/', by: 5 }]);
+    await until(async () => (await shown.read('clicks', '/')) === 5, 'the value');
+    await addToLive(shown, 'c', 'clicks:/', 2);
+    await page.goto(`${base}/look-up?of=counter:clicks&key=%2F`);
+    await page.getByText('no, a drift of +2').waitFor();
+    await takePicture(page, 'drift', 'light');
+    await button(page, 'Repair the live value').click();
+    await page.getByLabel('Reason, for the audit record').fill('somebody wrote into Redis');
+    await button(page, 'Repair it').click();
+    await page.getByText('It was 7 and is 5 now.').waitFor();
+    expect(await shown.read('clicks', '/')).toBe(5);
+  });
+
+  it('a comparison finds drift; an admin repairs it', async () => {
+    const { shown, base, page } = await open(0, 'admin');
+    await shown.ingest([{ counter: 'clicks', key: '/', by: 5 }]);
+    await until(async () => (await shown.read('clicks', '/')) === 5, 'the value');
+    await addToLive(shown, 'c', 'clicks:/', 2);
+    await page.goto(`${base}/verify`);
+    await button(page, 'Compare now').click();
+    await page.getByText('did not add up').waitFor();
+    await page.getByRole('region', { name: 'Live values that drifted' }).getByText('clicks').waitFor();
+    await button(page, 'Compare and repair…').click();
+    await page.getByLabel('Reason, for the audit record').fill('known');
+    await button(page, 'Start').click();
+    await until(async () => (await shown.read('clicks', '/')) === 5, 'the repair');
+  });
+
+  it('operations are exported as lines of JSON', async () => {
+    const { shown, base, page } = await open(1);
+    await shown.sluice(['failed', 'drop', '--all', '--reason', 'test']);
+    await page.goto(`${base}/operations`);
+    const download = page.waitForEvent('download');
+    await page.getByRole('link', { name: 'Export as NDJSON' }).click();
+    const text = await readFile(await (await download).path(), 'utf8');
+    expect(JSON.parse(text.trim().split('\n')[0]!)).toMatchObject({ action: 'drop', reason: 'test' });
+  });
+
+  it('a viewer may look, and reads why nothing can be changed', async () => {
+    const { base, page } = await open(1, 'viewer');
+    await page.goto(`${base}/quarantine`);
+    await page.getByText('This needs the role operator.').waitFor();
+    for (const name of ['Replay all…', 'Edit all…', 'Drop all…'])
+      expect(await button(page, name).isDisabled()).toBe(true);
+    await page.goto(`${base}/verify`);
+    expect(await button(page, 'Compare now').isDisabled()).toBe(true);
+  });
+
+  it('the form refuses a wrong password, leads back, and leads nowhere else', async () => {
+    const shown = await openShown(['viewer']);
+    const { base } = await shown.console();
+    const { context } = await openContext(browser);
+    const page = await context.newPage();
+    await page.goto(`${base}/quarantine?name=loyalty`);
+    await page.getByLabel('Name').fill('viewer');
+    await page.getByLabel('Password').fill('something else entirely');
+    await button(page, 'Log in').click();
+    await page.getByText('UNAUTHENTICATED').waitFor();
+    await page.getByLabel('Password').fill(PASSWORD);
+    await button(page, 'Log in').click();
+    await page.getByRole('heading', { name: 'Quarantine' }).waitFor();
+    expect(page.url()).toBe(`${base}/quarantine?name=loyalty`);
+    await button(page, 'Log out').click();
+    for (const to of ['//evil.test/', '/\\evil.test/', 'https://evil.test/', 'javascript:alert(1)']) {
+      await page.goto(`${base}/login?to=${encodeURIComponent(to)}`);
+      await page.getByLabel('Name').fill('viewer');
+      await page.getByLabel('Password').fill(PASSWORD);
+      await button(page, 'Log in').click();
+      await page.locator('[data-verdict]').waitFor();
+      expect(page.url()).toBe(`${base}/`);
+      await button(page, 'Log out').click();
+      await page.getByLabel('Password').waitFor();
+    }
+  });
+
+  it('without users anyone on this machine may look, and nobody may change anything', async () => {
+    const shown = await openShown([]);
+    const { base } = await shown.console();
+    const { context } = await openContext(browser);
+    const page = await context.newPage();
+    await page.goto(`${base}/verify`);
+    await page.getByText('Read-only: there are no users.').waitFor();
+    expect(await button(page, 'Compare now').isDisabled()).toBe(true);
+  });
+});
