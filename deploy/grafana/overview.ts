@@ -122,6 +122,15 @@ export const overview = dashboard(
           's',
           [[once('sluice_transfer_oldest_age_seconds', 'program'), '{{program}}']],
         ),
+        series('Open holds', 'Holds that are open in MySQL, by program.', 'short', [
+          [once('sluice_holds_open', 'program'), '{{program}}'],
+        ]),
+        series(
+          'Held points',
+          'Points that open holds keep, by program: balances count them, and nobody can spend them.',
+          'short',
+          [[once('sluice_hold_points', 'program'), '{{program}}']],
+        ),
         series(
           'Overdue holds',
           'For how long the time of a hold has been over that still keeps points; workers end holds within seconds.',

@@ -18,6 +18,22 @@ export async function holdsToExpire(root: Root): Promise<number> {
   return Number(row!.holds);
 }
 
+/** What the metrics show of open holds, less the sums of their rows. */
+const WRONG_SUMS = `SELECT program, partition_id AS p, SUM(holds) AS holds, SUM(points) AS points FROM (
+    SELECT program, partition_id, holds, points FROM sluice_open_holds
+    UNION ALL SELECT program, partition_id, -COUNT(*), -SUM(amount) FROM sluice_holds
+      WHERE status = 'open' GROUP BY program, partition_id) both_sums
+  GROUP BY program, partition_id HAVING SUM(holds) <> 0 OR SUM(points) <> 0`;
+
+/** No loss excuses a difference: one transaction writes both. @returns what differs */
+export async function compareOpenSums(root: Root): Promise<string[]> {
+  const [rows] = await root.query<RowDataPacket[]>(WRONG_SUMS);
+  return rows.map(
+    ({ program, p, holds, points }) =>
+      `sluice_open_holds of ${program} in partition ${p} has ${holds} holds and ${points} points too many`,
+  );
+}
+
 /** @returns what differs */
 export async function compareAccounts({ direct }: Stack, { balances, holds }: Holdings): Promise<string[]> {
   const { redisUrl: redis, mysqlUrl: mysql, namespace } = direct;

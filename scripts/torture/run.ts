@@ -13,7 +13,7 @@ import { verifyDrift } from './drift.ts';
 import { faultsOf, schedule } from './faults/catalogue.ts';
 import type { Fault, Scene } from './faults/fault.ts';
 import { Footprints } from './footprint.ts';
-import { compareAccounts, holdsToExpire } from './held-accounts.ts';
+import { compareAccounts, compareOpenSums, holdsToExpire } from './held-accounts.ts';
 import { readHoldings } from './holdings.ts';
 import { type JournalledUpdate, knownOf, readJournal } from './journal.ts';
 import type { TortureOptions } from './options.ts';
@@ -209,6 +209,7 @@ export class Torture {
     for (const status of ['posted', 'voided', 'expired'] as const)
       if (!ends.has(status)) this.#fail(`no hold is ${status}`);
     this.#say(`holds: ${[...ends].map(([status, rows]) => `${rows.length} ${status}`).join(', ')}`);
+    for (const problem of await compareOpenSums(this.#stack.root)) this.#fail(problem);
     for (const problem of await compareAccounts(this.#stack, holdings)) this.#fail(problem);
   }
 

@@ -16,6 +16,7 @@ const sql = (name: string) => readSql(new URL(`./sql/${name}.sql`, import.meta.u
 const FIND = sql('find-holds');
 const INSERT = sql('insert-holds');
 const END = sql('end-holds');
+const ADD_OPEN = sql('add-open-holds');
 
 type HoldEntry = RecordedEntry & { readonly hold: RecordedHold };
 
@@ -24,17 +25,14 @@ interface Changed {
   readonly program: string;
   readonly account: string;
   readonly id: string;
+  readonly partition: number;
   readonly amount: number;
   status: HoldStatus;
   posted: number;
   /** Times are ms; null without one. */
   endedAt: number | null;
   /** Null if MySQL has its row. */
-  readonly begun: {
-    readonly partition: number;
-    readonly expiresAt: number | null;
-    readonly createdAt: number;
-  } | null;
+  readonly begun: { readonly expiresAt: number | null; readonly createdAt: number } | null;
 }
 
 /** What a batch does to holds. */
@@ -97,11 +95,12 @@ function begun(partition: number, entry: HoldEntry, row: Changed | undefined): C
   return {
     ...{ program, account },
     id: holdOf(entry.id)!,
+    partition,
     amount: hold.held,
     status: 'open',
     posted: 0,
     endedAt: null,
-    begun: { partition, expiresAt: hold.expiresAt > 0 ? hold.expiresAt : null, createdAt: acceptedAt },
+    begun: { expiresAt: hold.expiresAt > 0 ? hold.expiresAt : null, createdAt: acceptedAt },
   };
 }
 
@@ -131,6 +130,7 @@ async function known(
       const [program, account, id] = [String(row.program), String(row.account), String(row.hold_id)];
       rows.set(idText(`${program}:${account}`, id), {
         ...{ program, account, id },
+        partition: Number(row.partition_id),
         amount: Number(row.amount),
         status: row.status as HoldStatus,
         posted: 0,
@@ -143,8 +143,8 @@ async function known(
 
 /** Writes the rows. @throws the error of MySQL; AnswerMissingError if an open row is gone */
 export async function writeHolds(connection: PoolConnection, changed: readonly Changed[]): Promise<void> {
-  const encode = ({ program, account, id, begun, amount, status, posted, endedAt }: Changed) => [
-    ...[program, account, id, begun?.partition, amount, status, posted],
+  const encode = ({ program, account, id, partition, begun, amount, status, posted, endedAt }: Changed) => [
+    ...[program, account, id, partition, amount, status, posted],
     ...[begun?.expiresAt, begun?.createdAt, endedAt],
   ];
   const fresh = changed.filter(({ begun }) => begun !== null);
@@ -154,6 +154,38 @@ export async function writeHolds(connection: PoolConnection, changed: readonly C
     const [{ affectedRows }] = await connection.query<ResultSetHeader>(END, [json]);
     if (affectedRows !== rows.length) throw new AnswerMissingError('the row of an open hold');
   }
+  await addOpen(connection, changed);
+}
+
+/** Sums of a program's open holds in a partition. */
+interface OpenHolds {
+  readonly program: string;
+  readonly partition: number;
+  holds: number;
+  /** The amounts of a batch may add up to more than a number keeps exactly. */
+  points: bigint;
+}
+
+/** Keeps the sums of open holds equal to their rows. A hold that begins and ends in one batch changes nothing. */
+async function addOpen(connection: PoolConnection, changed: readonly Changed[]): Promise<void> {
+  const sums = new Map<string, OpenHolds>();
+  for (const { program, partition, amount, status, begun } of changed) {
+    const sign = (status === 'open' ? 1 : 0) - (begun === null ? 1 : 0);
+    if (sign === 0) continue;
+    const name = `${partition}:${program}`;
+    const sum = sums.get(name) ?? { program, partition, holds: 0, points: 0n };
+    sums.set(name, sum);
+    sum.holds += sign;
+    sum.points += BigInt(sign * amount);
+  }
+  const encode = ({ program, partition, holds, points }: OpenHolds) => [
+    program,
+    partition,
+    holds,
+    `${points}`,
+  ];
+  const others = [...sums.values()].filter(({ holds, points }) => holds !== 0 || points !== 0n);
+  for (const { json } of jsonParts(connection, others, encode)) await connection.query(ADD_OPEN, [json]);
 }
 
 /** The live values that an entry leaves wrong if it is left out: its account and its hold's record. */

@@ -7,7 +7,7 @@ import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
 import { type Definitions, definedNames } from '../shared/config/definitions.ts';
 import { kindOfRow, type RowKind, SHOWN_KINDS } from '../shared/item.ts';
-import { type Database, queryRow, queryRows, readSql } from '../shared/mysql/database.ts';
+import { type Database, queryRow, queryRows, type Rows, readSql } from '../shared/mysql/database.ts';
 import { Question } from '../shared/question.ts';
 import { RankReader, rankedNames } from '../shared/ranks/reader.ts';
 import { infoField } from '../shared/redis/check.ts';
@@ -39,6 +39,9 @@ const SAME_SCRAPE_MS = 100;
 const STATES = ['waiting', 'active', 'delayed', 'failed'] as const;
 const SYSTEM = readSql(new URL('./sql/system-metrics.sql', import.meta.url));
 const LOSSES = 'SELECT kind, SUM(updates) AS updates FROM sluice_losses GROUP BY kind';
+/** At most a row for each program and partition. */
+const OPEN_HOLDS =
+  'SELECT program, SUM(holds) AS holds, SUM(points) AS points FROM sluice_open_holds GROUP BY program';
 const CONNECTIONS = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
 export function watchSystem(registry: Registry, sources: SystemSources): void {
@@ -116,10 +119,12 @@ function watchServers(registry: Registry, { primaries, database, definitions }: 
       losses: await queryRows(connection, LOSSES),
       held: await queryRows(connection, HELD_BY_NAME),
       transfers: await readWaitingTransfers(connection),
+      holds: await queryRows(connection, OPEN_HOLDS),
       backfills: await readUnfinishedBackfills(connection),
     })),
   );
   watchTransfers(registry, definitions, async () => (await mysql())?.transfers);
+  watchHolds(registry, definitions, async () => (await mysql())?.holds);
   watchBackfills(registry, async () => (await mysql())?.backfills);
   gauge(registry, 'sluice_server_up', async metric => {
     const [redisAnswer, mysqlAnswer] = await Promise.all([redis(), mysql()]);
@@ -190,6 +195,22 @@ function watchTransfers(
       if (!found) return;
       for (const program of Object.keys(points)) metric.set({ program }, 0);
       for (const waiting of found) metric.set({ program: waiting.program }, value(waiting));
+    });
+}
+
+function watchHolds(
+  registry: Registry,
+  { points }: Definitions,
+  read: () => Promise<Rows | undefined>,
+): void {
+  const perProgram = { sluice_holds_open: 'holds', sluice_hold_points: 'points' } as const;
+  for (const [name, column] of Object.entries(perProgram))
+    gauge(registry, name as keyof typeof perProgram, async metric => {
+      const found = await read();
+      metric.reset();
+      if (!found) return;
+      for (const program of Object.keys(points)) metric.set({ program }, 0);
+      for (const row of found) metric.set({ program: String(row.program) }, Number(row[column]));
     });
 }
 

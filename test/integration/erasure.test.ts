@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { openDeployment } from '../support/command.ts';
 import { until } from '../support/engine.ts';
+import { expectOpenSums } from '../support/holds.ts';
 import { liveItems } from '../support/live.ts';
 
 const page = readFileSync(new URL('../../docs/erasure.md', import.meta.url), 'utf8');
@@ -91,9 +92,14 @@ it('an account is erased with its quarantined entries, and a repair clears its l
 
   const holds = async () =>
     (await database.query('SELECT account FROM sluice_holds')).map(row => String(row.account));
-  const ofBoth = ['person-4', 'person-5'].map(
-    account => `('loyalty', '${account}', 'h', 0, 1, 'voided', 0, UTC_TIMESTAMP(3))`,
+  const ofBoth = [
+    ['person-4', 'voided'],
+    ['person-4', 'open'],
+    ['person-5', 'voided'],
+  ].map(
+    ([account, status]) => `('loyalty', '${account}', '${status}', 0, 3, '${status}', 0, UTC_TIMESTAMP(3))`,
   );
+  await database.query("INSERT INTO sluice_open_holds VALUES ('loyalty', 0, 1, 3)");
   await database.query(
     `INSERT INTO sluice_holds (program, account, hold_id, partition_id, amount, status, posted, created_at) VALUES ${ofBoth}`,
   );
@@ -101,6 +107,7 @@ it('an account is erased with its quarantined entries, and a repair clears its l
   expect(await count("account = 'person-4' AND program = 'loyalty'")).toBe(0);
   expect(await count('TRUE')).toBe(9);
   expect(await holds()).toEqual(['person-5']);
+  expect(await expectOpenSums({ database })).toEqual([]);
   expect((await sluice(['verify', '--json'])).code).toBe(1);
   const repair = await sluice(['verify', '--repair', '--reason', 'erasure', '--json']);
   expect(repair.code).toBe(0);

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { endId, heldId } from '../../src/shared/updates/hold.ts';
 import { openEngine, until } from '../support/engine.ts';
 import { author, openFailed } from '../support/failed.ts';
-import { expectNoDrift, holdRows, withAccount } from '../support/holds.ts';
+import { expectNoDrift, expectOpenSums, holdRows, withAccount } from '../support/holds.ts';
 import { dropAllLive } from '../support/live.ts';
 import { openShop } from '../support/mapped.ts';
 import { ledger, refuse } from '../support/transfers.ts';
@@ -37,6 +37,9 @@ describe('a worker crashes', () => {
       open: { amount: 20, status: 'open', posted: 0 },
     });
     expect(await engine.balanceInMysql('loyalty', 'a')).toBe(85);
+    expect(await expectOpenSums(engine)).toEqual([
+      { program: 'loyalty', partition: 0, holds: 1, points: 20 },
+    ]);
   });
 });
 

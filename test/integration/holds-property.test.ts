@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { type Engine, openEngine } from '../support/engine.ts';
-import { expectNoDrift, holdRows, withAccount } from '../support/holds.ts';
+import { expectNoDrift, expectOpenSums, holdRows, withAccount } from '../support/holds.ts';
 import { dropAllLive } from '../support/live.ts';
 
 type Points = Awaited<ReturnType<typeof withAccount>>['points'];
@@ -116,6 +116,7 @@ it('any order of steps keeps both numbers and each end once', { timeout: 120_000
       await expectNoDrift(engine, 'a');
       expect(await engine.balanceInMysql('loyalty', 'a')).toBe(model.balance);
       expect(await holdRows(engine, 'a')).toEqual(Object.fromEntries(model.holds));
+      await expectOpenSums(engine);
     }),
     { numRuns: Number(process.env.HOLD_RUNS ?? 12), interruptAfterTimeLimit: 90_000 },
   );

@@ -9,6 +9,7 @@ import { type MetricDefinition, metricCatalogue } from '../../src/shared/telemet
 import { backfill, crashAt } from '../support/backfill.ts';
 import { insertUnfinished } from '../support/backfill-process.ts';
 import { Crash, openEngine, until } from '../support/engine.ts';
+import { expectOpenSums } from '../support/holds.ts';
 import { promtool, promtoolBinary, readSamples } from '../support/prometheus.ts';
 import { ranked, views } from '../support/ranks.ts';
 import { insertWaiting } from '../support/transfer-rows.ts';
@@ -207,6 +208,38 @@ it('the metrics show for how long the time of an open hold has been over', async
   await until(async () => (await overdue())! > 0, 'the next look');
   expect(await overdue()).toBeGreaterThanOrEqual(90);
   expect(await overdue()).toBeLessThan(150);
+});
+
+it('the metrics show open holds and what they keep, by program, whatever ends them', async () => {
+  const engine = await openEngine();
+  const worker = await engine.worker();
+  const shown = async () => {
+    const samples = readSamples(await worker.metrics.registry.metrics());
+    const of = (program: string) =>
+      ['sluice_holds_open', 'sluice_hold_points'].map(name => samples.get(`${name}{program="${program}"}`));
+    return [...of('loyalty'), ...of('credits')];
+  };
+  const settles = (expected: number[]) =>
+    until(async () => JSON.stringify(await shown()) === JSON.stringify(expected), `${expected} to be shown`);
+  await settles([0, 0, 0, 0]);
+  const sluice = await engine.producer();
+  const [loyalty, credits] = [sluice.points('loyalty'), sluice.points('credits')];
+  // In several partitions, with more than one number keeps exactly.
+  const most = Number.MAX_SAFE_INTEGER;
+  for (const account of ['a', 'b', 'c', 'd']) {
+    await loyalty.credit(account, most, { id: 'start' });
+    await (await loyalty.hold(account, most - 10, { id: 'large' })).persisted();
+    await loyalty.hold(account, 3, { id: 'small' });
+    await credits.hold(account, 5, { id: 'brief', expiresInMs: 3_600_000 });
+  }
+  await settles([8, 4 * (most - 7), 4, 20]);
+  for (const account of ['a', 'b', 'c', 'd']) await loyalty.void(account, 'large');
+  await loyalty.post('a', 'small', 1);
+  await engine.database.query(
+    "UPDATE sluice_holds SET expires_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE hold_id = 'brief'",
+  );
+  await settles([3, 9, 0, 0]);
+  await expectOpenSums(engine);
 });
 
 it('the metrics show transfers that wait, by program, and for how long', async () => {

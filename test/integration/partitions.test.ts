@@ -8,6 +8,7 @@ import { parseSettings } from '../../src/shared/config/settings.ts';
 import { migrate } from '../../src/shared/mysql/migrate.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { definitions, openEngine, until } from '../support/engine.ts';
+import { expectOpenSums } from '../support/holds.ts';
 
 const page = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8');
 const section = /\n## Changing the number of partitions\n([\s\S]*?)\n## /.exec(page)![1]!;
@@ -105,6 +106,7 @@ it.each([
     ['expired', accounts.length],
   ];
   await until(async () => JSON.stringify(await ends()) === JSON.stringify(expected), 'the ends of all holds');
+  expect(await expectOpenSums(engine)).toEqual([]);
   const losses = await engine.database.query('SELECT * FROM sluice_losses');
   expect(losses).toEqual([]);
 });

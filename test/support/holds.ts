@@ -17,6 +17,27 @@ export async function holdRows({ database }: Pick<Engine, 'database'>, account: 
   );
 }
 
+/** What `sluice_open_holds` says must be the sums of the open rows, which it returns by program. */
+export async function expectOpenSums({ database }: Pick<Engine, 'database'>) {
+  const read = async (sql: string) =>
+    (await database.query(sql)).map(({ program, partition_id: partition, holds, points }) => ({
+      program: String(program),
+      partition: Number(partition),
+      holds: Number(holds),
+      points: Number(points),
+    }));
+  const order = 'ORDER BY program, partition_id';
+  const kept = await read(
+    `SELECT program, partition_id, holds, points FROM sluice_open_holds WHERE holds <> 0 OR points <> 0 ${order}`,
+  );
+  const counted = await read(
+    `SELECT program, partition_id, COUNT(*) AS holds, SUM(amount) AS points FROM sluice_holds
+     WHERE status = 'open' GROUP BY program, partition_id ${order}`,
+  );
+  expect(kept).toEqual(counted);
+  return kept;
+}
+
 /** An engine with one partition and an account that has 100 points in MySQL. */
 export async function withAccount(engine: Engine) {
   const points = (await engine.producer()).points('loyalty');

@@ -164,6 +164,20 @@ export const metricCatalogue = {
     unit: 'seconds',
     help: 'How long the oldest of them has waited; 0 if there is none.',
   },
+  sluice_holds_open: {
+    ...shared,
+    type: 'gauge',
+    unit: 'holds',
+    labels: { program: 'the defined programs' },
+    help: 'Holds that are open in MySQL.',
+  },
+  sluice_hold_points: {
+    ...shared,
+    type: 'gauge',
+    unit: 'points',
+    labels: { program: 'the defined programs' },
+    help: 'Points that open holds keep in MySQL: balances count them, and nobody can spend them.',
+  },
   sluice_hold_overdue_seconds: {
     ...shared,
     type: 'gauge',

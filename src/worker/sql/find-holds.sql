@@ -1,5 +1,5 @@
 -- These holds, as they stand. One parameter: JSON rows [program, account, hold].
-SELECT STRAIGHT_JOIN h.program, h.account, h.hold_id, h.status, h.amount
+SELECT STRAIGHT_JOIN h.program, h.account, h.hold_id, h.partition_id, h.status, h.amount
 FROM JSON_TABLE(?, '$[*]' COLUMNS (
   program VARBINARY({LIMITS.name}) PATH '$[0]', account VARBINARY({LIMITS.account}) PATH '$[1]',
   hold_id VARBINARY({LIMITS.hold}) PATH '$[2]')) j

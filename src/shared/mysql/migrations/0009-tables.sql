@@ -102,6 +102,17 @@ CREATE TABLE IF NOT EXISTS sluice_holds (
   KEY due (status, partition_id, expires_at)
 ) ENGINE = InnoDB;
 
+-- How many holds are open and what they keep: the sums of the open rows of sluice_holds, by program and partition. The
+-- transaction that writes those writes these, under the lock of the watermark, so that a metric counts no rows.
+CREATE TABLE IF NOT EXISTS sluice_open_holds (
+  program VARBINARY(64) NOT NULL,
+  partition_id SMALLINT UNSIGNED NOT NULL,
+  holds BIGINT NOT NULL,
+  -- The sum of many accounts may be above a BIGINT, and must not stop the flush.
+  points DECIMAL(38, 0) NOT NULL,
+  PRIMARY KEY (program, partition_id)
+) ENGINE = InnoDB;
+
 -- The watermarks. An absent row locks nothing, so a flush refuses to run without it.
 CREATE TABLE IF NOT EXISTS sluice_partitions (
   partition_id SMALLINT UNSIGNED NOT NULL,
