@@ -42,8 +42,8 @@ const ANYONE: Login = { name: 'anyone', role: 'viewer' };
 
 const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::(\d{1,5}))?$/;
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
-/** No control characters, and nothing that audit records cut off. */
-const PROXY_NAME = /^[^\p{Cc}]{1,255}$/u;
+/** No control characters, and nothing that audit records would cut off. */
+const USER_NAME = /^[^\p{Cc}]{1,255}$/u;
 
 export class ConsoleAccess {
   readonly #config: ConsoleConfig;
@@ -151,10 +151,15 @@ export class ConsoleAccess {
     const { remoteAddress = '' } = raw.socket;
     if (!contains(this.#proxies!, remoteAddress)) return undefined;
     const name = onlyValue(raw.rawHeaders, userHeader);
-    if (name === undefined || !PROXY_NAME.test(name)) return undefined;
+    if (name === undefined || !isUserName(name)) return undefined;
     const given = roleHeader === undefined ? undefined : onlyValue(raw.rawHeaders, roleHeader);
     return { name, role: roleFor(name, (given ?? '').split(','), roles) };
   }
+}
+
+/** Whether a name from elsewhere can be that of a user. */
+export function isUserName(name: string): boolean {
+  return USER_NAME.test(name);
 }
 
 /** Whether a role may do what needs another one. */

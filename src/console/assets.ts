@@ -34,6 +34,11 @@ export const VIEWS = [
 ] as const;
 const ONE = /^\/(?:operations|quarantine)\/\d{1,15}$/;
 
+/** Whether the page has a view under this path of the console. */
+export function isView(path: string): boolean {
+  return (VIEWS as readonly string[]).includes(path) || ONE.test(path);
+}
+
 export class PageAssets {
   readonly #byPath = new Map<string, Asset>();
   readonly #index: Asset;

@@ -197,8 +197,9 @@ export class Sessions {
 
 /** Locks the user, so that a change of it comes before this login or ends it. */
 async function isStill(connection: PoolConnection, user: ProvedUser | OpenIdUser): Promise<boolean> {
+  // Names of users are in lower case, and those that only look like them are not theirs.
   const [row] = await queryRows(connection, 'SELECT password FROM sluice_users WHERE name = ? FOR UPDATE', [
-    user.name,
+    user.name.toLowerCase(),
   ]);
   return 'stored' in user ? row?.password === user.stored : row === undefined;
 }

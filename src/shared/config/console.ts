@@ -45,7 +45,7 @@ export interface ProxyLogin {
   readonly roles: RoleMap;
 }
 
-interface OpenIdLogin {
+export interface OpenIdLogin {
   readonly issuer: string;
   readonly clientId: string;
   /** Undefined for a public client. */
