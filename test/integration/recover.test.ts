@@ -12,6 +12,7 @@ import {
   recoveryOf,
 } from '../support/backup.ts';
 import { Crash, type Engine, until } from '../support/engine.ts';
+import { expectOpenSums, holdRows } from '../support/holds.ts';
 
 const request = { operator: 'test' };
 const flush = (engine: Engine) => engine.flusher.flush(0).catch(error => error);
@@ -86,6 +87,40 @@ describe('MySQL restored from a backup', () => {
     await views.increment('k');
     await engine.drain();
     expect(await engine.counterInMysql('views', 'k')).toBe(9);
+    expect((await command('verify')).code).toBe(0);
+  });
+
+  it('brings holds back as the backup has them: an ended one is open again, a new one is gone', async () => {
+    const { engine, sluice, command } = await openWithCommand();
+    const loyalty = sluice.points('loyalty');
+    await loyalty.credit('1', 100, { id: 'kept' });
+    await loyalty.hold('1', 40, { id: 'posted since' });
+    await loyalty.hold('1', 20, { id: 'voided later' });
+    await engine.drain();
+    const restore = await backUpMysql(engine);
+    await loyalty.post('1', 'posted since', 15);
+    await loyalty.hold('1', 10, { id: 'new' });
+    await engine.drain();
+    // Both ends are pending when the database goes back.
+    await loyalty.void('1', 'voided later');
+    await loyalty.void('1', 'new');
+    await restore();
+    expect(await flush(engine)).toMatchObject({ code: 'DATABASE_WENT_BACK' });
+    expect((await command('recover', '--yes')).code).toBe(0);
+    await engine.drain();
+    expect(await loyalty.account('1')).toEqual({ balance: 100, held: 40, available: 60 });
+    expect(await expectOpenSums(engine)).toMatchObject([{ holds: 1, points: 40 }]);
+    await expect(loyalty.post('1', 'new', 10)).rejects.toMatchObject({ code: 'UNKNOWN_HOLD' });
+    expect(await loyalty.hold('1', 10, { id: 'new' })).toMatchObject({ duplicate: false });
+    expect(await loyalty.post('1', 'posted since', 15)).toMatchObject({ duplicate: false, value: 85 });
+    await expect(loyalty.post('1', 'voided later')).rejects.toMatchObject({ code: 'HOLD_ENDED' });
+    await engine.drain();
+    expect(await holdRows(engine, '1')).toEqual({
+      'posted since': { amount: 40, status: 'posted', posted: 15 },
+      'voided later': { amount: 20, status: 'voided', posted: 0 },
+      new: { amount: 10, status: 'open', posted: 0 },
+    });
+    expect(await expectOpenSums(engine)).toMatchObject([{ holds: 1, points: 10 }]);
     expect((await command('verify')).code).toBe(0);
   });
 

@@ -62,6 +62,8 @@ const TABLES = [
   'partitions',
   'batches',
   'quarantine',
+  'holds',
+  'open_holds',
   'losses',
   'operations',
 ];
