@@ -292,6 +292,8 @@ export interface Filter {
 /** `GET /api/quarantine/groups?...filter`: by error code and name, the largest first. */
 export interface QuarantineGroups {
   readonly groups: readonly QuarantineGroup[];
+  /** Groups that are not listed. */
+  readonly unlisted: number;
   readonly total: Count;
 }
 

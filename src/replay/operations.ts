@@ -87,6 +87,16 @@ type LastId = { readonly lastId: number | undefined };
 /** Content of the column `filter`. */
 type Recorded = Pick<Operation, 'filter' | 'jobs' | 'change' | 'transfers' | 'hold'>;
 
+/** Which operations a list has. All criteria must hold. */
+export interface OperationFilter {
+  /** Numbers below this one. */
+  readonly before?: number | undefined;
+  readonly operator?: string | undefined;
+  readonly action?: Operation['action'] | undefined;
+}
+
+const LIST =
+  'SELECT * FROM sluice_operations WHERE (? IS NULL OR id < ?) AND (? IS NULL OR operator = ?) AND (? IS NULL OR action = ?) ORDER BY id DESC LIMIT ?';
 const START = readSql(new URL('./sql/start-operation.sql', import.meta.url));
 /** Outcomes after which the update is no longer in quarantine. */
 export const DONE: ReadonlySet<string> = new Set(['replayed', 'dropped', 'edited', 'already']);
@@ -137,9 +147,10 @@ export class Operations {
   }
 
   /** The newest first. */
-  async list(limit: number): Promise<Operation[]> {
+  async list(limit: number, { before, operator, action }: OperationFilter = {}): Promise<Operation[]> {
+    const twice = (value: unknown) => [value ?? null, value ?? null];
     return this.#withOutcomes(
-      await this.#database.query('SELECT * FROM sluice_operations ORDER BY id DESC LIMIT ?', [limit]),
+      await this.#database.query(LIST, [...twice(before), ...twice(operator), ...twice(action), limit]),
     );
   }
 

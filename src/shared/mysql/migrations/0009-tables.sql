@@ -170,7 +170,7 @@ CREATE TABLE IF NOT EXISTS sluice_quarantine (
   PRIMARY KEY (id),
   KEY item (kind, name, item_key, entry_id),
   -- The groups that the console shows, with their oldest and newest row.
-  KEY refusal (kind, name, error_code, cause, created_at),
+  KEY refusal (kind, name, error_code, cause, id),
   KEY kept (partition_id, kind),
   KEY held (cause, partition_id, kind, name, id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
@@ -216,7 +216,8 @@ CREATE TABLE IF NOT EXISTS sluice_operation_items (
   done_at DATETIME(3) NOT NULL,
   PRIMARY KEY (operation_id, quarantine_id, transfer),
   KEY quarantined (quarantine_id),
-  KEY entry (entry)
+  KEY entry (entry),
+  KEY outcome (operation_id, outcome)
 ) ENGINE = InnoDB;
 
 -- Mappings that fitted when a worker checked them. If one of them does not fit any more, processes start all

@@ -1,0 +1,303 @@
+/**
+ * Reads the quarantine for people: pages, counts and groups, in bounded time however many rows there are. A filter by kind,
+ * name and code is served by an index, group by group. Any other one is tried on the rows, a few thousand at a time, until
+ * the time is over: then a page is short, and a count is at least what was found.
+ */
+import { beginsWith, type CheckedFilter, meansUpdates } from '../replay/filter.ts';
+import type { RowKind } from '../shared/item.ts';
+import type { Database, Rows } from '../shared/mysql/database.ts';
+import type { Count, QuarantineGroup } from './answers.ts';
+
+export interface Limits {
+  /** After this, what was found is enough. */
+  readonly ms: number;
+  /** Most rows that are counted. */
+  readonly most: number;
+  /** Only rows with numbers up to this one. */
+  readonly last?: number | undefined;
+}
+
+/** For what is shown; who is about to change rows waits longer. */
+export const GLANCE: Limits = { ms: 150, most: 100_000 };
+
+/** Rows that are alike, with the numbers of the first and the last of them. */
+interface Group {
+  readonly kind: RowKind;
+  readonly name: string;
+  readonly code: string;
+  readonly cause: 'refused' | 'held';
+  readonly first: number;
+  readonly last: number;
+}
+
+interface Condition {
+  readonly sql: string;
+  readonly values: readonly unknown[];
+}
+
+/** Rows that one statement looks at, if no index serves the filter. */
+const WINDOW = 4000;
+/** Groups that are read one by one; more are read as windows. */
+const MOST_GROUPS = 40;
+/** Groups that an answer lists. */
+export const LISTED_GROUPS = 200;
+const LAST = Number.MAX_SAFE_INTEGER;
+
+const GROUPS =
+  'SELECT kind, name, error_code, cause, MIN(id) AS first, MAX(id) AS last FROM sluice_quarantine GROUP BY kind, name, error_code, cause LIMIT 10000';
+const IN_GROUP = 'q.kind = ? AND q.name = ? AND q.error_code = ? AND q.cause = ?';
+
+/** Only what the filter names, so that the server can choose an index. */
+function conditionOf(filter: CheckedFilter): Condition {
+  const { ids, kind, name, key, keyPrefix, code, from, until, partition, sequence } = filter;
+  const parts: [sql: string, value: unknown][] = [];
+  const add = (sql: string, value: unknown) => {
+    if (value !== undefined) parts.push([sql, value]);
+  };
+  const bytes = (text: string | undefined) => (text === undefined ? undefined : Buffer.from(text));
+  const time = (text: string | undefined) => (text === undefined ? undefined : new Date(text));
+  // An empty list selects nothing.
+  add('q.id IN (?)', ids && (ids.length === 0 ? [0] : ids));
+  add('q.kind = ?', kind);
+  add('q.name = ?', bytes(name));
+  add('q.item_key = ?', bytes(key));
+  add("q.item_key LIKE ? ESCAPE '|'", bytes(keyPrefix && beginsWith(keyPrefix)));
+  add('q.error_code = ?', code);
+  add('q.created_at >= ?', time(from));
+  add('q.created_at < ?', time(until));
+  add('q.partition_id = ?', partition);
+  add('q.sequence = ?', sequence);
+  return { sql: parts.map(([sql]) => ` AND ${sql}`).join(''), values: parts.map(([, value]) => value) };
+}
+
+/** Whether the groups alone tell which rows match. */
+function isOfGroups({ ids, key, keyPrefix, from, until, partition, sequence }: CheckedFilter): boolean {
+  return [ids, key, keyPrefix, from, until, partition, sequence].every(criterion => criterion === undefined);
+}
+
+/** Whether an index finds all matching rows, and nearly no others. */
+function isDirect({ ids, kind, name, key }: CheckedFilter): boolean {
+  return ids !== undefined || (kind !== undefined && name !== undefined && key !== undefined);
+}
+
+async function groups(database: Database, filter: CheckedFilter): Promise<Group[]> {
+  const rows = await database.query(GROUPS);
+  const all = rows.map((row): Group => {
+    const { kind, name, error_code: code, cause, first, last } = row;
+    return { kind, name: String(name), code: String(code), cause, first: Number(first), last: Number(last) };
+  });
+  const matches = (wanted: string | undefined, found: string) => wanted === undefined || wanted === found;
+  return all.filter(
+    ({ kind, name, code }) =>
+      matches(filter.kind, kind) && matches(filter.name, name) && matches(filter.code, code),
+  );
+}
+
+const ofGroup = ({ kind, name, code, cause }: Group) => [kind, Buffer.from(name), code, cause];
+
+interface Window {
+  /** Numbers above this one, up to the other one. */
+  readonly after: number;
+  readonly last: number;
+}
+
+/** Windows of the table in the order of the numbers, until the time is over. The last one ends at `last`. */
+async function* windows(
+  database: Database,
+  after: number,
+  { last = LAST, ms }: Limits,
+): AsyncGenerator<Window> {
+  const end = performance.now() + ms;
+  for (let from = after; ; ) {
+    const [edge] = await database.query(
+      'SELECT id FROM sluice_quarantine FORCE INDEX (PRIMARY) WHERE id > ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?',
+      [from, last, WINDOW - 1],
+    );
+    const to = edge ? Number(edge.id) : last;
+    yield { after: from, last: to };
+    if (to >= last || performance.now() > end) return;
+    from = to;
+  }
+}
+
+/** How many rows match. */
+export async function countRows(database: Database, filter: CheckedFilter, limits: Limits): Promise<Count> {
+  if (!meansUpdates(filter)) return { count: 0, atLeast: false };
+  if (isDirect(filter)) return countDirectly(database, conditionOf(filter), limits);
+  if (isOfGroups(filter)) {
+    const found = await groups(database, filter);
+    if (found.length <= MOST_GROUPS) return sumOf(await countGroups(database, found, limits), limits.most);
+  }
+  const { sql, values } = conditionOf(filter);
+  const { last = LAST, most } = limits;
+  let [count, reached] = [0, 0];
+  for await (const window of windows(database, 0, limits)) {
+    const [row] = await database.query(
+      `SELECT COUNT(*) AS found FROM sluice_quarantine q WHERE q.id > ? AND q.id <= ?${sql}`,
+      [window.after, window.last, ...values],
+    );
+    count += Number(row!.found);
+    reached = window.last;
+    if (count > most) return { count: most, atLeast: true };
+  }
+  return { count, atLeast: reached < last };
+}
+
+async function countDirectly(
+  database: Database,
+  { sql, values }: Condition,
+  { most, last = LAST }: Limits,
+): Promise<Count> {
+  const [row] = await database.query(
+    `SELECT COUNT(*) AS found FROM (SELECT 1 FROM sluice_quarantine q WHERE q.id <= ?${sql} LIMIT ?) c`,
+    [last, ...values, most + 1],
+  );
+  const found = Number(row!.found);
+  return { count: Math.min(found, most), atLeast: found > most };
+}
+
+/** Counts of the groups, in their order. Once the time is over, a group has at least its first and its last row. */
+async function countGroups(database: Database, found: readonly Group[], limits: Limits): Promise<Count[]> {
+  const end = performance.now() + limits.ms;
+  const counts: Count[] = [];
+  let left = limits.most;
+  for (const group of found) {
+    if (performance.now() > end || left <= 0) {
+      counts.push({ count: group.first === group.last ? 1 : 2, atLeast: group.first !== group.last });
+      continue;
+    }
+    const condition = { sql: ` AND ${IN_GROUP}`, values: ofGroup(group) };
+    const counted = await countDirectly(database, condition, { ...limits, most: left });
+    left -= counted.count;
+    counts.push(counted);
+  }
+  return counts;
+}
+
+function sumOf(counts: readonly Count[], most: number): Count {
+  const count = counts.reduce((sum, one) => sum + one.count, 0);
+  return { count: Math.min(count, most), atLeast: count > most || counts.some(({ atLeast }) => atLeast) };
+}
+
+export interface RowPage {
+  readonly rows: Rows;
+  /** Number after which the next page begins; null at the end. */
+  readonly next: number | null;
+}
+
+/** At most `limit` matching rows with numbers above `after`, in their order. */
+export async function pageOfRows(
+  database: Database,
+  filter: CheckedFilter,
+  after: number,
+  limit: number,
+): Promise<RowPage> {
+  if (!meansUpdates(filter)) return { rows: [], next: null };
+  const { sql, values } = conditionOf(filter);
+  const read = (condition: Condition, { after, last }: Window, most: number) =>
+    database.query(
+      `SELECT q.* FROM sluice_quarantine q WHERE q.id > ? AND q.id <= ?${condition.sql} ORDER BY q.id LIMIT ?`,
+      [after, last, ...condition.values, most],
+    );
+  const whole = { after, last: LAST };
+  if (sql === '' || isDirect(filter)) return pageOf(await read({ sql, values }, whole, limit + 1), limit);
+  if (isOfGroups(filter)) {
+    const found = await groups(database, filter);
+    if (found.length <= MOST_GROUPS) {
+      const rows: Rows = [];
+      for (const group of found)
+        rows.push(...(await read({ sql: ` AND ${IN_GROUP}`, values: ofGroup(group) }, whole, limit + 1)));
+      return pageOf(
+        rows.sort((a, b) => Number(a.id) - Number(b.id)),
+        limit,
+      );
+    }
+  }
+  const rows: Rows = [];
+  let reached = after;
+  for await (const window of windows(database, after, GLANCE)) {
+    rows.push(...(await read({ sql, values }, window, limit + 1 - rows.length)));
+    reached = window.last;
+    if (rows.length > limit) break;
+  }
+  const page = pageOf(rows, limit);
+  return page.next === null && reached < LAST ? { ...page, next: reached } : page;
+}
+
+function pageOf(rows: Rows, limit: number): RowPage {
+  const page = rows.slice(0, limit);
+  return { rows: page, next: rows.length > limit ? Number(page.at(-1)!.id) : null };
+}
+
+type CountedGroup = QuarantineGroup & { readonly updates: Count };
+
+/** Matching rows by what they have in common, the largest first. */
+export async function countedGroups(
+  database: Database,
+  filter: CheckedFilter,
+): Promise<{ readonly groups: readonly CountedGroup[]; readonly total: Count }> {
+  if (!meansUpdates(filter)) return { groups: [], total: { count: 0, atLeast: false } };
+  const found = isOfGroups(filter)
+    ? await groupsByIndex(database, filter)
+    : await groupsByWindow(database, filter);
+  return {
+    groups: found.sort((a, b) => b.updates.count - a.updates.count),
+    total: sumOf(
+      found.map(({ updates }) => updates),
+      GLANCE.most,
+    ),
+  };
+}
+
+async function groupsByIndex(database: Database, filter: CheckedFilter): Promise<CountedGroup[]> {
+  const found = await groups(database, filter);
+  const counts = await countGroups(database, found, GLANCE);
+  const edges = found.flatMap(({ first, last }) => [first, last]);
+  const times = new Map<number, string>();
+  if (edges.length > 0)
+    for (const row of await database.query('SELECT id, created_at FROM sluice_quarantine WHERE id IN (?)', [
+      edges,
+    ]))
+      times.set(Number(row.id), (row.created_at as Date).toISOString());
+  return found.flatMap(({ kind, name, code, cause, first, last }, at) => {
+    const [oldestAt, newestAt] = [times.get(first) ?? times.get(last), times.get(last) ?? times.get(first)];
+    // It left quarantine meanwhile.
+    if (oldestAt === undefined || newestAt === undefined) return [];
+    return [{ kind, name, code, cause, updates: counts[at]!, oldestAt, newestAt }];
+  });
+}
+
+async function groupsByWindow(database: Database, filter: CheckedFilter): Promise<CountedGroup[]> {
+  const { sql, values } = conditionOf(filter);
+  const found = new Map<string, CountedGroup>();
+  let reached = 0;
+  const whole = isDirect(filter) ? [{ after: 0, last: LAST }] : windows(database, 0, GLANCE);
+  for await (const window of whole) {
+    const rows = await database.query(
+      `SELECT q.kind, q.name, q.error_code, q.cause, COUNT(*) AS found, MIN(q.created_at) AS oldest, MAX(q.created_at) AS newest
+       FROM sluice_quarantine q WHERE q.id > ? AND q.id <= ?${sql} GROUP BY q.kind, q.name, q.error_code, q.cause`,
+      [window.after, window.last, ...values],
+    );
+    for (const row of rows) merge(found, row);
+    reached = window.last;
+  }
+  const atLeast = reached < LAST;
+  return [...found.values()].map(group => ({ ...group, updates: { ...group.updates, atLeast } }));
+}
+
+function merge(found: Map<string, CountedGroup>, row: Rows[number]): void {
+  const { kind, cause } = row;
+  const [name, code] = [String(row.name), String(row.error_code)];
+  const [oldestAt, newestAt] = [row.oldest as Date, row.newest as Date].map(time => time.toISOString()) as [
+    string,
+    string,
+  ];
+  const key = JSON.stringify([kind, name, code, cause]);
+  const before = found.get(key);
+  const count = Number(row.found) + (before?.updates.count ?? 0);
+  found.set(key, {
+    ...{ kind, name, code, cause, updates: { count, atLeast: false } },
+    oldestAt: before && before.oldestAt < oldestAt ? before.oldestAt : oldestAt,
+    newestAt: before && before.newestAt > newestAt ? before.newestAt : newestAt,
+  });
+}

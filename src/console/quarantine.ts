@@ -1,0 +1,224 @@
+/**
+ * The routes of updates in quarantine: groups, pages, one update; what an action would do, and the action. An action
+ * changes nothing but the updates that its operator saw counted: those that are there when it starts, and it is refused
+ * if they have become more.
+ */
+import * as z from 'zod';
+import { RequestError } from '../http/request-error.ts';
+import { type CheckedFilter, checkFilter, filterSchema, matchesJob } from '../replay/filter.ts';
+import type { Action, Change, FailedFilter, FailedUpdates, Plan } from '../replay/index.ts';
+import { readJobs } from '../replay/jobs.ts';
+import { explain } from '../shared/explain.ts';
+import type { Count, QuarantinedUpdate, QuarantineGroups, QuarantinePage, ShownPlan } from './answers.ts';
+import { authorOf, filterQuery, given, idParams, limit, number, reason, refused } from './inputs.ts';
+import type { ConsoleParts, OpenServers } from './parts.ts';
+import {
+  countedGroups,
+  countRows,
+  GLANCE,
+  LISTED_GROUPS,
+  type Limits,
+  pageOfRows,
+} from './quarantine-rows.ts';
+import { type Route, route } from './route.ts';
+import { goesOn, shownItems } from './shown-operations.ts';
+import { shownRow, shownUpdate } from './shown-updates.ts';
+
+const groupsQuery = z.strictObject(filterQuery);
+const pageQuery = z.strictObject({ ...filterQuery, after: number.optional(), limit: limit(200) });
+/** A number that JavaScript would round is an object with its digits; `checkChange` refuses it by its size. */
+const anyNumber = z.custom<number>(
+  value => typeof value === 'number' || JSON.isRawJSON(value),
+  'must be a whole number',
+);
+const object = z.custom<Record<string, unknown>>(
+  value => typeof value === 'object' && value !== null && !Array.isArray(value) && !JSON.isRawJSON(value),
+  'must be an object',
+);
+const change = z.strictObject({
+  amount: anyNumber.optional(),
+  reason: z.string().nullable().optional(),
+  metadata: object.nullable().optional(),
+});
+const selection = {
+  action: z.enum(['replay', 'edit', 'drop']),
+  filter: filterSchema.optional(),
+  all: z.boolean().optional(),
+  change: change.optional(),
+};
+const planBody = z.strictObject(selection);
+const runBody = z.strictObject({
+  ...selection,
+  reason,
+  rate: z.number().positive().max(1_000_000).optional(),
+  expected: z.int().min(0),
+});
+
+export const quarantineRoutes: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: '/api/quarantine/groups',
+    role: 'viewer',
+    shape: { query: groupsQuery },
+    async handle({ query }, { servers }) {
+      const filter = checkFilter(given(query) as FailedFilter);
+      const { groups, total } = await explained(servers(), ({ database }) => countedGroups(database, filter));
+      const listed = groups.slice(0, LISTED_GROUPS);
+      const unlisted = groups.length - listed.length;
+      return { body: { groups: listed, unlisted, total } satisfies QuarantineGroups };
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/api/quarantine',
+    role: 'viewer',
+    shape: { query: pageQuery },
+    async handle({ query: { after = 0, limit = 50, ...criteria }, asker }, { servers }) {
+      const filter = checkFilter(given(criteria) as FailedFilter);
+      const page = await explained(servers(), async ({ database }) => ({
+        ...(await pageOfRows(database, filter, after, limit)),
+        total: await countRows(database, filter, GLANCE),
+      }));
+      const updates = page.rows.map(row => shownRow(row, asker.seesPayloads));
+      return { body: { updates, total: page.total, next: page.next } satisfies QuarantinePage };
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/api/quarantine/{id}',
+    role: 'viewer',
+    shape: { params: idParams },
+    async handle({ params: { id }, asker }, parts) {
+      if (id === 0) throw unknown(id);
+      const failed = await parts.failed();
+      const [found] = await explained(parts.servers(), () => failed.show([id]));
+      const { update, items } = found!;
+      if (!update && items.length === 0) throw unknown(id);
+      const shown: QuarantinedUpdate = {
+        id,
+        update: update && shownUpdate(update, asker.seesPayloads),
+        items: await shownItems(items, failed, asker),
+      };
+      return { body: shown };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/api/quarantine/plan',
+    role: 'viewer',
+    shape: { body: planBody },
+    async handle({ body }, parts) {
+      return { body: await explained(parts.servers(), open => plan(body, open, parts)) };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/api/quarantine/run',
+    role: 'operator',
+    shape: { body: runBody },
+    async handle({ body, asker }, parts) {
+      const { action, filter, change } = selected(body);
+      const lastId = await explained(parts.servers(), open => frozen(filter, action, body.expected, open));
+      const author = authorOf(asker, body.reason);
+      const failed = await parts.failed();
+      return goesOn(
+        options => started(failed, action, filter, change, author, { ...options, lastId }),
+        body.rate,
+        parts,
+        asker,
+      );
+    },
+  }),
+];
+
+function unknown(id: number): RequestError {
+  return new RequestError('NOT_FOUND', `No update with the number ${id} is or was in quarantine.`);
+}
+
+async function explained<Result>(
+  open: OpenServers,
+  use: (open: OpenServers) => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await use(open);
+  } catch (error) {
+    throw explain(error, open.address, open.database.address);
+  }
+}
+
+interface Selected {
+  readonly action: Action;
+  readonly filter: CheckedFilter;
+  readonly change: Change | undefined;
+}
+
+/** @throws RequestError unless exactly one of a filter and `all` selects, and an edit alone has a change */
+function selected({ action, filter, all = false, change }: z.output<typeof planBody>): Selected {
+  const checked = checkFilter((filter ?? {}) as FailedFilter);
+  const isEmpty = Object.keys(given(checked)).length === 0;
+  if (isEmpty && !all) throw refused('Nothing is selected; give a filter, or "all": true.');
+  if (!isEmpty && all) throw refused('"all" cannot be combined with a filter; leave one out.');
+  if ((action === 'edit') !== (change !== undefined))
+    throw refused(
+      action === 'edit' ? 'An edit needs a change; give one.' : `A ${action} takes no change; leave it out.`,
+    );
+  return { action, filter: checked, change };
+}
+
+/** A dry run tries updates this long, and as many a second. */
+const TRIAL_MS = 3000;
+const TRIALS_PER_SECOND = 1000;
+/** How long, and up to what, the updates are counted that an action would change. */
+const EXACT: Limits = { ms: 5000, most: 50_000_000 };
+
+async function plan(
+  body: z.output<typeof planBody>,
+  open: OpenServers,
+  parts: ConsoleParts,
+): Promise<ShownPlan> {
+  const { action, filter, change } = selected(body);
+  const count = await countRows(open.database, filter, EXACT);
+  const failed = await parts.failed();
+  const options = { rate: TRIALS_PER_SECOND, signal: AbortSignal.timeout(TRIAL_MS), ...(change ? { change } : {}) };
+  const { groups, jobs }: Plan = await failed.plan(action, filter, options);
+  const tried = groups.reduce((sum, { updates }) => sum + updates, 0);
+  const updates = Math.max(count.count, tried);
+  return { action, updates, jobs: jobs.length, groups, partial: count.atLeast || tried < updates, tried };
+}
+
+/**
+ * Freezes what an action changes.
+ * @returns the number of the newest update that it may change
+ * @throws RequestError if more match than its operator saw
+ */
+async function frozen(
+  filter: CheckedFilter,
+  action: Action,
+  expected: number,
+  { database, queue }: OpenServers,
+): Promise<number> {
+  const [row] = await database.query('SELECT COALESCE(MAX(id), 0) AS last FROM sluice_quarantine');
+  const last = Number(row!.last);
+  const updates: Count = await countRows(database, filter, { ...EXACT, last });
+  const jobs = action === 'edit' ? 0 : (await readJobs(queue)).filter(job => matchesJob(filter, job)).length;
+  const found = updates.count + jobs;
+  if (found > expected || updates.atLeast)
+    throw new RequestError(
+      'COUNT_CHANGED',
+      `${updates.atLeast ? 'At least ' : ''}${found} updates and jobs match now, and ${expected} were shown; look again, then confirm the new number${updates.atLeast ? ', or narrow the filter' : ''}.`,
+    );
+  return last;
+}
+
+function started(
+  failed: FailedUpdates,
+  action: Action,
+  filter: CheckedFilter,
+  change: Change | undefined,
+  author: ReturnType<typeof authorOf>,
+  options: Parameters<FailedUpdates['replay']>[2],
+): ReturnType<FailedUpdates['replay']> {
+  if (action === 'replay') return failed.replay(filter, author, options);
+  if (action === 'drop') return failed.drop(filter, author, options);
+  return failed.edit(filter, change!, author, options);
+}
