@@ -2,9 +2,9 @@
 import * as z from 'zod';
 import { one, parameter } from '../http/parameters.ts';
 import { explain } from '../shared/explain.ts';
+import type { OpenServers } from '../shared/open-servers.ts';
 import type { Jobs } from './answers.ts';
 import { limit } from './inputs.ts';
-import type { OpenServers } from './parts.ts';
 import { type Route, route } from './route.ts';
 
 const STATES = ['failed', 'delayed', 'active', 'waiting'] as const;

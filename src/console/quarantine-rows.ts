@@ -37,6 +37,9 @@ interface Condition {
 
 /** Rows that one statement looks at, if no index serves the filter. */
 const WINDOW = 4000;
+/** Tables with fewer rows are always read to the end, however slow the server is. */
+const SMALL = 2 * WINDOW;
+const PATIENCE_MS = 5000;
 /** Groups that are read one by one; more are read as windows. */
 const MOST_GROUPS = 40;
 /** Groups that an answer lists. */
@@ -101,6 +104,11 @@ interface Window {
   readonly last: number;
 }
 
+async function patient(database: Database, limits: Limits): Promise<Limits> {
+  const { count } = await countDirectly(database, { sql: '', values: [] }, { ...limits, most: SMALL });
+  return count < SMALL ? { ...limits, ms: Math.max(limits.ms, PATIENCE_MS) } : limits;
+}
+
 /** Windows of the table in the order of the numbers, until the time is over. The last one ends at `last`. */
 async function* windows(
   database: Database,
@@ -121,9 +129,10 @@ async function* windows(
 }
 
 /** How many rows match. */
-export async function countRows(database: Database, filter: CheckedFilter, limits: Limits): Promise<Count> {
+export async function countRows(database: Database, filter: CheckedFilter, given: Limits): Promise<Count> {
   if (!meansUpdates(filter)) return { count: 0, atLeast: false };
-  if (isDirect(filter)) return countDirectly(database, conditionOf(filter), limits);
+  if (isDirect(filter)) return countDirectly(database, conditionOf(filter), given);
+  const limits = await patient(database, given);
   if (isOfGroups(filter)) {
     const found = await groups(database, filter);
     if (found.length <= MOST_GROUPS) return sumOf(await countGroups(database, found, limits), limits.most);
@@ -215,7 +224,7 @@ export async function pageOfRows(
   }
   const rows: Rows = [];
   let reached = after;
-  for await (const window of windows(database, after, GLANCE)) {
+  for await (const window of windows(database, after, await patient(database, GLANCE))) {
     rows.push(...(await read({ sql, values }, window, limit + 1 - rows.length)));
     reached = window.last;
     if (rows.length > limit) break;
@@ -251,7 +260,7 @@ export async function countedGroups(
 
 async function groupsByIndex(database: Database, filter: CheckedFilter): Promise<CountedGroup[]> {
   const found = await groups(database, filter);
-  const counts = await countGroups(database, found, GLANCE);
+  const counts = await countGroups(database, found, await patient(database, GLANCE));
   const edges = found.flatMap(({ first, last }) => [first, last]);
   const times = new Map<number, string>();
   if (edges.length > 0)
@@ -271,7 +280,8 @@ async function groupsByWindow(database: Database, filter: CheckedFilter): Promis
   const { sql, values } = conditionOf(filter);
   const found = new Map<string, CountedGroup>();
   let reached = 0;
-  const whole = isDirect(filter) ? [{ after: 0, last: LAST }] : windows(database, 0, GLANCE);
+  const limits = await patient(database, GLANCE);
+  const whole = isDirect(filter) ? [{ after: 0, last: LAST }] : windows(database, 0, limits);
   for await (const window of whole) {
     const rows = await database.query(
       `SELECT q.kind, q.name, q.error_code, q.cause, COUNT(*) AS found, MIN(q.created_at) AS oldest, MAX(q.created_at) AS newest

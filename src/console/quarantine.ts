@@ -9,9 +9,10 @@ import { type CheckedFilter, checkFilter, filterSchema, matchesJob } from '../re
 import type { Action, Change, FailedFilter, FailedUpdates, Plan } from '../replay/index.ts';
 import { readJobs } from '../replay/jobs.ts';
 import { explain } from '../shared/explain.ts';
+import type { OpenServers } from '../shared/open-servers.ts';
 import type { Count, QuarantinedUpdate, QuarantineGroups, QuarantinePage, ShownPlan } from './answers.ts';
 import { authorOf, filterQuery, given, idParams, limit, number, reason, refused } from './inputs.ts';
-import type { ConsoleParts, OpenServers } from './parts.ts';
+import type { ConsoleParts } from './parts.ts';
 import {
   countedGroups,
   countRows,
@@ -179,7 +180,11 @@ async function plan(
   const { action, filter, change } = selected(body);
   const count = await countRows(open.database, filter, EXACT);
   const failed = await parts.failed();
-  const options = { rate: TRIALS_PER_SECOND, signal: AbortSignal.timeout(TRIAL_MS), ...(change ? { change } : {}) };
+  const options = {
+    rate: TRIALS_PER_SECOND,
+    signal: AbortSignal.timeout(TRIAL_MS),
+    ...(change ? { change } : {}),
+  };
   const { groups, jobs }: Plan = await failed.plan(action, filter, options);
   const tried = groups.reduce((sum, { updates }) => sum + updates, 0);
   const updates = Math.max(count.count, tried);
