@@ -9,6 +9,7 @@ import type { PoolConnection } from 'mysql2/promise';
 import { isValueKind, type KeyedKind, kindOfRow, type RowKind } from '../shared/item.ts';
 import { type KeptValue, keptOf } from '../shared/kept-value.ts';
 import { type Database, queryRows, readSql } from '../shared/mysql/database.ts';
+import { isLockWait } from '../shared/mysql/errors.ts';
 import { lockWatermark, setMayHold } from '../shared/partition/watermark.ts';
 import { readPayload } from '../shared/updates/record.ts';
 import { RefusedValueError } from '../shared/values/refusal.ts';
@@ -55,6 +56,9 @@ const AT_ONCE = 500;
 /** Short, since the partition's flush waits meanwhile. */
 export const SHORT_WAIT = { lockWaitSeconds: 1 };
 
+/** Somebody else holds the lock of the partition's watermark, such as a flush that takes long. */
+export class PartitionBusy extends Error {}
+
 export class HeldRelease {
   readonly #database: Database;
   readonly #tables: ValueTables;
@@ -71,7 +75,7 @@ export class HeldRelease {
    * @param after id after which to start
    * @param keptKeys keys whose rows stay held, since one of them could not be written; the call adds to it
    * @param tookOthers whether the table took other rows since all of this group failed alike
-   * @throws RowFailure if all rows fail alike, or the error of MySQL; then nothing is changed
+   * @throws RowFailure if all rows fail alike, PartitionBusy, or the error of MySQL; then nothing is changed
    */
   async releaseSome(
     { partition, kind, name }: HeldGroup,
@@ -80,7 +84,9 @@ export class HeldRelease {
     tookOthers: boolean,
   ): Promise<Released> {
     return this.#database.transaction(async connection => {
-      const { sequence } = await lockWatermark(connection, partition);
+      const { sequence } = await lockWatermark(connection, partition).catch(cause => {
+        throw isLockWait(cause) ? new PartitionBusy('', { cause }) : cause;
+      });
       const found = await queryRows(connection, LOCK, [partition, kind, Buffer.from(name), after, AT_ONCE]);
       const all = found.map(toHeldRow);
       if (all.length === 0) {

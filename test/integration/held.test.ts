@@ -247,6 +247,31 @@ describe('held updates', () => {
     expect(await shop.stock()).toEqual([sent, 0, 0]);
   });
 
+  it('of a partition whose watermark is locked keep waiting, and those of others are written', async () => {
+    const shop = await open();
+    const { database, items } = shop;
+    await watched(shop);
+    await shop.remembered();
+    await database.query(RENAMED);
+    await items.increment('1', 4);
+    await until(async () => (await shop.held()).length === 1, 'the update to be held');
+    await database.query(
+      "INSERT INTO sluice_partitions (partition_id, sequence, token, epoch, updated_at) VALUES (1, 0, '', '', UTC_TIMESTAMP(3))",
+    );
+    await database.query(
+      `INSERT INTO sluice_quarantine (partition_id, sequence, kind, name, item_key, amount, cause, error_code, payload, created_at)
+       SELECT 1, sequence, kind, name, '2', amount, cause, error_code, payload, created_at FROM sluice_quarantine`,
+    );
+    await database.transaction(async connection => {
+      await connection.query('SELECT sequence FROM sluice_partitions WHERE partition_id = 0 FOR UPDATE');
+      await database.query(BACK);
+      await until(async () => (await shop.stock())[1] === 4, 'the update of the other partition');
+      expect(await shop.stock()).toEqual([0, 4, 0]);
+    });
+    await shop.released();
+    expect(await shop.stock()).toEqual([4, 4, 0]);
+  });
+
   it('can be edited and dropped, are not replayed, and are quarantined if the mended table refuses them', async () => {
     const shop = await open();
     const { database, items } = shop;
