@@ -77,7 +77,7 @@ export interface Sample {
   readonly lags: readonly number[];
   /** Updates that are pending or in flight. */
   readonly backlog: number | null;
-  /** Points that are accepted and not in MySQL, by program: the sum of absolute amounts of a sample of entries. */
+  /** Points that only Redis has, the largest first. */
   readonly atRisk: readonly AtRisk[];
   readonly quarantine: {
     readonly refused: Count;
@@ -107,14 +107,11 @@ export interface Count {
   readonly atLeast: boolean;
 }
 
-/** What a loss of Redis now would cost at most. */
+/** What a loss of Redis now would cost a program. */
 export interface AtRisk {
-  readonly kind: ShownKind;
-  readonly name: string;
-  /** Updates that are pending or in flight. */
-  readonly updates: number;
-  /** Sum of the absolute amounts of counters and entries; null for values. */
-  readonly amount: Exact | null;
+  readonly program: string;
+  /** Points that are pending or in flight, without their sign; estimated if many accounts have some. */
+  readonly points: Exact;
 }
 
 /** `GET /api/overview`. The event stream `GET /api/events` sends each `Sample` as an event `sample`. */

@@ -169,12 +169,11 @@ function AtRisk({ of }: { of: Sample }) {
     <Table
       caption="At risk now"
       rows={of.atRisk}
-      rowKey={({ kind, name }) => `${kind} ${name}`}
-      empty="Nothing: every accepted update is in MySQL."
+      rowKey={({ program }) => program}
+      empty="Nothing: every accepted update of points is in MySQL."
       columns={[
-        { head: 'Name', cell: ({ kind, name }) => `${kind} ${name}` },
-        { head: 'Updates', cell: ({ updates }) => grouped(updates), isNumber: true },
-        { head: 'Sum', cell: ({ amount }) => (amount === null ? '–' : grouped(amount)), isNumber: true },
+        { head: 'Program', cell: ({ program }) => program },
+        { head: 'Points', cell: ({ points }) => grouped(points), isNumber: true },
       ]}
     />
   );

@@ -1,0 +1,14 @@
+-- What the console asks once in some seconds. Each count ends at its limit, and each age is one step in an index.
+SELECT
+  (SELECT COUNT(*) FROM (SELECT 1 FROM sluice_quarantine WHERE cause = 'refused' LIMIT 10001) r) AS refused,
+  (SELECT COUNT(*) FROM (SELECT 1 FROM sluice_quarantine WHERE cause = 'held' LIMIT 10001) h) AS held,
+  TIMESTAMPDIFF(MICROSECOND,
+    (SELECT created_at FROM sluice_quarantine
+     WHERE id = (SELECT MIN(id) FROM sluice_quarantine WHERE cause = 'refused')), UTC_TIMESTAMP(3)) AS oldest,
+  (SELECT COUNT(*) FROM (SELECT 1 FROM sluice_transfers WHERE state = 'aside' LIMIT 10001) t) AS aside,
+  GREATEST(0, COALESCE(TIMESTAMPDIFF(MICROSECOND,
+    (SELECT MIN(earliest) FROM (SELECT MIN(expires_at) AS earliest FROM sluice_holds
+      WHERE status = 'open' AND expires_at IS NOT NULL GROUP BY status, partition_id) e), UTC_TIMESTAMP(3)), 0)) AS overdue,
+  (SELECT COALESCE(SUM(updates), 0) FROM sluice_losses WHERE kind = 'lost') AS lost,
+  (SELECT COALESCE(SUM(updates), 0) FROM sluice_losses WHERE kind = 'doubled') AS doubled,
+  (SELECT COALESCE(SUM(updates), 0) FROM sluice_losses WHERE found_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR) AS recent
