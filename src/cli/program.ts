@@ -55,6 +55,20 @@ command(
   });
 
 command(
+  'console',
+  "show the operator's page until SIGTERM",
+  'REDIS_URL=redis://localhost MYSQL_URL=mysql://root@localhost/app sluice console',
+)
+  .addHelpText(
+    'after',
+    '\nSLUICE_CONSOLE_HOST and SLUICE_CONSOLE_PORT say where it answers (127.0.0.1:9466). Without users it only shows,\n' +
+      'and only on this machine; "sluice users add" makes some. docs/console.md has all of it.',
+  )
+  .action(async () => {
+    code = await (await import('./console.ts')).runConsole();
+  });
+
+command(
   'migrate',
   'create or update the tables in MySQL',
   'MYSQL_URL=mysql://root@localhost/app sluice migrate',

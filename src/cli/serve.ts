@@ -25,6 +25,7 @@ import { Heartbeat } from '../shared/redis/heartbeat.ts';
 import { Keys } from '../shared/redis/keys.ts';
 import { listenForHealth } from '../shared/telemetry/health-port.ts';
 import { EXIT, type ExitCode } from './exit.ts';
+import { listening } from './listening.ts';
 import { stopSignal } from './stop-signal.ts';
 
 /** Longest wait at the end for the last log lines to be read, ms. */
@@ -168,21 +169,4 @@ function once<Made>(make: () => Promise<Made>): Once<Made> {
 async function readinessOf(sluice: Sluice) {
   const { redis, database } = await sluice.health();
   return { ready: redis === 'connected', state: 'serving', redis, database };
-}
-
-/** @throws ConfigurationError if the address cannot be used */
-async function listening<Result>(
-  prefix: string,
-  { host, port }: { host: string; port: number },
-  listen: () => Promise<Result>,
-): Promise<Result> {
-  try {
-    return await listen();
-  } catch (cause) {
-    throw new ConfigurationError(
-      `The process cannot listen on ${host}:${port} (${(cause as NodeJS.ErrnoException).code}); ` +
-        `set ${prefix}_PORT to a free port, or to 0 for any, and ${prefix}_HOST to an address of this machine.`,
-      { cause },
-    );
-  }
 }

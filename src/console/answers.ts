@@ -148,14 +148,16 @@ export interface PartitionRow {
   readonly lagSeconds: number;
   /** ISO 8601; when the watermark moved last. Null if it never did. */
   readonly committedAt: string | null;
-  /** Null if it is in order. */
-  readonly halt: { readonly verdict: string; readonly why: string } | null;
+  /** Whether nothing of it is written, since both sides contradict each other; its evidence says why. */
+  readonly halted: boolean;
 }
 
 /** `GET /api/partitions/{partition}/evidence`: what `sluice recover` shows. */
 export interface PartitionEvidence {
   readonly partition: number;
   readonly verdict: string;
+  /** What the verdict means, in a sentence. */
+  readonly why: string;
   readonly redis: Readonly<Record<string, Exact>> | null;
   readonly database: Readonly<Record<string, Exact>> | null;
   readonly damage: { readonly kind: string; readonly updates: number; readonly isExact: boolean } | null;

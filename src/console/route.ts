@@ -22,6 +22,8 @@ export interface Call<Params = unknown, Query = unknown, Body = unknown> {
   readonly body: Body;
   readonly asker: Asker;
   readonly reply: FastifyReply;
+  /** Whether the login still counts: a stream asks now and then. */
+  readonly isStillAllowed: () => Promise<boolean>;
 }
 
 export interface Answer {

@@ -100,7 +100,7 @@ function* halted({ halted: partitions }: Judged): Generator<Finding> {
     ...bad('halted', 'sluicepartitionhalted'),
     sentence: `${list(partitions)} halted: Redis and MySQL contradict each other, so a backup was restored.`,
     next: 'Nothing is lost by waiting. Look at the evidence, then run: sluice recover',
-    page: '/partitions?only=halted',
+    page: '/partitions?halted=yes',
   };
 }
 
@@ -137,7 +137,7 @@ function* stuck({ stuck: partitions }: Judged): Generator<Finding> {
     ...bad('stuck', 'sluicepartitionstuck'),
     sentence: `${list(partitions)} stuck: updates grow old, and no batch has been written for a minute.`,
     next: 'Look in the logs of the workers for its number, and in MySQL for who holds a lock.',
-    page: `/partitions?partition=${partitions[0]}`,
+    page: '/partitions',
   };
 }
 
@@ -160,7 +160,7 @@ function* lag({ partitions = [], halted: stopped }: Judged): Generator<Finding> 
     ...(worst.lagSeconds >= LAG_BAD ? bad : warning)('lag', 'sluicelagburnsfast'),
     sentence: `Flushes are ${seconds(worst.lagSeconds)} behind in partition ${worst.partition}.`,
     next: 'If the backlog grows, add workers; if transactions are long, look for locks in MySQL.',
-    page: `/partitions?partition=${worst.partition}`,
+    page: '/partitions',
   };
 }
 

@@ -59,7 +59,7 @@ export interface OpenIdLogin {
 /** Which value of the role's header or claim gives which role. `*` is anyone who may log in. */
 type RoleMap = ReadonlyMap<string, Role>;
 
-interface PrometheusServer {
+export interface PrometheusServer {
   /** Without user and password. */
   readonly url: string;
   /** The header `Authorization`; undefined if the URL names no user. */

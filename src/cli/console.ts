@@ -1,0 +1,31 @@
+/** `sluice console`: shows the operator's page until SIGTERM. */
+import { openConsole } from '../console/run.ts';
+import { type Config, readConfig } from '../shared/config/config.ts';
+import { packageVersion } from '../shared/config/version.ts';
+import { createLog } from '../shared/log.ts';
+import { LogStream } from '../shared/log-stream.ts';
+import { EXIT, type ExitCode } from './exit.ts';
+import { listening } from './listening.ts';
+import { stopSignal } from './stop-signal.ts';
+
+/** Longest wait at the end for the last log lines to be read, ms. */
+const FLUSH_MS = 1000;
+
+/** Resolves with the exit code once it has stopped. @throws ConfigurationError */
+export async function runConsole(config: Config = readConfig(process.env)): Promise<ExitCode> {
+  const output = new LogStream('stdout');
+  const log = createLog(config.logLevel ?? 'info', output);
+  try {
+    const stopped = stopSignal(signal => log.error({ signal }, 'second signal to stop'));
+    const { host, tls } = config.console;
+    const console = await listening('SLUICE_CONSOLE', config.console, () => openConsole(config, log));
+    const url = `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${console.port}/`;
+    log.info({ version: packageVersion(), host, port: console.port, url }, 'console started');
+    const signal = await stopped;
+    log.info({ signal }, 'console stops');
+    const inTime = await console.close(config.settings.shutdownDeadlineMs);
+    return inTime ? EXIT.ok : EXIT.found;
+  } finally {
+    await output.flushed(FLUSH_MS);
+  }
+}

@@ -1,0 +1,51 @@
+/** The stream of samples, as server-sent events. */
+import type { FastifyReply } from 'fastify';
+import type { Sample } from './answers.ts';
+import type { Sampler } from './sampler.ts';
+
+/** A comment at least so often: proxies close a connection that is silent. */
+const HEARTBEAT_MS = 15_000;
+/** How often a login is asked again whether it still counts. */
+const CHECK_MS = 5000;
+/** Bytes that a browser may be behind; then samples are left out. */
+const BEHIND = 256 * 1024;
+
+/**
+ * Answers with a stream that ends when the browser goes away, the login ends or the server closes.
+ * @param isStillAllowed whether the login still counts
+ */
+export function sendEvents(
+  reply: FastifyReply,
+  sampler: Pick<Sampler, 'latest' | 'subscribe'>,
+  isStillAllowed: () => Promise<boolean>,
+): void {
+  reply.hijack();
+  const { raw } = reply;
+  for (const [name, value] of Object.entries(reply.getHeaders()))
+    if (value !== undefined) raw.setHeader(name, value);
+  raw.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    // nginx and others would keep events back.
+    'x-accel-buffering': 'no',
+  });
+  const send = (sample: Sample) => {
+    if (raw.writableLength < BEHIND) raw.write(`event: sample\ndata: ${JSON.stringify(sample)}\n\n`);
+  };
+  // Some proxies pass nothing on before the first kilobyte.
+  raw.write(`retry: 2000\n:${' '.repeat(1024)}\n\n`);
+  if (sampler.latest) send(sampler.latest);
+  const unsubscribe = sampler.subscribe(send);
+  const heartbeat = setInterval(() => raw.write(':\n\n'), HEARTBEAT_MS);
+  const check = setInterval(() => {
+    isStillAllowed().then(
+      allowed => allowed || raw.end(),
+      () => raw.end(),
+    );
+  }, CHECK_MS);
+  raw.on('error', () => {});
+  raw.once('close', () => {
+    unsubscribe();
+    clearInterval(heartbeat);
+    clearInterval(check);
+  });
+}

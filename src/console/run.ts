@@ -1,0 +1,102 @@
+/** Puts the console together: opens the servers, takes samples, answers requests, and ends all of it. */
+import type { Logger } from 'pino';
+import { RunningOperations } from '../http/running-operations.ts';
+import { FailedUpdates } from '../replay/failed.ts';
+import type { Config } from '../shared/config/config.ts';
+import { type Definitions, readDefinitions } from '../shared/config/definitions.ts';
+import { processFacts } from '../shared/config/process-facts.ts';
+import { Heartbeat } from '../shared/redis/heartbeat.ts';
+import { Keys } from '../shared/redis/keys.ts';
+import { ConsoleAccess } from './access.ts';
+import { PageAssets } from './assets.ts';
+import { type ConsoleServerParts, createConsole } from './console.ts';
+import type { LoginRoute } from './login.ts';
+import { LoginLimits } from './login-limits.ts';
+import { Sampler } from './sampler.ts';
+import { ConsoleServers } from './servers.ts';
+import { Sessions } from './sessions.ts';
+import { Users } from './users.ts';
+import { VerifyRuns } from './verify-runs.ts';
+
+export interface RunningConsole {
+  readonly port: number;
+  /** Waits for open requests at most this long. @returns whether all ended */
+  close(deadlineMs: number): Promise<boolean>;
+}
+
+/**
+ * Listens at once, and connects meanwhile.
+ * @throws ConfigurationError if the page is not built or the definitions are wrong; the error of `listen`
+ */
+export async function openConsole(config: Config, log: Logger): Promise<RunningConsole> {
+  const definitions = readDefinitions(config.definitionsPath);
+  const assets = new PageAssets();
+  const servers = new ConsoleServers(config, definitions, log);
+  const sampler = new Sampler(() => servers.current, log);
+  const running = new RunningOperations(log);
+  const verifyRuns = new VerifyRuns(log);
+  const parts: ConsoleServerParts = {
+    ...{ config, definitions, log, running, verifyRuns, sampler, assets },
+    servers: () => servers.get(),
+    failed: failedOf(servers, config, definitions, log),
+    login: loginPartsOf(servers, config, log),
+    moreLogins: await openIdRoutes(config),
+  };
+  const server = createConsole(parts, config.console);
+  const keys = new Keys(config.namespace, config.settings.partitions);
+  const heartbeat = Heartbeat.open(
+    config.redis,
+    keys,
+    log,
+    processFacts('console', config.settings, definitions),
+  );
+  const end = async () => {
+    await sampler.stop();
+    await running.close();
+    await verifyRuns.close();
+    await heartbeat.stop();
+    await servers.close();
+  };
+  sampler.start();
+  try {
+    const port = await server.listen();
+    return {
+      port,
+      async close(deadlineMs) {
+        const inTime = await server.close(deadlineMs);
+        await end();
+        return inTime;
+      },
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+/** With the connections of the servers, made once. */
+function failedOf(servers: ConsoleServers, { settings }: Config, definitions: Definitions, log: Logger) {
+  let failed: FailedUpdates | undefined;
+  return async () => {
+    failed ??= new FailedUpdates({ ...servers.get(), settings, definitions, log });
+    return failed;
+  };
+}
+
+function loginPartsOf(servers: ConsoleServers, config: Config, log: Logger): ConsoleServerParts['login'] {
+  const database = () => servers.get().database;
+  const sessions = new Sessions(database, log);
+  return {
+    config: config.console,
+    namespace: config.namespace,
+    access: new ConsoleAccess(config.console, sessions),
+    users: new Users(database),
+    sessions,
+    limits: new LoginLimits(),
+    log,
+  };
+}
+
+async function openIdRoutes(_: Config): Promise<readonly LoginRoute[]> {
+  return [];
+}
