@@ -41,6 +41,7 @@ export type Reason =
   | 'transfers-aside'
   | 'holds-overdue'
   | 'stale'
+  | 'not-connected'
   | 'well';
 
 export interface Verdict {

@@ -5,6 +5,7 @@ import { FailedUpdates } from '../replay/failed.ts';
 import type { Config } from '../shared/config/config.ts';
 import { type Definitions, readDefinitions } from '../shared/config/definitions.ts';
 import { processFacts } from '../shared/config/process-facts.ts';
+import { Database } from '../shared/mysql/database.ts';
 import { Heartbeat } from '../shared/redis/heartbeat.ts';
 import { Keys } from '../shared/redis/keys.ts';
 import { ConsoleAccess } from './access.ts';
@@ -24,6 +25,8 @@ export interface RunningConsole {
   close(deadlineMs: number): Promise<boolean>;
 }
 
+const CONNECTIONS = 2;
+
 /**
  * Listens at once, and connects meanwhile.
  * @throws ConfigurationError if the page is not built or the definitions are wrong; the error of `listen`
@@ -32,14 +35,20 @@ export async function openConsole(config: Config, log: Logger): Promise<RunningC
   const definitions = readDefinitions(config.definitionsPath);
   const assets = new PageAssets();
   const servers = new ConsoleServers(config, definitions, log);
-  const sampler = new Sampler(() => servers.current, log);
+  // Of its own, and without any check: logins must work while Redis is away.
+  const database = new Database(config.mysql, {
+    ...config.settings,
+    connections: CONNECTIONS,
+    onlyReads: true,
+  });
+  const sampler = new Sampler(servers, log);
   const running = new RunningOperations(log);
   const verifyRuns = new VerifyRuns(log);
   const parts: ConsoleServerParts = {
     ...{ config, definitions, log, running, verifyRuns, sampler, assets },
     servers: () => servers.get(),
     failed: failedOf(servers, config, definitions, log),
-    login: loginPartsOf(servers, config, log),
+    login: loginPartsOf(database, config, log),
     moreLogins: await openIdRoutes(config),
   };
   const server = createConsole(parts, config.console);
@@ -56,6 +65,7 @@ export async function openConsole(config: Config, log: Logger): Promise<RunningC
     await verifyRuns.close();
     await heartbeat.stop();
     await servers.close();
+    await database.close();
   };
   sampler.start();
   try {
@@ -83,14 +93,13 @@ function failedOf(servers: ConsoleServers, { settings }: Config, definitions: De
   };
 }
 
-function loginPartsOf(servers: ConsoleServers, config: Config, log: Logger): ConsoleServerParts['login'] {
-  const database = () => servers.get().database;
-  const sessions = new Sessions(database, log);
+function loginPartsOf(database: Database, config: Config, log: Logger): ConsoleServerParts['login'] {
+  const sessions = new Sessions(() => database, log);
   return {
     config: config.console,
     namespace: config.namespace,
     access: new ConsoleAccess(config.console, sessions),
-    users: new Users(database),
+    users: new Users(() => database),
     sessions,
     limits: new LoginLimits(),
     log,

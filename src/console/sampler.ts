@@ -7,9 +7,11 @@ import type { PartitionStatus } from '../shared/redis/inspect.ts';
 import type { AtRisk, Count, History, Sample } from './answers.ts';
 import { FigureSource, type Figures, MOST_COUNTED, type Stored } from './figures.ts';
 import { SampleHistory } from './history.ts';
+import type { ConsoleServers } from './servers.ts';
 import { judge } from './verdict.ts';
 
 const EVERY_MS = 1000;
+const FIRST_MS = 50;
 const STUCK_SECONDS = 60;
 
 /** How many updates the partitions had accepted and flushed in total at a time. */
@@ -30,7 +32,7 @@ const NOTHING: Figures = {
 };
 
 export class Sampler {
-  readonly #servers: () => OpenServers | undefined;
+  readonly #servers: Pick<ConsoleServers, 'current' | 'trouble'>;
   readonly #log: Logger;
   readonly #history = new SampleHistory();
   readonly #listeners = new Set<(sample: Sample) => void>();
@@ -42,8 +44,7 @@ export class Sampler {
   #latest: Sample | undefined;
   #rounds: Promise<void> | undefined;
 
-  /** @param servers undefined until both have answered once */
-  constructor(servers: () => OpenServers | undefined, log: Logger) {
+  constructor(servers: Pick<ConsoleServers, 'current' | 'trouble'>, log: Logger) {
     this.#servers = servers;
     this.#log = log;
   }
@@ -76,6 +77,11 @@ export class Sampler {
     while (!this.#stop.signal.aborted) {
       const began = performance.now();
       try {
+        // At first nothing is known, which is no reason to raise an alarm.
+        if (!this.#servers.current && !this.#servers.trouble) {
+          await pause(FIRST_MS, this.#stop.signal);
+          continue;
+        }
         const sample = this.#sampleOf(await this.#figures(), performance.now());
         this.#latest = sample;
         this.#history.add(sample);
@@ -88,7 +94,7 @@ export class Sampler {
   }
 
   async #figures(): Promise<Figures> {
-    const servers = this.#servers();
+    const servers = this.#servers.current;
     if (!servers) return NOTHING;
     if (this.#source?.servers !== servers) this.#source = { servers, figures: new FigureSource(servers) };
     return this.#source.figures.ask();
@@ -100,7 +106,8 @@ export class Sampler {
     const breakersOpen = workers?.filter(({ breaker }) => breaker === 'open').length;
     const stuck = this.#stuckAmong(partitions ?? [], now).filter(one => !halted.includes(one));
     const workersAlive = workers?.length;
-    const verdict = judge({ ...figures, stuck, breakersOpen, workersAlive, staleSeconds: 0 });
+    const { trouble } = this.#servers;
+    const verdict = judge({ ...figures, stuck, breakersOpen, workersAlive, staleSeconds: 0, trouble });
     const lags = partitions?.map(({ lagSeconds }) => lagSeconds) ?? [];
     return {
       at: new Date().toISOString(),

@@ -27,10 +27,16 @@ export class ConsoleServers {
     return this.#opened?.open;
   }
 
+  /** Why they could not be opened yet; undefined if they are, or if the first attempt is under way. */
+  get trouble(): SluiceError | undefined {
+    if (this.#opened || this.#error === undefined) return undefined;
+    return this.#error instanceof SluiceError ? this.#error : new StartingError(this.#error);
+  }
+
   /** @throws why they could not be opened */
   get(): OpenServers {
     if (this.#opened) return this.#opened.open;
-    throw this.#error ?? new StartingError();
+    throw this.trouble ?? new StartingError();
   }
 
   async close(): Promise<void> {
@@ -61,8 +67,8 @@ export class ConsoleServers {
 class StartingError extends SluiceError {
   readonly code = 'STARTING';
   override readonly retryable = true;
-  constructor() {
-    super('The console is connecting to Redis and MySQL; ask again in a second.');
+  constructor(cause?: unknown) {
+    super('The console is connecting to Redis and MySQL; ask again in a second.', { cause });
   }
 }
 

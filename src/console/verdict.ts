@@ -4,6 +4,8 @@ import { type Figures, MOST_COUNTED } from './figures.ts';
 
 /** What a sample knows beside the figures of both servers. */
 export interface Judged extends Figures {
+  /** Why the console could not connect since it started; undefined if it has. */
+  readonly trouble?: { readonly code: string; readonly message: string } | undefined;
   /** Seconds since the sample was taken. */
   readonly staleSeconds: number;
   /** Partitions with a lag of over a minute whose batch has not changed for as long. */
@@ -55,6 +57,7 @@ function wellSentence({ partitions = [] }: Judged): string {
 
 /** The most urgent first. */
 function findings(figures: Judged): Finding[] {
+  if (figures.trouble) return [notConnected(figures.trouble)];
   const found = [
     ...servers(figures),
     ...halted(figures),
@@ -70,18 +73,35 @@ function findings(figures: Judged): Finding[] {
   return [...found.filter(({ level }) => level === 'bad'), ...found.filter(({ level }) => level !== 'bad')];
 }
 
+/** Nothing else is known then. */
+function notConnected({ code, message }: NonNullable<Judged['trouble']>): Finding {
+  const next = 'The console shows all the rest once it has connected; it tries again every few seconds.';
+  const reason = /^DATABASE_/.test(code) ? 'database-away' : 'redis-away';
+  const sentence = { 'redis-away': REDIS_AWAY, 'database-away': DATABASE_AWAY }[reason];
+  const isOutage = /_UNAVAILABLE$/.test(code);
+  return {
+    ...bad(isOutage ? reason : 'not-connected', 'sluiceserverunreachable'),
+    sentence: isOutage ? sentence : `The console cannot use the servers (${code}): ${message}`,
+    next,
+    page: null,
+  };
+}
+
+const REDIS_AWAY = 'Redis does not answer: calls of services fail, and nothing is accepted.';
+const DATABASE_AWAY = 'MySQL does not answer: updates are accepted and wait in Redis.';
+
 function* servers({ partitions, stored }: Judged): Generator<Finding> {
   if (!partitions)
     yield {
       ...bad('redis-away', 'sluiceserverunreachable'),
-      sentence: 'Redis does not answer: calls of services fail, and nothing is accepted.',
+      sentence: REDIS_AWAY,
       next: 'Bring Redis back with its data. If it comes back empty or older, read the page about recovery first.',
       page: null,
     };
   if (!stored)
     yield {
       ...bad('database-away', 'sluicebreakeropen'),
-      sentence: 'MySQL does not answer: updates are accepted and wait in Redis.',
+      sentence: DATABASE_AWAY,
       next: 'Bring MySQL back, and watch the memory of Redis meanwhile. Workers notice by themselves.',
       page: null,
     };
@@ -175,7 +195,7 @@ function* waiting({ stored, jobs }: Judged): Generator<Finding> {
   if ((jobs?.failed ?? 0) > 0)
     yield {
       ...warning('failed-jobs', 'sluiceflushjobsfailed'),
-      sentence: `${count(jobs!.failed!, 'flush job')} failed for good; their updates are safe, and the sweep goes on.`,
+      sentence: `${number(jobs!.failed!, 'flush job')} failed for good; their updates are safe, and the sweep goes on.`,
       next: 'Read their errors, then replay or drop them.',
       page: '/jobs?state=failed',
     };
@@ -229,12 +249,16 @@ function list(partitions: readonly number[]): string {
   return `Partitions ${partitions.slice(0, -1).join(', ')} and ${partitions.at(-1)} are`;
 }
 
-function counted(number: number, what: string): string {
-  return number > MOST_COUNTED ? `At least ${MOST_COUNTED} ${what}s are` : count(number, what);
+function counted(found: number, what: string): string {
+  return found > MOST_COUNTED ? `At least ${MOST_COUNTED} ${what}s are` : count(found, what);
 }
 
-function count(number: number, what: string): string {
-  return number === 1 ? `1 ${what} is` : `${number} ${what}s are`;
+function count(found: number, what: string): string {
+  return `${number(found, what)} ${found === 1 ? 'is' : 'are'}`;
+}
+
+function number(found: number, what: string): string {
+  return found === 1 ? `1 ${what}` : `${found} ${what}s`;
 }
 
 /** "3 s", "4 min" or "2 h", rounded so that the number stays short. */

@@ -58,7 +58,7 @@ function Strip({ rows }: { rows: readonly PartitionRow[] }) {
             <span class="unseen">{text}</span>
             <svg viewBox="0 0 10 40" preserveAspectRatio="none" aria-hidden="true">
               <rect x="0" width="10" y={FULL - height} height={height} />
-              {halt && <path d="M0 0L10 40M10 0L0 40" />}
+              {halted && <path d="M0 0L10 40M10 0L0 40" />}
             </svg>
           </li>
         );
