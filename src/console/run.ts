@@ -11,8 +11,9 @@ import { Keys } from '../shared/redis/keys.ts';
 import { ConsoleAccess } from './access.ts';
 import { PageAssets } from './assets.ts';
 import { type ConsoleServerParts, createConsole } from './console.ts';
-import type { LoginRoute } from './login.ts';
 import { LoginLimits } from './login-limits.ts';
+import { OpenId } from './openid.ts';
+import { openIdRoutes } from './openid-routes.ts';
 import { Sampler } from './sampler.ts';
 import { ConsoleServers } from './servers.ts';
 import { Sessions } from './sessions.ts';
@@ -33,6 +34,7 @@ const CONNECTIONS = 2;
  */
 export async function openConsole(config: Config, log: Logger): Promise<RunningConsole> {
   const definitions = readDefinitions(config.definitionsPath);
+  const { openid } = config.console;
   const assets = new PageAssets();
   const servers = new ConsoleServers(config, definitions, log);
   // Of its own, and without any check: logins must work while Redis is away.
@@ -49,7 +51,7 @@ export async function openConsole(config: Config, log: Logger): Promise<RunningC
     servers: () => servers.get(),
     failed: failedOf(servers, config, definitions, log),
     login: loginPartsOf(database, config, log),
-    moreLogins: await openIdRoutes(config),
+    moreLogins: openid ? openIdRoutes(new OpenId(openid, log)) : [],
   };
   const server = createConsole(parts, config.console);
   const keys = new Keys(config.namespace, config.settings.partitions);
@@ -104,8 +106,4 @@ function loginPartsOf(database: Database, config: Config, log: Logger): ConsoleS
     limits: new LoginLimits(),
     log,
   };
-}
-
-async function openIdRoutes(_: Config): Promise<readonly LoginRoute[]> {
-  return [];
 }
