@@ -51,7 +51,7 @@ function table([head, , ...rows]: readonly string[]): string {
       .map(cell => `<${tag}>${inline(cell.trim())}</${tag}>`)
       .join('');
   const body = rows.map(row => `<tr>${cells(row, 'td')}</tr>`).join('\n');
-  return `<section class="scroll" tabindex="0" aria-label="Table"><table><thead><tr>${cells(head!, 'th')}</tr></thead><tbody>${body}</tbody></table></section>`;
+  return `<div class="scroll" tabindex="0"><table><thead><tr>${cells(head!, 'th')}</tr></thead><tbody>${body}</tbody></table></div>`;
 }
 
 function list(text: string): string {

@@ -1,9 +1,12 @@
 // By keyboard alone: every view, the search, the help, rows of lists, and what stops the live figures.
 
 import type { Browser, Page } from 'playwright-core';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { accessibilityFindings, chromiumPath, startBrowser } from '../support/browser.ts';
 import { logIn, openContext, openShown } from '../support/console-page.ts';
+
+// A browser on a busy machine is slow.
+vi.setConfig({ testTimeout: 180_000 });
 
 /** Remembers every event stream that the page opens. */
 const WATCH_STREAMS = `

@@ -25,8 +25,8 @@ export type ShownDeployment = Awaited<ReturnType<typeof openShown>>;
 export async function openShown(roles: readonly string[] = ['viewer', 'operator', 'admin']) {
   const deployment = await openDeployment(definitions);
   const { database } = deployment;
-  await database.query('CREATE TABLE products (id VARCHAR(255) PRIMARY KEY, views BIGINT NOT NULL)');
-  await database.query('CREATE TABLE users (id VARCHAR(255) PRIMARY KEY, points INT NOT NULL)');
+  await database.query('CREATE TABLE products (id VARBINARY(255) PRIMARY KEY, views BIGINT NOT NULL)');
+  await database.query('CREATE TABLE users (id VARBINARY(255) PRIMARY KEY, points INT NOT NULL)');
   for (const role of roles) {
     const added = await deployment.sluice(['users', 'add', role, '--role', role], {}, `${PASSWORD}\n`);
     expect(added.code, added.stderr).toBe(0);
