@@ -37,8 +37,7 @@ const LIMITS = {
 
 /** Ready to listen. */
 export function createConsole(parts: ConsoleServerParts, config: ConsoleConfig): HttpServer {
-  const { host, port, tls, proxy } = config;
-  const trustedProxies = proxy?.proxies ?? [];
+  const { host, port, tls, trustedProxies } = config;
   const server = new HttpServer({ ...LIMITS, host, port, tls, trustedProxies }, parts.log);
   const { app } = server;
   app.decorateRequest('asker', undefined);

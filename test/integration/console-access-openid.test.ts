@@ -2,24 +2,30 @@
 
 import { beforeEach, describe, expect, it } from 'vitest';
 import { targetOf } from '../../src/console/openid.ts';
-import { openConsole } from '../support/console-access.ts';
-import { openEngine } from '../support/engine.ts';
+import { Users } from '../../src/console/users.ts';
+import { type ConsoleReply, openTestConsole, type TestConsole } from '../support/console-server.ts';
+import { type Engine, openEngine, until } from '../support/engine.ts';
 import { openProvider } from '../support/openid-provider.ts';
 
 let provider: Awaited<ReturnType<typeof openProvider>>;
-let console: Awaited<ReturnType<typeof openConsole>>;
+let engine: Engine;
+let console: TestConsole;
 
 beforeEach(async () => {
-  const engine = await openEngine();
+  engine = await openEngine();
   provider = await openProvider('the secret');
-  console = await openConsole(engine, {
+  console = await openTestConsole(engine, {
     SLUICE_OPENID_ISSUER: provider.issuer,
     SLUICE_OPENID_CLIENT_ID: 'sluice',
     SLUICE_OPENID_CLIENT_SECRET: 'the secret',
     SLUICE_OPENID_ROLE_CLAIM: 'realm_access.roles',
     SLUICE_CONSOLE_ROLES: 'sre=operator,leads=admin',
   });
+  await until(async () => (await console.get('/api/me')).status === 200, 'that the servers are open');
 });
+
+const cookieOf = ({ headers }: ConsoleReply) =>
+  ((headers['set-cookie'] ?? []) as string[]).map(line => line.split(';')[0]!).join('; ');
 
 const claims = {
   email: 'Alice@example.com',
@@ -29,17 +35,15 @@ const claims = {
 
 /** Begins, logs in at the provider, and comes back. */
 async function through(given: Record<string, unknown> = claims, to = '/quarantine?code=ER_DUP&kind=entry') {
-  const start = await console.send(`/openid/start?to=${encodeURIComponent(to)}`);
-  const ticket = console.cookieOf(start);
-  const back = provider.logIn(start.headers.location!, given);
+  const start = await console.get(`/openid/start?to=${encodeURIComponent(to)}`);
+  const ticket = cookieOf(start);
+  const back = provider.logIn(String(start.headers.location), given);
   const come = (address = back, cookie = ticket) =>
-    console.send(address.slice(console.origin.length), {
-      headers: {
-        cookie,
-        'sec-fetch-site': 'cross-site',
-        'sec-fetch-mode': 'navigate',
-        'sec-fetch-dest': 'document',
-      },
+    console.get(address.slice(console.url.length), {
+      cookie,
+      'sec-fetch-site': 'cross-site',
+      'sec-fetch-mode': 'navigate',
+      'sec-fetch-dest': 'document',
     });
   return { start, ticket, back, come };
 }
@@ -47,12 +51,12 @@ async function through(given: Record<string, unknown> = claims, to = '/quarantin
 it('a user logs in there, comes back to the page that was asked for, and has the role of a group', async () => {
   const { start, come } = await through();
   expect(start.status).toBe(303);
-  const asked = new URL(start.headers.location!);
+  const asked = new URL(String(start.headers.location));
   expect(asked.origin).toBe(provider.issuer);
   expect(Object.fromEntries(asked.searchParams)).toMatchObject({
     response_type: 'code',
     client_id: 'sluice',
-    redirect_uri: `${console.origin}/openid/callback`,
+    redirect_uri: `${console.url}/openid/callback`,
     code_challenge_method: 'S256',
     scope: 'openid email profile',
   });
@@ -61,11 +65,11 @@ it('a user logs in there, comes back to the page that was asked for, and has the
   );
   const back = await come();
   expect([back.status, back.headers.location]).toEqual([303, '/quarantine?code=ER_DUP&kind=entry']);
-  const [ended, session] = back.headers['set-cookie']!;
+  const [ended, session] = back.headers['set-cookie'] as string[];
   expect(ended).toMatch(/^__Host-sluice-openid=; .*Max-Age=0$/);
   expect(session).toMatch(/^__Host-sluice-\d+=[\w-]{43}; Path=\/; HttpOnly; Secure; SameSite=Strict;/);
-  const me = await console.send('/api/me', { headers: { cookie: session!.split(';')[0]! } });
-  expect(me.json).toMatchObject({
+  const me = await console.get('/api/me', { cookie: session!.split(';')[0]! });
+  expect(me.body).toMatchObject({
     user: { name: 'Alice@example.com', role: 'operator' },
     login: 'form',
     openid: true,
@@ -77,8 +81,8 @@ it('a user logs in there, comes back to the page that was asked for, and has the
 it('claims that the ID token lacks are asked for, and the highest role counts', async () => {
   Object.assign(provider.atUserInfo, { email: 'bob@example.com', realm_access: { roles: ['sre', 'leads'] } });
   const back = await (await through({})).come();
-  const me = await console.send('/api/me', { headers: { cookie: console.cookieOf(back) } });
-  expect(me.json.user).toEqual({ name: 'bob@example.com', role: 'admin' });
+  const me = await console.get('/api/me', { cookie: cookieOf(back) });
+  expect(me.body.user).toEqual({ name: 'bob@example.com', role: 'admin' });
 });
 
 describe('nobody gets in', () => {
@@ -97,7 +101,7 @@ describe('nobody gets in', () => {
     expect((await page(come(back, other.ticket)))[0]).toBe(401);
     expect((await page(come(back.replace(/state=[^&]+/, 'state=x'), ticket)))[0]).toBe(401);
     expect((await page(come(back.replace(/code=[^&]+/, 'code=x'), ticket)))[0]).toBe(401);
-    expect((await page(come(`${console.origin}/openid/callback?error=access_denied`, ticket)))[0]).toBe(401);
+    expect((await page(come(`${console.url}/openid/callback?error=access_denied`, ticket)))[0]).toBe(401);
   });
 
   it.each(['nonce', 'key', 'audience'] as const)('with an ID token whose %s is wrong', async what => {
@@ -124,21 +128,22 @@ describe('nobody gets in', () => {
   });
 
   it('under the name of a user with a password', async () => {
-    await console.users.add('alice@example.com', 'viewer', 'correct horse battery');
+    await new Users(() => engine.own.database).add('alice@example.com', 'viewer', 'correct horse battery');
     expect((await page((await through()).come()))[1]).toContain('logs in with a password');
   });
 });
 
 it('a provider that is away does not end the console', async () => {
-  const away = await openConsole(await openEngine(), {
+  const away = await openTestConsole(engine, {
     SLUICE_OPENID_ISSUER: 'http://127.0.0.1:1',
     SLUICE_OPENID_CLIENT_ID: 'sluice',
     SLUICE_CONSOLE_ROLES: '*=viewer',
   });
-  const start = await away.send('/openid/start');
+  await until(async () => (await away.get('/api/me')).status === 200, 'that the servers are open');
+  const start = await away.get('/openid/start');
   expect(start.status).toBe(503);
   expect(start.text).toContain('cannot be reached now');
-  expect((await away.send('/api/me')).json).toMatchObject({ user: null, login: 'form', openid: true });
+  expect((await away.get('/api/me')).body).toMatchObject({ user: null, login: 'form', openid: true });
 });
 
 it('the way back leads to a view of the page, and nowhere else', () => {
