@@ -52,7 +52,7 @@ COPY package.json LICENSE config.schema.json ./
 COPY --from=build /build/dist dist
 # It writes no file, so the root file system can be read-only and nothing in it belongs to the user.
 USER node
-EXPOSE 8080 9464
+EXPOSE 8080 9464 9466
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["node", "/app/dist/cli/main.js", "health"]

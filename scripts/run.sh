@@ -29,9 +29,15 @@ use_node
 tsx=(--import "file://$project/node_modules/tsx/dist/loader.mjs")
 export TSX_TSCONFIG_PATH=$project/tsconfig.json
 
+# The console serves the page from there, also if the rest runs from its sources.
+build_page() {
+  node "${tsx[@]}" "$project/scripts/build-page.ts"
+}
+
 case $program in
   demo)
     cd "$project"
+    build_page
     exec node "${tsx[@]}" scripts/demo.ts "$@"
     ;;
   simulate)
@@ -65,6 +71,7 @@ case $program in
   sluice)
     # File arguments are relative to the user's folder, which npm has left.
     cd "${INIT_CWD:-$PWD}"
+    case " $*" in *' console'* | *' --console'*) build_page ;; esac
     exec node "${tsx[@]}" "$project/src/cli/main.ts" "$@"
     ;;
 esac

@@ -25,6 +25,8 @@ export class Stack {
   readonly folder: string;
   readonly database: Database;
   readonly workers: SluiceProcess[] = [];
+  /** Address of the console. */
+  consoleUrl = '';
   readonly #undo: (() => unknown)[];
   readonly #keep: boolean;
   #closing: Promise<void> | undefined;
@@ -53,6 +55,18 @@ export class Stack {
     this.workers.push(...(await Promise.all(starting)));
   }
 
+  /** The operator's page, on this machine only, where nobody can change anything without a login. */
+  async startConsole(): Promise<void> {
+    const starting = SluiceProcess.start({
+      command: 'console',
+      deployment: this.deployment,
+      logFile: join(this.folder, 'console.log'),
+      settings: { SLUICE_CONSOLE_PORT: '0' },
+    });
+    this.#undo.push(() => starting.then(running => running.stop()).catch(() => {}));
+    this.consoleUrl = /"url":"([^"]+)"/.exec((await starting).output.said)![1]!;
+  }
+
   atClose(undo: () => unknown): void {
     this.#undo.push(undo);
   }
@@ -66,6 +80,7 @@ export class Stack {
       ...this.workers.map(
         (worker, index) => `  worker ${index + 1}   process ${worker.pid}${worker.gone ? ' (killed)' : ''}`,
       ),
+      `  console    ${this.consoleUrl}`,
       `  logs       ${this.folder}`,
       '',
       'Look at it from another terminal:',
@@ -115,6 +130,8 @@ export async function openStack(options: DemoOptions, screen: Screen): Promise<S
     screen.step(`migrated the database ${databaseName}`);
     await stack.startWorkers(2);
     screen.step(`two workers: processes ${stack.workers.map(worker => worker.pid).join(' and ')}`);
+    await stack.startConsole();
+    screen.step(`the console, which only shows: ${stack.consoleUrl}`);
     return stack;
   } catch (error) {
     await undoAll(undo).catch(() => {});

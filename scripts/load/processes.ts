@@ -47,7 +47,7 @@ export function ownEnvironment(
 }
 
 /** What `sluice COMMAND` logs once it works. */
-const started = { worker: '"worker started"', serve: '"API started"' } as const;
+const started = { worker: '"worker started"', serve: '"API started"', console: '"console started"' } as const;
 
 export interface SluiceOptions {
   command: keyof typeof started;
@@ -64,7 +64,7 @@ export interface SluiceOptions {
   channel?: boolean;
 }
 
-/** `sluice worker` or `sluice serve`. */
+/** `sluice worker`, `sluice serve` or `sluice console`. */
 export class SluiceProcess {
   readonly pid: number;
   readonly child: ChildProcess;

@@ -1,5 +1,6 @@
 /** `sluice console`: shows the operator's page until SIGTERM. */
-import { openConsole } from '../console/run.ts';
+import type { Logger } from 'pino';
+import { openConsole, type RunningConsole } from '../console/run.ts';
 import { type Config, readConfig } from '../shared/config/config.ts';
 import { packageVersion } from '../shared/config/version.ts';
 import { createLog } from '../shared/log.ts';
@@ -17,15 +18,21 @@ export async function runConsole(config: Config = readConfig(process.env)): Prom
   const log = createLog(config.logLevel ?? 'info', output);
   try {
     const stopped = stopSignal(signal => log.error({ signal }, 'second signal to stop'));
-    const { host, tls } = config.console;
-    const console = await listening('SLUICE_CONSOLE', config.console, () => openConsole(config, log));
-    const url = `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${console.port}/`;
-    log.info({ version: packageVersion(), host, port: console.port, url }, 'console started');
+    const page = await startConsole(config, log);
     const signal = await stopped;
     log.info({ signal }, 'console stops');
-    const inTime = await console.close(config.settings.shutdownDeadlineMs);
+    const inTime = await page.close(config.settings.shutdownDeadlineMs);
     return inTime ? EXIT.ok : EXIT.found;
   } finally {
     await output.flushed(FLUSH_MS);
   }
+}
+
+/** Opens the console, and logs its address. @throws ConfigurationError */
+export async function startConsole(config: Config, log: Logger): Promise<RunningConsole> {
+  const { host, tls } = config.console;
+  const page = await listening('SLUICE_CONSOLE', config.console, () => openConsole(config, log));
+  const url = `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${page.port}/`;
+  log.info({ version: packageVersion(), host, port: page.port, url }, 'console started');
+  return page;
 }

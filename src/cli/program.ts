@@ -36,9 +36,11 @@ command(
   'worker',
   'flush updates to MySQL until SIGTERM',
   'REDIS_URL=redis://localhost MYSQL_URL=mysql://root@localhost/app sluice worker',
-).action(async () => {
-  code = await (await import('./worker.ts')).runWorker();
-});
+)
+  .option('--console', "also show the operator's page, for small set-ups; see: sluice console --help")
+  .action(async options => {
+    code = await (await import('./worker.ts')).runWorker(options);
+  });
 
 command(
   'serve',

@@ -17,13 +17,24 @@ import { stopSignal } from './stop-signal.ts';
 /** Longest wait at the end for the last log lines to be read, ms. */
 const FLUSH_MS = 1000;
 
+interface WorkerOptions {
+  /** Whether the process also shows the operator's page. */
+  readonly console?: boolean;
+}
+
 /** Resolves with the exit code once the worker has stopped. @throws errors of `Worker.start` */
-export async function runWorker(config: Config = readConfig(process.env)): Promise<ExitCode> {
+export async function runWorker(
+  { console: withConsole = false }: WorkerOptions = {},
+  config: Config = readConfig(process.env),
+): Promise<ExitCode> {
   const output = new LogStream('stdout');
   const log = createLog(config.logLevel ?? 'info', output);
+  // A worker without the page loads nothing of its server.
+  const page = withConsole ? await (await import('./console.ts')).startConsole(config, log) : undefined;
   try {
     return await flushUntilStopped(config, log, line => output.write(line));
   } finally {
+    await page?.close(config.settings.shutdownDeadlineMs);
     await output.flushed(FLUSH_MS);
   }
 }

@@ -46,7 +46,7 @@ const own = services.filter(([, service]) => service.build);
 
 it('the file has all services, with two workers', () => {
   expect(Object.keys(compose.services).toSorted()).toEqual(
-    ['api', 'grafana', 'http', 'migrate', 'mysql', 'prometheus', 'redis', 'worker'].toSorted(),
+    ['api', 'console', 'grafana', 'http', 'migrate', 'mysql', 'prometheus', 'redis', 'worker'].toSorted(),
   );
   expect(compose.services.worker!.deploy).toEqual({ replicas: 2 });
 });
@@ -81,7 +81,7 @@ it('a service starts when the services that it needs are ready', () => {
       else expect(compose.services[needed]).toMatchObject({ restart: 'on-failure' });
     }
   }
-  for (const name of ['worker', 'api', 'http'])
+  for (const name of ['worker', 'api', 'http', 'console'])
     expect(compose.services[name]!.depends_on).toEqual({
       redis: { condition: 'service_healthy' },
       migrate: { condition: 'service_completed_successfully' },
