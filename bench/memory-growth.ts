@@ -1,4 +1,4 @@
-// Bytes of Redis per pending counter key, pending entry, id and live value, by the growth of `used_memory`.
+// Bytes of Redis per pending counter key, pending entry, hold, id and live value, by the growth of `used_memory`.
 
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
@@ -31,6 +31,10 @@ export interface Growth extends PendingGrowth {
   readonly counterId: number;
   readonly entryId: number;
   readonly liveValue: number;
+  /** A hold that is not in MySQL, with its live record. */
+  readonly hold: number;
+  /** What is left of it once it is in MySQL. */
+  readonly heldRecord: number;
   /** A key on the board of a ranked name. */
   readonly member: number;
 }
@@ -86,6 +90,16 @@ class Measuring {
   }
 }
 
+type Parts = Omit<Parameters<typeof Worker.start>[0], 'definitions'>;
+
+/** Runs a worker until all is in MySQL. */
+async function drained(parts: Parts, inspector: Inspector): Promise<void> {
+  const worker = await Worker.start({ ...parts, definitions: unranked });
+  while ((await inspector.all()).some(one => one.pendingUpdates > 0 || one.token !== ''))
+    await new Promise(resolve => setTimeout(resolve, 200));
+  await worker.stop();
+}
+
 export function measureMemory(deployment: Deployment, count: number, what: 'everything'): Promise<Growth>;
 export function measureMemory(
   deployment: Deployment,
@@ -127,13 +141,17 @@ export async function measureMemory(
       ),
     );
     // Entries that are in MySQL leave only their ids.
-    const worker = await Worker.start({ ...parts, definitions: unranked });
     const keys = new Keys(deployment.namespace, settings.partitions);
-    const inspector = new Inspector(redis, keys);
-    while ((await inspector.all()).some(one => one.pendingUpdates > 0 || one.token !== ''))
-      await new Promise(resolve => setTimeout(resolve, 200));
-    await worker.stop();
+    const drain = () => drained(parts, new Inspector(redis, keys));
+    await drain();
     const left = (await used(redis)) - beforeEntries + counterKey * count - liveValue * count;
+    const beforeHolds = await used(redis);
+    const hold = await measuring.sent(n => ({
+      ...{ points: 'loyalty', account: account(n) },
+      ...{ hold: 1, id: numbered('hid-', n, sizes.id) },
+    }));
+    await drain();
+    const heldRecord = ((await used(redis)) - beforeHolds) / count;
     for (let partition = 0; partition < keys.partitions; partition++) {
       const epoch = await redis.hget(keys.state(partition), 'epoch');
       await redis.hset(keys.state(partition), 'boards', `cscore ready 0 1 ${epoch}`);
@@ -141,7 +159,7 @@ export async function measureMemory(
     // Each update makes its key pending, and a member.
     const both = await measuring.sent(n => ({ counter: 'score', key: pageOf(n) }));
     const all: Growth = {
-      ...{ counterKey, entry, counterId, entryId: left / count, liveValue },
+      ...{ counterKey, entry, counterId, entryId: left / count, liveValue, hold, heldRecord },
       member: both - counterKey,
     };
     return all;

@@ -17,6 +17,8 @@ const columns = {
   counterId: 'counter id',
   entryId: 'id of an entry in MySQL',
   liveValue: 'live value',
+  hold: 'pending hold',
+  heldRecord: 'live record of a hold',
   member: 'member of a board',
 } as const;
 

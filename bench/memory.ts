@@ -1,4 +1,4 @@
-// `npm run memory`: bytes of Redis per pending counter key, pending entry, remembered id and live value on
+// `npm run memory`: bytes of Redis per pending counter key, pending entry, hold, remembered id and live value on
 // each server, which tell what an outage of MySQL costs. It writes the table of docs/memory.md.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,8 @@ import { migrate } from '../src/shared/mysql/migrate.ts';
 import { measureMemory } from './memory-growth.ts';
 import { type Figures, memoryPage, pageFile, sizes } from './memory-page.ts';
 
-const settings = parseSettings();
+// A busy machine needs longer for thousands of updates at once, and bytes do not depend on it.
+const settings = parseSettings({ callTimeoutMs: 30_000 });
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-memory-'));
