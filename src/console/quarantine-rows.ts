@@ -18,7 +18,7 @@ export interface Limits {
 }
 
 /** For what is shown; who is about to change rows waits longer. */
-export const GLANCE: Limits = { ms: 150, most: 100_000 };
+export const GLANCE: Limits = { ms: 50, most: 100_000 };
 
 /** Rows that are alike, with the numbers of the first and the last of them. */
 interface Group {
@@ -33,7 +33,12 @@ interface Group {
 interface Condition {
   readonly sql: string;
   readonly values: readonly unknown[];
+  /** The index that finds its rows; the server chooses if there is none. */
+  readonly index?: 'refusal' | 'item' | 'PRIMARY';
 }
+
+const fromRows = ({ index }: Condition) =>
+  `FROM sluice_quarantine q${index ? ` FORCE INDEX (${index})` : ''}`;
 
 /** Rows that one statement looks at, if no index serves the filter. */
 const WINDOW = 4000;
@@ -47,8 +52,8 @@ export const LISTED_GROUPS = 200;
 const LAST = Number.MAX_SAFE_INTEGER;
 
 const GROUPS =
-  'SELECT kind, name, error_code, cause, MIN(id) AS first, MAX(id) AS last FROM sluice_quarantine GROUP BY kind, name, error_code, cause LIMIT 10000';
-const IN_GROUP = 'q.kind = ? AND q.name = ? AND q.error_code = ? AND q.cause = ?';
+  'SELECT kind, name, error_code, cause, MIN(id) AS first, MAX(id) AS last FROM sluice_quarantine FORCE INDEX (refusal) GROUP BY error_code, kind, name, cause LIMIT 10000';
+const IN_GROUP = 'q.error_code = ? AND q.kind = ? AND q.name = ? AND q.cause = ?';
 
 /** Only what the filter names, so that the server can choose an index. */
 function conditionOf(filter: CheckedFilter): Condition {
@@ -78,9 +83,41 @@ function isOfGroups({ ids, key, keyPrefix, from, until, partition, sequence }: C
   return [ids, key, keyPrefix, from, until, partition, sequence].every(criterion => criterion === undefined);
 }
 
-/** Whether an index finds all matching rows, and nearly no others. */
-function isDirect({ ids, kind, name, key }: CheckedFilter): boolean {
-  return ids !== undefined || (kind !== undefined && name !== undefined && key !== undefined);
+/** Rows of a prefix that are sorted by their numbers; of more the table is read in their order. */
+const SORTED = 2000;
+
+/**
+ * The filter as conditions that exclude each other, each served by an index; undefined if there is none for them.
+ * @param isOrdered whether the rows are needed in the order of their numbers
+ */
+async function served(
+  database: Database,
+  filter: CheckedFilter,
+  isOrdered: boolean,
+): Promise<Condition[] | undefined> {
+  const { ids, key, keyPrefix } = filter;
+  const condition = conditionOf(filter);
+  if (condition.sql === '' || ids !== undefined) return [condition];
+  const isOfKeys = key !== undefined || keyPrefix !== undefined;
+  if (!isOfKeys && !isOfGroups(filter)) return undefined;
+  const found = await groups(database, filter);
+  if (!isOfKeys) return found.length > MOST_GROUPS ? undefined : found.map(ofGroup);
+  const names = new Map(found.map(({ kind, name }) => [kind + name, { kind, name }]));
+  if (names.size > MOST_GROUPS) return undefined;
+  const conditions = [...names.values()].map(
+    (one): Condition => ({ ...conditionOf({ ...filter, ...one }), index: 'item' }),
+  );
+  if (!isOrdered) return conditions;
+  // Only the keys are looked at, which are in the index.
+  const keysOnly = [...names.values()].map(
+    (one): Condition => ({
+      ...conditionOf({ ...one, ...(key === undefined ? { keyPrefix } : { key }) }),
+      index: 'item',
+    }),
+  );
+  let rows = 0;
+  for (const one of keysOnly) rows += (await countDirectly(database, one, { ms: 0, most: SORTED })).count;
+  return rows < SORTED ? conditions : undefined;
 }
 
 async function groups(database: Database, filter: CheckedFilter): Promise<Group[]> {
@@ -96,7 +133,9 @@ async function groups(database: Database, filter: CheckedFilter): Promise<Group[
   );
 }
 
-const ofGroup = ({ kind, name, code, cause }: Group) => [kind, Buffer.from(name), code, cause];
+const ofGroup = ({ kind, name, code, cause }: Group): Condition => {
+  return { sql: ` AND ${IN_GROUP}`, values: [code, kind, Buffer.from(name), cause], index: 'refusal' };
+};
 
 interface Window {
   /** Numbers above this one, up to the other one. */
@@ -131,18 +170,15 @@ async function* windows(
 /** How many rows match. */
 export async function countRows(database: Database, filter: CheckedFilter, given: Limits): Promise<Count> {
   if (!meansUpdates(filter)) return { count: 0, atLeast: false };
-  if (isDirect(filter)) return countDirectly(database, conditionOf(filter), given);
   const limits = await patient(database, given);
-  if (isOfGroups(filter)) {
-    const found = await groups(database, filter);
-    if (found.length <= MOST_GROUPS) return sumOf(await countGroups(database, found, limits), limits.most);
-  }
+  const conditions = await served(database, filter, false);
+  if (conditions) return sumOf(await countEach(database, conditions, limits), limits.most);
   const { sql, values } = conditionOf(filter);
   const { last = LAST, most } = limits;
   let [count, reached] = [0, 0];
   for await (const window of windows(database, 0, limits)) {
     const [row] = await database.query(
-      `SELECT COUNT(*) AS found FROM sluice_quarantine q WHERE q.id > ? AND q.id <= ?${sql}`,
+      `SELECT COUNT(*) AS found FROM sluice_quarantine q FORCE INDEX (PRIMARY) WHERE q.id > ? AND q.id <= ?${sql}`,
       [window.after, window.last, ...values],
     );
     count += Number(row!.found);
@@ -154,28 +190,33 @@ export async function countRows(database: Database, filter: CheckedFilter, given
 
 async function countDirectly(
   database: Database,
-  { sql, values }: Condition,
-  { most, last = LAST }: Limits,
+  condition: Condition,
+  { most, last }: Limits,
 ): Promise<Count> {
+  const { sql, values } = condition;
+  const [until, lasts] = last === undefined ? ['TRUE', []] : ['q.id <= ?', [last]];
   const [row] = await database.query(
-    `SELECT COUNT(*) AS found FROM (SELECT 1 FROM sluice_quarantine q WHERE q.id <= ?${sql} LIMIT ?) c`,
-    [last, ...values, most + 1],
+    `SELECT COUNT(*) AS found FROM (SELECT 1 ${fromRows(condition)} WHERE ${until}${sql} LIMIT ?) c`,
+    [...lasts, ...values, most + 1],
   );
   const found = Number(row!.found);
   return { count: Math.min(found, most), atLeast: found > most };
 }
 
-/** Counts of the groups, in their order. Once the time is over, a group has at least its first and its last row. */
-async function countGroups(database: Database, found: readonly Group[], limits: Limits): Promise<Count[]> {
+/** Counts in the order of the conditions. Once the time is over, nothing is known of a condition. */
+async function countEach(
+  database: Database,
+  conditions: readonly Condition[],
+  limits: Limits,
+): Promise<Count[]> {
   const end = performance.now() + limits.ms;
   const counts: Count[] = [];
   let left = limits.most;
-  for (const group of found) {
+  for (const condition of conditions) {
     if (performance.now() > end || left <= 0) {
-      counts.push({ count: group.first === group.last ? 1 : 2, atLeast: group.first !== group.last });
+      counts.push({ count: 0, atLeast: true });
       continue;
     }
-    const condition = { sql: ` AND ${IN_GROUP}`, values: ofGroup(group) };
     const counted = await countDirectly(database, condition, { ...limits, most: left });
     left -= counted.count;
     counts.push(counted);
@@ -202,30 +243,25 @@ export async function pageOfRows(
   limit: number,
 ): Promise<RowPage> {
   if (!meansUpdates(filter)) return { rows: [], next: null };
-  const { sql, values } = conditionOf(filter);
   const read = (condition: Condition, { after, last }: Window, most: number) =>
     database.query(
-      `SELECT q.* FROM sluice_quarantine q WHERE q.id > ? AND q.id <= ?${condition.sql} ORDER BY q.id LIMIT ?`,
+      `SELECT q.* ${fromRows(condition)} WHERE q.id > ? AND q.id <= ?${condition.sql} ORDER BY q.id LIMIT ?`,
       [after, last, ...condition.values, most],
     );
-  const whole = { after, last: LAST };
-  if (sql === '' || isDirect(filter)) return pageOf(await read({ sql, values }, whole, limit + 1), limit);
-  if (isOfGroups(filter)) {
-    const found = await groups(database, filter);
-    if (found.length <= MOST_GROUPS) {
-      const rows: Rows = [];
-      for (const group of found)
-        rows.push(...(await read({ sql: ` AND ${IN_GROUP}`, values: ofGroup(group) }, whole, limit + 1)));
-      return pageOf(
-        rows.sort((a, b) => Number(a.id) - Number(b.id)),
-        limit,
-      );
-    }
+  const conditions = await served(database, filter, true);
+  if (conditions) {
+    const found: Rows = [];
+    for (const one of conditions) found.push(...(await read(one, { after, last: LAST }, limit + 1)));
+    return pageOf(
+      found.sort((a, b) => Number(a.id) - Number(b.id)),
+      limit,
+    );
   }
+  const condition: Condition = { ...conditionOf(filter), index: 'PRIMARY' };
   const rows: Rows = [];
   let reached = after;
   for await (const window of windows(database, after, await patient(database, GLANCE))) {
-    rows.push(...(await read({ sql, values }, window, limit + 1 - rows.length)));
+    rows.push(...(await read(condition, window, limit + 1 - rows.length)));
     reached = window.last;
     if (rows.length > limit) break;
   }
@@ -260,7 +296,12 @@ export async function countedGroups(
 
 async function groupsByIndex(database: Database, filter: CheckedFilter): Promise<CountedGroup[]> {
   const found = await groups(database, filter);
-  const counts = await countGroups(database, found, await patient(database, GLANCE));
+  const counted = await countEach(database, found.map(ofGroup), await patient(database, GLANCE));
+  // A group that was not counted has its first and its last row.
+  const counts = counted.map(({ count, atLeast }, at) => {
+    const known = found[at]!.first === found[at]!.last ? 1 : 2;
+    return { count: Math.max(count, known), atLeast };
+  });
   const edges = found.flatMap(({ first, last }) => [first, last]);
   const times = new Map<number, string>();
   if (edges.length > 0)
@@ -277,18 +318,24 @@ async function groupsByIndex(database: Database, filter: CheckedFilter): Promise
 }
 
 async function groupsByWindow(database: Database, filter: CheckedFilter): Promise<CountedGroup[]> {
-  const { sql, values } = conditionOf(filter);
   const found = new Map<string, CountedGroup>();
-  let reached = 0;
-  const limits = await patient(database, GLANCE);
-  const whole = isDirect(filter) ? [{ after: 0, last: LAST }] : windows(database, 0, limits);
-  for await (const window of whole) {
+  const read = async (condition: Condition, { after, last }: Window) => {
     const rows = await database.query(
       `SELECT q.kind, q.name, q.error_code, q.cause, COUNT(*) AS found, MIN(q.created_at) AS oldest, MAX(q.created_at) AS newest
-       FROM sluice_quarantine q WHERE q.id > ? AND q.id <= ?${sql} GROUP BY q.kind, q.name, q.error_code, q.cause`,
-      [window.after, window.last, ...values],
+       ${fromRows(condition)} WHERE q.id > ? AND q.id <= ?${condition.sql} GROUP BY q.kind, q.name, q.error_code, q.cause`,
+      [after, last, ...condition.values],
     );
     for (const row of rows) merge(found, row);
+  };
+  const conditions = await served(database, filter, true);
+  if (conditions) {
+    for (const condition of conditions) await read(condition, { after: 0, last: LAST });
+    return [...found.values()];
+  }
+  const condition: Condition = { ...conditionOf(filter), index: 'PRIMARY' };
+  let reached = 0;
+  for await (const window of windows(database, 0, await patient(database, GLANCE))) {
+    await read(condition, window);
     reached = window.last;
   }
   const atLeast = reached < LAST;

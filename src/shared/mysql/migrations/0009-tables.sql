@@ -169,8 +169,9 @@ CREATE TABLE IF NOT EXISTS sluice_quarantine (
   last_sequence BIGINT UNSIGNED NULL,
   PRIMARY KEY (id),
   KEY item (kind, name, item_key, entry_id),
-  -- The groups that the console shows, with their oldest and newest row.
-  KEY refusal (kind, name, error_code, cause, id),
+  -- The groups that the console shows, with their oldest and newest row. The code comes first, so that no statement of
+  -- a flush or a read can take this index for that of its key.
+  KEY refusal (error_code, kind, name, cause, id),
   KEY kept (partition_id, kind),
   KEY held (cause, partition_id, kind, name, id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
