@@ -31,7 +31,8 @@ describe.skipIf(!chromiumPath)('by the page', () => {
   }
 
   const button = (page: Page, name: string | RegExp) => page.getByRole('button', { name });
-  const finished = (page: Page) => page.locator('main').getByText('finished', { exact: true }).first().waitFor();
+  const finished = (page: Page) =>
+    page.locator('main').getByText('finished', { exact: true }).first().waitFor();
 
   it('refused updates are replayed after the cause is mended', async () => {
     const { shown, base, page, complaints } = await open(3);

@@ -13,7 +13,7 @@ vi.setConfig({ testTimeout: 600_000 });
 
 const folder = fileURLToPath(new URL('../../docs/images/', import.meta.url));
 /** Samples of which the charts are made. */
-const SAMPLES = 60;
+const SAMPLES = 12;
 
 const take = (page: Page, name: string) => page.screenshot({ path: `${folder}console-${name}.png` });
 
