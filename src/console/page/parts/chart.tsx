@@ -21,6 +21,8 @@ interface Shown {
 }
 
 const HEIGHT = 148;
+/** Lines of the time axis that are nearer than this, s, need their seconds. */
+const MINUTES = 60;
 
 export function Chart(shown: Shown) {
   const { title, lines } = shown;
@@ -99,7 +101,8 @@ function optionsOf(element: HTMLElement, { lines, format, steps }: Shown): uPlot
         ...axis,
         space: 70,
         size: 24,
-        values: (_, times) => times.map(time => timeOfDay(time * 1000).slice(0, 5)),
+        values: (_, times, __, ___, seconds) =>
+          times.map(time => timeOfDay(time * 1000).slice(0, seconds < MINUTES ? 8 : 5)),
       },
       {
         ...axis,
