@@ -10,6 +10,7 @@ import type { FastifyRequest } from 'fastify';
 import { RequestError } from '../http/request-error.ts';
 import { isLoopback } from '../shared/config/api.ts';
 import type { ConsoleConfig, ProxyLogin } from '../shared/config/console.ts';
+import { ConfigurationError } from '../shared/errors.ts';
 import { ROLES, type Role } from '../shared/roles.ts';
 import type { Me } from './answers.ts';
 import type { Asker } from './route.ts';
@@ -129,6 +130,18 @@ export class ConsoleAccess {
     if (proxy) return 'proxy';
     if (openid || !isLoopback(host)) return 'form';
     return (await this.#sessions.users()) === 0 ? 'open' : 'form';
+  }
+
+  /** @throws ConfigurationError if others could reach the console, and nobody could log in */
+  async checkStart(): Promise<void> {
+    const { proxy, openid, host } = this.#config;
+    if (proxy || openid || isLoopback(host)) return;
+    // While MySQL is away, nobody gets in.
+    const users = await this.#sessions.users().catch(() => undefined);
+    if (users !== 0) return;
+    throw new ConfigurationError(
+      `There is no user yet, so the console does not open ${host} to others; add one with "sluice users add", or set SLUICE_CONSOLE_HOST=127.0.0.1.`,
+    );
   }
 
   /** The token in the request's cookie. */

@@ -30,7 +30,8 @@ const CONNECTIONS = 2;
 
 /**
  * Listens at once, and connects meanwhile.
- * @throws ConfigurationError if the page is not built or the definitions are wrong; the error of `listen`
+ * @throws ConfigurationError if the page is not built, the definitions are wrong, or others could reach the console and
+ * nobody could log in; the error of `listen`
  */
 export async function openConsole(config: Config, log: Logger): Promise<RunningConsole> {
   const definitions = readDefinitions(config.definitionsPath);
@@ -71,6 +72,7 @@ export async function openConsole(config: Config, log: Logger): Promise<RunningC
   };
   sampler.start();
   try {
+    await parts.login.access.checkStart();
     const port = await server.listen();
     return {
       port,

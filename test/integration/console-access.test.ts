@@ -405,6 +405,16 @@ it('without users, anyone on this machine looks, and nobody changes anything', a
   await until(async () => (await open.get('/api/partitions')).status === 401, 'that users log in', 20_000);
 });
 
+it('without users, it does not open itself to others', async () => {
+  const empty = await openEngine();
+  const others = { SLUICE_CONSOLE_HOST: '0.0.0.0', SLUICE_CONSOLE_ORIGINS: 'https://sluice.example.com' };
+  await expect(openTestConsole(empty, others)).rejects.toThrow(/There is no user yet.*sluice users add/);
+  await new Users(() => empty.own.database).add('first', 'viewer', PASSWORD);
+  const open = await openTestConsole(empty, others);
+  await until(async () => (await open.get('/api/me')).status === 200, 'that the servers are open');
+  expect((await open.get('/api/partitions')).status).toBe(401);
+});
+
 describe('odd requests', () => {
   it.each([
     ...[
