@@ -146,10 +146,9 @@ export async function measureMemory(
     await drain();
     const left = (await used(redis)) - beforeEntries + counterKey * count - liveValue * count;
     const beforeHolds = await used(redis);
-    const hold = await measuring.sent(n => ({
-      ...{ points: 'loyalty', account: account(n) },
-      ...{ hold: 1, id: numbered('hid-', n, sizes.id) },
-    }));
+    const holdOf = (n: number) =>
+      ({ points: 'loyalty', account: account(n), hold: 1, id: numbered('hid-', n, sizes.id) }) as const;
+    const hold = await measuring.sent(holdOf);
     await drain();
     const heldRecord = ((await used(redis)) - beforeHolds) / count;
     for (let partition = 0; partition < keys.partitions; partition++) {
@@ -158,10 +157,9 @@ export async function measureMemory(
     }
     // Each update makes its key pending, and a member.
     const both = await measuring.sent(n => ({ counter: 'score', key: pageOf(n) }));
-    const all: Growth = {
-      ...{ counterKey, entry, counterId, entryId: left / count, liveValue, hold, heldRecord },
-      member: both - counterKey,
-    };
+    const ofHolds = { hold, heldRecord };
+    const ofIds = { counterId, entryId: left / count };
+    const all: Growth = { counterKey, entry, liveValue, ...ofIds, ...ofHolds, member: both - counterKey };
     return all;
   } finally {
     await sluice.close();
