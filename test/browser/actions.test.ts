@@ -113,7 +113,10 @@ describe.skipIf(!chromiumPath)('by the page', () => {
   });
 
   it('a failed flush job is dropped', async () => {
-    const { shown, base, page } = await open(0);
+    const { shown, worker, base, page } = await open(0);
+    // It would carry the job out.
+    worker.child.kill('SIGTERM');
+    await worker.ended;
     await shown.failJob('made by the test');
     await page.goto(`${base}/jobs`);
     await page.getByText('made by the test').waitFor();
