@@ -49,7 +49,6 @@ it('what cannot be done is said, and nothing changes', async () => {
     [['add', 'Carol', '--role', 'admin', '--generate'], 2, /lower-case/],
     [['add', 'carol', '--role', 'root', '--generate'], 2, /Allowed choices are viewer, operator, admin/],
     [['add', 'carol', '--generate'], 2, /--role/],
-    [['add', 'carol', '--role', 'admin'], 2, /There is no password; .*--generate/],
     [['role', 'carol', 'admin'], 1, /there is no user "carol"/],
     [['password', 'carol', '--generate'], 1, /there is no user "carol"/],
     [['remove', 'carol'], 1, /there is no user "carol"/],
@@ -57,6 +56,11 @@ it('what cannot be done is said, and nothing changes', async () => {
     const outcome = await users(...args);
     expect(outcome, args.join(' ')).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(said) });
   }
+  // In a process of its own: it reads standard input, and there is none.
+  expect(await deployment.process(['users', 'add', 'carol', '--role', 'admin'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/There is no password; .*--generate/),
+  });
   expect(await deployment.sluice(['users', 'add', 'carol', '--role', 'admin'], {}, 'short\n')).toMatchObject({
     code: 2,
     stderr: expect.stringMatching(/12 to 256 characters/),
