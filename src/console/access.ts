@@ -176,7 +176,7 @@ export function isUserName(name: string): boolean {
 }
 
 /** Whether a role may do what needs another one. */
-export function suffices(role: Role, needed: Role): boolean {
+function suffices(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed);
 }
 

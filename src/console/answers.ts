@@ -6,7 +6,7 @@ import type { Role } from '../shared/roles.ts';
 import type { FailedUpdate } from '../shared/updates/failed-update.ts';
 
 /** A whole number as decimal digits. */
-export type Exact = string;
+type Exact = string;
 
 export type { Role };
 

@@ -23,7 +23,7 @@ function shown(definitions: Definitions): ShownDefinitions {
     return {
       ...{ kind: SHOWN_KINDS[kind], name, ranked },
       target: target ? shownTarget(target) : null,
-      floor: kind === 'p' ? definitions.points[name]!.floor : null,
+      floor: kind === 'p' ? floorOf(definitions.points[name]!.floor) : null,
       keep:
         Object.hasOwn(definitions.values, name) && kind !== 'c' && kind !== 'p'
           ? definitions.values[name]!.keep
@@ -31,4 +31,9 @@ function shown(definitions: Definitions): ShownDefinitions {
     };
   });
   return { names, text: JSON.stringify(definitions, null, 2) };
+}
+
+/** The lowest safe number is how definitions say that there is none. */
+function floorOf(floor: number): number | null {
+  return floor === Number.MIN_SAFE_INTEGER ? null : floor;
 }

@@ -16,7 +16,7 @@ export interface Asker {
 }
 
 /** One request that passed all checks. */
-export interface Call<Params = unknown, Query = unknown, Body = unknown> {
+interface Call<Params = unknown, Query = unknown, Body = unknown> {
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
