@@ -27,7 +27,7 @@ if unfit then withFlight = state.token ~= '' end
 local flight, pending = {}, {}
 -- A pending counter or put, which has a number if it is of the segment.
 local function add(hash, field, isSegment)
-  local text = redis.call('HGET', base .. hash, field)
+  local text = redis.call('HGET', hash, field)
   if not text then return end
   local amount, updates, number = string.match(text, '^(%S+) (%S+) (%d+)')
   number = tonumber(number)
@@ -42,7 +42,7 @@ end
 -- them is in flight or in the database: then the chain of entries tells which.
 local function addEntries(account)
   if isDoubtful(account) and fit == 'ok' then fit = 'doubtful' end
-  add('accounts', account, false)
+  add(base .. 'accounts', account, false)
   if missing >= segmentEnd then return end
   local text = redis.call('HGET', base .. 'segment:accounts', account)
   if not text then return end
@@ -70,11 +70,11 @@ local function addEntries(account)
 end
 
 if isKept(kind) then
-  add('segment:counters', kind .. item, true)
-  add('counters', kind .. item, false)
+  add(base .. 'segment:counters', kind .. item, true)
+  add(base .. 'counters', kind .. item, false)
 elseif kind == 'c' then
-  add('segment:counters', item, true)
-  add('counters', item, false)
+  add(base .. 'segment:counters', item, true)
+  add(base .. 'counters', item, false)
   addEntries('!' .. item)
 else
   addEntries(item)

@@ -13,8 +13,9 @@ const sources = (ending: string) =>
   readdirSync(root, { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith(ending))
     .map(name => ({ name, file: pathToFileURL(join(root, name)) }));
+/** The heartbeat's key is none of a partition. */
 const scripts = sources('.lua')
-  .filter(({ name }) => !name.includes('/lua/'))
+  .filter(({ name }) => !/\/lua\/|\/heartbeat\./.test(name))
   .map(({ name, file }) => ({
     name: /([^/]+)\.lua$/.exec(name)![1]!,
     lua: readScript(file).replace(/('[^'\n]*')|--.*/g, '$1'),
