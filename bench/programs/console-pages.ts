@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { startMysql, startRedis } from '../../scripts/servers.ts';
+import { FigureSource } from '../../src/console/figures.ts';
 import type { ConsoleParts } from '../../src/console/parts.ts';
 import { routes } from '../../src/console/routes.ts';
 import { VerifyRuns } from '../../src/console/verify-runs.ts';
@@ -17,6 +18,7 @@ import { parseQuery } from '../../src/http/query.ts';
 import { RunningOperations } from '../../src/http/running-operations.ts';
 import { createProducer } from '../../src/producer/producer.ts';
 import { FailedUpdates } from '../../src/replay/failed.ts';
+import { pause } from '../../src/shared/clock.ts';
 import type { Config } from '../../src/shared/config/config.ts';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { parseSettings } from '../../src/shared/config/settings.ts';
@@ -34,6 +36,7 @@ const KEYS = pending / 5;
 /** How often a page asks again, seconds. */
 const EVERY = 5;
 const CHUNK = 5000;
+const SAMPLED_SECONDS = 30;
 const CODES = ['ER_CHECK_CONSTRAINT_VIOLATED', 'TARGET_ROW_MISSING', 'OUT_OF_RANGE', 'ER_SIGNAL_EXCEPTION'];
 const NAMES = ['views', 'clicks', 'likes', 'sales'];
 const definitions = parseDefinitions({
@@ -102,6 +105,7 @@ async function putAside({ database }: Servers): Promise<void> {
 }
 
 const PAGES = [
+  '/api/partitions',
   '/api/look-up?kind=counter&name=views&key=page-77',
   '/api/look-up?kind=counter&name=views&key=live-77',
   '/api/look-up?kind=points&name=loyalty&key=a7',
@@ -160,6 +164,21 @@ async function measure(parts: ConsoleParts, pids: { redis: number; mysql: number
   }
 }
 
+/** What the samples take, which the console asks for once a second whether anybody looks or not. */
+async function measureSamples(open: Servers, pids: { redis: number; mysql: number }): Promise<void> {
+  const source = new FigureSource(open);
+  await source.ask();
+  const cpu = new CpuMeter({ redis: [pids.redis], mysql: [pids.mysql] });
+  for (let second = 0; second < SAMPLED_SECONDS; second++) {
+    const startedAt = performance.now();
+    await source.ask();
+    await pause(startedAt + 1000 - performance.now());
+  }
+  const taken = cpu.taken(SAMPLED_SECONDS);
+  const [redis, mysql] = [taken.redisCpuMicrosPerUpdate! / 1e4, taken.mysqlCpuMicrosPerUpdate! / 1e4];
+  say(`samples, once a second: ${redis.toFixed(2)} % of a core of Redis, ${mysql.toFixed(2)} % of MySQL`);
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'sluice-console-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 const mysql = await startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') });
@@ -191,6 +210,7 @@ try {
     },
     { redis: redis.pid, mysql: mysql.pid },
   );
+  await measureSamples(open, { redis: redis.pid, mysql: mysql.pid });
   await close();
 } finally {
   await redis.stop();

@@ -23,13 +23,14 @@ const COMMANDS: readonly (readonly [args: string[], code: number])[] = [
   [['transfers', 'list', '--json'], 0],
   [['holds', 'list', '--json'], 0],
   [['keys', 'list'], 0],
+  [['users', 'list'], 0],
   [['plan', '--updates', '1000'], 0],
   [['ingest', '/no/such/file'], 2],
   [['backfill', 'b', '--table', 'none', '--key', 'id', '--value', 'n', '--to', 'views', '--dry-run'], 2],
 ];
 
 /** They run until a signal, or ask one that does. */
-const OTHERS = ['worker', 'serve', 'health', 'help'];
+const OTHERS = ['worker', 'serve', 'console', 'health', 'help'];
 
 it('every command is compared', async () => {
   const { stdout } = await sluiceHere(['--help'], {});

@@ -85,7 +85,7 @@ export function sluice(args: string[], env: Environment, input: string | Buffer 
 }
 
 /** These run until a signal, and their log is on stdout. */
-const SERVING = ['worker', 'serve'];
+const SERVING = ['worker', 'serve', 'console'];
 
 /** The cheapest way: in this process unless the command needs one of its own. */
 export function sluiceCheaply(
