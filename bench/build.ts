@@ -21,8 +21,11 @@ interface Code {
   parseSettings: typeof parseSettings;
 }
 
-/** Copied from a folder; of a revision, everything is. */
-const PARTS = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'scripts'];
+/** Copied from a folder; of a revision, everything is. The page of the console is built from the runbook too. */
+const PARTS = [
+  ...['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'scripts'],
+  'docs/operating.md',
+];
 
 export class Build {
   /** Its column in tables. */
