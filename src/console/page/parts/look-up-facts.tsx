@@ -11,14 +11,16 @@ export function LookUpFacts({ of: { partition, ttlSeconds, held } }: { of: LookU
     <Facts
       of={[
         ['Partition', <a href="/partitions?sort=partition">{partition}</a>],
-        [
-          'Stays live',
-          ttlSeconds ? `unused for ${duration(ttlSeconds.from)} to ${duration(ttlSeconds.to)}` : 'it is cold',
-        ],
+        ['Stays live', ttlSeconds ? `unused for ${range(ttlSeconds)}` : 'it is cold'],
         ...(held ? [['Held points', heldText(held)] as const] : []),
       ]}
     />
   );
+}
+
+function range({ from, to }: NonNullable<LookUp['ttlSeconds']>): string {
+  const [first, last] = [duration(from), duration(to)];
+  return first === last ? first : `${first} to ${last}`;
 }
 
 function heldText({ live, expected }: NonNullable<LookUp['held']>): string {
