@@ -190,7 +190,7 @@ function* waiting({ stored, jobs }: Judged): Generator<Finding> {
       ...warning('held', 'sluicetableheld'),
       sentence: `${counted(stored.held, 'update')} held, since a mapped table cannot be written.`,
       next: 'Repair the table; workers write them as soon as it takes rows.',
-      page: '/quarantine?cause=held',
+      page: '/quarantine',
     };
   if ((jobs?.failed ?? 0) > 0)
     yield {
