@@ -1,13 +1,13 @@
 /** The console as `sluice console` opens it, on the servers of an engine. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openConsole } from '../../src/console/run.ts';
 import { readConfig } from '../../src/shared/config/config.ts';
 import type { DefinitionsInput } from '../../src/shared/config/definitions.ts';
 import { environmentName, type SettingName } from '../../src/shared/config/settings.ts';
 import { type Engine, definitions as plain } from './engine.ts';
+import { temporaryFolder } from './servers.ts';
 
 export interface ConsoleReply {
   readonly status: number;
@@ -33,8 +33,7 @@ export async function openTestConsole(
   environment: Readonly<Record<string, string>> = {},
   definitions: DefinitionsInput = plain,
 ) {
-  const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
-  const file = join(folder, 'sluice.config.json');
+  const file = join(await temporaryFolder(), 'sluice.config.json');
   writeFileSync(file, JSON.stringify(definitions));
   const settings = Object.entries(engine.settings).map(([name, value]) => [
     environmentName(name as SettingName),
@@ -52,7 +51,6 @@ export async function openTestConsole(
   const running = await openConsole(config, engine.log);
   engine.onClose(async () => {
     await running.close(0);
-    rmSync(folder, { recursive: true, force: true });
   });
   const { port } = running;
   const host = `127.0.0.1:${port}`;
