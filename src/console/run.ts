@@ -33,10 +33,13 @@ const CONNECTIONS = 2;
  * @throws ConfigurationError if the page is not built, the definitions are wrong, or others could reach the console and
  * nobody could log in; the error of `listen`
  */
-export async function openConsole(config: Config, log: Logger): Promise<RunningConsole> {
+export async function openConsole(
+  config: Config,
+  log: Logger,
+  assets = new PageAssets(),
+): Promise<RunningConsole> {
   const definitions = readDefinitions(config.definitionsPath);
   const { openid } = config.console;
-  const assets = new PageAssets();
   const servers = new ConsoleServers(config, definitions, log);
   // Of its own, and without any check: logins must work while Redis is away.
   const database = new Database(config.mysql, {

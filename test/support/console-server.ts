@@ -2,12 +2,17 @@
 import { writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { PageAssets } from '../../src/console/assets.ts';
 import { openConsole } from '../../src/console/run.ts';
 import { readConfig } from '../../src/shared/config/config.ts';
 import type { DefinitionsInput } from '../../src/shared/config/definitions.ts';
 import { environmentName, type SettingName } from '../../src/shared/config/settings.ts';
 import { type Engine, definitions as plain } from './engine.ts';
 import { temporaryFolder } from './servers.ts';
+
+/** As build.ts makes it: the package tests build and remove dist/. */
+const PAGE = fileURLToPath(new URL('../../dist-test/console/page', import.meta.url));
 
 export interface ConsoleReply {
   readonly status: number;
@@ -48,7 +53,7 @@ export async function openTestConsole(
     SLUICE_CONSOLE_PORT: '0',
     ...environment,
   });
-  const running = await openConsole(config, engine.log);
+  const running = await openConsole(config, engine.log, new PageAssets(PAGE));
   engine.onClose(async () => {
     await running.close(0);
   });
