@@ -3,29 +3,21 @@ import type { Logger } from 'pino';
 import { openConsole, type RunningConsole } from '../console/run.ts';
 import { type Config, readConfig } from '../shared/config/config.ts';
 import { packageVersion } from '../shared/config/version.ts';
-import { createLog } from '../shared/log.ts';
-import { LogStream } from '../shared/log-stream.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { listening } from './listening.ts';
+import { withServingLog } from './serving-log.ts';
 import { stopSignal } from './stop-signal.ts';
-
-/** Longest wait at the end for the last log lines to be read, ms. */
-const FLUSH_MS = 1000;
 
 /** Resolves with the exit code once it has stopped. @throws ConfigurationError */
 export async function runConsole(config: Config = readConfig(process.env)): Promise<ExitCode> {
-  const output = new LogStream('stdout');
-  const log = createLog(config.logLevel ?? 'info', output);
-  try {
+  return withServingLog(config, async log => {
     const stopped = stopSignal(signal => log.error({ signal }, 'second signal to stop'));
     const page = await startConsole(config, log);
     const signal = await stopped;
     log.info({ signal }, 'console stops');
     const inTime = await page.close(config.settings.shutdownDeadlineMs);
     return inTime ? EXIT.ok : EXIT.found;
-  } finally {
-    await output.flushed(FLUSH_MS);
-  }
+  });
 }
 
 /** Opens the console, and logs its address. @throws ConfigurationError */

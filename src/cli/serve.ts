@@ -18,28 +18,18 @@ import { readDefinitions } from '../shared/config/definitions.ts';
 import { processFacts } from '../shared/config/process-facts.ts';
 import { packageVersion } from '../shared/config/version.ts';
 import { ConfigurationError } from '../shared/errors.ts';
-import { createLog } from '../shared/log.ts';
-import { LogStream } from '../shared/log-stream.ts';
 import { Database } from '../shared/mysql/database.ts';
 import { Heartbeat } from '../shared/redis/heartbeat.ts';
 import { Keys } from '../shared/redis/keys.ts';
 import { listenForHealth } from '../shared/telemetry/health-port.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { listening } from './listening.ts';
+import { withServingLog } from './serving-log.ts';
 import { stopSignal } from './stop-signal.ts';
-
-/** Longest wait at the end for the last log lines to be read, ms. */
-const FLUSH_MS = 1000;
 
 /** Resolves with the exit code once it has stopped. @throws errors of `createProducer` */
 export async function runServe(config: Config = readConfig(process.env)): Promise<ExitCode> {
-  const output = new LogStream('stdout');
-  const log = createLog(config.logLevel ?? 'info', output);
-  try {
-    return await serveUntilStopped(config, log);
-  } finally {
-    await output.flushed(FLUSH_MS);
-  }
+  return withServingLog(config, log => serveUntilStopped(config, log));
 }
 
 async function serveUntilStopped(config: Config, log: Logger): Promise<ExitCode> {

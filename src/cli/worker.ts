@@ -3,19 +3,15 @@ import type { Logger } from 'pino';
 import { type Config, readConfig } from '../shared/config/config.ts';
 import { readDefinitions } from '../shared/config/definitions.ts';
 import { packageVersion } from '../shared/config/version.ts';
-import { ConfigurationError } from '../shared/errors.ts';
-import { createLog } from '../shared/log.ts';
-import { LogStream } from '../shared/log-stream.ts';
-import { type HealthParts, listenForHealth } from '../shared/telemetry/health-port.ts';
+import { listenForHealth } from '../shared/telemetry/health-port.ts';
 import { reportEmf } from '../worker/emf.ts';
 import { WorkerMetrics } from '../worker/metrics.ts';
 import { notStarted } from '../worker/readiness.ts';
 import { Worker } from '../worker/worker.ts';
 import { EXIT, type ExitCode } from './exit.ts';
+import { listening } from './listening.ts';
+import { withServingLog } from './serving-log.ts';
 import { stopSignal } from './stop-signal.ts';
-
-/** Longest wait at the end for the last log lines to be read, ms. */
-const FLUSH_MS = 1000;
 
 interface WorkerOptions {
   /** Whether the process also shows the operator's page. */
@@ -27,16 +23,15 @@ export async function runWorker(
   { console: withConsole = false }: WorkerOptions = {},
   config: Config = readConfig(process.env),
 ): Promise<ExitCode> {
-  const output = new LogStream('stdout');
-  const log = createLog(config.logLevel ?? 'info', output);
-  // A worker without the page loads nothing of its server.
-  const page = withConsole ? await (await import('./console.ts')).startConsole(config, log) : undefined;
-  try {
-    return await flushUntilStopped(config, log, line => output.write(line));
-  } finally {
-    await page?.close(config.settings.shutdownDeadlineMs);
-    await output.flushed(FLUSH_MS);
-  }
+  return withServingLog(config, async (log, write) => {
+    // A worker without the page loads nothing of its server.
+    const page = withConsole ? await (await import('./console.ts')).startConsole(config, log) : undefined;
+    try {
+      return await flushUntilStopped(config, log, write);
+    } finally {
+      await page?.close(config.settings.shutdownDeadlineMs);
+    }
+  });
 }
 
 async function flushUntilStopped(
@@ -53,7 +48,9 @@ async function flushUntilStopped(
   const parts = { redis, mysql, definitions, namespace, settings, claimDurability, tracing, log, registry };
   // Listens before it connects, so that a health check learns that the worker runs, and what it waits for.
   let readiness = () => Promise.resolve(notStarted());
-  const { server, port } = await listen({ registry, readiness: () => readiness() }, config);
+  const { server, port } = await listening('SLUICE_HTTP', config.http, () =>
+    listenForHealth({ registry, readiness: () => readiness() }, config.http.host, config.http.port),
+  );
   log.info({ version: packageVersion(), host: config.http.host, port }, 'worker listens, and is connecting');
   const close = () => {
     server.close();
@@ -89,17 +86,4 @@ async function flushUntilStopped(
   if (inTime) log.info('worker stopped');
   else log.error('worker did not stop before its deadline; its batch stays in flight for another worker');
   return inTime ? EXIT.ok : EXIT.found;
-}
-
-/** @throws ConfigurationError if the worker cannot listen on the port */
-async function listen(parts: HealthParts, { http }: Config): ReturnType<typeof listenForHealth> {
-  try {
-    return await listenForHealth(parts, http.host, http.port);
-  } catch (cause) {
-    throw new ConfigurationError(
-      `The worker cannot listen on ${http.host}:${http.port} (${(cause as NodeJS.ErrnoException).code}); ` +
-        'set SLUICE_HTTP_PORT to a free port, or to 0 for any, and SLUICE_HTTP_HOST to an address of this machine.',
-      { cause },
-    );
-  }
 }
