@@ -10,7 +10,7 @@ import type { PageAssets } from './assets.ts';
 import { headersOf } from './headers.ts';
 import { type LoginParts, type LoginRoute, loginRoutes, registerLogin } from './login.ts';
 import type { ConsoleParts } from './parts.ts';
-import type { Asker, Route } from './route.ts';
+import { type Asker, handled, type Route } from './route.ts';
 import { routes } from './routes.ts';
 
 declare module 'fastify' {
@@ -74,7 +74,7 @@ function register(app: FastifyInstance, route: Route, parts: ConsoleServerParts)
         reply,
         isStillAllowed: () => isStillAllowed(request, parts),
       };
-      const answer = await route.handle(call as never, parts);
+      const answer = await handled(route, call, parts);
       // A stream has answered by itself.
       if (!answer) return reply;
       reply.code(answer.status ?? 200).header('content-type', 'application/json');

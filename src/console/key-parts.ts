@@ -5,14 +5,12 @@
  * for a lock, changes a live value or loads a cold one.
  */
 import { readBalance } from '../shared/balance.ts';
-import { within } from '../shared/clock.ts';
-import { RedisUnavailableError } from '../shared/errors.ts';
-import { explain } from '../shared/explain.ts';
 import { isValueKind, itemOf, type ValueKind } from '../shared/item.ts';
 import { queryRows, type Rows } from '../shared/mysql/database.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
 import { toPosition } from '../shared/partition/watermark.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
+import { answerInTime } from '../shared/redis/errors.ts';
 import type { LiveKey } from '../shared/redis/live-keys.ts';
 import { defineScript, type Script } from '../shared/redis/script.ts';
 
@@ -75,14 +73,9 @@ const WHY: Readonly<Record<string, string>> = {
 };
 
 export async function keyParts(servers: OpenServers, key: LiveKey, liveTtlMs: number): Promise<KeyParts> {
-  const { address, database } = servers;
-  try {
-    for (let attempt = 1; ; attempt++) {
-      const found = await readOnce(servers, key, liveTtlMs);
-      if (found.unsettled === undefined || attempt === TRIES) return found;
-    }
-  } catch (error) {
-    throw explain(error, address, database.address);
+  for (let attempt = 1; ; attempt++) {
+    const found = await readOnce(servers, key, liveTtlMs);
+    if (found.unsettled === undefined || attempt === TRIES) return found;
   }
 }
 
@@ -105,12 +98,7 @@ async function readOnce(
   const { epoch, sequence, token } = row ? toPosition(row) : { epoch: '', sequence: 0, token: '' };
   const item = itemOf(name, key.key);
   const answer = lookOn(redis)(keys.state(partition), epoch, sequence, token, keys.owner, kind, item);
-  const reply = await within(
-    answer.catch(error => error as Error),
-    ANSWER_MS,
-  );
-  if (reply instanceof Error) throw reply;
-  if (reply === undefined) throw new RedisUnavailableError(address);
+  const reply = await answerInTime(answer, ANSWER_MS, address);
   return together(kind, partition, row, reply, liveTtlMs);
 }
 

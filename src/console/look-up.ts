@@ -7,7 +7,6 @@ import { systemClock } from '../shared/clock.ts';
 import { shownKey } from '../shared/composite-key.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import { shownTarget, type Target } from '../shared/config/target.ts';
-import { explain } from '../shared/explain.ts';
 import { ROW_KINDS, SHOWN_KINDS } from '../shared/item.ts';
 import { LIMITS } from '../shared/limits.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
@@ -53,11 +52,8 @@ export const lookUpRoutes: readonly Route[] = [
     role: 'operator',
     shape: { body: keyBody },
     async handle({ body, asker }, { definitions, servers }) {
-      const open = servers();
       const author = authorOf(asker, body.reason);
-      const found = await repairKey(open, liveKeyOf(body, definitions), author).catch(error => {
-        throw explain(error, open.address, open.database.address);
-      });
+      const found = await repairKey(servers(), liveKeyOf(body, definitions), author);
       const { live, expected } = found.before;
       const became = expected === null || Number.isSafeInteger(expected) ? expected : null;
       const repaired: Repaired = {

@@ -1,7 +1,6 @@
 /** The route of processes that are alive, and of what they do not agree on. */
 
 import { definitionsDigest } from '../shared/config/process-facts.ts';
-import { explain } from '../shared/explain.ts';
 import { type KnownProcess, readProcesses, SILENT_SECONDS } from '../shared/redis/heartbeat.ts';
 import type { Processes } from './answers.ts';
 import { type Route, route } from './route.ts';
@@ -13,10 +12,8 @@ export const processRoutes: readonly Route[] = [
     role: 'viewer',
     shape: {},
     async handle(_call, { servers, definitions }) {
-      const { redis, keys, address, database } = servers();
-      const processes = await readProcesses(redis, keys).catch(error => {
-        throw explain(error, address, database.address);
-      });
+      const { redis, keys } = servers();
+      const processes = await readProcesses(redis, keys);
       const answer: Processes = {
         processes,
         definitions: definitionsDigest(definitions),

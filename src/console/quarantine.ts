@@ -8,7 +8,6 @@ import { RequestError } from '../http/request-error.ts';
 import { type CheckedFilter, checkFilter, filterSchema, matchesJob } from '../replay/filter.ts';
 import type { Action, Change, FailedFilter, FailedUpdates, Plan } from '../replay/index.ts';
 import { readJobs } from '../replay/jobs.ts';
-import { explain } from '../shared/explain.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
 import type { Count, QuarantinedUpdate, QuarantineGroups, QuarantinePage, ShownPlan } from './answers.ts';
 import { authorOf, filterQuery, given, idParams, limit, number, reason, refused } from './inputs.ts';
@@ -63,7 +62,7 @@ export const quarantineRoutes: readonly Route[] = [
     shape: { query: groupsQuery },
     async handle({ query }, { servers }) {
       const filter = checkFilter(given(query) as FailedFilter);
-      const { groups, total } = await explained(servers(), ({ database }) => countedGroups(database, filter));
+      const { groups, total } = await countedGroups(servers().database, filter);
       const listed = groups.slice(0, LISTED_GROUPS);
       const unlisted = groups.length - listed.length;
       return { body: { groups: listed, unlisted, total } satisfies QuarantineGroups };
@@ -76,12 +75,11 @@ export const quarantineRoutes: readonly Route[] = [
     shape: { query: pageQuery },
     async handle({ query: { after = 0, limit = 50, ...criteria }, asker }, { servers }) {
       const filter = checkFilter(given(criteria) as FailedFilter);
-      const page = await explained(servers(), async ({ database }) => ({
-        ...(await pageOfRows(database, filter, after, limit)),
-        total: await countRows(database, filter, GLANCE),
-      }));
-      const updates = page.rows.map(row => shownRow(row, asker.seesPayloads));
-      return { body: { updates, total: page.total, next: page.next } satisfies QuarantinePage };
+      const { database } = servers();
+      const { rows, next } = await pageOfRows(database, filter, after, limit);
+      const total = await countRows(database, filter, GLANCE);
+      const updates = rows.map(row => shownRow(row, asker.seesPayloads));
+      return { body: { updates, total, next } satisfies QuarantinePage };
     },
   }),
   route({
@@ -92,7 +90,7 @@ export const quarantineRoutes: readonly Route[] = [
     async handle({ params: { id }, asker }, parts) {
       if (id === 0) throw unknown(id);
       const failed = await parts.failed();
-      const [found] = await explained(parts.servers(), () => failed.show([id]));
+      const [found] = await failed.show([id]);
       const { update, items } = found!;
       if (!update && items.length === 0) throw unknown(id);
       const shown: QuarantinedUpdate = {
@@ -109,7 +107,7 @@ export const quarantineRoutes: readonly Route[] = [
     role: 'viewer',
     shape: { body: planBody },
     async handle({ body }, parts) {
-      return { body: await explained(parts.servers(), open => plan(body, open, parts)) };
+      return { body: await plan(body, parts.servers(), parts) };
     },
   }),
   route({
@@ -119,7 +117,7 @@ export const quarantineRoutes: readonly Route[] = [
     shape: { body: runBody },
     async handle({ body, asker }, parts) {
       const { action, filter, change } = selected(body);
-      const lastId = await explained(parts.servers(), open => frozen(filter, action, body.expected, open));
+      const lastId = await frozen(filter, action, body.expected, parts.servers());
       const author = authorOf(asker, body.reason);
       const failed = await parts.failed();
       return goesOn(
@@ -134,17 +132,6 @@ export const quarantineRoutes: readonly Route[] = [
 
 function unknown(id: number): RequestError {
   return new RequestError('NOT_FOUND', `No update with the number ${id} is or was in quarantine.`);
-}
-
-async function explained<Result>(
-  open: OpenServers,
-  use: (open: OpenServers) => Promise<Result>,
-): Promise<Result> {
-  try {
-    return await use(open);
-  } catch (error) {
-    throw explain(error, open.address, open.database.address);
-  }
 }
 
 interface Selected {

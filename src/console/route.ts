@@ -1,6 +1,8 @@
 /** A route of the console as data: its method, its path, the role that may use it, what it takes, what it does. */
 import type { FastifyReply } from 'fastify';
 import type * as z from 'zod';
+import { SluiceError } from '../shared/errors.ts';
+import { explain } from '../shared/explain.ts';
 import type { Role } from './answers.ts';
 import type { ConsoleParts } from './parts.ts';
 
@@ -16,7 +18,7 @@ export interface Asker {
 }
 
 /** One request that passed all checks. */
-interface Call<Params = unknown, Query = unknown, Body = unknown> {
+export interface Call<Params = unknown, Query = unknown, Body = unknown> {
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
@@ -57,4 +59,15 @@ export interface Route<Shape extends RouteShape = RouteShape> {
 /** Gives a route the types of its schemas. */
 export function route<const Shape extends RouteShape>(declared: Route<Shape>): Route {
   return declared as unknown as Route;
+}
+
+/** Calls the handler. An error of a server's client becomes one of ours, whichever route it is. */
+export async function handled(route: Route, call: Call, parts: ConsoleParts): Promise<Answer | undefined> {
+  try {
+    return await route.handle(call as never, parts);
+  } catch (error) {
+    if (error instanceof SluiceError) throw error;
+    const { address, database } = parts.servers();
+    throw explain(error, address, database.address);
+  }
 }

@@ -1,10 +1,9 @@
 /** Reads what both servers know of one id of an account, in bounded time. */
-import { within } from '../shared/clock.ts';
-import { RedisUnavailableError } from '../shared/errors.ts';
 import { itemOf } from '../shared/item.ts';
 import type { Database, Rows } from '../shared/mysql/database.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
+import { answerInTime } from '../shared/redis/errors.ts';
 import { defineScript, type Script } from '../shared/redis/script.ts';
 import { entryDigest } from '../shared/updates/failed-update.ts';
 import { endId, heldId } from '../shared/updates/hold.ts';
@@ -66,12 +65,7 @@ export async function readPending(
   );
   const item = itemOf(program, account);
   const asked = scriptOn(redis)(keys.state(partition), keys.owner, item, id, LOOKED_AT, ...starts);
-  const reply = await within(
-    asked.catch(error => error as Error),
-    ANSWER_MS,
-  );
-  if (reply === undefined) throw new RedisUnavailableError(address);
-  if (reply instanceof Error) throw reply;
+  const reply = await answerInTime(asked, ANSWER_MS, address);
   if (reply.length === 1) return NOTHING;
   const [sequence, , isCut, isKnown, isHeld, isEnded, records] = reply;
   const found: PendingEntry[] = [];

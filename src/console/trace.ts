@@ -1,6 +1,5 @@
 /** The route that tells what became of one entry: where it is, since when, and who did what to it. */
 import * as z from 'zod';
-import { explain } from '../shared/explain.ts';
 import { LIMITS } from '../shared/limits.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
 import type { Trace } from './answers.ts';
@@ -19,11 +18,7 @@ export const traceRoutes: readonly Route[] = [
     shape: { query: traceQuery },
     async handle({ query: { name, key, id } }, { definitions, servers }) {
       liveKeyOf({ kind: 'points', name, key }, definitions);
-      const open = servers();
-      const trace = await find(open, { program: name, account: key, id }).catch(error => {
-        throw explain(error, open.address, open.database.address);
-      });
-      return { body: trace };
+      return { body: await find(servers(), { program: name, account: key, id }) };
     },
   }),
 ];

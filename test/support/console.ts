@@ -2,7 +2,7 @@
 import Fastify from 'fastify';
 import type { Role } from '../../src/console/answers.ts';
 import type { ConsoleParts } from '../../src/console/parts.ts';
-import type { Answer, Asker, Route } from '../../src/console/route.ts';
+import { type Answer, type Asker, handled, type Route } from '../../src/console/route.ts';
 import { VerifyRuns } from '../../src/console/verify-runs.ts';
 import { parseBody } from '../../src/http/json-body.ts';
 import { problemOf } from '../../src/http/problem.ts';
@@ -108,7 +108,7 @@ async function answered(route: Route, checked: object, parts: ConsoleParts): Pro
   let failure: unknown;
   server.get('/', async (_request, reply) => {
     try {
-      const answer: Answer | undefined = await route.handle({ ...checked, reply } as never, parts);
+      const answer: Answer | undefined = await handled(route, { ...checked, reply } as never, parts);
       if (answer) return await reply.code(answer.status ?? 200).send(answer.body);
       return await reply;
     } catch (error) {

@@ -1,4 +1,5 @@
 /** Classifies errors of Redis by the code of the reply, and turns them into errors of Sluice. */
+import { within } from '../clock.ts';
 import { failureReason, tlsProblem } from '../connection-failure.ts';
 import {
   AccessDeniedError,
@@ -94,4 +95,23 @@ export function redisError(error: unknown, address: string): SluiceError {
   const told = story ?? failureReason(error);
   const reason = code && (told ? `${code}: ${told}` : code);
   return new RedisUnavailableError(address, { ...details, reason });
+}
+
+/**
+ * The answer of Redis, if it comes in time: ioredis would wait for a lost server for ever.
+ * @throws RedisUnavailableError, or what `redisError` makes of its error
+ */
+export async function answerInTime<Answer>(
+  answer: Promise<Answer>,
+  ms: number,
+  address: string,
+): Promise<Answer> {
+  const ended = answer.then(
+    value => ({ value }),
+    error => ({ error: redisError(error, address) }),
+  );
+  const found = await within(ended, ms);
+  if (found === undefined) throw new RedisUnavailableError(address);
+  if ('error' in found) throw found.error;
+  return found.value;
 }

@@ -6,8 +6,8 @@
  * locks nothing meanwhile, since the flush needs the watermark.
  */
 import type { PoolConnection } from 'mysql2/promise';
-import { pause, within } from '../clock.ts';
-import { AnswerMissingError, OutOfRangeError, ReadUnsettledError, RedisUnavailableError } from '../errors.ts';
+import { pause } from '../clock.ts';
+import { AnswerMissingError, OutOfRangeError, ReadUnsettledError } from '../errors.ts';
 import { explain } from '../explain.ts';
 import { idText, itemOf } from '../item.ts';
 import { type Database, queryRows, type Rows, readSql } from '../mysql/database.ts';
@@ -15,7 +15,7 @@ import { cut, LARGEST_ITEM, literalBytes } from '../mysql/statement-size.ts';
 import type { Aligner } from '../partition/align.ts';
 import { toPosition } from '../partition/watermark.ts';
 import type { RedisConnection } from '../redis/connections.ts';
-import { redisError } from '../redis/errors.ts';
+import { answerInTime } from '../redis/errors.ts';
 import type { Keys } from '../redis/keys.ts';
 import type { LiveKey } from '../redis/live-keys.ts';
 import { defineScript, type Script } from '../redis/script.ts';
@@ -294,14 +294,9 @@ export class ColdReader {
     });
     if (found.length === 0) return ABSENT;
     const { epoch, sequence, token } = toPosition(found[0]!);
-    // Limited, since the watermark may be locked and ioredis would wait for a lost Redis for ever.
-    const reply = await within(
-      tell([epoch, sequence, token], found).catch(error => redisError(error, this.#address)),
-      ANSWER_MS,
-    );
-    if (reply === undefined) throw new RedisUnavailableError(this.#address);
-    if (reply instanceof Error) throw reply;
-    return parseReply(reply);
+    // Limited, since the watermark may be locked.
+    const told = tell([epoch, sequence, token], found);
+    return parseReply(await answerInTime(told, ANSWER_MS, this.#address));
   }
 
   /** The aligner decides under its own lock: the read may have seen a partition in the middle of a change. */
