@@ -12,6 +12,7 @@ import { LIMITS } from '../shared/limits.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
 import type { LiveKey } from '../shared/redis/live-keys.ts';
 import type { Count, Ledger, LedgerEntry, LookUp, Repaired } from './answers.ts';
+import { countUpTo } from './counts.ts';
 import { accountQuery, authorOf, keyBody, keyQuery, limit, liveKeyOf, oneText } from './inputs.ts';
 import { type KeyParts, keyParts, readLiveText } from './key-parts.ts';
 import { type Route, route } from './route.ts';
@@ -124,8 +125,7 @@ async function countQuarantined({ database }: OpenServers, { kind, name, key }: 
     Buffer.from(key),
     COUNTED + 1,
   ]);
-  const found = Number(row!.found);
-  return { count: Math.min(found, COUNTED), atLeast: found > COUNTED };
+  return countUpTo(COUNTED, Number(row!.found));
 }
 
 const SHOWN_HOLDS = 100;

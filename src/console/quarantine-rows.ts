@@ -7,6 +7,7 @@ import { beginsWith, type CheckedFilter, meansUpdates } from '../replay/filter.t
 import type { RowKind } from '../shared/item.ts';
 import type { Database, Rows } from '../shared/mysql/database.ts';
 import type { Count, QuarantineGroup } from './answers.ts';
+import { countUpTo } from './counts.ts';
 
 export interface Limits {
   /** After this, what was found is enough. */
@@ -199,8 +200,7 @@ async function countDirectly(
     `SELECT COUNT(*) AS found FROM (SELECT 1 ${fromRows(condition)} WHERE ${until}${sql} LIMIT ?) c`,
     [...lasts, ...values, most + 1],
   );
-  const found = Number(row!.found);
-  return { count: Math.min(found, most), atLeast: found > most };
+  return countUpTo(most, Number(row!.found));
 }
 
 /** Counts in the order of the conditions. Once the time is over, nothing is known of a condition. */

@@ -4,7 +4,8 @@ import { pause } from '../shared/clock.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
 import { type KnownProcess, SILENT_SECONDS } from '../shared/redis/heartbeat.ts';
 import type { PartitionStatus } from '../shared/redis/inspect.ts';
-import type { AtRisk, Count, History, Sample } from './answers.ts';
+import type { AtRisk, History, Sample } from './answers.ts';
+import { countUpTo } from './counts.ts';
 import { FigureSource, type Figures, MOST_COUNTED, type Stored } from './figures.ts';
 import { SampleHistory } from './history.ts';
 import type { ConsoleServers } from './servers.ts';
@@ -186,11 +187,11 @@ function atRiskOf(points: Figures['points']): AtRisk[] {
 }
 
 function quarantineOf({ refused, held, oldestSeconds }: Stored): Sample['quarantine'] {
-  return { refused: countOf(refused), held: countOf(held), oldestSeconds };
-}
-
-function countOf(count: number): Count {
-  return { count: Math.min(count, MOST_COUNTED), atLeast: count > MOST_COUNTED };
+  return {
+    refused: countUpTo(MOST_COUNTED, refused),
+    held: countUpTo(MOST_COUNTED, held),
+    oldestSeconds,
+  };
 }
 
 function jobsOf({ waiting = 0, active = 0, delayed = 0, failed = 0 }: Readonly<Record<string, number>>) {

@@ -87,11 +87,7 @@ export const failedRoutes: readonly Route[] = [
     answers: { 200: { description: 'The operation', schema: operationAnswer } },
     async handle({ params: { id } }, parts) {
       const operation = await (await parts.failed()).operation(id);
-      if (!parts.running.cancel(id))
-        throw new RequestError(
-          'NOT_RUNNING_HERE',
-          `This process does not run operation ${id}: it has ended, was interrupted, or another process runs it.`,
-        );
+      parts.running.cancel(id);
       return { body: shown(operation, parts) };
     },
   }),

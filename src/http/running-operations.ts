@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { OperationReport, Progress, RunOptions } from '../replay/index.ts';
+import { RequestError } from './request-error.ts';
 
 interface Running {
   readonly stop: AbortController;
@@ -61,11 +62,15 @@ export class RunningOperations {
     return running && { done: running.progress?.done ?? 0, total: running.progress?.total ?? null };
   }
 
-  /** Stops it before its next update. @returns false if this process does not run it */
-  cancel(operation: number): boolean {
+  /** Stops it before its next update. @throws RequestError if this process does not run it */
+  cancel(operation: number): void {
     const running = this.#running.get(operation);
-    running?.stop.abort();
-    return running !== undefined;
+    if (!running)
+      throw new RequestError(
+        'NOT_RUNNING_HERE',
+        `This process does not run operation ${operation}: it has ended, was interrupted, or another process runs it.`,
+      );
+    running.stop.abort();
   }
 
   /** Stops all, and waits for the update that each is at. They can be resumed. */

@@ -44,7 +44,8 @@ export function LookUpView() {
         ]}
       />
       <ProblemNote problem={definitions.problem} />
-      {search !== null && <Found text={search} names={names} />}
+      {/* Only with all its rows: one that came later would move those that the keyboard is about to open. */}
+      {search !== null && !definitions.isLoading && <Found text={search} names={names} />}
       {of !== '' && key !== '' && <OneKey of={of} itsKey={key} />}
     </>
   );
