@@ -19,17 +19,17 @@ RUN npm ci --omit=dev --ignore-scripts
 # The bill of materials. (npm sbom --omit=dev also omits packages that a development tool shares.)
 RUN npm pkg delete devDependencies && npm sbom --sbom-format cyclonedx >sbom.cdx.json
 
-# The example service for docker-compose, built only on request: docker build --target example-api.
-FROM node:24-bookworm-slim AS example-api
+# The example service for docker-compose, built only on request: docker build --target example-shop.
+FROM node:24-bookworm-slim AS example-shop
 WORKDIR /app
 COPY --from=dependencies /build/node_modules node_modules
 COPY --from=build /build/dist dist
 COPY package.json ./
-WORKDIR /app/examples/api
-COPY examples/api/package.json examples/api/package-lock.json examples/api/.npmrc ./
+WORKDIR /app/examples/shop
+COPY examples/shop/package.json examples/shop/package-lock.json examples/shop/.npmrc ./
 RUN npm ci --omit=dev --ignore-scripts
-COPY examples/api/sluice.config.json ./
-COPY examples/api/src src
+COPY examples/shop/sluice.config.json ./
+COPY examples/shop/src src
 ENV NODE_ENV=production HOST=0.0.0.0
 USER node
 EXPOSE 3000

@@ -111,7 +111,7 @@ it('Prometheus scrapes existing services', () => {
   const targets = scrape_configs.flatMap(({ dns_sd_configs = [] }) => dns_sd_configs);
   const scraped = targets.flatMap(({ names, port }) => names.map(name => `${name}:${port}`));
   expect(scraped.toSorted()).toEqual(['api:9465', 'http:9464', 'worker:9464']);
-  const settings = readFileSync(join(project, 'examples/api/src/settings.ts'), 'utf8');
+  const settings = readFileSync(join(project, 'examples/shop/src/settings.ts'), 'utf8');
   expect(settings).toContain('METRICS_PORT ?? 9465');
 });
 

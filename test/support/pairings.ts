@@ -53,6 +53,7 @@ const OWN_LOGIC = [
 /** Servers of projects with other folders. */
 export const ownFolders: Record<string, Pairing> = {
   browser: { redis: 'redis8', mysql: 'mysql97' },
+  shop: { redis: 'redis8', mysql: 'mysql97' },
 };
 
 export const pairings: Record<string, Pairing> = {

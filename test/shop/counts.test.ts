@@ -1,101 +1,39 @@
-// The example service as a reader runs it: its own install, a process, HTTP calls, workers and real servers.
+// The counts of the example shop as a reader runs it: its own install, a process, HTTP calls, a worker, real servers.
 
 import { execFile } from 'node:child_process';
-import { cp, mkdir, readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual, promisify } from 'node:util';
-import { beforeAll, expect, it } from 'vitest';
-import { freePort } from '../../scripts/servers.ts';
+import { expect, inject, it } from 'vitest';
 import { LIMITS } from '../../src/shared/limits.ts';
-import { cleanUp } from '../support/cleanup.ts';
-import { openDeployment, type Running, start } from '../support/command.ts';
 import { until } from '../support/engine.ts';
-import { ownServers, temporaryFolder } from '../support/servers.ts';
+import { ownServers } from '../support/servers.ts';
+import { openShop } from '../support/shop.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const run = promisify(execFile);
-/** The defaults, which the service uses. */
-const PLAIN = { SLUICE_NAMESPACE: 'sluice', SLUICE_PARTITIONS: '4' };
 const USER = ['service', 'on', '>service-password', '~*', '&*', '+@all'];
-
-let folder: string;
-
-/** A copy of the example in a checkout of its own, since other tests build and remove the project's dist/. */
-beforeAll(async () => {
-  const checkout = await temporaryFolder();
-  folder = join(checkout, 'examples/api');
-  await mkdir(join(checkout, 'examples'));
-  await cp(join(project, 'examples/api'), folder, {
-    recursive: true,
-    filter: path => !path.includes('node_modules'),
-  });
-  await cp(join(project, 'package.json'), join(checkout, 'package.json'));
-  await symlink(join(project, 'node_modules'), join(checkout, 'node_modules'));
-  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
-  await run('npm', ['ci', '--omit=dev', ...quiet], { cwd: folder });
-  await run('bash', [join(project, 'scripts/build.sh'), join(checkout, 'dist'), '--noCheck']);
-}, 300_000);
-
-/** Starts the service and resolves once it answers. */
-async function startApi(env: Record<string, string>) {
-  const [port, metricsPort] = [await freePort(), await freePort()];
-  const api: Running = start(
-    process.execPath,
-    ['src/main.ts'],
-    { ...env, PORT: String(port), METRICS_PORT: String(metricsPort) },
-    folder,
-  );
-  cleanUp(() => api.child.kill('SIGKILL'));
-  let ended = false;
-  void api.ended.then(() => {
-    ended = true;
-  });
-  const url = `http://127.0.0.1:${port}`;
-  await until(async () => {
-    if (ended) throw new Error(`the service ended: ${api.stdout()}${api.stderr()}`);
-    return fetch(`${url}/health`).then(
-      () => true,
-      () => false,
-    );
-  }, 'the service to answer');
-  const call = async (method: string, path: string, body?: unknown, id?: string) => {
-    const response = await fetch(url + path, {
-      method,
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(id === undefined ? {} : { 'idempotency-key': id }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    const retryAfter = response.headers.get('retry-after');
-    return { status: response.status, body: text === '' ? undefined : JSON.parse(text), retryAfter };
-  };
-  return { ...api, call, metrics: async () => (await fetch(`http://127.0.0.1:${metricsPort}/`)).text() };
-}
 
 it('the example type-checks as for a reader', async () => {
   const compiler = join(project, 'node_modules/typescript/bin/tsc');
-  const { stdout } = await run(process.execPath, [compiler, '-p', folder]).catch(error => error);
+  const { stdout } = await run(process.execPath, [compiler, '-p', inject('shopFolder')]).catch(
+    error => error,
+  );
   expect(stdout).toBe('');
 });
 
 it('the example counts views, keeps accounts, maps errors to HTTP, and on SIGTERM sends buffered updates', async () => {
   const { redis, mysql, servers } = await ownServers();
-  const definitions = JSON.parse(await readFile(join(folder, 'sluice.config.json'), 'utf8'));
-  const deployment = await openDeployment(definitions, { migrated: false, servers });
-  expect(await deployment.sluice(['migrate'], PLAIN)).toMatchObject({ code: 0 });
-  const secret = deployment.file('secret', 'service-password\n');
-  await deployment.redis.call('ACL', 'SETUSER', ...USER);
-  await deployment.worker(PLAIN);
-  const redisUrl = deployment.env.REDIS_URL!.replace('//', '//service@');
-  const api = await startApi({
-    REDIS_URL: redisUrl,
+  const shop = await openShop({ servers });
+  const secret = shop.file('secret', 'service-password\n');
+  await shop.redis.call('ACL', 'SETUSER', ...USER);
+  await shop.worker();
+  const api = await shop.api({
+    REDIS_URL: shop.env.REDIS_URL!.replace('//', '//service@'),
     REDIS_PASSWORD_FILE: secret,
-    MYSQL_URL: deployment.env.MYSQL_URL!,
   });
-  const { call } = api;
+  const call = (method: string, path: string, body?: unknown, id?: string) =>
+    api.call(method, path, body, id === undefined ? {} : { 'idempotency-key': id });
 
   // Views.
   const page = `/pages/${encodeURIComponent('/index.html')}/views`;
@@ -182,10 +120,9 @@ it('the example counts views, keeps accounts, maps errors to HTTP, and on SIGTER
   expect((await call('GET', '/metrics')).status).toBe(404);
 
   // Missing servers.
-  expect(await call('GET', '/health')).toEqual({
+  expect(await call('GET', '/health')).toMatchObject({
     status: 200,
     body: { redis: 'connected', database: 'connected' },
-    retryAfter: null,
   });
   mysql.kill('SIGKILL');
   expect(await call('GET', '/health')).toMatchObject({
@@ -193,24 +130,20 @@ it('the example counts views, keeps accounts, maps errors to HTTP, and on SIGTER
     body: { redis: 'connected', database: 'disconnected' },
   });
   expect((await call('POST', page)).status).toBe(204);
-  expect(await call('GET', '/accounts/cold/balance')).toMatchObject({
-    status: 503,
-    body: { code: 'DATABASE_UNAVAILABLE' },
-    retryAfter: '1',
-  });
+  const cold = await call('GET', '/accounts/cold/balance');
+  expect(cold).toMatchObject({ status: 503, body: { code: 'DATABASE_UNAVAILABLE' } });
+  expect(cold.headers.get('retry-after')).toBe('1');
   await mysql.restart();
   redis.kill('SIGKILL');
   const gone = { redis: 'disconnected', database: 'connected' };
   // A call that was already sent would have an unknown outcome instead.
   await until(async () => isDeepStrictEqual((await call('GET', '/health')).body, gone), 'Redis to be gone');
-  expect(await call('POST', page)).toMatchObject({
-    status: 503,
-    body: { code: 'REDIS_UNAVAILABLE' },
-    retryAfter: '1',
-  });
+  const uncounted = await call('POST', page);
+  expect(uncounted).toMatchObject({ status: 503, body: { code: 'REDIS_UNAVAILABLE' } });
+  expect(uncounted.headers.get('retry-after')).toBe('1');
   await redis.restart();
   // The restarted Redis has lost the user, which was created at run time.
-  await deployment.redis.call('ACL', 'SETUSER', ...USER);
+  await shop.redis.call('ACL', 'SETUSER', ...USER);
   await until(async () => (await call('GET', '/health')).status === 200, 'both to be back');
   const before = (await call('GET', page)).body.views;
 
@@ -219,8 +152,8 @@ it('the example counts views, keeps accounts, maps errors to HTTP, and on SIGTER
   expect((await Promise.all(calls)).every(({ status }) => status === 204)).toBe(true);
   api.child.kill('SIGTERM');
   expect(await api.ended).toMatchObject({ code: 0, stderr: '' });
-  expect(await deployment.sluice(['drain'], PLAIN)).toMatchObject({ code: 0 });
-  const [row] = await deployment.database.query('SELECT value FROM sluice_counters WHERE counter_key = ?', [
+  expect(await shop.sluice(['drain'])).toMatchObject({ code: 0 });
+  const [row] = await shop.database.query('SELECT value FROM sluice_counters WHERE counter_key = ?', [
     Buffer.from('/index.html'),
   ]);
   expect(Number(row!.value)).toBe(before + 50);

@@ -1,8 +1,11 @@
-/** The service's routes: each one reads a request, calls Sluice once, and shapes the answer. */
-import Fastify, { type FastifyRequest, LogController } from 'fastify';
-import { LIMITS, type PointsOptions, type Sluice } from 'sluice';
-import type { definitions } from './definitions.ts';
-import { answerError } from './errors.ts';
+/**
+ * What the shop counts: views of pages, loyalty points, and a game's best scores.
+ *
+ * The pattern: write-behind. An update is applied in Redis and acknowledged; workers write MySQL later, in batches.
+ */
+import type { FastifyRequest } from 'fastify';
+import type { PointsOptions } from 'sluice';
+import type { Part } from '../shop.ts';
 
 interface PageRoute {
   Params: { page: string };
@@ -47,20 +50,11 @@ function entryOf(request: FastifyRequest<EntryRoute>): PointsOptions {
   return { ...(nameOf(request) as { id: string }), ...(reason === undefined ? {} : { reason }) };
 }
 
-export function createApi(sluice: Sluice<typeof definitions>, logger = true) {
+export const counts: Part = (api, { sluice }) => {
   const views = sluice.counter('page_views');
   const loyalty = sluice.points('loyalty');
   const bestScore = sluice.value('best_score');
   const lastSeen = sluice.value('last_seen');
-  const api = Fastify({
-    logger,
-    logController: new LogController({ disableRequestLogging: true }),
-    // A number in a string is a caller's mistake; the service does not guess amounts.
-    ajv: { customOptions: { coerceTypes: false } },
-    // A byte of a key takes at most three characters in a URL.
-    routerOptions: { maxParamLength: 3 * LIMITS.key },
-  });
-  api.setErrorHandler(answerError);
 
   api.post<PageRoute>('/pages/:page/views', async (request, reply) => {
     await views.increment(request.params.page, 1, nameOf(request));
@@ -107,11 +101,4 @@ export function createApi(sluice: Sluice<typeof definitions>, logger = true) {
     const { members, exact } = await bestScore.board.top(Number(request.query.count ?? 10));
     return { exact, players: members.map(({ rank, key, value }) => ({ rank, player: key, best: value })) };
   });
-
-  api.get('/health', async (_, reply) => {
-    const health = await sluice.health();
-    const well = health.redis === 'connected' && health.database === 'connected';
-    return reply.status(well ? 200 : 503).send(health);
-  });
-  return api;
-}
+};

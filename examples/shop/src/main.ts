@@ -1,0 +1,25 @@
+/** Starts one process of the API. On SIGTERM it answers open requests, sends what Sluice has buffered, and closes. */
+import { createServer as createHttpServer } from 'node:http';
+import { createServer } from './server.ts';
+import { settings } from './settings.ts';
+import { closeShop, openShop } from './shop.ts';
+
+const { host, port, metricsPort } = settings;
+const shop = await openShop(settings);
+const api = await createServer(shop);
+const metrics = createHttpServer(async (_, response) => {
+  response.writeHead(200, { 'content-type': shop.registry.contentType }).end(await shop.registry.metrics());
+});
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(signal, async () => {
+    api.log.info({ signal }, 'stopping');
+    await api.close();
+    await closeShop(shop);
+    metrics.close();
+    metrics.closeAllConnections();
+  });
+}
+
+await new Promise<void>(resolve => metrics.listen(metricsPort, host, resolve));
+await api.listen({ host, port });

@@ -1,0 +1,82 @@
+/** The servers that the parts of the shop share, and what a part is. */
+import type { FastifyInstance } from 'fastify';
+import { Redis, type RedisOptions } from 'ioredis';
+import { createPool, type Pool } from 'mysql2/promise';
+import { Registry } from 'prom-client';
+import { createProducer, type Sluice } from 'sluice';
+import { definitions } from './definitions.ts';
+import type { Settings } from './settings.ts';
+
+export interface Shop {
+  readonly settings: Settings;
+  readonly sluice: Sluice<typeof definitions>;
+  /** Sluice's Redis, which evicts nothing. */
+  readonly redis: Redis;
+  /** The cache's Redis, which may forget anything at any time. */
+  readonly cacheRedis: Redis;
+  readonly database: Pool;
+  readonly registry: Registry;
+}
+
+/** Adds routes to the API, and hooks of fastify for what it must open and close. */
+export type Part = (api: FastifyInstance, shop: Shop) => void | Promise<void>;
+
+/** A command fails after this time, so that no request waits for a server that is away. */
+const COMMAND_TIMEOUT_MS = 1000;
+
+interface Location {
+  readonly url: string;
+  readonly password?: string;
+}
+
+/** A connection whose commands fail at once while its server is away; the caller decides what to do without it. */
+export function connectRedis({ url, password }: Location, options: RedisOptions = {}): Redis {
+  const redis = new Redis(url, {
+    ...(password !== undefined && { password }),
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: COMMAND_TIMEOUT_MS,
+    connectTimeout: COMMAND_TIMEOUT_MS,
+    retryStrategy: attempt => Math.min(50 * attempt, 1000),
+    ...options,
+  });
+  // Each command reports its own failure; without a listener, ioredis writes every lost connection to stderr.
+  redis.on('error', () => {});
+  return redis;
+}
+
+export function connectDatabase({ mysql: { url, password }, connections }: Settings): Pool {
+  return createPool({
+    uri: url,
+    ...(password !== undefined && { password }),
+    connectionLimit: connections,
+    maxIdle: connections,
+    connectTimeout: 2000,
+    enableKeepAlive: true,
+    timezone: 'Z',
+    supportBigNumbers: true,
+  });
+}
+
+/** Connects to all servers. Sluice checks its own two, and waits for them at most its `startWaitMs`. */
+export async function openShop(settings: Settings): Promise<Shop> {
+  const registry = new Registry();
+  const { redis, mysql, namespace } = settings;
+  const sluice = await createProducer({ redis, mysql, namespace, definitions, registry });
+  return {
+    settings,
+    sluice,
+    redis: connectRedis(settings.redis),
+    cacheRedis: connectRedis(settings.cacheRedis),
+    database: connectDatabase(settings),
+    registry,
+  };
+}
+
+/** Sends what Sluice has buffered, then closes every connection. */
+export async function closeShop({ sluice, redis, cacheRedis, database }: Shop): Promise<void> {
+  await sluice.close();
+  redis.disconnect();
+  cacheRedis.disconnect();
+  await database.end();
+}
