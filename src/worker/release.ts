@@ -8,7 +8,7 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { isValueKind, type KeyedKind, kindOfRow, type RowKind } from '../shared/item.ts';
 import { type KeptValue, keptOf } from '../shared/kept-value.ts';
-import { type Database, queryRows, readSql } from '../shared/mysql/database.ts';
+import { queryRows, readSql, transactionIn } from '../shared/mysql/database.ts';
 import { isLockWait } from '../shared/mysql/errors.ts';
 import { lockWatermark, setMayHold } from '../shared/partition/watermark.ts';
 import { readPayload } from '../shared/updates/record.ts';
@@ -53,37 +53,36 @@ export interface Released {
 const LOCK = readSql(new URL('./sql/lock-held.sql', import.meta.url));
 /** Rows in one transaction: its locks block the partition's flush for tens of milliseconds. */
 const AT_ONCE = 500;
-/** Short, since the partition's flush waits meanwhile. */
-export const SHORT_WAIT = { lockWaitSeconds: 1 };
 
 /** Somebody else holds the lock of the partition's watermark, such as a flush that takes long. */
 export class PartitionBusy extends Error {}
 
 export class HeldRelease {
-  readonly #database: Database;
   readonly #tables: ValueTables;
   readonly #entries: EntryWriter;
 
-  constructor(database: Database, tables: ValueTables) {
-    this.#database = database;
+  constructor(tables: ValueTables) {
     this.#tables = tables;
     this.#entries = new EntryWriter(tables);
   }
 
   /**
    * Writes the rows of one transaction.
+   * @param session whose waits for locks are short, since the partition's flush waits meanwhile
    * @param after id after which to start
    * @param keptKeys keys whose rows stay held, since one of them could not be written; the call adds to it
    * @param tookOthers whether the table took other rows since all of this group failed alike
-   * @throws RowFailure if all rows fail alike, PartitionBusy, or the error of MySQL; then nothing is changed
+   * @throws RolledBack with the cause PartitionBusy, RowFailure if all rows fail alike, or the error of MySQL; then
+   * nothing is changed. Any other error has ended the session
    */
   async releaseSome(
+    session: PoolConnection,
     { partition, kind, name }: HeldGroup,
     after: number,
     keptKeys: Set<string>,
     tookOthers: boolean,
   ): Promise<Released> {
-    return this.#database.transaction(async connection => {
+    return transactionIn(session, async connection => {
       const { sequence } = await lockWatermark(connection, partition).catch(cause => {
         throw isLockWait(cause) ? new PartitionBusy('', { cause }) : cause;
       });
@@ -100,7 +99,7 @@ export class HeldRelease {
       const isLast = all.length < AT_ONCE || isCut;
       if (isLast && done.written + done.refused === all.length) await noteIfNone(connection, partition);
       return { ...done, next: isLast ? undefined : all.at(-1)!.id };
-    }, SHORT_WAIT);
+    });
   }
 
   /** The rows for which ledger numbers are free before the partition's next batch, and how to write them. */

@@ -8,7 +8,7 @@ import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
 import { type Definitions, definitionOf } from '../shared/config/definitions.ts';
 import { kindOfRow, ROW_KINDS } from '../shared/item.ts';
-import { type Database, queryRows, readSql } from '../shared/mysql/database.ts';
+import { causeOf, type Database, queryRows, readSql, transactionIn } from '../shared/mysql/database.ts';
 import { classifyDatabaseError, isLockWait, isServerError, suspect } from '../shared/mysql/errors.ts';
 import { RepeatedLines } from '../shared/repeated.ts';
 import { type OpenTables, recordTarget } from '../shared/values/mapping.ts';
@@ -23,7 +23,6 @@ import {
   type HeldRow,
   PartitionBusy,
   type Released,
-  SHORT_WAIT,
   toHeldRow,
 } from './release.ts';
 import { type Rounds, serverRounds, spread } from './rounds.ts';
@@ -47,6 +46,8 @@ const HOLDING_MS = 1000;
 const IDLE_MS = 2000;
 /** A flush that meets a failure has held its rows after this time, or another worker has written them. */
 const HOLD_WITHIN_MS = 10_000;
+/** A flush may wait for what a trial or a release has locked. */
+const SHORT_WAIT = { lockWaitSeconds: 1 };
 /** Rows of a trial. */
 const SAMPLES = 16;
 
@@ -67,9 +68,9 @@ export class Releaser {
   #hasLooked = false;
 
   constructor(parts: ReleaserParts) {
-    const { database, tables, health, random, log } = parts;
+    const { tables, health, random, log } = parts;
     this.#parts = parts;
-    this.#release = new HeldRelease(database, tables);
+    this.#release = new HeldRelease(tables);
     const every = () => (this.#hasLooked ? spread(health.mayHold ? HOLDING_MS : IDLE_MS, random) : 0);
     this.#rounds = serverRounds(
       { every, round: () => this.once() },
@@ -148,19 +149,24 @@ export class Releaser {
 
   /** @param groups of one table */
   async #releaseAll(groups: readonly HeldGroup[]): Promise<void> {
-    const { definitions, tables, database, health } = this.#parts;
+    const { definitions, tables, database } = this.#parts;
     const { kind, name } = groups[0]!;
     // Without its definition, the mapping is not known.
     if (!definitionOf(kindOfRow(kind), name, definitions)) return;
     const table = tables.of(kindOfRow(kind), name);
     await table.recheck(database);
-    const problem = await this.#try(table, groups);
+    // One session for all partitions: on a busy machine to open one takes longer than to write what is held.
+    await database.session(session => this.#releaseIn(session, table, groups), SHORT_WAIT);
+  }
+
+  async #releaseIn(session: PoolConnection, table: ValueTable, groups: readonly HeldGroup[]): Promise<void> {
+    const problem = await this.#try(session, table, groups);
     if (problem !== undefined && !this.#isWorthTrying(table, groups, problem)) return;
-    if (problem === undefined) health.works(table);
+    if (problem === undefined) this.#parts.health.works(table);
     for (const group of groups) {
       if (this.#rounds.stopped) return;
       // The next round comes back to it, and no other partition waits for its lock.
-      await this.#releaseGroup(table, group).catch(error => {
+      await this.#releaseGroup(session, table, group).catch(error => {
         if (!(error instanceof PartitionBusy)) throw error;
       });
     }
@@ -175,17 +181,20 @@ export class Releaser {
     return since.some(moment => this.#parts.health.tookSince(table, moment));
   }
 
-  async #releaseGroup(table: ValueTable, group: HeldGroup): Promise<void> {
+  async #releaseGroup(session: PoolConnection, table: ValueTable, group: HeldGroup): Promise<void> {
     const { health } = this.#parts;
     const id = groupId(group);
     const since = this.#failedSince.get(id);
     const tookOthers = since !== undefined && health.tookSince(table, since);
     const kept = new Set<string>();
     for (let after: number | undefined = group.oldest - 1; after !== undefined && !this.#rounds.stopped; ) {
-      const done: Released = await this.#release.releaseSome(group, after, kept, tookOthers).catch(error => {
-        if (error instanceof RowFailure) this.#failed(group);
-        throw error instanceof RowFailure ? error.cause : error;
-      });
+      const done: Released = await this.#release
+        .releaseSome(session, group, after, kept, tookOthers)
+        .catch(failure => {
+          const error = causeOf(failure);
+          if (error instanceof RowFailure) this.#failed(group);
+          throw error instanceof RowFailure ? error.cause : error;
+        });
       if (done.written > 0) this.#wrote(table, done.written);
       if (done.refused > 0) this.#refused(group, done.refused);
       after = done.next;
@@ -214,21 +223,22 @@ export class Releaser {
   }
 
   /** @returns the table's error for some held rows; undefined if it takes one, or refuses one for its data */
-  async #try(table: ValueTable, groups: readonly HeldGroup[]): Promise<unknown> {
+  async #try(session: PoolConnection, table: ValueTable, groups: readonly HeldGroup[]): Promise<unknown> {
     const ids = [...new Set(groups.flatMap(({ oldest, newest }) => [oldest, newest]))];
     const stride = Math.ceil(ids.length / SAMPLES);
     const some = ids.filter((_, index) => index % stride === 0);
     let problem: unknown;
     try {
-      await this.#parts.database.transaction(async connection => {
+      await transactionIn(session, async connection => {
         const rows = (await queryRows(connection, SAMPLE, [some])).map(toHeldRow);
         for (const row of rows) {
           problem = await tryRow(connection, table, groups[0]!.name, row);
           if (problem === undefined) break;
         }
         throw new Trial();
-      }, SHORT_WAIT);
-    } catch (error) {
+      });
+    } catch (failure) {
+      const error = causeOf(failure);
       if (!(error instanceof Trial))
         return classifyDatabaseError(error) === 'conflict' ? error : rethrow(error);
     }

@@ -87,20 +87,12 @@ export class Database {
     own?: Partial<SessionTimes>,
   ): Promise<Result> {
     const ended = await this.session(async connection => {
-      await connection.query('START TRANSACTION');
-      let result: Result;
       try {
-        result = await use(connection);
+        return { result: await transactionIn(connection, use) };
       } catch (error) {
-        // A lost or silent connection would not answer the rollback either.
-        if (classifyDatabaseError(error) === 'unavailable') throw error;
-        await connection.query('ROLLBACK').catch(() => {
-          throw error;
-        });
-        return { error };
+        if (!(error instanceof RolledBack)) throw error;
+        return { error: error.cause };
       }
-      await connection.query('COMMIT');
-      return { result };
     }, own);
     if ('error' in ended) throw ended.error;
     return ended.result;
@@ -110,6 +102,38 @@ export class Database {
   async close(): Promise<void> {
     await this.#hosts.close();
   }
+}
+
+/** A transaction that was rolled back for the error in `cause`; its session can be used again. */
+export class RolledBack extends Error {}
+
+/** The error that a transaction was rolled back for, or any other error itself. */
+export function causeOf(error: unknown): unknown {
+  return error instanceof RolledBack ? error.cause : error;
+}
+
+/**
+ * One transaction of a session that its caller keeps.
+ * @throws RolledBack, or an error after which the state of the session is not known
+ */
+export async function transactionIn<Result>(
+  connection: PoolConnection,
+  use: (connection: PoolConnection) => Promise<Result>,
+): Promise<Result> {
+  await connection.query('START TRANSACTION');
+  let result: Result;
+  try {
+    result = await use(connection);
+  } catch (error) {
+    // A lost or silent connection would not answer the rollback either.
+    if (classifyDatabaseError(error) === 'unavailable') throw error;
+    await connection.query('ROLLBACK').catch(() => {
+      throw error;
+    });
+    throw new RolledBack('', { cause: error });
+  }
+  await connection.query('COMMIT');
+  return result;
 }
 
 /**
