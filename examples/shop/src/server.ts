@@ -4,10 +4,13 @@ import { LIMITS } from 'sluice';
 import { counts } from './counts/routes.ts';
 import { answerError } from './errors.ts';
 import { operation } from './operation/routes.ts';
+import { points } from './points/routes.ts';
+import { scores } from './scores/routes.ts';
 import type { Part, Shop } from './shop.ts';
+import { stock } from './stock/routes.ts';
 
 /** Routes of one part do not see hooks of another one. The first one documents all that come after it. */
-const PARTS: readonly Part[] = [counts];
+const PARTS: readonly Part[] = [counts, points, scores, stock];
 
 export async function createServer(shop: Shop): Promise<FastifyInstance> {
   const api = Fastify({
@@ -20,8 +23,23 @@ export async function createServer(shop: Shop): Promise<FastifyInstance> {
     trustProxy: shop.settings.trustedProxies ?? false,
   });
   api.setErrorHandler(answerError);
+  endConnections(api);
   // On the server itself, since it documents the routes of all parts.
   await operation(api, shop);
   for (const part of PARTS) await api.register(async scope => part(scope, shop));
   return api;
+}
+
+/**
+ * Closing waits until no connection is open. Idle ones are ended at once; those with an open request end with its
+ * answer, or their callers would keep them alive for another 72 seconds.
+ */
+function endConnections(api: FastifyInstance): void {
+  let isClosing = false;
+  api.addHook('preClose', async () => {
+    isClosing = true;
+  });
+  api.addHook('onSend', async (_, reply) => {
+    if (isClosing) reply.header('connection', 'close');
+  });
 }

@@ -1,0 +1,36 @@
+/** What several parts read of a request. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { FastifyRequest } from 'fastify';
+import { HttpError } from './errors.ts';
+import type { Shop } from './shop.ts';
+
+/** Ids of products and users: whole numbers, as texts of a path. */
+export const ID = { type: 'string', pattern: '^[1-9][0-9]{0,14}$' } as const;
+/** The same in a body. */
+export const BODY_ID = { type: 'integer', minimum: 1, maximum: 999_999_999_999_999 } as const;
+
+/** The caller's id for a request, which counts once if it is repeated. */
+export function nameOf(request: FastifyRequest): { id?: string } {
+  const id = request.headers['idempotency-key'];
+  return typeof id === 'string' ? { id } : {};
+}
+
+/** The same for points: Sluice refuses an entry without an id, and so a request without the header. */
+export function entryOf(request: FastifyRequest): { id: string } {
+  return nameOf(request) as { id: string };
+}
+
+const digest = (text: string) => createHash('sha256').update(text).digest();
+
+/** A hook before the handler: lets only operators through, who send the admin key. */
+export function adminOnly({ settings: { adminKey } }: Shop) {
+  return async (request: FastifyRequest): Promise<void> => {
+    const given = request.headers['x-admin-key'];
+    if (
+      adminKey === undefined ||
+      typeof given !== 'string' ||
+      !timingSafeEqual(digest(given), digest(adminKey))
+    )
+      throw new HttpError(403, 'ADMIN_ONLY', 'Send the key of the operators as x-admin-key.');
+  };
+}

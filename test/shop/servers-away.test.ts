@@ -1,0 +1,58 @@
+// The example shop while its servers are away, one after another. They are the test's own.
+
+import { expect, it } from 'vitest';
+import { until } from '../support/engine.ts';
+import { ownServers } from '../support/servers.ts';
+import { openShop } from '../support/shop.ts';
+
+const USER = ['service', 'on', '>service-password', '~*', '&*', '+@all'];
+
+it('without MySQL it counts, without Redis it says when to come back, and it needs no restart', async () => {
+  const { redis, mysql, servers } = await ownServers();
+  const shop = await openShop({ servers });
+  await shop.redis.call('ACL', 'SETUSER', ...USER);
+  // The password comes from a file, as container platforms provide it.
+  const { call } = await shop.api({
+    REDIS_URL: shop.env.REDIS_URL!.replace('//', '//service@'),
+    REDIS_PASSWORD_FILE: shop.file('secret', 'service-password\n'),
+  });
+  const page = '/pages/home/views';
+  const health = async () => {
+    const { status, body } = await call('GET', '/health');
+    return { status, ...body };
+  };
+  const isHealth = (wanted: object) => async () => {
+    try {
+      expect(await health()).toMatchObject(wanted);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const well = { status: 200, redis: 'connected', database: 'connected', cache: 'connected' };
+  expect(await health()).toEqual(well);
+  expect((await call('POST', page)).status).toBe(204);
+
+  mysql.kill('SIGKILL');
+  await until(isHealth({ status: 200, redis: 'connected', database: 'disconnected' }), 'MySQL to be gone');
+  expect((await call('POST', page)).status).toBe(204);
+  const cold = await call('GET', '/accounts/cold/balance');
+  expect(cold).toMatchObject({ status: 503, body: { code: 'DATABASE_UNAVAILABLE' } });
+  expect(cold.headers.get('retry-after')).toBe('1');
+  await mysql.restart();
+
+  redis.kill('SIGKILL');
+  // A call that was already sent would have an unknown outcome instead.
+  await until(isHealth({ status: 503, redis: 'disconnected', database: 'connected' }), 'Redis to be gone');
+  const uncounted = await call('POST', page);
+  expect(uncounted).toMatchObject({ status: 503, body: { code: 'REDIS_UNAVAILABLE' } });
+  expect(uncounted.headers.get('retry-after')).toBe('1');
+  await redis.restart();
+  // The restarted Redis has lost the user, which was created at run time.
+  await shop.redis.call('ACL', 'SETUSER', ...USER);
+  await until(isHealth(well), 'both to be back');
+  expect((await call('GET', page)).body).toEqual({ views: 2 });
+
+  await shop.cache.stop();
+  await until(isHealth({ status: 200, redis: 'connected', cache: 'disconnected' }), 'the cache to be gone');
+}, 120_000);
