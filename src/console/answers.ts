@@ -119,10 +119,9 @@ export interface AtRisk {
 export interface Overview {
   /** Null until the first one is taken. */
   readonly sample: Sample | null;
-  readonly history: History;
 }
 
-/** `GET /api/history?minutes=60`. Columns of the same length, the oldest first; null where nothing is known. */
+/** `GET /api/history?minutes=60`. All columns have the same length, with the oldest value first, and null where nothing is known. */
 export interface History {
   /** `memory`: of this process, since it started. `prometheus`: of the server in SLUICE_PROMETHEUS_URL. */
   readonly source: 'memory' | 'prometheus';

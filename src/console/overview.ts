@@ -15,7 +15,7 @@ export const overviewRoutes: readonly Route[] = [
     role: 'viewer',
     shape: {},
     async handle(_, { sampler }) {
-      const body: Overview = { sample: sampler.latest ?? null, history: sampler.history(HOUR) };
+      const body: Overview = { sample: sampler.latest ?? null };
       return { body };
     },
   }),

@@ -41,7 +41,7 @@ export async function openConsole(
   const definitions = readDefinitions(config.definitionsPath);
   const { openid } = config.console;
   const servers = new ConsoleServers(config, definitions, log);
-  // Of its own, and without any check: logins must work while Redis is away.
+  // Logins have connections of their own, which nothing checks at the start: they must work while Redis is away.
   const database = new Database(config.mysql, {
     ...config.settings,
     connections: CONNECTIONS,

@@ -36,7 +36,7 @@ describe.skipIf(!chromiumPath || process.env.TEST_PICTURES !== '1')('a night', (
       await shown.ingest([...lines, bought]);
     };
     const samples = () =>
-      page.evaluate<number>("fetch('/api/overview').then(r => r.json()).then(o => o.history.times.length)");
+      page.evaluate<number>("fetch('/api/history').then(r => r.json()).then(past => past.times.length)");
     for (let n = 0; (await samples()) < SAMPLES; n++) await traffic(String(n));
     worker.child.kill('SIGKILL');
     await page.locator('[data-verdict="bad"]').waitFor({ timeout: 120_000 });

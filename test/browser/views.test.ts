@@ -19,7 +19,7 @@ describe.skipIf(!chromiumPath)('with odd texts everywhere', () => {
   let base: string;
   /** Cookies of an admin. */
   let loggedIn: Awaited<ReturnType<BrowserContext['storageState']>>;
-  /** Of an update with odd texts in quarantine, and of an operation on it. */
+  /** The ids of an update with odd texts in quarantine, and of an operation on it. */
   let numbers: { update: number; operation: number };
 
   beforeAll(async () => {

@@ -25,7 +25,7 @@ const COMMANDS = ['cli-*', 'erasure'];
 const HTTP = ['http-*'];
 /** Routes of the console, whose statements and scripts run on both flavours of the hostile pairings. */
 const CONSOLE = ['console-*'];
-/** Of these, the ones that ask the servers nothing of their own: who may, and the server itself. */
+/** Tests of the console that ask the servers nothing of their own: who may, and the server itself. */
 const CONSOLE_SERVER = ['console-{access*,server,verify}'];
 
 /**

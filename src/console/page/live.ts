@@ -66,6 +66,7 @@ export function startLive(): void {
 function listen(): () => void {
   const end = new AbortController();
   heardAt.value = Date.now();
+  void loadHistory(end.signal);
   void poll(end.signal);
   const stopStream = stream(end.signal);
   return () => {
@@ -101,10 +102,20 @@ function stream(signal: AbortSignal): () => void {
   };
 }
 
+/** Also after a pause, during which no sample came. */
+async function loadHistory(signal: AbortSignal): Promise<void> {
+  try {
+    const past = await get<History>('/api/history', signal);
+    // A sample may have come while the server was asked.
+    history.value = sample.value ? extended(past, sample.value) : past;
+  } catch {
+    // Without it there are no charts; the page says of samples that none comes.
+  }
+}
+
 async function poll(signal: AbortSignal): Promise<void> {
   try {
     const overview = await get<Overview>('/api/overview', signal);
-    history.value = overview.history;
     if (overview.sample) take(overview.sample);
   } catch {
     // The page says that nothing is heard, and tries again.

@@ -25,7 +25,7 @@ export interface KnownProcess extends ProcessFacts {
   readonly pid: number;
   /** ISO 8601, by the clock of its machine. */
   readonly startedAt: string;
-  /** Of a worker: whether it pauses, since MySQL does not answer. Null for others. */
+  /** `open` while a worker pauses, since MySQL does not answer. Null for processes that are no workers. */
   readonly breaker: 'open' | 'closed' | null;
   /** Seconds since it was heard of, by the clock of Redis. */
   readonly silentSeconds: number;

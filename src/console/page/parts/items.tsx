@@ -8,7 +8,7 @@ import { When } from './when.tsx';
 
 interface Shown {
   readonly items: QuarantinedUpdate['items'];
-  /** Of one update, by operation; or of one operation, by update. */
+  /** What names a row: its operation if all are of one update, its update if all are of one operation. */
   readonly by: 'operation' | 'update';
 }
 

@@ -1,4 +1,4 @@
-/** Ends a wrong live value, so that it is read from MySQL again. */
+/** Sets a wrong live value right. */
 import { useSignal } from '@preact/signals';
 import type { LookUp, Repaired } from '../../answers.ts';
 import { post } from '../api.ts';
@@ -31,8 +31,8 @@ export function RepairDialog({
       }}
     >
       <p>
-        The live value of {kind} {name} <code>{shownKey}</code> is deleted if it is wrong, and read from MySQL
-        anew. MySQL is not changed.
+        If the live value of {kind} {name} <code>{shownKey}</code> is wrong, it becomes what MySQL has plus
+        what is pending. MySQL is not changed.
       </p>
     </ReasonDialog>
   );

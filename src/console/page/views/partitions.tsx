@@ -74,7 +74,7 @@ function heightOf(lagSeconds: number): number {
   return Math.min(FULL, 2 + ((FULL - 2) * Math.log10(1 + lagSeconds)) / 3);
 }
 
-/** As the verdict has it. */
+/** The verdict warns from the same lag on. */
 const WARNING_SECONDS = 5;
 
 function levelOf(lagSeconds: number, isHalted: boolean): 'well' | 'warning' | 'bad' {

@@ -87,7 +87,7 @@ function Controls({ state: { running }, reload }: { state: VerifyState; reload: 
             reload();
           }}
         >
-          <p>Wrong live values are deleted and read from MySQL anew. MySQL is not changed.</p>
+          <p>Each wrong live value becomes what MySQL has plus what is pending. MySQL is not changed.</p>
         </ReasonDialog>
       )}
     </>

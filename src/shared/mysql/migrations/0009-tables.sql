@@ -212,7 +212,7 @@ CREATE TABLE IF NOT EXISTS sluice_operation_items (
   transfer VARBINARY(64) NOT NULL DEFAULT '',
   outcome VARCHAR(64) CHARACTER SET ascii NOT NULL,
   original LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-  -- Of an entry, a digest of its program, account and id, so that what was done to it is found by them.
+  -- A digest of an entry's program, account and id, so that what was done to it is found by them.
   entry BINARY(16) NULL,
   done_at DATETIME(3) NOT NULL,
   PRIMARY KEY (operation_id, quarantine_id, transfer),
