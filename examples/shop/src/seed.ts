@@ -3,7 +3,7 @@
  * many. It adds what is missing, so it may run again.
  */
 import type { Pool } from 'mysql2/promise';
-import { hashPassword } from './sessions/passwords.ts';
+import { hashPassword } from './passwords.ts';
 import { settings } from './settings.ts';
 import { connectDatabase } from './shop.ts';
 

@@ -3,14 +3,16 @@ import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import { LIMITS } from 'sluice';
 import { counts } from './counts/routes.ts';
 import { answerError } from './errors.ts';
+import { limits } from './limits/routes.ts';
 import { operation } from './operation/routes.ts';
 import { points } from './points/routes.ts';
 import { scores } from './scores/routes.ts';
+import { sessions } from './sessions/routes.ts';
 import type { Part, Shop } from './shop.ts';
 import { stock } from './stock/routes.ts';
 
 /** Routes of one part do not see hooks of another one. The first one documents all that come after it. */
-const PARTS: readonly Part[] = [counts, points, scores, stock];
+const PARTS: readonly Part[] = [counts, points, scores, stock, limits, sessions];
 
 export async function createServer(shop: Shop): Promise<FastifyInstance> {
   const api = Fastify({

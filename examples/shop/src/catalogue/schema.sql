@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS products (
   KEY (category, id)
 ) CHARACTER SET utf8mb4;
 
--- `password` is the text that `src/sessions/passwords.ts` writes: method, cost, salt and digest.
+-- `password` is the text that `src/passwords.ts` writes: method, cost, salt and digest.
 CREATE TABLE IF NOT EXISTS users (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   name VARCHAR(64) NOT NULL UNIQUE,

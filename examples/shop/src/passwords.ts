@@ -7,11 +7,17 @@ const derive = promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt);
 const COST = { N: 2 ** 17, r: 8, p: 1, maxmem: 256 * 1024 * 1024 } as const;
 const BYTES = 32;
 
+function text(salt: Buffer, digest: Buffer): string {
+  return ['scrypt', COST.N, salt.toString('base64url'), digest.toString('base64url')].join('$');
+}
+
+/** To check a password against it takes as long as for a user, and no password is right. */
+export const NOBODY = text(Buffer.alloc(16), Buffer.alloc(BYTES));
+
 /** @returns the text for `users.password` */
 export async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(16);
-  const digest = await derive(password, salt, BYTES, COST);
-  return ['scrypt', COST.N, salt.toString('base64url'), digest.toString('base64url')].join('$');
+  return text(salt, await derive(password, salt, BYTES, COST));
 }
 
 export async function isPassword(password: string, kept: string): Promise<boolean> {
