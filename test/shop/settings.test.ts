@@ -1,9 +1,9 @@
-// Settings of the example shop that decide whether a password is sent to the right server.
+// Settings of the example shop that the rest of its deployment must agree with.
 
 import { expect, it } from 'vitest';
 import { openShop } from '../support/shop.ts';
 
-it('the example sends its MySQL password only to a server whose certificate it can verify', async () => {
+it('the example refuses a MySQL that it cannot verify, before it sends its password, and other partitions than workers have', async () => {
   const shop = await openShop();
   // The server of the tests has a certificate of its own making.
   const migrate = (tls: string) => shop.begin('migrate', { MYSQL_TLS: tls }).ended;
@@ -15,5 +15,9 @@ it('the example sends its MySQL password only to a server whose certificate it c
   expect(mistyped).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('MYSQL_TLS must be 0, 1 or rds, not "RDS".'),
+  });
+  expect(await shop.begin('main', { SLUICE_PARTITIONS: '3' }).ended).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('PARTITION_COUNT_MISMATCH'),
   });
 });

@@ -69,6 +69,22 @@ it('the program creates users with their rights, and updates changed passwords',
   });
 });
 
+it('the program creates the user of the example shop if it is named, with the rights of a worker', async () => {
+  const { root, open, makeUsers, caFile } = await openMysql();
+  expect(
+    await makeUsers({ MYSQL_CA: caFile, SHOP_USER: 'shop', SHOP_PASSWORD: 'of-the-shop' }),
+  ).toMatchObject({
+    code: 0,
+    stderr: '',
+  });
+  const grants = async (user: string) =>
+    (await root.query(`SHOW GRANTS FOR '${user}'@'%'`)).map(row => String(Object.values(row)[0]));
+  expect(await grants('shop')).toEqual(
+    (await grants('sluice')).map(grant => grant.replaceAll('sluice', 'shop')),
+  );
+  await open('shop', 'of-the-shop').query('SELECT 1');
+});
+
 it('the program sends no password to a server with a wrong certificate, and logs none', async () => {
   const { folder, root, makeUsers, caFile } = await openMysql();
   const users = async () =>

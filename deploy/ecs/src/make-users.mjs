@@ -22,6 +22,8 @@ const users = [
     password: given.MIGRATE_PASSWORD,
     rights: [...everyday, 'CREATE', 'ALTER', 'INDEX'],
   },
+  // Only with the example shop.
+  ...(given.SHOP_USER ? [{ name: given.SHOP_USER, password: given.SHOP_PASSWORD, rights: everyday }] : []),
 ];
 
 try {

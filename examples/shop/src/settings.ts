@@ -39,6 +39,8 @@ export const settings = {
   },
   /** Prefix of Sluice's keys and of the shop's queues; workers have the same. */
   namespace: environment.SLUICE_NAMESPACE ?? 'sluice',
+  /** Of the deployment, as its workers have it; 4 by default. */
+  partitions: Number(environment.SLUICE_PARTITIONS ?? 4),
   mysql: {
     url: environment.MYSQL_URL ?? 'mysql://root@127.0.0.1/app',
     ...password('MYSQL_PASSWORD'),

@@ -67,8 +67,15 @@ export function connectDatabase({ mysql: { url, password, tls }, connections }: 
 /** Connects to all servers. Sluice checks its own two, and waits for them at most its `startWaitMs`. */
 export async function openShop(settings: Settings): Promise<Shop> {
   const registry = new Registry();
-  const { redis, mysql, namespace } = settings;
-  const sluice = await createProducer({ redis, mysql, namespace, definitions, registry });
+  const { redis, mysql, namespace, partitions } = settings;
+  const sluice = await createProducer({
+    redis,
+    mysql,
+    namespace,
+    definitions,
+    registry,
+    settings: { partitions },
+  });
   return {
     settings,
     sluice,
