@@ -1,18 +1,22 @@
 /** The HTTP server: its parts, and what all routes have in common. */
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import { LIMITS } from 'sluice';
+import { bonus } from './bonus/routes.ts';
 import { counts } from './counts/routes.ts';
 import { answerError } from './errors.ts';
+import { feed } from './feed/routes.ts';
+import { follows } from './follows/routes.ts';
 import { limits } from './limits/routes.ts';
 import { operation } from './operation/routes.ts';
 import { points } from './points/routes.ts';
+import { posts } from './posts/routes.ts';
 import { scores } from './scores/routes.ts';
 import { sessions } from './sessions/routes.ts';
 import type { Part, Shop } from './shop.ts';
 import { stock } from './stock/routes.ts';
 
 /** Routes of one part do not see hooks of another one. The first one documents all that come after it. */
-const PARTS: readonly Part[] = [counts, points, scores, stock, limits, sessions];
+const PARTS: readonly Part[] = [counts, points, scores, stock, posts, feed, follows, bonus, limits, sessions];
 
 export async function createServer(shop: Shop): Promise<FastifyInstance> {
   const api = Fastify({

@@ -56,6 +56,14 @@ export const settings = {
   secureCookies: environment.SECURE_COOKIES === '1',
   /** Networks of the balancers, `10.0.0.0/16`: only their `X-Forwarded-For` says who the caller is. */
   trustedProxies: environment.TRUSTED_PROXIES,
+  /** Posts of authors with more followers are not put into feeds, but read with them. */
+  followersLimit: Number(environment.FOLLOWERS_LIMIT ?? 10_000),
+  /** Posts that a feed keeps. */
+  feedLength: Number(environment.FEED_LENGTH ?? 1000),
+  /** Users that get the yearly bonus together. */
+  bonusPage: Number(environment.BONUS_PAGE ?? 1000),
+  /** After this time, another process takes the job of one that died. */
+  jobLockMs: Number(environment.JOB_LOCK_MS ?? 30_000),
 } as const;
 
 export type Settings = typeof settings;

@@ -1,0 +1,38 @@
+/**
+ * The process that runs jobs; start as many as you need. On SIGTERM it takes no new job, ends those that are short and
+ * gives long ones back, so that another process goes on with them.
+ */
+import Fastify from 'fastify';
+import { bonusJobs } from './bonus/job.ts';
+import { type PostJob, postJobs } from './posts/jobs.ts';
+import { countOutcomes, openQueue } from './queues.ts';
+import { settings } from './settings.ts';
+import { closeShop, openShop } from './shop.ts';
+
+const shop = await openShop(settings);
+const { registry } = shop;
+const metrics = Fastify({ logger: true });
+const { log } = metrics;
+const stop = new AbortController();
+const parts = { shop, log, stopping: stop.signal, outcomes: countOutcomes(shop) };
+const posts = openQueue<PostJob>(shop, 'posts');
+const workers = [await postJobs(parts, posts), bonusJobs(parts)];
+
+metrics.get('/', { logLevel: 'warn' }, async (_, reply) => {
+  reply.type(registry.contentType);
+  return registry.metrics();
+});
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(signal, async () => {
+    log.info({ signal }, 'stopping');
+    stop.abort();
+    await Promise.all(workers.map(worker => worker.close()));
+    await posts.close();
+    await metrics.close();
+    await closeShop(shop);
+  });
+}
+
+await metrics.listen({ host: settings.host, port: settings.metricsPort });
+log.info('jobs started');

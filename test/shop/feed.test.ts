@@ -1,0 +1,153 @@
+// Feeds of the example shop: fan-out by jobs, authors who are read, cursors, feeds that are built again.
+
+import { join } from 'node:path';
+import { expect, inject, it } from 'vitest';
+import { until } from '../support/engine.ts';
+import { openShop, type Shop } from '../support/shop.ts';
+
+const SETTINGS = { FOLLOWERS_LIMIT: '3', FEED_LENGTH: '5', JOB_LOCK_MS: '1000' };
+/** More than FOLLOWERS_LIMIT users follow this one. */
+const BIG = 30;
+
+async function begin(shop: Shop) {
+  const { call } = await shop.api(SETTINGS);
+  const jobs = shop.begin('jobs', { ...SETTINGS, METRICS_PORT: '0' });
+  const post = async (user: number, body: string): Promise<number> => {
+    const answer = await call('POST', '/posts', { user, body });
+    expect(answer.status).toBe(201);
+    return answer.body.id;
+  };
+  const read = async (query: string) => (await call('GET', `/feed?${query}`)).body;
+  const bodies = async (query: string): Promise<string[]> =>
+    (await read(query)).posts.map((one: { body: string }) => one.body);
+  const kept = (user: number) => shop.redis.zrange(`${shop.name}:shop:feed:{${user}}`, '0', '-1');
+  return { call, jobs, post, read, bodies, kept };
+}
+
+it('posts get into feeds once, pages stand still, and a feed that is gone is built again', async () => {
+  const shop = await openShop();
+  const { call, jobs, post, read, bodies, kept } = await begin(shop);
+  for (const author of [10, 20])
+    expect((await call('POST', '/follow', { user: 1, author })).status).toBe(201);
+  expect((await call('POST', '/follow', { user: 1, author: 20 })).status).toBe(200);
+  expect(await bodies('user=1')).toEqual([]);
+
+  // The first look builds and keeps the feed; from then on, jobs bring the posts.
+  const first = await post(10, 'one');
+  expect(await bodies('user=1')).toEqual(['one']);
+  expect(await kept(1)).toEqual([String(first)]);
+  const second = await post(20, 'two');
+  await until(async () => (await kept(1)).includes(String(second)), 'the job to push the post');
+  expect(await bodies('user=1')).toEqual(['two', 'one']);
+  // Users who do not look have no feed, or it would lack what came before.
+  await shop.database.query('INSERT INTO follows (author_id, follower_id) VALUES (10, 2)');
+  const third = await post(10, 'three');
+  await until(async () => (await kept(1)).includes(String(third)), 'the job to push the post');
+  expect(await kept(2)).toEqual([]);
+  expect(await bodies('user=2')).toEqual(['three', 'one']);
+
+  // A request that is repeated makes one post.
+  const named = () => call('POST', '/posts', { user: 20, body: 'four' }, { 'idempotency-key': 'post-4' });
+  const [one, again] = [await named(), await named()];
+  expect(again.body).toEqual(one.body);
+  await until(async () => (await kept(1)).includes(String(one.body.id)), 'the job to push the post');
+
+  // A page goes on at its last post, whatever is written meanwhile.
+  const page = await read('user=1&count=2');
+  expect(page.posts.map((shown: { body: string }) => shown.body)).toEqual(['four', 'three']);
+  const fifth = await post(10, 'five');
+  await until(async () => (await kept(1)).includes(String(fifth)), 'the job to push the post');
+  expect(await bodies(`user=1&count=2&cursor=${page.next}`)).toEqual(['two', 'one']);
+
+  // Without the job: the process died, or Redis was away. And a job that comes again changes nothing.
+  const due = 'UPDATE posts SET is_due = TRUE, created_at = created_at - INTERVAL 1 MINUTE WHERE id = ?';
+  await shop.database.query(due, [String(fifth)]);
+  await shop.database.query(
+    "INSERT INTO posts (user_id, body, created_at) VALUES (20, 'six', CURRENT_TIMESTAMP(3) - INTERVAL 1 MINUTE)",
+  );
+  const isSwept = async () => {
+    const [row] = await shop.database.query('SELECT COUNT(*) AS due FROM posts WHERE is_due');
+    return Number(row!.due) === 0 && (await bodies('user=1'))[0] === 'six';
+  };
+  await until(isSwept, 'the sweep to find the posts');
+  // FEED_LENGTH of them.
+  const all = ['six', 'five', 'four', 'three', 'two'];
+  expect(await bodies('user=1')).toEqual(all);
+
+  await shop.redis.del(`${shop.name}:shop:feed:{1}`);
+  expect(await bodies('user=1')).toEqual(all);
+  expect((await kept(1)).length).toBe(5);
+
+  // An author with many followers is read.
+  await shop.database.query(
+    'INSERT INTO follows (author_id, follower_id) VALUES (?, 1), (?, 2), (?, 3), (?, 4)',
+    [BIG, BIG, BIG, BIG],
+  );
+  const big = await post(BIG, 'big');
+  await until(async () => (await bodies('user=1'))[0] === 'big', 'the author to count as big');
+  expect(await kept(1)).not.toContain(String(big));
+  expect(await bodies('user=3')).toEqual(['big']);
+  expect(await bodies('user=1&count=3')).toEqual(['big', 'six', 'five']);
+
+  // Mistakes of the caller.
+  const wrong: [method: string, path: string, body?: unknown][] = [
+    ['POST', '/posts', { user: 1, body: '' }],
+    ['POST', '/posts', { user: 1, body: 'x'.repeat(1001) }],
+    ['POST', '/posts', { user: '1', body: 'x' }],
+    ['POST', '/posts', { body: 'x' }],
+    ['POST', '/follow', { user: 1, author: 1 }],
+    ['POST', '/follow', { user: 1, author: -2 }],
+    ['POST', '/follow', { user: 1 }],
+    ['GET', '/feed'],
+    ['GET', '/feed?user=me'],
+    ['GET', '/feed?user=1&count=0'],
+    ['GET', '/feed?user=1&count=101'],
+    ['GET', '/feed?user=1&cursor=-1'],
+  ];
+  for (const [method, path, body] of wrong) expect((await call(method, path, body)).status, path).toBe(400);
+
+  jobs.child.kill('SIGTERM');
+  expect(await jobs.ended).toMatchObject({ code: 0, stderr: '' });
+}, 60_000);
+
+it('a feed that is built keeps no gap, if a post or a choice of authors comes meanwhile', async () => {
+  const shop = await openShop();
+  const { openFeeds } = await import(join(inject('shopFolder'), 'src/feed/feeds.ts'));
+  const { redis, database } = shop;
+  const settings = { namespace: shop.name, feedLength: 5 };
+  let meanwhile = async () => {};
+  // The shop's pool answers with rows and fields.
+  const pausing = {
+    query: async (sql: string, values: unknown[]) => {
+      const rows = await database.query(sql, values as string[]);
+      await meanwhile();
+      return [rows];
+    },
+  };
+  const feeds = openFeeds({ redis, database: pausing, settings });
+  await database.query('INSERT INTO follows (author_id, follower_id) VALUES (10, 1)');
+  const write = async () => {
+    await database.query("INSERT INTO posts (user_id, body) VALUES (10, 'new')");
+    const [row] = await database.query('SELECT MAX(id) AS id FROM posts');
+    return Number(row!.id);
+  };
+  const first = await write();
+
+  meanwhile = async () => {
+    meanwhile = async () => {};
+    await feeds.push(await write(), [1]);
+  };
+  // This look began before the post. The next one has it.
+  expect((await feeds.before('1', 1000, 10)).map(Number)).toEqual([first]);
+  expect((await feeds.before('1', 1000, 10)).map(Number)).toEqual([first + 1, first]);
+  await feeds.forget(1);
+
+  meanwhile = async () => {
+    meanwhile = async () => {};
+    await database.query('INSERT INTO follows (author_id, follower_id) VALUES (20, 1)');
+    await database.query("INSERT INTO posts (user_id, body) VALUES (20, 'old')");
+    await feeds.forget(1);
+  };
+  expect((await feeds.before('1', 1000, 10)).length).toBe(2);
+  expect((await feeds.before('1', 1000, 10)).length).toBe(3);
+}, 60_000);
