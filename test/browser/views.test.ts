@@ -30,7 +30,7 @@ describe.skipIf(!chromiumPath)('with odd texts everywhere', () => {
       { counter: 'views', key: SCRIPT, by: 1 },
       { counter: 'views', key: 'dropped', by: 1 },
       { counter: 'clicks', key: SCRIPT, by: 9_007_199_254_740_991 },
-      { value: 'best', key: SCRIPT, put: 7 },
+      { value: 'best', key: SCRIPT, is: 7 },
       {
         ...{ points: 'loyalty', account: SCRIPT, amount: 5, id: SCRIPT, reason: SCRIPT },
         metadata: { type: 'img', props: { onerror: SCRIPT }, constructor: null, ref: SCRIPT, __k: [] },

@@ -177,10 +177,20 @@ export async function openDeployment(
     SLUICE_PARTITIONS: String(PARTITIONS),
     SLUICE_HTTP_PORT: '0',
   };
+  const openProducer = () =>
+    createProducer({
+      redis: redisUrl,
+      mysql: mysqlUrl,
+      definitions,
+      namespace: name,
+      settings: { partitions: PARTITIONS },
+    });
   return {
     name,
     env,
     folder,
+    /** A producer in this process, which the test closes. */
+    producer: openProducer,
     /** Connections of the administrator, for what the test does itself. */
     database,
     redis,
@@ -193,14 +203,7 @@ export async function openDeployment(
     },
     /** Reads a counter through a producer, which makes it live. */
     async read(counter: string, key: string): Promise<number> {
-      const settings = { partitions: PARTITIONS };
-      const producer = await createProducer({
-        redis: redisUrl,
-        mysql: mysqlUrl,
-        definitions,
-        namespace: name,
-        settings,
-      });
+      const producer = await openProducer();
       try {
         return await producer.counter(counter).get(key);
       } finally {
