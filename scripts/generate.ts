@@ -6,7 +6,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
-import { dashboardFile, dashboards, dashboardText } from '../deploy/grafana/dashboards.ts';
+import { dashboardFile, dashboards, dashboardText, shopDashboards } from '../deploy/grafana/dashboards.ts';
 import { parseLoad } from '../src/cli/plan-load.ts';
 import { measured, type Source } from '../src/cli/plan-measured.ts';
 import { planFor } from '../src/cli/plan-model.ts';
@@ -170,6 +170,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   writeFileSync(layoutFile, layoutPage(readFileSync(layoutFile, 'utf8')));
   const report = readFileSync(tortureFile, 'utf8');
   writeFileSync(guaranteesFile, guaranteesPage(readFileSync(guaranteesFile, 'utf8'), report));
-  for (const [name, dashboard] of Object.entries(dashboards))
+  for (const [name, dashboard] of Object.entries({ ...dashboards, ...shopDashboards }))
     writeFileSync(dashboardFile(name), dashboardText(dashboard));
 }

@@ -1,11 +1,14 @@
-/** All dashboards by file name; `npm run generate` writes them to dashboards/. */
+/** Dashboards by file name; `npm run generate` writes them to dashboards/. */
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard';
 import { flush } from './flush.ts';
 import { overview } from './overview.ts';
 import { partitions } from './partitions.ts';
 import { producers } from './producers.ts';
+import { shop } from './shop.ts';
 
 export const dashboards: Readonly<Record<string, Dashboard>> = { overview, partitions, producers, flush };
+/** Of the example shop, which alone has their metrics. */
+export const shopDashboards: Readonly<Record<string, Dashboard>> = { shop };
 
 export const dashboardFile = (name: string) => new URL(`./dashboards/${name}.json`, import.meta.url);
 export const dashboardText = (dashboard: Dashboard) => `${JSON.stringify(dashboard, null, 2)}\n`;

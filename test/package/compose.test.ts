@@ -131,7 +131,7 @@ it('Grafana finds the dashboards and their data source', () => {
   expect(new URL(datasources[0]!.url)).toMatchObject({ hostname: 'prometheus', port: '9090' });
   const { uid, type } = datasources[0]!;
   const files = readdirSync(folder);
-  expect(files.length).toBe(4);
+  expect(files.length).toBe(5);
   for (const file of files) {
     const text = readFileSync(join(folder, file), 'utf8');
     const named = [...text.matchAll(/"datasource": (\{[^}]*\})/g)].map(([, json]) => JSON.parse(json!));

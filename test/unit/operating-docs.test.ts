@@ -3,7 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { dashboardFile, dashboards, dashboardText, expressions } from '../../deploy/grafana/dashboards.ts';
+import {
+  dashboardFile,
+  dashboards,
+  dashboardText,
+  expressions,
+  shopDashboards,
+} from '../../deploy/grafana/dashboards.ts';
 import { metricsFile, metricsPage } from '../../scripts/generate.ts';
 import { type MetricDefinition, metricCatalogue } from '../../src/shared/telemetry/metric-catalogue.ts';
 import { promtool, promtoolBinary } from '../support/prometheus.ts';
@@ -12,10 +18,12 @@ const folder = new URL('../../deploy/prometheus/', import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, folder), 'utf8');
 const operatingFile = new URL('../../docs/operating.md', import.meta.url);
 const page = readFileSync(operatingFile, 'utf8');
-const alerts = read('alerts.yml')
-  .split('- alert: ')
-  .slice(1)
-  .map(text => ({ name: /^\w+/.exec(text)![0], text }));
+const alertsOf = (name: string) =>
+  read(name)
+    .split('- alert: ')
+    .slice(1)
+    .map(text => ({ name: /^\w+/.exec(text)![0], text }));
+const alerts = alertsOf('alerts.yml');
 
 it('docs/metrics.md has every metric as the code has it', () => {
   const metrics = readFileSync(metricsFile, 'utf8');
@@ -34,11 +42,15 @@ it('docs/operating.md has a runbook for each alert, and no other', () => {
 });
 
 it("the alerts' tests show each alert firing and quiet", () => {
-  const tests = read('tests/alerts.yml').split('  - name: ').slice(1);
-  for (const { name } of alerts) {
-    const own = tests.filter(text => text.includes(`alertname: ${name}\n`));
-    expect(own.filter(text => text.includes('exp_labels')).length, `${name} fires`).toBeGreaterThan(0);
-    expect(own.filter(text => text.includes('exp_alerts: []')).length, `${name} is quiet`).toBeGreaterThan(0);
+  for (const file of ['alerts.yml', 'shop-alerts.yml']) {
+    const tests = read(`tests/${file}`).split('  - name: ').slice(1);
+    for (const { name } of alertsOf(file)) {
+      const own = tests.filter(text => text.includes(`alertname: ${name}\n`));
+      expect(own.filter(text => text.includes('exp_labels')).length, `${name} fires`).toBeGreaterThan(0);
+      expect(own.filter(text => text.includes('exp_alerts: []')).length, `${name} is quiet`).toBeGreaterThan(
+        0,
+      );
+    }
   }
 });
 
@@ -60,8 +72,8 @@ it.skipIf(!promtoolBinary)('configuration, rules and their tests pass promtool',
   const file = (name: string) => fileURLToPath(new URL(name, folder));
   for (const args of [
     ['check', 'config', file('prometheus.yml')],
-    ['check', 'rules', file('alerts.yml'), file('recording.yml')],
-    ['test', 'rules', file('tests/alerts.yml')],
+    ['check', 'rules', file('alerts.yml'), file('recording.yml'), file('shop-alerts.yml')],
+    ['test', 'rules', file('tests/alerts.yml'), file('tests/shop-alerts.yml')],
   ]) {
     const { ok, said } = await promtool(args);
     expect(ok, said).toBe(true);
@@ -83,7 +95,7 @@ it('every link of docs/operating.md leads to an existing section', () => {
 });
 
 it('the published dashboards are those of the code', () => {
-  for (const [name, dashboard] of Object.entries(dashboards))
+  for (const [name, dashboard] of Object.entries({ ...dashboards, ...shopDashboards }))
     expect(readFileSync(dashboardFile(name), 'utf8')).toBe(dashboardText(dashboard));
 });
 

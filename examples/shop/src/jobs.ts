@@ -3,11 +3,13 @@
  * gives long ones back, so that another process goes on with them.
  */
 import Fastify from 'fastify';
-import { bonusJobs } from './bonus/job.ts';
+import { type BonusJob, bonusJobs } from './bonus/job.ts';
 import { type PostJob, postJobs } from './posts/jobs.ts';
 import { countOutcomes, openQueue } from './queues.ts';
 import { settings } from './settings.ts';
 import { closeShop, openShop } from './shop.ts';
+import { watchQueues } from './watch/queues.ts';
+import { watchRedis } from './watch/redis.ts';
 
 const shop = await openShop(settings);
 const { registry } = shop;
@@ -16,7 +18,10 @@ const { log } = metrics;
 const stop = new AbortController();
 const parts = { shop, log, stopping: stop.signal, outcomes: countOutcomes(shop) };
 const posts = openQueue<PostJob>(shop, 'posts');
+const bonuses = openQueue<BonusJob>(shop, 'bonus');
 const workers = [await postJobs(parts, posts), bonusJobs(parts)];
+watchQueues(shop, [posts, bonuses]);
+const watch = watchRedis(shop, log);
 
 metrics.get('/', { logLevel: 'warn' }, async (_, reply) => {
   reply.type(registry.contentType);
@@ -28,7 +33,8 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     log.info({ signal }, 'stopping');
     stop.abort();
     await Promise.all(workers.map(worker => worker.close()));
-    await posts.close();
+    await Promise.all([posts.close(), bonuses.close()]);
+    watch.close();
     await metrics.close();
     await closeShop(shop);
   });
