@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a program of the project with the right node: run.sh demo|bench|memory|simulate|test|torture|sluice ARGS...
+# Runs a program of the project with the right node: run.sh demo|shop|bench|memory|simulate|test|torture|sluice ARGS...
 # The shell replaces itself with node, so that node gets its signals and sets its exit code.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -9,11 +9,12 @@ program=${1-}
 [ $# -eq 0 ] || shift
 case $program in
   demo | sluice) purpose=$program ;;
+  shop) purpose=demo ;;
   simulate) purpose=sluice ;;
   bench | memory | test | torture) purpose='test' ;;
-  *) fail 'usage: scripts/run.sh demo|bench|memory|simulate|test|torture|sluice [arguments]' ;;
+  *) fail 'usage: scripts/run.sh demo|shop|bench|memory|simulate|test|torture|sluice [arguments]' ;;
 esac
-if [ "$program" = demo ]; then
+if [ "$purpose" = demo ]; then
   # If servers are given or not needed, none must be installed.
   case " $*" in
     *' --help'* | *' -h'*) export SLUICE_SETUP_NO_SERVERS=1 ;;
@@ -39,6 +40,18 @@ case $program in
     cd "$project"
     build_page
     exec node "${tsx[@]}" scripts/demo.ts "$@"
+    ;;
+  shop)
+    cd "$project"
+    case " $*" in
+      *' --help'* | *' -h'*) ;;
+      *)
+        # The shop uses Sluice as a package, so it must be built, and has dependencies of its own.
+        "$BASH" "$project/scripts/build.sh" dist --noCheck
+        (cd examples/shop && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+        ;;
+    esac
+    exec node "${tsx[@]}" scripts/shop.ts "$@"
     ;;
   simulate)
     cd "$project"

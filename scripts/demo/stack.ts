@@ -1,7 +1,7 @@
 // What the demo runs on: servers (its own or given ones), an empty namespace and database, and two workers.
 // Closing it removes everything that opening it created.
 
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseSettings } from '../../src/shared/config/settings.ts';
@@ -11,6 +11,7 @@ import { type Deployment, SluiceProcess } from '../load/processes.ts';
 import { definitions } from '../load/traffic.ts';
 import { startMysql, startRedis } from '../servers.ts';
 import type { DemoOptions } from './options.ts';
+import { makeFolder, undoAll } from './run-folder.ts';
 import type { Screen } from './screen.ts';
 import { createDatabase, dropDatabase, refuseKeys, removeKeys, serverVersions } from './territory.ts';
 
@@ -101,21 +102,8 @@ export class Stack {
   }
 }
 
-/** Undoes the steps in reverse order; a failure does not stop the others. */
-async function undoAll(undo: (() => unknown)[]): Promise<void> {
-  let failure: unknown;
-  for (const step of undo.splice(0).reverse()) {
-    try {
-      await step();
-    } catch (error) {
-      failure ??= error;
-    }
-  }
-  if (failure) throw failure;
-}
-
 export async function openStack(options: DemoOptions, screen: Screen): Promise<Stack> {
-  const folder = makeFolder();
+  const folder = makeFolder(runs);
   const undo: (() => unknown)[] = [];
   try {
     const { redisUrl, mysqlUrl } = options.servers
@@ -167,25 +155,4 @@ async function useServers(servers: { redis: string; mysql: string }, keep: boole
     undo.push(() => dropDatabase(url.href, made));
   }
   return { redisUrl: servers.redis, mysqlUrl: url.href };
-}
-
-/** Creates this run's folder, and removes those that finished runs left with their logs. */
-function makeFolder(): string {
-  mkdirSync(runs, { recursive: true });
-  for (const name of readdirSync(runs)) {
-    const pid = Number(/^run-(\d+)$/.exec(name)?.[1]);
-    if (pid && !isRunning(pid)) rmSync(join(runs, name), { recursive: true, force: true });
-  }
-  const folder = join(runs, `run-${process.pid}`);
-  mkdirSync(folder, { recursive: true });
-  return folder;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -64,7 +64,20 @@ export interface SluiceOptions {
   channel?: boolean;
 }
 
-/** `sluice worker`, `sluice serve` or `sluice console`. */
+export interface ProgramOptions {
+  /** What messages call it. */
+  readonly name: string;
+  /** Of node. */
+  readonly args: readonly string[];
+  readonly folder: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly logFile: string;
+  /** Part of what it writes once it works. */
+  readonly says: string;
+  readonly channel?: boolean;
+}
+
+/** `sluice worker`, `sluice serve` or `sluice console`, or a program that works with them. */
 export class SluiceProcess {
   readonly pid: number;
   readonly child: ChildProcess;
@@ -79,23 +92,36 @@ export class SluiceProcess {
   }
 
   /** Resolves once the worker takes jobs, or the API takes requests. */
-  static async start(options: SluiceOptions): Promise<SluiceProcess> {
-    const {
-      command: name,
-      deployment,
-      logFile,
-      folder = project,
-      nodeArgs = [],
-      settings,
-      channel,
-    } = options;
+  static start(options: SluiceOptions): Promise<SluiceProcess> {
+    const { command, deployment, logFile, folder = project, nodeArgs = [], settings, channel } = options;
     const program = options.program ? [options.program] : [...TYPESCRIPT, 'src/cli/main.ts'];
-    const command = [process.execPath, ...nodeArgs, ...program, name];
+    return SluiceProcess.startProgram({
+      name: `sluice ${command}`,
+      args: [...nodeArgs, ...program, command],
+      folder,
+      env: ownEnvironment(deployment, settings),
+      logFile,
+      says: started[command],
+      ...(channel && { channel }),
+    });
+  }
+
+  /** Starts node with these arguments, and resolves once it says that it works. */
+  static async startProgram({
+    name,
+    args,
+    folder,
+    env,
+    logFile,
+    says,
+    channel,
+  }: ProgramOptions): Promise<SluiceProcess> {
+    const command = [process.execPath, ...args];
     // On Linux the kernel kills the process when this process dies, even by SIGKILL.
     if (process.platform === 'linux') command.unshift('setpriv', '--pdeathsig', 'KILL');
     const child = spawn(command[0]!, command.slice(1), {
       cwd: folder,
-      env: ownEnvironment(deployment, settings),
+      env,
       // Its own process group: Ctrl-C reaches this program, which then stops its processes in order.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', ...(channel ? (['ipc'] as const) : [])],
@@ -105,10 +131,10 @@ export class SluiceProcess {
     const output = new Output(child, logFile);
     await once(child, 'spawn');
     const deadline = Date.now() + startLimit;
-    while (!output.said.includes(started[name])) {
+    while (!output.said.includes(says)) {
       if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
         child.kill('SIGKILL');
-        throw new Error(`sluice ${name} did not start; it said:\n${output.said.slice(-3000) || '(nothing)'}`);
+        throw new Error(`${name} did not start; it said:\n${output.said.slice(-3000) || '(nothing)'}`);
       }
       await delay(20);
     }
@@ -131,6 +157,12 @@ export class SluiceProcess {
   async kill(): Promise<void> {
     this.child.kill('SIGKILL');
     await this.#ended;
+  }
+
+  /** Waits for its end. @returns null after a signal */
+  async exitCode(): Promise<number | null> {
+    await this.#ended;
+    return this.child.exitCode;
   }
 }
 

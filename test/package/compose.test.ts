@@ -46,7 +46,10 @@ const own = services.filter(([, service]) => service.build);
 
 it('the file has all services, with two workers', () => {
   expect(Object.keys(compose.services).toSorted()).toEqual(
-    ['api', 'console', 'grafana', 'http', 'migrate', 'mysql', 'prometheus', 'redis', 'worker'].toSorted(),
+    [
+      ...['api', 'cache', 'console', 'grafana', 'http', 'jobs', 'migrate', 'mysql', 'outside', 'prometheus'],
+      ...['redis', 'shop-data', 'worker'],
+    ].toSorted(),
   );
   expect(compose.services.worker!.deploy).toEqual({ replicas: 2 });
 });
@@ -83,8 +86,8 @@ it('a service starts when the services that it needs are ready', () => {
       else expect(compose.services[needed]).toMatchObject({ restart: 'on-failure' });
     }
   }
-  for (const name of ['worker', 'api', 'http', 'console'])
-    expect(compose.services[name]!.depends_on).toEqual({
+  for (const name of ['worker', 'api', 'jobs', 'http', 'console'])
+    expect(compose.services[name]!.depends_on).toMatchObject({
       redis: { condition: 'service_healthy' },
       migrate: { condition: 'service_completed_successfully' },
     });
@@ -110,7 +113,7 @@ it('Prometheus scrapes existing services', () => {
   };
   const targets = scrape_configs.flatMap(({ dns_sd_configs = [] }) => dns_sd_configs);
   const scraped = targets.flatMap(({ names, port }) => names.map(name => `${name}:${port}`));
-  expect(scraped.toSorted()).toEqual(['api:9465', 'http:9464', 'worker:9464']);
+  expect(scraped.toSorted()).toEqual(['api:9465', 'http:9464', 'jobs:9465', 'worker:9464']);
   const settings = readFileSync(join(project, 'examples/shop/src/settings.ts'), 'utf8');
   expect(settings).toContain('METRICS_PORT ?? 9465');
 });
@@ -158,7 +161,7 @@ it.skipIf(!composeBinary)('Docker Compose understands the file as intended, with
   const understood = JSON.parse(stdout) as { services: Record<string, Record<string, unknown>> };
   expect(Object.keys(understood.services).toSorted()).toEqual(Object.keys(compose.services).toSorted());
   // Keys from shared parts of the file, and keys that some versions of the format ignore.
-  for (const name of ['migrate', 'worker', 'api', 'http'])
+  for (const name of ['migrate', 'worker', 'api', 'jobs', 'http'])
     expect(understood.services[name], name).toMatchObject({
       read_only: true,
       init: true,
