@@ -2,6 +2,8 @@
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import { LIMITS } from 'sluice';
 import { bonus } from './bonus/routes.ts';
+import { cacheUpkeep } from './cache-upkeep/routes.ts';
+import { catalogue } from './catalogue/routes.ts';
 import { counts } from './counts/routes.ts';
 import { answerError } from './errors.ts';
 import { feed } from './feed/routes.ts';
@@ -16,14 +18,27 @@ import type { Part, Shop } from './shop.ts';
 import { stock } from './stock/routes.ts';
 
 /** Routes of one part do not see hooks of another one. The first one documents all that come after it. */
-const PARTS: readonly Part[] = [counts, points, scores, stock, posts, feed, follows, bonus, limits, sessions];
+const PARTS: readonly Part[] = [
+  counts,
+  points,
+  scores,
+  stock,
+  posts,
+  feed,
+  follows,
+  bonus,
+  limits,
+  sessions,
+  catalogue,
+  cacheUpkeep,
+];
 
 export async function createServer(shop: Shop): Promise<FastifyInstance> {
   const api = Fastify({
     logger: true,
     logController: new LogController({ disableRequestLogging: true }),
-    // A number in a string is a caller's mistake; the shop does not guess amounts.
-    ajv: { customOptions: { coerceTypes: false } },
+    // A number in a string is a caller's mistake, and so is a field that there is not; the shop does not guess.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     // A byte of a key takes at most three characters in a URL.
     routerOptions: { maxParamLength: 3 * LIMITS.key },
     trustProxy: shop.settings.trustedProxies ?? false,

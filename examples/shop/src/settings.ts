@@ -22,6 +22,16 @@ const password = (name: string) => {
   return text === undefined ? {} : { password: text };
 };
 
+const number = (name: string, otherwise: number) => Number(environment[name] ?? otherwise);
+
+/** One of these texts; the first one if the environment names none. */
+function choice<const T extends string>(name: string, choices: readonly [T, ...T[]]): T {
+  const text = environment[name] ?? choices[0];
+  const chosen = choices.find(one => one === text);
+  if (chosen === undefined) throw new Error(`${name} is "${text}"; use one of: ${choices.join(', ')}`);
+  return chosen;
+}
+
 export const settings = {
   host: environment.HOST ?? '127.0.0.1',
   port: Number(environment.PORT ?? 3000),
@@ -36,6 +46,36 @@ export const settings = {
   cacheRedis: {
     url: environment.CACHE_REDIS_URL ?? 'redis://127.0.0.1:6380',
     ...password('CACHE_REDIS_PASSWORD'),
+  },
+  cache: {
+    /** How long data is fresh, ms, by its kind. `jitter` is the share of it by which a lifetime may be shorter. */
+    freshMs: {
+      product: number('PRODUCT_FRESH_MS', 3_600_000),
+      list: number('LIST_FRESH_MS', 300_000),
+      user: number('USER_FRESH_MS', 86_400_000),
+    },
+    jitter: number('CACHE_JITTER', 0.1),
+    /** That there is no such product is believed only shortly: it may be added at any moment. */
+    notFoundMs: number('NOT_FOUND_MS', 10_000),
+    /** How long data is kept after that, for answers while MySQL is away. */
+    staleMs: number('STALE_MS', 86_400_000),
+    /** Of what a process keeps in its own memory: how many entries, and for how long without asking Redis. */
+    localEntries: number('LOCAL_ENTRIES', 10_000),
+    localMs: number('LOCAL_MS', 30_000),
+    /** What `PUT` does with the entry: it is dropped, or dropped and loaded at once. */
+    write: choice('CACHE_WRITE', ['invalidate', 'write-through']),
+    /** Who loads an entry that many ask for: one of all processes, one of each process, or every caller. */
+    stampede: choice('STAMPEDE', ['lock', 'process', 'none']),
+    /** Whether an entry in use is loaded again before its end: by chance (XFetch), in its last tenth, or never. */
+    early: choice('EARLY_REFRESH', ['chance', 'ahead', 'none']),
+    /** A load takes at most this time, ms, and so does a lock. */
+    loadMs: number('LOAD_MS', 3000),
+    /** Loads of a process at the same time, and calls that wait for one; others get 503. */
+    loads: number('LOADS', 8),
+    waitingLoads: number('WAITING_LOADS', 5000),
+    /** At start: so many of the most viewed products, and the start waits at most so long, ms. */
+    warmUp: number('WARM_UP', 500),
+    warmUpMs: number('WARM_UP_MS', 2000),
   },
   /** Prefix of Sluice's keys and of the shop's queues; workers have the same. */
   namespace: environment.SLUICE_NAMESPACE ?? 'sluice',

@@ -7,6 +7,7 @@ import { Redis, type RedisOptions } from 'ioredis';
 import { createPool, type Pool } from 'mysql2/promise';
 import { Registry } from 'prom-client';
 import { createProducer, type Sluice } from 'sluice';
+import { Cache } from './cache/cache.ts';
 import { definitions } from './definitions.ts';
 import type { Settings } from './settings.ts';
 
@@ -17,6 +18,7 @@ export interface Shop {
   readonly redis: Redis;
   /** The cache's Redis, which may forget anything at any time. */
   readonly cacheRedis: Redis;
+  readonly cache: Cache;
   readonly database: Pool;
   readonly registry: Registry;
 }
@@ -76,20 +78,23 @@ export async function openShop(settings: Settings): Promise<Shop> {
     registry,
     settings: { partitions },
   });
+  const cacheRedis = connectRedis(settings.cacheRedis);
   return {
     settings,
     sluice,
     redis: connectRedis(settings.redis),
-    cacheRedis: connectRedis(settings.cacheRedis),
+    cacheRedis,
+    cache: new Cache(cacheRedis, settings, registry),
     database: connectDatabase(settings),
     registry,
   };
 }
 
 /** Sends what Sluice has buffered, then closes every connection. */
-export async function closeShop({ sluice, redis, cacheRedis, database }: Shop): Promise<void> {
+export async function closeShop({ sluice, redis, cache, cacheRedis, database }: Shop): Promise<void> {
   await sluice.close();
   redis.disconnect();
+  cache.close();
   cacheRedis.disconnect();
   await database.end();
 }

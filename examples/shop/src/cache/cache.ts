@@ -1,0 +1,153 @@
+/**
+ * A cache in two levels: the memory of the process, then a Redis that all processes share.
+ *
+ * The pattern: cache-aside. A reader asks the cache, and loads what it does not find. An entry is fresh for as long as
+ * its kind of data may be old, less some jitter; then it is kept for the time when the database is away. When to use
+ * it: for data that is read far more often than it changes. What it does not do: it decides nothing that must be exact,
+ * such as stock or a balance, and it does not notice who changes the table past it.
+ *
+ * If the cache's Redis is away, changes are not heard, so no memory is believed: each process loads each key once at a
+ * time. The libraries that were tried give out old data until its end after that.
+ */
+import type { Redis } from 'ioredis';
+import { Counter, type Registry } from 'prom-client';
+import { type Change, Invalidation } from '../invalidation/invalidation.ts';
+import { type Entry, isDue } from '../levels/entry.ts';
+import { Memory } from '../levels/memory.ts';
+import { hasVersions, isFresh, Shared } from '../levels/shared.ts';
+import { type Found, type Item, Loader } from '../loading/loader.ts';
+import type { Settings } from '../settings.ts';
+
+export interface Answer<T> {
+  readonly value: T | null;
+  readonly result: Found['result'];
+}
+
+export class Cache {
+  readonly #settings: Settings['cache'];
+  readonly #prefix: string;
+  readonly #invalidation: Invalidation;
+  readonly #memory: Memory;
+  readonly #shared: Shared;
+  readonly #loader: Loader;
+  readonly #searches = new Map<string, Promise<Found>>();
+  readonly reads: Counter;
+
+  constructor(redis: Redis, { cache, namespace }: Settings, registry: Registry) {
+    this.#settings = cache;
+    this.#prefix = `${namespace}:shop:cache`;
+    const invalidation = new Invalidation(redis, this.#prefix, cache.localMs, change => this.#hear(change));
+    const memory = new Memory(cache, invalidation);
+    const shared = new Shared(redis, invalidation, cache.loadMs);
+    this.#invalidation = invalidation;
+    this.#memory = memory;
+    this.#shared = shared;
+    this.#loader = new Loader(cache, { invalidation, memory, shared }, registry);
+    this.reads = new Counter({
+      name: 'shop_cache_reads_total',
+      help: 'Reads of the cache, by their result: hit, miss, stale because the load failed, failed.',
+      labelNames: ['kind', 'result'],
+      registers: [registry],
+    });
+  }
+
+  /** How many entries this process has in its own memory. */
+  get localEntries(): number {
+    return this.#memory.size;
+  }
+
+  /** Resolves when this process can keep what it reads. */
+  get listening(): Promise<void> {
+    return this.#invalidation.listening;
+  }
+
+  async read<T>(item: Item<T>): Promise<Answer<T>> {
+    const key = this.#keyOf(item);
+    try {
+      const kept = this.#memory.get(key);
+      const { entry, result }: Found = kept
+        ? { entry: kept, result: 'HIT' }
+        : await this.#join(key, () => this.#find(key, item));
+      if (result === 'HIT' && isDue(this.#settings, entry)) this.#refresh(key, item, entry);
+      this.reads.inc({ kind: item.kind, result: result.toLowerCase() });
+      return { value: entry.value as T | null, result };
+    } catch (error) {
+      this.reads.inc({ kind: item.kind, result: 'failed' });
+      throw error;
+    }
+  }
+
+  /**
+   * Commits a change, such that no entry is older than it. The entry goes first, and its lock keeps others from storing
+   * what they read before: so it is gone even if this process dies right after the commit.
+   * @param tags of lists that the change may concern
+   */
+  async change<T>({ kind, id, tags }: Omit<Item<unknown>, 'load'>, commit: () => Promise<T>): Promise<T> {
+    const key = this.#keyOf({ kind, id });
+    await this.#invalidation.drop({ key }, this.#settings.loadMs);
+    try {
+      return await commit();
+    } finally {
+      const changes: Change[] = [{ key }, ...tags.map(tag => ({ tag }))];
+      await Promise.all(changes.map(change => this.#invalidation.drop(change)));
+    }
+  }
+
+  /** @returns false if the cache's Redis is away: it hears of it later */
+  async clear(tag: string): Promise<boolean> {
+    await this.#invalidation.drop({ tag });
+    return this.#invalidation.isPaid();
+  }
+
+  close(): void {
+    this.#invalidation.close();
+  }
+
+  #keyOf = ({ kind, id }: Pick<Item<unknown>, 'kind' | 'id'>) => `${this.#prefix}:{${kind}:${id}}`;
+
+  /** Whoever asks after a change does not join a search that began before it. */
+  #hear(change: Change | undefined): void {
+    this.#memory.hear(change);
+    if (change !== undefined && 'key' in change) this.#searches.delete(change.key);
+    else this.#searches.clear();
+  }
+
+  /** One search of a key in this process at a time. */
+  #join(key: string, search: () => Promise<Found>): Promise<Found> {
+    if (this.#settings.stampede === 'none') return search();
+    const known = this.#searches.get(key);
+    if (known) return known;
+    const begun = search().finally(() => {
+      if (this.#searches.get(key) === begun) this.#searches.delete(key);
+    });
+    this.#searches.set(key, begun);
+    return begun;
+  }
+
+  /** Nobody waits for it, and it may fail: the entry is still fresh. */
+  #refresh(key: string, item: Item<unknown>, entry: Entry): void {
+    if (this.#searches.has(key)) return;
+    this.#join(key, () => this.#loader.loadOnce(key, item, entry)).catch(() => {});
+  }
+
+  async #find(key: string, item: Item<unknown>): Promise<Found> {
+    const since = this.#invalidation.heard;
+    const found = await this.#shared.find(key, item.tags);
+    if (found?.entry && isFresh(found.entry, found.versions)) {
+      this.#memory.keep(key, found.entry, since);
+      return { entry: found.entry, result: 'HIT' };
+    }
+    try {
+      return await this.#loader.loadOnce(key, item);
+    } catch (error) {
+      const old = found?.entry ?? this.#memory.getOld(key);
+      if (!old || !this.#isOfUse(old, found?.versions)) throw error;
+      return { entry: old, result: 'STALE' };
+    }
+  }
+
+  /** Whether nobody has cleared this old entry, as far as one can know. */
+  #isOfUse({ tags }: Entry, versions: Entry['tags'] | undefined): boolean {
+    return versions ? hasVersions(tags, versions) : this.#invalidation.areCurrent(tags, true);
+  }
+}
