@@ -105,7 +105,7 @@ export class Database {
 }
 
 /** A transaction that was rolled back for the error in `cause`; its session can be used again. */
-export class RolledBack extends Error {}
+class RolledBack extends Error {}
 
 /** The error that a transaction was rolled back for, or any other error itself. */
 export function causeOf(error: unknown): unknown {
