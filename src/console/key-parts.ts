@@ -9,10 +9,9 @@ import { isValueKind, itemOf, type ValueKind } from '../shared/item.ts';
 import { queryRows, type Rows } from '../shared/mysql/database.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
 import { toPosition } from '../shared/partition/watermark.ts';
-import type { RedisConnection } from '../shared/redis/connections.ts';
 import { answerInTime } from '../shared/redis/errors.ts';
 import type { LiveKey } from '../shared/redis/live-keys.ts';
-import { defineScript, type Script } from '../shared/redis/script.ts';
+import { scriptFor } from '../shared/redis/script.ts';
 
 /** Amounts as decimal texts are exact; of a kept value the put that is kept. */
 interface Part {
@@ -49,17 +48,7 @@ type Reply = [
   pending: string[],
 ];
 
-type Look = Script<Reply | ['absent']>;
-const scripts = new WeakMap<RedisConnection, Look>();
-
-function lookOn(redis: RedisConnection): Look {
-  const known = scripts.get(redis);
-  if (known) return known;
-  const look: Look = defineScript(redis, 'look_up', new URL('./look-up.lua', import.meta.url));
-  scripts.set(redis, look);
-  return look;
-}
-
+const look = scriptFor<Reply | ['absent']>('look_up', new URL('./look-up.lua', import.meta.url));
 const TRIES = 4;
 const ANSWER_MS = 3000;
 const WHY: Readonly<Record<string, string>> = {
@@ -97,7 +86,7 @@ async function readOnce(
     });
   const { epoch, sequence, token } = row ? toPosition(row) : { epoch: '', sequence: 0, token: '' };
   const item = itemOf(name, key.key);
-  const answer = lookOn(redis)(keys.state(partition), epoch, sequence, token, keys.owner, kind, item);
+  const answer = look(redis)(keys.state(partition), epoch, sequence, token, keys.owner, kind, item);
   const reply = await answerInTime(answer, ANSWER_MS, address);
   return together(kind, partition, row, reply, liveTtlMs);
 }

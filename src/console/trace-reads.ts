@@ -2,9 +2,8 @@
 import { itemOf } from '../shared/item.ts';
 import type { Database, Rows } from '../shared/mysql/database.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
-import type { RedisConnection } from '../shared/redis/connections.ts';
 import { answerInTime } from '../shared/redis/errors.ts';
-import { defineScript, type Script } from '../shared/redis/script.ts';
+import { scriptFor } from '../shared/redis/script.ts';
 import { entryDigest } from '../shared/updates/failed-update.ts';
 import { endId, heldId } from '../shared/updates/hold.ts';
 import { isEntry, parseRecord, type RecordedEntry } from '../shared/updates/record.ts';
@@ -18,7 +17,6 @@ export interface Wanted {
 
 type Found = (number | string)[];
 type Reply = ['absent'] | [number, string, number, number, number, number, Found];
-type TraceScript = Script<Reply>;
 
 export interface PendingEntry {
   /** What it is: an entry with the id, or the begin or end of a hold with it. */
@@ -44,15 +42,7 @@ const ANSWER_MS = 3000;
 const NOTHING: Pending = { sequence: 0, found: [], isCut: false, isKnown: false, isKnownHold: false };
 const KINDS = ['entry', 'held', 'ended'] as const;
 
-const scripts = new WeakMap<RedisConnection, TraceScript>();
-
-function scriptOn(redis: RedisConnection): TraceScript {
-  const known = scripts.get(redis);
-  if (known) return known;
-  const script: TraceScript = defineScript(redis, 'trace', new URL('./trace.lua', import.meta.url));
-  scripts.set(redis, script);
-  return script;
-}
+const trace = scriptFor<Reply>('trace', new URL('./trace.lua', import.meta.url));
 
 /** @throws RedisUnavailableError, or what ioredis throws */
 export async function readPending(
@@ -64,7 +54,7 @@ export async function readPending(
     one => `${JSON.stringify([program, account, one]).slice(0, -1)},`,
   );
   const item = itemOf(program, account);
-  const asked = scriptOn(redis)(keys.state(partition), keys.owner, item, id, LOOKED_AT, ...starts);
+  const asked = trace(redis)(keys.state(partition), keys.owner, item, id, LOOKED_AT, ...starts);
   const reply = await answerInTime(asked, ANSWER_MS, address);
   if (reply.length === 1) return NOTHING;
   const [sequence, , isCut, isKnown, isHeld, isEnded, records] = reply;

@@ -58,3 +58,13 @@ export function defineScript<Reply>(connection: RedisConnection, name: string, f
     call(stateKeys.length, ...stateKeys, ...args);
   return Object.assign(on(connection), { on, ofMany: connection instanceof Cluster ? undefined : ofMany });
 }
+
+/** A script for connections that come and go: each gets the command at its first call. */
+export function scriptFor<Reply>(name: string, file: URL): (connection: RedisConnection) => Script<Reply> {
+  const defined = new WeakMap<RedisConnection, Script<Reply>>();
+  return connection => {
+    const script = defined.get(connection) ?? defineScript<Reply>(connection, name, file);
+    defined.set(connection, script);
+    return script;
+  };
+}
