@@ -19,6 +19,7 @@ import type { Balancer } from './balancer.ts';
 import type { Figures } from './figures.ts';
 import type { Options } from './options.ts';
 import type { Redis } from './redis.ts';
+import type { WebService } from './web-service.ts';
 
 interface Rule {
   readonly description: string;
@@ -124,20 +125,60 @@ export class Alarms extends Construct {
     });
   }
 
-  /** @returns the alarm that rolls a deployment of the API back */
-  watchApi(balancer: Balancer): Alarm {
-    this.#alarm('ApiNoTasks', {
-      description: 'No task of the HTTP API is ready: each request is refused',
-      metric: balancer.healthyTasks(),
+  watchBalancer(balancer: Balancer): Alarm {
+    return this.#alarm('BalancerErrors', {
+      description:
+        'For five minutes, the balancer has found no task, or none that answered, for one request in a hundred',
+      metric: balancer.errorPercent(),
+      threshold: 1,
+    });
+  }
+
+  /**
+   * @param slowSeconds from which on answers are too slow; left out if callers may ask for slow ones
+   * @returns the alarms that roll a deployment back. Each target group has its own: the errors of a new version must not
+   * disappear among the answers of the old one, which has nine times its requests
+   */
+  watch(name: string, what: string, web: WebService, slowSeconds?: number): Alarm[] {
+    this.#alarm(`${name}NoTasks`, {
+      description: `No task of ${what} is ready: each request is refused`,
+      metric: web.healthyTasks(),
       threshold: 1,
       below: true,
       minutes: 3,
       missing: TreatMissingData.BREACHING,
     });
-    return this.#alarm('ApiErrors', {
-      description: 'For five minutes, the HTTP API has answered more than one request in a hundred with 5xx',
-      metric: balancer.errorPercent(),
-      threshold: 1,
+    const nameOf = (kind: string, index: number) => `${name}${kind}${index === 0 ? '' : 'New'}`;
+    const errors = web.errorPercents().map((metric, index) =>
+      this.#alarm(nameOf('Errors', index), {
+        description: `For five minutes, tasks of ${what} have answered one request in a hundred with 5xx`,
+        metric,
+        threshold: 1,
+      }),
+    );
+    if (slowSeconds === undefined) return errors;
+    const slow = web.slowest().map((metric, index) =>
+      this.#alarm(nameOf('Slow', index), {
+        description: `For five minutes, tasks of ${what} have taken over ${slowSeconds} s for one answer in a hundred`,
+        metric,
+        threshold: slowSeconds,
+      }),
+    );
+    return [...errors, ...slow];
+  }
+
+  /** A full cache is as it should be: it evicts. */
+  watchCache(cache: Redis): void {
+    this.#alarm('CacheCpu', {
+      description: "The one core that the cache's Redis uses is busy: take a larger node",
+      metric: largest(cache, 'EngineCPUUtilization'),
+      threshold: 70,
+    });
+    this.#alarm('CacheConnections', {
+      description:
+        "Many connections to the cache's Redis: look for a service that opens one for each request",
+      metric: largest(cache, 'CurrConnections'),
+      threshold: 5000,
     });
   }
 

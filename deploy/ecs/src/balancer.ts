@@ -1,114 +1,127 @@
-/** The load balancer of the HTTP API: HTTPS only, with access logs that end. */
+/** The load balancer: HTTPS only, with access logs that end, and the rules by which paths lead to services. */
 import { Duration, Stack, Validations } from 'aws-cdk-lib';
-import { MathExpression, type Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
+import { MathExpression, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { Peer, Port } from 'aws-cdk-lib/aws-ec2';
-import type { FargateService } from 'aws-cdk-lib/aws-ecs';
 import {
+  type ApplicationListener,
+  ApplicationListenerRule,
   ApplicationLoadBalancer,
   ApplicationProtocol,
-  ApplicationTargetGroup,
+  type ApplicationTargetGroup,
   HttpCodeElb,
-  HttpCodeTarget,
+  ListenerAction,
   ListenerCertificate,
+  ListenerCondition,
   SslPolicy,
-  TargetGroupLoadBalancingAlgorithmType,
-  TargetType,
 } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import { CONTAINER } from './container.ts';
-import { API_PORT, type ApiGroups, HTTPS_PORT, METRICS_PORT, type Network } from './network.ts';
-import type { ApiOptions } from './options.ts';
+import { type BalancerGroups, HTTPS_PORT, type Network, TEST_PORT } from './network.ts';
+import type { BalancerOptions } from './options.ts';
+import { shiftsRequests } from './rollout.ts';
 
-export interface BalancerParts extends Pick<ApiOptions, 'certificate' | 'reach'> {
-  readonly service: FargateService;
-  readonly idleTimeout: Duration;
-  readonly deregistrationDelay: Duration;
+export interface BalancerParts extends Pick<BalancerOptions, 'certificate' | 'reach' | 'deployment'> {
   readonly logRetentionDays: number;
 }
 
+/** Which requests a service gets. */
+export interface Route {
+  /** Rules are tried from the lowest. */
+  readonly priority: number;
+  readonly paths: string[];
+}
+
+interface Rules {
+  readonly production: ApplicationListenerRule;
+  /** Of the listener at which a new version answers before it gets requests of others. */
+  readonly test: ApplicationListenerRule | undefined;
+}
+
+export const ALL_PATHS = ['/*'];
 const MINUTE = Duration.minutes(1);
+/**
+ * Longest wait of the balancer for either side: above `Prefer: wait=50`, below the keep-alive of the API (75 s) and of fastify
+ * (72 s). If a server closed an idle connection first, the balancer would answer 502 for the request that it sends then.
+ */
+const IDLE_TIMEOUT = Duration.seconds(60);
 
 export class Balancer extends Construct {
   readonly loadBalancer: ApplicationLoadBalancer;
-  readonly targetGroup: ApplicationTargetGroup;
+  readonly #https: ApplicationListener;
+  readonly #test: ApplicationListener | undefined;
 
-  constructor(
-    scope: Construct,
-    id: string,
-    network: Network & { readonly api: ApiGroups },
-    parts: BalancerParts,
-  ) {
+  constructor(scope: Construct, id: string, network: Network, groups: BalancerGroups, parts: BalancerParts) {
     super(scope, id);
-    const { balancer } = network.api;
+    const { balancer } = groups;
     const isPublic = parts.reach === 'internet';
     this.loadBalancer = new ApplicationLoadBalancer(this, 'Balancer', {
       vpc: network.vpc,
       vpcSubnets: { subnets: isPublic ? network.vpc.publicSubnets : network.taskSubnets },
       internetFacing: isPublic,
       securityGroup: balancer,
-      idleTimeout: parts.idleTimeout,
+      idleTimeout: IDLE_TIMEOUT,
       dropInvalidHeaderFields: true,
     });
     this.#keepAccessLogs(parts.logRetentionDays);
-    this.targetGroup = this.#targets(network, parts);
     // Nobody listens on port 80: a client that used it would have sent its key before it was sent to HTTPS.
-    this.loadBalancer.addListener('Https', {
-      protocol: ApplicationProtocol.HTTPS,
-      port: HTTPS_PORT,
-      certificates: [ListenerCertificate.fromArn(parts.certificate)],
-      sslPolicy: SslPolicy.RECOMMENDED_TLS,
-      open: false,
-      defaultTargetGroups: [this.targetGroup],
-    });
+    this.#https = this.#listen('Https', HTTPS_PORT, parts.certificate);
+    if (shiftsRequests(parts.deployment)) this.#test = this.#listen('Test', TEST_PORT, parts.certificate);
     if (!isPublic) return;
-    balancer.addIngressRule(Peer.anyIpv4(), Port.tcp(HTTPS_PORT), 'The HTTP API, for everybody');
+    balancer.addIngressRule(Peer.anyIpv4(), Port.tcp(HTTPS_PORT), 'For everybody');
     Validations.of(balancer).acknowledge({
       id: 'AwsSolutions-EC23',
-      reason: '"apiReach" is internet: the operator wants everybody to reach the balancer, on port 443.',
+      reason: '"reach" is internet: the operator wants everybody to reach the balancer, on port 443.',
     });
   }
 
-  /** Percent of the requests that were answered with 5xx, by a task or by the balancer itself. */
+  /**
+   * Sends these paths to a service. One service must have ALL_PATHS.
+   * @param targetGroups the first one gets all requests until ECS shifts them to the second one, which not every service has
+   */
+  route(service: Construct, { priority, paths }: Route, targetGroups: ApplicationTargetGroup[]): Rules {
+    const action = () =>
+      ListenerAction.weightedForward(
+        targetGroups.map((targetGroup, index) => ({ targetGroup, weight: index === 0 ? 1 : 0 })),
+      );
+    const rule = (name: string, listener: ApplicationListener) =>
+      new ApplicationListenerRule(service, name, {
+        listener,
+        priority,
+        conditions: [ListenerCondition.pathPatterns(paths)],
+        action: action(),
+      });
+    // A listener needs a default, although the rule of that service leaves it nothing. It forwards too, since ECS shifts no
+    // requests of listeners that also answer themselves.
+    if (paths === ALL_PATHS)
+      for (const listener of [this.#https, this.#test]) listener?.addAction('Rest', { action: action() });
+    return {
+      production: rule('Rule', this.#https),
+      test: this.#test && rule('TestRule', this.#test),
+    };
+  }
+
+  /** Percent of the requests that the balancer itself answered with 5xx, because it found no task, or none that answered. */
   errorPercent(): MathExpression {
     const sum = { statistic: Stats.SUM, period: MINUTE };
     return new MathExpression({
       // The balancer does not count requests for which it found no task.
-      expression: '100 * (FILL(tasks, 0) + FILL(balancer, 0)) / (FILL(requests, 0) + FILL(balancer, 0))',
+      expression: '100 * FILL(errors, 0) / (FILL(requests, 0) + FILL(errors, 0))',
       usingMetrics: {
-        tasks: this.loadBalancer.metrics.httpCodeTarget(HttpCodeTarget.TARGET_5XX_COUNT, sum),
-        balancer: this.loadBalancer.metrics.httpCodeElb(HttpCodeElb.ELB_5XX_COUNT, sum),
+        errors: this.loadBalancer.metrics.httpCodeElb(HttpCodeElb.ELB_5XX_COUNT, sum),
         requests: this.loadBalancer.metrics.requestCount(sum),
       },
       period: MINUTE,
     });
   }
 
-  healthyTasks(): Metric {
-    return this.targetGroup.metrics.healthyHostCount({ statistic: Stats.MAXIMUM, period: MINUTE });
-  }
-
-  #targets({ vpc }: Network, { service, deregistrationDelay }: BalancerParts): ApplicationTargetGroup {
-    return new ApplicationTargetGroup(this, 'Tasks', {
-      vpc,
-      targetType: TargetType.IP,
-      protocol: ApplicationProtocol.HTTP,
-      port: API_PORT,
-      targets: [service.loadBalancerTarget({ containerName: CONTAINER, containerPort: API_PORT })],
-      deregistrationDelay,
-      // A stream of updates may take minutes, a read milliseconds.
-      loadBalancingAlgorithmType: TargetGroupLoadBalancingAlgorithmType.LEAST_OUTSTANDING_REQUESTS,
-      healthCheck: {
-        path: '/readyz',
-        port: String(METRICS_PORT),
-        healthyHttpCodes: '200',
-        interval: Duration.seconds(10),
-        timeout: Duration.seconds(5),
-        healthyThresholdCount: 2,
-        // ECS replaces what is unhealthy here. A failover of Redis takes less than this minute, and needs no new tasks.
-        unhealthyThresholdCount: 6,
-      },
+  #listen(id: string, port: number, certificate: string): ApplicationListener {
+    return this.loadBalancer.addListener(id, {
+      protocol: ApplicationProtocol.HTTPS,
+      port,
+      certificates: [ListenerCertificate.fromArn(certificate)],
+      sslPolicy: SslPolicy.RECOMMENDED_TLS,
+      open: false,
     });
   }
 

@@ -1,12 +1,14 @@
 /**
- * MySQL: RDS with a standby, and RDS Proxy before it. Nobody who flushes or calls holds a password: they log in to the
- * proxy with tokens, and the proxy takes the password of that user from its secret.
+ * MySQL: RDS with a standby, and RDS Proxy before it. Nobody of Sluice who flushes or calls holds a password: they log in to
+ * the proxy with tokens, and the proxy takes the password of that user from its secret. The example shop has one, since its
+ * own pool cannot make tokens.
  */
 import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { InstanceType } from 'aws-cdk-lib/aws-ec2';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import {
+  type CfnDBProxy,
   Credentials,
   DatabaseInstance,
   DatabaseInstanceEngine,
@@ -27,10 +29,13 @@ export const ADMIN_USER = 'admin';
 export const WORKER_USER = 'sluice';
 /** Makes and changes tables. */
 export const MIGRATE_USER = 'sluice_migrate';
+/** Of the example shop: has the rights of a worker. */
+export const SHOP_USER = 'shop';
 
 export class Mysql extends Construct {
   readonly instance: DatabaseInstance;
   readonly passwords: Record<typeof WORKER_USER | typeof MIGRATE_USER, Secret>;
+  readonly shopPassword: Secret | undefined;
   readonly #proxy: DatabaseProxy;
 
   constructor(scope: Construct, id: string, network: Network, options: Options) {
@@ -95,11 +100,15 @@ export class Mysql extends Construct {
         },
       });
     this.passwords = { [WORKER_USER]: password(WORKER_USER), [MIGRATE_USER]: password(MIGRATE_USER) };
+    this.shopPassword = options.shop && password(SHOP_USER);
+    const secrets = [...Object.values(this.passwords), ...(this.shopPassword ? [this.shopPassword] : [])];
     this.#proxy = this.instance.addProxy('Proxy', {
+      // Else "Proxy", which a second deployment in the account could not have.
+      dbProxyName: `${Stack.of(this).stackName}-proxy`.toLowerCase(),
       vpc,
       vpcSubnets: { subnets: dataSubnets },
       securityGroups: [network.proxy],
-      secrets: Object.values(this.passwords),
+      secrets,
       iamAuth: true,
       requireTLS: true,
       // A worker whose connection cannot be had soon had better let its updates coalesce.
@@ -112,15 +121,23 @@ export class Mysql extends Construct {
       reason:
         'Security groups decide who reaches MySQL; another port than the usual one would keep nobody out.',
     });
-    for (const secret of Object.values(this.passwords))
+    for (const secret of secrets)
       Validations.of(secret).acknowledge({
         id: 'AwsSolutions-SMG4',
         reason:
-          'Only RDS Proxy reads it; nobody logs in with it. README.md says how to change it: a new value, then the users task again.',
+          'Only RDS Proxy reads it, and the shop its own. README.md says how to change it: a new value, then the users task again.',
       });
+    if (this.shopPassword) this.#letLogInByPassword(secrets.indexOf(this.shopPassword));
   }
 
-  /** The URL for a user, without a password: the token takes its place. */
+  /** Of the users of the proxy, the one at this place. `iamAuth` is for all of them or none. */
+  #letLogInByPassword(place: number): void {
+    const proxy = this.#proxy.node.defaultChild as CfnDBProxy;
+    proxy.addPropertyOverride(`Auth.${place}.IAMAuth`, 'DISABLED');
+    proxy.addPropertyOverride(`Auth.${place}.ClientPasswordAuthType`, 'MYSQL_CACHING_SHA2_PASSWORD');
+  }
+
+  /** The URL for a user, without a password: the token takes its place, or a secret. */
   url(user: string): string {
     return `mysql://${user}@${this.#proxy.endpoint}:${MYSQL_PORT}/${DATABASE}`;
   }

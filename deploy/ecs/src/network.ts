@@ -13,21 +13,31 @@ import {
 } from 'aws-cdk-lib/aws-ec2';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import type { Options } from './options.ts';
+import type { BalancerOptions, Options } from './options.ts';
+import { shiftsRequests } from './rollout.ts';
 
 export const REDIS_PORT = 6379;
 export const MYSQL_PORT = 3306;
 export const METRICS_PORT = 9464;
 /** Of `sluice serve`, inside the network. */
 export const API_PORT = 8080;
+/** Of the example shop, inside the network. */
+export const SHOP_PORT = 3000;
 export const HTTPS_PORT = 443;
+/** Of the listener at which a new version answers before it gets requests of others. */
+export const TEST_PORT = 8443;
 
-/** The security groups of the HTTP API, if there is one. */
-export interface ApiGroups {
-  readonly tasks: SecurityGroup;
+/** The security groups of the balancer, if there is one. */
+export interface BalancerGroups {
   readonly balancer: SecurityGroup;
-  /** For the services that call it: attach it to their tasks. */
+  /** For the services that call what is behind it: attach it to their tasks. */
   readonly clients: SecurityGroup;
+}
+
+/** Those of the example shop, if there is one. */
+export interface ShopGroups {
+  readonly tasks: SecurityGroup;
+  readonly cache: SecurityGroup;
 }
 
 export class Network extends Construct {
@@ -42,7 +52,10 @@ export class Network extends Construct {
   readonly redis: SecurityGroup;
   readonly proxy: SecurityGroup;
   readonly mysql: SecurityGroup;
-  readonly api: ApiGroups | undefined;
+  readonly front: BalancerGroups | undefined;
+  /** Tasks of `sluice serve`. */
+  readonly api: SecurityGroup | undefined;
+  readonly shop: ShopGroups | undefined;
   /** The task that makes the users of MySQL; the only one that meets it without the proxy. */
   readonly administration: SecurityGroup;
 
@@ -58,8 +71,10 @@ export class Network extends Construct {
     this.redis = this.#group('Redis', 'Sluice: Redis');
     this.proxy = this.#group('Proxy', 'Sluice: RDS Proxy');
     this.mysql = this.#group('Mysql', 'Sluice: MySQL');
-    this.api = options.api && this.#apiGroups();
-    const tasks = [this.workers, ...(this.api ? [this.api.tasks] : [])];
+    this.front = options.balancer && this.#balancerGroups(options.balancer);
+    this.api = options.api && this.#apiGroup(this.front!);
+    this.shop = options.shop && this.#shopGroups(this.front!);
+    const tasks = [this.workers, this.api, this.shop?.tasks].filter(group => group !== undefined);
     for (const client of [...tasks, this.producers]) {
       allow(client, this.redis, REDIS_PORT, 'Redis');
       allow(client, this.proxy, MYSQL_PORT, 'MySQL, through the proxy');
@@ -76,15 +91,31 @@ export class Network extends Construct {
   }
 
   /** Who may reach the balancer from elsewhere is said beside the balancer. */
-  #apiGroups(): ApiGroups {
+  #balancerGroups({ deployment }: BalancerOptions): BalancerGroups {
     const groups = {
-      tasks: this.#group('Api', 'Sluice: tasks of the HTTP API'),
-      balancer: this.#group('ApiBalancer', 'Sluice: load balancer of the HTTP API'),
-      clients: this.#group('ApiClients', 'Sluice: services that call the HTTP API'),
+      balancer: this.#group('Balancer', 'Sluice: load balancer'),
+      clients: this.#group('Clients', 'Sluice: services that call what is behind the load balancer'),
     };
-    allow(groups.clients, groups.balancer, HTTPS_PORT, 'The HTTP API');
-    allow(groups.balancer, groups.tasks, API_PORT, 'Requests');
-    allow(groups.balancer, groups.tasks, METRICS_PORT, 'Health checks');
+    allow(groups.clients, groups.balancer, HTTPS_PORT, 'Requests');
+    if (shiftsRequests(deployment))
+      allow(groups.clients, groups.balancer, TEST_PORT, 'Tests of new versions');
+    return groups;
+  }
+
+  #apiGroup({ balancer }: BalancerGroups): SecurityGroup {
+    const tasks = this.#group('Api', 'Sluice: tasks of the HTTP API');
+    allow(balancer, tasks, API_PORT, 'Requests');
+    allow(balancer, tasks, METRICS_PORT, 'Health checks');
+    return tasks;
+  }
+
+  #shopGroups({ balancer }: BalancerGroups): ShopGroups {
+    const groups = {
+      tasks: this.#group('Shop', 'Sluice: tasks of the example shop'),
+      cache: this.#group('Cache', 'Sluice: Redis of the cache of the example shop'),
+    };
+    allow(balancer, groups.tasks, SHOP_PORT, 'Requests and health checks');
+    allow(groups.tasks, groups.cache, REDIS_PORT, 'The cache');
     return groups;
   }
 
@@ -119,11 +150,6 @@ export class Network extends Construct {
     });
     return vpc;
   }
-}
-
-/** Whether the options ask for the HTTP API. */
-export function hasApi(network: Network): network is Network & { readonly api: ApiGroups } {
-  return network.api !== undefined;
 }
 
 function allow(from: SecurityGroup, to: SecurityGroup, port: number, what: string): void {

@@ -2,7 +2,7 @@
 import { FargateTaskDefinition, Secret } from 'aws-cdk-lib/aws-ecs';
 import { Construct } from 'constructs';
 import { confined, PLATFORM, sluiceImage, sluiceTask, type TaskParts } from './container.ts';
-import { ADMIN_USER, DATABASE, MIGRATE_USER, type Mysql, WORKER_USER } from './mysql.ts';
+import { ADMIN_USER, DATABASE, MIGRATE_USER, type Mysql, SHOP_USER, WORKER_USER } from './mysql.ts';
 import { MYSQL_PORT } from './network.ts';
 import { USERS_ENTRY_POINT, USERS_SCRIPT } from './users-command.ts';
 
@@ -47,11 +47,15 @@ export class OneOff extends Construct {
         ADMIN_USER,
         WORKER_USER,
         MIGRATE_USER,
+        ...(mysql.shopPassword ? { SHOP_USER } : {}),
       },
       secrets: {
         ADMIN_PASSWORD: Secret.fromSecretsManager(mysql.instance.secret!, 'password'),
         WORKER_PASSWORD: Secret.fromSecretsManager(mysql.passwords[WORKER_USER], 'password'),
         MIGRATE_PASSWORD: Secret.fromSecretsManager(mysql.passwords[MIGRATE_USER], 'password'),
+        ...(mysql.shopPassword
+          ? { SHOP_PASSWORD: Secret.fromSecretsManager(mysql.shopPassword, 'password') }
+          : {}),
       },
     });
   }

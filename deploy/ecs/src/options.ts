@@ -1,5 +1,6 @@
 /** What a deployment is told: context values of the CDK (`-c name=value`), checked before anything is made of them. */
 import type { Node } from 'constructs';
+import { type Deployment, deployments } from './rollout.ts';
 
 /** What a size buys. README.md says what each costs and what load it is meant for. */
 export const sizes = {
@@ -12,6 +13,9 @@ export const sizes = {
     workerMemory: 1024,
     apiCpu: 512,
     apiMemory: 1024,
+    cacheNode: 'cache.t4g.small',
+    shopCpu: 512,
+    shopMemory: 1024,
     natGateways: 1,
   },
   medium: {
@@ -23,6 +27,9 @@ export const sizes = {
     workerMemory: 2048,
     apiCpu: 1024,
     apiMemory: 2048,
+    cacheNode: 'cache.m7g.large',
+    shopCpu: 1024,
+    shopMemory: 2048,
     natGateways: 2,
   },
   large: {
@@ -34,6 +41,10 @@ export const sizes = {
     workerMemory: 4096,
     apiCpu: 2048,
     apiMemory: 4096,
+    cacheNode: 'cache.r7g.large',
+    // One process of the shop uses one vCPU: a larger load needs more tasks.
+    shopCpu: 1024,
+    shopMemory: 2048,
     natGateways: 3,
   },
 } as const;
@@ -45,20 +56,34 @@ export interface ExistingNetwork {
   readonly privateSubnetIds: string[];
   /** For a balancer that the internet reaches; may be empty. */
   readonly publicSubnetIds: string[];
-  /** For the API, which believes a balancer's headers from these addresses only. */
+  /** For services behind a balancer, which believe its headers from these addresses only. */
   readonly vpcCidr: string | undefined;
 }
 
-/** Of `sluice serve` behind a load balancer. */
-export interface ApiOptions {
+/** Of the load balancer and its web ACL, and of all services behind it. */
+export interface BalancerOptions {
   /** ARN of the certificate that the balancer shows. */
   readonly certificate: string;
   /** Who may reach the balancer: services with a security group of this stack, or anybody. */
   readonly reach: 'vpc' | 'internet';
-  readonly minTasks: number;
-  readonly maxTasks: number;
   /** Requests that one address may make in five minutes. */
   readonly requestsPerAddress: number;
+  /** How a new version of a service takes over. */
+  readonly deployment: Deployment;
+  /** ARN of the function that decides about a new version before requests reach it. */
+  readonly deploymentHook: string | undefined;
+}
+
+/** How many tasks a service behind the balancer has. */
+export interface TaskRange {
+  /** 0 until what they need is there, such as tables. */
+  readonly minTasks: number;
+  readonly maxTasks: number;
+}
+
+/** Of the example shop. */
+export interface ShopOptions extends TaskRange {
+  readonly image: { readonly address: string };
 }
 
 export interface Options {
@@ -75,8 +100,11 @@ export interface Options {
   readonly maxWorkers: number;
   readonly logRetentionDays: number;
   readonly alarmEmail: string | undefined;
-  /** Without it there is no HTTP API. */
-  readonly api: ApiOptions | undefined;
+  /** There if something is behind it. */
+  readonly balancer: BalancerOptions | undefined;
+  /** Of `sluice serve`; without it there is no HTTP API. */
+  readonly api: TaskRange | undefined;
+  readonly shop: ShopOptions | undefined;
   /** Security group of the Prometheus that may read the metrics port; without it nobody may. */
   readonly scrapeFrom: string | undefined;
 }
@@ -99,15 +127,22 @@ const known = [
   'logRetentionDays',
   'alarmEmail',
   'scrapeFrom',
-  'apiCertificate',
-  'apiReach',
+  'certificate',
+  'reach',
+  'requestsPerAddress',
+  'deployment',
+  'deploymentHook',
+  'api',
   'minApiTasks',
   'maxApiTasks',
-  'apiRequestsPerAddress',
+  'shopImage',
+  'minShopTasks',
+  'maxShopTasks',
 ] as const;
 type Name = (typeof known)[number];
 type Text = (name: Name) => string | undefined;
 type Count = (name: Name, preset: number, min: number, max: number) => number;
+type OneOf = <Choice extends string>(name: Name, choices: readonly Choice[], preset: Choice) => Choice;
 
 /** Of the worker; a process flushes so many partitions at a time. */
 const CONCURRENCY = 4;
@@ -125,7 +160,7 @@ export function readOptions(node: Node): Options {
     const value: unknown = node.tryGetContext(name);
     return value === undefined || value === '' ? undefined : String(value);
   };
-  const oneOf = <Choice extends string>(name: Name, choices: readonly Choice[], preset: Choice): Choice => {
+  const oneOf: OneOf = (name, choices, preset) => {
     const value = text(name) ?? preset;
     const choice = choices.find(candidate => candidate === value);
     if (choice === undefined) throw new Error(`"${name}" must be one of ${choices.join(', ')}, not ${value}`);
@@ -154,6 +189,8 @@ export function readOptions(node: Node): Options {
   const image = readImage(text('image'), text('imageFolder'));
   const migrateImage = text('migrateImage');
   const network = readNetwork(text);
+  const api = oneOf('api', ['no', 'yes'], 'no') === 'yes';
+  const shopImage = text('shopImage');
   return {
     size: sizes[oneOf('size', Object.keys(sizes) as (keyof typeof sizes)[], 'small')],
     image,
@@ -166,7 +203,9 @@ export function readOptions(node: Node): Options {
     maxWorkers,
     logRetentionDays,
     alarmEmail: text('alarmEmail'),
-    api: readApi(text, count, oneOf('apiReach', ['vpc', 'internet'], 'vpc'), network),
+    balancer: readBalancer(text, count, oneOf, network, api || shopImage !== undefined),
+    api: readTasks(text, count, api, 'api', ['minApiTasks', 'maxApiTasks']),
+    shop: readShop(text, count, shopImage),
     scrapeFrom: text('scrapeFrom'),
   };
 }
@@ -178,35 +217,65 @@ function readImage(address: string | undefined, folder: string | undefined): Opt
 }
 
 const CERTIFICATE = /^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/[\w-]+$/;
+const FUNCTION = /^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?$/;
 
-function readApi(
+/** @param wanted whether a service is behind it */
+function readBalancer(
   text: Text,
   count: Count,
-  reach: ApiOptions['reach'],
+  oneOf: OneOf,
   network: ExistingNetwork | undefined,
-): ApiOptions | undefined {
-  const certificate = text('apiCertificate');
-  if (!certificate) {
-    const given = (['apiReach', 'minApiTasks', 'maxApiTasks', 'apiRequestsPerAddress'] as const).find(text);
-    if (given) throw new Error(`"${given}" needs "apiCertificate": without it there is no HTTP API`);
+  wanted: boolean,
+): BalancerOptions | undefined {
+  const certificate = text('certificate');
+  if (!wanted) {
+    const names = ['certificate', 'reach', 'requestsPerAddress', 'deployment', 'deploymentHook'] as const;
+    const given = names.find(text);
+    if (given) throw new Error(`"${given}" needs "api" or "shopImage": without them there is no balancer`);
     return undefined;
   }
-  if (!CERTIFICATE.test(certificate))
+  if (!certificate || !CERTIFICATE.test(certificate))
     throw new Error(
-      '"apiCertificate" must be the ARN of a certificate of ACM, arn:aws:acm:REGION:ACCOUNT:certificate/ID',
+      '"certificate" must be the ARN of a certificate of ACM, arn:aws:acm:REGION:ACCOUNT:certificate/ID: the balancer speaks HTTPS only',
     );
+  const reach = oneOf('reach', ['vpc', 'internet'], 'vpc');
   if (network && !network.vpcCidr)
-    throw new Error('the API in an existing network needs "vpcCidr", the addresses of the VPC');
+    throw new Error('a balancer in an existing network needs "vpcCidr", the addresses of the VPC');
   if (network && reach === 'internet' && network.publicSubnetIds.length === 0)
-    throw new Error('"apiReach" internet in an existing network needs "publicSubnetIds"');
-  const minTasks = count('minApiTasks', 2, 1, 1000);
-  return {
-    certificate,
-    reach,
-    minTasks,
-    maxTasks: count('maxApiTasks', Math.max(minTasks, 8), minTasks, 1000),
-    requestsPerAddress: count('apiRequestsPerAddress', 300_000, 10, 2_000_000_000),
-  };
+    throw new Error('"reach" internet in an existing network needs "publicSubnetIds"');
+  const deployment = oneOf('deployment', deployments, 'rolling');
+  const deploymentHook = text('deploymentHook');
+  if (deploymentHook && deployment === 'rolling')
+    throw new Error('"deploymentHook" needs "deployment" blueGreen or canary: rolling has no test traffic');
+  if (deploymentHook && !FUNCTION.test(deploymentHook))
+    throw new Error(
+      '"deploymentHook" must be the ARN of a function, arn:aws:lambda:REGION:ACCOUNT:function:NAME',
+    );
+  const requestsPerAddress = count('requestsPerAddress', 300_000, 10, 2_000_000_000);
+  return { certificate, reach, requestsPerAddress, deployment, deploymentHook };
+}
+
+/** @param maker the option that makes the service */
+function readTasks(
+  text: Text,
+  count: Count,
+  wanted: boolean,
+  maker: Name,
+  [least, most]: readonly [Name, Name],
+): TaskRange | undefined {
+  if (!wanted) {
+    const given = [least, most].find(text);
+    if (given) throw new Error(`"${given}" needs "${maker}": without it there is no such service`);
+    return undefined;
+  }
+  const minTasks = count(least, 2, 0, 1000);
+  return { minTasks, maxTasks: count(most, Math.max(minTasks, 8), Math.max(minTasks, 1), 1000) };
+}
+
+function readShop(text: Text, count: Count, address: string | undefined): ShopOptions | undefined {
+  const names = ['minShopTasks', 'maxShopTasks'] as const;
+  const tasks = readTasks(text, count, address !== undefined, 'shopImage', names);
+  return tasks && address ? { ...tasks, image: { address } } : undefined;
 }
 
 function readNetwork(text: Text): ExistingNetwork | undefined {

@@ -1,5 +1,6 @@
-/** Redis: ElastiCache with a replica in another zone, TLS, a password, and no eviction whatever happens. */
+/** Redis: ElastiCache with a replica in another zone, TLS and a password. Sluice's evicts nothing, a cache's anything. */
 import { Validations } from 'aws-cdk-lib';
+import type { SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { CfnParameterGroup, CfnReplicationGroup, CfnSubnetGroup } from 'aws-cdk-lib/aws-elasticache';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
@@ -12,36 +13,46 @@ const engines = {
   redis: { engineVersion: '7.1', family: 'redis7' },
 } as const;
 
+export interface RedisParts {
+  readonly engine: Options['redisEngine'];
+  readonly node: string;
+  readonly replicas: number;
+  readonly securityGroup: SecurityGroup;
+  readonly policy: 'noeviction' | 'allkeys-lru';
+  readonly why: string;
+  readonly holds: string;
+}
+
 export class Redis extends Construct {
   readonly url: string;
   readonly password: Secret;
   /** Ids of the nodes, by which CloudWatch tells them apart. */
   readonly nodes: string[];
 
-  constructor(scope: Construct, id: string, network: Network, options: Options) {
+  constructor(scope: Construct, id: string, network: Network, parts: RedisParts) {
     super(scope, id);
-    const { engineVersion, family } = engines[options.redisEngine];
+    const { engineVersion, family } = engines[parts.engine];
     this.password = new Secret(this, 'Password', {
-      description: 'Sluice: password of Redis',
+      description: `Sluice: password of Redis for ${parts.holds}`,
       // What ElastiCache takes: 16 to 128 characters.
       generateSecretString: { passwordLength: 64, excludePunctuation: true },
     });
     const parameters = new CfnParameterGroup(this, 'Parameters', {
       cacheParameterGroupFamily: family,
-      description: 'Sluice: accepted updates must not be evicted',
-      // The group that ElastiCache gives by default evicts (volatile-lru).
-      properties: { 'maxmemory-policy': 'noeviction' },
+      description: `Sluice: ${parts.why}`,
+      // The group that ElastiCache gives by default evicts what has a TTL (volatile-lru).
+      properties: { 'maxmemory-policy': parts.policy },
     });
     const subnets = new CfnSubnetGroup(this, 'Subnets', {
-      description: 'Sluice: Redis',
+      description: `Sluice: Redis for ${parts.holds}`,
       subnetIds: network.dataSubnets.map(subnet => subnet.subnetId),
     });
-    const nodes = options.size.redisReplicas + 1;
+    const nodes = parts.replicas + 1;
     const group = new CfnReplicationGroup(this, 'Group', {
-      replicationGroupDescription: 'Sluice: live values and pending updates',
-      engine: options.redisEngine,
+      replicationGroupDescription: `Sluice: ${parts.holds}`,
+      engine: parts.engine,
       engineVersion,
-      cacheNodeType: options.size.redisNode,
+      cacheNodeType: parts.node,
       numCacheClusters: nodes,
       automaticFailoverEnabled: true,
       multiAzEnabled: true,
@@ -51,10 +62,10 @@ export class Redis extends Construct {
       authToken: this.password.secretValue.unsafeUnwrap(),
       cacheParameterGroupName: parameters.ref,
       cacheSubnetGroupName: subnets.ref,
-      securityGroupIds: [network.redis.securityGroupId],
+      securityGroupIds: [parts.securityGroup.securityGroupId],
       port: REDIS_PORT,
       autoMinorVersionUpgrade: true,
-      // A snapshot holds updates that MySQL has had for hours, and none that are pending: restoring one helps nobody.
+      // A snapshot holds what MySQL has had for hours, and nothing that is pending: restoring one helps nobody.
       snapshotRetentionLimit: 0,
     });
     this.url = `rediss://${group.attrPrimaryEndPointAddress}:${REDIS_PORT}`;

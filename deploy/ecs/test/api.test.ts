@@ -4,19 +4,27 @@ import { it } from 'node:test';
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { API_PORT, HTTPS_PORT, METRICS_PORT } from '../src/network.ts';
-import { containersOf, deployment, environment, existing, openings, propertiesOf } from './deployment.ts';
+import {
+  CERTIFICATE,
+  containersOf,
+  deployment,
+  environment,
+  existing,
+  HOOK,
+  openings,
+  propertiesOf,
+} from './deployment.ts';
 
-const CERTIFICATE = 'arn:aws:acm:eu-west-1:111122223333:certificate/0a1b2c3d-0000-1111-2222-333344445555';
 const PROMETHEUS = 'sg-0123456789abcdef0';
-const given = { apiCertificate: CERTIFICATE };
+const given = { api: 'yes', certificate: CERTIFICATE };
 const inside = { ...existing, vpcCidr: '10.9.0.0/16' };
 const outside = {
   publicSubnetIds: 'subnet-0123456789abcdef2,subnet-0123456789abcdef3',
-  apiReach: 'internet',
+  reach: 'internet',
 };
 
 const { template } = deployment(given);
-const { template: open } = deployment({ ...given, apiReach: 'internet', scrapeFrom: PROMETHEUS });
+const { template: open } = deployment({ ...given, reach: 'internet', scrapeFrom: PROMETHEUS });
 const ofCommand = (of: Template, command: string) =>
   containersOf(of).find(({ Command }) => Command[0] === command)!;
 const serving = ofCommand(template, 'serve');
@@ -33,7 +41,7 @@ const milliseconds = (name: string) => Number(environment(serving)[name]);
 
 it('breaks no rule of AWS Solutions, in either network, with either reach', () => {
   const contexts: Record<string, string>[] = [
-    { size: 'large', apiReach: 'internet', scrapeFrom: PROMETHEUS },
+    { size: 'large', reach: 'internet', scrapeFrom: PROMETHEUS },
     inside,
     { ...inside, ...outside },
   ];
@@ -44,12 +52,12 @@ it('breaks no rule of AWS Solutions, in either network, with either reach', () =
   }
 });
 
-it('makes nothing of it unless there is a certificate', () => {
+it('makes nothing of it unless it is asked for', () => {
   const { template: without } = deployment();
   for (const type of ['ElasticLoadBalancingV2::LoadBalancer', 'WAFv2::WebACL', 'S3::Bucket'])
     without.resourceCountIs(`AWS::${type}`, 0);
   without.resourceCountIs('AWS::ECS::Service', 1);
-  assert.ok(!JSON.stringify(without.toJSON().Outputs).includes('Api'));
+  assert.ok(!/Api|Address/.test(Object.keys(without.toJSON().Outputs).join()));
 });
 
 it('answers on HTTPS only, with the certificate that is given', () => {
@@ -116,8 +124,8 @@ it('is open to services with its group, or to everybody on request, and its task
   );
   const from = intoTasks.map(([port, source]) => [port, source === PROMETHEUS ? source : nameOf(source)]);
   assert.deepEqual(from.toSorted(), [
-    [API_PORT, 'ApiBalancer'],
-    [METRICS_PORT, 'ApiBalancer'],
+    [API_PORT, 'Balancer'],
+    [METRICS_PORT, 'Balancer'],
     [METRICS_PORT, PROMETHEUS],
   ]);
 });
@@ -173,8 +181,8 @@ it('limits each address, and blocks no update because of what its key says', () 
   for (const each of seen)
     assert.equal((each as { SampledRequestsEnabled: boolean }).SampledRequestsEnabled, false);
   template.hasResourceProperties('AWS::WAFv2::WebACLAssociation', {
-    ResourceArn: { Ref: Match.stringLikeRegexp('^ApiBalancer') },
-    WebACLArn: { 'Fn::GetAtt': [Match.stringLikeRegexp('^ApiFirewall'), 'Arn'] },
+    ResourceArn: { Ref: Match.stringLikeRegexp('^FrontBalancer') },
+    WebACLArn: { 'Fn::GetAtt': [Match.stringLikeRegexp('^FrontFirewall'), 'Arn'] },
   });
 });
 
@@ -228,7 +236,8 @@ it('wakes somebody up for errors and for no tasks, and rolls back what answers w
     MetricName: 'HealthyHostCount',
     TreatMissingData: 'breaching',
   });
-  template.hasResourceProperties('AWS::CloudWatch::Alarm', { AlarmName: 'Sluice-ApiErrors', Threshold: 1 });
+  for (const AlarmName of ['Sluice-ApiErrors', 'Sluice-BalancerErrors'])
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', { AlarmName, Threshold: 1 });
   template.hasResourceProperties('AWS::ECS::Service', {
     DesiredCount: Match.absent(),
     LoadBalancers: [{ ContainerName: serving.Name, ContainerPort: API_PORT }],
@@ -236,7 +245,9 @@ it('wakes somebody up for errors and for no tasks, and rolls back what answers w
       MinimumHealthyPercent: 100,
       DeploymentCircuitBreaker: { Enable: true, Rollback: true },
       Alarms: {
-        AlarmNames: [{ Ref: Match.stringLikeRegexp('^AlarmsApiErrors') }],
+        AlarmNames: ['ApiErrors', 'BalancerErrors', 'FlushLag'].map(name => ({
+          Ref: Match.stringLikeRegexp(`^Alarms${name}`),
+        })),
         Enable: true,
         Rollback: true,
       },
@@ -247,14 +258,19 @@ it('wakes somebody up for errors and for no tasks, and rolls back what answers w
 
 it('refuses options that cannot work', () => {
   for (const [context, message] of [
-    [{ apiReach: 'internet' }, /"apiReach" needs "apiCertificate"/],
-    [{ apiCertificate: 'my-certificate' }, /"apiCertificate" must be the ARN/],
-    [{ ...given, apiReach: 'world' }, /"apiReach" must be one of vpc, internet/],
+    [{ reach: 'internet' }, /"reach" needs "api" or "shopImage"/],
+    [{ api: 'yes' }, /"certificate" must be the ARN/],
+    [{ ...given, certificate: 'my-certificate' }, /"certificate" must be the ARN/],
+    [{ ...given, reach: 'world' }, /"reach" must be one of vpc, internet/],
     [{ ...given, minApiTasks: '4', maxApiTasks: '3' }, /"maxApiTasks" must be a whole number from 4/],
+    [{ maxApiTasks: '3' }, /"maxApiTasks" needs "api"/],
     [{ ...given, ...existing }, /needs "vpcCidr"/],
     [{ ...given, ...existing, vpcCidr: '10.0.0.0' }, /"vpcCidr" must be a network/],
-    [{ ...given, ...inside, apiReach: 'internet' }, /needs "publicSubnetIds"/],
+    [{ ...given, ...inside, reach: 'internet' }, /needs "publicSubnetIds"/],
     [{ ...inside, publicSubnetIds: 'subnet-0123456789abcdef2' }, /one subnet for each/],
+    [{ ...given, deployment: 'linear' }, /"deployment" must be one of rolling, blueGreen, canary/],
+    [{ ...given, deploymentHook: HOOK }, /"deploymentHook" needs "deployment" blueGreen or canary/],
+    [{ ...given, deployment: 'canary', deploymentHook: 'check' }, /must be the ARN of a function/],
   ] as const)
     assert.throws(() => deployment(context as Record<string, string>), message);
 });

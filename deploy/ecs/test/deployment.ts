@@ -7,6 +7,9 @@ import { SluiceStack } from '../src/stack.ts';
 /** Among them the check of every property against CloudFormation's own rules. */
 const flags = JSON.parse(readFileSync(new URL('../cdk.json', import.meta.url), 'utf8')).context;
 export const IMAGE = 'example/sluice:0.1.0';
+export const CERTIFICATE =
+  'arn:aws:acm:eu-west-1:111122223333:certificate/0a1b2c3d-0000-1111-2222-333344445555';
+export const HOOK = 'arn:aws:lambda:eu-west-1:111122223333:function:check-new-version';
 export const existing = {
   vpcId: 'vpc-0123456789abcdef0',
   availabilityZones: 'eu-west-1a,eu-west-1b',
