@@ -7,9 +7,10 @@ const byRoute = (share: number) => `histogram_quantile(${share}, ${rate(`${SECON
 /** Each process of jobs reports the same of a server or a queue. */
 const perServer = (metric: string) => `max by (server) (${metric})`;
 const ratePerServer = (metric: string) => perServer(`rate(${metric}[$__rate_interval])`);
-const HITS = 'max(rate(shop_redis_hits{server="cache"}[$__rate_interval]))';
-const MISSES = 'max(rate(shop_redis_misses{server="cache"}[$__rate_interval]))';
-const hitRate = `${HITS} / (${HITS} + ${MISSES})`;
+const READS = 'shop_cache_reads_total';
+const hitRate = `(${rate(`${READS}{result="hit"}`)} or vector(0)) / ${rate(READS)}`;
+const found = 'rate(shop_redis_hits{server="cache"}[$__rate_interval])';
+const notFound = 'rate(shop_redis_misses{server="cache"}[$__rate_interval])';
 
 export const shop = dashboard('shop', 'shop', 'The example shop: requests, cache, jobs.', [
   [
@@ -24,7 +25,7 @@ export const shop = dashboard('shop', 'shop', 'The example shop: requests, cache
         'errors',
       ]),
       stat('Time of a request', '99 % of the requests take less.', 's', [quantile(0.99, SECONDS), '99 %']),
-      stat('Hit rate', "Share of the reads of the cache's Redis that found their key.", 'percentunit', [
+      stat('Hit rate', 'Share of the reads that needed nothing from MySQL.', 'percentunit', [
         hitRate,
         'hits',
       ]),
@@ -56,6 +57,23 @@ export const shop = dashboard('shop', 'shop', 'The example shop: requests, cache
     ],
   ],
   [
+    'Cache',
+    [
+      series(
+        'Reads',
+        'Reads of the cache by result. `stale` and `failed`: MySQL did not answer in time.',
+        'ops',
+        [[rate(READS, 'kind, result'), '{{kind}}: {{result}}']],
+      ),
+      series('Loads', 'Loads for the cache, by kind and result; a stampede would show here.', 'ops', [
+        [rate('shop_cache_loads_total', 'kind, result'), '{{kind}}: {{result}}'],
+      ]),
+      series('Queries', 'Queries of products and users that MySQL got, with and without the cache.', 'ops', [
+        [rate('shop_catalogue_queries_total'), 'queries'],
+      ]),
+    ],
+  ],
+  [
     'Redis',
     [
       series(
@@ -67,9 +85,12 @@ export const shop = dashboard('shop', 'shop', 'The example shop: requests, cache
           [perServer('shop_redis_max_memory_bytes'), '{{server}}: limit'],
         ],
       ),
-      series('Hit rate of the cache', 'Share of reads that found their key.', 'percentunit', [
-        [hitRate, 'hits'],
-      ]),
+      series(
+        'Found in the cache',
+        "Share of the reads of the cache's Redis that found their key. What processes have in their own memory is not asked for.",
+        'percentunit',
+        [[`max(${found} / (${found} + ${notFound}))`, 'found']],
+      ),
       series('Evicted', 'Keys evicted for room. Of the Redis of Sluice, never any.', 'ops', [
         [ratePerServer('shop_redis_evicted_keys'), '{{server}}'],
       ]),

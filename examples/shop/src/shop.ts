@@ -77,10 +77,13 @@ export async function openShop(settings: Settings): Promise<Shop> {
     settings: { partitions },
   });
   const cacheRedis = connectRedis(settings.cacheRedis);
+  const own = connectRedis(redis);
+  // Sluice has reached this server. Without the wait, the first requests would fail while this connection is made.
+  await new Promise<void>(resolve => own.once('ready', resolve));
   return {
     settings,
     sluice,
-    redis: connectRedis(settings.redis),
+    redis: own,
     cacheRedis,
     cache: new Cache(cacheRedis, settings, registry),
     database: connectDatabase(settings),
