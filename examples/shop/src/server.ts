@@ -10,6 +10,7 @@ import { feed } from './feed/routes.ts';
 import { follows } from './follows/routes.ts';
 import { limits } from './limits/routes.ts';
 import { operation } from './operation/routes.ts';
+import { outside } from './outside/routes.ts';
 import { payments } from './payments/routes.ts';
 import { points } from './points/routes.ts';
 import { posts } from './posts/routes.ts';
@@ -31,6 +32,7 @@ const PARTS: readonly Part[] = [
   limits,
   sessions,
   payments,
+  outside,
   catalogue,
   cacheUpkeep,
 ];

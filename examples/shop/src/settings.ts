@@ -53,6 +53,7 @@ export const settings = {
       product: number('PRODUCT_FRESH_MS', 3_600_000),
       list: number('LIST_FRESH_MS', 300_000),
       user: number('USER_FRESH_MS', 86_400_000),
+      rate: number('RATE_FRESH_MS', 60_000),
     },
     jitter: number('CACHE_JITTER', 0.1),
     /** That there is no such product is believed only shortly: it may be added at any moment. */
@@ -106,6 +107,9 @@ export const settings = {
   jobLockMs: Number(environment.JOB_LOCK_MS ?? 30_000),
   /** After this time without a change, the sweep finishes a payment: longer than any request runs. */
   paymentGraceMs: Number(environment.PAYMENT_GRACE_MS ?? 30_000),
+  /** The outside API of exchange rates; `npm run stub` stands for it. A call takes at most the time. */
+  ratesUrl: environment.RATES_URL ?? 'http://127.0.0.1:4010',
+  ratesTimeoutMs: number('RATES_TIMEOUT_MS', 1000),
 } as const;
 
 export type Settings = typeof settings;

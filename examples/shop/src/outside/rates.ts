@@ -1,0 +1,55 @@
+/**
+ * An API of somebody else, which may be slow, away or wrong: here exchange rates.
+ *
+ * The pattern: four things around every call. The cache makes one call of many equal ones, over all processes, and has
+ * an old answer if the call fails. A timeout ends the call. A circuit breaker asks no more for a while after failures
+ * in a row. A bulkhead lets only a few calls wait at once, so that the rest of this process goes on. Use them for every
+ * call that leaves the house.
+ *
+ * What it does not do: it repeats no call within a request; the next request does. Each process has a breaker of its
+ * own. A call that changes something needs an idempotency key besides.
+ */
+import {
+  bulkhead,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  handleAll,
+  TimeoutStrategy,
+  timeout,
+  wrap,
+} from 'cockatiel';
+import type { Settings } from '../settings.ts';
+
+export interface Rate {
+  /** Of one euro. */
+  readonly rate: number;
+  /** When the outside API said so. */
+  readonly at: string;
+}
+
+/** Fewer than the cache loads at once: calls that hang must not keep loads from MySQL waiting. */
+const CALLS_AT_ONCE = 4;
+const FAILURES = 3;
+/** So long nothing is asked; then one call finds out. */
+const PAUSE_MS = 2000;
+
+export function outsideRates({ ratesUrl, ratesTimeoutMs }: Settings) {
+  const policy = wrap(
+    bulkhead(CALLS_AT_ONCE),
+    circuitBreaker(handleAll, { halfOpenAfter: PAUSE_MS, breaker: new ConsecutiveBreaker(FAILURES) }),
+    timeout(ratesTimeoutMs, TimeoutStrategy.Aggressive),
+  );
+
+  /** @returns `null`: there is no such currency, which is no failure */
+  async function ask(currency: string, signal: AbortSignal): Promise<Rate | null> {
+    const response = await fetch(`${ratesUrl}/rates/${currency}`, { signal });
+    if (response.status === 404) return null;
+    const { rate } = (await response.json()) as { rate?: unknown };
+    // What others send is checked like any input.
+    if (!response.ok || typeof rate !== 'number' || !(rate > 0))
+      throw new Error(`The API of rates answered ${response.status} with rate ${rate}.`);
+    return { rate, at: new Date().toISOString() };
+  }
+
+  return (currency: string) => policy.execute(({ signal }) => ask(currency, signal));
+}
