@@ -39,6 +39,10 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
   const cold = await call('GET', '/accounts/cold/balance');
   expect(cold).toMatchObject({ status: 503, body: { code: 'DATABASE_UNAVAILABLE' } });
   expect(cold.headers.get('retry-after')).toBe('1');
+  const unread = await call('GET', '/feed?user=1');
+  expect(unread).toMatchObject({ status: 503, body: { code: 'UNAVAILABLE' } });
+  expect(unread.headers.get('retry-after')).toBe('1');
+  expect((await call('POST', '/posts', { user: 2, body: 'lost' })).status).toBe(503);
   await mysql.restart();
 
   redis.kill('SIGKILL');
@@ -47,6 +51,9 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
   const uncounted = await call('POST', page);
   expect(uncounted).toMatchObject({ status: 503, body: { code: 'REDIS_UNAVAILABLE' } });
   expect(uncounted.headers.get('retry-after')).toBe('1');
+  expect((await call('GET', '/feed?user=1')).headers.get('retry-after')).toBe('1');
+  // A post is in MySQL, and gets into the feeds when Redis is back.
+  expect((await call('POST', '/posts', { user: 2, body: 'kept' })).status).toBe(201);
   await redis.restart();
   // The restarted Redis has lost the user, which was created at run time.
   await shop.redis.call('ACL', 'SETUSER', ...USER);
