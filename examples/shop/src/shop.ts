@@ -34,8 +34,10 @@ interface Location {
 
 /** A connection whose commands fail at once while its server is away; the caller decides what to do without it. */
 export function connectRedis({ url, password }: Location, options: RedisOptions = {}): Redis {
-  const redis = new Redis(url, {
-    ...(password !== undefined && { password }),
+  const location = new URL(url);
+  // Not as an option: ioredis takes the empty password of a URL with a user for the one that counts.
+  if (password !== undefined) location.password = encodeURIComponent(password);
+  const redis = new Redis(location.href, {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     commandTimeout: COMMAND_TIMEOUT_MS,
@@ -46,6 +48,15 @@ export function connectRedis({ url, password }: Location, options: RedisOptions 
   // Each command reports its own failure; without a listener, ioredis writes every lost connection to stderr.
   redis.on('error', () => {});
   return redis;
+}
+
+/** Sluice has reached the server. Without the wait, the first requests would fail while the connection is made. */
+function isReady(redis: Redis): Promise<void> {
+  return new Promise((resolve, reject) => {
+    redis.once('ready', resolve);
+    // The server refuses the user: waiting will not help.
+    redis.on('error', error => error.name === 'ReplyError' && reject(error));
+  });
 }
 
 export function connectDatabase({ mysql: { url, password, tls }, connections }: Settings): Pool {
@@ -78,8 +89,7 @@ export async function openShop(settings: Settings): Promise<Shop> {
   });
   const cacheRedis = connectRedis(settings.cacheRedis);
   const own = connectRedis(redis);
-  // Sluice has reached this server. Without the wait, the first requests would fail while this connection is made.
-  await new Promise<void>(resolve => own.once('ready', resolve));
+  await isReady(own);
   return {
     settings,
     sluice,
