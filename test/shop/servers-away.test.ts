@@ -32,6 +32,8 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
   const well = { status: 200, redis: 'connected', database: 'connected', cache: 'connected' };
   expect(await health()).toEqual(well);
   expect((await call('POST', page)).status).toBe(204);
+  // The shop's own connections have the password too.
+  expect((await call('GET', '/feed?user=1')).status).toBe(200);
 
   mysql.kill('SIGKILL');
   await until(isHealth({ status: 200, redis: 'connected', database: 'disconnected' }), 'MySQL to be gone');
