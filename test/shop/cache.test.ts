@@ -7,16 +7,19 @@ import { beforeAll, beforeEach, expect, inject, it } from 'vitest';
 import { openRedis } from '../../src/shared/redis/connections.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { until } from '../support/engine.ts';
+import { openProxy } from '../support/proxy.ts';
 import { type Answer, openShop, type Shop, type ShopProcess } from '../support/shop.ts';
 
 const PROCESSES = 4;
 const CALLERS = 1000;
 
 let shop: Shop;
+/** Between the last process and the cache's Redis. */
+let proxy: Awaited<ReturnType<typeof openProxy>>;
 let gate: Awaited<ReturnType<typeof openGate>>;
-/** The first one reaches MySQL through the gate. A lock lasts longer than any test waits, but for `short`. */
+/** The first one reaches MySQL through the gate, the last one writes through. */
 let processes: ShopProcess[];
-let [gated, one, two]: ShopProcess[] = [];
+let [gated, one, two, through]: ShopProcess[] = [];
 let cacheRedis: Redis;
 let prefix: string;
 let product = 0;
@@ -72,6 +75,7 @@ beforeAll(async () => {
   cleanUp(() => cacheRedis.disconnect());
   prefix = `${shop.name}:shop:cache`;
   gate = await openGate(shop.env.MYSQL_URL!);
+  proxy = await openProxy(shop.cache.url);
   const rows = Array.from({ length: 60 }, (_, index) => [
     index + 1,
     `Product ${index + 1}`,
@@ -85,14 +89,17 @@ beforeAll(async () => {
   await shop.database.query(
     "INSERT INTO users (id, name, city, password) VALUES (1, 'user1', 'Oslo', 'scrypt$secret')",
   );
-  // Without early refreshes, each load of a test has its reason.
-  const env = { LOAD_MS: '20000', EARLY_REFRESH: 'none' };
+  // A lock lasts longer than any test waits, and so does what a process keeps.
+  const env = { LOAD_MS: '20000', LOCAL_MS: '600000' };
   processes = await Promise.all(
-    Array.from({ length: PROCESSES }, (_, index) =>
-      shop.api(index === 0 ? { ...env, MYSQL_URL: gate.url } : env),
-    ),
+    [
+      { EARLY_REFRESH: 'none', MYSQL_URL: gate.url },
+      { EARLY_REFRESH: 'chance' },
+      { EARLY_REFRESH: 'ahead' },
+      { EARLY_REFRESH: 'none', CACHE_WRITE: 'write-through', CACHE_REDIS_URL: proxy.url },
+    ].map(more => shop.api({ ...env, ...more })),
   );
-  [gated, one, two] = processes;
+  [gated, one, two, through] = processes;
 });
 
 beforeEach(() => {
@@ -109,6 +116,8 @@ const miss = { status: 200, cache: 'MISS', source: 'database' };
 const read = (process = one!, path = `/products/${id}`) => process.call('GET', path);
 const put = (change: object, process = one!, key = shop.env.ADMIN_KEY!) =>
   process.call('PUT', `/products/${id}`, change, { 'x-admin-key': key });
+const clear = (what: object, process = one!, key = shop.env.ADMIN_KEY!) =>
+  process.call('POST', '/cache/clear', what, { 'x-admin-key': key });
 const keyOf = (of = id) => `${prefix}:{product:${of}}`;
 
 async function metric(process: ShopProcess, name: string): Promise<number> {
@@ -152,6 +161,14 @@ it('answers say where they come from, a page follows a key, and no user shows a 
     expect((await read(one, path)).body.user).toEqual({ id: 1, name: 'user1', city: 'Oslo' });
   expect((await read(one, '/products/0')).status).toBe(400);
   expect((await read(one, '/products?after=x')).status).toBe(400);
+});
+
+it('a change can be loaded at once: written through', async () => {
+  await read(two);
+  expect((await put({ name: 'Written' }, through)).status).toBe(200);
+  const before = await queries();
+  await until(async () => (await read(two)).body.product.name === 'Written', 'the news');
+  expect(await queries()).toBe(before);
 });
 
 it('what is not there is cached too, but shortly', async () => {
@@ -295,36 +312,35 @@ it('early refreshes are due as XFetch says, or in the last tenth', async () => {
 });
 
 it('an entry that ends soon is loaded again in the background, by one process, and nobody waits', async () => {
-  const env = { LOCAL_MS: '1', WARM_UP: '0' };
-  const early = await Promise.all([
-    shop.api({ ...env, EARLY_REFRESH: 'chance' }),
-    shop.api({ ...env, EARLY_REFRESH: 'ahead' }),
-  ]);
-  for (const [index, process] of early.entries()) {
-    id = String(51 + index);
-    await read(process);
-    const entry = JSON.parse((await cacheRedis.get(keyOf()))!);
+  for (const [process, aged] of [
     // As if the load took an hour; as if nearly all of its life were over.
-    const aged = index === 0 ? { ...entry, loadMs: 3_600_000 } : { ...entry, endsAt: Date.now() + 60_000 };
-    await cacheRedis.set(keyOf(), JSON.stringify({ ...aged, beganAt: 1 }), 'PX', 600_000);
+    [one, () => ({ beganAt: 1, loadMs: 3_600_000 })],
+    [two, () => ({ beganAt: 1, endsAt: Date.now() + 60_000 })],
+  ] as const) {
+    await read(gated);
+    const entry = async () => JSON.parse((await cacheRedis.get(keyOf()))!);
+    await cacheRedis.set(keyOf(), JSON.stringify({ ...(await entry()), ...aged() }), 'PX', 600_000);
+    const before = await queries();
     await until(async () => {
       expect(how(await read(process))).toEqual(hit);
-      return JSON.parse((await cacheRedis.get(keyOf()))!).beganAt > 1;
+      return (await entry()).beganAt > 1;
     }, 'an early refresh');
+    expect(await queries()).toBe(before + 1);
+    id = String(++product);
   }
 });
 
 it('a start warms up from the ranks of views, and does not need them', async () => {
-  // No worker has built ranks yet: the processes above started all the same.
+  // The processes above started without ranks, since no worker had built them.
   await shop.worker();
   id = '60';
-  const views = (process: ShopProcess) => process.call('POST', `/products/${id}/views`);
-  expect((await views(one!)).status).toBeLessThan(300);
+  expect((await one!.call('POST', `/products/${id}/views`)).status).toBeLessThan(300);
+  await until(async () => (await read(one, '/leaderboard')).status === 200, 'a worker to build ranks');
   await until(async () => {
-    const warm = await shop.api();
-    const answer = how(await read(warm));
-    warm.child.kill('SIGTERM');
-    return answer.cache === 'HIT';
+    const warm = await shop.api({ WARM_UP_MS: '10000' });
+    const { cache } = how(await read(warm));
+    warm.child.kill('SIGKILL');
+    return cache === 'HIT';
   }, 'a start to be warm');
 });
 
@@ -342,9 +358,7 @@ it('its numbers are numbers, and clearing reaches all processes', async () => {
   expect(body.hitRate).toBeLessThan(1);
   expect(body.memoryBytes).toBeGreaterThan(500_000);
 
-  const clear = (what: object, key = shop.env.ADMIN_KEY!) =>
-    one!.call('POST', '/cache/clear', what, { 'x-admin-key': key });
-  expect((await clear({}, 'guessed')).status).toBe(403);
+  expect((await clear({}, one, 'guessed')).status).toBe(403);
   for (const [what, cleared] of [
     [{ tag: 'products' }, 'products'],
     [{}, 'everything'],
@@ -365,6 +379,20 @@ it('its numbers are numbers, and clearing reaches all processes', async () => {
   }
 });
 
+it('a change that the cache could not hear of is told to it later', async () => {
+  for (const process of processes) await read(process);
+  proxy.refuse();
+  expect((await put({ name: 'Alone' }, through)).status).toBe(200);
+  // This process reads past the cache; the others cannot know yet.
+  for (let times = 0; times < 3; times++) expect(how(await read(through))).toEqual(miss);
+  expect((await read(through)).body.product.name).toBe('Alone');
+  expect((await clear({ tag: 'a tag' }, through)).status).toBe(202);
+  proxy.open();
+  for (const process of processes)
+    await until(async () => (await read(process)).body.product.name === 'Alone', 'the news');
+  await until(async () => how(await read(through)).cache === 'HIT', 'the cache to be used again');
+});
+
 it('a change while the cache is deaf is never followed by an old answer', async () => {
   for (const process of processes) await read(process);
   // The subscriptions are lost for a moment, and with them the news.
@@ -378,6 +406,9 @@ it('a change while the cache is deaf is never followed by an old answer', async 
   try {
     expect((await put({ name: 'Late' })).status).toBe(200);
     expect((await read()).body.product.name).toBe('Late');
+    // The others notice that they hear nothing.
+    for (const process of processes)
+      await until(async () => (await read(process)).body.product.name === 'Late', 'a deaf process');
   } finally {
     shop.cache.kill('SIGCONT');
   }

@@ -5,6 +5,7 @@ import { until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 import { openShop } from '../support/shop.ts';
 
+const READERS = 200;
 const USER = ['service', 'on', '>service-password', '~*', '&*', '+@all'];
 
 it('without MySQL it counts, without Redis it says when to come back, and it needs no restart', async () => {
@@ -12,10 +13,19 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
   const shop = await openShop({ servers });
   await shop.redis.call('ACL', 'SETUSER', ...USER);
   // The password comes from a file, as container platforms provide it.
-  const { call } = await shop.api({
+  const { call, metrics } = await shop.api({
     REDIS_URL: shop.env.REDIS_URL!.replace('//', '//service@'),
     REDIS_PASSWORD_FILE: shop.file('secret', 'service-password\n'),
+    // What is read is old at once, and loaded again.
+    PRODUCT_FRESH_MS: '1',
   });
+  await shop.database.query(
+    "INSERT INTO products (id, name, category, description, price_cents) VALUES (1, 'One', 'x', '', 1), (2, 'Two', 'x', '', 1)",
+  );
+  const product = async (id: number) => {
+    const { status, headers, body } = await call('GET', `/products/${id}`);
+    return { status, cache: headers.get('x-cache'), name: body.product?.name };
+  };
   const page = '/pages/home/views';
   const health = async () => {
     const { status, body } = await call('GET', '/health');
@@ -34,6 +44,8 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
   expect((await call('POST', page)).status).toBe(204);
   // The shop's own connections have the password too.
   expect((await call('GET', '/feed?user=1')).status).toBe(200);
+  for (let times = 0; times < 2; times++)
+    expect(await product(1)).toEqual({ status: 200, cache: 'MISS', name: 'One' });
 
   mysql.kill('SIGKILL');
   await until(isHealth({ status: 200, redis: 'connected', database: 'disconnected' }), 'MySQL to be gone');
@@ -45,7 +57,15 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
   expect(unread).toMatchObject({ status: 503, body: { code: 'UNAVAILABLE' } });
   expect(unread.headers.get('retry-after')).toBe('1');
   expect((await call('POST', '/posts', { user: 2, body: 'lost' })).status).toBe(503);
+  // What was read before is given out, marked; what was not cannot be read.
+  expect(await product(1)).toEqual({ status: 200, cache: 'STALE', name: 'One' });
+  expect(await product(2)).toMatchObject({ status: 503 });
+  expect(
+    (await call('PUT', '/products/1', { name: 'Uno' }, { 'x-admin-key': shop.env.ADMIN_KEY! })).status,
+  ).toBe(503);
+  expect(await product(1)).toEqual({ status: 200, cache: 'STALE', name: 'One' });
   await mysql.restart();
+  await until(async () => (await product(1)).cache === 'MISS', 'MySQL to be asked again');
 
   redis.kill('SIGKILL');
   // A call that was already sent would have an unknown outcome instead.
@@ -64,4 +84,16 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
 
   await shop.cache.stop();
   await until(isHealth({ status: 200, redis: 'connected', cache: 'disconnected' }), 'the cache to be gone');
+  // Right answers, and no herd: readers of a product share a query.
+  const queries = async () => Number(/^shop_catalogue_queries_total (\d+)$/m.exec(await metrics())![1]);
+  const before = await queries();
+  const answers = await Promise.all(Array.from({ length: READERS }, () => product(2)));
+  expect(answers.every(({ status, name }) => status === 200 && name === 'Two')).toBe(true);
+  expect((await queries()) - before).toBeLessThan(READERS / 4);
+  const change = { name: 'Uno' };
+  expect((await call('PUT', '/products/1', change, { 'x-admin-key': shop.env.ADMIN_KEY! })).status).toBe(200);
+  expect(await product(1)).toEqual({ status: 200, cache: 'MISS', name: 'Uno' });
+  await shop.cache.restart();
+  await until(isHealth(well), 'the cache to be back');
+  for (let times = 0; times < 3; times++) expect((await product(1)).name).toBe('Uno');
 }, 120_000);

@@ -78,9 +78,8 @@ export class Cache {
   }
 
   /**
-   * Commits a change, such that no entry is older than it. The entry goes first, and its lock keeps others from storing
-   * what they read before: so it is gone even if this process dies right after the commit.
-   * @param tags of lists that the change may concern
+   * Commits a change, such that no entry is older. The entry goes first, and its lock keeps others from storing what
+   * they read before: it is gone even if this process dies right after the commit. The tags are of lists.
    */
   async change<T>({ kind, id, tags }: Omit<Item<unknown>, 'load'>, commit: () => Promise<T>): Promise<T> {
     const key = this.#keyOf({ kind, id });
@@ -140,13 +139,13 @@ export class Cache {
     try {
       return await this.#loader.loadOnce(key, item);
     } catch (error) {
-      const old = found?.entry ?? this.#memory.getOld(key);
-      if (!old || !this.#isOfUse(old, found?.versions)) throw error;
-      return { entry: old, result: 'STALE' };
+      const entry = found?.entry ?? this.#memory.getOld(key);
+      if (!entry || !this.#isOfUse(entry, found?.versions)) throw error;
+      return { entry, result: 'STALE' };
     }
   }
 
-  /** Whether nobody has cleared this old entry, as far as one can know. */
+  /** Whether nobody has cleared an old entry, as far as one can know. */
   #isOfUse({ tags }: Entry, versions: Entry['tags'] | undefined): boolean {
     return versions ? hasVersions(tags, versions) : this.#invalidation.areCurrent(tags, true);
   }

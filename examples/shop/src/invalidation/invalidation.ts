@@ -15,6 +15,8 @@ import { lockOf } from '../stampede/lease.ts';
 import { TagVersions, type Versions } from '../tags/versions.ts';
 
 const RETRY_MS = 500;
+/** A connection that says nothing for so long is closed: nobody would hear of changes on it. */
+const PING_MS = 1000;
 /** Takes the lock from whoever loads, so that he does not store what he read before. With a token, nobody loads. */
 const DROP = `
 redis.call('DEL', KEYS[1], KEYS[2])
@@ -36,6 +38,7 @@ export class Invalidation {
   readonly #first = Promise.withResolvers<void>();
   /** Changes that Redis has not heard of, each with the number of its last one. */
   readonly #owed = new Map<string, number>();
+  readonly #pings: NodeJS.Timeout;
   #payment: NodeJS.Timeout | undefined;
   #number = 0;
   #heard = 0;
@@ -53,6 +56,12 @@ export class Invalidation {
     });
     this.#subscriber.on('ready', () => void this.#subscribe());
     this.#subscriber.on('message', (_, text: string) => this.#hear(JSON.parse(text)));
+    this.#pings = setInterval(() => void this.#ping(), PING_MS).unref();
+  }
+
+  async #ping(): Promise<void> {
+    if (!this.#subscribed) return;
+    await this.#subscriber.ping().catch(() => this.#subscriber.disconnect(true));
   }
 
   async #subscribe(): Promise<void> {
@@ -134,6 +143,7 @@ export class Invalidation {
   }
 
   close(): void {
+    clearInterval(this.#pings);
     clearInterval(this.#payment);
     this.#subscriber.disconnect();
   }
