@@ -34,8 +34,8 @@ const JOB_TASKS = 2;
 const REQUESTS_PER_VCPU = 1000;
 
 /**
- * Whether the process answers, not whether its servers do: /health is 503 while MySQL is away, when the shop still reads
- * from its cache and counts. New tasks would not bring MySQL back.
+ * Whether the process answers, not whether its servers do: /health is 503 while Sluice's Redis is away, when the shop still
+ * reads from its cache. New tasks would not bring Redis back, and could not start without it.
  */
 const ANSWERS = '200,503';
 

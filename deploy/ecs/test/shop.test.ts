@@ -1,6 +1,6 @@
 /** What must hold of the example shop in a deployment, and of each way in which a new version takes over. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { it } from 'node:test';
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
@@ -114,7 +114,9 @@ it('starts the programs of the shop with settings that it reads, and with secret
     'src/main.ts',
     'src/migrate.ts',
   ]);
-  const settings = readFileSync(new URL('../../../examples/shop/src/settings.ts', import.meta.url), 'utf8');
+  const inShop = (path: string) => new URL(`../../../examples/shop/${path}`, import.meta.url);
+  for (const { Command } of programs) assert.ok(existsSync(inShop(Command[1]!)), Command[1]);
+  const settings = readFileSync(inShop('src/settings.ts'), 'utf8');
   const secrets = ['REDIS_PASSWORD', 'CACHE_REDIS_PASSWORD', 'MYSQL_PASSWORD', 'SESSION_SECRET', 'ADMIN_KEY'];
   for (const program of programs) {
     assert.equal(program.ReadonlyRootFilesystem, true);
@@ -184,7 +186,7 @@ it('starts no task before there are tables, on request', () => {
   assert.equal(serviceAt(template, SHOP_PORT).DesiredCount, undefined);
 });
 
-it('replaces no task of the shop because MySQL or Redis is away', () => {
+it('replaces no task of the shop because one of its servers is away', () => {
   const groups = propertiesOf(template, 'AWS::ElasticLoadBalancingV2::TargetGroup');
   const { HealthCheckPath, Matcher } = groups.find(({ Port }) => Port === SHOP_PORT)!;
   assert.deepEqual([HealthCheckPath, Matcher], ['/health', { HttpCode: '200,503' }]);
