@@ -12,9 +12,10 @@ let stub: string;
 
 beforeAll(async () => {
   shop = await openShop();
-  stub = `http://127.0.0.1:${await freePort()}`;
-  const env = { RATES_URL: stub, RATE_FRESH_MS: '5000', CACHE_JITTER: '0', EARLY_REFRESH: 'none' };
-  shop.begin('outside/stub', env);
+  const port = await freePort();
+  stub = `http://127.0.0.1:${port}`;
+  const env = { OUTSIDE_URL: stub, RATE_FRESH_MS: '5000', CACHE_JITTER: '0', EARLY_REFRESH: 'none' };
+  shop.begin('outside/stub', { PORT: String(port) });
   const isUp = () =>
     call(stub, 'GET', '/calls').then(
       () => true,

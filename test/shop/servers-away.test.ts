@@ -1,11 +1,14 @@
 // The example shop while its servers are away, one after another. They are the test's own.
 
+import { scryptSync } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
 import { openShop } from '../support/shop.ts';
 
 const READERS = 200;
+/** Costs little to check. */
+const PASSWORD = ['scrypt', 1024, '', scryptSync('x', '', 32, { N: 1024 }).toString('base64url')].join('$');
 const USER = ['service', 'on', '>service-password', '~*', '&*', '+@all'];
 
 it('without MySQL it counts, without Redis it says when to come back, and it needs no restart', async () => {
@@ -47,6 +50,16 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
   for (let times = 0; times < 2; times++)
     expect(await product(1)).toEqual({ status: 200, cache: 'MISS', name: 'One' });
 
+  await shop.database.query("INSERT INTO users (id, name, city, password) VALUES (7, 'ann', 'Oslo', ?)", [
+    PASSWORD,
+  ]);
+  const restock = { 'x-admin-key': shop.env.ADMIN_KEY!, 'idempotency-key': 'delivery' };
+  expect((await call('POST', '/products/1/stock', { pieces: 5 }, restock)).status).toBe(201);
+  const login = () => call('POST', '/login', { name: 'ann', password: 'x' });
+  const cookie = { cookie: (await login()).headers.get('set-cookie')!.split(';')[0]! };
+  const profile = () => call('GET', '/profile', undefined, cookie);
+  const pay = () => call('POST', '/payments', { order: 'o1', product: 1, user: 7 });
+
   mysql.kill('SIGKILL');
   await until(isHealth({ status: 200, redis: 'connected', database: 'disconnected' }), 'MySQL to be gone');
   expect((await call('POST', page)).status).toBe(204);
@@ -64,6 +77,7 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
     (await call('PUT', '/products/1', { name: 'Uno' }, { 'x-admin-key': shop.env.ADMIN_KEY! })).status,
   ).toBe(503);
   expect(await product(1)).toEqual({ status: 200, cache: 'STALE', name: 'One' });
+  expect(await pay()).toMatchObject({ status: 503, body: { code: 'UNAVAILABLE' } });
   await mysql.restart();
   await until(async () => (await product(1)).cache === 'MISS', 'MySQL to be asked again');
 
@@ -76,11 +90,23 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
   expect((await call('GET', '/feed?user=1')).headers.get('retry-after')).toBe('1');
   // A post is in MySQL, and gets into the feeds when Redis is back.
   expect((await call('POST', '/posts', { user: 2, body: 'kept' })).status).toBe(201);
+  for (const refused of [await login(), await profile(), await pay()]) {
+    expect(refused).toMatchObject({ status: 503 });
+    expect(refused.headers.get('retry-after')).toBe('1');
+  }
+  // This process limits by itself.
+  const limited = await Promise.all(Array.from({ length: 25 }, () => call('GET', '/limits/token')));
+  expect(limited.filter(({ status }) => status === 200).length).toBe(20);
+  expect(limited.filter(({ status }) => status === 429).length).toBe(5);
   await redis.restart();
   // The restarted Redis has lost the user, which was created at run time.
   await shop.redis.call('ACL', 'SETUSER', ...USER);
   await until(isHealth(well), 'both to be back');
   expect((await call('GET', page)).body).toEqual({ views: 2 });
+  expect(await profile()).toMatchObject({ status: 200, body: { name: 'ann' } });
+  // Begun while Redis was away.
+  expect((await pay()).status).toBe(200);
+  expect((await call('GET', '/products/1/stock')).body).toEqual({ pieces: 4 });
 
   await shop.cache.stop();
   await until(isHealth({ status: 200, redis: 'connected', cache: 'disconnected' }), 'the cache to be gone');

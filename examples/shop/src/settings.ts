@@ -108,8 +108,8 @@ export const settings = {
   /** After this time without a change, the sweep finishes a payment: longer than any request runs. */
   paymentGraceMs: Number(environment.PAYMENT_GRACE_MS ?? 30_000),
   /** The outside API of exchange rates; `npm run stub` stands for it. A call takes at most the time. */
-  ratesUrl: environment.RATES_URL ?? 'http://127.0.0.1:4010',
-  ratesTimeoutMs: number('RATES_TIMEOUT_MS', 1000),
+  outsideUrl: environment.OUTSIDE_URL ?? 'http://127.0.0.1:4010',
+  outsideTimeoutMs: number('OUTSIDE_TIMEOUT_MS', 1000),
 } as const;
 
 export type Settings = typeof settings;

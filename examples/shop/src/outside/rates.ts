@@ -33,16 +33,16 @@ const FAILURES = 3;
 /** So long nothing is asked; then one call finds out. */
 const PAUSE_MS = 2000;
 
-export function outsideRates({ ratesUrl, ratesTimeoutMs }: Settings) {
+export function outsideRates({ outsideUrl, outsideTimeoutMs }: Settings) {
   const policy = wrap(
     bulkhead(CALLS_AT_ONCE),
     circuitBreaker(handleAll, { halfOpenAfter: PAUSE_MS, breaker: new ConsecutiveBreaker(FAILURES) }),
-    timeout(ratesTimeoutMs, TimeoutStrategy.Aggressive),
+    timeout(outsideTimeoutMs, TimeoutStrategy.Aggressive),
   );
 
   /** @returns `null`: there is no such currency, which is no failure */
   async function ask(currency: string, signal: AbortSignal): Promise<Rate | null> {
-    const response = await fetch(`${ratesUrl}/rates/${currency}`, { signal });
+    const response = await fetch(`${outsideUrl}/rates/${currency}`, { signal });
     if (response.status === 404) return null;
     const { rate } = (await response.json()) as { rate?: unknown };
     // What others send is checked like any input.

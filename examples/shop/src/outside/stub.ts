@@ -1,5 +1,5 @@
 /**
- * Stands for the outside API: `npm run stub`. It can be told to behave badly: `curl -X POST $RATES_URL/mode/hang`, or
+ * Stands for the outside API: `npm run stub`. It can be told to behave badly: `curl -X POST $OUTSIDE_URL/mode/hang`, or
  * `fail`, or `slow`, or `well`. `GET /calls` says what it has seen.
  */
 import { createServer } from 'node:http';
@@ -36,5 +36,5 @@ const server = createServer(async (request, response) => {
   else send(200, { rate });
 });
 
-const { hostname, port } = new URL(settings.ratesUrl);
-server.listen(Number(port), hostname);
+const { host, port } = settings;
+server.listen(port, host, () => console.log(`listening on http://${host}:${port}`));
