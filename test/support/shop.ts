@@ -104,16 +104,23 @@ export async function openShop({ servers }: { servers?: Servers } = {}) {
   };
 }
 
+/** A start is a second of one core, and a machine may be busy with ten of them. */
+const START_MS = 90_000;
+
 async function answering(running: Running, url: string): Promise<void> {
   let end: string | undefined;
   void running.ended.then(({ code, stdout, stderr }) => {
     end = `the process ended with ${code}: ${stdout}${stderr}`;
   });
-  await until(async () => {
-    if (end !== undefined) throw new Error(end);
-    return fetch(url).then(
-      () => true,
-      () => false,
-    );
-  }, 'the shop to answer');
+  await until(
+    async () => {
+      if (end !== undefined) throw new Error(end);
+      return fetch(url).then(
+        () => true,
+        () => false,
+      );
+    },
+    'the shop to answer',
+    START_MS,
+  );
 }
