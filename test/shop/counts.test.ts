@@ -120,4 +120,4 @@ it('views, likes, points and gifts are counted once each, and mistakes are answe
     expect((await call('GET', path)).status, path).toBe(400);
   expect((await call('GET', '/nothing')).status).toBe(404);
   expect((await call('GET', '/accounts/4/balance')).body).toEqual({ balance: 12 });
-}, 60_000);
+}, 120_000);

@@ -1,7 +1,7 @@
 // Feeds of the example shop: fan-out by jobs, authors who are read, cursors, feeds that are built again.
 
 import { join } from 'node:path';
-import { expect, inject, it } from 'vitest';
+import { beforeAll, expect, inject, it } from 'vitest';
 import { until } from '../support/engine.ts';
 import { openShop, type Shop } from '../support/shop.ts';
 
@@ -9,7 +9,12 @@ const SETTINGS = { FOLLOWERS_LIMIT: '3', FEED_LENGTH: '5', JOB_LOCK_MS: '1000' }
 /** More than FOLLOWERS_LIMIT users follow this one. */
 const BIG = 30;
 
-async function begin(shop: Shop) {
+let shop: Shop;
+beforeAll(async () => {
+  shop = await openShop();
+}, 120_000);
+
+async function begin() {
   const { call } = await shop.api(SETTINGS);
   const jobs = shop.begin('jobs', { ...SETTINGS, METRICS_PORT: '0' });
   const post = async (user: number, body: string): Promise<number> => {
@@ -25,8 +30,7 @@ async function begin(shop: Shop) {
 }
 
 it('posts get into feeds once, pages stand still, and a feed that is gone is built again', async () => {
-  const shop = await openShop();
-  const { call, jobs, post, read, bodies, kept } = await begin(shop);
+  const { call, jobs, post, read, bodies, kept } = await begin();
   for (const author of [10, 20])
     expect((await call('POST', '/follow', { user: 1, author })).status).toBe(201);
   expect((await call('POST', '/follow', { user: 1, author: 20 })).status).toBe(200);
@@ -108,10 +112,9 @@ it('posts get into feeds once, pages stand still, and a feed that is gone is bui
 
   jobs.child.kill('SIGTERM');
   expect(await jobs.ended).toMatchObject({ code: 0, stderr: '' });
-}, 60_000);
+}, 120_000);
 
 it('a feed that is built keeps no gap, if a post or a choice of authors comes meanwhile', async () => {
-  const shop = await openShop();
   const { openFeeds } = await import(join(inject('shopFolder'), 'src/feed/feeds.ts'));
   const { redis, database } = shop;
   const settings = { namespace: shop.name, feedLength: 5 };
@@ -125,9 +128,9 @@ it('a feed that is built keeps no gap, if a post or a choice of authors comes me
     },
   };
   const feeds = openFeeds({ redis, database: pausing, settings });
-  await database.query('INSERT INTO follows (author_id, follower_id) VALUES (10, 1)');
+  await database.query('INSERT INTO follows (author_id, follower_id) VALUES (110, 101)');
   const write = async () => {
-    await database.query("INSERT INTO posts (user_id, body) VALUES (10, 'new')");
+    await database.query("INSERT INTO posts (user_id, body) VALUES (110, 'new')");
     const [row] = await database.query('SELECT MAX(id) AS id FROM posts');
     return Number(row!.id);
   };
@@ -135,19 +138,19 @@ it('a feed that is built keeps no gap, if a post or a choice of authors comes me
 
   meanwhile = async () => {
     meanwhile = async () => {};
-    await feeds.push(await write(), [1]);
+    await feeds.push(await write(), [101]);
   };
   // This look began before the post. The next one has it.
-  expect((await feeds.before('1', 1000, 10)).map(Number)).toEqual([first]);
-  expect((await feeds.before('1', 1000, 10)).map(Number)).toEqual([first + 1, first]);
-  await feeds.forget(1);
+  expect((await feeds.before('101', 1000, 10)).map(Number)).toEqual([first]);
+  expect((await feeds.before('101', 1000, 10)).map(Number)).toEqual([first + 1, first]);
+  await feeds.forget(101);
 
   meanwhile = async () => {
     meanwhile = async () => {};
-    await database.query('INSERT INTO follows (author_id, follower_id) VALUES (20, 1)');
-    await database.query("INSERT INTO posts (user_id, body) VALUES (20, 'old')");
-    await feeds.forget(1);
+    await database.query('INSERT INTO follows (author_id, follower_id) VALUES (120, 101)');
+    await database.query("INSERT INTO posts (user_id, body) VALUES (120, 'old')");
+    await feeds.forget(101);
   };
-  expect((await feeds.before('1', 1000, 10)).length).toBe(2);
-  expect((await feeds.before('1', 1000, 10)).length).toBe(3);
-}, 60_000);
+  expect((await feeds.before('101', 1000, 10)).length).toBe(2);
+  expect((await feeds.before('101', 1000, 10)).length).toBe(3);
+}, 120_000);

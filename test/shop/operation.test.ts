@@ -3,18 +3,25 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
-import { expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { expressions, shopDashboards } from '../../deploy/grafana/dashboards.ts';
 import { freePort } from '../../scripts/servers.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { jsonLines } from '../support/command.ts';
 import { until } from '../support/engine.ts';
 import { readSamples } from '../support/prometheus.ts';
-import { openShop } from '../support/shop.ts';
+import { openShop, type Shop, type ShopProcess } from '../support/shop.ts';
 
 const sources = fileURLToPath(new URL('../../examples/shop/src/', import.meta.url));
 const alertsFile = new URL('../../deploy/prometheus/shop-alerts.yml', import.meta.url);
 const METRIC = /\bshop_\w+/g;
+
+let shop: Shop;
+let api: ShopProcess;
+beforeAll(async () => {
+  shop = await openShop();
+  api = await shop.api();
+}, 120_000);
 
 /** Routes as the code writes them: method and path as in the document. */
 function routesInCode(): string[] {
@@ -27,8 +34,7 @@ function routesInCode(): string[] {
 }
 
 it('the document has each route of each part, and its page runs its own scripts only', async () => {
-  const shop = await openShop();
-  const { call } = await shop.api();
+  const { call } = api;
   expect(await call('GET', '/health')).toMatchObject({
     status: 200,
     body: { redis: 'connected', database: 'connected', cache: 'connected' },
@@ -67,12 +73,10 @@ it('the document has each route of each part, and its page runs its own scripts 
     const { pathname } = new URL(path, 'http://shop/docs/');
     expect((await call('GET', pathname)).status, path).toBe(200);
   }
-}, 60_000);
+}, 120_000);
 
 it('each metric of a panel or an alert exists, and slow commands are logged without their arguments', async () => {
-  const shop = await openShop();
   const port = await freePort();
-  const api = await shop.api();
   const jobs = shop.begin('jobs', { METRICS_PORT: String(port) });
   const cache = new Redis(shop.cache.url);
   cleanUp(async () => cache.disconnect());
@@ -130,4 +134,4 @@ it('each metric of a panel or an alert exists, and slow commands are logged with
 
   jobs.child.kill('SIGTERM');
   expect(await jobs.ended).toMatchObject({ code: 0, stderr: '' });
-}, 60_000);
+}, 120_000);

@@ -42,4 +42,4 @@ it('of 200 buyers at once in two processes, exactly 50 get one of 50 pieces', as
   expect(await shop.sluice(['drain'])).toMatchObject({ code: 0 });
   worker.child.kill('SIGTERM');
   expect(await shop.sluice(['verify', '--json'])).toMatchObject({ code: 0 });
-}, 60_000);
+}, 120_000);

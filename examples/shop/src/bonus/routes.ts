@@ -46,7 +46,7 @@ export const bonus: Part = (api, shop) => {
         const jobId = `bonus-${year}`;
         const job = await queue.getJob(jobId);
         // One that has used up its attempts would keep the name, and a new one would not be added.
-        if (await job?.isFailed()) await job!.retry();
+        if (await job?.isFailed()) await job!.retry('failed', { resetAttemptsMade: true });
         else await queue.add('bonus', { year }, { jobId });
       }
       return reply.status(202).send(run);
