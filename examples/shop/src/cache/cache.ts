@@ -6,8 +6,7 @@
  * it: for data that is read far more often than it changes. What it does not do: it decides nothing that must be exact,
  * such as stock or a balance, and it does not notice who changes the table past it.
  *
- * If the cache's Redis is away, changes are not heard, so no memory is believed: each process loads each key once at a
- * time. The libraries that were tried give out old data until its end after that.
+ * If the cache's Redis is away, changes are not heard, so no memory is believed: each process loads a key once at a time.
  */
 import type { Redis } from 'ioredis';
 import { Counter, type Registry } from 'prom-client';
@@ -51,7 +50,6 @@ export class Cache {
     });
   }
 
-  /** How many entries this process has in its own memory. */
   get localEntries(): number {
     return this.#memory.size;
   }

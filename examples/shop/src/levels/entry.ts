@@ -1,14 +1,13 @@
-/** What the cache keeps of a value. */
 import type { Settings } from '../settings.ts';
 import { isDueAhead, isDueByChance, type Life } from '../stampede/early.ts';
 import type { Versions } from '../tags/versions.ts';
 
+/** What the cache keeps of a value. */
 export interface Entry extends Life {
   /** `null`: there is none. */
   readonly value: unknown;
   readonly tags: Versions;
 }
-
 type CacheSettings = Settings['cache'];
 export type Kind = keyof CacheSettings['freshMs'];
 

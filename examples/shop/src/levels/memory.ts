@@ -33,7 +33,7 @@ export class Memory {
     return this.#invalidation.areCurrent(kept.entry.tags, false) ? kept.entry : undefined;
   }
 
-  /** An entry of any age. */
+  /** Of any age. */
   getOld(key: string): Entry | undefined {
     return this.#entries.get(key)?.entry;
   }
@@ -44,7 +44,7 @@ export class Memory {
     this.#entries.set(key, { entry, until: Date.now() + this.#keepMs });
   }
 
-  /** Entries of a tag stay; their version is not current any more. */
+  /** Entries of a tag stay, but with an old version. */
   hear(change: Change | undefined): void {
     if (change === undefined) this.#entries.clear();
     else if ('key' in change) this.#entries.delete(change.key);

@@ -14,7 +14,6 @@ import type { Entry } from './entry.ts';
 
 /** The tag of every entry. */
 export const EVERYTHING = 'everything';
-
 const parse = (text: string | null) => (text === null ? undefined : (JSON.parse(text) as Entry));
 
 export class Shared {
@@ -62,11 +61,8 @@ export class Shared {
   }
 }
 
-/** Whether an entry may be given out as fresh. */
-export function isFresh({ endsAt, tags }: Entry, versions: Versions): boolean {
-  return endsAt > Date.now() && hasVersions(tags, versions);
-}
+export const hasVersions = (tags: Versions, versions: Versions) =>
+  Object.entries(versions).every(([tag, version]) => tags[tag] === version);
 
-export function hasVersions(tags: Versions, versions: Versions): boolean {
-  return Object.entries(versions).every(([tag, version]) => tags[tag] === version);
-}
+export const isFresh = ({ endsAt, tags }: Entry, versions: Versions) =>
+  endsAt > Date.now() && hasVersions(tags, versions);

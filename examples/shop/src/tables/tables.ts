@@ -5,7 +5,6 @@
  * which needs to know what a miss costs. It does not follow the order of a list that changes: a page begins after a key.
  */
 import type { RowDataPacket } from 'mysql2';
-import type { PoolConnection } from 'mysql2/promise';
 import { Counter } from 'prom-client';
 import type { Shop } from '../shop.ts';
 
@@ -24,6 +23,8 @@ interface User {
   readonly city: string;
 }
 
+type Query = (sql: string, values: unknown[]) => Promise<RowDataPacket[]>;
+
 const PRODUCT = 'SELECT id, name, category, description, price_cents AS priceCents FROM products';
 const USER = 'SELECT id, name, city FROM users';
 const COLUMNS = { name: 'name', category: 'category', description: 'description', priceCents: 'price_cents' };
@@ -35,10 +36,26 @@ export function openTables({ database, registry, settings }: Shop) {
     help: 'Queries that the catalogue sent to MySQL.',
     registers: [registry],
   });
-  const rows = async <T>(sql: string, values: unknown[]): Promise<T[]> => {
+
+  async function connected<T>(use: (query: Query) => Promise<T>): Promise<T> {
+    const connection = await database.getConnection();
+    try {
+      const result = await use(async (sql, values) => {
+        const timeout = settings.cache.loadMs;
+        const [rows] = await connection.query<RowDataPacket[]>({ sql, values, timeout });
+        return rows;
+      });
+      connection.release();
+      return result;
+    } catch (error) {
+      // It may wait for an answer still, or be in a transaction.
+      connection.destroy();
+      throw error;
+    }
+  }
+  const rows = <T>(sql: string, values: unknown[]): Promise<T[]> => {
     queries.inc();
-    const [rows] = await database.query<RowDataPacket[]>({ sql, values, timeout: settings.cache.loadMs });
-    return rows as T[];
+    return connected(async query => (await query(sql, values)) as T[]);
   };
   const byId = async <T>(sql: string, id: string) => (await rows<T>(`${sql} WHERE id = ?`, [id]))[0] ?? null;
 
@@ -53,39 +70,26 @@ export function openTables({ database, registry, settings }: Shop) {
     },
 
     /** @param finish is called with the product as it was, and commits. @returns `null` if there is no such product */
-    async change<T>(
+    change: <T>(
       id: string,
       change: ProductChange,
-      finish: (before: Product, commit: () => Promise<void>) => Promise<T>,
-    ): Promise<T | null> {
-      const connection = await database.getConnection();
-      try {
-        await connection.beginTransaction();
-        const before = await update(connection, id, change);
-        const result = before && (await finish(before, () => connection.commit()));
-        if (before === null) await connection.rollback();
-        connection.release();
-        return result;
-      } catch (error) {
-        // Nobody knows what state it is in.
-        connection.destroy();
-        throw error;
-      }
-    },
+      finish: (before: Product, commit: () => Promise<unknown>) => Promise<T>,
+    ): Promise<T | null> =>
+      connected(async query => {
+        await query('START TRANSACTION', []);
+        const [before] = await query(`${PRODUCT} WHERE id = ? FOR UPDATE`, [id]);
+        if (before) await query('UPDATE products SET ? WHERE id = ?', [columnsOf(change), id]);
+        if (before) return finish(before as Product, () => query('COMMIT', []));
+        await query('ROLLBACK', []);
+        return null;
+      }),
   };
 }
 
-async function update(
-  connection: PoolConnection,
-  id: string,
-  change: ProductChange,
-): Promise<Product | null> {
-  const [[before]] = await connection.query<RowDataPacket[]>(`${PRODUCT} WHERE id = ? FOR UPDATE`, [id]);
-  if (!before) return null;
+function columnsOf(change: ProductChange): Record<string, unknown> {
   const columns = Object.entries(change).map(([name, value]) => [
     COLUMNS[name as keyof typeof COLUMNS],
     value,
   ]);
-  await connection.query('UPDATE products SET ? WHERE id = ?', [Object.fromEntries(columns), id]);
-  return before as Product;
+  return Object.fromEntries(columns);
 }
