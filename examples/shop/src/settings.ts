@@ -107,9 +107,13 @@ export const settings = {
   jobLockMs: Number(environment.JOB_LOCK_MS ?? 30_000),
   /** After this time without a change, the sweep finishes a payment: longer than any request runs. */
   paymentGraceMs: Number(environment.PAYMENT_GRACE_MS ?? 30_000),
-  /** The outside API of exchange rates; `npm run stub` stands for it. A call takes at most the time. */
+  /**
+   * The outside API of exchange rates; `npm run stub` stands for it. How long a call may take, and how long nothing is
+   * asked after failures, ms: longer than the cache's own pause.
+   */
   outsideUrl: environment.OUTSIDE_URL ?? 'http://127.0.0.1:4010',
   outsideTimeoutMs: number('OUTSIDE_TIMEOUT_MS', 1000),
+  outsidePauseMs: number('OUTSIDE_PAUSE_MS', 5000),
 } as const;
 
 export type Settings = typeof settings;

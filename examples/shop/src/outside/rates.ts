@@ -29,14 +29,13 @@ export interface Rate {
 
 /** Fewer than the cache loads at once: calls that hang must not keep loads from MySQL waiting. */
 const CALLS_AT_ONCE = 4;
+/** After so many in a row nothing is asked for a while; then one call finds out. */
 const FAILURES = 3;
-/** So long nothing is asked; then one call finds out. */
-const PAUSE_MS = 2000;
 
-export function outsideRates({ outsideUrl, outsideTimeoutMs }: Settings) {
+export function outsideRates({ outsideUrl, outsideTimeoutMs, outsidePauseMs }: Settings) {
   const policy = wrap(
     bulkhead(CALLS_AT_ONCE),
-    circuitBreaker(handleAll, { halfOpenAfter: PAUSE_MS, breaker: new ConsecutiveBreaker(FAILURES) }),
+    circuitBreaker(handleAll, { halfOpenAfter: outsidePauseMs, breaker: new ConsecutiveBreaker(FAILURES) }),
     timeout(outsideTimeoutMs, TimeoutStrategy.Aggressive),
   );
 
