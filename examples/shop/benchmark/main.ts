@@ -60,12 +60,12 @@ startWorker();
 await countViews();
 
 const api = await startApi();
+say('an empty cache');
+const filling = await fillCache(api, size);
 say('reads over HTTP');
 const http = await compareHttp(api, size);
 say('reads without HTTP');
 const calls = await compareCalls(size);
-say('an empty cache');
-const filling = await fillCache(api, size);
 say('cold starts');
 const coldStarts = await compareColdStarts(api, size);
 say('stampedes');

@@ -44,7 +44,12 @@ export async function takeLease(redis: Redis, key: string, limitMs: number, alon
     [Error | null, 'OK' | null],
     [Error | null, string | null],
   ];
-  if (takeError ?? readError) throw takeError ?? readError;
+  const error = takeError ?? readError;
+  if (error) {
+    // A Redis that was only slow takes the lock later, for nobody.
+    void redis.eval(RELEASE, 1, lock, token).catch(() => {});
+    throw error;
+  }
   const lease: Lease = {
     store: async (value, ms) => (await redis.eval(STORE, 2, key, lock, token, value, Math.ceil(ms))) === 1,
     release: async () => {
