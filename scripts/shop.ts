@@ -32,7 +32,7 @@ function addressesOf({ api, console, folder, adminKey, env }: Stack): string[] {
     `  curl -i ${first}/products/7                  # again: from the cache`,
     `  curl -X POST ${first}/products/7/views       # counts once for each call`,
     `  curl ${api.at(-1)}/leaderboard               # of any process`,
-    `  curl -X POST ${first}/products/7/stock -H 'x-admin-key: ${adminKey}' -H 'content-type: application/json' -H 'idempotency-key: first' -d '{"amount":50}'`,
+    `  curl -X POST ${first}/products/7/stock -H 'x-admin-key: ${adminKey}' -H 'content-type: application/json' -H 'idempotency-key: first' -d '{"pieces":50}'`,
     '  more in examples/shop/README.md',
     '',
     'And from a checkout:',
