@@ -78,7 +78,7 @@ async function seen(orders: readonly string[]) {
           AND entry_id IN (CONCAT('payment:', order_id), CONCAT('returned:', order_id))) AS pieces,
        (SELECT COALESCE(SUM(amount), 0) FROM sluice_entries WHERE program = 'loyalty'
           AND entry_id = CONCAT('payment:', order_id)) AS points
-     FROM payments WHERE order_id IN (?)`,
+     FROM payments WHERE order_id IN (?) ORDER BY order_id`,
     [orders],
   );
   return rows.map(({ id, state, charges, pieces, points }) => {
