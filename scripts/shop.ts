@@ -3,7 +3,7 @@
 
 import { Screen } from './demo/screen.ts';
 import { parseOptions, type ShopOptions, UsageError, usage } from './shop/options.ts';
-import { openStack, type Stack } from './shop/stack.ts';
+import { openStack, runBenchmark, type Stack } from './shop/stack.ts';
 
 const screen = new Screen(process.stderr);
 /** npm forwards a Ctrl-C that the terminal has sent already: the same signal so soon is no second one. */
@@ -47,6 +47,11 @@ function addressesOf({ api, console, folder, adminKey, env }: Stack): string[] {
 const options = readOptions();
 if (options.help) {
   process.stdout.write(usage);
+  process.exit(0);
+}
+if (options.benchmark) {
+  // Ctrl-C ends this process, and so the servers.
+  await runBenchmark(options, screen);
   process.exit(0);
 }
 let stoppingSince: number | undefined;

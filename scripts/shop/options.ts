@@ -4,6 +4,8 @@ import { parseArgs } from 'node:util';
 export interface ShopOptions {
   readonly users: number;
   readonly products: number;
+  /** Measures the cache instead. */
+  readonly benchmark: boolean;
   readonly json: boolean;
   readonly help: boolean;
 }
@@ -18,20 +20,22 @@ made-up products and users, the process of the jobs, two processes of the API, a
 Options:
   --users N      number of users (default 100000)
   --products N   number of products (default 10000)
+  --benchmark    start the servers only, and measure the shop with its cache and without it: about ten minutes
   --json         once all is ready, print one line of JSON on stdout: {"ready":true,"api":[...],"console":"..."}
   --help         show this text
 
-Exit codes: 0 stopped by Ctrl-C or SIGTERM; 1 a failure; 2 usage.
+Exit codes: 0 stopped by Ctrl-C or SIGTERM, or measured; 1 a failure; 2 usage.
 `;
 
 const MOST = 10_000_000;
 
 /** @throws UsageError */
 export function parseOptions(args: readonly string[]): ShopOptions {
-  const { users, products, json = false, help = false } = parse(args);
+  const { users, products, benchmark = false, json = false, help = false } = parse(args);
   return {
     users: count('users', users ?? '100000'),
     products: count('products', products ?? '10000'),
+    benchmark,
     json,
     help,
   };
@@ -44,6 +48,7 @@ function parse(args: readonly string[]) {
       options: {
         users: { type: 'string' },
         products: { type: 'string' },
+        benchmark: { type: 'boolean' },
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },

@@ -1,5 +1,7 @@
 /** Servers and processes of the shop. Closing it ends and removes everything that opening it began. */
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,6 +45,25 @@ export async function openStack(options: ShopOptions, screen: Screen): Promise<S
   } catch (error) {
     await undoAll(undo).catch(() => {});
     throw error;
+  }
+}
+
+/** Runs the shop's benchmark on servers of its own; what it prints goes to this terminal. */
+export async function runBenchmark({ products }: ShopOptions, screen: Screen): Promise<void> {
+  const folder = makeFolder(runs);
+  const undo: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
+  try {
+    const deployment = await startServers(folder, undo, screen);
+    const { env } = new Processes(deployment, folder, undo);
+    const child = spawn(process.execPath, ['benchmark/main.ts'], {
+      cwd: shop,
+      env: { ...env, PRODUCTS: String(products) },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    const [code] = await once(child, 'exit');
+    if (code !== 0) throw new Error(`the benchmark ended with ${code}`);
+  } finally {
+    await undoAll(undo);
   }
 }
 
