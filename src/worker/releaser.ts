@@ -163,11 +163,16 @@ export class Releaser {
     const problem = await this.#try(session, table, groups);
     if (problem !== undefined && !this.#isWorthTrying(table, groups, problem)) return;
     if (problem === undefined) this.#parts.health.works(table);
-    for (const group of groups) {
+    // Each worker in an order of its own: in the same one, each would wait for what another one has just released.
+    const left = shuffled(groups, this.#parts.random);
+    const busy = new Set<HeldGroup>();
+    for (const group of left) {
       if (this.#rounds.stopped) return;
-      // The next round comes back to it, and no other partition waits for its lock.
       await this.#releaseGroup(session, table, group).catch(error => {
         if (!(error instanceof PartitionBusy)) throw error;
+        // No other partition waits for its lock: it comes once more at the end, and then in the next round.
+        if (!busy.has(group)) left.push(group);
+        busy.add(group);
       });
     }
   }
@@ -274,4 +279,14 @@ async function tryRow(
   }
   await connection.query('ROLLBACK TO SAVEPOINT trial');
   return problem;
+}
+
+/** In an order by chance (Fisher and Yates). */
+function shuffled<One>(all: readonly One[], random: () => number): One[] {
+  const order = [...all];
+  for (let last = order.length - 1; last > 0; last--) {
+    const other = Math.floor(random() * (last + 1));
+    [order[last], order[other]] = [order[other]!, order[last]!];
+  }
+  return order;
 }

@@ -192,6 +192,8 @@ describe.skipIf(!chromiumPath)('by the page', () => {
     await page.getByRole('heading', { name: 'Quarantine' }).waitFor();
     expect(page.url()).toBe(`${base}/quarantine?name=loyalty`);
     await button(page, 'Log out').click();
+    // To go on before the answer would break the request off.
+    await page.getByLabel('Password').waitFor();
     for (const to of ['//evil.test/', '/\\evil.test/', 'https://evil.test/', 'javascript:alert(1)']) {
       await page.goto(`${base}/login?to=${encodeURIComponent(to)}`);
       await page.getByLabel('Name').fill('viewer');
