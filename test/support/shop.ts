@@ -50,6 +50,30 @@ export async function call(
   };
 }
 
+/** Says when all requests are on their way, then what was answered. */
+const CALLERS = `
+import { subscribe } from 'node:diagnostics_channel';
+const [url, count] = process.argv.slice(1);
+let sent = 0;
+subscribe('undici:client:sendHeaders', () => ++sent === Number(count) && console.log('sent'));
+const one = async () => {
+  const response = await fetch(url);
+  return { status: response.status, body: await response.json() };
+};
+console.log(JSON.stringify(await Promise.all(Array.from({ length: Number(count) }, one))));`;
+
+/** So many calls at once, from a process of their own: some machines let no process have a thousand connections. */
+export function callAtOnce(url: string, count: number) {
+  const args = ['--input-type=module', '-e', CALLERS, url, String(count)];
+  const running = start(process.execPath, args, {});
+  const answers = async (): Promise<Pick<Answer, 'status' | 'body'>[]> => {
+    const { code, stdout, stderr } = await running.ended;
+    if (code !== 0) throw new Error(`the callers ended with ${code}: ${stderr}`);
+    return JSON.parse(stdout.split('\n')[1]!);
+  };
+  return { answers, sent: () => until(() => running.stdout().startsWith('sent\n'), 'the calls to be sent') };
+}
+
 /**
  * A shop with a database and a namespace of its own, migrated and without data. Nothing runs yet.
  * @param servers of the test's own, if it stops them

@@ -27,12 +27,19 @@ export function whyNot(role: Role): string | null {
     : `This needs the role ${role}.`;
 }
 
+/** How long after a failure the server is asked again who looks. */
+const AGAIN_MS = 2000;
+let again: ReturnType<typeof setTimeout> | undefined;
+
 export async function loadMe(): Promise<void> {
+  clearTimeout(again);
   try {
     me.value = await get<Me>('/api/me');
     meProblem.value = null;
   } catch (error) {
     meProblem.value = asProblem(error);
+    // Until that is known nothing is shown, so nothing else would ask again.
+    if (me.value === null) again = setTimeout(() => void loadMe(), AGAIN_MS);
   }
 }
 
