@@ -4,7 +4,7 @@ import { scryptSync } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { until } from '../support/engine.ts';
 import { ownServers } from '../support/servers.ts';
-import { openShop } from '../support/shop.ts';
+import { callAtOnce, openShop } from '../support/shop.ts';
 
 const READERS = 200;
 /** Costs little to check. */
@@ -16,12 +16,12 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
   const shop = await openShop({ servers });
   await shop.redis.call('ACL', 'SETUSER', ...USER);
   // The password comes from a file, as container platforms provide it.
-  const { call, metrics } = await shop.api({
+  const { base, call, metrics } = await shop.api({
     REDIS_URL: shop.env.REDIS_URL!.replace('//', '//service@'),
     REDIS_PASSWORD_FILE: shop.file('secret', 'service-password\n'),
     // What is read is old at once, and loaded again.
     PRODUCT_FRESH_MS: '1',
-    LOAD_MS: '2000',
+    LOAD_MS: '10000',
   });
   await shop.database.query(
     "INSERT INTO products (id, name, category, description, price_cents) VALUES (1, 'One', 'x', '', 1), (2, 'Two', 'x', '', 1)",
@@ -121,8 +121,16 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
   // Right answers, and no herd: readers of a product share a query.
   const queries = async () => Number(/^shop_catalogue_queries_total (\d+)$/m.exec(await metrics())![1]);
   const before = await queries();
-  const answers = await Promise.all(Array.from({ length: READERS }, () => product(2)));
-  expect(answers.every(({ status, name }) => status === 200 && name === 'Two')).toBe(true);
+  // The first query waits for the table until all have asked.
+  await shop.database.session(async connection => {
+    await connection.query('LOCK TABLES products WRITE');
+    const readers = callAtOnce(`${base}/products/2`, READERS);
+    await readers.sent();
+    await until(async () => (await queries()) > before, 'the first query');
+    await connection.query('UNLOCK TABLES');
+    const answers = await readers.answers();
+    expect(answers.every(({ status, body }) => status === 200 && body.product.name === 'Two')).toBe(true);
+  });
   expect((await queries()) - before).toBeLessThan(READERS / 4);
   expect((await change({ name: 'Uno' })).status).toBe(200);
   expect(await product(1)).toEqual({ status: 200, cache: 'MISS', name: 'Uno' });

@@ -1,6 +1,8 @@
 // SIGTERM under load: what the example shop has acknowledged is counted, and what it has not is refused cleanly.
 
+import { connect } from 'node:net';
 import { expect, it } from 'vitest';
+import { cleanUp } from '../support/cleanup.ts';
 import { openShop } from '../support/shop.ts';
 
 const CALLERS = 20;
@@ -9,7 +11,10 @@ const BEFORE = 200;
 it('on SIGTERM under load, every acknowledged request is counted, and the process ends with code 0', async () => {
   const shop = await openShop();
   await shop.worker();
-  const api = await shop.api();
+  const api = await shop.api({ CLOSING_MS: '3000' });
+  // A client that connects and says nothing must not keep the process alive.
+  const silent = connect(Number(new URL(api.base).port), '127.0.0.1');
+  cleanUp(() => silent.destroy());
   let acknowledged = 0;
   let unknown = 0;
   let isStopping = false;

@@ -13,7 +13,8 @@ import { watchRedis } from './watch/redis.ts';
 
 const shop = await openShop(settings);
 const { registry } = shop;
-const metrics = Fastify({ logger: true });
+// Whoever reads metrics may be cut off at the end.
+const metrics = Fastify({ logger: true, forceCloseConnections: true });
 const { log } = metrics;
 const stop = new AbortController();
 const parts = { shop, log, stopping: stop.signal, outcomes: countOutcomes(shop) };

@@ -14,7 +14,10 @@ const metrics = createHttpServer(async (_, response) => {
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, async () => {
     api.log.info({ signal }, 'stopping');
+    // A client that connects and says nothing would keep the process alive until the time limit of headers.
+    const impatience = setTimeout(() => api.server.closeAllConnections(), settings.closingMs);
     await api.close();
+    clearTimeout(impatience);
     await closeShop(shop);
     metrics.close();
     metrics.closeAllConnections();

@@ -35,6 +35,8 @@ function choice<const T extends string>(name: string, choices: readonly [T, ...T
 export const settings = {
   host: environment.HOST ?? '127.0.0.1',
   port: Number(environment.PORT ?? 3000),
+  /** After SIGTERM, open requests have this time, ms. Shorter than the platform waits before it kills. */
+  closingMs: Number(environment.CLOSING_MS ?? 10_000),
   /** A separate port, since metrics are not for callers. 9464 may belong to a worker on the same machine. */
   metricsPort: Number(environment.METRICS_PORT ?? 9465),
   /** Sluice's Redis, with `noeviction`: also for jobs, sessions and limits, of which none may be evicted. */
