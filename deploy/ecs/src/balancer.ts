@@ -34,7 +34,7 @@ export interface Route {
 
 interface Rules {
   readonly production: ApplicationListenerRule;
-  /** Of the listener at which a new version answers before it gets requests of others. */
+  /** For tests of a new version, before callers reach it. */
   readonly test: ApplicationListenerRule | undefined;
 }
 

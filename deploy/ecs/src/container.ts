@@ -3,21 +3,25 @@ import { Duration, Stack, Validations } from 'aws-cdk-lib';
 import { Repository } from 'aws-cdk-lib/aws-ecr';
 import { Platform } from 'aws-cdk-lib/aws-ecr-assets';
 import {
+  AvailabilityZoneRebalancing,
   Capability,
   type ContainerDefinition,
   ContainerImage,
   CpuArchitecture,
+  FargatePlatformVersion,
+  type FargateServiceProps,
   FargateTaskDefinition,
   type HealthCheck,
   LinuxParameters,
   LogDriver,
   OperatingSystemFamily,
+  PropagatedTagSource,
   Secret,
 } from 'aws-cdk-lib/aws-ecs';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import type { Mysql } from './mysql.ts';
-import { METRICS_PORT } from './network.ts';
+import { METRICS_PORT, type Network } from './network.ts';
 import type { Options } from './options.ts';
 import type { Redis } from './redis.ts';
 
@@ -48,6 +52,20 @@ export const PLATFORM = {
   cpuArchitecture: CpuArchitecture.X86_64,
   operatingSystemFamily: OperatingSystemFamily.LINUX,
 };
+
+/** What every service has in common: new tasks before old ones stop, in private subnets, and no shell in a task. */
+export function serviceBasics(network: Network) {
+  return {
+    platformVersion: FargatePlatformVersion.VERSION1_4,
+    minHealthyPercent: 100,
+    maxHealthyPercent: 200,
+    availabilityZoneRebalancing: AvailabilityZoneRebalancing.ENABLED,
+    assignPublicIp: false,
+    vpcSubnets: { subnets: network.taskSubnets },
+    enableExecuteCommand: false,
+    propagateTags: PropagatedTagSource.SERVICE,
+  } as const satisfies Partial<FargateServiceProps>;
+}
 
 export interface TaskParts {
   readonly options: Options;

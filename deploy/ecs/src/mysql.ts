@@ -29,7 +29,7 @@ export const ADMIN_USER = 'admin';
 export const WORKER_USER = 'sluice';
 /** Makes and changes tables. */
 export const MIGRATE_USER = 'sluice_migrate';
-/** Of the example shop: has the rights of a worker. */
+/** The example shop logs in as it; it has the rights of a worker. */
 export const SHOP_USER = 'shop';
 
 export class Mysql extends Construct {
@@ -130,7 +130,7 @@ export class Mysql extends Construct {
     if (this.shopPassword) this.#letLogInByPassword(secrets.indexOf(this.shopPassword));
   }
 
-  /** Of the users of the proxy, the one at this place. `iamAuth` is for all of them or none. */
+  /** By an override for one user of the proxy, at this place: `iamAuth` is for all users or none. */
   #letLogInByPassword(place: number): void {
     const proxy = this.#proxy.node.defaultChild as CfnDBProxy;
     proxy.addPropertyOverride(`Auth.${place}.IAMAuth`, 'DISABLED');

@@ -19,12 +19,12 @@ import { shiftsRequests } from './rollout.ts';
 export const REDIS_PORT = 6379;
 export const MYSQL_PORT = 3306;
 export const METRICS_PORT = 9464;
-/** Of `sluice serve`, inside the network. */
+/** Port of `sluice serve`, inside the network. */
 export const API_PORT = 8080;
-/** Of the example shop, inside the network. */
+/** Port of the example shop, inside the network. */
 export const SHOP_PORT = 3000;
 export const HTTPS_PORT = 443;
-/** Of the listener at which a new version answers before it gets requests of others. */
+/** At this port a new version can be tested before callers reach it. */
 export const TEST_PORT = 8443;
 
 /** The security groups of the balancer, if there is one. */

@@ -60,7 +60,7 @@ export interface ExistingNetwork {
   readonly vpcCidr: string | undefined;
 }
 
-/** Of the load balancer and its web ACL, and of all services behind it. */
+/** Options of the load balancer, its web ACL, and all services behind it. */
 export interface BalancerOptions {
   /** ARN of the certificate that the balancer shows. */
   readonly certificate: string;
@@ -81,7 +81,7 @@ export interface TaskRange {
   readonly maxTasks: number;
 }
 
-/** Of the example shop. */
+/** Options of the example shop. */
 export interface ShopOptions extends TaskRange {
   readonly image: { readonly address: string };
 }

@@ -4,20 +4,17 @@
  */
 import { Duration, Validations } from 'aws-cdk-lib';
 import {
-  AvailabilityZoneRebalancing,
   type Cluster,
   type ContainerImage,
-  FargatePlatformVersion,
   FargateService,
   FargateTaskDefinition,
   type HealthCheck,
-  PropagatedTagSource,
   Secret as TaskSecret,
 } from 'aws-cdk-lib/aws-ecs';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
-import { confined, PLATFORM, sluiceImage } from './container.ts';
+import { confined, PLATFORM, serviceBasics, sluiceImage } from './container.ts';
 import { DATABASE, MIGRATE_USER, type Mysql, SHOP_USER } from './mysql.ts';
 import { METRICS_PORT, MYSQL_PORT, type Network, SHOP_PORT, type ShopGroups } from './network.ts';
 import type { Options, ShopOptions } from './options.ts';
@@ -201,6 +198,7 @@ export class Shop extends Construct {
     parts: Omit<TaskParts, 'program'>,
   ): FargateService {
     return new FargateService(this, 'Jobs', {
+      ...serviceBasics(network),
       cluster,
       taskDefinition: this.#task('JobsTask', {
         ...parts,
@@ -208,17 +206,9 @@ export class Shop extends Construct {
         healthCheck: asks(`http://127.0.0.1:${METRICS_PORT}`),
         ports: [METRICS_PORT],
       }),
-      platformVersion: FargatePlatformVersion.VERSION1_4,
       desiredCount: Math.min(JOB_TASKS, tasks.minTasks),
-      minHealthyPercent: 100,
-      maxHealthyPercent: 200,
       circuitBreaker: { rollback: true },
-      availabilityZoneRebalancing: AvailabilityZoneRebalancing.ENABLED,
-      assignPublicIp: false,
-      vpcSubnets: { subnets: network.taskSubnets },
       securityGroups: [groups.tasks],
-      enableExecuteCommand: false,
-      propagateTags: PropagatedTagSource.SERVICE,
     });
   }
 }

@@ -7,16 +7,13 @@ import { MathExpression, type Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import type { SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import {
   AlternateTarget,
-  AvailabilityZoneRebalancing,
   type Cluster,
   DeploymentControllerType,
   DeploymentLifecycleLambdaTarget,
   DeploymentLifecycleStage,
-  FargatePlatformVersion,
   FargateService,
   type FargateTaskDefinition,
   ListenerRuleConfiguration,
-  PropagatedTagSource,
 } from 'aws-cdk-lib/aws-ecs';
 import {
   ApplicationProtocol,
@@ -30,7 +27,7 @@ import { ManagedPolicy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-
 import { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import type { Balancer, Route } from './balancer.ts';
-import { CONTAINER } from './container.ts';
+import { CONTAINER, serviceBasics } from './container.ts';
 import type { Network } from './network.ts';
 import type { BalancerOptions, TaskRange } from './options.ts';
 import { rollouts, shiftsRequests } from './rollout.ts';
@@ -63,21 +60,14 @@ export class WebService extends Construct {
     super(scope, id);
     const shifts = shiftsRequests(parts.deployment);
     this.service = new FargateService(this, 'Service', {
+      ...serviceBasics(network),
       cluster,
       taskDefinition: parts.task,
-      platformVersion: FargatePlatformVersion.VERSION1_4,
       // Else no desiredCount: each deployment would undo what the scaling has set.
       ...(parts.tasks.minTasks === 0 ? { desiredCount: 0 } : {}),
-      minHealthyPercent: 100,
-      maxHealthyPercent: 200,
       healthCheckGracePeriod: Duration.seconds(60),
-      availabilityZoneRebalancing: AvailabilityZoneRebalancing.ENABLED,
-      assignPublicIp: false,
-      vpcSubnets: { subnets: network.taskSubnets },
       securityGroups: [parts.securityGroup],
-      enableExecuteCommand: false,
-      propagateTags: PropagatedTagSource.SERVICE,
-      // Of ECS itself: CodeDeploy would be another one.
+      // ECS itself; CodeDeploy would be another one.
       deploymentController: { type: DeploymentControllerType.ECS },
       ...rollouts[parts.deployment],
     });

@@ -1,14 +1,14 @@
 /** The service that flushes: replicas of `sluice worker`, replaced without a gap, rolled back by itself. */
-import {
-  AvailabilityZoneRebalancing,
-  type Cluster,
-  FargatePlatformVersion,
-  FargateService,
-  type FargateTaskDefinition,
-  PropagatedTagSource,
-} from 'aws-cdk-lib/aws-ecs';
+import { type Cluster, FargateService, type FargateTaskDefinition } from 'aws-cdk-lib/aws-ecs';
 import { Construct } from 'constructs';
-import { aliveCheck, SHUTDOWN_DEADLINE_MS, sluiceImage, sluiceTask, type TaskParts } from './container.ts';
+import {
+  aliveCheck,
+  SHUTDOWN_DEADLINE_MS,
+  serviceBasics,
+  sluiceImage,
+  sluiceTask,
+  type TaskParts,
+} from './container.ts';
 import type { Network } from './network.ts';
 
 export class Workers extends Construct {
@@ -34,20 +34,13 @@ export class Workers extends Construct {
       healthCheck: aliveCheck,
     });
     this.service = new FargateService(this, 'Service', {
+      ...serviceBasics(network),
       cluster,
       taskDefinition: this.taskDefinition,
-      platformVersion: FargatePlatformVersion.VERSION1_4,
       // Else no desiredCount: each deployment would undo what the scaling has set.
       ...(parts.options.minWorkers === 0 ? { desiredCount: 0 } : {}),
-      minHealthyPercent: 100,
-      maxHealthyPercent: 200,
       circuitBreaker: { rollback: true },
-      availabilityZoneRebalancing: AvailabilityZoneRebalancing.ENABLED,
-      assignPublicIp: false,
-      vpcSubnets: { subnets: network.taskSubnets },
       securityGroups: [network.workers],
-      enableExecuteCommand: false,
-      propagateTags: PropagatedTagSource.SERVICE,
     });
   }
 }
