@@ -7,7 +7,7 @@ import { producers } from './producers.ts';
 import { shop } from './shop.ts';
 
 export const dashboards: Readonly<Record<string, Dashboard>> = { overview, partitions, producers, flush };
-/** Of the example shop, which alone has their metrics. */
+/** For the example shop, which alone has these metrics. */
 export const shopDashboards: Readonly<Record<string, Dashboard>> = { shop };
 
 export const dashboardFile = (name: string) => new URL(`./dashboards/${name}.json`, import.meta.url);

@@ -9,7 +9,7 @@ import { connectDatabase } from './shop.ts';
 
 const PRODUCTS = Number(process.env.PRODUCTS ?? 10_000);
 const USERS = Number(process.env.USERS ?? 100_000);
-/** Of all users. A real shop gives each of them a salt; 100,000 of them take hours. */
+/** All users have the same password and salt. A real shop has a salt for each; 100,000 take hours. */
 const PASSWORD = 'correct horse battery staple';
 const ROWS = 1000;
 const CATEGORIES = ['books', 'garden', 'kitchen', 'music', 'sport', 'toys'];

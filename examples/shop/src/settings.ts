@@ -62,7 +62,7 @@ export const settings = {
     notFoundMs: number('NOT_FOUND_MS', 10_000),
     /** How long data is kept after that, for answers while MySQL is away. */
     staleMs: number('STALE_MS', 86_400_000),
-    /** Of what a process keeps in its own memory: how many entries, and for how long without asking Redis. */
+    /** How many entries a process keeps in its own memory, and for how long without asking Redis. */
     localEntries: number('LOCAL_ENTRIES', 10_000),
     localMs: number('LOCAL_MS', 30_000),
     /** What `PUT` does with the entry: it is dropped, or dropped and loaded at once. */
@@ -82,7 +82,7 @@ export const settings = {
   },
   /** Prefix of Sluice's keys and of the shop's queues; workers have the same. */
   namespace: environment.SLUICE_NAMESPACE ?? 'sluice',
-  /** Of the deployment, as its workers have it; 4 by default. */
+  /** Number of partitions, the same as that of the workers; 4 by default. */
   partitions: Number(environment.SLUICE_PARTITIONS ?? 4),
   mysql: {
     url: environment.MYSQL_URL ?? 'mysql://root@127.0.0.1/app',

@@ -35,7 +35,7 @@ const KEEP = `
   for at = 3, #ARGV do redis.call('ZADD', KEYS[1], ARGV[at], ARGV[at]) end
   return redis.call('EXPIRE', KEYS[1], ARGV[2])`;
 
-/** Of big authors none: their posts are read with each page. */
+/** Leaves out big authors, whose posts are read with each page. */
 const BUILD = `SELECT posts.id FROM follows JOIN posts ON posts.user_id = follows.author_id
   LEFT JOIN big_authors ON big_authors.user_id = follows.author_id
   WHERE follows.follower_id = ? AND big_authors.user_id IS NULL ORDER BY posts.id DESC LIMIT ?`;

@@ -33,7 +33,7 @@ export class Memory {
     return this.#invalidation.areCurrent(kept.entry.tags, false) ? kept.entry : undefined;
   }
 
-  /** Of any age. */
+  /** An entry, however old it is. */
   getOld(key: string): Entry | undefined {
     return this.#entries.get(key)?.entry;
   }

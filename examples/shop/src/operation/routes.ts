@@ -18,7 +18,7 @@ const POLICY =
   "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-/** Of the server itself, before all parts: it sees their routes and requests. */
+/** Belongs to the server itself and comes before all parts, so it sees their routes and requests. */
 export async function operation(api: FastifyInstance, shop: Shop): Promise<void> {
   measureRequests(api, shop);
   const info = { title: 'The shop', description: 'An example of Sluice.', version: '1.0.0' };

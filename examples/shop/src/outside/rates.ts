@@ -9,19 +9,12 @@
  * What it does not do: it repeats no call within a request; the next request does. Each process has a breaker of its
  * own. A call that changes something needs an idempotency key besides.
  */
-import {
-  bulkhead,
-  ConsecutiveBreaker,
-  circuitBreaker,
-  handleAll,
-  TimeoutStrategy,
-  timeout,
-  wrap,
-} from 'cockatiel';
+import { bulkhead, TimeoutStrategy, timeout, wrap } from 'cockatiel';
+import { pauseAfter } from '../protection/limits.ts';
 import type { Settings } from '../settings.ts';
 
 export interface Rate {
-  /** Of one euro. */
+  /** How much of the currency a euro buys. */
   readonly rate: number;
   /** When the outside API said so. */
   readonly at: string;
@@ -35,7 +28,7 @@ const FAILURES = 3;
 export function outsideRates({ outsideUrl, outsideTimeoutMs, outsidePauseMs }: Settings) {
   const policy = wrap(
     bulkhead(CALLS_AT_ONCE),
-    circuitBreaker(handleAll, { halfOpenAfter: outsidePauseMs, breaker: new ConsecutiveBreaker(FAILURES) }),
+    pauseAfter(FAILURES, outsidePauseMs),
     timeout(outsideTimeoutMs, TimeoutStrategy.Aggressive),
   );
 

@@ -24,9 +24,9 @@ const FAILURES = 3;
 const PAUSE_MS = 1000;
 const REFUSALS = [isBrokenCircuitError, isBulkheadRejectedError, isTaskCancelledError];
 
-/** Fails calls at once for a second after some failed in a row, then lets one through to try. */
-export const pauseAfter = (failures: number) =>
-  circuitBreaker(handleAll, { halfOpenAfter: PAUSE_MS, breaker: new ConsecutiveBreaker(failures) });
+/** Fails calls at once for a pause after some failed in a row, then lets one through to try. */
+export const pauseAfter = (failures: number, pauseMs = PAUSE_MS) =>
+  circuitBreaker(handleAll, { halfOpenAfter: pauseMs, breaker: new ConsecutiveBreaker(failures) });
 
 /** @returns runs a load. Each kind of data has a pause of its own: a statement that fails says nothing about others. */
 export function limitLoads({ loads, waitingLoads, loadMs }: Settings['cache']) {
