@@ -118,31 +118,28 @@ class Processes {
 
   /** A program of the shop that runs until it is stopped. */
   shop(program: string, log: string, says: string, env: NodeJS.ProcessEnv = {}): Promise<SluiceProcess> {
-    return this.#keep(
-      SluiceProcess.startProgram({
-        name: `the shop's ${program}`,
-        args: [`src/${program}.ts`],
-        folder: shop,
-        env: { ...this.env, ...env },
-        logFile: join(this.#folder, `${log}.log`),
-        says,
-      }),
-    );
+    return this.#keep(this.#start(program, log, says, env));
   }
 
   /** Runs a program of the shop to its end. */
   async run(program: string, env: NodeJS.ProcessEnv = {}): Promise<void> {
-    const ran = await SluiceProcess.startProgram({
+    const running = await this.#start(program, program, '', env);
+    const code = await running.exitCode();
+    if (code !== 0)
+      throw new Error(
+        `the shop's ${program} ended with ${code}; it said:\n${running.output.said.slice(-3000)}`,
+      );
+  }
+
+  #start(program: string, log: string, says: string, env: NodeJS.ProcessEnv): Promise<SluiceProcess> {
+    return SluiceProcess.startProgram({
       name: `the shop's ${program}`,
       args: [`src/${program}.ts`],
       folder: shop,
       env: { ...this.env, ...env },
-      logFile: join(this.#folder, `${program}.log`),
-      says: '',
+      logFile: join(this.#folder, `${log}.log`),
+      says,
     });
-    const code = await ran.exitCode();
-    if (code !== 0)
-      throw new Error(`the shop's ${program} ended with ${code}; it said:\n${ran.output.said.slice(-3000)}`);
   }
 
   sluice(command: 'worker' | 'console', log: string, settings = {}): Promise<SluiceProcess> {
