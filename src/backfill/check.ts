@@ -1,7 +1,9 @@
 /** Reads all rows before a run writes anything: how many there are, their sum, and which cannot be copied. */
+import type { PoolConnection } from 'mysql2/promise';
 import type { Definitions } from '../shared/config/definitions.ts';
 import type { Database } from '../shared/mysql/database.ts';
 import { countUnnamed, type Place, readPage } from './pages.ts';
+import { Patience } from './patience.ts';
 import { useOf } from './rows.ts';
 import { type Counts, NOTHING } from './runs.ts';
 import type { Source } from './source.ts';
@@ -16,22 +18,35 @@ export interface Found {
 
 const PAGE = 5000;
 
+export interface CheckParts {
+  readonly database: Database;
+  readonly source: Source;
+  readonly run: string;
+  readonly spec: Spec;
+  readonly definitions: Definitions;
+}
+
+export interface CheckOptions {
+  /** How long the database may be away, ms. */
+  readonly patienceMs: number;
+  readonly onProgress: (rows: number, state: string) => void;
+  /** Ends it after a page; the result is then of the rows so far. */
+  readonly signal?: AbortSignal;
+}
+
+/** @throws what mysql2 throws */
 export async function checkRows(
-  database: Database,
-  source: Source,
-  {
-    run,
-    spec,
-    definitions,
-  }: { readonly run: string; readonly spec: Spec; readonly definitions: Definitions },
-  onProgress: (rows: number) => void,
-  signal?: AbortSignal,
+  { database, source, run, spec, definitions }: CheckParts,
+  { patienceMs, onProgress, signal }: CheckOptions,
 ): Promise<Found> {
+  const patience = new Patience(patienceMs, () => onProgress(rows, 'waiting for a server'), signal);
+  const read = <Result>(use: (connection: PoolConnection) => Promise<Result>) =>
+    patience.try(() => database.session(use));
   const unusable = new Unusable();
-  unusable.noteMany(await database.session(connection => countUnnamed(connection, source)), 'UNNAMED_KEY');
   let [rows, copied, empty, amount] = [0, 0, 0, 0n];
+  unusable.noteMany(await read(connection => countUnnamed(connection, source)), 'UNNAMED_KEY');
   for (let after: Place | undefined; !signal?.aborted; ) {
-    const page = await database.session(connection => readPage(connection, source, after, PAGE));
+    const page = await read(connection => readPage(connection, source, after, PAGE));
     for (const row of page) {
       const use = useOf(row, run, spec, definitions);
       if ('opening' in use) {
@@ -41,7 +56,7 @@ export async function checkRows(
       else unusable.note(row, use.unusable);
     }
     rows += page.length;
-    onProgress(rows);
+    onProgress(rows, 'checking');
     if (page.length < PAGE) break;
     after = page.at(-1)!.place;
   }

@@ -16,11 +16,9 @@ import { paceDelay } from '../replay/pace.ts';
 import { pause } from '../shared/clock.ts';
 import { joinKey } from '../shared/composite-key.ts';
 import type { Definitions } from '../shared/config/definitions.ts';
-import { PersistenceUnknownError, SluiceError } from '../shared/errors.ts';
-import { explain } from '../shared/explain.ts';
+import { PersistenceUnknownError } from '../shared/errors.ts';
 import { isValueKind } from '../shared/item.ts';
 import type { Database } from '../shared/mysql/database.ts';
-import { classifyDatabaseError } from '../shared/mysql/errors.ts';
 import { literalBytes, roomFor } from '../shared/mysql/statement-size.ts';
 import type { Inspector } from '../shared/redis/inspect.ts';
 import type { Keys } from '../shared/redis/keys.ts';
@@ -28,6 +26,7 @@ import { BackfillError } from './errors.ts';
 import { notInLedger } from './ledger.ts';
 import { FIRST_PAGE, nextPage, type PaceLimits } from './pace.ts';
 import { holdPage, type Place, readPage, releasePage, type SourceRow } from './pages.ts';
+import { Patience } from './patience.ts';
 import type { Remembered } from './remembered.ts';
 import { openingOf, useOf } from './rows.ts';
 import type { Counts, OwnedRun, RecordedOpening, UnderWay } from './runs.ts';
@@ -65,8 +64,6 @@ export interface CopyOptions extends PaceLimits {
 }
 
 const LAG_POLL_MS = 200;
-/** Pause before it begins again from its record. */
-const AGAIN_MS = 500;
 
 export class Copy {
   readonly #parts: CopyParts;
@@ -84,28 +81,18 @@ export class Copy {
    */
   async run(): Promise<void> {
     const { signal, patienceMs } = this.#options;
-    let until = 0;
     let last: Counts | undefined;
-    for (;;) {
-      try {
-        await this.#walk(counts => {
-          last = counts;
-          until = 0;
-        });
-        return;
-      } catch (error) {
-        until ||= performance.now() + patienceMs;
-        if (!this.#isPassing(error) || performance.now() > until || signal.aborted) throw error;
-        if (last) this.#options.onProgress(last, 'waiting for a server');
-        await pause(AGAIN_MS, signal);
-      }
-    }
-  }
-
-  #isPassing(error: unknown): boolean {
-    if (classifyDatabaseError(error) === 'conflict') return true;
-    const explained = explain(error, '', '');
-    return explained instanceof SluiceError && explained.retryable;
+    const patience = new Patience(
+      patienceMs,
+      () => last && this.#options.onProgress(last, 'waiting for a server'),
+      signal,
+    );
+    await patience.try(() =>
+      this.#walk(counts => {
+        last = counts;
+        patience.renew();
+      }),
+    );
   }
 
   /** @param onPage called after each page */

@@ -1,6 +1,6 @@
 /** Carries out `sluice backfill`: checks, progress bar, report. */
 import { SingleBar } from 'cli-progress';
-import { checkRows, type Found } from '../backfill/check.ts';
+import { type CheckParts, checkRows, type Found } from '../backfill/check.ts';
 import { Copy } from '../backfill/copy.ts';
 import { Remembered } from '../backfill/remembered.ts';
 import { type Counts, checkSpec, NOTHING, OwnedRun, type Run, readRun } from '../backfill/runs.ts';
@@ -54,7 +54,8 @@ export async function runBackfill(name: string, flags: Flags): Promise<ExitCode>
       const source = await open.database.session(connection =>
         checkSource(connection, spec, open.definitions),
       );
-      if (flags.dryRun) return dryRun(open, run, spec, source, flags);
+      const check = { database: open.database, definitions: open.definitions, run, spec, source };
+      if (flags.dryRun) return dryRun(check, numbers, flags);
       await checkSpec(open.database, run, spec, flags.again === true);
       const bar = new Bar();
       const stopping = new AbortController();
@@ -63,7 +64,7 @@ export async function runBackfill(name: string, flags: Flags): Promise<ExitCode>
         const before = await readRun(open.database, run);
         const found = before
           ? before.counts
-          : await countsToFind(open, run, spec, source, flags, bar, stopping.signal);
+          : await countsToFind(check, numbers, flags, bar, stopping.signal);
         if (!found) return stopped(run, flags, undefined);
         return await copy(open, {
           run,
@@ -143,39 +144,28 @@ async function copy(open: Connections, request: CopyRequest): Promise<ExitCode> 
 
 /** Undefined if it was stopped. @throws BackfillError if rows cannot be copied */
 async function countsToFind(
-  { database, definitions }: Connections,
-  run: string,
-  spec: Spec,
-  source: Source,
+  check: CheckParts,
+  { patienceMs }: Numbers,
   { skipUnusable }: Flags,
   bar: Bar,
   signal: AbortSignal,
 ): Promise<Counts | undefined> {
-  const { counts, unusable } = await checkRows(
-    database,
-    source,
-    { run, spec, definitions },
-    rows => bar.show(rows, 0, 'checking'),
+  const { counts, unusable } = await checkRows(check, {
+    patienceMs,
+    onProgress: (rows, state) => bar.show(rows, 0, state),
     signal,
-  );
+  });
   if (signal.aborted) return undefined;
-  if (unusable.rows > 0 && !skipUnusable) throw unusable.error(spec);
+  if (unusable.rows > 0 && !skipUnusable) throw unusable.error(check.spec);
   return { ...NOTHING, found: counts.found };
 }
 
-async function dryRun(
-  { database, definitions }: Connections,
-  run: string,
-  spec: Spec,
-  source: Source,
-  flags: Flags,
-): Promise<ExitCode> {
+async function dryRun(check: CheckParts, { patienceMs }: Numbers, flags: Flags): Promise<ExitCode> {
+  const { run } = check;
   const bar = new Bar();
   let found: Found;
   try {
-    found = await checkRows(database, source, { run, spec, definitions }, rows =>
-      bar.show(rows, 0, 'checking'),
-    );
+    found = await checkRows(check, { patienceMs, onProgress: (rows, state) => bar.show(rows, 0, state) });
   } finally {
     bar.stop();
   }

@@ -1,12 +1,23 @@
 // A backfill counts each row once, wherever it is stopped; and it stops rather than count what it cannot prove.
 
 import { expect, it } from 'vitest';
-import type { SpecOptions } from '../../src/backfill/spec.ts';
+import { checkRows } from '../../src/backfill/check.ts';
+import { checkSource } from '../../src/backfill/source.ts';
+import { type SpecOptions, specOf } from '../../src/backfill/spec.ts';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { DatabaseUnavailableError, RedisUnavailableError } from '../../src/shared/errors.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
 import { backfill, crashAt } from '../support/backfill.ts';
-import { Crash, type Engine, openEngine, until } from '../support/engine.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import {
+  Crash,
+  type Engine,
+  definitions as engineDefinitions,
+  openEngine,
+  until,
+} from '../support/engine.ts';
 import { dropAllLive } from '../support/live.ts';
+import { openProxy } from '../support/proxy.ts';
 
 const STEPS = ['recorded', 'sent', 'accepted', 'persisted'] as const;
 const KINDS = ['loyalty', 'views'] as const;
@@ -79,6 +90,38 @@ it.each(KINDS)('%s: after a conflict or an outage at any step it goes on by itse
   await backfill(engine, 'r', from(to), { seam, patienceMs: 20_000 });
   expect(open.size).toBe(0);
   expect(await valuesOf(engine, to, ids)).toEqual(TEN);
+});
+
+it('the look at all rows waits for a database that is away, as the copy does', async () => {
+  const engine = await openEngine();
+  await openUsers(engine);
+  const more = Array.from({ length: 6000 }, (_, n) => `(${n + 100}, 1)`);
+  await engine.database.query(`INSERT INTO users (id, points) VALUES ${more.join(', ')}`);
+  const proxy = await openProxy(engine.mysqlUrl);
+  const database = new Database(
+    { url: proxy.url },
+    { connections: 1, idleTransactionSeconds: 60, lockWaitSeconds: 5 },
+  );
+  cleanUp(() => database.close());
+  const definitions = parseDefinitions(engineDefinitions);
+  const spec = specOf(from('loyalty'), definitions);
+  const source = await database.session(connection => checkSource(connection, spec, definitions));
+  const states: string[] = [];
+  const onProgress = (rows: number, state: string) => {
+    states.push(`${rows} ${state}`);
+    if (states.length === 1) proxy.refuse();
+    if (states.length === 3) proxy.open();
+  };
+  const parts = { database, definitions, run: 'r', spec, source };
+  const { counts } = await checkRows(parts, { patienceMs: 20_000, onProgress });
+  expect(counts).toMatchObject({ found: 6010, amount: '6055' });
+  expect(states.slice(0, 3)).toEqual([
+    '5000 checking',
+    '5000 waiting for a server',
+    '5000 waiting for a server',
+  ]);
+  proxy.refuse();
+  await expect(checkRows(parts, { patienceMs: 0, onProgress: () => {} })).rejects.toThrow();
 });
 
 it.each(KINDS)('%s: without a worker nothing is in MySQL, so the checkpoint stays', async to => {
