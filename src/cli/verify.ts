@@ -1,6 +1,6 @@
 /**
  * `sluice verify`: shows drift of live values and repairs it on request; shows ledgers and transfers that do
- * not add up, and holds whose entries do not fit.
+ * not add up, holds whose entries do not fit, and wrong sums of open holds.
  */
 import { type Drift, type Verification, verify } from '../recovery/verify.ts';
 import { shownKey } from '../shared/composite-key.ts';
@@ -20,31 +20,34 @@ export async function runVerify(options: VerifyOptions): Promise<ExitCode> {
   const { repair, json } = options;
   const request = authorOf(options, '--repair', repair);
   const found = await withConnections(open => verify(open, request), { looks: !request });
-  console.log(json ? JSON.stringify(found) : print(found));
-  const { drift, scores = [], ledger, transfers, holds = [], unread } = found;
-  const drifting = !repair && drift.length + scores.length > 0;
+  console.log(json ? JSON.stringify(found) : print(found, repair === true));
+  const { drift, scores = [], ledger, transfers, holds = [], openHolds = [], unread } = found;
+  const drifting = !repair && drift.length + scores.length + openHolds.length > 0;
   // What is not listed follows a full list.
   const wrong = ledger.length + transfers.length + holds.length > 0;
   return drifting || wrong || unread ? EXIT.found : EXIT.ok;
 }
 
-function print({
-  checked,
-  drift,
-  scores = [],
-  ledger,
-  transfers,
-  holds = [],
-  unlisted,
-  unread = [],
-}: Verification): string {
-  const repaired = [...drift, ...scores].some(found => found.became !== undefined);
+function print(found: Verification, repaired: boolean): string {
+  const {
+    checked,
+    drift,
+    scores = [],
+    ledger,
+    transfers,
+    holds = [],
+    openHolds = [],
+    unlisted,
+    unread = [],
+  } = found;
   const lines = [
     `${checked} comparisons, ${drift.length} keys with drift${repaired ? ', repaired' : ''}, ` +
       `${ledger.length} ledgers and ${transfers.length} transfers that do not add up`,
   ];
   if (scores.length > 0) lines.push(`${scores.length} wrong scores${repaired ? ', repaired' : ''}`);
   if (holds.length > 0) lines.push(`${holds.length} holds whose entries do not fit`);
+  if (openHolds.length > 0)
+    lines.push(`${openHolds.length} wrong sums of open holds${repaired ? ', repaired' : ''}`);
   if (unlisted)
     lines.push(
       `not listed: ${unlisted.drift} more keys with drift, ${unlisted.ledger} more ledgers, ${unlisted.transfers} more transfers, ${unlisted.holds} more holds`,
@@ -77,6 +80,13 @@ function print({
   if (holds.length > 0) {
     const rows = holds.map(h => [h.program, JSON.stringify(h.account), h.hold, h.problem, h.posted, h.taken]);
     lines.push(table(['program', 'account', 'hold', 'problem', 'posted', 'taken by its entry'], rows));
+  }
+  if (openHolds.length > 0) {
+    const rows = openHolds.map(o => [
+      ...[o.program, o.partition, o.holds, o.expectedHolds, o.points, o.expectedPoints],
+    ]);
+    const heads = ['program', 'partition', 'open holds', 'in the rows', 'points', 'in the rows'];
+    lines.push(table(heads, rows));
   }
   return lines.join('\n');
 }

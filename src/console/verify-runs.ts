@@ -54,7 +54,8 @@ export class VerifyRuns {
   ): Promise<void> {
     let result: Omit<Last, 'startedAt' | 'by' | 'finishedAt'>;
     try {
-      result = shownResult(await verify(parts, repair, { signal: this.#stop.signal, isGentle: true }));
+      const found = await verify(parts, repair, { signal: this.#stop.signal, isGentle: true });
+      result = shownResult(found, repair !== undefined);
     } catch (cause) {
       if (this.#stop.signal.aborted) return;
       const error = explain(cause, parts.address, parts.database.address);
@@ -74,7 +75,7 @@ export class VerifyRuns {
 
 const NOTHING = { error: null, checked: 0, drift: [], ledger: [], more: [], unlisted: 0 } as const;
 
-function shownResult(found: Verification): Omit<Last, 'startedAt' | 'by' | 'finishedAt'> {
+function shownResult(found: Verification, repaired: boolean): Omit<Last, 'startedAt' | 'by' | 'finishedAt'> {
   const { checked, drift, ledger, unlisted } = found;
   const beyond = Object.values(unlisted ?? {}).reduce((sum, count) => sum + count, 0);
   const cut = Math.max(0, drift.length - LISTED) + Math.max(0, ledger.length - LISTED);
@@ -85,7 +86,7 @@ function shownResult(found: Verification): Omit<Last, 'startedAt' | 'by' | 'fini
     ledger: ledger.slice(0, LISTED).map(({ program, account, balance, sum }) => {
       return { program, account, balance: String(balance), sum: String(sum) };
     }),
-    more: moreOf(found),
+    more: moreOf(found, repaired),
     unlisted: beyond + cut,
   };
 }
@@ -99,16 +100,15 @@ function shownDrift({ kind, name, key, live, expected, became }: Drift): Last['d
   };
 }
 
-function moreOf({ scores = [], transfers, holds = [], unread = [] }: Verification): string[] {
+function moreOf(found: Verification, repaired: boolean): string[] {
+  const { scores = [], transfers, holds = [], openHolds = [], unread = [] } = found;
   const counted = (count: number, what: string) => (count === 0 ? [] : [`${count} ${what}.`]);
-  const repaired = scores.some(({ became }) => became !== undefined);
+  const state = repaired ? 'were wrong and are repaired' : 'are wrong';
   return [
-    ...counted(
-      scores.length,
-      `scores of ranked names ${repaired ? 'were wrong and are repaired' : 'are wrong'}`,
-    ),
+    ...counted(scores.length, `scores of ranked names ${state}`),
     ...counted(transfers.length, 'transfers do not add up; `sluice verify` lists them'),
     ...counted(holds.length, 'holds do not fit their entries; `sluice verify` lists them'),
+    ...counted(openHolds.length, `sums of open holds, which metrics show, ${state}`),
     ...unread.map(({ kind, name, reason }) => `The ${kind} ${name} was not compared. ${reason}`),
   ];
 }

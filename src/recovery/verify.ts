@@ -1,8 +1,8 @@
 /**
  * Compares every value with the right one, while traffic goes on: live values with MySQL plus quarantine, in
  * flight and pending; scores of ranked names with the same; balances with the sums of their ledgers; transfers
- * and holds with their entries. On request it corrects live values and scores in the same step. Keys are read page by
- * page, in MySQL and in Redis, so that memory does not grow with their number.
+ * and holds with their entries; sums of open holds with their rows. On request it corrects live values and scores in the
+ * same step, and these sums. Keys are read page by page, in MySQL and in Redis, so that memory does not grow with their number.
  */
 
 import type { ResultSetHeader } from 'mysql2/promise';
@@ -19,6 +19,7 @@ import type { ColdReader } from '../shared/values/cold-read.ts';
 import { type Comparison, drifts, misranks } from '../shared/values/comparison.ts';
 import { allKeys, type ValueTables } from '../shared/values/tables.ts';
 import { type HoldDifference, holdDifferences } from './holds.ts';
+import { type OpenHoldsDifference, openHoldsDifferences } from './open-holds.ts';
 import { type TransferDifference, transferDifferences } from './transfers.ts';
 
 export interface Drift {
@@ -61,6 +62,8 @@ export interface Verification {
   readonly transfers: readonly TransferDifference[];
   /** Holds whose row and entry do not fit. */
   readonly holds?: readonly HoldDifference[];
+  /** Sums of open holds that were wrong. After a repair: those from before. */
+  readonly openHolds?: readonly OpenHoldsDifference[];
   /** Names that were not compared, since their mapped table cannot be read now. */
   readonly unread?: readonly {
     readonly kind: Drift['kind'];
@@ -113,7 +116,7 @@ const START = sql('start-repair');
 const FINISH = sql('finish-repair');
 
 /**
- * With `repair`, every wrong live value is corrected, and the result has the values from before. Ledgers are
+ * With `repair`, every wrong live value, score and sum of open holds is corrected, and the result has those from before. Ledgers are
  * never changed.
  * @throws what `ColdReader.compare` throws
  */
@@ -137,7 +140,11 @@ export async function verify(
   const ledger = await limited(ledgerDifferences(parts, names));
   const transfers = await limited(transferDifferences(parts.database));
   const holds = await limited(holdDifferences(parts.database));
-  if (operation !== undefined) await finishRepair(parts.database, operation);
+  const { keys, database } = parts;
+  const { listed: openHolds } = await limited(
+    openHoldsDifferences(database, keys.partitions, repair !== undefined),
+  );
+  if (operation !== undefined) await finishRepair(database, operation);
   const unlisted = {
     drift: check.unlisted,
     ledger: ledger.unlisted,
@@ -151,6 +158,7 @@ export async function verify(
     ledger: ledger.listed,
     transfers: transfers.listed,
     ...(holds.listed.length > 0 ? { holds: holds.listed } : {}),
+    ...(openHolds.length > 0 ? { openHolds } : {}),
     ...(check.unread.length > 0 ? { unread: check.unread } : {}),
     ...(Object.values(unlisted).some(count => count > 0) ? { unlisted } : {}),
   };

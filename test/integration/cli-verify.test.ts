@@ -183,7 +183,9 @@ it('verify shows held points that are wrong, a repair mends them, and holds with
   expect(stdout).toMatch(/^2 comparisons, 2 keys with drift,/);
   expect(stdout).toContain('\n1 holds whose entries do not fit\n');
   expect(stdout).toMatch(/program +account +held +expected\n.*\nloyalty +"1" +0 +3\nloyalty +"2" +2 +0\n/);
-  expect(stdout).toMatch(/taken by its entry\n.*\nloyalty +"2" +gone +NO_ENTRY +4 +0\n$/);
+  expect(stdout).toMatch(/taken by its entry\n.*\nloyalty +"2" +gone +NO_ENTRY +4 +0\n/);
+  expect(stdout).toContain('\n1 wrong sums of open holds\n');
+  expect(stdout).toMatch(/in the rows\n.*\nloyalty +0 +0 +1 +0 +3\n$/);
   const repaired = await deployment.sluice(['verify', '--repair', '--json']);
   expect(JSON.parse(repaired.stdout)).toMatchObject({
     drift: expect.arrayContaining([
@@ -209,6 +211,9 @@ it('verify shows held points that are wrong, a repair mends them, and holds with
       },
     ]),
     holds: [{ program: 'loyalty', account: '2', hold: 'gone', problem: 'NO_ENTRY', posted: 4, taken: 0 }],
+    openHolds: [
+      { program: 'loyalty', partition: 0, holds: 0, points: '0', expectedHolds: 1, expectedPoints: '3' },
+    ],
   });
   expect(await liveValues(deployment, 'p', 'loyalty:1')).toEqual(['5/3', null]);
   expect(await liveValues(deployment, 'p', 'loyalty:2')).toEqual(['5', null]);

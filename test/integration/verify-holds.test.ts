@@ -2,10 +2,11 @@
 
 import { expect, it } from 'vitest';
 import { holdDifferences } from '../../src/recovery/holds.ts';
+import { openHoldsDifferences } from '../../src/recovery/open-holds.ts';
 import { endId } from '../../src/shared/updates/hold.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 import { author, openFailed } from '../support/failed.ts';
-import { withAccount } from '../support/holds.ts';
+import { expectOpenSums, withAccount } from '../support/holds.ts';
 import { refuse } from '../support/transfers.ts';
 
 async function differences({ own }: Engine, pageSize?: number) {
@@ -99,4 +100,31 @@ it('accepts a post in quarantine, and what an operator dropped there', async () 
   // The operator dropped that post only.
   await engine.database.query('DELETE FROM sluice_quarantine');
   expect(await differences(engine)).toMatchObject([{ hold: 'waits', problem: 'NO_ENTRY' }]);
+});
+
+it('finds sums of open holds that differ from their rows, and sets them right', async () => {
+  const { engine } = await withHolds();
+  const differ = async (repair?: boolean) => {
+    const found = [];
+    for await (const one of openHoldsDifferences(engine.own.database, 1, repair)) found.push(one);
+    return found;
+  };
+  expect(await differ()).toEqual([]);
+  await engine.database.query('UPDATE sluice_open_holds SET holds = 7, points = points + 1');
+  // Of a program without holds, and of a partition that does not exist any more.
+  await engine.database.query("INSERT INTO sluice_open_holds VALUES ('gone', 0, 1, 5), ('loyalty', 4, 2, 6)");
+  const wrong = [
+    { program: 'gone', partition: 0, holds: 1, points: '5', expectedHolds: 0, expectedPoints: '0' },
+    { program: 'loyalty', partition: 0, holds: 7, points: '25', expectedHolds: 8, expectedPoints: '24' },
+    { program: 'loyalty', partition: 4, holds: 2, points: '6', expectedHolds: 0, expectedPoints: '0' },
+  ];
+  expect(
+    (await differ()).toSorted((a, b) => a.partition - b.partition || (a.program < b.program ? -1 : 1)),
+  ).toEqual(wrong);
+  expect(await differ(true)).toHaveLength(3);
+  expect(await differ()).toEqual([]);
+  await expectOpenSums(engine);
+  await engine.database.query('DELETE FROM sluice_open_holds');
+  expect(await differ(true)).toMatchObject([{ holds: 0, expectedHolds: 8 }]);
+  await expectOpenSums(engine);
 });
