@@ -38,6 +38,9 @@ interface Login {
   readonly role: Role;
 }
 
+/** A slow MySQL has this time to say that there are users, ms: at the start nobody waits for the answer. */
+const START_PATIENCE_MS = 15_000;
+
 /** Anyone on this machine, while there are no users. */
 const ANYONE: Login = { name: 'anyone', role: 'viewer' };
 
@@ -137,7 +140,7 @@ export class ConsoleAccess {
     const { proxy, openid, host } = this.#config;
     if (proxy || openid || isLoopback(host)) return;
     // While MySQL is away, nobody gets in.
-    const users = await this.#sessions.users().catch(() => undefined);
+    const users = await this.#sessions.users(START_PATIENCE_MS).catch(() => undefined);
     if (users !== 0) return;
     throw new ConfigurationError(
       `There is no user yet, so the console does not open ${host} to others; add one with "sluice users add", or set SLUICE_CONSOLE_HOST=127.0.0.1.`,

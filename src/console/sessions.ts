@@ -11,7 +11,6 @@ import type { Logger } from 'pino';
 import { pause, within } from '../shared/clock.ts';
 import { DatabaseUnavailableError } from '../shared/errors.ts';
 import { type Database, queryRow, queryRows, readSql } from '../shared/mysql/database.ts';
-import { databaseError } from '../shared/mysql/errors.ts';
 import type { Role } from '../shared/roles.ts';
 import type { ProvedUser } from './users.ts';
 
@@ -74,9 +73,13 @@ export class Sessions {
     this.#log = log;
   }
 
-  /** How many users there are. @throws DatabaseUnavailableError and others if that was never read */
-  async users(): Promise<number> {
-    return (await this.#fresh()).users;
+  /**
+   * How many users there are.
+   * @param patienceMs how long it waits for a slow MySQL
+   * @throws DatabaseUnavailableError and others if that was never read
+   */
+  async users(patienceMs?: number): Promise<number> {
+    return (await this.#fresh(patienceMs)).users;
   }
 
   /** @throws DatabaseUnavailableError and others if it is not known, and MySQL cannot say */
@@ -101,7 +104,7 @@ export class Sessions {
    */
   async open(user: ProvedUser | OpenIdUser, ms: number): Promise<string | undefined> {
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
-    const isOpened = await this.#run(database =>
+    const isOpened = await this.#database().explained(database =>
       database.transaction(async connection => {
         if (!(await isStill(connection, user))) return false;
         await connection.query('DELETE FROM sluice_sessions WHERE expires_at <= UTC_TIMESTAMP(3) LIMIT ?', [
@@ -124,7 +127,7 @@ export class Sessions {
   /** Ends one login. */
   async end(token: string): Promise<void> {
     if (!TOKEN.test(token)) return;
-    await this.#run(database =>
+    await this.#database().explained(database =>
       database.query('DELETE FROM sluice_sessions WHERE token = ?', [digestOf(token)]),
     );
     await this.#readAnew();
@@ -132,14 +135,16 @@ export class Sessions {
 
   /** Ends all logins of a name. */
   async endAll(name: string): Promise<void> {
-    await this.#run(database => database.query('DELETE FROM sluice_sessions WHERE name = ?', [name]));
+    await this.#database().explained(database =>
+      database.query('DELETE FROM sluice_sessions WHERE name = ?', [name]),
+    );
     await this.#readAnew();
   }
 
   /** What was read at most two seconds ago, or last if MySQL does not answer. */
-  async #fresh(): Promise<State> {
+  async #fresh(patienceMs = PATIENCE_MS): Promise<State> {
     if (performance.now() - this.#triedAt >= FRESH_MS) this.#refresh();
-    if (this.#read) await within(this.#read, PATIENCE_MS);
+    if (this.#read) await within(this.#read, patienceMs);
     if (!this.#state) throw this.#error ?? new DatabaseUnavailableError(this.#database().address);
     return this.#state;
   }
@@ -171,7 +176,7 @@ export class Sessions {
     const readAt = performance.now();
     this.#triedAt = readAt;
     try {
-      this.#state = await this.#run(database =>
+      this.#state = await this.#database().explained(database =>
         database.session(async connection => {
           const { users } = await queryRow(connection, 'SELECT COUNT(*) AS users FROM sluice_users');
           const rows = await queryRows(connection, READ);
@@ -182,15 +187,6 @@ export class Sessions {
     } catch (error) {
       this.#error = error as Error;
       this.#log.warn({ err: error }, 'the logins could not be read; the ones that are known stay valid');
-    }
-  }
-
-  async #run<Result>(work: (database: Database) => Promise<Result>): Promise<Result> {
-    const database = this.#database();
-    try {
-      return await work(database);
-    } catch (error) {
-      throw databaseError(error, database.address);
     }
   }
 }
