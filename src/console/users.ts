@@ -2,7 +2,6 @@
 import type { PoolConnection } from 'mysql2/promise';
 import { ConfigurationError } from '../shared/errors.ts';
 import { type Database, queryRows } from '../shared/mysql/database.ts';
-import { databaseError } from '../shared/mysql/errors.ts';
 import type { Role } from '../shared/roles.ts';
 import { checkPassword, matches, storedPassword } from './passwords.ts';
 
@@ -59,7 +58,7 @@ export class Users {
 
   /** By name. */
   async list(): Promise<User[]> {
-    const rows = await this.#run(database => database.query(LIST));
+    const rows = await this.#database().explained(database => database.query(LIST));
     return rows.map(row => ({
       name: String(row.name),
       role: row.role as Role,
@@ -97,7 +96,7 @@ export class Users {
    * @returns how many
    */
   endLogins(name: string): Promise<number> {
-    return this.#run(database =>
+    return this.#database().explained(database =>
       database.transaction(async connection => {
         const logins = await queryRows(
           connection,
@@ -116,7 +115,7 @@ export class Users {
    */
   async check(given: string, password: string): Promise<ProvedUser | undefined> {
     const name = given.toLowerCase();
-    const [row] = await this.#run(database =>
+    const [row] = await this.#database().explained(database =>
       database.query('SELECT password FROM sluice_users WHERE name = ?', [name]),
     );
     const stored = row === undefined ? undefined : String(row.password);
@@ -131,7 +130,7 @@ export class Users {
     name: string,
     change: (connection: PoolConnection, user: boolean) => Promise<unknown>,
   ): Promise<boolean> {
-    return this.#run(database =>
+    return this.#database().explained(database =>
       database.transaction(async connection => {
         const found = await queryRows(connection, 'SELECT 1 FROM sluice_users WHERE name = ? FOR UPDATE', [
           name,
@@ -141,14 +140,5 @@ export class Users {
         return found.length > 0;
       }),
     );
-  }
-
-  async #run<Result>(work: (database: Database) => Promise<Result>): Promise<Result> {
-    const database = this.#database();
-    try {
-      return await work(database);
-    } catch (error) {
-      throw databaseError(error, database.address);
-    }
   }
 }

@@ -2,7 +2,6 @@
 import * as z from 'zod';
 import { ConfigurationError } from '../shared/errors.ts';
 import { type Database, queryRow, queryRows, readSql } from '../shared/mysql/database.ts';
-import { databaseError } from '../shared/mysql/errors.ts';
 import { digestOf, makeKey } from './key-text.ts';
 
 const SCOPES = ['read', 'write', 'operate'] as const;
@@ -72,7 +71,7 @@ export class KeyStore {
         'A key with the scope operate sees updates of all names; leave the names of counters, programs and values out, or the scope.',
       );
     const { id, secret, text } = makeKey();
-    await this.#run(() =>
+    await this.#database.explained(() =>
       this.#database.transaction(async connection => {
         // Two commands at once may both succeed if the name has fewer keys: one more does no harm.
         const row = await queryRow(
@@ -92,7 +91,7 @@ export class KeyStore {
 
   /** All keys, the newest first. */
   async list(): Promise<StoredKey[]> {
-    const rows = await this.#run(() =>
+    const rows = await this.#database.explained(() =>
       this.#database.session(connection =>
         queryRows(connection, 'SELECT * FROM sluice_keys ORDER BY created_at DESC, id'),
       ),
@@ -111,7 +110,7 @@ export class KeyStore {
 
   /** @returns false if there is no such key. A key that was revoked before keeps its time. */
   async revoke(id: string): Promise<boolean> {
-    return this.#run(() =>
+    return this.#database.explained(() =>
       this.#database.session(async connection => {
         await connection.query(
           'UPDATE sluice_keys SET revoked_at = UTC_TIMESTAMP(3) WHERE id = ? AND revoked_at IS NULL',
@@ -125,15 +124,8 @@ export class KeyStore {
 
   /** Records when keys were last used. A later time that another process has recorded stays. */
   async used(uses: ReadonlyMap<string, Date>): Promise<void> {
-    for (const [id, at] of uses) await this.#run(() => this.#database.query(USED, [at, at, id]));
-  }
-
-  async #run<Result>(work: () => Promise<Result>): Promise<Result> {
-    try {
-      return await work();
-    } catch (error) {
-      throw databaseError(error, this.#database.address);
-    }
+    for (const [id, at] of uses)
+      await this.#database.explained(() => this.#database.query(USED, [at, at, id]));
   }
 }
 

@@ -7,7 +7,6 @@ import { itemOf } from '../shared/item.ts';
 import { readLive } from '../shared/kept-value.ts';
 import { LIMITS } from '../shared/limits.ts';
 import { type Database, readSql } from '../shared/mysql/database.ts';
-import { databaseError } from '../shared/mysql/errors.ts';
 import { cut } from '../shared/mysql/statement-size.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { Keys } from '../shared/redis/keys.ts';
@@ -290,11 +289,9 @@ export class Reads {
     const name = Buffer.from(program);
     const key = Buffer.from(account);
     const cursor = before === null ? null : Buffer.from(before);
-    const rows = await database
-      .query(HISTORY, [name, key, cursor, name, key, cursor, wasPending ? ABOVE_ALL : null, limit])
-      .catch(error => {
-        throw databaseError(error, database.address);
-      });
+    const rows = await database.explained(() =>
+      database.query(HISTORY, [name, key, cursor, name, key, cursor, wasPending ? ABOVE_ALL : null, limit]),
+    );
     return rows.map(row => ({
       id: String(row.entry_id),
       amount: Number(row.amount),

@@ -10,7 +10,6 @@ import {
 } from '../shared/errors.ts';
 import { ROW_KINDS } from '../shared/item.ts';
 import { type Database, readSql } from '../shared/mysql/database.ts';
-import { databaseError } from '../shared/mysql/errors.ts';
 import { Question } from '../shared/question.ts';
 import type { RedisConnection } from '../shared/redis/connections.ts';
 import type { Keys } from '../shared/redis/keys.ts';
@@ -199,11 +198,9 @@ export class Progress {
   async #checkHold({ name, key, id, hold }: ReceiptUpdate): Promise<void> {
     if (!hold) return;
     const of = holdOf(id)!;
-    const [row] = await this.#database
-      .query(HOLD, [Buffer.from(name), Buffer.from(key), Buffer.from(of)])
-      .catch(error => {
-        throw databaseError(error, this.#database.address);
-      });
+    const [row] = await this.#database.explained(database =>
+      database.query(HOLD, [Buffer.from(name), Buffer.from(key), Buffer.from(of)]),
+    );
     const status = row?.status as HoldStatus | undefined;
     if (!status) throw new PersistenceUnknownError();
     if (hold.action === 'h') {
@@ -293,8 +290,8 @@ export class Progress {
   ) {
     const name = Buffer.from(update.name);
     const key = Buffer.from(update.key);
-    const [row] = await this.#database
-      .query(QUARANTINED, [
+    const [row] = await this.#database.explained(database =>
+      database.query(QUARANTINED, [
         ROW_KINDS[update.kind],
         name,
         key,
@@ -306,10 +303,8 @@ export class Progress {
         upTo,
         partition,
         segmentEnd,
-      ])
-      .catch(error => {
-        throw databaseError(error, this.#database.address);
-      });
+      ]),
+    );
     return row;
   }
 }

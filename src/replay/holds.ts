@@ -2,7 +2,6 @@
 import * as z from 'zod';
 import { ConfigurationError } from '../shared/errors.ts';
 import { type Database, type Rows, readSql } from '../shared/mysql/database.ts';
-import { databaseError } from '../shared/mysql/errors.ts';
 import { HOLD_STATUSES, type HoldStatus } from '../shared/updates/hold.ts';
 import { text } from './filter.ts';
 
@@ -74,9 +73,7 @@ export async function listHolds(
   const wanted = [bytes(program), bytes(account), status ?? null, expiredFor ?? null];
   // One more than asked tells whether there is a next page.
   const parameters = [p, p, a, p, a, h, ...wanted.flatMap(one => [one, one]), limit + 1];
-  const rows = await database.query(LIST, parameters).catch(error => {
-    throw databaseError(error, database.address);
-  });
+  const rows = await database.explained(() => database.query(LIST, parameters));
   const holds = rows.slice(0, limit).map(toStoredHold);
   const last = holds.at(-1);
   const next = last && rows.length > limit ? cursorOf([last.program, last.account, last.id]) : null;

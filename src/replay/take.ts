@@ -8,7 +8,6 @@
  */
 
 import { type Database, queryRows } from '../shared/mysql/database.ts';
-import { databaseError } from '../shared/mysql/errors.ts';
 import { type FailedUpdate, toFailedUpdate } from '../shared/updates/failed-update.ts';
 import { repeatConflicts } from './conflicts.ts';
 
@@ -33,9 +32,7 @@ export async function take(
       const [row] = await queryRows(connection, 'SELECT * FROM sluice_quarantine WHERE id = ?', [id]);
       return row && toFailedUpdate(row);
     });
-  return repeatConflicts(takeAndRead).catch(error => {
-    throw databaseError(error, database.address);
-  });
+  return database.explained(() => repeatConflicts(takeAndRead));
 }
 
 /** Releases the update after its amendment was certainly refused, so that other operations may take it. */

@@ -10,7 +10,6 @@ import type { PoolConnection, ResultSetHeader } from 'mysql2/promise';
 import { AnswerMissingError, InvalidUpdateError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
 import { type Database, readSql } from '../shared/mysql/database.ts';
-import { databaseError } from '../shared/mysql/errors.ts';
 import { jsonParts } from '../shared/mysql/statement-size.ts';
 import { lockWatermark } from '../shared/partition/watermark.ts';
 import type { Keys } from '../shared/redis/keys.ts';
@@ -128,9 +127,7 @@ export async function changeTransfers(
       await open(connection, opened);
       return changed;
     });
-  return repeatConflicts(attempt).catch(error => {
-    throw databaseError(error, database.address);
-  });
+  return database.explained(() => repeatConflicts(attempt));
 }
 
 /** Another operator may have been faster. Then this lock may be that of a partition which the row has left. */
@@ -187,9 +184,7 @@ async function changeOne(
   record?: RecordChanges,
 ): Promise<ChangedTransfer['outcome']> {
   const read = (connection: PoolConnection) => readTransfers(connection, [transfer]);
-  const [row] = await database.session(read).catch(error => {
-    throw databaseError(error, database.address);
-  });
+  const [row] = await database.explained(() => database.session(read));
   if (!row) return 'gone';
   const [changed] = await changeTransfers(database, [row], change, record);
   return changed!.outcome;

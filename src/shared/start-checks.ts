@@ -7,8 +7,7 @@ import type { Definitions } from './config/definitions.ts';
 import { DatabaseUnsuitableError, NotMigratedError, SluiceError } from './errors.ts';
 import type { Database } from './mysql/database.ts';
 import { deploymentOf } from './mysql/deployment.ts';
-import { databaseError } from './mysql/errors.ts';
-import { checkRecorded, checkServerVersion, FORMAT, type Recorded, readMeta } from './mysql/schema.ts';
+import { checkRecorded, checkServerVersion, FORMAT, readMeta } from './mysql/schema.ts';
 import { checkRedis } from './redis/check.ts';
 import { connectRedis, type RedisConnection } from './redis/connections.ts';
 import type { Keys } from './redis/keys.ts';
@@ -83,15 +82,12 @@ export async function checkSchema(
   namespace: string,
   looks = false,
 ): Promise<string> {
-  let recorded: Recorded;
-  try {
-    recorded = await database.session(async connection => {
+  const recorded = await database.explained(() =>
+    database.session(async connection => {
       await checkServerVersion(connection, database.address);
       return readMeta(connection);
-    });
-  } catch (error) {
-    throw databaseError(error, database.address);
-  }
+    }),
+  );
   checkRecorded(recorded, partitions);
   if (recorded.format !== FORMAT) {
     throw new NotMigratedError(

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { isRunning } from './run-folder.ts';
+import { isRunning } from '../../scripts/demo/run-folder.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const FOLDER = 'dist-test';

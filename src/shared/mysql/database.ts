@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { AnswerMissingError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import { classifyDatabaseError } from './errors.ts';
+import { classifyDatabaseError, databaseError } from './errors.ts';
 import { Hosts } from './hosts.ts';
 import { connectionOptions } from './options.ts';
 import type { SessionTimes } from './session-variables.ts';
@@ -96,6 +96,15 @@ export class Database {
     }, own);
     if ('error' in ended) throw ended.error;
     return ended.result;
+  }
+
+  /** Does work of this database. @throws what `databaseError` makes of the error that the work throws */
+  async explained<Result>(work: (database: this) => Promise<Result>): Promise<Result> {
+    try {
+      return await work(this);
+    } catch (error) {
+      throw databaseError(error, this.address);
+    }
   }
 
   /** Never rejects: a connection that is lost meanwhile is closed too. */

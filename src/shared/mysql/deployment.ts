@@ -8,7 +8,6 @@ import type { PoolConnection } from 'mysql2/promise';
 import { randomToken } from '../clock.ts';
 import { ConfigurationError, NotMigratedError } from '../errors.ts';
 import { type Database, queryRows } from './database.ts';
-import { databaseError } from './errors.ts';
 
 /** Names the deployment if it has no name yet. A restored backup keeps its name. */
 export async function nameDeployment(connection: PoolConnection): Promise<void> {
@@ -25,9 +24,8 @@ export async function nameDeployment(connection: PoolConnection): Promise<void> 
  * @throws ConfigurationError, NotMigratedError, DatabaseUnavailableError, AccessDeniedError
  */
 export async function deploymentOf(database: Database, namespace: string, looks: boolean): Promise<string> {
-  let recorded: Recorded;
-  try {
-    recorded = await database.session(async connection => {
+  const recorded = await database.explained(() =>
+    database.session(async (connection): Promise<Recorded> => {
       const found = await read(connection);
       if (found.namespace && found.deployment) return found;
       if (looks) return { namespace, ...found };
@@ -36,10 +34,8 @@ export async function deploymentOf(database: Database, namespace: string, looks:
         Buffer.from(namespace),
       ]);
       return read(connection);
-    });
-  } catch (error) {
-    throw databaseError(error, database.address);
-  }
+    }),
+  );
   if (!recorded.namespace || !recorded.deployment)
     throw new NotMigratedError(`The database at ${database.address} did not keep the name of its deployment`);
   if (recorded.namespace === namespace) return recorded.deployment;

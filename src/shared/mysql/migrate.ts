@@ -7,7 +7,6 @@ import { LIMITS } from '../limits.ts';
 import { type Database, queryRow, readSql } from './database.ts';
 import { nameDeployment } from './deployment.ts';
 import { OTHER } from './error-numbers.ts';
-import { databaseError } from './errors.ts';
 import { MigrationLease } from './migration-lease.ts';
 import { checkRecorded, checkServerVersion, FORMAT, readMeta } from './schema.ts';
 
@@ -33,8 +32,8 @@ export interface MigrationReport {
  * @throws NewerFormatError, PartitionCountError, DatabaseUnavailableError, DatabaseUnsuitableError,
  * AccessDeniedError
  */
-export async function migrate(database: Database, partitions: number): Promise<MigrationReport> {
-  try {
+export function migrate(database: Database, partitions: number): Promise<MigrationReport> {
+  return database.explained(async () => {
     await database.session(async connection => {
       await checkServerVersion(connection, database.address);
       await connection.query(META);
@@ -48,9 +47,7 @@ export async function migrate(database: Database, partitions: number): Promise<M
     }
     await checkWritten(database, partitions);
     return { applied, format: FORMAT, partitions };
-  } catch (error) {
-    throw databaseError(error, database.address);
-  }
+  });
 }
 
 async function migrateLocked(

@@ -6,7 +6,6 @@
 
 import { ROW_KINDS } from '../item.ts';
 import { type Database, readSql } from '../mysql/database.ts';
-import { databaseError } from '../mysql/errors.ts';
 import { cut } from '../mysql/statement-size.ts';
 import type { RedisConnection } from '../redis/connections.ts';
 import { redisError } from '../redis/errors.ts';
@@ -210,9 +209,7 @@ export class BoardBuilder {
       return { keys, end: end === '' ? END : TABLE + end };
     }
     const params = [ROW_KINDS[kind], Buffer.from(name), Buffer.from(after), this.#page];
-    const rows = await database.query(QUARANTINED, params).catch(error => {
-      throw databaseError(error, database.address);
-    });
+    const rows = await database.explained(() => database.query(QUARANTINED, params));
     const keys = rows.map(row => String(row.item_key));
     return { keys, end: keys.length < this.#page ? TABLE : QUARANTINE + keys.at(-1) };
   }
