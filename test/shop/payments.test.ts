@@ -20,8 +20,9 @@ const STOPS = [
 /** Loaded into a process before the shop: an order with such a name stops there for ever. Each step ends with a statement. */
 const STOPPER = (mysql2: string) => `
 import mysql from ${JSON.stringify(mysql2)};
-const { query } = mysql.PromisePool.prototype;
-mysql.PromisePool.prototype.query = async function (sql, values) {
+const { query } = mysql.PromiseConnection.prototype;
+mysql.PromiseConnection.prototype.query = async function (options) {
+  const { sql, values } = options;
   const [order, state] = sql.startsWith('INSERT INTO payments') ? [values[0], 'begun']
     : sql.startsWith('UPDATE payments SET state') ? [values[2], values[0]] : [];
   const stop = async place => {
@@ -30,7 +31,7 @@ mysql.PromisePool.prototype.query = async function (sql, values) {
     await new Promise(() => {});
   };
   await stop('before');
-  const result = await query.call(this, sql, values);
+  const result = await query.call(this, options);
   await stop('after');
   return result;
 };`;

@@ -22,7 +22,9 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
     // What is read is old at once, and loaded again.
     PRODUCT_FRESH_MS: '1',
     LOAD_MS: '10000',
+    STATEMENT_MS: '10000',
   });
+  const hasty = await shop.api({ STATEMENT_MS: '1000' });
   await shop.database.query(
     "INSERT INTO products (id, name, category, description, price_cents) VALUES (1, 'One', 'x', '', 1), (2, 'Two', 'x', '', 1)",
   );
@@ -85,7 +87,16 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
   mysql.kill('SIGSTOP');
   expect(await product(1)).toEqual({ status: 200, cache: 'STALE', name: 'One' });
   expect((await change({ name: 'Uno' })).status).toBe(503);
+  const asked = [
+    hasty.call('GET', '/feed?user=1'),
+    hasty.call('POST', '/posts', { user: 2, body: 'unknown' }),
+    hasty.call('POST', '/payments', { order: 'o2', product: 1, user: 7 }),
+    hasty.call('POST', '/login', { name: 'ann', password: 'x' }),
+  ];
+  for (const answer of await Promise.all(asked))
+    expect(answer).toMatchObject({ status: 503, body: { code: 'UNAVAILABLE' } });
   mysql.kill('SIGCONT');
+  await until(async () => (await hasty.call('GET', '/feed?user=1')).status === 200, 'feeds again');
   await until(async () => (await product(1)).cache === 'MISS', 'MySQL to be asked again');
   expect((await product(1)).name).toBe('One');
 

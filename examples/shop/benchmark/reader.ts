@@ -2,8 +2,9 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { Cache } from '../src/cache/cache.ts';
+import { Database } from '../src/database/database.ts';
 import { settings } from '../src/settings.ts';
-import { connectDatabase, connectRedis, type Shop } from '../src/shop.ts';
+import { connectDatabase, connectRedis } from '../src/shop.ts';
 import { openTables } from '../src/tables/tables.ts';
 import { createRandom, createZipf, Times } from './traffic.ts';
 
@@ -37,10 +38,10 @@ const SLOW = 0.05;
 const PAUSE_MS = 2;
 
 const registry = new Registry();
-const database = connectDatabase(settings);
+const database = new Database(connectDatabase(settings), settings.statementMs);
 const redis = connectRedis(settings.cacheRedis);
 const cache = new Cache(redis, settings, registry);
-const tables = openTables({ database, registry, settings } as Shop);
+const tables = openTables({ database, registry });
 const queries = async () =>
   (await registry.getSingleMetric('shop_catalogue_queries_total')!.get()).values[0]!.value;
 

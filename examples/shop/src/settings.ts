@@ -91,6 +91,8 @@ export const settings = {
   },
   /** Connections of each process to MySQL for the shop's own tables; Sluice has its own. */
   connections: Number(environment.CONNECTIONS ?? 10),
+  /** A statement takes at most this time, ms; then its caller gets 503. */
+  statementMs: number('STATEMENT_MS', 3000),
   /** Signs the session's cookie; the same in all processes, at least 32 characters. */
   sessionSecret: secret('SESSION_SECRET') ?? 'only for a machine of your own, never for others',
   /** Callers of `POST /cache/clear` and of other routes of the operators send it as `x-admin-key`. Without one nobody may. */

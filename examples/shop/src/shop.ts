@@ -6,6 +6,7 @@ import { createPool, type Pool } from 'mysql2/promise';
 import { Registry } from 'prom-client';
 import { createProducer, type Sluice } from 'sluice';
 import { Cache } from './cache/cache.ts';
+import { Database } from './database/database.ts';
 import { definitions } from './definitions.ts';
 import type { Settings } from './settings.ts';
 
@@ -17,7 +18,7 @@ export interface Shop {
   /** The cache's Redis, which may forget anything at any time. */
   readonly cacheRedis: Redis;
   readonly cache: Cache;
-  readonly database: Pool;
+  readonly database: Database;
   readonly registry: Registry;
 }
 
@@ -96,7 +97,7 @@ export async function openShop(settings: Settings): Promise<Shop> {
     redis: own,
     cacheRedis,
     cache: new Cache(cacheRedis, settings, registry),
-    database: connectDatabase(settings),
+    database: new Database(connectDatabase(settings), settings.statementMs),
     registry,
   };
 }

@@ -1,7 +1,7 @@
 /**
  * What the catalogue reads and writes in MySQL.
  *
- * The pattern: each statement names its columns, has a time limit, and finds its rows by an index. Use it under a cache,
+ * The pattern: each statement names its columns and finds its rows by an index. Use it under a cache,
  * which needs to know what a miss costs. It does not follow the order of a list that changes: a page begins after a key.
  */
 import type { RowDataPacket } from 'mysql2';
@@ -23,39 +23,21 @@ interface User {
   readonly city: string;
 }
 
-type Query = (sql: string, values: unknown[]) => Promise<RowDataPacket[]>;
-
 const PRODUCT = 'SELECT id, name, category, description, price_cents AS priceCents FROM products';
 const USER = 'SELECT id, name, city FROM users';
 const COLUMNS = { name: 'name', category: 'category', description: 'description', priceCents: 'price_cents' };
 const PAGE = 20;
 
-export function openTables({ database, registry, settings }: Shop) {
+export function openTables({ database, registry }: Pick<Shop, 'database' | 'registry'>) {
   const queries = new Counter({
     name: 'shop_catalogue_queries_total',
     help: 'Queries that the catalogue sent to MySQL.',
     registers: [registry],
   });
 
-  async function connected<T>(use: (query: Query) => Promise<T>): Promise<T> {
-    const connection = await database.getConnection();
-    try {
-      const result = await use(async (sql, values) => {
-        const timeout = settings.cache.loadMs;
-        const [rows] = await connection.query<RowDataPacket[]>({ sql, values, timeout });
-        return rows;
-      });
-      connection.release();
-      return result;
-    } catch (error) {
-      // It may wait for an answer still, or be in a transaction.
-      connection.destroy();
-      throw error;
-    }
-  }
-  const rows = <T>(sql: string, values: unknown[]): Promise<T[]> => {
+  const rows = async <T>(sql: string, values: unknown[]): Promise<T[]> => {
     queries.inc();
-    return connected(async query => (await query(sql, values)) as T[]);
+    return (await database.query<RowDataPacket[]>(sql, values))[0] as T[];
   };
   const byId = async <T>(sql: string, id: string) => (await rows<T>(`${sql} WHERE id = ?`, [id]))[0] ?? null;
 
@@ -75,12 +57,12 @@ export function openTables({ database, registry, settings }: Shop) {
       change: ProductChange,
       finish: (before: Product, commit: () => Promise<unknown>) => Promise<T>,
     ): Promise<T | null> =>
-      connected(async query => {
-        await query('START TRANSACTION', []);
-        const [before] = await query(`${PRODUCT} WHERE id = ? FOR UPDATE`, [id]);
+      database.connected(async query => {
+        await query('START TRANSACTION');
+        const [[before]] = await query<RowDataPacket[]>(`${PRODUCT} WHERE id = ? FOR UPDATE`, [id]);
         if (before) await query('UPDATE products SET ? WHERE id = ?', [columnsOf(change), id]);
-        if (before) return finish(before as Product, () => query('COMMIT', []));
-        await query('ROLLBACK', []);
+        if (before) return finish(before as Product, () => query('COMMIT'));
+        await query('ROLLBACK');
         return null;
       }),
   };
