@@ -1,5 +1,5 @@
-// A short `npm run torture`: three minutes, at least 52 faults, every kind that its servers have. The date
-// chooses the servers and the order of faults; TEST_SEED chooses others, or repeats a run.
+// A short `npm run torture`: two minutes at least, and each kind of fault that its servers have. The date chooses
+// the servers and the order of faults; TEST_SEED chooses others, or repeats a run.
 
 import { expect, it } from 'vitest';
 import { TYPESCRIPT } from '../../scripts/load/typescript.ts';
@@ -9,9 +9,9 @@ import { parseOptions } from '../../scripts/torture/options.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { start } from '../support/command.ts';
 
-const MINUTES = 3;
-/** At least one round of the faults of a Cluster, which has the most: every kind then occurs. */
-const FAULTS = 52;
+const MINUTES = 2;
+/** No wait ends here: the torture fails by itself 30 seconds after a fault that is not recovered from. */
+const LIMIT_MS = 30 * 60_000;
 const dayMs = 24 * 60 * 60 * 1000;
 const seed = process.env.TEST_SEED ?? String(Math.floor(Date.now() / dayMs));
 
@@ -26,17 +26,17 @@ function torture(args: string[]) {
   return running;
 }
 
-it(`the torture loses nothing and counts nothing twice, seed ${seed}`, { timeout: 10 * 60_000 }, async () => {
-  const args = ['--minutes', String(MINUTES), '--faults', String(FAULTS), '--seed', seed];
-  const { topology, database } = parseOptions(args);
+it(`the torture loses nothing and counts nothing twice, seed ${seed}`, { timeout: LIMIT_MS }, async () => {
+  const { topology, database } = parseOptions(['--seed', seed]);
+  const kinds = faultsOf(topology, database)
+    .map(fault => fault.kind)
+    .sort();
+  const args = ['--minutes', String(MINUTES), '--faults', String(kinds.length), '--seed', seed];
   const { code, stdout, stderr } = await torture(args).ended;
   console.log(stdout);
   expect(code, stdout + stderr).toBe(0);
   const result = JSON.parse(stdout.trimEnd().split('\n').at(-1)!);
   const recovery = { p50: expect.any(Number), max: expect.any(Number) };
-  const kinds = faultsOf(topology, database)
-    .map(fault => fault.kind)
-    .sort();
   expect(result).toEqual({
     faults: Object.fromEntries(kinds.map(kind => [kind, expect.any(Number)])),
     acknowledged: expect.any(Number),
@@ -47,7 +47,7 @@ it(`the torture loses nothing and counts nothing twice, seed ${seed}`, { timeout
     recoverySeconds: Object.fromEntries(kinds.map(kind => [kind, recovery])),
   });
   const counts: number[] = Object.values(result.faults);
-  expect(counts.reduce((sum, count) => sum + count)).toBeGreaterThanOrEqual(FAULTS);
+  expect(counts.reduce((sum, count) => sum + count)).toBeGreaterThanOrEqual(kinds.length);
   expect(result.acknowledged).toBeGreaterThan(1000);
   expect(result.acknowledgedOverHttp).toBeGreaterThan(1000);
 });

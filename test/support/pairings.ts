@@ -36,18 +36,33 @@ const CONSOLE_SERVER = ['console-{access*,server,verify}'];
  */
 const OWN_LOGIC = [
   ...[
+    'amendments',
     'another-format',
     'backfill',
     'backpressure',
+    'counter-ids',
     'decision',
     'definitions',
     'doubt',
-    'errors-to-callers',
-    'heartbeat',
   ],
-  ...['groups', 'late', 'log-privacy', 'metrics', 'partitions', 'receipts', 'recover-redis', 'repair'],
-  ...['replay-*', 'suspects', 'tracing', 'transfer-{operations,pages}', 'verifier', 'verify-transfers'],
-  ...['transfers-{aside,crashes,faults,quarantine,rules}', 'watchdog'],
+  ...[
+    'errors-to-callers',
+    'groups',
+    'heartbeat',
+    'holds-property',
+    'late',
+    'live-values',
+    'log-privacy',
+    'metrics',
+  ],
+  ...['partitions', 'plain-batches', 'poison', 'receipts', 'recover-redis', 'repair', 'replay-*', 'segments'],
+  ...['shared-calls', 'suspects', 'tracing', 'transfer-{history,operations,pages}'],
+  ...[
+    'transfers-{aside,crashes,faults,property,quarantine,rules}',
+    'verifier',
+    'verify-{holds,transfers}',
+    'watchdog',
+  ],
 ];
 
 /** Servers of projects with other folders. */

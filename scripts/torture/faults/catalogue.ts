@@ -76,14 +76,26 @@ export function faultsOf(topology: TopologyName, database: DatabaseName): Fault[
     .filter(fault => fault.databases?.includes(database) ?? true);
 }
 
-/** Endless. In each round, every kind occurs as often as its weight, in a new order. */
+/**
+ * Endless. In each round, every kind occurs as often as its weight, in a new order: first each kind once, so that a
+ * short run has all of them, then those of a greater weight.
+ */
 export function* schedule(faults: readonly Fault[], random: Random): Generator<Fault, never> {
-  const round = faults.flatMap(fault => Array.from({ length: fault.weight ?? 2 }, () => fault));
-  for (;;) {
-    for (let last = round.length - 1; last > 0; last--) {
-      const other = Math.floor(random() * (last + 1));
-      [round[last], round[other]] = [round[other]!, round[last]!];
-    }
-    yield* round;
+  const weightOf = ({ weight = 2 }: Fault) => weight;
+  const most = Math.max(...faults.map(weightOf));
+  for (;;)
+    for (let nth = 1; nth <= most; nth++)
+      yield* shuffled(
+        faults.filter(fault => weightOf(fault) >= nth),
+        random,
+      );
+}
+
+function shuffled(faults: readonly Fault[], random: Random): Fault[] {
+  const order = [...faults];
+  for (let last = order.length - 1; last > 0; last--) {
+    const other = Math.floor(random() * (last + 1));
+    [order[last], order[other]] = [order[other]!, order[last]!];
   }
+  return order;
 }

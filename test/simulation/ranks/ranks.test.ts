@@ -6,7 +6,7 @@ import { KnownSeeds } from '../known-seeds.ts';
 import { runSchedule } from '../schedule.ts';
 import { RANK_BUGS, type RankBug } from './bugs.ts';
 
-const SCHEDULES = Number(process.env.TEST_SCHEDULES ?? 8_000);
+const SCHEDULES = Number(process.env.TEST_SCHEDULES ?? 4_000);
 const FIRST_SEED = Number(process.env.TEST_SEED ?? 1);
 const LIMIT_MS = 300_000;
 const PART = 2_000;
