@@ -17,6 +17,7 @@ export interface ClientPlan {
   /** Unique among all processes of the run. */
   name: string;
   seed: number;
+  callers: number;
   journal: string;
 }
 
@@ -62,7 +63,7 @@ interface Asked {
 
 /** What all callers of a process use. */
 export interface Shared {
-  readonly plan: ClientPlan;
+  readonly plan: Omit<ClientPlan, 'callers'>;
   readonly journal: Journal;
   readonly traffic: Traffic;
   readonly holds: HoldTraffic;
@@ -71,7 +72,7 @@ export interface Shared {
 }
 
 export class Caller {
-  readonly #plan: ClientPlan;
+  readonly #plan: Omit<ClientPlan, 'callers'>;
   readonly #journal: Journal;
   readonly #traffic: Traffic;
   readonly #holds: HoldTraffic;

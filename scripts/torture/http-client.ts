@@ -6,8 +6,6 @@ import { closeConnections } from './http-request.ts';
 import { Journal } from './journal.ts';
 import { Traffic } from './traffic.ts';
 
-const callers = 8;
-
 async function produce(plan: ClientPlan): Promise<void> {
   const journal = new Journal(plan.journal);
   while (portIn(plan.addressFile) === undefined) await delay(20);
@@ -15,7 +13,7 @@ async function produce(plan: ClientPlan): Promise<void> {
   let count = 0;
   const runs = () => `${plan.name}-${count++}`;
   const shared = { plan, journal, traffic, holds: new HoldTraffic(plan.name, traffic.random), runs };
-  const made = Array.from({ length: callers }, (_, number) => new Caller(shared, number));
+  const made = Array.from({ length: plan.callers }, (_, number) => new Caller(shared, number));
   process.on('message', message => {
     if (message === 'stop') for (const caller of made) caller.stop();
   });

@@ -25,6 +25,8 @@ export interface TortureOptions {
   kinds: readonly string[] | undefined;
   /** Durability of every call and every claim. */
   durability: TortureDurability;
+  /** Callers of each producer, one call at a time each; clients of the API have twice as many. */
+  callers: number;
   /** Markdown file in which the section for these servers is written. */
   report: string | undefined;
   help: boolean;
@@ -46,6 +48,7 @@ Options:
                    ${clusteredDatabases.join(', ')}: three members, beside a standalone Redis
   --kinds K,K      only faults of these kinds
   --durability D   memory or replica (default: replica with sentinel and cluster, else memory)
+  --callers N      callers of each producer, and half of those of the API's client (default 4)
   --report FILE    write the result into this Markdown file, beside those for other servers, and with --kinds
                    beside that of all kinds
   --help           show this
@@ -72,6 +75,7 @@ export function parseOptions(args: string[]): TortureOptions {
     ...servers,
     kinds: values.kinds?.split(','),
     durability: durability ?? defaultDurability(servers.topology),
+    callers: number('--callers', values.callers ?? '4', /^[1-9]\d{0,2}$/),
     report: values.report,
     help: values.help ?? false,
   };
@@ -120,6 +124,7 @@ function parse(args: string[]) {
         database: { type: 'string' },
         durability: { type: 'string' },
         kinds: { type: 'string' },
+        callers: { type: 'string' },
         report: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },

@@ -106,6 +106,14 @@ function present<Thing>(thing: Thing | undefined, name: string): Thing {
   return thing;
 }
 
+/** What is sent, and how it is kept. */
+interface Traffic {
+  readonly seed: number;
+  readonly durability: TortureDurability;
+  /** Of each producer. */
+  readonly callers: number;
+}
+
 export class Processes {
   readonly workers: readonly Slot[];
   readonly producers: readonly Slot[];
@@ -118,14 +126,12 @@ export class Processes {
   /** Names of processes that ended by themselves. */
   readonly crashes: string[] = [];
   readonly #stack: Stack;
-  readonly #seed: number;
-  readonly #durability: TortureDurability;
+  readonly #options: Traffic;
   readonly #client: Slot;
 
-  constructor(stack: Stack, seed: number, durability: TortureDurability) {
+  constructor(stack: Stack, options: Traffic) {
     this.#stack = stack;
-    this.#seed = seed;
-    this.#durability = durability;
+    this.#options = options;
     this.workers = [0, 1].map(index => this.#worker(index));
     this.producers = [0, 1].map(index => this.#producer(index));
     const addressFile = join(stack.folder, 'api.address');
@@ -178,13 +184,14 @@ export class Processes {
         logFile,
         nodeArgs: insideArgs,
         channel: true,
-        settings: { ...this.#settings(account), ...workerDurability(this.#durability), ...env },
+        settings: { ...this.#settings(account), ...workerDurability(this.#options.durability), ...env },
       }),
     );
   }
 
   #producer(index: number): Slot {
     const { accounts, folder, producers } = this.#stack;
+    const { seed, durability, callers } = this.#options;
     const account = accounts.producers[index]!;
     const file = join(folder, `producer-${index + 1}`);
     return new Slot('producer', `producer ${index + 1}`, account, (incarnation, env) => {
@@ -193,9 +200,10 @@ export class Processes {
       const plan = {
         deployment: producers,
         login: accounts.login(account),
-        durability: this.#durability,
+        durability,
+        callers,
         name: `p${index + 1}.${incarnation}`,
-        seed: this.#seed * 1000 + incarnation * 2 + index,
+        seed: seed * 1000 + incarnation * 2 + index,
         journal,
       };
       return ProducerProcess.start('producer', plan, `${file}.log`, env);
@@ -216,7 +224,7 @@ export class Processes {
           ...this.#settings(accounts.api),
           SLUICE_API_PORT: '0',
           SLUICE_DRAIN_MS: '300',
-          SLUICE_DURABILITY: this.#durability,
+          SLUICE_DURABILITY: this.#options.durability,
           ...env,
         },
       });
@@ -236,7 +244,12 @@ export class Processes {
       this.journals.push(journal);
       this.journalsOverHttp.push(journal);
       const name = `h${incarnation}`;
-      const plan = { addressFile, apiKey, name, seed: this.#seed * 1000 + 500 + incarnation, journal };
+      const { seed, callers } = this.#options;
+      const plan = {
+        ...{ addressFile, apiKey, name, journal },
+        seed: seed * 1000 + 500 + incarnation,
+        callers: 2 * callers,
+      };
       return ProducerProcess.start('client', plan, `${file}.log`, env);
     });
   }

@@ -23,10 +23,10 @@ export interface ProducerPlan {
   /** Unique among all processes of the run. */
   name: string;
   seed: number;
+  callers: number;
   journal: string;
 }
 
-const callers = 4;
 const repetitions = 4;
 /** Shares of acknowledged updates that are repeated, and whose persisted() or credited() is called. */
 const repeatShare = 0.03;
@@ -204,7 +204,7 @@ async function produce(plan: ProducerPlan): Promise<void> {
   const traffic = new Traffic(plan.name, plan.seed);
   const holds = new HoldTraffic(plan.name, traffic.random);
   const shared = { sluice, journal, traffic, holds, ranks: new RankJournal(plan.journal) };
-  const running = Array.from({ length: callers }, (_, number) => new Caller(shared, number).run());
+  const running = Array.from({ length: plan.callers }, (_, number) => new Caller(shared, number).run());
   await Promise.all(running);
   await sluice.close();
   process.disconnect?.();

@@ -49,7 +49,7 @@ export class Torture {
     this.#options = options;
     this.#stack = stack;
     this.#say = say;
-    this.#processes = new Processes(stack, options.seed, options.durability);
+    this.#processes = new Processes(stack, options);
     this.#operator = new TransferOperator(stack);
     this.#footprints = new Footprints(stack, this.#processes, options.durability);
   }
