@@ -41,11 +41,11 @@ try {
       say(JSON.stringify(found));
       figures.push(found);
     } finally {
-      await redis.stop();
+      await redis.discard();
     }
   }
 } finally {
-  await mysql.stop();
+  await mysql.discard();
 }
 writeFileSync(pageFile, memoryPage(readFileSync(pageFile, 'utf8'), figures, settings.partitions));
 process.exit(0);

@@ -177,7 +177,7 @@ export class Rig {
 
   async stop(): Promise<void> {
     await this.#proxy?.close();
-    await Promise.all([this.#redis.stop(), this.#mysql.stop()]);
+    await Promise.all([this.#redis.discard(), this.#mysql.discard()]);
   }
 }
 

@@ -156,8 +156,7 @@ class Cluster implements DatabaseCluster {
   }
 
   async stop(): Promise<void> {
-    // One after the other, so that the last member knows that it was the last one.
-    for (const member of this.members) await member.stop();
+    await Promise.all(this.members.map(member => member.discard()));
   }
 }
 

@@ -152,7 +152,7 @@ class Group implements DatabaseCluster {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.members.map(member => member.stop()));
+    await Promise.all(this.members.map(member => member.discard()));
     await this.#links.close();
   }
 }

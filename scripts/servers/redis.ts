@@ -107,7 +107,7 @@ export async function startRedisCluster(options: ClusterOptions): Promise<RedisC
     ),
   );
   const nodes = members.map(member => member.node);
-  const stop = async () => void (await Promise.all(nodes.map(node => node.stop())));
+  const stop = async () => void (await Promise.all(nodes.map(node => node.discard())));
   try {
     await joinMembers(members, masters);
     await attachReplicas(nodes, masters);

@@ -52,8 +52,8 @@ export async function startRedisSentinel(options: SentinelOptions): Promise<Redi
   const sentinels: RunningServer[] = [];
   const stop = async () => {
     // Sentinels first, or they would promote one node after another while all of them end.
-    await Promise.all(sentinels.map(server => server.stop()));
-    await Promise.all(nodes.map(server => server.stop()));
+    await Promise.all(sentinels.map(server => server.discard()));
+    await Promise.all(nodes.map(server => server.discard()));
   };
   const primaryPort = () => askSentinels(sentinels);
   const start = async (index: number) => {

@@ -41,7 +41,7 @@ export async function startDatabaseSide(
     const root = createPool({ uri: `${server.url}/${schema.database}`, connectionLimit: 4 });
     const stop = async () => {
       await root.end().catch(() => {});
-      await server.stop();
+      await server.discard();
     };
     return { members: [server], cluster: undefined, root, stop };
   }

@@ -90,7 +90,7 @@ async function startAlone({ flavour, directory, announce, args }: Wanted): Promi
     sentinels: [],
     primaries: async () => [server],
     recovered: async () => {},
-    stop: () => server.stop(),
+    stop: () => server.discard(),
   };
 }
 

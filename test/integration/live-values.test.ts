@@ -156,7 +156,7 @@ it('young values are a table from the first one on, after a rotation, and after 
     directory: await temporaryFolder(),
     args: ['--appendonly', 'yes', '--appendfsync', 'always'],
   });
-  cleanUp(() => server.stop());
+  cleanUp(() => server.discard());
   const engine = await openEngine({ partitions: 1 }, { redisUrl: server.url });
   const views = (await engine.producer()).counter('views');
   const redis = new Redis(server.url);

@@ -17,7 +17,7 @@ export async function temporaryFolder(): Promise<string> {
 export async function quietRedis(): Promise<string> {
   const directory = await temporaryFolder();
   const server = await startRedis({ flavour: inject('redisFlavour'), directory });
-  cleanUp(() => server.stop());
+  cleanUp(() => server.discard());
   return server.url;
 }
 
@@ -32,7 +32,7 @@ export async function ownServers(args = ['--appendfsync', 'always']) {
     startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
   ]);
   cleanUp(async () => {
-    await Promise.all([redis.stop(), mysql.stop()]);
+    await Promise.all([redis.discard(), mysql.discard()]);
   });
   return { redis, mysql, servers: { redisUrl: redis.url, mysqlUrl: mysql.url } };
 }
@@ -45,7 +45,7 @@ export async function ownCluster() {
     startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
   ]);
   cleanUp(async () => {
-    await Promise.all([cluster.stop(), mysql.stop()]);
+    await Promise.all([cluster.stop(), mysql.discard()]);
   });
   return { cluster, servers: { redisUrl: cluster.url, mysqlUrl: mysql.url } };
 }

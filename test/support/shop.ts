@@ -23,7 +23,7 @@ export async function cacheRedis() {
   const directory = await temporaryFolder();
   const args = ['--maxmemory', '64mb', '--maxmemory-policy', 'allkeys-lru', '--save', ''];
   const server = await startRedis({ flavour: 'redis8', directory, args });
-  cleanUp(() => server.stop());
+  cleanUp(() => server.discard());
   return server;
 }
 

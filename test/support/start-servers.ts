@@ -48,7 +48,7 @@ export default async function startServers(project: TestProject): Promise<() => 
   project.provide('mysqlFlavour', pairing.mysql);
   project.provide('hostile', hostile);
   return async () => {
-    await Promise.all([redis.stop(), mysql.stop()]);
+    await Promise.all([redis.discard(), mysql.discard()]);
     await rm(directory, { recursive: true, force: true });
   };
 }

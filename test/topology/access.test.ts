@@ -89,8 +89,8 @@ it('producers and workers speak TLS to both servers, and refuse certificates tha
     startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql'), tls: true }),
   ]);
   cleanUp(async () => {
-    await redis.stop();
-    await mysql.stop();
+    await redis.discard();
+    await mysql.discard();
   });
   const caFile = mysql.caFile!;
   const url = await prepare({ url: mysql.url, caFile });

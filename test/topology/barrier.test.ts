@@ -23,7 +23,7 @@ const promised = { timeoutMs: 5000 };
 
 async function openDatabase(folder: string): Promise<string> {
   const mysql = await startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') });
-  cleanUp(() => mysql.stop());
+  cleanUp(() => mysql.discard());
   const limits = { ...settings, connections: 1 };
   const admin = new Database({ url: `${mysql.url}/mysql` }, limits);
   await admin.query('CREATE DATABASE app');

@@ -39,7 +39,7 @@ beforeAll(async () => {
 afterAll(async () => {
   redis?.disconnect();
   mysql?.destroy();
-  await Promise.all((servers ?? []).map(server => server.stop()));
+  await Promise.all((servers ?? []).map(server => server.discard()));
   await rm(directory, { recursive: true, force: true });
 });
 

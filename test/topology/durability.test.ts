@@ -24,7 +24,7 @@ async function openReplicated(settings = {}) {
   });
   cleanUp(async () => {
     replica.kill('SIGCONT');
-    await Promise.all([replica.stop(), primary.stop(), mysql.stop()]);
+    await Promise.all([replica.discard(), primary.discard(), mysql.discard()]);
   });
   const engine = await openEngine(
     { partitions: 2, callTimeoutMs: 1000, barrierTimeoutMs: 300, ...settings },

@@ -17,7 +17,7 @@ const limits = { connections: 1, idleTransactionSeconds: 60, lockWaitSeconds: 5 
 async function openMysql() {
   const folder = await temporaryFolder();
   const mysql = await startMysql({ flavour: 'mysql97', directory: folder, tls: true });
-  cleanUp(() => mysql.stop());
+  cleanUp(() => mysql.discard());
   const caFile = mysql.caFile!;
   const open = (user: string, password: string) => {
     const url = `mysql://${user}@127.0.0.1:${mysql.port}/app`;

@@ -22,7 +22,7 @@ const promisedMs = 5000;
 let mysql: RunningServer;
 beforeAll(async () => {
   mysql = await startMysql({ flavour: 'mysql97', directory: join(await temporaryFolder(), 'mysql') });
-  cleanUp(() => mysql.stop());
+  cleanUp(() => mysql.discard());
 });
 
 async function openOn(redisUrl: string) {

@@ -37,7 +37,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
       startMysql({ flavour, directory: `${folder}/mysql` }),
     ]);
     cleanUp(async () => {
-      await Promise.all([redis.stop(), mysql.stop()]);
+      await Promise.all([redis.discard(), mysql.discard()]);
     });
     [redisUrl, mysqlUrl] = [redis.url, mysql.url];
   });

@@ -43,7 +43,7 @@ async function open(kind: keyof typeof start) {
     startRedis({ flavour: 'redis8', directory: join(folder, 'redis') }),
     start[kind]({ directory: join(folder, 'mysql') }),
   ]);
-  cleanUp(() => redis.stop());
+  cleanUp(() => redis.discard());
   cleanUp(() => cluster.stop());
   const urlOf = (hosts: string) => `mysql://sluice:secret@${hosts}/app`;
   await asRoot(await cluster.primary(), async ask => {

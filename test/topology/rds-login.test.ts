@@ -41,7 +41,7 @@ async function credentialsEndpoint() {
 async function openRds(names?: string) {
   const folder = await temporaryFolder();
   const mysql = await startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') });
-  cleanUp(() => mysql.stop());
+  cleanUp(() => mysql.discard());
   const admin = new Database({ url: `${mysql.url}/mysql` }, limits);
   await admin.query('CREATE DATABASE app');
   await admin.query("CREATE USER 'sluice'@'127.0.0.1'");

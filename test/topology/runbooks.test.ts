@@ -31,7 +31,7 @@ async function openOn(flavour: 'mysql97' | 'mariadb') {
     // Servers usually have the performance schema on; those of the other tests have it off.
     startMysql({ flavour, directory: join(folder, 'mysql'), args: ['--performance-schema=ON'] }),
   ]);
-  cleanUp(() => Promise.all([redis.stop(), mysql.stop()]));
+  cleanUp(() => Promise.all([redis.discard(), mysql.discard()]));
   const servers = { redisUrl: redis.url, mysqlUrl: mysql.url };
   return openDeployment({ counters: { page_views: {} } }, { servers });
 }

@@ -35,7 +35,7 @@ describe.each(['mysql97', 'mariadb'] as const)('%s', flavour => {
       "GRANT CREATE, ALTER, INDEX ON app.* TO 'sluice'@'%'",
     );
   });
-  afterAll(() => mysql.stop());
+  afterAll(() => mysql.discard());
 
   async function asAdmin(...statements: string[]): Promise<void> {
     const admin = await createConnection(mysql.url);

@@ -24,7 +24,7 @@ beforeAll(async () => {
     startRedis({ flavour: 'redis8', directory: join(folder, 'redis'), args }),
     startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
   ]);
-  cleanUp(() => Promise.all([redis.stop(), mysql.stop()]));
+  cleanUp(() => Promise.all([redis.discard(), mysql.discard()]));
   Object.assign(servers, { redisUrl: redis.url, mysqlUrl: mysql.url });
 }, 60_000);
 

@@ -30,7 +30,7 @@ beforeAll(async () => {
     startMysql({ flavour: 'mysql97', directory: `${folder}/plain-mysql`, args: ['--tls-version='] }),
   ]);
   cleanUp(async () => {
-    await Promise.all([redis, mysql, redisWithout, mysqlWithout].map(server => server.stop()));
+    await Promise.all([redis, mysql, redisWithout, mysqlWithout].map(server => server.discard()));
   });
   servers = {
     redis: { url: redis.url, caFile: redis.caFile },

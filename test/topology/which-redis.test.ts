@@ -47,7 +47,7 @@ beforeAll(async () => {
     start('redis'),
     start('other', ['--databases', '1']),
   ]);
-  cleanUp(() => Promise.all([mysql.stop(), redis.stop(), other.stop()]));
+  cleanUp(() => Promise.all([mysql.discard(), redis.discard(), other.discard()]));
 });
 
 /** A migrated database, one per deployment. */
