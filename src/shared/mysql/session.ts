@@ -38,6 +38,8 @@ export class SessionSetUp {
   readonly #address: string;
   readonly #prepared = new WeakSet<object>();
   #learnt: Learnt | undefined;
+  /** Sessions that begin at once share what the first one learns: SHOW answers with hundreds of rows. */
+  #learning: Promise<Learnt> | undefined;
 
   /** @param address for messages */
   constructor(address: string) {
@@ -52,13 +54,13 @@ export class SessionSetUp {
   async prepare(connection: PoolConnection, times: SessionTimes, areOthers = false): Promise<void> {
     if (this.#prepared.has(connection.connection) && !areOthers) return;
     for (;;) {
-      const before = this.#learnt;
-      const learnt = before ?? (await learn(connection));
+      const shared = this.#learnt ?? (await this.#learning?.catch(() => undefined));
+      const learnt = shared ?? (await this.#learn(connection));
       this.#learnt = learnt;
       await set(connection, learnt, times);
       const row = await this.#readBack(connection, learnt);
       // One name may stand for several servers of different versions.
-      if (before && String(row.version) !== learnt.version) {
+      if (shared && String(row.version) !== learnt.version) {
         this.#learnt = undefined;
         continue;
       }
@@ -67,6 +69,13 @@ export class SessionSetUp {
       this.#prepared.add(connection.connection);
       return;
     }
+  }
+
+  #learn(connection: PoolConnection): Promise<Learnt> {
+    this.#learning = learn(connection).finally(() => {
+      this.#learning = undefined;
+    });
+    return this.#learning;
   }
 
   async #readBack(connection: PoolConnection, { known }: Learnt): Promise<RowDataPacket> {
