@@ -40,14 +40,14 @@ function print(found: Verification, repaired: boolean): string {
     unlisted,
     unread = [],
   } = found;
+  const state = (found: readonly unknown[]) => (repaired && found.length > 0 ? ', repaired' : '');
   const lines = [
-    `${checked} comparisons, ${drift.length} keys with drift${repaired ? ', repaired' : ''}, ` +
+    `${checked} comparisons, ${drift.length} keys with drift${state(drift)}, ` +
       `${ledger.length} ledgers and ${transfers.length} transfers that do not add up`,
   ];
-  if (scores.length > 0) lines.push(`${scores.length} wrong scores${repaired ? ', repaired' : ''}`);
+  if (scores.length > 0) lines.push(`${scores.length} wrong scores${state(scores)}`);
   if (holds.length > 0) lines.push(`${holds.length} holds whose entries do not fit`);
-  if (openHolds.length > 0)
-    lines.push(`${openHolds.length} wrong sums of open holds${repaired ? ', repaired' : ''}`);
+  if (openHolds.length > 0) lines.push(`${openHolds.length} wrong sums of open holds${state(openHolds)}`);
   if (unlisted)
     lines.push(
       `not listed: ${unlisted.drift} more keys with drift, ${unlisted.ledger} more ledgers, ${unlisted.transfers} more transfers, ${unlisted.holds} more holds`,
@@ -82,9 +82,11 @@ function print(found: Verification, repaired: boolean): string {
     lines.push(table(['program', 'account', 'hold', 'problem', 'posted', 'taken by its entry'], rows));
   }
   if (openHolds.length > 0) {
-    const rows = openHolds.map(o => [
-      ...[o.program, o.partition, o.holds, o.expectedHolds, o.points, o.expectedPoints],
-    ]);
+    const rows = openHolds.map(
+      ({ program, partition, holds: kept, expectedHolds, points, expectedPoints }) => {
+        return [program, partition, kept, expectedHolds, points, expectedPoints];
+      },
+    );
     const heads = ['program', 'partition', 'open holds', 'in the rows', 'points', 'in the rows'];
     lines.push(table(heads, rows));
   }
