@@ -18,6 +18,7 @@ export interface DatabaseCluster {
    * Resolves when all members have joined and are up to date; helps those that do not rejoin by themselves.
    */
   recovered(): Promise<void>;
+  /** Kills all of them: nobody needs their data any more. */
   stop(): Promise<void>;
 }
 

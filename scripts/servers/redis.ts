@@ -27,6 +27,7 @@ export interface RedisCluster {
   url: string;
   /** Initial masters first, then their replicas. */
   nodes: RunningServer[];
+  /** Kills all of them: nobody needs their data any more. */
   stop(): Promise<void>;
 }
 

@@ -26,6 +26,7 @@ export interface RedisSentinel {
   sentinels: RunningServer[];
   /** Announced port of the node that the Sentinels call the primary. */
   primaryPort(): Promise<number>;
+  /** Kills all of them: nobody needs their data any more. */
   stop(): Promise<void>;
 }
 
@@ -51,9 +52,7 @@ export async function startRedisSentinel(options: SentinelOptions): Promise<Redi
   const nodes: RunningServer[] = [];
   const sentinels: RunningServer[] = [];
   const stop = async () => {
-    // Sentinels first, or they would promote one node after another while all of them end.
-    await Promise.all(sentinels.map(server => server.discard()));
-    await Promise.all(nodes.map(server => server.discard()));
+    await Promise.all([...sentinels, ...nodes].map(server => server.discard()));
   };
   const primaryPort = () => askSentinels(sentinels);
   const start = async (index: number) => {

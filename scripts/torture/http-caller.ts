@@ -10,15 +10,19 @@ import { isBest, isEnd, singleOf, withId, withoutId } from './http-updates.ts';
 import type { Journal } from './journal.ts';
 import { idOf, type Traffic, type Update } from './traffic.ts';
 
-export interface ClientPlan {
+/** What its callers know of a client. */
+interface CallerPlan {
   /** Holds the port of the API. */
   addressFile: string;
   apiKey: string;
   /** Unique among all processes of the run. */
   name: string;
   seed: number;
-  callers: number;
   journal: string;
+}
+
+export interface ClientPlan extends CallerPlan {
+  callers: number;
 }
 
 const repetitions = 20;
@@ -63,7 +67,7 @@ interface Asked {
 
 /** What all callers of a process use. */
 export interface Shared {
-  readonly plan: Omit<ClientPlan, 'callers'>;
+  readonly plan: CallerPlan;
   readonly journal: Journal;
   readonly traffic: Traffic;
   readonly holds: HoldTraffic;
@@ -72,7 +76,7 @@ export interface Shared {
 }
 
 export class Caller {
-  readonly #plan: Omit<ClientPlan, 'callers'>;
+  readonly #plan: CallerPlan;
   readonly #journal: Journal;
   readonly #traffic: Traffic;
   readonly #holds: HoldTraffic;

@@ -106,11 +106,11 @@ function present<Thing>(thing: Thing | undefined, name: string): Thing {
   return thing;
 }
 
-/** What is sent, and how it is kept. */
-interface Traffic {
+/** How much is sent, and how it is kept. */
+interface Sending {
   readonly seed: number;
   readonly durability: TortureDurability;
-  /** Of each producer. */
+  /** Callers of each producer. */
   readonly callers: number;
 }
 
@@ -126,10 +126,10 @@ export class Processes {
   /** Names of processes that ended by themselves. */
   readonly crashes: string[] = [];
   readonly #stack: Stack;
-  readonly #options: Traffic;
+  readonly #options: Sending;
   readonly #client: Slot;
 
-  constructor(stack: Stack, options: Traffic) {
+  constructor(stack: Stack, options: Sending) {
     this.#stack = stack;
     this.#options = options;
     this.workers = [0, 1].map(index => this.#worker(index));

@@ -23,24 +23,26 @@ const SET = 'UPDATE sluice_open_holds SET holds = ?, points = ? WHERE program = 
 
 /**
  * @param partitions their number
- * @param repair sets the sums right, and yields those from before
+ * @param repair sets the sums right, and returns those from before
  * @throws what mysql2 throws
  */
-export async function* openHoldsDifferences(
+export async function openHoldsDifferences(
   database: Database,
   partitions: number,
   repair = false,
-): AsyncGenerator<OpenHoldsDifference> {
+): Promise<OpenHoldsDifference[]> {
   const recorded = (await database.query(PARTITIONS)).map(row => Number(row.partition_id));
   const all = new Set([...Array(partitions).keys(), ...recorded]);
+  const differences: OpenHoldsDifference[] = [];
   for (const partition of all) {
     const found = await database.query(DIFFERENCES, [partition, partition]);
     if (found.length === 0) continue;
     const wrong = repair
       ? await database.transaction(connection => setRight(connection, partition, partition < partitions))
       : found;
-    for (const row of wrong) yield toDifference(row, partition);
+    differences.push(...wrong.map(row => toDifference(row, partition)));
   }
+  return differences;
 }
 
 /** Nobody else writes the rows and the sums under the lock of the watermark. A partition that is gone has none. */

@@ -116,8 +116,8 @@ const START = sql('start-repair');
 const FINISH = sql('finish-repair');
 
 /**
- * With `repair`, every wrong live value, score and sum of open holds is corrected, and the result has those from before. Ledgers are
- * never changed.
+ * With `repair`, every wrong live value, score and sum of open holds is corrected, and the result has those from
+ * before. Ledgers are never changed.
  * @throws what `ColdReader.compare` throws
  */
 export async function verify(
@@ -141,9 +141,7 @@ export async function verify(
   const transfers = await limited(transferDifferences(parts.database));
   const holds = await limited(holdDifferences(parts.database));
   const { keys, database } = parts;
-  const { listed: openHolds } = await limited(
-    openHoldsDifferences(database, keys.partitions, repair !== undefined),
-  );
+  const openHolds = await openHoldsDifferences(database, keys.partitions, repair !== undefined);
   if (operation !== undefined) await finishRepair(database, operation);
   const unlisted = {
     drift: check.unlisted,

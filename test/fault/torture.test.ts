@@ -34,14 +34,8 @@ it(`the torture loses nothing and counts nothing twice, seed ${seed}`, { timeout
     .map(fault => fault.kind)
     .sort();
   const args = [
-    '--minutes',
-    String(MINUTES),
-    '--faults',
-    String(kinds.length),
-    '--seed',
-    seed,
-    '--callers',
-    CALLERS,
+    ...['--minutes', String(MINUTES), '--faults', String(kinds.length)],
+    ...['--seed', seed, '--callers', CALLERS],
   ];
   const { code, stdout, stderr } = await torture(args).ended;
   console.log(stdout);

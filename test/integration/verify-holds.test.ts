@@ -104,14 +104,10 @@ it('accepts a post in quarantine, and what an operator dropped there', async () 
 
 it('finds sums of open holds that differ from their rows, and sets them right', async () => {
   const { engine } = await withHolds();
-  const differ = async (repair?: boolean) => {
-    const found = [];
-    for await (const one of openHoldsDifferences(engine.own.database, 1, repair)) found.push(one);
-    return found;
-  };
+  const differ = (repair?: boolean) => openHoldsDifferences(engine.own.database, 1, repair);
   expect(await differ()).toEqual([]);
   await engine.database.query('UPDATE sluice_open_holds SET holds = 7, points = points + 1');
-  // Of a program without holds, and of a partition that does not exist any more.
+  // The program has no holds, and the partition does not exist any more.
   await engine.database.query("INSERT INTO sluice_open_holds VALUES ('gone', 0, 1, 5), ('loyalty', 4, 2, 6)");
   const wrong = [
     { program: 'gone', partition: 0, holds: 1, points: '5', expectedHolds: 0, expectedPoints: '0' },

@@ -35,34 +35,12 @@ const CONSOLE_SERVER = ['console-{access*,server,verify}'];
  * with Redis 7. Redis 8 and MySQL 9.7 with defaults are also what the topology tests use.
  */
 const OWN_LOGIC = [
-  ...[
-    'amendments',
-    'another-format',
-    'backfill',
-    'backpressure',
-    'counter-ids',
-    'decision',
-    'definitions',
-    'doubt',
-  ],
-  ...[
-    'errors-to-callers',
-    'groups',
-    'heartbeat',
-    'holds-property',
-    'late',
-    'live-values',
-    'log-privacy',
-    'metrics',
-  ],
-  ...['partitions', 'plain-batches', 'poison', 'receipts', 'recover-redis', 'repair', 'replay-*', 'segments'],
-  ...['shared-calls', 'suspects', 'tracing', 'transfer-{history,operations,pages}'],
-  ...[
-    'transfers-{aside,crashes,faults,property,quarantine,rules}',
-    'verifier',
-    'verify-{holds,transfers}',
-    'watchdog',
-  ],
+  ...['amendments', 'another-format', 'backfill', 'backpressure', 'counter-ids', 'decision', 'definitions'],
+  ...['doubt', 'errors-to-callers', 'groups', 'heartbeat', 'holds-property', 'late', 'live-values'],
+  ...['log-privacy', 'metrics', 'partitions', 'plain-batches', 'poison', 'receipts', 'recover-redis'],
+  ...['repair', 'replay-*', 'segments', 'shared-calls', 'suspects', 'tracing'],
+  ...['transfer-{history,operations,pages}', 'transfers-{aside,crashes,faults,property,quarantine,rules}'],
+  ...['verifier', 'verify-{holds,transfers}', 'watchdog'],
 ];
 
 /** Servers of projects with other folders. */

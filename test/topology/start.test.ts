@@ -37,7 +37,7 @@ describe('a worker whose servers are away', () => {
   it('waits, healthy but not ready, says why, and starts once they are there', async () => {
     const deployment = await openDeployment(definitions, { servers });
     expect((await deployment.sluice(['ingest', '-'], {}, view)).code).toBe(0);
-    await Promise.all([redis.discard(), mysql.discard()]);
+    await Promise.all([redis.stop(), mysql.stop()]);
     const worker = deployment.start(['worker']);
     const port = await portOf(worker);
     await until(() => waits(worker), 'the worker to wait');

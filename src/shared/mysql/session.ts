@@ -37,9 +37,8 @@ const PROBE_BYTES = Buffer.from(PROBE).toString('hex').toUpperCase();
 export class SessionSetUp {
   readonly #address: string;
   readonly #prepared = new WeakSet<object>();
-  #learnt: Learnt | undefined;
-  /** Sessions that begin at once share what the first one learns: SHOW answers with hundreds of rows. */
-  #learning: Promise<Learnt> | undefined;
+  /** All sessions share what the first one learns: SHOW answers with hundreds of rows. */
+  #learnt: Promise<Learnt> | undefined;
 
   /** @param address for messages */
   constructor(address: string) {
@@ -54,9 +53,9 @@ export class SessionSetUp {
   async prepare(connection: PoolConnection, times: SessionTimes, areOthers = false): Promise<void> {
     if (this.#prepared.has(connection.connection) && !areOthers) return;
     for (;;) {
-      const shared = this.#learnt ?? (await this.#learning?.catch(() => undefined));
+      // The session that learnt it may have been lost before the answer.
+      const shared = await this.#learnt?.catch(() => undefined);
       const learnt = shared ?? (await this.#learn(connection));
-      this.#learnt = learnt;
       await set(connection, learnt, times);
       const row = await this.#readBack(connection, learnt);
       // One name may stand for several servers of different versions.
@@ -72,10 +71,8 @@ export class SessionSetUp {
   }
 
   #learn(connection: PoolConnection): Promise<Learnt> {
-    this.#learning = learn(connection).finally(() => {
-      this.#learning = undefined;
-    });
-    return this.#learning;
+    this.#learnt = learn(connection);
+    return this.#learnt;
   }
 
   async #readBack(connection: PoolConnection, { known }: Learnt): Promise<RowDataPacket> {
