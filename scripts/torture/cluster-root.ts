@@ -1,10 +1,10 @@
 /** Queries a database of three members as root: one member of the cluster, or all of them for differences. */
 import { createPool, type Pool } from 'mysql2/promise';
 import { asRoot, type DatabaseCluster, type RunningServer, waitFor } from '../servers.ts';
+import { HUNG_MS } from './hung.ts';
 
 const askAgainAfter = 300;
 const queryLimit = 5000;
-const settleLimit = 60_000;
 
 /** The part that a single server's pool has too. */
 export type Root = Pick<Pool, 'query' | 'getConnection'>;
@@ -54,7 +54,7 @@ export async function differenceOfMembers(
 ): Promise<string | undefined> {
   let sums: string[] = [];
   try {
-    await waitFor('equal members', settleLimit, async () => {
+    await waitFor('equal members', HUNG_MS, async () => {
       sums = await Promise.all(cluster.members.map(member => checksums(member, database)));
       return new Set(sums).size === 1;
     });

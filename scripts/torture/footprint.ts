@@ -7,6 +7,7 @@ import { parseSettings } from '../../src/shared/config/settings.ts';
 import type { ServerKind } from './accounts.ts';
 import { countConnections } from './connections.ts';
 import type { TortureDurability } from './durability.ts';
+import { HUNG_MS } from './hung.ts';
 import type { Processes, Role, Slot } from './processes.ts';
 import type { Stack } from './stack.ts';
 
@@ -30,8 +31,6 @@ const poolLimits: Readonly<Record<Role, number>> = {
 };
 /** Connections of the barrier, which wait until a replica has the writes, come and go. */
 const lanes: Readonly<Record<TortureDurability, number>> = { memory: 0, replica: 8 };
-/** Time in which servers and pools notice that a connection has ended. */
-const calmLimit = 10_000;
 const lookAgainAfter = 100;
 
 /** What exceeds the largest process of this role before the first fault. */
@@ -79,9 +78,10 @@ export class Footprints {
 
   /** What is still too much after servers have had time to notice ended connections. */
   async excesses(): Promise<string[]> {
-    const limit = performance.now() + calmLimit;
+    const limit = performance.now() + HUNG_MS;
     for (;;) {
-      const found = await this.#excesses();
+      // A server that has just come back may not answer yet.
+      const found = await this.#excesses().catch((error: Error) => [`a footprint: ${error.message}`]);
       if (found.length === 0 || performance.now() > limit) return found;
       await delay(lookAgainAfter);
     }

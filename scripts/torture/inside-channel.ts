@@ -2,9 +2,8 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { TYPESCRIPT } from '../load/typescript.ts';
+import { HUNG_MS } from './hung.ts';
 import type { Answer, Asked, Question } from './inside.ts';
-
-const answerLimit = 30_000;
 
 /** Options for node. */
 export const insideArgs = [
@@ -48,7 +47,7 @@ export class Inside {
       const timer = setTimeout(() => {
         end(undefined);
         reject(new Error(`process ${this.#child.pid} does not answer`));
-      }, answerLimit);
+      }, HUNG_MS);
       this.#child.on('message', hear);
       this.#child.on('exit', gone);
       if (!this.#child.connected) return gone();

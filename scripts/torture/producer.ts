@@ -5,11 +5,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Output } from '../load/output.ts';
 import type { ClientPlan } from './http-caller.ts';
+import { HUNG_MS } from './hung.ts';
 import { insideArgs } from './inside-channel.ts';
 import type { ProducerPlan } from './producer-process.ts';
 
-const startLimit = 30_000;
-const stopLimit = 15_000;
 const programs = {
   producer: fileURLToPath(new URL('./producer-process.ts', import.meta.url)),
   client: fileURLToPath(new URL('./http-client.ts', import.meta.url)),
@@ -59,7 +58,7 @@ export class ProducerProcess {
     child.on('message', message => {
       isReady ||= message === 'ready';
     });
-    const limit = performance.now() + startLimit;
+    const limit = performance.now() + HUNG_MS;
     while (!isReady) {
       if (performance.now() > limit) child.kill('SIGKILL');
       if (!children.has(child)) throw new Error(`a ${kind} did not start; see ${logFile}`);
@@ -84,7 +83,7 @@ export class ProducerProcess {
     if (this.gone) return;
     const ended = once(this.child, 'exit');
     ask();
-    const limit = setTimeout(() => this.child.kill('SIGKILL'), stopLimit);
+    const limit = setTimeout(() => this.child.kill('SIGKILL'), HUNG_MS);
     await ended;
     clearTimeout(limit);
   }

@@ -11,6 +11,7 @@ import {
   waitFor,
 } from '../servers.ts';
 import type { Accounts } from './accounts.ts';
+import { HUNG_MS } from './hung.ts';
 import { RedisProxies } from './redis-proxies.ts';
 import type { DatabaseName, TopologyName } from './servers.ts';
 
@@ -37,7 +38,6 @@ const flavours: Record<TopologyName, Partial<Record<DatabaseName, RedisFlavour>>
   sentinel: { mariadb: 'redis8', mysql97: 'redis7' },
   cluster: { mariadb: 'valkey9', mysql97: 'redis8' },
 };
-const settleLimit = 60_000;
 /** Time without an answer after which Sentinels and a Cluster consider a primary gone. */
 export const silenceMs = 1000;
 
@@ -118,9 +118,7 @@ async function startCluster(wanted: Wanted): Promise<Servers> {
   };
   const recovered = async () => {
     await followed(nodes, async () => (await primaries()).map(node => node.port));
-    await Promise.all(
-      nodes.map(node => waitFor('agreement of the cluster', settleLimit, () => agrees(node))),
-    );
+    await Promise.all(nodes.map(node => waitFor('agreement of the cluster', HUNG_MS, () => agrees(node))));
   };
   return { url, nodes, sentinels: [], primaries, recovered, stop };
 }
@@ -139,7 +137,7 @@ async function followed(
   nodes: readonly RunningServer[],
   primaryPorts: () => Promise<number[]>,
 ): Promise<void> {
-  await waitFor('following of all replicas', settleLimit, async () => {
+  await waitFor('following of all replicas', HUNG_MS, async () => {
     const primaries = await primaryPorts();
     const others = nodes.filter(node => !primaries.includes(node.port));
     return primaries.length > 0 && (await Promise.all(others.map(isCopying))).every(copying => copying);

@@ -15,6 +15,7 @@ import type { Fault, Scene } from './faults/fault.ts';
 import { Footprints } from './footprint.ts';
 import { compareAccounts, compareOpenSums, holdsToExpire } from './held-accounts.ts';
 import { readHoldings } from './holdings.ts';
+import { HUNG_MS } from './hung.ts';
 import { type JournalledUpdate, knownOf, readJournal } from './journal.ts';
 import type { TortureOptions } from './options.ts';
 import { Probe } from './probe.ts';
@@ -26,10 +27,6 @@ import { partitions } from './traffic.ts';
 import { TransferOperator } from './transfer-operator.ts';
 import { ZeroSum } from './zero-sum.ts';
 
-const recoveryLimit = 60_000;
-const drainLimit = 60_000;
-/** Longer than the interval at which workers compare idle partitions, since they may find a loss then. */
-const declarationLimit = 40_000;
 const longestPause = 400;
 
 export type Say = (line: string) => void;
@@ -68,7 +65,7 @@ export class Torture {
     const probe = await Probe.open(this.#stack, this.#options.durability);
     try {
       await this.#processes.ensure();
-      if (!(await probe.flushed(recoveryLimit))) throw new Error('nothing is flushed before the first fault');
+      if (!(await probe.flushed(HUNG_MS))) throw new Error('nothing is flushed before the first fault');
       await this.#footprints.remember();
       await this.#breakThings(probe);
     } finally {
@@ -119,8 +116,8 @@ export class Torture {
     const { kind } = fault;
     try {
       const injury = await fault.run(scene);
-      const [flushed] = await Promise.all([probe.flushed(recoveryLimit), injury.meanwhile]);
-      if (flushed === undefined) throw new Error(`no flush within ${recoveryLimit / 1000} s: ${injury.what}`);
+      const [flushed] = await Promise.all([probe.flushed(HUNG_MS), injury.meanwhile]);
+      if (flushed === undefined) throw new Error(`no flush within ${HUNG_MS / 1000} s: ${injury.what}`);
       const seconds = Math.max(0, flushed - injury.since) / 1000;
       this.#recoveries.set(kind, [...(this.#recoveries.get(kind) ?? []), seconds]);
       const slow = promised.has(kind) && seconds > promisedSeconds ? `, MORE THAN ${promisedSeconds} s` : '';
@@ -159,11 +156,12 @@ export class Torture {
       .ensureWorkers()
       .catch(error => this.#fail(`workers do not start: ${error.message}`));
     await this.#operator.decide(seededRandom(this.#options.seed));
-    if (!(await this.#drained(keys))) this.#fail(`not drained within ${drainLimit / 1000} s`);
+    if (!(await this.#drained(keys))) this.#fail(`not drained within ${HUNG_MS / 1000} s`);
     const updates: JournalledUpdate[] = journals.flatMap(readJournal);
     const { decisions } = this.#operator;
     let verdict = check(updates, await readHoldings(root), keys, decisions);
-    const limit = performance.now() + declarationLimit;
+    // Workers may find a loss when they compare idle partitions, which they do now and then.
+    const limit = performance.now() + HUNG_MS;
     while (verdict.lost + verdict.doubled > 0 && performance.now() < limit) {
       await delay(1000);
       verdict = check(updates, await readHoldings(root), keys, decisions);
@@ -199,8 +197,7 @@ export class Torture {
     const reads = this.#processes.journals.flatMap(readRanks);
     this.#say(`${reads.length} exact ranks were read`);
     for (const problem of wrongReads(reads, holdings, keys)) this.#fail(problem);
-    for (const problem of await compareBoards(this.#stack, holdings, keys, declarationLimit))
-      this.#fail(problem);
+    for (const problem of await compareBoards(this.#stack, holdings, keys, HUNG_MS)) this.#fail(problem);
   }
 
   async #compareHolds(): Promise<void> {
@@ -223,7 +220,7 @@ export class Torture {
         (await inspector.all()).every(status => status.pendingUpdates === 0 && status.token === '');
       const { root } = this.#stack;
       const waiting = async () => (await this.#operator.inTransit()) + (await holdsToExpire(root));
-      const limit = performance.now() + drainLimit;
+      const limit = performance.now() + HUNG_MS;
       while (performance.now() < limit) {
         // A debit becomes a row, and the row a credit: nothing waits if both looks at Redis find nothing. An open hold
         // becomes an entry when its time is over.

@@ -7,11 +7,11 @@ import { parseSettings } from '../../src/shared/config/settings.ts';
 import { Database } from '../../src/shared/mysql/database.ts';
 import { Keys } from '../../src/shared/redis/keys.ts';
 import type { Random } from '../load/zipf.ts';
+import { HUNG_MS } from './hung.ts';
 import type { Stack } from './stack.ts';
 import { partitions } from './traffic.ts';
 import { noDecisions } from './transfers.ts';
 
-const retryFor = 60_000;
 const retryAfter = 200;
 const atOnce = 2000;
 
@@ -37,7 +37,7 @@ export class TransferOperator {
 
   /** Decides about every transfer that is aside. The database may be busy, or away for a while. */
   async decide(random: Random): Promise<void> {
-    const limit = performance.now() + retryFor;
+    const limit = performance.now() + HUNG_MS;
     for (;;) {
       try {
         if (await this.decideOnce(random)) return;

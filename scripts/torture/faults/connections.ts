@@ -1,10 +1,9 @@
 /** Connections that the proxies cut around COMMIT and EVALSHA, delay, or keep silent for a while. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { HUNG_MS } from '../hung.ts';
 import type { Line } from '../proxy.ts';
 import type { Lines, Stack } from '../stack.ts';
 import { between, type Fault, now, oneOf, type Scene } from './fault.ts';
-
-const cutLimit = 10_000;
 
 type Side = keyof Lines;
 const sides: readonly Side[] = ['workers', 'producers'];
@@ -26,11 +25,11 @@ function cut({ kind, request, when, lines, sides }: CutPlan): Fault {
       let happened = 0;
       let since = now();
       for (let at = 0; at < cuts; at++) {
-        if (await lines(stack)[side].cutNext(request, when, between(random, 0, 8), cutLimit)) happened++;
+        if (await lines(stack)[side].cutNext(request, when, between(random, 0, 8), HUNG_MS)) happened++;
         since = now();
       }
       if (happened === 0)
-        throw new Error(`no connection of the ${side} sent ${request} within ${cutLimit} ms`);
+        throw new Error(`no connection of the ${side} sent ${request} within ${HUNG_MS} ms`);
       const moment = when === 'before' ? 'before it reached the server' : 'before its answer came';
       return { what: `${happened} x ${request} of ${side}, cut ${moment}`, since };
     },

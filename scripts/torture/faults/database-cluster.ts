@@ -2,12 +2,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Random } from '../../load/zipf.ts';
 import { asRoot, type DatabaseCluster, type RunningServer, waitFor } from '../../servers.ts';
+import { HUNG_MS } from '../hung.ts';
 import type { ClusteredDatabase } from '../servers.ts';
 import type { Stack } from '../stack.ts';
 import { partitions } from '../traffic.ts';
 import { between, type Fault, now, oneOf } from './fault.ts';
 
-const takeoverLimit = 60_000;
 const databases: readonly ClusteredDatabase[] = ['group-replication', 'galera'];
 
 /** The primary, or any member if all take writes. */
@@ -22,7 +22,7 @@ async function victimOf(
 /** Resolves once a member other than the victim has committed a write. */
 async function takenOver(cluster: DatabaseCluster, victim: RunningServer): Promise<void> {
   const others = cluster.members.filter(member => member !== victim);
-  await waitFor('a member that takes writes', takeoverLimit, () =>
+  await waitFor('a member that takes writes', HUNG_MS, () =>
     Promise.any(
       others.map(async member => {
         await asRoot(member, ask => ask('REPLACE INTO scratch.beat VALUES (1, UUID())'));

@@ -5,15 +5,15 @@ import { Keys } from '../../../src/shared/redis/keys.ts';
 import type { Random } from '../../load/zipf.ts';
 import { redisCall } from '../../servers/redis-protocol.ts';
 import { type RunningServer, waitFor } from '../../servers.ts';
+import { HUNG_MS } from '../hung.ts';
 import { agrees, isPrimary, type RedisSide } from '../redis-side.ts';
 import { namespace } from '../stack.ts';
 import { partitions } from '../traffic.ts';
 import { between, type Fault, now, oneOf } from './fault.ts';
 
-export const promotionLimit = 30_000;
 const pageOfKeys = 100;
 
-const promotion = (condition: () => Promise<boolean>) => waitFor('promotion', promotionLimit, condition);
+const promotion = (condition: () => Promise<boolean>) => waitFor('promotion', HUNG_MS, condition);
 
 export const sentinelFailover: Fault = {
   kind: 'sentinelFailover',

@@ -2,12 +2,12 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { waitFor } from '../../servers.ts';
+import { HUNG_MS } from '../hung.ts';
 import type { Slot } from '../processes.ts';
 import { between, type Fault, now, oneOf } from './fault.ts';
 
 /** More lines than the pipe and the process can buffer. */
 const lines = 3000;
-const toldLimit = 15_000;
 
 /** Fills the log while nobody reads it; the returned function reads on and checks the reported drops. */
 async function block({ inside, output, name }: Slot): Promise<() => Promise<void>> {
@@ -17,7 +17,7 @@ async function block({ inside, output, name }: Slot): Promise<() => Promise<void
   return async () => {
     output.resume();
     if (dropped === 0) throw new Error(`${name} dropped no line of a log that nobody read`);
-    await waitFor(`${name} telling of ${dropped} lines that it dropped`, toldLimit, async () => {
+    await waitFor(`${name} telling of ${dropped} lines that it dropped`, HUNG_MS, async () => {
       // Makes the log write a line, in case the process has none.
       await inside.ask({ ask: 'log', lines: 1 });
       return toldIn(output.file, size) >= dropped;

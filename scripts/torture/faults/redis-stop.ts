@@ -5,8 +5,9 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type RunningServer, waitFor } from '../../servers.ts';
+import { HUNG_MS } from '../hung.ts';
 import { agrees, isPrimary, type RedisSide, silenceMs } from '../redis-side.ts';
-import { promotionLimit, replicaOf } from './failover.ts';
+import { replicaOf } from './failover.ts';
 import { between, type Fault, now, oneOf, type Scene } from './fault.ts';
 
 export const redisStop: Fault = {
@@ -39,7 +40,7 @@ async function stopUntilReplaced(victim: RunningServer, { stack: { redis }, dura
   const isReplaced = await watcherOf(victim, redis);
   victim.kill('SIGSTOP');
   try {
-    await waitFor('promotion', promotionLimit, isReplaced);
+    await waitFor('promotion', HUNG_MS, isReplaced);
   } catch (error) {
     victim.kill('SIGCONT');
     throw error;

@@ -2,12 +2,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
 import { waitFor } from '../../servers.ts';
+import { HUNG_MS } from '../hung.ts';
 import type { Stack } from '../stack.ts';
 import { mappedTables } from '../traffic.ts';
 import { type Fault, now, oneOf } from './fault.ts';
 
+/** At least. */
 const renamedMs = 10_000;
-const releaseLimit = 30_000;
 
 /** Number of rows held for a table that cannot be written. */
 async function held({ root }: Stack): Promise<number> {
@@ -30,14 +31,10 @@ export const columnRenamed: Fault = {
     await rename(column, 'renamed');
     const since = now();
     const meanwhile = delay(renamedMs).then(async () => {
-      const most = await held(stack);
-      await rename('renamed', column);
-      if (most === 0) throw new Error(`no update was held although ${table}.${column} had another name`);
-      await waitFor(
-        `release of the updates of ${table}`,
-        releaseLimit,
-        async () => (await held(stack)) === 0,
+      await waitFor(`an update held for ${table}`, HUNG_MS, async () => (await held(stack)) > 0).finally(() =>
+        rename('renamed', column),
       );
+      await waitFor(`release of the updates of ${table}`, HUNG_MS, async () => (await held(stack)) === 0);
     });
     return { what: `${table}.${column} renamed for ${renamedMs} ms`, since, meanwhile };
   },
