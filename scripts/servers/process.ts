@@ -2,6 +2,7 @@
 // nothing of Redis or MySQL; the ServerPlan has what differs.
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -54,15 +55,20 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
-/** A port that is free now. Another process may take it first, so callers retry. */
-export function freePort(wanted = 0): Promise<number> {
+/**
+ * Below the ports that Linux and macOS give to clients and to servers that ask for any: of these, nobody gets one by
+ * chance between now and the start of a server, or while it restarts.
+ */
+const ports = { from: 10_000, to: 32_000 };
+
+/** A port that is free now: `wanted`, or another one if somebody has it. */
+export function freePort(wanted = randomInt(ports.from, ports.to)): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
-    probe.once('error', error => (wanted === 0 ? reject(error) : resolve(freePort())));
-    probe.listen(wanted, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
+    probe.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EADDRINUSE' ? resolve(freePort()) : reject(error),
+    );
+    probe.listen(wanted, '127.0.0.1', () => probe.close(() => resolve(wanted)));
   });
 }
 

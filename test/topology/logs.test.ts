@@ -2,11 +2,11 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { TYPESCRIPT } from '../../scripts/load/typescript.ts';
+import { freePort } from '../../scripts/servers.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { openDeployment, start } from '../support/command.ts';
 import { type Servers, until } from '../support/engine.ts';
@@ -18,15 +18,6 @@ let servers: Servers;
 beforeAll(async () => {
   servers = (await ownServers()).servers;
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** A worker whose stdout goes through a shell's `redirection`. */
 async function openWorker(redirection: string, setUp = '') {
