@@ -19,7 +19,7 @@ export interface DatabaseCluster {
    */
   recovered(): Promise<void>;
   /** Kills all of them: nobody needs their data any more. */
-  stop(): Promise<void>;
+  discard(): Promise<void>;
 }
 
 /** `HOST:PORT,HOST:PORT,HOST:PORT`, as in MYSQL_URL. */

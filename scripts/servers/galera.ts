@@ -155,7 +155,7 @@ class Cluster implements DatabaseCluster {
     });
   }
 
-  async stop(): Promise<void> {
+  async discard(): Promise<void> {
     await Promise.all(this.members.map(member => member.discard()));
   }
 }

@@ -151,7 +151,7 @@ class Group implements DatabaseCluster {
     }).catch(() => {});
   }
 
-  async stop(): Promise<void> {
+  async discard(): Promise<void> {
     await Promise.all(this.members.map(member => member.discard()));
     await this.#links.close();
   }

@@ -28,7 +28,7 @@ export interface RedisCluster {
   /** Initial masters first, then their replicas. */
   nodes: RunningServer[];
   /** Kills all of them: nobody needs their data any more. */
-  stop(): Promise<void>;
+  discard(): Promise<void>;
 }
 
 const clusterSlots = 16_384;
@@ -108,15 +108,19 @@ export async function startRedisCluster(options: ClusterOptions): Promise<RedisC
     ),
   );
   const nodes = members.map(member => member.node);
-  const stop = async () => void (await Promise.all(nodes.map(node => node.discard())));
+  const discard = async () => void (await Promise.all(nodes.map(node => node.discard())));
   try {
     await joinMembers(members, masters);
     await attachReplicas(nodes, masters);
   } catch (error) {
-    await stop();
+    await discard();
     throw error;
   }
-  return { url: `redis+cluster://${members.map(({ told }) => `127.0.0.1:${told}`).join(',')}`, nodes, stop };
+  return {
+    url: `redis+cluster://${members.map(({ told }) => `127.0.0.1:${told}`).join(',')}`,
+    nodes,
+    discard,
+  };
 }
 
 interface Member {

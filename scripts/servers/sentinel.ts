@@ -27,7 +27,7 @@ export interface RedisSentinel {
   /** Announced port of the node that the Sentinels call the primary. */
   primaryPort(): Promise<number>;
   /** Kills all of them: nobody needs their data any more. */
-  stop(): Promise<void>;
+  discard(): Promise<void>;
 }
 
 export interface SentinelOptions {
@@ -51,7 +51,7 @@ export async function startRedisSentinel(options: SentinelOptions): Promise<Redi
   const { announce = async port => port, args: added = () => [] } = options;
   const nodes: RunningServer[] = [];
   const sentinels: RunningServer[] = [];
-  const stop = async () => {
+  const discard = async () => {
     await Promise.all([...sentinels, ...nodes].map(server => server.discard()));
   };
   const primaryPort = () => askSentinels(sentinels);
@@ -80,11 +80,11 @@ export async function startRedisSentinel(options: SentinelOptions): Promise<Redi
       sentinels.map(sentinel => waitFor('meeting of the Sentinels', formingLimit, () => knowsAll(sentinel))),
     );
   } catch (error) {
-    await stop();
+    await discard();
     throw error;
   }
   const hosts = sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',');
-  return { url: `redis+sentinel://${hosts}/${primaryName}`, nodes, sentinels, primaryPort, stop };
+  return { url: `redis+sentinel://${hosts}/${primaryName}`, nodes, sentinels, primaryPort, discard };
 }
 
 const replicaOf = (port: number) => ['--replicaof', `127.0.0.1 ${port}`];

@@ -50,7 +50,7 @@ export async function startDatabaseSide(
   const root = new ClusterRoot(cluster, schema.database);
   const stop = async () => {
     await root.close();
-    await cluster.stop();
+    await cluster.discard();
   };
   return { members: cluster.members, cluster, root, stop };
 }

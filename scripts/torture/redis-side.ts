@@ -103,12 +103,12 @@ async function startSentinels(wanted: Wanted): Promise<Servers> {
     return nodes.filter((_, index) => told[index] === port);
   };
   const recovered = () => followed(nodes, async () => (await primaries()).map(node => node.port));
-  return { url, nodes, sentinels, primaries, recovered, stop: () => sentinel.stop() };
+  return { url, nodes, sentinels, primaries, recovered, stop: () => sentinel.discard() };
 }
 
 async function startCluster(wanted: Wanted): Promise<Servers> {
   const options = { ...wanted, replicas: 1, nodeTimeoutMs: silenceMs };
-  const { nodes, url, stop } = await startRedisCluster(options);
+  const { nodes, url, discard } = await startRedisCluster(options);
   const primaries = async () => {
     const roles = await Promise.allSettled(nodes.map(isPrimary));
     return nodes.filter((_, index) => {
@@ -120,7 +120,7 @@ async function startCluster(wanted: Wanted): Promise<Servers> {
     await followed(nodes, async () => (await primaries()).map(node => node.port));
     await Promise.all(nodes.map(node => waitFor('agreement of the cluster', HUNG_MS, () => agrees(node))));
   };
-  return { url, nodes, sentinels: [], primaries, recovered, stop };
+  return { url, nodes, sentinels: [], primaries, recovered, stop: discard };
 }
 
 export async function isPrimary(node: RunningServer): Promise<boolean> {

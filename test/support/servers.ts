@@ -45,7 +45,7 @@ export async function ownCluster() {
     startMysql({ flavour: 'mysql97', directory: join(folder, 'mysql') }),
   ]);
   cleanUp(async () => {
-    await Promise.all([cluster.stop(), mysql.discard()]);
+    await Promise.all([cluster.discard(), mysql.discard()]);
   });
   return { cluster, servers: { redisUrl: cluster.url, mysqlUrl: mysql.url } };
 }

@@ -71,7 +71,7 @@ it('an idle Cluster client that lost all its connections finds the primaries aga
     directory: join(folder, 'redis'),
     replicas: 1,
   });
-  cleanUp(() => cluster.stop());
+  cleanUp(() => cluster.discard());
   const push = await openBoth(cluster.url, mysql);
   expect(await push()).toEqual([]);
   for (let round = 0; round < 3; round++) {
@@ -87,7 +87,7 @@ it('calls and claims leave a primary that Sentinels have demoted', async () => {
   const folder = await temporaryFolder();
   const mysql = await openDatabase(folder);
   const redis = await startRedisSentinel({ flavour: 'redis8', directory: join(folder, 'redis') });
-  cleanUp(() => redis.stop());
+  cleanUp(() => redis.discard());
   const push = await openBoth(redis.url, mysql);
   // All partitions at once, so that the client keeps several connections.
   expect(await push()).toEqual([]);
@@ -101,7 +101,7 @@ it('an update that fills Redis is not reported as refused', async () => {
   const folder = await temporaryFolder();
   const mysql = await openDatabase(folder);
   const redis = await startRedisSentinel({ flavour: 'redis8', directory: join(folder, 'redis') });
-  cleanUp(() => redis.stop());
+  cleanUp(() => redis.discard());
   const sluice = await createProducer({
     redis: redis.url,
     mysql,

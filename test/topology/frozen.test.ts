@@ -69,7 +69,7 @@ it('on a Cluster, every partition flushes again within 5 s of the promotion, whi
   const folder = await temporaryFolder();
   const options = { flavour: 'redis8', replicas: 1, nodeTimeoutMs: silenceMs } as const;
   const cluster = await startRedisCluster({ ...options, directory: join(folder, 'redis') });
-  cleanUp(() => cluster.stop());
+  cleanUp(() => cluster.discard());
   const { engine, flush, expected } = await openOn(cluster.url);
   await flush();
 
@@ -95,7 +95,7 @@ it('behind Sentinels, every partition flushes again within 5 s of the promotion'
   const folder = await temporaryFolder();
   const options = { flavour: 'redis8', downAfterMs: silenceMs } as const;
   const servers = await startRedisSentinel({ ...options, directory: join(folder, 'redis') });
-  cleanUp(() => servers.stop());
+  cleanUp(() => servers.discard());
   const { engine, flush, expected } = await openOn(servers.url);
   await flush();
 

@@ -44,7 +44,7 @@ async function open(kind: keyof typeof start) {
     start[kind]({ directory: join(folder, 'mysql') }),
   ]);
   cleanUp(() => redis.discard());
-  cleanUp(() => cluster.stop());
+  cleanUp(() => cluster.discard());
   const urlOf = (hosts: string) => `mysql://sluice:secret@${hosts}/app`;
   await asRoot(await cluster.primary(), async ask => {
     await ask('CREATE DATABASE app');

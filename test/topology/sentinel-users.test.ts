@@ -21,7 +21,7 @@ beforeAll(async () => {
     directory: join(await temporaryFolder(), 'redis'),
     replicas: 1,
   });
-  cleanUp(() => servers.stop());
+  cleanUp(() => servers.discard());
   for (const sentinel of servers.sentinels)
     await redisCall(
       sentinel,

@@ -14,7 +14,7 @@ it('a connection that ioredis gave up is opened again, and a closed one is not',
     flavour: 'redis8',
     directory: join(await temporaryFolder(), 'redis'),
   });
-  cleanUp(() => servers.stop());
+  cleanUp(() => servers.discard());
   const connection = openRedis({ url: servers.url }, () => {}) as Redis;
   await connectRedis(connection, 'test');
   const ended = new Promise(resolve => connection.once('end', resolve));

@@ -28,8 +28,8 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-function stopAfterwards<T extends { stop(): Promise<void> }>(server: T): T {
-  cleanups.push(() => server.stop());
+function discardAfterwards<T extends { discard(): Promise<void> }>(server: T): T {
+  cleanups.push(() => server.discard());
   return server;
 }
 
@@ -39,7 +39,7 @@ function disconnectAfterwards<T extends Redis | Cluster>(client: T): T {
 }
 
 test('a cluster forms and every master takes writes', async () => {
-  const cluster = stopAfterwards(await startRedisCluster({ flavour: 'redis8', directory }));
+  const cluster = discardAfterwards(await startRedisCluster({ flavour: 'redis8', directory }));
   const seeds = cluster.nodes.map(node => ({ host: '127.0.0.1', port: node.port }));
   const client = disconnectAfterwards(new Cluster(seeds));
   await Promise.all(Array.from({ length: 60 }, (_, index) => client.set(`key${index}`, index)));
@@ -53,7 +53,7 @@ test('a cluster forms and every master takes writes', async () => {
 
 test('in a cluster, a replica takes over from a killed master', async () => {
   const options = { flavour: 'redis8', directory, replicas: 1, nodeTimeoutMs: 1000 } as const;
-  const cluster = stopAfterwards(await startRedisCluster(options));
+  const cluster = discardAfterwards(await startRedisCluster(options));
   expect(cluster.nodes).toHaveLength(6);
   const seeds = cluster.nodes.map(node => ({ host: '127.0.0.1', port: node.port }));
   const client = disconnectAfterwards(new Cluster(seeds));
@@ -71,7 +71,7 @@ test('in a cluster, a replica takes over from a killed master', async () => {
 });
 
 test('Sentinels promote a replica when the primary is killed, and the old primary comes back as a replica', async () => {
-  const redis = stopAfterwards(await startRedisSentinel({ flavour: 'redis8', directory }));
+  const redis = discardAfterwards(await startRedisSentinel({ flavour: 'redis8', directory }));
   const sentinels = redis.sentinels.map(({ port }) => ({ host: '127.0.0.1', port }));
   const client = disconnectAfterwards(new Redis({ sentinels, name: 'primary' }));
   client.on('error', () => {});
@@ -87,7 +87,9 @@ test('Sentinels promote a replica when the primary is killed, and the old primar
 });
 
 test('Redis with TLS accepts clients with its CA only', async () => {
-  const server = stopAfterwards(await startRedisTls({ flavour: 'redis8', directory, password: 'se:cret@1' }));
+  const server = discardAfterwards(
+    await startRedisTls({ flavour: 'redis8', directory, password: 'se:cret@1' }),
+  );
   const ca = await readFile(server.caFile, 'utf8');
   const trusting = disconnectAfterwards(new Redis(server.url, { tls: { ca } }));
   expect(await trusting.ping()).toBe('PONG');
@@ -100,7 +102,7 @@ test('Redis with TLS accepts clients with its CA only', async () => {
 });
 
 test('MySQL with TLS accepts clients with its CA only', async () => {
-  const server = stopAfterwards(await startMysql({ flavour: 'mysql97', directory, tls: true }));
+  const server = discardAfterwards(await startMysql({ flavour: 'mysql97', directory, tls: true }));
   const ca = await readFile(server.caFile as string, 'utf8');
   const mysql = await createConnection({ uri: server.url, ssl: { ca } });
   cleanups.push(() => mysql.destroy());
@@ -110,7 +112,7 @@ test('MySQL with TLS accepts clients with its CA only', async () => {
 });
 
 test('Redis keeps its data and its port over a restart', async () => {
-  const server = stopAfterwards(await startRedis({ flavour: 'redis8', directory }));
+  const server = discardAfterwards(await startRedis({ flavour: 'redis8', directory }));
   const client = disconnectAfterwards(new Redis(server.url));
   await client.set('points', 42);
   const { pid, port } = server;
@@ -121,7 +123,7 @@ test('Redis keeps its data and its port over a restart', async () => {
 });
 
 test('MySQL keeps committed data when it is killed and restarted', async () => {
-  const server = stopAfterwards(await startMysql({ flavour: 'mysql97', directory }));
+  const server = discardAfterwards(await startMysql({ flavour: 'mysql97', directory }));
   const before = await createConnection(server.url);
   before.on('error', () => {});
   await before.query('CREATE DATABASE kept');
@@ -139,7 +141,7 @@ test('servers that start at the same time get different ports', async () => {
   const servers = await Promise.all(
     ['a', 'b', 'c'].map(name => startRedis({ flavour: 'redis8', directory: join(directory, name) })),
   );
-  servers.forEach(stopAfterwards);
+  servers.forEach(discardAfterwards);
   expect(new Set(servers.map(server => server.port)).size).toBe(3);
 });
 

@@ -202,7 +202,7 @@ describe('a refused database number', () => {
   it('is what a Cluster answers to a URL of a single server', async () => {
     const directory = join(await temporaryFolder(), 'cluster');
     const cluster = await startRedisCluster({ flavour: 'redis8', directory, masters: 1 });
-    cleanUp(() => cluster.stop());
+    cleanUp(() => cluster.discard());
     const database = await openDatabase();
     const url = `redis://127.0.0.1:${cluster.nodes[0]!.port}/1`;
     for (const { code, message } of await refusals({ redis: url, mysql: database.url }, 'c'))
