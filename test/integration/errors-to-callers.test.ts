@@ -92,7 +92,7 @@ it('an unexpected error of a cold read fails credit and balance, and nothing is 
 
 describe('Redis refuses connections', () => {
   it('calls in a queue time out together, not one after another', async () => {
-    const engine = await openEngine({ partitions: 1, microBatch: 10, callTimeoutMs: 500 });
+    const engine = await openEngine({ partitions: 1, microBatch: 1, callTimeoutMs: 500 });
     const proxy = await openProxy(engine.redisUrl);
     const sluice = await engine.producer({ redisUrl: proxy.url });
     await sluice.counter('views').increment('warm');
@@ -101,7 +101,8 @@ describe('Redis refuses connections', () => {
     const results = await sluice.apply(
       Array.from({ length: 100 }, (_, i) => ({ counter: 'views', key: `k${i}` })),
     );
-    expect(performance.now() - before).toBeLessThan(2 * 500 + 500);
+    // One after another they would take 50 s.
+    expect(performance.now() - before).toBeLessThan(10_000);
     for (const result of results)
       expect(result).toMatchObject({ ok: false, error: { code: expect.any(String), retryable: true } });
     expect(results.at(-1)).toMatchObject({ error: { code: 'REDIS_UNAVAILABLE' } });
@@ -120,14 +121,19 @@ describe('Redis refuses connections', () => {
       sluice.points('loyalty').history('a'),
     ];
     expect(new Set(await Promise.all(reads.map(outcome)))).toEqual(new Set(['REDIS_UNAVAILABLE']));
-    expect(performance.now() - before).toBeLessThan(2 * 500 + 500);
+    // One after another they would take 250 s.
+    expect(performance.now() - before).toBeLessThan(10_000);
     proxy.open();
     await until(async () => (await outcome(sluice.counter('views').get('k'))) === 1, 'reads to go on');
   });
 });
 
 it('entries that wait for their account count towards the buffer limit, and time out', async () => {
-  const engine = await openEngine({ partitions: 1, bufferLimit: 100, callTimeoutMs: 1000 });
+  const engine = await openEngine({
+    ...{ partitions: 1, bufferLimit: 100, callTimeoutMs: 1000 },
+    // A call that waited for the statement would take a minute.
+    statementTimeoutMs: 60_000,
+  });
   const proxy = await openProxy(engine.mysqlUrl);
   const sluice = await engine.producer({ mysqlUrl: proxy.url });
   const loyalty = sluice.points('loyalty');
@@ -138,6 +144,6 @@ it('entries that wait for their account count towards the buffer limit, and time
   expect(await outcome(loyalty.credit('cold', 1, { id: 'more' }))).toBe('PRODUCER_OVERLOADED');
   expect(await outcome(sluice.counter('views').increment('k'))).toBe('PRODUCER_OVERLOADED');
   expect(new Set(await Promise.all(waiting))).toEqual(new Set(['DATABASE_UNAVAILABLE']));
-  expect(performance.now() - before).toBeLessThan(1000 + 1500);
+  expect(performance.now() - before).toBeLessThan(20_000);
   expect(await outcome(sluice.counter('views').increment('k'))).toBe('a receipt');
 });

@@ -37,10 +37,10 @@ beforeAll(async () => {
     await redisCall(node, ['CONFIG', 'SET', 'masterauth', 'data:/@', 'requirepass', 'data:/@']);
 });
 
-async function connect(more: Partial<RedisLocation>) {
+async function connect(more: Partial<RedisLocation>, limitMs?: number) {
   const connection = openRedis({ url: servers.url, ...more }, () => {});
   cleanUp(() => connection.disconnect());
-  await connectRedis(connection, 'test');
+  await connectRedis(connection, 'test', limitMs);
   return connection;
 }
 
@@ -53,7 +53,7 @@ it.each([
   ['a user without rights', { sentinelUsername: 'nobody' }, 'NOPERM'],
 ])('a Sentinel refuses %s, and the error names it', async (_, wrong, reply) => {
   const started = performance.now();
-  const error = await connect({ ...right, ...wrong }).catch(error => error);
+  const error = await connect({ ...right, ...wrong }, 60_000).catch(error => error);
   expect(error).toMatchObject({ code: 'ACCESS_DENIED', retryable: false });
   expect(error.message).toMatch(
     new RegExp(
@@ -61,7 +61,8 @@ it.each([
     ),
   );
   expect(servers.sentinels.some(({ port }) => error.message.includes(`:${port} `))).toBe(true);
-  expect(performance.now() - started).toBeLessThan(5000);
+  // At the first refusal, not at the end of the time limit.
+  expect(performance.now() - started).toBeLessThan(30_000);
 });
 
 it.each([

@@ -84,7 +84,8 @@ describe('a worker whose servers are away', () => {
     const told = performance.now();
     worker.child.kill(signal);
     const { code, stdout } = await worker.ended;
-    expect(performance.now() - told).toBeLessThan(2000);
+    // By itself it would wait for five minutes.
+    expect(performance.now() - told).toBeLessThan(30_000);
     expect(code).toBe(0);
     expect(stdout).toContain('worker stopped before it started to flush');
   });
