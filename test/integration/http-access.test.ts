@@ -106,8 +106,8 @@ describe('a key', () => {
     expect([await read(short), await read(revoked)]).toEqual([200, 200]);
     expect(await api.store.revoke(parseKey(revoked)!.id)).toBe(true);
     expect(await api.store.revoke('0000000000')).toBe(false);
-    await until(async () => (await read(revoked)) === 401, 'the revoked key to end', 10_000);
-    await until(async () => (await read(short)) === 401, 'the key to expire', 10_000);
+    await until(async () => (await read(revoked)) === 401, 'the revoked key to end');
+    await until(async () => (await read(short)) === 401, 'the key to expire');
     const ring = new KeyRing(api.store, engine.log);
     await ring.start();
     expect(ring.find(api.key)).toBeDefined();

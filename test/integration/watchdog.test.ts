@@ -15,7 +15,7 @@ it('a consumer whose blocking connection is silent is restarted, and flushes go 
   await until(() => proxy.silenceAfter('bzpopmin') === 1, 'the consumer to wait for a job');
 
   const receipt = await views.increment('k');
-  await until(async () => (await restarts()) === 1, 'the restart', 5000);
+  await until(async () => (await restarts()) === 1, 'the restart');
   await receipt.persisted();
   expect(await engine.counterInMysql('views', 'k')).toBe(2);
   for (let i = 0; i < 3; i++) await (await views.increment('k')).persisted();
