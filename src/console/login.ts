@@ -87,12 +87,13 @@ async function logOut(request: FastifyRequest, reply: FastifyReply, parts: Login
   const { access, sessions, log } = parts;
   const { everywhere } = readShape({ body: logoutSchema }, request).body as z.infer<typeof logoutSchema>;
   const token = access.tokenOf(request);
+  // First, so that this browser forgets it even if MySQL does not answer.
+  setCookie(reply, sessionCookie(access.originOf(request)), '', { maxAge: 0, sameSite: 'Strict' });
   const session = token === undefined ? undefined : await sessions.find(token);
   if (session && token !== undefined) {
     await (everywhere ? sessions.endAll(session.name) : sessions.end(token));
     log.info({ user: session.name, client: request.ip, everywhere }, 'logged out at the console');
   }
-  setCookie(reply, sessionCookie(access.originOf(request)), '', { maxAge: 0, sameSite: 'Strict' });
   return send(reply, await meOf(undefined, parts));
 }
 

@@ -8,6 +8,7 @@ import { accessibilityFindings, chromiumPath, startBrowser } from '../support/br
 import { logIn, openContext, openShown, PASSWORD } from '../support/console-page.ts';
 import { until } from '../support/engine.ts';
 import { addToLive } from '../support/live.ts';
+import { openProxy } from '../support/proxy.ts';
 
 // A browser on a busy machine is slow.
 vi.setConfig({ testTimeout: 180_000 });
@@ -204,6 +205,29 @@ describe.skipIf(!chromiumPath)('by the page', () => {
       await button(page, 'Log out').click();
       await page.getByLabel('Password').waitFor();
     }
+  });
+
+  it('a login that ends elsewhere leads to the form, also from the page that only listens', async () => {
+    const { shown, base, page } = await open(0, 'viewer');
+    await page.goto(`${base}/`);
+    await page.getByText('Servers and workers').waitFor();
+    await shown.database.query('DELETE FROM sluice_sessions');
+    await page.getByLabel('Password').waitFor();
+    expect(page.url()).toBe(`${base}/login?to=%2F`);
+  });
+
+  it('a logout while MySQL is away leaves nothing to see, and no cookie', async () => {
+    const shown = await openShown(['viewer']);
+    const proxy = await openProxy(shown.env.MYSQL_URL!);
+    const { base } = await shown.console({ MYSQL_URL: proxy.url });
+    const { context } = await openContext(browser);
+    const page = await logIn(context, base, 'viewer');
+    await page.goto(`${base}/verify`);
+    await button(page, 'Compare now').waitFor();
+    proxy.refuse();
+    await button(page, 'Log out').click();
+    await page.getByLabel('Password').waitFor();
+    expect(await context.cookies()).toEqual([]);
   });
 
   it('without users anyone on this machine may look, and nobody may change anything', async () => {

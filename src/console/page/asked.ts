@@ -3,7 +3,7 @@ import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { asProblem, get, type Problem } from './api.ts';
 import { isLive } from './live.ts';
-import { loadMe } from './session.ts';
+import { noticeEndOfLogin } from './session.ts';
 
 export interface Asked<Answer> {
   /** Undefined until it has come; the last one while a problem lasts. */
@@ -36,7 +36,7 @@ export function useAsked<Answer>(path: string | null, everyMs = 0): Asked<Answer
     } catch (error) {
       if (abort.signal.aborted) return;
       const problem = asProblem(error);
-      if (problem.status === 401) void loadMe();
+      noticeEndOfLogin(problem);
       const last = state.value.path === path ? state.value.answer : undefined;
       state.value = { path, problem, ...(last !== undefined && { answer: last }) };
     } finally {

@@ -4,9 +4,9 @@
  */
 import { computed, effect, signal } from '@preact/signals';
 import type { History, Overview, Sample } from '../answers.ts';
-import { get } from './api.ts';
+import { asProblem, get } from './api.ts';
 import { now } from './clock.ts';
-import { mayLook } from './session.ts';
+import { mayLook, noticeEndOfLogin } from './session.ts';
 
 /** How long after the last key in a field the stream goes on. */
 const TYPING_MS = 5000;
@@ -108,8 +108,9 @@ async function loadHistory(signal: AbortSignal): Promise<void> {
     const past = await get<History>('/api/history', signal);
     // A sample may have come while the server was asked.
     history.value = sample.value ? extended(past, sample.value) : past;
-  } catch {
+  } catch (error) {
     // Without it there are no charts; the page says of samples that none comes.
+    noticeEndOfLogin(asProblem(error));
   }
 }
 
@@ -117,8 +118,9 @@ async function poll(signal: AbortSignal): Promise<void> {
   try {
     const overview = await get<Overview>('/api/overview', signal);
     if (overview.sample) take(overview.sample);
-  } catch {
+  } catch (error) {
     // The page says that nothing is heard, and tries again.
+    noticeEndOfLogin(asProblem(error));
   }
 }
 

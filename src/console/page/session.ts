@@ -49,9 +49,17 @@ export async function logIn(name: string, password: string): Promise<void> {
   await loadMe();
 }
 
+/** If it fails, nothing is shown until the server says who looks: others may use this machine. */
 export async function logOut(everywhere: boolean): Promise<void> {
-  await post('/api/logout', { everywhere });
+  await post('/api/logout', { everywhere }).catch(() => {
+    me.value = null;
+  });
   await loadMe();
+}
+
+/** Of each refused request: a login ends by time, or elsewhere, while its page is open. */
+export function noticeEndOfLogin({ status }: Problem): void {
+  if (status === 401) void loadMe();
 }
 
 /** To the form, with the way back. */
