@@ -75,7 +75,7 @@ const CHUNK = 250;
 const ABREAST = 64;
 /** Bytes of a page of pending entries. */
 const HISTORY_BYTES = 256 * 1024;
-/** Most pending entries of one account that `history` walks through. */
+/** Most pending records of one account that `history` walks through: entries, holds, voids, amendments. */
 const PENDING_LIMIT = 10_000;
 
 export class Reads {
@@ -227,7 +227,8 @@ export class Reads {
     const { before } = options;
     let isPast = before === undefined;
     const page: HistoryEntry[] = [];
-    for await (const entry of this.#pending(program, account, before === undefined ? limit : PENDING_LIMIT)) {
+    const first = before === undefined ? limit : PENDING_LIMIT;
+    for await (const entry of this.#pending(program, account, first)) {
       if (isPast) page.push(entry);
       else isPast = entry.id === before;
       if (page.length === limit) break;
@@ -246,14 +247,17 @@ export class Reads {
     return [...page.filter(entry => !known.has(entry.id)), ...persisted].slice(0, limit);
   }
 
-  /** Pending entries, newest first. */
-  async *#pending(program: string, account: string, most: number): AsyncGenerator<HistoryEntry> {
+  /**
+   * Pending entries, newest first.
+   * @param first how many records to ask for at first; more if they hold fewer entries than the caller takes
+   */
+  async *#pending(program: string, account: string, first: number): AsyncGenerator<HistoryEntry> {
     const partition = this.#parts.keys.partitionOf(account);
     const { calls, keys, settings } = this.#parts;
     const item = itemOf(program, account);
-    for (let next = '', left = most; left > 0; ) {
+    for (let next = '', most = first, left = PENDING_LIMIT; left > 0; most = left) {
       const [further, ...records] = await calls.read(settings.callTimeoutMs, () =>
-        this.#history(keys.state(partition), item, left, HISTORY_BYTES, next, keys.owner),
+        this.#history(keys.state(partition), item, most, HISTORY_BYTES, next, keys.owner),
       );
       left -= records.length;
       for (const entry of records.map(parseRecord).filter(isEntry)) {

@@ -53,6 +53,20 @@ describe('a hold', () => {
     expect(await engine.balanceInMysql('loyalty', 'a')).toBe(100);
   });
 
+  it('takes no place in a history, however many of them are pending above an entry', async () => {
+    const { points } = await open();
+    await points.credit('a', 1, { id: 'pending' });
+    await points.hold('a', 1, { id: 'h' });
+    expect(await points.history('a', { limit: 1 })).toMatchObject([{ id: 'pending', persisted: false }]);
+    await points.void('a', 'h');
+    const ids = Array.from({ length: 50 }, (_, at) => `h${at}`);
+    await Promise.all(ids.map(id => points.hold('a', 1, { id })));
+    const all = [{ id: 'pending' }, { id: 'start' }];
+    expect(await points.history('a')).toMatchObject(all);
+    expect(await points.history('a', { limit: 1 })).toMatchObject(all.slice(0, 1));
+    expect(await points.history('a', { limit: 1, before: 'pending' })).toMatchObject(all.slice(1));
+  });
+
   it('is the same wherever it is: pending, in flight, in MySQL, live or cold', async () => {
     const { engine, points } = await open();
     const everywhere = async (expected: object, hold: object) => {
