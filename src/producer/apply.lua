@@ -33,8 +33,7 @@
 --            d123 or d-                duplicate, with the first result; of a hold, with the live value
 --            hn no such hold   hp30 hv0 he0 posted, voided or expired, and how much was posted   hm50 above the hold
 --            r reused id   x out of range   f123 below the floor, with the balance
---            n account not loaded   nh only its hold is not,
---                                                     or that of an update of the account before it
+--            n account not loaded   nh only its hold is not   nb behind an update of the account whose hold is not
 --            bk500 be500 ba500 bm500   over the limit of keys, entries, age or memory; retry after so many ms
 --          The error is FOREIGN if the state is another deployment's or of another format.
 --
@@ -152,23 +151,25 @@ local function decide(updates, state, groups, ids, closed, keysLeft, entriesLeft
     local name = id ~= '' and not group.isKept and (kind == 'c' and id or idName(kind, item, id))
     local content = name and (kind == 'c' and int(amount) or sub(redis.sha1hex(payload), 1, 20))
     local reply, entry, held, floor, closing = nil, nil, 0, detail, nil
-    if group.awaits and group.awaits[position] then
-      -- Behind an update that waits for the record of its hold: those of an account keep their order.
-      reply = 'nh'
-    elseif type(detail) == 'table' then
+    if type(detail) == 'table' then
       hold = hold or holding(group)
       entry, reply = hold(item, position, amount, detail, id)
       if reply == 'nh' then
         group.awaits = group.awaits or {}
         group.awaits[position] = true
       end
-      if entry then
-        -- What remains to be answered after the expiry is written.
-        amount, held, floor, closing, reply = entry.balance, entry.held, detail[1], reply, nil
-        name, content = entry.name, entry.record
-        -- For the boards.
-        updates[at + 2] = amount
-      elseif reply == 'd' then reply = 'd' .. balanceText(group.live[position], group.held[position] or 0) end
+    end
+    if group.awaits and group.awaits[position] then
+      -- Behind an update that waits for the record of its hold: those of an account keep their order.
+      entry, reply = nil, reply == 'nh' and reply or 'nb'
+    elseif entry then
+      -- What remains to be answered after the expiry is written.
+      amount, held, floor, closing, reply = entry.balance, entry.held, detail[1], reply, nil
+      name, content = entry.name, entry.record
+      -- For the boards.
+      updates[at + 2] = amount
+    elseif reply == 'd' then
+      reply = 'd' .. balanceText(group.live[position], group.held[position] or 0)
     end
     if reply then
       -- Refused or a duplicate by its hold.

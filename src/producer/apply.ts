@@ -7,10 +7,8 @@ import { type Clock, pause, within } from '../shared/clock.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import {
   BackpressureError,
-  DatabaseUnavailableError,
   ProducerOverloadedError,
   RedisUnavailableError,
-  type SluiceError,
   UnknownOutcomeError,
 } from '../shared/errors.ts';
 import type { Durability } from '../shared/redis/durability.ts';
@@ -23,15 +21,14 @@ import {
   encodeGroups,
   type Group,
   groupUpdates,
-  HOLD_NOT_LOADED,
-  NOT_LOADED,
+  lackOf,
   OUT_OF_RANGE,
   refusal,
   requestBytes,
   weightOf,
   weightOfUpdate,
 } from './micro-batch.ts';
-import { type Caller, type Mark, type Unsettled, Waiting } from './waiting.ts';
+import { allLate, type Caller, type LoadFailures, type Mark, type Unsettled, Waiting } from './waiting.ts';
 
 export interface ApplyParts {
   readonly address: string;
@@ -40,11 +37,11 @@ export interface ApplyParts {
   readonly settings: Settings;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Makes accounts live. Gives errors by item for those that could not be loaded. */
-  readonly loadAccounts: (
+  /** Makes live what these updates lack. */
+  readonly load: (
     partition: number,
-    updates: readonly Pick<Waiting, 'update' | 'lacksHold'>[],
-  ) => Promise<ReadonlyMap<string, SluiceError>>;
+    updates: readonly Pick<Waiting, 'update' | 'lacks'>[],
+  ) => Promise<LoadFailures>;
   /** Schedules a wake-up of the partition's flush. */
   readonly wake: (partition: number) => void;
   /** Called after each answered call. */
@@ -54,7 +51,10 @@ export interface ApplyParts {
 interface Buffer extends Unsettled {
   waiting: Waiting[];
   sending: boolean;
-  /** By kind and item: updates whose account is being loaded, or that wait for room. They go first later. */
+  /**
+   * By kind and item: updates whose account or hold is being loaded, or that wait for room, with those behind them.
+   * They go first later.
+   */
   parked: Map<string, Waiting[]>;
 }
 
@@ -203,15 +203,16 @@ export class Applier {
     cold: Map<string, Waiting[]>,
   ): void {
     const first = group.members[0]!;
+    const lack = lackOf(token);
     if (token === OUT_OF_RANGE && group.members.length > 1) {
       // Only the sum is known to be out of range, not each part of it.
       for (const member of group.members) {
         member.alone = true;
         resend.push(member);
       }
-    } else if (token === NOT_LOADED || token === HOLD_NOT_LOADED) {
-      first.lacksHold = token === HOLD_NOT_LOADED;
-      if (++first.loads > MAX_TRIES) {
+    } else if (lack !== undefined) {
+      first.lacks = lack;
+      if (lack !== 'nothing' && ++first.loads > MAX_TRIES) {
         first.refuse(new RedisUnavailableError(`${this.#parts.address} (an account does not stay live)`));
         return;
       }
@@ -253,31 +254,33 @@ export class Applier {
     // Later updates of the same account may wait for room already.
     for (const [key, waiting] of cold) parked.set(key, waiting.concat(parked.get(key) ?? []));
     // Several updates of an account may need the records of other holds.
-    const updates = [...cold.values()].flat();
-    const failures = await within(
-      this.#parts.loadAccounts(partition, updates),
-      this.#parts.settings.callTimeoutMs,
-    );
+    const lacking = [...cold.values()].flat().filter(({ lacks }) => lacks !== 'nothing');
+    const loaded = this.#parts.load(partition, lacking);
+    const failures = (await within(loaded, this.#parts.settings.callTimeoutMs)) ?? allLate(lacking);
     for (const [key, waiting] of cold) {
-      const failure = failures
-        ? failures.get(waiting[0]!.update.item)
-        : new DatabaseUnavailableError('an account that is not live');
-      this.#unpark(partition, key, failure);
+      const ofAccount = failures.accounts.get(waiting[0]!.update.item);
+      this.#unpark(partition, key, ({ update }) => ofAccount ?? failures.holds.get(update));
     }
   }
 
-  /** Sends parked updates ahead of all later ones, or refuses them. */
-  #unpark(partition: number, key: string, failure?: Error): void {
+  /** Sends parked updates ahead of all later ones, in their order, except those that are refused. */
+  #unpark(
+    partition: number,
+    key: string,
+    failureOf: (waiting: Waiting) => Error | undefined = () => undefined,
+  ): void {
     const buffer = this.#buffers[partition]!;
     const parked = buffer.parked.get(key) ?? [];
     buffer.parked.delete(key);
-    if (failure) {
-      for (const waiting of parked) waiting.refuse(failure);
-      return;
-    }
     const until = this.#parts.clock.now() + this.#parts.settings.callTimeoutMs;
-    for (const waiting of parked) waiting.until = until;
-    buffer.waiting = parked.concat(buffer.waiting);
+    const staying = parked.filter(waiting => {
+      const failure = failureOf(waiting);
+      if (failure) waiting.refuse(failure);
+      else waiting.until = until;
+      return !failure;
+    });
+    if (staying.length === 0) return;
+    buffer.waiting = staying.concat(buffer.waiting);
     if (!buffer.sending) this.#schedule(partition);
   }
 }

@@ -16,7 +16,7 @@ import { isValueKind } from '../shared/item.ts';
 import { keptOf } from '../shared/kept-value.ts';
 import { HOLD_STATUSES } from '../shared/updates/hold.ts';
 import type { CheckedUpdate } from '../shared/updates/update.ts';
-import type { Mark } from './waiting.ts';
+import type { Lack, Mark } from './waiting.ts';
 
 /** Counter updates that one entry counts as: it takes Redis three to five times as long. */
 export const ENTRY_WEIGHT = 4;
@@ -201,8 +201,20 @@ export function parseReply(text: string): ApplyReply {
 /** Results of updates that a producer acts on by itself. */
 export const OUT_OF_RANGE = 'x';
 export const NOT_LOADED = 'n';
-/** Only the record of the update's hold is missing. */
-export const HOLD_NOT_LOADED = 'nh';
+
+/** What an update lacks to be decided, by its result; undefined if it was decided. */
+export function lackOf(token: string): Lack | undefined {
+  switch (token) {
+    case NOT_LOADED:
+      return 'account';
+    case 'nh':
+      return 'hold';
+    case 'nb':
+      return 'nothing';
+    default:
+      return undefined;
+  }
+}
 
 const BACKPRESSURE_LIMITS: Readonly<Record<string, BackpressureLimit>> = {
   k: 'keys',

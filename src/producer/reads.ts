@@ -19,6 +19,7 @@ import { creditedBy, isEntry, parseRecord } from '../shared/updates/record.ts';
 import type { CheckedUpdate } from '../shared/updates/update.ts';
 import type { ColdReader, HoldKey } from '../shared/values/cold-read.ts';
 import type { Calls } from './calls.ts';
+import type { LoadFailures, Waiting } from './waiting.ts';
 
 /** One entry of an account. */
 export interface HistoryEntry {
@@ -109,6 +110,7 @@ export class Reads {
   /** How a hold stands; undefined if the account has no such hold. Throws as `ColdReader.load`. */
   async hold(key: HoldKey): Promise<Hold | undefined> {
     const [found] = await this.#parts.cold.loadHolds(this.#parts.keys.partitionOf(key.account), [key]);
+    if (found instanceof Error) throw found;
     return found ?? undefined;
   }
 
@@ -186,26 +188,31 @@ export class Reads {
     return keys.map(key => this.#loads.get(key.kind + itemOf(key.name, key.key))!);
   }
 
-  /** Makes the accounts of these updates live, and the records of their holds. @returns the errors by item */
+  /** Makes live what these updates lack: their accounts, and the records of their holds. */
   async loadAll(
     partition: number,
-    waiting: readonly { readonly update: CheckedUpdate; readonly lacksHold: boolean }[],
-  ): Promise<Map<string, SluiceError>> {
-    const updates = waiting.map(({ update }) => update);
-    const accounts = waiting.filter(({ lacksHold }) => !lacksHold).map(({ update }) => update);
+    waiting: readonly Pick<Waiting, 'update' | 'lacks'>[],
+  ): Promise<LoadFailures> {
+    const accounts = waiting.filter(({ lacks }) => lacks === 'account').map(({ update }) => update);
     const loads: Promise<unknown>[] = [];
-    const failures = new Map<string, SluiceError>();
+    const failures = {
+      accounts: new Map<string, SluiceError>(),
+      holds: new Map<CheckedUpdate, SluiceError>(),
+    };
     for (const group of Map.groupBy(accounts, ({ kind, name }) => kind + name).values()) {
       for (const [index, one] of this.load(partition, group).entries())
-        loads.push(one.catch(error => failures.set(group[index]!.item, error)));
+        loads.push(one.catch(error => failures.accounts.set(group[index]!.item, error)));
     }
-    const ofHolds = updates.filter(({ hold }) => hold !== undefined);
+    const ofHolds = waiting.filter(({ update, lacks }) => update.hold && lacks !== 'nothing');
     if (ofHolds.length > 0) {
-      const keys = ofHolds.map(({ name, key, hold }) => ({ program: name, account: key, hold: hold!.id }));
+      const updates = ofHolds.map(({ update }) => update);
+      const keys = updates.map(({ name, key, hold }) => ({ program: name, account: key, hold: hold!.id }));
       const records = this.#parts.cold.loadHolds(partition, keys);
+      const failed = (error: SluiceError) => updates.map(() => error);
       loads.push(
-        records.catch(error => {
-          for (const { item } of ofHolds) failures.set(item, error);
+        records.catch(failed).then(found => {
+          for (const [at, one] of found.entries())
+            if (one instanceof Error) failures.holds.set(updates[at]!, one);
         }),
       );
     }

@@ -1,4 +1,5 @@
 /** An update on its way to Redis, and the caller that gets its result. */
+import { DatabaseUnavailableError, type SluiceError } from '../shared/errors.ts';
 import type { Durability } from '../shared/redis/durability.ts';
 import type { CheckedUpdate } from '../shared/updates/update.ts';
 
@@ -45,6 +46,12 @@ export interface Unsettled {
   onSettled(): void;
 }
 
+/**
+ * What was cold at the last call: the account, or only the record of the update's hold. Or nothing of its own: it keeps
+ * its place behind an update of its account that lacks its hold.
+ */
+export type Lack = 'account' | 'hold' | 'nothing';
+
 /** One for each buffered update. It has fields instead of closures, which take more memory. */
 export class Waiting {
   readonly update: CheckedUpdate;
@@ -55,8 +62,7 @@ export class Waiting {
   alone = false;
   /** How often its account, or the record of its hold, was found cold. */
   loads = 0;
-  /** Whether only the record was, the last time. */
-  lacksHold = false;
+  lacks: Lack = 'nothing';
   /** Deadline for waiting for room, ms of the producer's clock; set at the first refusal. */
   roomUntil: number | undefined = undefined;
   readonly #caller: Caller;
@@ -93,4 +99,22 @@ export class Waiting {
     this.#buffer.unsettled--;
     this.#buffer.onSettled();
   }
+}
+
+/** Why accounts, by their items, and the records of holds of single updates could not be made live. */
+export interface LoadFailures {
+  readonly accounts: ReadonlyMap<string, SluiceError>;
+  readonly holds: ReadonlyMap<CheckedUpdate, SluiceError>;
+}
+
+/** The failures if nothing was loaded in time. */
+export function allLate(lacking: readonly Pick<Waiting, 'update' | 'lacks'>[]): LoadFailures {
+  const account = new DatabaseUnavailableError('an account that is not live');
+  const hold = new DatabaseUnavailableError('a hold that is not live');
+  return {
+    accounts: new Map(
+      lacking.filter(({ lacks }) => lacks === 'account').map(({ update }) => [update.item, account]),
+    ),
+    holds: new Map(lacking.filter(({ lacks }) => lacks === 'hold').map(({ update }) => [update, hold])),
+  };
 }

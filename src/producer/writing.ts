@@ -77,7 +77,7 @@ export class Writing {
       settings,
       clock: systemClock,
       log,
-      loadAccounts: (partition, updates) => reads.loadAll(partition, updates),
+      load: (partition, updates) => reads.loadAll(partition, updates),
       onApplied: (updates, ms) => metrics.apply(updates, ms),
       wake: partition => this.#wakeUps.after(groups.wakeUpOf(partition), settings.flushIntervalMs),
     });

@@ -54,6 +54,18 @@ describe('entries that MySQL may have already', () => {
     expect([await points.balance('2'), await points.balance('3')]).toEqual([2, 1]);
   });
 
+  it('take no hold of another account down that is sent with one of theirs', async () => {
+    const { engine, points } = await forgetful();
+    await engine.aligner.align(0);
+    const holds = ['1', '2'].map(account => points.hold(account, 1, { id: `h${account}` }));
+    expect(await Promise.allSettled(holds)).toMatchObject([
+      { status: 'rejected', reason: doubt },
+      { status: 'fulfilled', value: { value: 3, held: 1 } },
+    ]);
+    await engine.drain();
+    expect(await points.hold('1', 1, { id: 'h1' })).toMatchObject({ value: 6, held: 1, duplicate: false });
+  });
+
   it('are not added up while some of them wait behind a rewound batch', async () => {
     const { engine, points } = await forgetful({ batchEntries: 1 });
     // The first of them is claimed again as a batch.

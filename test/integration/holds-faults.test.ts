@@ -7,6 +7,7 @@ import { author, openFailed } from '../support/failed.ts';
 import { expectNoDrift, expectOpenSums, holdRows, withAccount } from '../support/holds.ts';
 import { dropAllLive } from '../support/live.ts';
 import { openShop } from '../support/mapped.ts';
+import { openProxy } from '../support/proxy.ts';
 import { ledger, refuse } from '../support/transfers.ts';
 
 const open = async () => withAccount(await openEngine({ partitions: 1 }));
@@ -115,6 +116,60 @@ describe('MySQL refuses', () => {
     expect(await holdRows(engine, 'a')).toMatchObject({ h: { status: 'posted' } });
     await expectNoDrift(engine, 'a');
   });
+});
+
+describe('MySQL is away', () => {
+  it.each(['refuse', 'silence'] as const)(
+    'a new hold is refused, all else of its account goes on (%s)',
+    async how => {
+      const engine = await openEngine({ partitions: 1 });
+      const proxy = await openProxy(engine.mysqlUrl);
+      const points = (await engine.producer({ mysqlUrl: proxy.url })).points('loyalty');
+      await points.credit('a', 100, { id: 'start' });
+      await points.hold('a', 30, { id: 'posted' });
+      await points.hold('a', 20, { id: 'voided' });
+      await points.balance('b');
+      if (how === 'refuse') proxy.refuse();
+      else proxy.silence('silent');
+      const outcome = (call: Promise<{ value: number | null; held?: number; duplicate: boolean }>) =>
+        call.then(
+          ({ value, held, duplicate }) => (duplicate ? 'duplicate' : `${value}/${held}`),
+          error => error.code,
+        );
+      // One micro-batch: what stands behind the hold keeps its order, and needs what stands before it.
+      const together = [
+        points.hold('a', 5, { id: 'new' }),
+        points.credit('a', 50, { id: 'credit' }),
+        points.debit('a', 100, { id: 'debit' }),
+        points.post('a', 'new'),
+        points.hold('a', 30, { id: 'posted' }),
+        points.post('a', 'posted', 25),
+        points.credit('b', 1, { id: 'other' }),
+      ].map(outcome);
+      // If nothing answers, these come while the record is looked up.
+      if (how === 'silence') await until(() => proxy.swallowed > 0, 'the record to be looked up');
+      const later = [points.void('a', 'voided'), points.debit('a', 20, { id: 'last' })].map(outcome);
+      expect(await Promise.all([...together, ...later])).toEqual([
+        'DATABASE_UNAVAILABLE',
+        '150/undefined',
+        '50/undefined',
+        'DATABASE_UNAVAILABLE',
+        'duplicate',
+        '25/20',
+        '1/undefined',
+        '25/0',
+        '5/undefined',
+      ]);
+      proxy.open();
+      await engine.drain();
+      expect(await holdRows(engine, 'a')).toEqual({
+        posted: { amount: 30, status: 'posted', posted: 25 },
+        voided: { amount: 20, status: 'voided', posted: 0 },
+      });
+      expect((await ledger(engine, 'a')).map(({ amount }) => amount)).toEqual([100, 50, -100, -25, -20]);
+      await expectNoDrift(engine, 'a');
+    },
+  );
 });
 
 describe('a mapped table cannot be written', () => {

@@ -194,11 +194,14 @@ export class ColdReader {
 
   /**
    * Makes the records of holds of one partition live, and returns how they stand, in order; null if there is no such
-   * hold.
+   * hold. One whose account is in doubt becomes an error of that hold only.
    * @throws like `load`
    */
-  async loadHolds(partition: number, holds: readonly HoldKey[]): Promise<(Hold | null)[]> {
-    const found: (Hold | null)[] = [];
+  async loadHolds(
+    partition: number,
+    holds: readonly HoldKey[],
+  ): Promise<(Hold | null | ReadUnsettledError)[]> {
+    const found: (Hold | null | ReadUnsettledError)[] = [];
     const rowOf = ({ program, account, hold }: HoldKey) => [program, account, hold];
     for (const [from, to] of cut(holds.length, LARGEST_ITEM, at =>
       literalBytes(JSON.stringify(rowOf(holds[at]!))),
@@ -214,8 +217,8 @@ export class ColdReader {
             ...holdArguments(some, rows),
           ),
       });
-      if (values.includes(WAITS)) throw new ReadUnsettledError(partition, DOUBT);
-      found.push(...values.map(readHoldRecord));
+      for (const value of values)
+        found.push(value === WAITS ? new ReadUnsettledError(partition, DOUBT) : readHoldRecord(value));
     }
     return found;
   }
