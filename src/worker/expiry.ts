@@ -1,6 +1,6 @@
 /**
- * Ends holds whose time is over: a round looks for their rows, and sends the entry that ends each. Redis decides by its
- * own clock. A post or a void that comes in time ends the hold first.
+ * Ends holds whose time is over: a round looks for their rows by the clock of MySQL, and sends the entry that ends each.
+ * Redis decides by its own clock. A post or a void that comes in time ends the hold first.
  */
 import type { PoolConnection } from 'mysql2/promise';
 import type { Logger } from 'pino';
