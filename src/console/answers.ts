@@ -454,9 +454,14 @@ export interface VerifyState {
       readonly balance: Exact;
       readonly sum: Exact;
     }[];
-    /** Sentences about scores, transfers, holds and names that were not compared. */
+    /** Sentences about `alsoWrong` and `unread`. */
     readonly more: readonly string[];
+    /** Differences of all kinds that are not listed: those beyond the longest lists. */
     readonly unlisted: number;
+    /** Scores, transfers, holds and sums of open holds that are or were wrong. */
+    readonly alsoWrong: number;
+    /** Names that were not compared, since their table cannot be read. */
+    readonly unread: number;
   } | null;
 }
 

@@ -73,11 +73,14 @@ export class VerifyRuns {
   }
 }
 
-const NOTHING = { error: null, checked: 0, drift: [], ledger: [], more: [], unlisted: 0 } as const;
+const NOTHING = {
+  ...{ error: null, checked: 0, drift: [], ledger: [], more: [] },
+  ...{ unlisted: 0, alsoWrong: 0, unread: 0 },
+} as const;
 
 function shownResult(found: Verification, repaired: boolean): Omit<Last, 'startedAt' | 'by' | 'finishedAt'> {
-  const { checked, drift, ledger, unlisted } = found;
-  const beyond = Object.values(unlisted ?? {}).reduce((sum, count) => sum + count, 0);
+  const { checked, drift, scores = [], ledger, transfers, holds = [], openHolds = [], unread = [] } = found;
+  const beyond = Object.values(found.unlisted ?? {}).reduce((sum, count) => sum + count, 0);
   const cut = Math.max(0, drift.length - LISTED) + Math.max(0, ledger.length - LISTED);
   return {
     error: null,
@@ -88,6 +91,8 @@ function shownResult(found: Verification, repaired: boolean): Omit<Last, 'starte
     }),
     more: moreOf(found, repaired),
     unlisted: beyond + cut,
+    alsoWrong: scores.length + transfers.length + holds.length + openHolds.length,
+    unread: unread.length,
   };
 }
 

@@ -9,6 +9,7 @@ import { logIn, openContext, openShown, PASSWORD } from '../support/console-page
 import { until } from '../support/engine.ts';
 import { addToLive } from '../support/live.ts';
 import { openProxy } from '../support/proxy.ts';
+import { insertEntry } from '../support/transfer-rows.ts';
 
 // A browser on a busy machine is slow.
 vi.setConfig({ testTimeout: 180_000 });
@@ -156,6 +157,25 @@ describe.skipIf(!chromiumPath)('by the page', () => {
     await page.getByLabel('Reason, for the audit record').fill('known');
     await button(page, 'Start').click();
     await until(async () => (await shown.read('clicks', '/')) === 5, 'the repair');
+  });
+
+  it('a comparison that read no table, or found only transfers that do not add up, is not green', async () => {
+    const { shown, base, page } = await open(0, 'admin');
+    await page.goto(`${base}/verify`);
+    const chip = page.locator('main .lead .chip');
+    await button(page, 'Compare now').click();
+    await chip.filter({ hasText: 'Everything adds up' }).waitFor();
+    await shown.database.query('RENAME TABLE products TO hidden');
+    await button(page, 'Compare now').click();
+    await page.getByText('The counter views was not compared.').waitFor();
+    expect(await chip.textContent()).toContain('What was compared adds up');
+    expect(await chip.getAttribute('class')).toContain('chip-warning');
+    await insertEntry(shown.database, 'b', 5, { transfer: 't1' });
+    await insertEntry(shown.database, 'b', 5, { transfer: 't2' });
+    await button(page, 'Compare now').click();
+    await page.getByText('2 transfers do not add up').waitFor();
+    expect(await chip.textContent()).toContain('2 did not add up');
+    expect(await chip.getAttribute('class')).toContain('chip-bad');
   });
 
   it('operations are exported as lines of JSON', async () => {

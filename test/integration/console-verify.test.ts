@@ -6,6 +6,7 @@ import { createLog } from '../../src/shared/log.ts';
 import { Heartbeat } from '../../src/shared/redis/heartbeat.ts';
 import { asker, caller, consoleParts } from '../support/console.ts';
 import { openEngine, until } from '../support/engine.ts';
+import { insertEntry } from '../support/transfer-rows.ts';
 
 describe('a comparison', () => {
   it('runs once at a time, keeps its result, and repairs with a reason and a record', async () => {
@@ -25,7 +26,7 @@ describe('a comparison', () => {
     expect((await call.post('/api/verify', '')).body.code).toBe('VERIFY_RUNNING');
     await until(async () => (await call.get('/api/verify')).body.running === null);
     const { last } = (await call.get('/api/verify')).body;
-    expect(last).toMatchObject({ by: 'ada', error: null, unlisted: 0, more: [] });
+    expect(last).toMatchObject({ by: 'ada', error: null, unlisted: 0, more: [], alsoWrong: 0, unread: 0 });
     expect(last.drift).toContainEqual({
       ...{ kind: 'counter', name: 'views', key: 'k', shownKey: '"k"' },
       ...{ live: '4', expected: '5', became: null },
@@ -42,6 +43,34 @@ describe('a comparison', () => {
     const [row] = await engine.database.query('SELECT * FROM sluice_operations');
     expect(row).toMatchObject({ action: 'repair', operator: 'ada', reason: 'INC-3', address: '192.0.2.7' });
     expect(row!.finished_at).not.toBeNull();
+  });
+
+  it('counts the transfers, holds, sums of open holds and scores that are wrong, and the names it could not read', async () => {
+    const engine = await openEngine({ partitions: 1 });
+    await engine.database.query('CREATE TABLE pages (path VARBINARY(40) PRIMARY KEY, hits BIGINT NOT NULL)');
+    const target = { table: 'pages', key: 'path', column: 'hits' } as const;
+    const parts = await consoleParts(engine, {
+      counters: { views: { target } },
+      points: { loyalty: { ranked: true } },
+    });
+    const call = caller(routes, parts);
+    await insertEntry(engine.database, 'b', 5, { transfer: 't1' });
+    await insertEntry(engine.database, 'b', -5, { transfer: 't2' });
+    await engine.database.query(
+      `INSERT INTO sluice_holds (program, account, hold_id, partition_id, amount, status, posted, created_at) VALUES
+       ('loyalty', 'a', 'open', 0, 3, 'open', 0, UTC_TIMESTAMP(3)), ('loyalty', 'a', 'gone', 0, 4, 'posted', 4, UTC_TIMESTAMP(3))`,
+    );
+    await engine.database.query('RENAME TABLE pages TO hidden');
+    await call.post('/api/verify', '');
+    await until(async () => (await call.get('/api/verify')).body.running === null);
+    const { last } = (await call.get('/api/verify')).body;
+    expect(last).toMatchObject({ error: null, drift: [], ledger: [], unlisted: 0, alsoWrong: 4, unread: 1 });
+    expect(last.more).toEqual([
+      '2 transfers do not add up; `sluice verify` lists them.',
+      '1 holds do not fit their entries; `sluice verify` lists them.',
+      '1 sums of open holds, which metrics show, are wrong.',
+      expect.stringMatching(/^The counter views was not compared\. /),
+    ]);
   });
 
   it('that fails says why, and one that runs when the console ends is ended', async () => {

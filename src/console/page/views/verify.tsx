@@ -7,7 +7,7 @@ import { useAsked } from '../asked.ts';
 import { grouped, many } from '../digits.ts';
 import { Action, WhyNot } from '../parts/action.tsx';
 import { Facts } from '../parts/facts.tsx';
-import { Chip } from '../parts/mark.tsx';
+import { Chip, type Level } from '../parts/mark.tsx';
 import { ProblemNote } from '../parts/problem.tsx';
 import { ReasonDialog } from '../parts/reason.tsx';
 import { Table } from '../parts/table.tsx';
@@ -94,18 +94,22 @@ function Controls({ state: { running }, reload }: { state: VerifyState; reload: 
   );
 }
 
+/** What came of it. A name that was not read may be wrong, so it is not all well. */
+function judged(of: Last): readonly [level: Level, text: string] {
+  const wrong = of.drift.length + of.ledger.length + of.unlisted + of.alsoWrong;
+  if (of.error !== null) return ['warning', 'It did not come to its end'];
+  if (wrong > 0) return ['bad', `${grouped(wrong)} did not add up`];
+  if (of.unread > 0)
+    return ['warning', `What was compared adds up; ${many(of.unread, 'name')} could not be read`];
+  return ['well', 'Everything adds up'];
+}
+
 function Result({ of }: { of: Last }) {
-  const wrong = of.drift.length + of.ledger.length + of.unlisted;
-  const said = of.error
-    ? 'It did not come to its end'
-    : wrong === 0
-      ? 'Everything adds up'
-      : `${many(wrong, 'value')} did not add up`;
+  const [level, said] = judged(of);
   return (
     <>
       <p class="lead">
-        <Chip level={of.error ? 'warning' : wrong === 0 ? 'well' : 'bad'}>{said}</Chip>{' '}
-        {many(of.checked, 'value')} compared
+        <Chip level={level}>{said}</Chip> {many(of.checked, 'value')} compared
       </p>
       {of.error !== null && <p class="fault">{of.error}</p>}
       <Facts
