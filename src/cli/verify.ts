@@ -54,14 +54,20 @@ function print(found: Verification, repaired: boolean): string {
     );
   for (const { kind, name, reason } of unread) lines.push(`not compared: ${kind} ${name}. ${reason}`);
   if (drift.length > 0) {
-    const rows = drift.map(d => [d.kind, d.name, shownKey(d.key), d.live ?? 'none', second(d)]);
+    const rows = drift.map(d => [
+      d.kind,
+      d.name,
+      shownKey(d.key),
+      d.exactLive ?? d.live ?? 'none',
+      second(d),
+    ]);
     lines.push(
       table(['kind', 'name', 'key', ...(repaired ? ['was', 'became'] : ['live', 'expected'])], rows),
     );
   }
   const holding = drift.filter(d => d.held !== undefined);
   if (holding.length > 0) {
-    const rows = holding.map(d => [d.name, shownKey(d.key), d.held!, d.expectedHeld!]);
+    const rows = holding.map(d => [d.name, shownKey(d.key), d.exactHeld ?? d.held!, d.expectedHeld!]);
     const [was, right] = repaired ? ['held before', 'holds now'] : ['held', 'expected'];
     lines.push(table(['program', 'account', was!, right!], rows));
   }

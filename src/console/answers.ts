@@ -231,9 +231,11 @@ export interface LedgerEntry {
 /** `POST /api/look-up/repair` with `{ kind, name, key, reason }` (operator). */
 export interface Repaired {
   readonly operation: number;
-  /** The live value before and after; null if it was or is cold. */
+  /** The live value before and after; null if it was no number, or was or is cold. */
   readonly was: Exact | null;
   readonly became: Exact | null;
+  /** Points that the account held and holds live; null if neither is above 0, or if it was cold. */
+  readonly held: { readonly was: Exact; readonly became: Exact } | null;
 }
 
 /** `GET /api/trace?name=loyalty&key=alice&id=order-7`. */
@@ -447,6 +449,8 @@ export interface VerifyState {
       readonly live: Exact | null;
       readonly expected: Exact | null;
       readonly became: Exact | null;
+      /** Points that the account holds, live and as it should be; null if neither is above 0. */
+      readonly held: { readonly live: Exact; readonly expected: Exact } | null;
     }[];
     readonly ledger: readonly {
       readonly program: string;

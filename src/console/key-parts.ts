@@ -4,7 +4,6 @@
  * came between the two, both are repeated a few times, and then the answer says that it is not settled. It never waits
  * for a lock, changes a live value or loads a cold one.
  */
-import { readBalance } from '../shared/balance.ts';
 import { isValueKind, itemOf, type ValueKind } from '../shared/item.ts';
 import { queryRows, type Rows } from '../shared/mysql/database.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
@@ -202,7 +201,8 @@ export function readLiveText(
 ): { readonly value: bigint; readonly held: bigint } | null {
   if (isValueKind(kind)) return /^-?\d+(@\d+)?$/.test(text) ? { value: putOf(text).value, held: 0n } : null;
   if (!(kind === 'p' ? /^-?\d+(\/\d+)?$/ : /^-?\d+$/).test(text)) return null;
-  return { value: BigInt(text.split('/')[0]!), held: BigInt(readBalance(text).held) };
+  const [value, held = '0'] = text.split('/');
+  return { value: BigInt(value!), held: BigInt(held) };
 }
 
 interface Rotated {

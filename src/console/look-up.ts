@@ -11,6 +11,7 @@ import { ROW_KINDS, SHOWN_KINDS } from '../shared/item.ts';
 import { LIMITS } from '../shared/limits.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
 import type { LiveKey } from '../shared/redis/live-keys.ts';
+import { type Comparison, heldDigits, liveDigits } from '../shared/values/comparison.ts';
 import type { Count, Ledger, LedgerEntry, LookUp, Repaired } from './answers.ts';
 import { countUpTo } from './counts.ts';
 import { accountQuery, authorOf, keyBody, keyQuery, limit, liveKeyOf, oneText } from './inputs.ts';
@@ -54,18 +55,23 @@ export const lookUpRoutes: readonly Route[] = [
     shape: { body: keyBody },
     async handle({ body, asker }, { definitions, servers }) {
       const author = authorOf(asker, body.reason);
-      const found = await repairKey(servers(), liveKeyOf(body, definitions), author);
-      const { live, expected } = found.before;
-      const became = expected === null || Number.isSafeInteger(expected) ? expected : null;
-      const repaired: Repaired = {
-        operation: found.operation,
-        was: live === undefined || live === null || Number.isNaN(live) ? null : String(live),
-        became: live === undefined || became === null ? null : String(became),
-      };
-      return { body: repaired };
+      const { operation, before } = await repairKey(servers(), liveKeyOf(body, definitions), author);
+      return { body: { operation, ...repairedFrom(before) } satisfies Repaired };
     },
   }),
 ];
+
+/** What a repair made of a live value; a cold one stays cold, and one that would be out of range becomes cold. */
+function repairedFrom(before: Comparison): Omit<Repaired, 'operation'> {
+  const { live, expected, held = 0, expectedHeld = 0 } = before;
+  if (live === undefined) return { was: null, became: null, held: null };
+  const became = expected === null || Number.isSafeInteger(expected) ? expected : null;
+  return {
+    was: liveDigits(before),
+    became: became === null ? null : String(became),
+    held: held === 0 && expectedHeld === 0 ? null : { was: heldDigits(before), became: String(expectedHeld) },
+  };
+}
 
 async function lookUp(servers: OpenServers, key: LiveKey, liveTtlMs: number): Promise<LookUp> {
   const [parts, updates, holds] = await Promise.all([

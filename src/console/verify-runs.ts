@@ -5,6 +5,7 @@ import { type Drift, type Repair, type Verification, type VerifyParts, verify } 
 import { shownKey } from '../shared/composite-key.ts';
 import { SluiceError } from '../shared/errors.ts';
 import { explain } from '../shared/explain.ts';
+import { heldDigits, liveDigits } from '../shared/values/comparison.ts';
 import type { VerifyState } from './answers.ts';
 
 type Parts = VerifyParts & { readonly address: string };
@@ -96,12 +97,14 @@ function shownResult(found: Verification, repaired: boolean): Omit<Last, 'starte
   };
 }
 
-function shownDrift({ kind, name, key, live, expected, became }: Drift): Last['drift'][number] {
+function shownDrift(drift: Drift): Last['drift'][number] {
+  const { kind, name, key, expected, expectedHeld, became } = drift;
   const exact = (number: number | null | undefined) =>
-    number === null || number === undefined || Number.isNaN(number) ? null : String(number);
+    number === null || number === undefined ? null : String(number);
   return {
     ...{ kind, name, key, shownKey: shownKey(key) },
-    ...{ live: exact(live), expected: exact(expected), became: exact(became) },
+    ...{ live: liveDigits(drift), expected: exact(expected), became: exact(became) },
+    held: expectedHeld === undefined ? null : { live: heldDigits(drift), expected: String(expectedHeld) },
   };
 }
 

@@ -33,6 +33,9 @@ export interface Drift {
   /** What the account holds, live and as it should be; absent if neither is above 0. */
   readonly held?: number;
   readonly expectedHeld?: number;
+  /** The digits of `live` and `held` where a number would round them. */
+  readonly exactLive?: string;
+  readonly exactHeld?: string;
   /** After a repair: the new live value; null if it was deleted because the right value is out of range. */
   readonly became?: number | null;
 }
@@ -307,7 +310,7 @@ class Check {
 
   #list<Found extends object>(
     { kind, name, key, expected }: Comparison,
-    list: Map<string, Found & Omit<Drift, 'live' | 'held' | 'expectedHeld'>>,
+    list: Map<string, Found & Omit<Drift, keyof LiveFound>>,
     found: Found,
   ): void {
     const item = `${kind}${name}:${key}`;
@@ -322,10 +325,15 @@ class Check {
   }
 }
 
-type LiveFound = Pick<Drift, 'live' | 'held' | 'expectedHeld'>;
+type LiveFound = Pick<Drift, 'live' | 'held' | 'expectedHeld' | 'exactLive' | 'exactHeld'>;
 
-function liveOf({ live, held = 0, expectedHeld = 0 }: Comparison): LiveFound {
-  return { live: live!, ...(held === 0 && expectedHeld === 0 ? {} : { held, expectedHeld }) };
+function liveOf({ live, held = 0, expectedHeld = 0, exactLive, exactHeld }: Comparison): LiveFound {
+  return {
+    live: live!,
+    ...(held === 0 && expectedHeld === 0 ? {} : { held, expectedHeld }),
+    ...(exactLive === undefined ? {} : { exactLive }),
+    ...(exactHeld === undefined ? {} : { exactHeld }),
+  };
 }
 
 /** Lists what is found, up to the longest list. */

@@ -9,6 +9,7 @@ import { logIn, openContext, openShown, PASSWORD } from '../support/console-page
 import { until } from '../support/engine.ts';
 import { addToLive } from '../support/live.ts';
 import { openProxy } from '../support/proxy.ts';
+import { addToLive, setLive } from '../support/live.ts';
 import { insertEntry } from '../support/transfer-rows.ts';
 
 // A browser on a busy machine is slow.
@@ -142,6 +143,33 @@ describe.skipIf(!chromiumPath)('by the page', () => {
     await button(page, 'Repair it').click();
     await page.getByText('It was 7 and is 5 now.').waitFor();
     expect(await shown.read('clicks', '/')).toBe(5);
+  });
+
+  it('wrong held points are shown as wrong, and repaired', async () => {
+    const { shown, base, page } = await open(0, 'admin');
+    await shown.addAccounts(1);
+    const producer = await shown.producer();
+    await producer.points('loyalty').credit('a1', 100, { id: 'order' });
+    await producer.points('loyalty').hold('a1', 10, { id: 'hold' });
+    await producer.close();
+    await until(
+      async () => (await shown.database.query('SELECT 1 FROM sluice_holds')).length === 1,
+      'the hold in MySQL',
+    );
+    await setLive(shown, 'p', 'loyalty:a1', '100/30');
+    await page.goto(`${base}/verify`);
+    await button(page, 'Compare now').click();
+    const row = page.getByRole('region', { name: 'Live values that drifted' }).getByRole('row').nth(1);
+    await row.getByText('100 (30 held)').waitFor();
+    await row.getByText('100 (10 held)').waitFor();
+    await row.getByRole('link').click();
+    await page.getByText('no, 30 held instead of 10').waitFor();
+    expect(await accessibilityFindings(page)).toEqual([]);
+    await button(page, 'Repair the live value').click();
+    await page.getByLabel('Reason, for the audit record').fill('somebody wrote into Redis');
+    await button(page, 'Repair it').click();
+    await page.getByText('It was 100 (30 held) and is 100 (10 held) now.').waitFor();
+    await page.getByText('yes, exactly').waitFor();
   });
 
   it('a comparison finds drift; an admin repairs it', async () => {

@@ -108,12 +108,14 @@ it('a repair mends drift, prints old and new values, and keeps a record', async 
   expect(operation!.finished_at >= operation!.started_at).toBe(true);
 
   await deployment.database.query("UPDATE sluice_accounts SET balance = 5 WHERE account = '3'");
+  await setLive(deployment, 'p', 'loyalty:1', '9007199254740993');
   const mended = await deployment.sluice(['verify', '--repair']);
   expect(mended.code).toBe(0);
   expect(mended.stdout).toMatch(
-    /^5 comparisons, 1 keys with drift, repaired, 0 ledgers and 0 transfers that do not add up\n/,
+    /^5 comparisons, 2 keys with drift, repaired, 0 ledgers and 0 transfers that do not add up\n/,
   );
   expect(mended.stdout).toMatch(/was +became\n.*loyalty +"3" +6 +5\n/s);
+  expect(mended.stdout).toMatch(/loyalty +"1" +9007199254740993 +5\n/);
   expect((await deployment.sluice(['verify'])).code).toBe(0);
   const [second] = await deployment.database.query('SELECT operator FROM sluice_operations ORDER BY id DESC');
   expect(second!.operator).not.toBe('anna');

@@ -7,6 +7,7 @@ import type { Kind } from '../../src/shared/item.ts';
 import { asker, caller, consoleParts } from '../support/console.ts';
 import { definitions, type Engine, openEngine, until } from '../support/engine.ts';
 import { poison } from '../support/failed.ts';
+import { setLive } from '../support/live.ts';
 
 const NAMED = {
   ...definitions,
@@ -306,7 +307,7 @@ describe('a repair', () => {
     expect(of(await look('counter', 'views', 'k'))).toMatchObject({ drift: '-1' });
     const wanted = { kind: 'counter', name: 'views', key: 'k', reason: 'INC-7' };
     const { body } = await call.post('/api/look-up/repair', wanted);
-    expect(body).toEqual({ operation: expect.any(Number), was: '4', became: '5' });
+    expect(body).toEqual({ operation: expect.any(Number), was: '4', became: '5', held: null });
     expect(of(await look('counter', 'views', 'k'))).toMatchObject({ live: '5', drift: '0' });
     expect(of(await look('counter', 'views', 'other'))).toMatchObject({ drift: '-1' });
     const [row] = await engine.database.query('SELECT * FROM sluice_operations');
@@ -317,6 +318,38 @@ describe('a repair', () => {
     const cold = await call.post('/api/look-up/repair', { ...wanted, key: 'never' });
     expect(cold.body).toMatchObject({ was: null, became: null });
     expect((await engine.compare('c' as Kind, 'views', 'never')).live).toBeUndefined();
+  });
+});
+
+describe('a live value that another program wrote', () => {
+  it('is told with what it held, and with all its digits', async () => {
+    const { engine, call, sluice, look } = await open();
+    await sluice.points('loyalty').credit('al', 100, { id: 'a' });
+    await sluice.points('loyalty').hold('al', 10, { id: 'h' });
+    await sluice.counter('views').increment('k', 5);
+    await engine.drain();
+    const wanted = { kind: 'points', name: 'loyalty', key: 'al', reason: 'INC-7' };
+    await setLive(engine, 'p', 'loyalty:al', '100/30');
+    expect(await look('points', 'loyalty', 'al')).toMatchObject({
+      drift: '0',
+      held: { live: '30', expected: '10' },
+    });
+    expect((await call.post('/api/look-up/repair', wanted)).body).toMatchObject({
+      ...{ was: '100', became: '100', held: { was: '30', became: '10' } },
+    });
+    await setLive(engine, 'p', 'loyalty:al', '9007199254740993/9007199254740995');
+    expect(await look('points', 'loyalty', 'al')).toMatchObject({
+      live: { value: '9007199254740993' },
+      held: { live: '9007199254740995', expected: '10' },
+    });
+    expect((await call.post('/api/look-up/repair', wanted)).body).toMatchObject({
+      ...{ was: '9007199254740993', became: '100', held: { was: '9007199254740995', became: '10' } },
+    });
+    await setLive(engine, 'c', 'views:k', '-9007199254740993');
+    const counter = { kind: 'counter', name: 'views', key: 'k', reason: 'INC-7' };
+    expect((await call.post('/api/look-up/repair', counter)).body).toMatchObject({
+      ...{ was: '-9007199254740993', became: '5', held: null },
+    });
   });
 });
 

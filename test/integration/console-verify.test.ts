@@ -6,6 +6,7 @@ import { createLog } from '../../src/shared/log.ts';
 import { Heartbeat } from '../../src/shared/redis/heartbeat.ts';
 import { asker, caller, consoleParts } from '../support/console.ts';
 import { openEngine, until } from '../support/engine.ts';
+import { setLive } from '../support/live.ts';
 import { insertEntry } from '../support/transfer-rows.ts';
 
 describe('a comparison', () => {
@@ -29,7 +30,7 @@ describe('a comparison', () => {
     expect(last).toMatchObject({ by: 'ada', error: null, unlisted: 0, more: [], alsoWrong: 0, unread: 0 });
     expect(last.drift).toContainEqual({
       ...{ kind: 'counter', name: 'views', key: 'k', shownKey: '"k"' },
-      ...{ live: '4', expected: '5', became: null },
+      ...{ live: '4', expected: '5', became: null, held: null },
     });
     expect(last.ledger).toEqual([{ program: 'loyalty', account: 'al', balance: '10', sum: '9' }]);
     expect(await engine.database.query('SELECT * FROM sluice_operations')).toEqual([]);
@@ -43,6 +44,38 @@ describe('a comparison', () => {
     const [row] = await engine.database.query('SELECT * FROM sluice_operations');
     expect(row).toMatchObject({ action: 'repair', operator: 'ada', reason: 'INC-3', address: '192.0.2.7' });
     expect(row!.finished_at).not.toBeNull();
+  });
+
+  it('shows what accounts hold, and every digit of a live value that another program wrote', async () => {
+    const engine = await openEngine({ partitions: 1 });
+    const parts = await consoleParts(engine);
+    const call = caller(routes, parts, asker('admin'));
+    const sluice = await engine.producer();
+    await sluice.points('loyalty').credit('al', 100, { id: 'a' });
+    await sluice.points('loyalty').hold('al', 10, { id: 'h' });
+    await sluice.counter('views').increment('k', 5);
+    await engine.drain();
+    await setLive(engine, 'p', 'loyalty:al', '100/30');
+    await setLive(engine, 'c', 'views:k', '9007199254740993');
+    const compared = async (path: string, body: unknown) => {
+      await call.post(path, body);
+      await until(async () => (await call.get('/api/verify')).body.running === null);
+      return (await call.get('/api/verify')).body.last.drift;
+    };
+    const account = { kind: 'points', name: 'loyalty', key: 'al', shownKey: '"al"' };
+    const counter = { kind: 'counter', name: 'views', key: 'k', shownKey: '"k"' };
+    const wrong = [
+      { ...counter, live: '9007199254740993', expected: '5', held: null },
+      { ...account, live: '100', expected: '100', held: { live: '30', expected: '10' } },
+    ];
+    const unrepaired = wrong.map(one => ({ ...one, became: null }));
+    expect(await compared('/api/verify', '')).toEqual(expect.arrayContaining(unrepaired));
+    const repaired = wrong.map(one => ({ ...one, became: one.expected }));
+    expect(await compared('/api/verify/repair', { reason: 'x' })).toEqual(expect.arrayContaining(repaired));
+    await setLive(engine, 'p', 'loyalty:al', '-9223372036854775807/9223372036854775806');
+    expect(await compared('/api/verify', '')).toMatchObject([
+      { live: '-9223372036854775807', held: { live: '9223372036854775806', expected: '10' } },
+    ]);
   });
 
   it('counts the transfers, holds, sums of open holds and scores that are wrong, and the names it could not read', async () => {

@@ -2,7 +2,16 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { bytes, counted, duration, grouped, many, rate, signed } from '../../src/console/page/digits.ts';
+import {
+  bytes,
+  counted,
+  duration,
+  grouped,
+  many,
+  rate,
+  signed,
+  withHeld,
+} from '../../src/console/page/digits.ts';
 
 it('groups the digits of any whole number, and loses none', () => {
   fc.assert(
@@ -23,6 +32,11 @@ it.each([
   ['', ''],
 ])('%j is shown as %j', (text, shown) => {
   expect(grouped(text)).toBe(shown);
+});
+
+it('shows what is held beside a balance', () => {
+  expect(withHeld('1000', '9007199254740993')).toBe('1,000 (9,007,199,254,740,993 held)');
+  expect(withHeld('-1000', undefined)).toBe('−1,000');
 });
 
 it('gives an amount its sign', () => {

@@ -13,6 +13,11 @@ export function signed(value: string): string {
   return /^[1-9]/.test(value) ? `+${grouped(value)}` : grouped(value);
 }
 
+/** A balance with what is held of it: `100 (30 held)`. */
+export function withHeld(balance: string, held: string | undefined): string {
+  return held === undefined ? grouped(balance) : `${grouped(balance)} (${grouped(held)} held)`;
+}
+
 /** A count with a time limit. */
 export function counted({ count, atLeast }: Count): string {
   return atLeast ? `at least ${grouped(count)}` : grouped(count);

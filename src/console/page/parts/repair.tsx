@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import type { LookUp, Repaired } from '../../answers.ts';
 import { post } from '../api.ts';
-import { grouped } from '../digits.ts';
+import { withHeld } from '../digits.ts';
 import { Dialog } from './dialog.tsx';
 import { ReasonDialog } from './reason.tsx';
 
@@ -38,14 +38,18 @@ export function RepairDialog({
   );
 }
 
-function Done({ of: { operation, was, became }, onClose }: { of: Repaired; onClose: () => void }) {
-  const shown = (value: string | null) => (value === null ? 'cold' : grouped(value));
+function Done({ of: { operation, was, became, held }, onClose }: { of: Repaired; onClose: () => void }) {
+  const before = was === null && became !== null ? 'no number' : shown(was, held?.was);
   return (
     <Dialog title="Repaired" onClose={onClose}>
       <p role="status">
-        It was {shown(was)} and is {shown(became)} now.{' '}
+        It was {before} and is {shown(became, held?.became)} now.{' '}
         <a href={`/operations/${operation}`}>Operation {operation}</a>
       </p>
     </Dialog>
   );
+}
+
+function shown(value: string | null, held: string | undefined): string {
+  return value === null ? 'cold' : withHeld(value, held);
 }

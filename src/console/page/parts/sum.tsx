@@ -61,13 +61,18 @@ function Part({
   );
 }
 
-function Judgement({ of: { live, drift, settled, unsettledWhy, expected } }: { of: LookUp }) {
+function Judgement({ of: { live, drift, settled, unsettledWhy, expected, held } }: { of: LookUp }) {
   if (!settled)
     return (
       <Chip level="unknown">{`not known now: ${unsettledWhy ?? 'flushes came between the reads'}`}</Chip>
     );
   if (live.state === 'cold') return <Chip level="well">nothing is live, so nothing can be wrong</Chip>;
   if (drift === null && live.value === expected) return <Chip level="well">yes</Chip>;
-  if (drift === '0') return <Chip level="well">yes, exactly</Chip>;
-  return <Chip level="bad">{drift === null ? 'no, they differ' : `no, a drift of ${signed(drift)}`}</Chip>;
+  if (drift === null) return <Chip level="bad">no, they differ</Chip>;
+  const wrong = drift === '0' ? [] : [`a drift of ${signed(drift)}`];
+  // Both are in one live value, so a right balance with wrong held points is a wrong live value.
+  if (held !== null && held.live !== held.expected)
+    wrong.push(`${grouped(held.live ?? '0')} held instead of ${grouped(held.expected ?? '0')}`);
+  if (wrong.length === 0) return <Chip level="well">yes, exactly</Chip>;
+  return <Chip level="bad">{`no, ${wrong.join(', and ')}`}</Chip>;
 }

@@ -4,7 +4,7 @@ import type { VerifyState } from '../../answers.ts';
 import { address } from '../address.ts';
 import { asProblem, type Problem, post } from '../api.ts';
 import { useAsked } from '../asked.ts';
-import { grouped, many } from '../digits.ts';
+import { grouped, many, withHeld } from '../digits.ts';
 import { Action, WhyNot } from '../parts/action.tsx';
 import { Facts } from '../parts/facts.tsx';
 import { Chip, type Level } from '../parts/mark.tsx';
@@ -133,8 +133,8 @@ function Result({ of }: { of: Last }) {
   );
 }
 
-function shown(value: string | null): string {
-  return value === null ? '–' : grouped(value);
+function shown(value: string | null, held: string | undefined): string {
+  return value === null ? '–' : withHeld(value, held);
 }
 
 function Drift({ rows }: { rows: Last['drift'] }) {
@@ -155,9 +155,9 @@ function Drift({ rows }: { rows: Last['drift'] }) {
               </a>
             ),
           },
-          { head: 'Live', cell: ({ live }) => shown(live), isNumber: true },
-          { head: 'Expected', cell: ({ expected }) => shown(expected), isNumber: true },
-          { head: 'Repaired to', cell: ({ became }) => shown(became), isNumber: true },
+          { head: 'Live', cell: ({ live, held }) => shown(live, held?.live), isNumber: true },
+          { head: 'Expected', cell: ({ expected, held }) => shown(expected, held?.expected), isNumber: true },
+          { head: 'Repaired to', cell: ({ became, held }) => shown(became, held?.expected), isNumber: true },
         ]}
       />
     </section>
