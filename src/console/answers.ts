@@ -344,7 +344,7 @@ export interface QuarantinedUpdate {
 export interface EditChange {
   readonly amount?: number;
   readonly reason?: string;
-  readonly metadata?: Record<string, unknown>;
+  readonly metadata?: object;
 }
 
 /** Body of `POST /api/quarantine/plan` (viewer) and, with the rest, of `POST /api/quarantine/run` (operator). */

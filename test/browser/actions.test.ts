@@ -74,12 +74,27 @@ describe.skipIf(!chromiumPath)('by the page', () => {
     await page.goto(`${base}/quarantine/${first}`);
     await button(page, 'Edit…').click();
     await page.getByLabel('Amount', { exact: true }).fill('40');
-    await page.getByLabel('Metadata').fill('{"ticket": 7}');
+    // The server judges what was typed: the page reads no number.
+    await page.getByLabel('Metadata').fill('{"ticket": 1, "ticket": 2}');
+    await button(page, 'See what would happen').click();
+    await page.getByText('one key twice').waitFor();
+    await page.reload();
+    await button(page, 'Edit…').click();
+    await page.getByLabel('Amount', { exact: true }).fill('40');
+    await page.getByLabel('Metadata').fill('7}');
+    await button(page, 'See what would happen').click();
+    await page.getByText('The metadata must be a JSON object').waitFor();
+    const metadata = '{"ticket":7,"weight":123456789012345.678,"number":1546130668394913822,"far":1e400}';
+    await page.getByLabel('Metadata').fill(metadata);
     await button(page, 'See what would happen').click();
     await page.getByLabel('Reason, for the audit record').fill('support ticket');
     await button(page, 'Edit 1 update').click();
     await finished(page);
     await until(async () => (await shown.pointsOf('a1')) === 40, 'the edited amount');
+    const [entry] = await shown.database.query('SELECT metadata FROM sluice_entries');
+    expect(String(entry!.metadata)).toBe(
+      '{"far":1e400,"number":1546130668394913822,"ticket":7,"weight":123456789012345.678}',
+    );
     await page.goto(`${base}/quarantine/${second}`);
     await button(page, 'Drop…').click();
     await page.getByLabel('Reason, for the audit record').fill('was a test');

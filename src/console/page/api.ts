@@ -12,6 +12,26 @@ export class Problem extends Error {
   }
 }
 
+/** A JSON text that goes into a request as it was typed, since a number of JavaScript would lose digits. */
+export class TypedJson {
+  readonly text: string;
+
+  /** @throws SyntaxError if it is not JSON, so that it cannot end the value that it is put into */
+  constructor(text: string) {
+    JSON.parse(text);
+    this.text = text;
+  }
+}
+
+/** As `JSON.stringify` of plain data. */
+export function jsonOf(value: unknown): string {
+  if (value instanceof TypedJson) return value.text;
+  if (Array.isArray(value)) return `[${value.map(jsonOf).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const members = Object.entries(value).filter(([, one]) => one !== undefined);
+  return `{${members.map(([name, one]) => `${JSON.stringify(name)}:${jsonOf(one)}`).join(',')}}`;
+}
+
 /** The console itself does not answer. */
 const NO_ANSWER = 'NO_ANSWER';
 
@@ -23,7 +43,7 @@ export function post<Answer>(path: string, body: unknown = {}, signal?: AbortSig
   return request(path, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(body),
+    body: jsonOf(body),
     ...(signal && { signal }),
   });
 }

@@ -2,6 +2,7 @@
 import { useSignal } from '@preact/signals';
 import type { TargetedSubmitEvent } from 'preact';
 import type { EditChange } from '../../answers.ts';
+import { TypedJson } from '../api.ts';
 
 export function ChangeForm({ onChange }: { onChange: (change: EditChange) => void }) {
   const fault = useSignal('');
@@ -48,26 +49,19 @@ function changeOf(data: FormData): EditChange | string {
   if (!amount && !reason && !metadata) return 'Fill in at least one field.';
   if (amount && !Number.isSafeInteger(Number(amount)))
     return 'The amount must be a whole number within ±(2^53-1).';
-  const parsed = metadata ? parseObject(metadata) : undefined;
-  if (metadata && !parsed) return 'The metadata must be a JSON object, such as {"order": 7}.';
-  if (metadata && hasLongNumber(metadata))
-    return 'A number of the metadata has more than 15 digits, which this page cannot keep exact: write it in quotes.';
+  const typed = metadata ? typedObject(metadata) : undefined;
+  if (metadata && !typed) return 'The metadata must be a JSON object, such as {"order": 7}.';
   return {
     ...(amount && { amount: Number(amount) }),
     ...(reason && { reason }),
-    ...(parsed && { metadata: parsed }),
+    ...(typed && { metadata: typed }),
   };
 }
 
-function hasLongNumber(json: string): boolean {
-  return /\d{16}/.test(json.replace(/"(?:[^"\\]|\\.)*"/g, '""'));
-}
-
-function parseObject(text: string): Record<string, unknown> | undefined {
+/** Numbers and keys of the object are for the server to judge, which reads all digits and no key twice. */
+function typedObject(text: string): TypedJson | undefined {
   try {
-    const value: unknown = JSON.parse(text);
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    return isObject ? (value as Record<string, unknown>) : undefined;
+    return text.startsWith('{') ? new TypedJson(text) : undefined;
   } catch {
     return undefined;
   }
