@@ -78,13 +78,13 @@ describe('a comparison', () => {
     ]);
   });
 
-  it('counts the transfers, holds, sums of open holds and scores that are wrong, and the names it could not read', async () => {
+  it('counts the transfers, holds and sums of open holds that are wrong, and the names it could not read', async () => {
     const engine = await openEngine({ partitions: 1 });
     await engine.database.query('CREATE TABLE pages (path VARBINARY(40) PRIMARY KEY, hits BIGINT NOT NULL)');
     const target = { table: 'pages', key: 'path', column: 'hits' } as const;
     const parts = await consoleParts(engine, {
       counters: { views: { target } },
-      points: { loyalty: { ranked: true } },
+      points: { loyalty: {} },
     });
     const call = caller(routes, parts);
     await insertEntry(engine.database, 'b', 5, { transfer: 't1' });
