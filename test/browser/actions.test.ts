@@ -7,9 +7,8 @@ import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { accessibilityFindings, chromiumPath, startBrowser } from '../support/browser.ts';
 import { logIn, openContext, openShown, PASSWORD } from '../support/console-page.ts';
 import { until } from '../support/engine.ts';
-import { addToLive } from '../support/live.ts';
-import { openProxy } from '../support/proxy.ts';
 import { addToLive, setLive } from '../support/live.ts';
+import { openProxy } from '../support/proxy.ts';
 import { insertEntry } from '../support/transfer-rows.ts';
 
 // A browser on a busy machine is slow.
