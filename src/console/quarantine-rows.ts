@@ -1,7 +1,7 @@
 /**
  * Reads the quarantine for people: pages, counts and groups, in bounded time however many rows there are. A filter by kind,
  * name and code is served by an index, group by group. Any other one is tried on the rows, a few thousand at a time, until
- * the time is over: then a page is short, and a count is at least what was found.
+ * the time is over: then a page is short, and a count is at least what was found, even if that is nothing.
  */
 import { beginsWith, type CheckedFilter, meansUpdates } from '../replay/filter.ts';
 import type { RowKind } from '../shared/item.ts';
@@ -138,33 +138,51 @@ const ofGroup = ({ kind, name, code, cause }: Group): Condition => {
   return { sql: ` AND ${IN_GROUP}`, values: [code, kind, Buffer.from(name), cause], index: 'refusal' };
 };
 
-interface Window {
+interface Span {
   /** Numbers above this one, up to the other one. */
   readonly after: number;
   readonly last: number;
 }
+
+interface Window extends Span {
+  /** Whether all rows were looked at with this one. */
+  readonly isEnd: boolean;
+}
+
+/** Where windows are, all over the table by default, and which comes first. */
+interface Windows {
+  readonly after?: number;
+  readonly last?: number | undefined;
+  readonly newestFirst?: boolean;
+}
+
+/** What came since a time is found at once from the end: numbers rise with the time, but for a few rows. */
+const newestFirst = ({ from }: CheckedFilter) => from !== undefined;
 
 async function patient(database: Database, limits: Limits): Promise<Limits> {
   const { count } = await countDirectly(database, { sql: '', values: [] }, { ...limits, most: SMALL });
   return count < SMALL ? { ...limits, ms: Math.max(limits.ms, PATIENCE_MS) } : limits;
 }
 
-/** Windows of the table in the order of the numbers, until the time is over. The last one ends at `last`. */
+/** Windows of the table, one beside the other, until the time is over. */
 async function* windows(
   database: Database,
-  after: number,
-  { last = LAST, ms }: Limits,
+  { after = 0, last = LAST, newestFirst = false }: Windows,
+  { ms }: Limits,
 ): AsyncGenerator<Window> {
   const end = performance.now() + ms;
-  for (let from = after; ; ) {
+  for (let [low, high] = [after, last]; ; ) {
     const [edge] = await database.query(
-      'SELECT id FROM sluice_quarantine FORCE INDEX (PRIMARY) WHERE id > ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?',
-      [from, last, WINDOW - 1],
+      `SELECT id FROM sluice_quarantine FORCE INDEX (PRIMARY) WHERE id > ? AND id <= ? ORDER BY id ${newestFirst ? 'DESC' : 'ASC'} LIMIT 1 OFFSET ?`,
+      [low, high, WINDOW - 1],
     );
-    const to = edge ? Number(edge.id) : last;
-    yield { after: from, last: to };
-    if (to >= last || performance.now() > end) return;
-    from = to;
+    const [from, to] = newestFirst
+      ? [edge ? Number(edge.id) - 1 : low, high]
+      : [low, edge ? Number(edge.id) : high];
+    const isEnd = newestFirst ? from <= low : to >= high;
+    yield { after: from, last: to, isEnd };
+    if (isEnd || performance.now() > end) return;
+    [low, high] = newestFirst ? [low, from] : [to, high];
   }
 }
 
@@ -175,18 +193,18 @@ export async function countRows(database: Database, filter: CheckedFilter, given
   const conditions = await served(database, filter, false);
   if (conditions) return sumOf(await countEach(database, conditions, limits), limits.most);
   const { sql, values } = conditionOf(filter);
-  const { last = LAST, most } = limits;
-  let [count, reached] = [0, 0];
-  for await (const window of windows(database, 0, limits)) {
+  const { last, most } = limits;
+  let [count, isAll] = [0, false];
+  for await (const window of windows(database, { last, newestFirst: newestFirst(filter) }, limits)) {
     const [row] = await database.query(
       `SELECT COUNT(*) AS found FROM sluice_quarantine q FORCE INDEX (PRIMARY) WHERE q.id > ? AND q.id <= ?${sql}`,
       [window.after, window.last, ...values],
     );
     count += Number(row!.found);
-    reached = window.last;
+    isAll = window.isEnd;
     if (count > most) return { count: most, atLeast: true };
   }
-  return { count, atLeast: reached < last };
+  return { count, atLeast: !isAll };
 }
 
 async function countDirectly(
@@ -243,7 +261,7 @@ export async function pageOfRows(
   limit: number,
 ): Promise<RowPage> {
   if (!meansUpdates(filter)) return { rows: [], next: null };
-  const read = (condition: Condition, { after, last }: Window, most: number) =>
+  const read = (condition: Condition, { after, last }: Span, most: number) =>
     database.query(
       `SELECT q.* ${fromRows(condition)} WHERE q.id > ? AND q.id <= ?${condition.sql} ORDER BY q.id LIMIT ?`,
       [after, last, ...condition.values, most],
@@ -260,7 +278,7 @@ export async function pageOfRows(
   const condition: Condition = { ...conditionOf(filter), index: 'PRIMARY' };
   const rows: Rows = [];
   let reached = after;
-  for await (const window of windows(database, after, await patient(database, GLANCE))) {
+  for await (const window of windows(database, { after }, await patient(database, GLANCE))) {
     rows.push(...(await read(condition, window, limit + 1 - rows.length)));
     reached = window.last;
     if (rows.length > limit) break;
@@ -282,15 +300,14 @@ export async function countedGroups(
   filter: CheckedFilter,
 ): Promise<{ readonly groups: readonly CountedGroup[]; readonly total: Count }> {
   if (!meansUpdates(filter)) return { groups: [], total: { count: 0, atLeast: false } };
-  const found = isOfGroups(filter)
-    ? await groupsByIndex(database, filter)
+  const { found, isAll } = isOfGroups(filter)
+    ? { found: await groupsByIndex(database, filter), isAll: true }
     : await groupsByWindow(database, filter);
+  // Rows that nobody looked at may match, also if no other row does.
+  const others: Count = { count: 0, atLeast: !isAll };
   return {
     groups: found.sort((a, b) => b.updates.count - a.updates.count),
-    total: sumOf(
-      found.map(({ updates }) => updates),
-      GLANCE.most,
-    ),
+    total: sumOf([...found.map(({ updates }) => updates), others], GLANCE.most),
   };
 }
 
@@ -317,9 +334,12 @@ async function groupsByIndex(database: Database, filter: CheckedFilter): Promise
   });
 }
 
-async function groupsByWindow(database: Database, filter: CheckedFilter): Promise<CountedGroup[]> {
+async function groupsByWindow(
+  database: Database,
+  filter: CheckedFilter,
+): Promise<{ readonly found: CountedGroup[]; readonly isAll: boolean }> {
   const found = new Map<string, CountedGroup>();
-  const read = async (condition: Condition, { after, last }: Window) => {
+  const read = async (condition: Condition, { after, last }: Span) => {
     const rows = await database.query(
       `SELECT q.kind, q.name, q.error_code, q.cause, COUNT(*) AS found, MIN(q.created_at) AS oldest, MAX(q.created_at) AS newest
        ${fromRows(condition)} WHERE q.id > ? AND q.id <= ?${condition.sql} GROUP BY q.kind, q.name, q.error_code, q.cause`,
@@ -330,16 +350,19 @@ async function groupsByWindow(database: Database, filter: CheckedFilter): Promis
   const conditions = await served(database, filter, true);
   if (conditions) {
     for (const condition of conditions) await read(condition, { after: 0, last: LAST });
-    return [...found.values()];
+    return { found: [...found.values()], isAll: true };
   }
   const condition: Condition = { ...conditionOf(filter), index: 'PRIMARY' };
-  let reached = 0;
-  for await (const window of windows(database, 0, await patient(database, GLANCE))) {
+  let isAll = false;
+  const place = { newestFirst: newestFirst(filter) };
+  for await (const window of windows(database, place, await patient(database, GLANCE))) {
     await read(condition, window);
-    reached = window.last;
+    isAll = window.isEnd;
   }
-  const atLeast = reached < LAST;
-  return [...found.values()].map(group => ({ ...group, updates: { ...group.updates, atLeast } }));
+  const counted = [...found.values()].map(group => {
+    return { ...group, updates: { ...group.updates, atLeast: !isAll } };
+  });
+  return { found: counted, isAll };
 }
 
 function merge(found: Map<string, CountedGroup>, row: Rows[number]): void {

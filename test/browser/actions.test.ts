@@ -129,6 +129,44 @@ describe.skipIf(!chromiumPath)('by the page', () => {
     expect(await shown.pointsOf('a120')).toBe(120);
   });
 
+  it('updates that are not found in time are not said to be none, and can be acted on', async () => {
+    const shown = await openShown();
+    await shown.fill(9000, 0);
+    await shown.fill(3, 1);
+    // One look at the rows takes all the time.
+    const far = await openProxy(shown.env.MYSQL_URL!, undefined, 30);
+    const { base } = await shown.console({ MYSQL_URL: far.url });
+    const { context, complaints } = await openContext(browser);
+    const page = await logIn(context, base, 'operator');
+    await page.goto(`${base}/quarantine?partition=1`);
+    await page.getByText('None was found in time; some may match all the same.').waitFor();
+    await page.getByText('Not counted in time').waitFor();
+    await page.getByText('Nothing was found here up to number 4000.').waitFor();
+    expect(await page.getByText('Nothing is in quarantine that matches.').count()).toBe(0);
+    expect(await accessibilityFindings(page)).toEqual([]);
+    await button(page, 'Drop all…').click();
+    await button(page, 'Drop 3 updates').waitFor();
+    await button(page, 'Cancel').click();
+    await button(page, 'Next page').click();
+    await page.getByText('Nothing was found here up to number 8000.').waitFor();
+    await button(page, 'Next page').click();
+    await page.getByText('a2', { exact: true }).waitFor();
+    expect(complaints).toEqual([]);
+  });
+
+  it('the window stays open when the last update that matched has left quarantine', async () => {
+    const { shown, base, page } = await open(1);
+    await page.goto(`${base}/quarantine`);
+    await button(page, 'Drop all…').click();
+    await button(page, 'Drop 1 update').waitFor();
+    await shown.database.query('DELETE FROM sluice_quarantine');
+    await page.getByText('Nothing is in quarantine that matches.').waitFor();
+    await page.getByText('0 match').waitFor();
+    await button(page, 'Drop 1 update').waitFor();
+    await button(page, 'Cancel').click();
+    await page.getByText('0 match').waitFor({ state: 'detached' });
+  });
+
   it('a failed flush job is dropped', async () => {
     const { shown, worker, base, page } = await open(0);
     // It would carry the job out.

@@ -6,9 +6,11 @@ import { jobRoutes } from '../../src/console/jobs.ts';
 import { operationRoutes } from '../../src/console/operations.ts';
 import { quarantineRoutes } from '../../src/console/quarantine.ts';
 import { countRows, pageOfRows } from '../../src/console/quarantine-rows.ts';
+import { Database } from '../../src/shared/mysql/database.ts';
 import { asker, caller, consoleParts } from '../support/console.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 import { drift, mend, poisoned, quarantined } from '../support/failed.ts';
+import { openProxy } from '../support/proxy.ts';
 
 const routes = [...quarantineRoutes, ...operationRoutes, ...jobRoutes];
 const CODE = 'ER_SIGNAL_EXCEPTION';
@@ -153,6 +155,36 @@ describe('groups and pages', () => {
       after = page.next;
     }
     expect(keys).toEqual(['k9000']);
+  });
+
+  it('never say that nothing matches, if the time was over before all rows were looked at', async () => {
+    const engine = await openEngine({ partitions: 1 });
+    await fill(engine, 9000);
+    await fill(engine, 3);
+    await engine.database.query(
+      'UPDATE sluice_quarantine SET partition_id = 1, created_at = UTC_TIMESTAMP(3) ORDER BY id DESC LIMIT 3',
+    );
+    const { parts } = await opened(engine);
+    // One look at the rows takes all the time.
+    const far = await openProxy(engine.mysqlUrl, undefined, 30);
+    const limits = { connections: 2, idleTransactionSeconds: 60, lockWaitSeconds: 10 };
+    const database = new Database({ url: far.url }, limits);
+    engine.onClose(() => database.close());
+    const call = caller(routes, { ...parts, servers: () => ({ ...parts.servers(), database }) });
+    const unknown = { count: 0, atLeast: true };
+    expect((await call.get('/api/quarantine/groups?partition=1')).body).toEqual({
+      groups: [],
+      unlisted: 0,
+      total: unknown,
+    });
+    const page = (await call.get('/api/quarantine?partition=1')).body;
+    expect(page).toEqual({ updates: [], total: unknown, next: expect.any(Number) });
+    // What came since a time is at the end.
+    const recent = 'from=2026-01-03T00:00:00Z';
+    const found = { count: 3, atLeast: true };
+    const { groups, total } = (await call.get(`/api/quarantine/groups?${recent}`)).body;
+    expect([groups.length, groups[0]?.updates, total]).toEqual([1, found, found]);
+    expect((await call.get(`/api/quarantine?${recent}`)).body.total).toEqual(found);
   });
 
   it('hide payloads from who may not see them, also in the history of one update', async () => {

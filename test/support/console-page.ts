@@ -52,6 +52,15 @@ export async function openShown(roles: readonly string[] = ['viewer', 'operator'
       );
       await until(async () => (await this.quarantined()) === count, 'MySQL to refuse all');
     },
+    /** Puts updates of accounts `a1` and so on into quarantine as a flush does, of any number, and of one partition. */
+    async fill(count: number, partition: number) {
+      await database.query(
+        `INSERT INTO sluice_quarantine (partition_id, sequence, kind, name, item_key, amount, error_code, payload, created_at)
+         SELECT ?, 1, 'counter', 'clicks', CONCAT('a', n), 1, 'ER_X', '{"updates":1}', UTC_TIMESTAMP(3)
+         FROM JSON_TABLE(CONCAT('[1', REPEAT(',1', ?), ']'), '$[*]' COLUMNS (n FOR ORDINALITY)) j`,
+        [partition, count - 1],
+      );
+    },
     async quarantined(): Promise<number> {
       const [row] = await database.query('SELECT COUNT(*) AS there FROM sluice_quarantine');
       return Number(row!.there);

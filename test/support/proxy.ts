@@ -14,8 +14,9 @@ export type Proxy = Awaited<ReturnType<typeof openProxy>>;
 /**
  * Opens a proxy; closed after the test.
  * @param change edits what a client sends; the length must stay the same
+ * @param distanceMs by how much later a client gets each answer
  */
-export async function openProxy(serverUrl: string, change = (data: Buffer) => data) {
+export async function openProxy(serverUrl: string, change = (data: Buffer) => data, distanceMs = 0) {
   const url = new URL(serverUrl);
   const server = { host: url.hostname, port: Number(url.port) };
   const pairs = new Set<Pair>();
@@ -38,7 +39,9 @@ export async function openProxy(serverUrl: string, change = (data: Buffer) => da
     const join = (from: Socket, to: Socket) => {
       from.on('data', data => {
         if (pair.silent) swallowed += data.length;
-        else to.write(from === client ? change(data) : data);
+        else if (from === client) to.write(change(data));
+        else if (distanceMs > 0) setTimeout(() => to.write(data), distanceMs);
+        else to.write(data);
       });
       from.on('error', () => {});
       // On a silent connection, the other side does not learn that its peer is gone.

@@ -41,7 +41,7 @@ export function Plan({ selection, children }: Shown) {
   return (
     <>
       {groups.length > 0 && <Groups groups={groups} />}
-      {partial && (
+      {partial && updates > 0 && (
         <p class="note">
           {grouped(tried)} of {grouped(updates)} were tried within the time limit; the others are not counted
           by outcome.

@@ -6,13 +6,19 @@ import { Facts, JsonText } from './facts.tsx';
 import { Table } from './table.tsx';
 import { When } from './when.tsx';
 
-export function QuarantinedList({ updates }: { updates: readonly ShownFailedUpdate[] }) {
+interface Listed {
+  readonly updates: readonly ShownFailedUpdate[];
+  /** What is said if there are none. */
+  readonly empty: string;
+}
+
+export function QuarantinedList({ updates, empty }: Listed) {
   return (
     <Table
       caption="Updates in quarantine"
       rows={updates}
       rowKey={({ id }) => id}
-      empty=""
+      empty={empty}
       columns={[
         { head: 'Number', cell: ({ id }) => <a href={`/quarantine/${id}`}>{id}</a>, isNumber: true },
         { head: 'Name', cell: ({ kind, name }) => `${kind} ${name}` },

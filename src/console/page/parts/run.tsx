@@ -72,7 +72,14 @@ function Confirm({ plan, selection, onClose }: Confirming) {
     }
     isSending.value = false;
   };
-  if (count === 0) return <p class="empty">Nothing matches, so there is nothing to do.</p>;
+  if (count === 0)
+    return (
+      <p class="empty">
+        {plan.partial
+          ? 'None was found within the time limit; narrow the filter.'
+          : 'Nothing matches, so there is nothing to do.'}
+      </p>
+    );
   return (
     <form class="confirm" onSubmit={send}>
       <label class="field wide">

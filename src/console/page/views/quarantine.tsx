@@ -46,7 +46,7 @@ export function QuarantineView() {
       {page.answer && (
         <>
           <Actions filter={filterOf(filter)} page={page.answer} />
-          <QuarantinedList updates={page.answer.updates} />
+          <QuarantinedList updates={page.answer.updates} empty={emptyOf(page.answer)} />
           <Pager name="after" next={page.answer.next} label="Pages of updates" />
         </>
       )}
@@ -62,13 +62,22 @@ function filterOf(texts: Readonly<Record<string, string>>): Filter {
   return { ...texts, ...Object.fromEntries(numbers) };
 }
 
-function Groups({ of: { groups } }: { of: QuarantineGroups }) {
+/** A page without updates has a next one if the time was over before one was found. */
+function emptyOf({ next }: QuarantinePage): string {
+  return next === null ? '' : `Nothing was found here up to number ${next}. The next page looks further.`;
+}
+
+function Groups({ of: { groups, total } }: { of: QuarantineGroups }) {
   return (
     <Table
       caption="Groups"
       rows={groups}
       rowKey={({ kind, name, code, cause }) => [kind, name, code, cause].join('\n')}
-      empty="Nothing is in quarantine that matches."
+      empty={
+        total.atLeast
+          ? 'None was found in time; some may match all the same.'
+          : 'Nothing is in quarantine that matches.'
+      }
       columns={[
         { head: 'Error', cell: group => <GroupLink of={group} /> },
         { head: 'Name', cell: ({ kind, name }) => `${kind} ${name}` },
@@ -98,10 +107,12 @@ function Actions({ filter, page: { total } }: { filter: Filter; page: Quarantine
   const ask = (action: Wanted['action']) => () => {
     wanted.value = { action, filter };
   };
-  if (total.count === 0) return null;
+  const isNone = total.count === 0 && !total.atLeast;
+  // An open window stays: it has counted for itself.
+  if (isNone && wanted.value === null) return null;
   return (
     <section class="acts" aria-label="All that match">
-      <h2>{counted(total)} match</h2>
+      <h2>{total.count === 0 && total.atLeast ? 'Not counted in time' : `${counted(total)} match`}</h2>
       <span class="buttons">
         <Action needs="operator" kind="main" onAct={ask('replay')}>
           Replay all…
