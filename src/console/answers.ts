@@ -356,11 +356,21 @@ export interface Selection {
   readonly change?: EditChange;
 }
 
+/** What a dry run counted. */
+export interface Counted {
+  /** Number of the newest update that was in quarantine then, whether it matches or not; 0 if there was none. */
+  readonly last: number;
+  /** Ids of the failed flush jobs that match. */
+  readonly jobs: readonly string[];
+}
+
 export interface RunRequest extends Selection {
   readonly reason: string;
   /** Updates a second. */
   readonly rate?: number;
-  /** `updates` and `jobs` of the plan together. If more match now, the run is refused with `COUNT_CHANGED`. */
+  /** Of the plan. The run leaves alone what came later. */
+  readonly counted: Counted;
+  /** `updates` and `jobs` of the plan together. If more of what it counted match now, the run is refused with `COUNT_CHANGED`. */
   readonly expected: number;
 }
 
@@ -379,6 +389,8 @@ export interface ShownPlan {
   /** True if more match than were tried within the time limit: then `updates` are all, and `tried` fewer. */
   readonly partial: boolean;
   readonly tried: number;
+  /** Goes back with the run. */
+  readonly counted: Counted;
 }
 
 /** `GET /api/jobs?state=failed&after=0&limit=50`. */

@@ -1,7 +1,7 @@
 /**
  * The routes of updates in quarantine: groups, pages, one update; what an action would do, and the action. An action
- * changes nothing but the updates that its operator saw counted: those that are there when it starts, and it is refused
- * if they have become more.
+ * changes nothing but what its operator saw counted: the dry run says up to which update it counted, and which jobs, and
+ * the run leaves alone what came later.
  */
 import * as z from 'zod';
 import { RequestError } from '../http/request-error.ts';
@@ -9,7 +9,14 @@ import { type CheckedFilter, checkFilter, filterSchema, matchesJob } from '../re
 import type { Action, Change, FailedFilter, FailedUpdates, Plan } from '../replay/index.ts';
 import { readJobs } from '../replay/jobs.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
-import type { Count, QuarantinedUpdate, QuarantineGroups, QuarantinePage, ShownPlan } from './answers.ts';
+import type {
+  Count,
+  Counted,
+  QuarantinedUpdate,
+  QuarantineGroups,
+  QuarantinePage,
+  ShownPlan,
+} from './answers.ts';
 import { authorOf, filterQuery, given, idParams, limit, number, reason, refused } from './inputs.ts';
 import type { ConsoleParts } from './parts.ts';
 import {
@@ -51,6 +58,7 @@ const runBody = z.strictObject({
   ...selection,
   reason,
   rate: z.number().positive().max(1_000_000).optional(),
+  counted: z.strictObject({ last: z.int().min(0), jobs: filterSchema.shape.jobs.unwrap() }),
   expected: z.int().min(0),
 });
 
@@ -117,11 +125,11 @@ export const quarantineRoutes: readonly Route[] = [
     shape: { body: runBody },
     async handle({ body, asker }, parts) {
       const { action, filter, change } = selected(body);
-      const lastId = await frozen(filter, action, body.expected, parts.servers());
+      const still = await frozen(filter, action, body, parts.servers());
       const author = authorOf(asker, body.reason);
       const failed = await parts.failed();
       return goesOn(
-        options => started(failed, action, filter, change, author, { ...options, lastId }),
+        options => started(failed, action, filter, change, author, { ...options, ...still }),
         body.rate,
         parts,
         asker,
@@ -165,9 +173,11 @@ async function plan(
   parts: ConsoleParts,
 ): Promise<ShownPlan> {
   const { action, filter, change } = selected(body);
-  const count = await countRows(open.database, filter, EXACT);
+  const last = await newest(open);
+  const count = await countRows(open.database, filter, { ...EXACT, last });
   const failed = await parts.failed();
   const options = {
+    lastId: last,
     rate: TRIALS_PER_SECOND,
     signal: AbortSignal.timeout(TRIAL_MS),
     ...(change ? { change } : {}),
@@ -175,31 +185,40 @@ async function plan(
   const { groups, jobs }: Plan = await failed.plan(action, filter, options);
   const tried = groups.reduce((sum, { updates }) => sum + updates, 0);
   const updates = Math.max(count.count, tried);
-  return { action, updates, jobs: jobs.length, groups, partial: count.atLeast || tried < updates, tried };
+  const partial = count.atLeast || tried < updates;
+  const counted: Counted = { last, jobs: jobs.map(({ job }) => job) };
+  return { action, updates, jobs: jobs.length, groups, partial, tried, counted };
+}
+
+/** Number of the newest update in quarantine; 0 if there is none. */
+async function newest({ database }: OpenServers): Promise<number> {
+  const [row] = await database.query('SELECT COALESCE(MAX(id), 0) AS last FROM sluice_quarantine');
+  return Number(row!.last);
 }
 
 /**
- * Freezes what an action changes.
- * @returns the number of the newest update that it may change
+ * What of the things that were counted is still there: an action changes nothing else.
  * @throws RequestError if more match than its operator saw
  */
 async function frozen(
   filter: CheckedFilter,
   action: Action,
-  expected: number,
-  { database, queue }: OpenServers,
-): Promise<number> {
-  const [row] = await database.query('SELECT COALESCE(MAX(id), 0) AS last FROM sluice_quarantine');
-  const last = Number(row!.last);
-  const updates: Count = await countRows(database, filter, { ...EXACT, last });
-  const jobs = action === 'edit' ? 0 : (await readJobs(queue)).filter(job => matchesJob(filter, job)).length;
-  const found = updates.count + jobs;
+  { counted, expected }: Pick<z.output<typeof runBody>, 'counted' | 'expected'>,
+  open: OpenServers,
+): Promise<{ readonly lastId: number; readonly jobs: readonly string[] }> {
+  const lastId = Math.min(counted.last, await newest(open));
+  const updates: Count = await countRows(open.database, filter, { ...EXACT, last: lastId });
+  const there = action === 'edit' ? [] : await readJobs(open.queue);
+  const jobs = there
+    .filter(job => matchesJob(filter, job) && counted.jobs.includes(job.job))
+    .map(({ job }) => job);
+  const found = updates.count + jobs.length;
   if (found > expected || updates.atLeast)
     throw new RequestError(
       'COUNT_CHANGED',
       `${updates.atLeast ? 'At least ' : ''}${found} updates and jobs match now, and ${expected} were shown; look again, then confirm the new number${updates.atLeast ? ', or narrow the filter' : ''}.`,
     );
-  return last;
+  return { lastId, jobs };
 }
 
 function started(

@@ -130,13 +130,13 @@ export class FailedUpdates {
   async plan(
     action: Action,
     filter: FailedFilter,
-    options: RunOptions & { readonly change?: Change } = {},
+    { lastId, ...options }: RunOptions & Pick<StartOptions, 'lastId'> & { readonly change?: Change } = {},
   ): Promise<Plan> {
     const checked = checkFilter(filter);
     checkRate(options.rate);
     const change = action === 'edit' ? checkChange(options.change ?? {}) : undefined;
     const groups = new Map<string, PlannedGroup>();
-    for await (const update of paced(eachUpdate(this.#parts.database, checked, {}), options)) {
+    for await (const update of paced(eachUpdate(this.#parts.database, checked, { last: lastId }), options)) {
       const outcome = await this.#expected(action, update, change);
       const { kind, name, code } = update;
       const group = JSON.stringify([kind, name, code, outcome]);
@@ -243,12 +243,13 @@ export class FailedUpdates {
     filter: FailedFilter,
     author: Author,
     change: Change | null,
-    { lastId, ...options }: StartOptions,
+    { lastId, jobs: only, ...options }: StartOptions,
   ): Promise<OperationReport> {
     const checked = checkFilter(filter);
     checkRate(options.rate);
     checkAuthor(author);
-    const jobs = action === 'edit' ? [] : (await this.#matchingJobs(checked)).map(({ job }) => job);
+    const matching = action === 'edit' ? [] : (await this.#matchingJobs(checked)).map(({ job }) => job);
+    const jobs = only ? matching.filter(job => only.includes(job)) : matching;
     return this.#run.run(
       await this.#operations.start(action, author, { filter: checked, jobs, change, lastId }),
       options,

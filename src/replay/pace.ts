@@ -15,6 +15,8 @@ export interface RunOptions {
 export interface StartOptions extends RunOptions {
   /** Number of the newest quarantined update that the operation may change; the newest of all by default. */
   readonly lastId?: number | undefined;
+  /** Ids of the only failed flush jobs that it may end; all that match by default. */
+  readonly jobs?: readonly string[] | undefined;
 }
 
 export interface Progress {

@@ -105,6 +105,22 @@ describe.skipIf(!chromiumPath)('by the page', () => {
     expect(await shown.pointsOf('a2')).toBe(0);
   });
 
+  it('a drop leaves alone what entered quarantine after the dry run, also if as many left meanwhile', async () => {
+    const { shown, base, page } = await open(2);
+    await page.goto(`${base}/quarantine`);
+    await button(page, 'Drop all…').click();
+    await button(page, 'Drop 2 updates').waitFor();
+    await shown.database.query("DELETE FROM sluice_quarantine WHERE item_key = 'a1'");
+    await shown.ingest([{ points: 'loyalty', account: 'late', amount: 7, id: 'late' }]);
+    await until(async () => (await shown.quarantined()) === 2, 'MySQL to refuse it');
+    await page.getByLabel('Reason, for the audit record').fill('only those two');
+    await button(page, 'Drop 2 updates').click();
+    await finished(page);
+    expect(await shown.database.query('SELECT item_key FROM sluice_quarantine')).toEqual([
+      { item_key: Buffer.from('late') },
+    ]);
+  });
+
   it('above 100 the number is typed; a run is stopped and resumed', async () => {
     const { shown, base, page } = await open(120);
     await shown.addAccounts(120);

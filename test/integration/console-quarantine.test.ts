@@ -1,12 +1,14 @@
 // Quarantine, operations and flush jobs of the console: pages and counts, dry runs, actions on a frozen set, their audit
 // record, and what hostile requests get.
 
+import { Worker as Consumer } from 'bullmq';
 import { describe, expect, it } from 'vitest';
 import { jobRoutes } from '../../src/console/jobs.ts';
 import { operationRoutes } from '../../src/console/operations.ts';
 import { quarantineRoutes } from '../../src/console/quarantine.ts';
 import { countRows, pageOfRows } from '../../src/console/quarantine-rows.ts';
 import { Database } from '../../src/shared/mysql/database.ts';
+import { wake } from '../../src/shared/redis/queue.ts';
 import { asker, caller, consoleParts } from '../support/console.ts';
 import { type Engine, openEngine, until } from '../support/engine.ts';
 import { drift, mend, poisoned, quarantined } from '../support/failed.ts';
@@ -18,6 +20,13 @@ const CODE = 'ER_SIGNAL_EXCEPTION';
 async function opened(engine: Engine) {
   const parts = await consoleParts(engine);
   return { parts, call: caller(routes, parts) };
+}
+
+/** What a dry run counts, which the run sends back. */
+async function counted({ call }: Pick<Awaited<ReturnType<typeof opened>>, 'call'>, selection: object) {
+  const { status, body } = await call.post('/api/quarantine/plan', selection);
+  expect(status).toBe(200);
+  return body.counted;
 }
 
 /** Rows as a flush puts them aside, of any number. */
@@ -193,13 +202,8 @@ describe('groups and pages', () => {
     const [, id] = await quarantined(engine);
     const seen = (await call.get(`/api/quarantine/${id}`)).body;
     expect(seen.update).toMatchObject({ entryId: 'bad0', reason: 'why', metadata: '{"n":0}', amount: '1' });
-    const run = {
-      action: 'edit',
-      filter: { ids: [id] },
-      change: { reason: 'secret' },
-      reason: 'INC',
-      expected: 1,
-    };
+    const edit = { action: 'edit', filter: { ids: [id] }, change: { reason: 'secret' } };
+    const run = { ...edit, reason: 'INC', counted: await counted({ call }, edit), expected: 1 };
     const { body } = await call.post('/api/quarantine/run', run);
     await until(async () => {
       await engine.drain();
@@ -229,6 +233,7 @@ describe('a dry run', () => {
     const { body } = await call.post('/api/quarantine/plan', { action: 'replay', all: true });
     expect(body).toEqual({
       ...{ action: 'replay', updates: 6, jobs: 0, partial: false, tried: 6 },
+      counted: { last: (await quarantined(engine)).at(-1), jobs: [] },
       groups: [
         { kind: 'counter', name: 'views', code: CODE, outcome: 'replayed', updates: 3 },
         { kind: 'entry', name: 'loyalty', code: CODE, outcome: `refused:${CODE}`, updates: 3 },
@@ -254,7 +259,8 @@ describe('an action', () => {
     const engine = await poisoned(2);
     const { call } = await opened(engine);
     await mend(engine);
-    const run = { action: 'replay', filter: { kind: 'counter' }, reason: 'INC-1', expected: 1 };
+    const replay = { action: 'replay', filter: { kind: 'counter' } };
+    const run = { ...replay, reason: 'INC-1', counted: await counted({ call }, replay), expected: 1 };
     const refused = await call.post('/api/quarantine/run', run);
     expect([refused.status, refused.body.code]).toEqual([409, 'COUNT_CHANGED']);
     expect(refused.body.detail).toMatch(/^2 updates and jobs match now, and 1 were shown/);
@@ -290,7 +296,12 @@ describe('an action', () => {
     const engine = await openEngine({ partitions: 1 });
     await fill(engine, 3);
     const { parts, call } = await opened(engine);
-    // Another update arrives between the count and the start.
+    const replay = { action: 'replay', all: true };
+    const run = { ...replay, reason: 'x', counted: await counted({ call }, replay), expected: 3 };
+    // As many arrive as leave before the run is confirmed: the number is the same.
+    await engine.database.query('DELETE FROM sluice_quarantine LIMIT 2');
+    await fill(engine, 2);
+    // Another update arrives between the second count and the start.
     const failed = await parts.failed();
     const late = caller(routes, {
       ...parts,
@@ -299,10 +310,9 @@ describe('an action', () => {
         return failed;
       },
     });
-    const run = { action: 'replay', all: true, reason: 'x', expected: 3 };
     const { body } = await late.post('/api/quarantine/run', run);
     await until(async () => (await call.get(`/api/operations/${body.operation}`)).body.state === 'finished');
-    expect(Object.values((await call.get(`/api/operations/${body.operation}`)).body.outcomes)).toEqual([3]);
+    expect(Object.values((await call.get(`/api/operations/${body.operation}`)).body.outcomes)).toEqual([1]);
   });
 
   it('stops, shows how far it is, and is resumed', async () => {
@@ -310,7 +320,11 @@ describe('an action', () => {
     await fill(engine, 30);
     await engine.database.query('UPDATE sluice_quarantine SET amount = 1');
     const { call } = await opened(engine);
-    const run = { action: 'replay', all: true, reason: 'slowly', expected: 30, rate: 4 };
+    const replay = { action: 'replay', all: true };
+    const run = {
+      ...{ ...replay, reason: 'slowly', rate: 4 },
+      ...{ counted: await counted({ call }, replay), expected: 30 },
+    };
     const { operation } = (await call.post('/api/quarantine/run', run)).body;
     await until(async () => {
       const { progress } = (await call.get(`/api/operations/${operation}`)).body;
@@ -334,7 +348,8 @@ describe('an action', () => {
     const engine = await poisoned(2);
     const { call } = await opened(engine);
     await engine.worker({ flushIntervalMs: 100 });
-    const run = { action: 'drop', all: true, reason: 'test data', expected: 4 };
+    const drop = { action: 'drop', all: true };
+    const run = { ...drop, reason: 'test data', counted: await counted({ call }, drop), expected: 4 };
     const { operation } = (await call.post('/api/quarantine/run', run)).body;
     await until(async () => (await call.get(`/api/operations/${operation}`)).body.state === 'finished');
     expect((await call.get(`/api/operations/${operation}`)).body.outcomes).toEqual({ dropped: 4 });
@@ -367,13 +382,46 @@ describe('flush jobs', () => {
       jobs: 1,
       partial: false,
     });
-    const run = { action: 'drop', filter, reason: 'old', expected: 0 };
+    const drop = { action: 'drop', filter };
+    const run = { ...drop, reason: 'old', counted: await counted({ call }, drop), expected: 0 };
     expect((await call.post('/api/quarantine/run', run)).body.code).toBe('COUNT_CHANGED');
     const { operation } = (await call.post('/api/quarantine/run', { ...run, expected: 1 })).body;
     await until(async () => (await call.get(`/api/operations/${operation}`)).body.state === 'finished');
     expect((await call.get('/api/jobs')).body.counts.failed).toBe(0);
     await engine.database.query('RENAME TABLE hidden TO sluice_counters');
     expect((await call.get('/api/jobs?state=waiting&limit=5')).status).toBe(200);
+  });
+
+  it('that failed after they were counted are left alone', async () => {
+    const engine = await openEngine();
+    const { parts, call } = await opened(engine);
+    const { queue } = parts.servers();
+    const connection = engine.redis.duplicate({ maxRetriesPerRequest: null });
+    const consumer = new Consumer(queue.name, () => Promise.reject(new Error('made by the test')), {
+      ...{ connection, prefix: engine.keys.queuePrefix },
+    });
+    engine.onClose(async () => {
+      await consumer.close();
+      connection.disconnect();
+    });
+    const failedJobs = async () =>
+      (await call.get('/api/jobs')).body.jobs.map(({ job }: { job: string }) => job);
+    const fail = async (there: number) => {
+      await wake(queue, { partition: 0 });
+      await until(async () => (await failedJobs()).length === there, 'the job to fail');
+    };
+    await fail(1);
+    const [first] = await failedJobs();
+    const drop = { action: 'drop', all: true };
+    const seen = await counted({ call }, drop);
+    expect(seen).toEqual({ last: 0, jobs: [first] });
+    await fail(2);
+    const run = { ...drop, reason: 'old', counted: seen, expected: 1 };
+    const { operation } = (await call.post('/api/quarantine/run', run)).body;
+    await until(async () => (await call.get(`/api/operations/${operation}`)).body.state === 'finished');
+    const left = await failedJobs();
+    expect(left).toHaveLength(1);
+    expect(left).not.toContain(first);
   });
 });
 
@@ -455,8 +503,17 @@ describe('what is refused', () => {
       '999999',
     ])
       expect((await call.get(`/api/quarantine/${id}`)).status, id).toBeGreaterThanOrEqual(400);
-    const run = { action: 'drop', all: true, reason: 'x', expected: 1 };
+    const last = (await quarantined(engine))[0];
+    const run = { action: 'drop', all: true, reason: 'x', counted: { last, jobs: [] }, expected: 1 };
     for (const body of [
+      ...[
+        { ...run, counted: undefined },
+        { ...run, counted: { jobs: [] } },
+        { ...run, counted: { last } },
+        { ...run, counted: { last: -1, jobs: [] } },
+        { ...run, counted: { last: String(last), jobs: [] } },
+        { ...run, counted: { last, jobs: [7] } },
+      ],
       ...[
         { ...run, reason: '' },
         { ...run, reason: undefined },
@@ -492,13 +549,14 @@ describe('what is refused', () => {
         { ...run, all: undefined, filter: { $where: '1' } },
       ],
       ...[
-        '{"action":"drop","all":true,"reason":"x","expected":1,"__proto__":{"a":1}}',
+        '{"action":"drop","all":true,"reason":"x","counted":{"last":1,"jobs":[]},"expected":1,"__proto__":{"a":1}}',
         '[]',
         'null',
         '{"action":"drop",',
       ],
-      '{"action":"drop","all":true,"reason":"x","expected":9007199254740993}',
-      '{"action":"edit","all":true,"change":{"amount":9007199254740993},"reason":"x","expected":1}',
+      '{"action":"drop","all":true,"reason":"x","counted":{"last":1,"jobs":[]},"expected":9007199254740993}',
+      '{"action":"drop","all":true,"reason":"x","counted":{"last":9007199254740993,"jobs":[]},"expected":1}',
+      '{"action":"edit","all":true,"change":{"amount":9007199254740993},"reason":"x","counted":{"last":1,"jobs":[]},"expected":1}',
     ])
       expect((await call.post('/api/quarantine/run', body)).status, JSON.stringify(body)).toBe(400);
     for (const query of [

@@ -71,7 +71,8 @@ describe('a trace', () => {
     });
     expect(found.steps).toMatchObject([{ what: 'quarantine', quarantine: second, amount: '2' }]);
     const run = async (action: string, id: number | undefined, more = {}) => {
-      const body = { action, filter: { ids: [id] }, reason: 'INC-9', expected: 1, ...more };
+      const counted = { last: id, jobs: [] };
+      const body = { action, filter: { ids: [id] }, reason: 'INC-9', counted, expected: 1, ...more };
       expect((await call.post('/api/quarantine/run', body)).status).toBe(202);
     };
     await run('replay', second);

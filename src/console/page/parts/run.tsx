@@ -61,7 +61,7 @@ function Confirm({ plan, selection, onClose }: Confirming) {
   const count = plan.updates + plan.jobs;
   const send = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const request = requestOf(selection, new FormData(event.currentTarget), count);
+    const request = requestOf(selection, new FormData(event.currentTarget), plan);
     isSending.value = true;
     try {
       const { operation } = await post<Pick<ShownOperation, 'operation'>>('/api/quarantine/run', request);
@@ -132,12 +132,13 @@ function amountText({ updates, jobs }: ShownPlan): string {
   );
 }
 
-function requestOf(selection: Selection, data: FormData, expected: number): RunRequest {
+function requestOf(selection: Selection, data: FormData, { updates, jobs, counted }: ShownPlan): RunRequest {
   const rate = String(data.get('rate') ?? '').trim();
   return {
     ...selection,
     reason: String(data.get('reason')).trim(),
-    expected,
+    counted,
+    expected: updates + jobs,
     ...(rate !== '' && { rate: Number(rate) }),
   };
 }
