@@ -91,7 +91,9 @@ export const settings = {
   },
   /** Connections of each process to MySQL for the shop's own tables; Sluice has its own. */
   connections: Number(environment.CONNECTIONS ?? 10),
-  /** A statement takes at most this time, ms; then its caller gets 503. */
+  /** Callers that wait for one of them; others get 503. */
+  waitingStatements: number('WAITING_STATEMENTS', 1000),
+  /** A statement takes at most this time, ms, and so does the wait for a connection; then its caller gets 503. */
   statementMs: number('STATEMENT_MS', 3000),
   /** Signs the session's cookie; the same in all processes, at least 32 characters. */
   sessionSecret: secret('SESSION_SECRET') ?? 'only for a machine of your own, never for others',

@@ -60,15 +60,17 @@ function isReady(redis: Redis): Promise<void> {
   });
 }
 
-export function connectDatabase({ mysql: { url, password, tls }, connections }: Settings): Pool {
+export function connectDatabase(settings: Settings): Pool {
+  const { url, password, tls } = settings.mysql;
   // Without verifyIdentity, the certificate of any other server of these authorities would do.
   const ssl = { verifyIdentity: true, ...(tls === 'rds' && { ca: rds.ca }) };
   return createPool({
     uri: url,
     ...(password !== undefined && { password }),
     ...(tls && { ssl }),
-    connectionLimit: connections,
-    maxIdle: connections,
+    connectionLimit: settings.connections,
+    maxIdle: settings.connections,
+    queueLimit: settings.waitingStatements,
     connectTimeout: 2000,
     enableKeepAlive: true,
     timezone: 'Z',
