@@ -2,6 +2,7 @@
 
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { beforeAll, beforeEach, expect, inject, it } from 'vitest';
 import { openRedis } from '../../src/shared/redis/connections.ts';
@@ -299,6 +300,40 @@ it('a lock belongs to its token: whoever comes late neither frees it nor stores'
   expect((await takeLease(redis, key, 60_000)).lease).toBeUndefined();
   expect(await holder.store('new', 60_000)).toBe(true);
   expect(await takeLease(redis, key, 60_000)).toMatchObject({ text: 'new', lease: {} });
+});
+
+it('a load that waited for its turn longer than its lock lasts is kept', async () => {
+  const narrow = await shop.api({ MYSQL_URL: gate.url, LOADS: '1', LOAD_MS: '20000', WARM_UP: '0' });
+  const held = gate.hold(`Product ${id}`);
+  const first = read(narrow);
+  await held;
+  const other = String(++product);
+  const second = read(narrow, `/products/${other}`);
+  await until(async () => (await cacheRedis.exists(`${keyOf(other)}:lock`)) === 1, 'the lock of the second');
+  const begin = performance.now();
+  await until(() => performance.now() - begin > 100, 'a wait that is one');
+  await cacheRedis.del(`${keyOf(other)}:lock`); // Its time is over.
+  gate.open();
+  expect(how(await first)).toEqual(miss);
+  expect(how(await second)).toEqual(miss);
+  expect(how(await read(two, `/products/${other}`))).toEqual(hit);
+});
+
+it('nobody waits for his turn to load longer than a load may take', async () => {
+  const { limitLoads } = await import(join(inject('shopFolder'), 'src/protection/limits.ts'));
+  const limited = limitLoads({ loads: 1, waitingLoads: 100, loadMs: 1000 });
+  let begun = 0;
+  const load = async () => {
+    begun++;
+    await sleep(400);
+  };
+  // Together they take 4 s, each far less than its limit.
+  const loads = await Promise.allSettled(Array.from({ length: 10 }, () => limited('product', load)));
+  const refused = loads.filter(({ status }) => status === 'rejected');
+  expect(begun).toBeLessThan(10);
+  expect(refused.length).toBeGreaterThanOrEqual(10 - begun);
+  for (const { reason } of refused as PromiseRejectedResult[])
+    expect(reason).toMatchObject({ statusCode: 503, code: 'DATABASE_BUSY', retryAfter: 1 });
 });
 
 it('early refreshes are due as XFetch says, or in the last tenth', async () => {

@@ -73,7 +73,7 @@ export const settings = {
     early: choice('EARLY_REFRESH', ['chance', 'ahead', 'none']),
     /** A load takes at most this time, ms, and so does a lock. */
     loadMs: number('LOAD_MS', 3000),
-    /** Loads of a process at the same time, and calls that wait for one; others get 503. */
+    /** Loads of a process at the same time, and calls that wait for one, at most `loadMs`; others get 503. */
     loads: number('LOADS', 8),
     waitingLoads: number('WAITING_LOADS', 5000),
     /** At start: so many of the most viewed products, and the start waits at most so long, ms. */

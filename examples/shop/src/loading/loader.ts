@@ -2,9 +2,9 @@
  * Loads what the cache does not have: one of all processes at a time, and only so many keys at once.
  *
  * The pattern: whoever gets the lease of the key loads and stores; the others look for what he stored, for as long as a
- * load may take. When to use it: under every cache that many read at once; a thousand readers of one cold key are one
- * statement. What it does not do: it does not wait for the lock of a process that died longer than for its limit, so in
- * such moments two processes load the same.
+ * load may take. A load may wait for its turn, so the lease begins anew with it. When to use it: under every cache that
+ * many read at once; a thousand readers of one cold key are one statement. What it does not do: it does not wait for the
+ * lock of a process that died longer than for its limit, so in such moments two processes load the same.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Counter, type Registry } from 'prom-client';
@@ -84,14 +84,22 @@ export class Loader {
     since: number,
   ): Promise<Found> {
     const lease = taken?.lease;
-    const began = performance.now();
+    const asked = performance.now();
+    let began = asked;
+    let mayStore = lease !== undefined;
     try {
-      const value = await this.#limited(item.kind, item.load);
+      const value = await this.#limited(item.kind, async () => {
+        // Its time may be over: without a new one, a process that has too much to load would keep nothing of it.
+        if (lease && performance.now() - asked > LOOK_MS)
+          mayStore = (await this.#shared.ask(() => lease.renew())) === true;
+        began = performance.now();
+        return item.load();
+      });
       const loadMs = performance.now() - began;
       this.#loads.inc({ kind: item.kind, result: value === null ? 'none' : 'loaded' });
       const entry = createEntry(this.#settings, item.kind, value, taken?.versions ?? {}, loadMs);
       const keepMs = entry.endsAt - entry.beganAt + this.#settings.staleMs;
-      if (lease && (await this.#shared.ask(() => lease.store(JSON.stringify(entry), keepMs))))
+      if (lease && mayStore && (await this.#shared.ask(() => lease.store(JSON.stringify(entry), keepMs))))
         this.#memory.keep(key, entry, since);
       return { entry, result: 'MISS' };
     } catch (error) {

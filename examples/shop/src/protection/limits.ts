@@ -28,16 +28,20 @@ const REFUSALS = [isBrokenCircuitError, isBulkheadRejectedError, isTaskCancelled
 export const pauseAfter = (failures: number, pauseMs = PAUSE_MS) =>
   circuitBreaker(handleAll, { halfOpenAfter: pauseMs, breaker: new ConsecutiveBreaker(failures) });
 
-/** @returns runs a load. Each kind of data has a pause of its own: a statement that fails says nothing about others. */
+/**
+ * @returns runs a load. It waits for its turn as long as it may take. Each kind of data has a pause of its own: a
+ * statement that fails says nothing about others.
+ */
 export function limitLoads({ loads, waitingLoads, loadMs }: Settings['cache']) {
   const together = bulkhead(loads, waitingLoads);
-  const create = () => wrap(together, pauseAfter(FAILURES), timeout(loadMs, TimeoutStrategy.Aggressive));
+  const create = () => wrap(pauseAfter(FAILURES), timeout(loadMs, TimeoutStrategy.Aggressive));
   const policies = new Map<string, ReturnType<typeof create>>();
   return async <T>(kind: string, load: () => Promise<T>): Promise<T> => {
     const policy = policies.get(kind) ?? create();
     policies.set(kind, policy);
     try {
-      return await policy.execute(load);
+      // The signal ends the wait only; a load that has begun has a limit of its own.
+      return await together.execute(() => policy.execute(load), AbortSignal.timeout(loadMs));
     } catch (error) {
       if (!REFUSALS.some(isRefusal => isRefusal(error as Error))) throw error;
       throw new HttpError(503, 'DATABASE_BUSY', `The ${kind} could not be loaded now. Ask again later.`, 1);

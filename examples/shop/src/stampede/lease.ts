@@ -13,6 +13,11 @@ import type { Redis } from 'ioredis';
 export interface Lease {
   /** @returns whether it was stored */
   store(text: string, ms: number): Promise<boolean>;
+  /**
+   * Gives the lock its whole time again, for a load that begins only now: also if its time is over and nobody has it.
+   * @returns false: somebody else has it
+   */
+  renew(): Promise<boolean>;
   /** Lets others load at once, after a load that failed. */
   release(): Promise<void>;
 }
@@ -21,6 +26,11 @@ const STORE = `
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('DEL', KEYS[2])
+return 1`;
+const RENEW = `
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`;
 /** A lock that is deleted without its token may be that of another process by now. */
 const RELEASE = `
@@ -52,6 +62,7 @@ export async function takeLease(redis: Redis, key: string, limitMs: number, alon
   }
   const lease: Lease = {
     store: async (value, ms) => (await redis.eval(STORE, 2, key, lock, token, value, Math.ceil(ms))) === 1,
+    renew: async () => (await redis.eval(RENEW, 1, lock, token, limitMs)) === 1,
     release: async () => {
       await redis.eval(RELEASE, 1, lock, token);
     },
