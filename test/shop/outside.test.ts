@@ -97,3 +97,10 @@ it('bad requests are refused, and what the outside API does not know', async () 
   expect(await rate(second, 'ZZZ')).toMatchObject({ status: 404, body: { code: 'UNKNOWN_CURRENCY' } });
   expect((await rate(second, 'JPY')).body).toMatchObject({ rate: 181, stale: false });
 });
+
+it('calls that find no room do not keep the others from asking', async () => {
+  await until(async () => (await rate(first, 'YYY')).status === 404, 'the pause of the test before to end');
+  await behave('slow');
+  await Promise.all(Array.from({ length: 12 }, (_, n) => rate(first, `YY${'ABCDEFGHIJKL'[n]}`)));
+  expect(await rate(first, 'GBP')).toMatchObject({ status: 200, body: { rate: 0.87 } });
+});

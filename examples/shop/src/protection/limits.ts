@@ -9,7 +9,7 @@ import {
   bulkhead,
   ConsecutiveBreaker,
   circuitBreaker,
-  handleAll,
+  handleWhen,
   isBrokenCircuitError,
   isBulkheadRejectedError,
   isTaskCancelledError,
@@ -24,9 +24,12 @@ const FAILURES = 3;
 const PAUSE_MS = 1000;
 const REFUSALS = [isBrokenCircuitError, isBulkheadRejectedError, isTaskCancelledError];
 
+/** A call that a bulkhead behind the breaker refuses says nothing about the server: it was not asked. */
+const isFailure = handleWhen(error => !isBulkheadRejectedError(error));
+
 /** Fails calls at once for a pause after some failed in a row, then lets one through to try. */
 export const pauseAfter = (failures: number, pauseMs = PAUSE_MS) =>
-  circuitBreaker(handleAll, { halfOpenAfter: pauseMs, breaker: new ConsecutiveBreaker(failures) });
+  circuitBreaker(isFailure, { halfOpenAfter: pauseMs, breaker: new ConsecutiveBreaker(failures) });
 
 /**
  * @returns runs a load. It waits for its turn as long as it may take. Each kind of data has a pause of its own: a
