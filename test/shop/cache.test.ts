@@ -189,6 +189,19 @@ it('what is not there is cached too, but shortly', async () => {
   const { value, endsAt, beganAt } = JSON.parse((await cacheRedis.get(keyOf()))!);
   expect(value).toBeNull();
   expect(endsAt - beganAt).toBeLessThanOrEqual(10_000);
+  // Nor is it kept for the time when MySQL is away: then nobody knows whether it is there by now.
+  expect(await cacheRedis.pttl(keyOf())).toBeLessThanOrEqual(10_000);
+});
+
+it('while MySQL is locked, no old answer says that there is no such product', async () => {
+  const fleeting = await shop.api({ NOT_FOUND_MS: '1', STATEMENT_MS: '1000', LOAD_MS: '1000', WARM_UP: '0' });
+  id = '4713';
+  expect((await read(fleeting)).status).toBe(404);
+  await shop.database.session(async connection => {
+    await connection.query('LOCK TABLES products WRITE');
+    expect(how(await read(fleeting))).toMatchObject({ status: 503 });
+    await connection.query('UNLOCK TABLES');
+  });
 });
 
 it('lifetimes follow the kind of data, and differ a little', async () => {

@@ -60,7 +60,7 @@ export const settings = {
     jitter: number('CACHE_JITTER', 0.1),
     /** That there is no such product is believed only shortly: it may be added at any moment. */
     notFoundMs: number('NOT_FOUND_MS', 10_000),
-    /** How long data is kept after that, for answers while MySQL is away. */
+    /** How long data is kept after that, for answers while MySQL is away. That there is none is not kept for them. */
     staleMs: number('STALE_MS', 86_400_000),
     /** How many entries a process keeps in its own memory, and for how long without asking Redis. */
     localEntries: number('LOCAL_ENTRIES', 10_000),

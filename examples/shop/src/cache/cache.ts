@@ -143,8 +143,9 @@ export class Cache {
     }
   }
 
-  /** Whether nobody has cleared an old entry, as far as one can know. */
-  #isOfUse({ tags }: Entry, versions: Entry['tags'] | undefined): boolean {
+  /** Whether nobody has cleared an old entry, as far as one can know. What was not there may be there by now. */
+  #isOfUse({ value, tags }: Entry, versions: Entry['tags'] | undefined): boolean {
+    if (value === null) return false;
     return versions ? hasVersions(tags, versions) : this.#invalidation.areCurrent(tags, true);
   }
 }

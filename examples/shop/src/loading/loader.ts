@@ -98,7 +98,7 @@ export class Loader {
       const loadMs = performance.now() - began;
       this.#loads.inc({ kind: item.kind, result: value === null ? 'none' : 'loaded' });
       const entry = createEntry(this.#settings, item.kind, value, taken?.versions ?? {}, loadMs);
-      const keepMs = entry.endsAt - entry.beganAt + this.#settings.staleMs;
+      const keepMs = entry.endsAt - entry.beganAt + (value === null ? 0 : this.#settings.staleMs);
       if (lease && mayStore && (await this.#shared.ask(() => lease.store(JSON.stringify(entry), keepMs))))
         this.#memory.keep(key, entry, since);
       return { entry, result: 'MISS' };
