@@ -26,12 +26,13 @@ let prefix: string;
 let product = 0;
 let id: string;
 
-/** A proxy before MySQL that can hold what MySQL answers, and let it go later. */
+/** A proxy before MySQL that can hold what one side says, and let it go later. */
 async function openGate(mysqlUrl: string) {
   const url = new URL(mysqlUrl);
   const mysql = { port: Number(url.port), host: url.hostname };
   const held: [Socket, Buffer][] = [];
   let wanted: string | undefined;
+  let wantedOfClient: string | undefined;
   const sockets = new Set<Socket>();
   const server = createServer(client => {
     const upstream = connect(mysql);
@@ -40,10 +41,14 @@ async function openGate(mysqlUrl: string) {
       socket.on('error', () => {});
       socket.on('close', () => {
         client.destroy();
-        upstream.destroy();
+        // MySQL does not notice that the client is gone before it has done what was said.
+        if (!held.some(([to]) => to === upstream)) upstream.destroy();
       });
     }
-    client.pipe(upstream);
+    client.on('data', data => {
+      if (wantedOfClient !== undefined && data.includes(wantedOfClient)) held.push([upstream, data]);
+      else upstream.write(data);
+    });
     upstream.on('data', data => {
       if (wanted !== undefined && data.includes(wanted)) held.push([client, data]);
       else client.write(data);
@@ -63,9 +68,14 @@ async function openGate(mysqlUrl: string) {
       wanted = text;
       return until(() => held.length > 0, 'MySQL to have answered');
     },
+    /** Holds statements with this text before MySQL gets them. */
+    holdStatements: (text: string) => {
+      wantedOfClient = text;
+    },
     open: () => {
       wanted = undefined;
-      for (const [client, data] of held.splice(0)) client.write(data);
+      wantedOfClient = undefined;
+      for (const [to, data] of held.splice(0)) to.write(data);
     },
   };
 }
@@ -473,4 +483,13 @@ it('a change while the cache is deaf is never followed by an old answer', async 
   }
   for (const process of processes)
     await until(async () => (await read(process)).body.product.name === 'Late', 'the late news');
+});
+
+it('a commit whose answer comes too late is in the cache once MySQL has done it', async () => {
+  gate.holdStatements('COMMIT');
+  expect(await put({ name: 'In the end' }, gated)).toMatchObject({ status: 503 });
+  for (const process of [one, two]) expect((await read(process)).body.product.name).toBe(`Product ${id}`);
+  gate.open();
+  for (const process of [one, two])
+    await until(async () => (await read(process)).body.product.name === 'In the end', 'the late commit');
 });

@@ -35,13 +35,11 @@ export class Cache {
   constructor(redis: Redis, { cache, namespace }: Settings, registry: Registry) {
     this.#settings = cache;
     this.#prefix = `${namespace}:shop:cache`;
-    const invalidation = new Invalidation(redis, this.#prefix, cache.localMs, change => this.#hear(change));
-    const memory = new Memory(cache, invalidation);
-    const shared = new Shared(redis, invalidation, cache.loadMs);
-    this.#invalidation = invalidation;
-    this.#memory = memory;
-    this.#shared = shared;
-    this.#loader = new Loader(cache, { invalidation, memory, shared }, registry);
+    this.#invalidation = new Invalidation(redis, this.#prefix, cache.localMs, change => this.#hear(change));
+    this.#memory = new Memory(cache, this.#invalidation);
+    this.#shared = new Shared(redis, this.#invalidation, cache.loadMs);
+    const levels = { invalidation: this.#invalidation, memory: this.#memory, shared: this.#shared };
+    this.#loader = new Loader(cache, levels, registry);
     this.reads = new Counter({
       name: 'shop_cache_reads_total',
       help: 'Reads of the cache, by their result: hit, miss, stale because the load failed, failed.',
@@ -78,16 +76,16 @@ export class Cache {
   /**
    * Commits a change, such that no entry is older. The entry goes first, and its lock keeps others from storing what
    * they read before: it is gone even if this process dies right after the commit. The tags are of lists.
+   * @param settled resolves when a commit without an answer has an end: MySQL may do it after others have read the row
    */
-  async change<T>({ kind, id, tags }: Omit<Item<unknown>, 'load'>, commit: () => Promise<T>): Promise<T> {
-    const key = this.#keyOf({ kind, id });
+  async change<T>(item: Omit<Item<unknown>, 'load'>, commit: () => Promise<T>, settled: () => Promise<void>) {
+    const key = this.#keyOf(item);
+    const changes: Change[] = [{ key }, ...item.tags.map(tag => ({ tag }))];
+    const drop = () => Promise.all(changes.map(change => this.#invalidation.drop(change)));
     await this.#invalidation.drop({ key }, this.#settings.loadMs);
-    try {
-      return await commit();
-    } finally {
-      const changes: Change[] = [{ key }, ...tags.map(tag => ({ tag }))];
-      await Promise.all(changes.map(change => this.#invalidation.drop(change)));
-    }
+    const done = commit().finally(drop);
+    done.catch(() => settled().then(drop));
+    return done;
   }
 
   /** @returns false if the cache's Redis is away: it hears of it later */

@@ -102,7 +102,7 @@ export const catalogue: Part = async (api, shop) => {
   api.put<ChangeRoute>('/products/:id', options, async ({ params: { id }, body }) => {
     const changed = await tables.change(id, body, async (before, commit) => {
       const lists = ['', before.category, body.category ?? before.category].map(name => `list:${name}`);
-      await shop.cache.change({ kind: 'product', id, tags: lists }, commit);
+      await shop.cache.change({ kind: 'product', id, tags: lists }, commit, () => tables.settled(id));
       return { ...before, ...body };
     });
     if (changed === null) throw unknown('product');

@@ -4,6 +4,7 @@
  * The pattern: each statement names its columns and finds its rows by an index. Use it under a cache,
  * which needs to know what a miss costs. It does not follow the order of a list that changes: a page begins after a key.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2';
 import { Counter } from 'prom-client';
 import type { Shop } from '../shop.ts';
@@ -27,6 +28,11 @@ const PRODUCT = 'SELECT id, name, category, description, price_cents AS priceCen
 const USER = 'SELECT id, name, city FROM users';
 const COLUMNS = { name: 'name', category: 'category', description: 'description', priceCents: 'price_cents' };
 const PAGE = 20;
+/** Between two looks whether a transaction has ended. */
+const LOOK_MS = 1000;
+/** Ends in MySQL too, so that looks do not pile up there. */
+const SHORT_WAITS = 'SET SESSION lock_wait_timeout = 1, innodb_lock_wait_timeout = 1';
+const USUAL_WAITS = 'SET SESSION lock_wait_timeout = DEFAULT, innodb_lock_wait_timeout = DEFAULT';
 
 export function openTables({ database, registry }: Pick<Shop, 'database' | 'registry'>) {
   const queries = new Counter({
@@ -65,6 +71,18 @@ export function openTables({ database, registry }: Pick<Shop, 'database' | 'regi
         await query('ROLLBACK');
         return null;
       }),
+
+    /** Resolves when no transaction that has changed the product is open, and MySQL can say so. Never fails. */
+    async settled(id: string): Promise<void> {
+      const look = () =>
+        database.connected(async query => {
+          await query(SHORT_WAITS);
+          await query('SELECT id FROM products WHERE id = ? FOR UPDATE', [id]);
+          await query(USUAL_WAITS);
+          return true;
+        });
+      while (!(await look().catch(() => false))) await sleep(LOOK_MS, undefined, { ref: false });
+    },
   };
 }
 
