@@ -493,3 +493,19 @@ it('a commit whose answer comes too late is in the cache once MySQL has done it'
   for (const process of [one, two])
     await until(async () => (await read(process)).body.product.name === 'In the end', 'the late commit');
 });
+
+it('a process that hears nothing asks Redis for the versions of tags', async () => {
+  const user = ['deaf', 'on', '>secret', '~*', '&*', '+@all'];
+  await cacheRedis.call('ACL', 'SETUSER', ...user);
+  const url = shop.cache.url.replace('//', '//deaf:secret@');
+  const deaf = await shop.api({ CACHE_REDIS_URL: url, LOCAL_MS: '600000', WARM_UP: '0' });
+  const name = async (process: ShopProcess) =>
+    (await read(process, '/products?category=toys')).body.products[0].name;
+  for (let times = 0; times < 3; times++) await name(deaf);
+
+  // Closes its subscription, and refuses a new one.
+  await cacheRedis.call('ACL', 'SETUSER', 'deaf', 'resetchannels');
+  await shop.database.query("UPDATE products SET name = 'Unheard of' WHERE id = 41");
+  expect((await clear({ tag: 'list:toys' })).status).toBe(200);
+  await until(async () => (await name(deaf)) === 'Unheard of', 'the process to ask');
+});

@@ -2,7 +2,7 @@
  * Tells all processes what has changed, so that none answers from its own memory what is no longer true.
  *
  * The pattern: a change deletes the entry in Redis and publishes its key, in one script. Pub/sub forgets what is
- * published while nobody listens: a process that is not subscribed does not believe its own memory, and begins with an
+ * published while nobody listens: a process that is not subscribed believes nothing in its memory, and begins with an
  * empty one when it is subscribed again. A change that Redis did not hear of is sent again; until then this process
  * reads past the cache. Use it as soon as there is a second process with a memory.
  *
@@ -106,7 +106,8 @@ export class Invalidation {
   }
 
   versionsOf(tags: readonly string[]): Promise<Versions> {
-    return this.#tags.read(tags, tag => this.#redis.publish(this.#channel, JSON.stringify({ tag })));
+    const announce = (tag: string) => this.#redis.publish(this.#channel, JSON.stringify({ tag }));
+    return this.#tags.read(tags, this.#subscribed, announce);
   }
 
   /** Never fails. @param lockMs nobody stores the key for so long, or until it is dropped again */
@@ -133,11 +134,8 @@ export class Invalidation {
 
   async #pay(): Promise<void> {
     for (const [text, number] of this.#owed) {
-      const isSent = await this.#send(JSON.parse(text), text, 0).then(
-        () => true,
-        () => false,
-      );
-      if (!isSent) return;
+      const isLost = await this.#send(JSON.parse(text), text, 0).catch(() => true);
+      if (isLost) return;
       if (this.#owed.get(text) === number) this.#owed.delete(text);
     }
   }

@@ -43,11 +43,16 @@ export class TagVersions {
   }
 
   /**
+   * @param hears false: what this process knows may be old
    * @param announce tells all processes that a tag has a new version: Redis may have evicted the one that others know
    */
-  async read(tags: readonly string[], announce: (tag: string) => Promise<unknown>): Promise<Versions> {
+  async read(
+    tags: readonly string[],
+    hears: boolean,
+    announce: (tag: string) => Promise<unknown>,
+  ): Promise<Versions> {
     const pairs = tags.map(async tag => {
-      const known = this.#known.get(tag);
+      const known = hears && this.#known.get(tag);
       if (known) return [tag, known] as const;
       const [heard, created] = [this.#heard, randomUUID()];
       const kept = await this.#redis.set(this.keyOf(tag), created, 'NX', 'GET');
