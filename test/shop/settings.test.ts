@@ -1,6 +1,10 @@
 // Settings of the example shop that the rest of its deployment must agree with.
 
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { expect, it } from 'vitest';
+import { freePort } from '../../scripts/servers.ts';
+import { cleanUp } from '../support/cleanup.ts';
 import { openShop } from '../support/shop.ts';
 
 it('the example refuses a MySQL that it cannot verify, before it sends its password, and other partitions than workers have', async () => {
@@ -20,4 +24,22 @@ it('the example refuses a MySQL that it cannot verify, before it sends its passw
     code: 1,
     stderr: expect.stringContaining('PARTITION_COUNT_MISMATCH'),
   });
+});
+
+it('a process whose port another one has ends, and says which variable to set', async () => {
+  const shop = await openShop();
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  cleanUp(() => void other.close());
+  const taken = String((other.address() as AddressInfo).port);
+  const free = String(await freePort());
+  for (const [program, name, ports] of [
+    ['jobs', 'METRICS_PORT', { METRICS_PORT: taken }],
+    ['main', 'METRICS_PORT', { METRICS_PORT: taken, PORT: free }],
+    ['main', 'PORT', { METRICS_PORT: free, PORT: taken }],
+  ] as const)
+    expect(await shop.begin(program, ports).ended, name).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`Another process has port ${taken}; set ${name} to another one.`),
+    });
 });

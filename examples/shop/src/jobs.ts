@@ -6,7 +6,7 @@ import Fastify from 'fastify';
 import { type BonusJob, bonusJobs } from './bonus/job.ts';
 import { type PostJob, postJobs } from './posts/jobs.ts';
 import { countOutcomes, openQueue } from './queues.ts';
-import { settings } from './settings.ts';
+import { orSayTaken, settings } from './settings.ts';
 import { closeShop, openShop } from './shop.ts';
 import { watchQueues } from './watch/queues.ts';
 import { watchRedis } from './watch/redis.ts';
@@ -41,5 +41,6 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   });
 }
 
-await metrics.listen({ host: settings.host, port: settings.metricsPort });
+const { host, metricsPort: port } = settings;
+await metrics.listen({ host, port }).catch(orSayTaken('METRICS_PORT', port));
 log.info('jobs started');

@@ -1,7 +1,8 @@
 /** Starts one process of the API. On SIGTERM it answers open requests, sends what Sluice has buffered, and closes. */
+import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from './server.ts';
-import { settings } from './settings.ts';
+import { orSayTaken, settings } from './settings.ts';
 import { closeShop, openShop } from './shop.ts';
 
 const { host, port, metricsPort } = settings;
@@ -24,5 +25,5 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   });
 }
 
-await new Promise<void>(resolve => metrics.listen(metricsPort, host, resolve));
-await api.listen({ host, port });
+await once(metrics.listen(metricsPort, host), 'listening').catch(orSayTaken('METRICS_PORT', metricsPort));
+await api.listen({ host, port }).catch(orSayTaken('PORT', port));

@@ -37,7 +37,10 @@ export const settings = {
   port: Number(environment.PORT ?? 3000),
   /** After SIGTERM, open requests have this time, ms. Shorter than the platform waits before it kills. */
   closingMs: Number(environment.CLOSING_MS ?? 10_000),
-  /** A separate port, since metrics are not for callers. 9464 may belong to a worker on the same machine. */
+  /**
+   * A separate port, since metrics are not for callers. 9464 may belong to a worker on the same machine. Processes of
+   * the API and of jobs on one machine need different ones.
+   */
   metricsPort: Number(environment.METRICS_PORT ?? 9465),
   /** Sluice's Redis, with `noeviction`: also for jobs, sessions and limits, of which none may be evicted. */
   redis: { url: environment.REDIS_URL ?? 'redis://127.0.0.1', ...password('REDIS_PASSWORD') },
@@ -123,3 +126,11 @@ export const settings = {
 } as const;
 
 export type Settings = typeof settings;
+
+/** What to do if another process has a port. @param name the variable that says which port to take */
+export function orSayTaken(name: string, port: number) {
+  return (cause: NodeJS.ErrnoException): never => {
+    if (cause.code !== 'EADDRINUSE') throw cause;
+    throw new Error(`Another process has port ${port}; set ${name} to another one.`, { cause });
+  };
+}
