@@ -36,6 +36,9 @@ mysql.PromiseConnection.prototype.query = async function (options) {
   return result;
 };`;
 
+/** More than a sweep takes at once. */
+const REFUSALS = 1500;
+
 let shop: Shop;
 /** Its orders may stop. */
 let first: ShopProcess;
@@ -177,5 +180,59 @@ it('a process that is killed between any two steps leaves payments that the swee
   await until(() => areSettled(STOPS), 'the sweep to finish them');
   expect(await piecesOf(1)).toBe(before - STOPS.length);
   expect(await seen(STOPS)).toEqual([...STOPS].sort().map(once));
+  expect((await shop.sluice(['verify'])).code).toBe(0);
+});
+
+it('the sweep gives back pieces whose ids Redis has forgotten, and a long pile of refusals takes none', async () => {
+  const shop = await openShop();
+  const insert = 'INSERT INTO products (id, name, category, description, price_cents) VALUES ?';
+  const products = [1, 2, 3].map(id => [id, `Product ${id}`, 'toys', '', id === 1 ? 1_000_001 : 1999]);
+  await shop.database.query(insert, [products]);
+  await shop.database.query("INSERT INTO users (id, name, city, password) VALUES (7, 'ann', 'Oslo', '')");
+  // Its sweep comes after the test.
+  const [api] = await Promise.all([shop.api({ PAYMENT_GRACE_MS: '3600000' }), shop.worker()]);
+  const stock = (product: number, pieces: number) =>
+    api.call(
+      'POST',
+      `/products/${product}/stock`,
+      { pieces },
+      {
+        'x-admin-key': shop.env.ADMIN_KEY!,
+        'idempotency-key': `delivery-${product}`,
+      },
+    );
+  for (const product of [1, 2]) expect((await stock(product, 1)).status).toBe(201);
+  expect((await pay(api, 'dear', 1)).status).toBe(402);
+  expect((await pay(api, 'crossed', 2)).status).toBe(200);
+  await shop.database.query(
+    "UPDATE payments SET state = 'sold_out', is_settled = 0 WHERE order_id = 'crossed'",
+  );
+  expect((await shop.sluice(['drain'])).code).toBe(0);
+  // As an hour later.
+  for (const key of await shop.redis.keys(`*${shop.name}*:ids`)) {
+    const ids = (await shop.redis.hkeys(key)).filter(id => id.includes('payment:'));
+    if (ids.length > 0) await shop.redis.hdel(key, ...ids);
+  }
+  const rows = Array.from({ length: REFUSALS }, (_, index) => [`rush-${index}`, 3, 7, 1999, 'sold_out']);
+  await shop.database.query('INSERT INTO payments (order_id, product_id, user_id, cents, state) VALUES ?', [
+    rows,
+  ]);
+  expect((await stock(3, 5)).status).toBe(201);
+
+  await shop.api({ PAYMENT_GRACE_MS: '1000' });
+  const open = 'SELECT COUNT(*) AS count FROM payments WHERE is_settled = 0';
+  await until(async () => Number((await shop.database.query(open))[0]!.count) === 0, 'the sweep to end');
+  const pieces = [1, 2, 3].map(async id => (await api.call('GET', `/products/${id}/stock`)).body.pieces);
+  expect(await Promise.all(pieces)).toEqual([1, 1, 5]);
+  expect((await shop.sluice(['drain'])).code).toBe(0);
+  const entries = await shop.database.query(
+    "SELECT CAST(entry_id AS CHAR) AS id FROM sluice_entries WHERE program = 'stock' AND entry_id LIKE '%:%' ORDER BY id",
+  );
+  expect(entries.map(({ id }) => id)).toEqual([
+    'payment:crossed',
+    'payment:dear',
+    'returned:crossed',
+    'returned:dear',
+  ]);
   expect((await shop.sluice(['verify'])).code).toBe(0);
 });

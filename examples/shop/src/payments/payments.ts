@@ -18,11 +18,15 @@ import type { Shop } from '../shop.ts';
 type State = 'begun' | 'taken' | 'paid' | 'done' | 'sold_out' | 'declined';
 type Payment = RowDataPacket & Purchase & { readonly state: State };
 
+type End = (left: Payment[]) => Promise<PromiseSettledResult<unknown>[]>;
+
+const UNFINISHED: readonly State[] = ['begun', 'taken', 'paid'];
+const REFUSED: readonly State[] = ['sold_out', 'declined'];
 const LOCK_MS = 5000; // Longer than a payment takes.
 
 export function createPayments(shop: Shop) {
   const { database, redis, settings } = shop;
-  const { take, pay, credit, giveBack } = purchaseSteps(shop);
+  const { take, pay, credit, takenBy, giveBack } = purchaseSteps(shop);
   const locks = new Redlock([redis], { retryCount: 10, retryDelay: 100, retryJitter: 50 });
 
   /** What leads on from a state; the others are final. */
@@ -75,24 +79,50 @@ export function createPayments(shop: Shop) {
   }
 
   /**
-   * Finishes what nobody has touched for `paymentGraceMs`. By chance, so that those that fail do not keep back others,
-   * and processes mostly take different ones. A refusal is looked at after that time too, when no call is under way.
+   * Ends what nobody has touched for `paymentGraceMs`: what a crash or an outage left, then refusals, which are many
+   * after a rush. By chance, so that those that fail do not keep back others, and processes mostly take different ones.
    */
-  async function sweep(): Promise<void> {
-    const [left] = await database.query<Payment[]>(
-      `SELECT * FROM payments WHERE is_settled = 0 AND updated_at < NOW(3) - INTERVAL ? MICROSECOND
-       ORDER BY RAND() LIMIT 20`,
-      [settings.paymentGraceMs * 1000],
-    );
-    const ends = await Promise.allSettled(left.map(end));
-    const errors = ends.flatMap(result => (result.status === 'rejected' ? [result.reason] : []));
+  async function sweep(closing: AbortSignal): Promise<void> {
+    const errors = [
+      ...(await sweepAll(
+        UNFINISHED,
+        20,
+        left => Promise.allSettled(left.map(one => finish(one.order_id))),
+        closing,
+      )),
+      ...(await sweepAll(REFUSED, 500, settle, closing)),
+    ];
     if (errors.length > 0) throw new AggregateError(errors, `${errors.length} payments are still unfinished`);
   }
 
-  async function end(payment: Payment): Promise<void> {
-    if (steps[payment.state]) return void (await finish(payment.order_id));
-    await giveBack(payment);
-    await database.query('UPDATE payments SET is_settled = 1 WHERE order_id = ?', [payment.order_id]);
+  /** Goes on until a batch is not full, or one of it has failed. @returns the failures */
+  async function sweepAll(states: readonly State[], count: number, end: End, closing: AbortSignal) {
+    for (;;) {
+      const [left] = await database.query<Payment[]>(
+        `SELECT * FROM payments WHERE is_settled = 0 AND state IN (?) AND updated_at < NOW(3) - INTERVAL ? MICROSECOND
+         ORDER BY RAND() LIMIT ?`,
+        [states, settings.paymentGraceMs * 1000, count],
+      );
+      const errors = (await end(left)).flatMap(one =>
+        one.status === 'rejected' ? [one.reason as Error] : [],
+      );
+      if (left.length < count || errors.length > 0 || closing.aborted) return errors;
+    }
+  }
+
+  /** No call is under way any more, so a refusal knows whether it has a piece. */
+  async function settle(refused: Payment[]) {
+    const taken = await takenBy(refused.filter(({ state }) => state === 'sold_out'));
+    const ends = await Promise.allSettled(
+      refused.map(async payment => {
+        // Only an order with a piece is charged.
+        if (payment.state === 'declined' || (await taken(payment))) await giveBack(payment);
+      }),
+    );
+    const settled = refused.filter((_, at) => ends[at]!.status === 'fulfilled').map(one => one.order_id);
+    if (settled.length > 0)
+      await database.query('UPDATE payments SET is_settled = 1 WHERE order_id IN (?)', [settled]);
+    return ends;
   }
 
   return { begin, finish, sweep };

@@ -30,7 +30,9 @@ export const payments: Part = (api, shop) => {
   const closing = new AbortController();
   async function sweepAgain(): Promise<void> {
     for await (const _ of setInterval(shop.settings.paymentGraceMs / 2, undefined, closing))
-      await sweep().catch((err: unknown) => api.log.error({ err }, 'the next sweep tries again'));
+      await sweep(closing.signal).catch((err: unknown) =>
+        api.log.error({ err }, 'the next sweep tries again'),
+      );
   }
   const sweeping = sweepAgain().catch(() => 'closing');
   api.addHook('onClose', async () => {

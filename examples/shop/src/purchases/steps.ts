@@ -5,10 +5,11 @@
  * happened: Sluice for pieces and points, the provider for money. So a step may run any number of times, also at once,
  * and has the same effect and the same result. Use it for whatever spans several systems, since no transaction does.
  *
- * What it does not do: it knows no order of the steps and remembers nothing; `payments.ts` does. Ids are known for an
- * hour without MySQL (Sluice's window); a step that is repeated later may be refused although it happened.
+ * What it does not do: it knows no order of the steps and remembers nothing; `payments.ts` does. Redis knows an
+ * id until an hour after it is in MySQL: a step that is repeated later may be refused although it happened.
  */
-import { InsufficientPointsError } from 'sluice';
+import type { RowDataPacket } from 'mysql2/promise';
+import { IdempotencyKeyReusedError, InsufficientPointsError } from 'sluice';
 import type { Shop } from '../shop.ts';
 import { charge } from './provider.ts';
 
@@ -19,14 +20,18 @@ export interface Purchase {
   readonly cents: number;
 }
 
+const takenId = ({ order_id }: Purchase) => `payment:${order_id}`;
+const ENTRIES = `SELECT CAST(entry_id AS CHAR) AS id FROM sluice_entries
+  WHERE program = 'stock' AND entry_id IN (?)`;
+
 export function purchaseSteps({ sluice, database }: Shop) {
   const stock = sluice.points('stock');
   const loyalty = sluice.points('loyalty');
 
   /** @returns false if no piece is left */
-  async function take({ order_id, product_id }: Purchase): Promise<boolean> {
+  async function take(purchase: Purchase): Promise<boolean> {
     try {
-      await stock.debit(String(product_id), 1, { id: `payment:${order_id}`, reason: 'payment' });
+      await stock.debit(String(purchase.product_id), 1, { id: takenId(purchase), reason: 'payment' });
       return true;
     } catch (error) {
       if (error instanceof InsufficientPointsError) return false;
@@ -46,13 +51,33 @@ export function purchaseSteps({ sluice, database }: Shop) {
   }
 
   /**
-   * After a refusal. One process may have found nothing while another one took a piece that had just arrived, so this
-   * takes it, which does nothing if it was taken before, and gives it back.
+   * Which of them have a piece; to ask takes none. An order that was refused may have one: one process found nothing
+   * while another one took a piece that had just arrived. MySQL knows ids for ever, and Redis those that are not there
+   * yet.
    */
-  async function giveBack(purchase: Purchase): Promise<void> {
-    const { order_id, product_id } = purchase;
-    if (await take(purchase)) await stock.credit(String(product_id), 1, { id: `returned:${order_id}` });
+  async function takenBy(purchases: readonly Purchase[]): Promise<(purchase: Purchase) => Promise<boolean>> {
+    if (purchases.length === 0) return async () => false;
+    const [rows] = await database.query<RowDataPacket[]>(ENTRIES, [purchases.map(takenId)]);
+    const known = new Set(rows.map(row => row.id as string));
+    return async purchase => known.has(takenId(purchase)) || isRemembered(purchase);
   }
 
-  return { take, pay, credit, giveBack };
+  /** Asks for more pieces than there can be: Sluice says that the id had another number, or that there are too few. */
+  async function isRemembered(purchase: Purchase): Promise<boolean> {
+    try {
+      await stock.debit(String(purchase.product_id), Number.MAX_SAFE_INTEGER, { id: takenId(purchase) });
+      return true;
+    } catch (error) {
+      if (error instanceof IdempotencyKeyReusedError) return true;
+      if (error instanceof InsufficientPointsError) return false;
+      throw error;
+    }
+  }
+
+  /** After a refusal, for an order that has a piece. */
+  async function giveBack({ order_id, product_id }: Purchase): Promise<void> {
+    await stock.credit(String(product_id), 1, { id: `returned:${order_id}` });
+  }
+
+  return { take, pay, credit, takenBy, giveBack };
 }
