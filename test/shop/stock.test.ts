@@ -23,8 +23,14 @@ it('of 200 buyers at once in two processes, exactly 50 get one of 50 pieces', as
   for (const pieces of [0, -1, 1.5, '1', undefined])
     expect((await restock(pieces, { ...admin, 'idempotency-key': 'x' })).status, String(pieces)).toBe(400);
 
+  // Each of them calls the first order so, as the delivery is called.
   const buy = (buyer: number, { call } = buyer % 2 === 0 ? one : two) =>
-    call('POST', '/products/7/purchases', { pieces: 1 }, { 'idempotency-key': `order-${buyer}` });
+    call(
+      'POST',
+      '/products/7/purchases',
+      { user: buyer + 1, pieces: 1 },
+      { 'idempotency-key': 'delivery-1' },
+    );
   const answers = await Promise.all(Array.from({ length: BUYERS }, (_, buyer) => buy(buyer)));
   const statuses = answers.map(({ status }) => status);
   expect(statuses.filter(status => status === 201).length).toBe(PIECES);
@@ -37,7 +43,12 @@ it('of 200 buyers at once in two processes, exactly 50 get one of 50 pieces', as
   expect((await buy(winner)).status).toBe(200);
   expect((await one.call('GET', '/products/9/stock')).body).toEqual({ pieces: 0 });
   expect((await one.call('GET', '/products/x/stock')).status).toBe(400);
-  expect((await one.call('POST', '/products/7/purchases', { pieces: 1 })).body.code).toBe('MISSING_ID');
+  const nameless = (headers = {}) =>
+    one.call('POST', '/products/7/purchases', { user: 1, pieces: 1 }, headers);
+  expect((await nameless()).body.code).toBe('MISSING_ID');
+  expect((await nameless({ 'idempotency-key': 'payment:1' })).body.code).toBe('RESERVED_ID');
+  expect((await nameless({ 'idempotency-key': '' })).status).toBe(400);
+  expect((await one.call('POST', '/products/7/purchases', { pieces: 1 })).status).toBe(400);
 
   expect(await shop.sluice(['drain'])).toMatchObject({ code: 0 });
   worker.child.kill('SIGTERM');

@@ -23,9 +23,13 @@ export function nameOf(request: FastifyRequest): { id?: string } {
   return { id };
 }
 
-/** The same for points: Sluice refuses an entry without an id, and so a request without the header. */
-export function entryOf(request: FastifyRequest): { id: string } {
-  return nameOf(request) as { id: string };
+/**
+ * The same for points: Sluice refuses an entry without an id, and so a request without the header.
+ * @param owner of the name, for an account to which several write: each has names of its own, as `buy:7` of user 7
+ */
+export function entryOf(request: FastifyRequest, owner?: string): { id: string } {
+  const { id } = nameOf(request);
+  return (id && owner !== undefined ? { id: `${owner}:${id}` } : nameOf(request)) as { id: string };
 }
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
