@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
+import { cleanUp } from '../support/cleanup.ts';
 import { until } from '../support/engine.ts';
 import { openShop, type Shop } from '../support/shop.ts';
 
@@ -153,4 +154,41 @@ it('a feed that is built keeps no gap, if a post or a choice of authors comes me
   };
   expect((await feeds.before('101', 1000, 10)).length).toBe(2);
   expect((await feeds.before('101', 1000, 10)).length).toBe(3);
+}, 120_000);
+
+it('a post whose job has failed for good gets into the feeds when MySQL is back', async () => {
+  const { call, jobs, post, bodies, kept } = await begin();
+  expect((await call('POST', '/follow', { user: 201, author: 210 })).status).toBe(201);
+  const first = await post(210, 'first');
+  expect(await bodies('user=201')).toEqual(['first']);
+  expect(await kept(201)).toEqual([String(first)]);
+  await shop.database.query('RENAME TABLE follows TO follows_away');
+  const late = await post(210, 'late');
+  const prefix = `${shop.name}:shop:posts`;
+  const hasFailed = async () => {
+    // Its ninth attempt was nothing either: minutes are over.
+    if ((await shop.redis.zscore(`${prefix}:delayed`, `spread-${late}`)) !== null)
+      await shop.redis.hset(`${prefix}:spread-${late}`, 'atm', 9);
+    await shop.redis.zadd(`${prefix}:delayed`, 'XX', 'LT', 0, `spread-${late}`);
+    return jobs.stdout().includes(`"id":"spread-${late}","attempts":10`);
+  };
+  await until(hasFailed, 'the last attempt');
+  await shop.database.query('RENAME TABLE follows_away TO follows');
+  await until(async () => (await kept(201)).includes(String(late)), 'the sweep to add the job again');
+  expect(await bodies('user=201')).toEqual(['late', 'first']);
+}, 120_000);
+
+it('a feed gets the posts of an author although its process could not forget it after the follow', async () => {
+  const { call, post, bodies } = await begin();
+  expect((await call('POST', '/follow', { user: 301, author: 310 })).status).toBe(201);
+  await post(310, 'known');
+  await post(320, 'old');
+  expect(await bodies('user=301')).toEqual(['known']);
+  // As if the process died, or Redis was away, between the two.
+  const user = `half-${shop.name}`;
+  await shop.redis.call('ACL', 'SETUSER', user, 'on', 'nopass', '~*', '&*', '+@all', '-del');
+  cleanUp(() => shop.redis.call('ACL', 'DELUSER', user));
+  const half = await shop.api({ ...SETTINGS, REDIS_URL: shop.env.REDIS_URL!.replace('//', `//${user}:x@`) });
+  expect((await half.call('POST', '/follow', { user: 301, author: 320 })).status).toBe(500);
+  await until(async () => (await bodies('user=301')).includes('old'), 'the sweep to forget the feed');
 }, 120_000);

@@ -45,11 +45,13 @@ const KEPT_SECONDS = 7 * 24 * 60 * 60;
 /** Longest time that building may take; then it is not kept. */
 const BUILDING_SECONDS = 30;
 
+export type Feeds = ReturnType<typeof openFeeds>;
+
 export function openFeeds({ redis, database, settings }: Shop) {
   const { namespace, feedLength } = settings;
   redis.defineCommand('pushToFeed', { numberOfKeys: 2, lua: PUSH });
   redis.defineCommand('keepFeed', { numberOfKeys: 2, lua: KEEP });
-  /** The braces put both keys of a user on one node of a Cluster. */
+  /** The braces would put both keys of a user on one node of a Cluster; the shop is for one server (jobs, limits). */
   const keys = (user: number | string) => {
     const feed = `${namespace}:shop:feed:{${user}}`;
     return [feed, `${feed}:building`] as const;

@@ -5,6 +5,7 @@
 import type { Job, Queue } from 'bullmq';
 import type { RowDataPacket } from 'mysql2/promise';
 import { openFeeds } from '../feed/feeds.ts';
+import { forgetDue } from '../follows/due.ts';
 import { type JobsProcess, runJobs } from '../queues.ts';
 import type { Shop } from '../shop.ts';
 
@@ -26,7 +27,13 @@ const FOLLOWERS = 'SELECT follower_id AS id FROM follows WHERE author_id = ? LIM
 const DUE = `SELECT id, user_id AS user FROM posts
   WHERE is_due AND created_at < CURRENT_TIMESTAMP(3) - INTERVAL 5 SECOND ORDER BY id LIMIT 1000`;
 
-export const spread = (post: Post) => ({ name: 'spread', data: post, opts: { jobId: `spread-${post.id}` } });
+/**
+ * One that has used up its attempts is removed at once: the post is due still, and a job that is kept would keep its id,
+ * so that the sweep could not add it again.
+ */
+export const spread = (post: Post) => {
+  return { name: 'spread', data: post, opts: { jobId: `spread-${post.id}`, removeOnFail: true } };
+};
 
 /** An author with too many followers is read when a feed is read; of the others, each follower's feed gets the post. */
 async function spreadPost({ database, settings }: Shop, queue: Queue<PostJob>, job: Job<Post>) {
@@ -57,8 +64,9 @@ async function pushPost(shop: Shop, job: Job<Push>) {
 }
 
 /** Posts whose process died, or found no Redis, before it added the job. */
-async function sweepPosts({ database }: Shop, queue: Queue<PostJob>) {
-  const [due] = await database.query<RowDataPacket[]>(DUE);
+async function sweepPosts(shop: Shop, queue: Queue<PostJob>) {
+  await forgetDue(shop, openFeeds(shop));
+  const [due] = await shop.database.query<RowDataPacket[]>(DUE);
   await queue.addBulk((due as Post[]).map(spread));
 }
 
