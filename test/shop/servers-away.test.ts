@@ -149,3 +149,33 @@ it('without MySQL it counts, without Redis it says when to come back, and it nee
   await until(isHealth(well), 'the cache to be back');
   for (let times = 0; times < 3; times++) expect((await product(1)).name).toBe('Uno');
 }, 120_000);
+
+it('a server that takes no writes after a failover is one that is away, and times are those of the clock in any zone', async () => {
+  const { servers } = await ownServers();
+  const shop = await openShop({ servers });
+  await shop.database.query("SET GLOBAL time_zone = '+05:00'");
+  const { call } = await shop.api();
+  const follow = (author: number) => call('POST', '/follow', { user: 1, author });
+  const isAway = async () => {
+    const answer = await follow(3);
+    expect(answer).toMatchObject({ status: 503, body: { code: 'UNAVAILABLE' } });
+    expect(answer.headers.get('retry-after')).toBe('1');
+  };
+  expect((await follow(2)).status).toBe(201);
+  expect((await call('POST', '/posts', { user: 2, body: 'now' })).status).toBe(201);
+  const { at } = (await call('GET', '/feed?user=1')).body.posts[0];
+  expect(Math.abs(Date.parse(at) - Date.now())).toBeLessThan(600_000);
+  const admin = { 'x-admin-key': shop.env.ADMIN_KEY! };
+  expect((await call('POST', '/bonus/2026', { points: 1 }, admin)).body.endedAt).toBe(null);
+  await shop.database.query('UPDATE bonus_runs SET ended_at = CURRENT_TIMESTAMP(3)');
+  const { endedAt } = (await call('GET', '/bonus/2026')).body;
+  expect(Math.abs(Date.parse(endedAt) - Date.now())).toBeLessThan(600_000);
+
+  await shop.database.query('SET GLOBAL super_read_only = ON');
+  await isAway();
+  await shop.database.query('SET GLOBAL super_read_only = OFF, GLOBAL read_only = OFF');
+  await shop.redis.call('REPLICAOF', '127.0.0.1', '1');
+  await isAway();
+  await shop.redis.call('REPLICAOF', 'NO', 'ONE');
+  expect((await follow(3)).status).toBe(200);
+}, 120_000);

@@ -33,14 +33,17 @@ const RETRY_AFTER = 1;
 /** Codes of connections to MySQL or Redis that are lost or were never made. */
 const AWAY =
   /^(?:E(?:CONNREFUSED|CONNRESET|PIPE|TIMEDOUT|HOSTUNREACH|NOTFOUND)|PROTOCOL_\w+|ER_SERVER_SHUTDOWN|POOL_CLOSED)$/;
-/** ioredis gives its own errors no code. */
+/** A MySQL that is read-only after a failover, or full, or had to choose whose transaction ends. */
+const REFUSES =
+  /^ER_(?:OPTION_PREVENTS_STATEMENT|READ_ONLY_MODE|CON_COUNT_ERROR|TOO_MANY_USER_CONNECTIONS|LOCK_DEADLOCK|LOCK_WAIT_TIMEOUT)$/;
+/** ioredis gives its own errors no code, nor the replies of a Redis that is a replica, starts, or is full. */
 const AWAY_REDIS =
-  /^(?:Stream isn't writeable|Command timed out|Connection is closed|Reached the max retries)/;
+  /^(?:Stream isn't writeable|Command timed out|Connection is closed|Reached the max retries|(?:READONLY|LOADING|MASTERDOWN|OOM) )/;
 
 type Failure = Error & { code?: string; statusCode?: number; retryAfter?: number };
 
 function isAway({ code, message }: Failure): boolean {
-  return AWAY.test(code ?? '') || AWAY_REDIS.test(message);
+  return AWAY.test(code ?? '') || REFUSES.test(code ?? '') || AWAY_REDIS.test(message);
 }
 
 function statusOf(error: Failure): number {

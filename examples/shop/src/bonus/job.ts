@@ -17,7 +17,8 @@ interface Run {
   readonly lastUser: number;
 }
 
-const RUN = `SELECT year, points, last_user AS lastUser, users, refused, total, ended_at AS endedAt
+/** UNIX_TIMESTAMP, since MySQL shows a time in the time zone of its server. */
+const RUN = `SELECT year, points, last_user AS lastUser, users, refused, total, 1000 * UNIX_TIMESTAMP(ended_at) AS endedAt
   FROM bonus_runs WHERE year = ?`;
 /** By the key, never by OFFSET: that reads and skips all rows before, and misses one for each row that was deleted. */
 const USERS = 'SELECT id FROM users WHERE id > ? ORDER BY id LIMIT ?';
@@ -28,7 +29,8 @@ const END = 'UPDATE bonus_runs SET ended_at = CURRENT_TIMESTAMP(3) WHERE year = 
 
 export async function findRun({ database }: Shop, year: number): Promise<Run | undefined> {
   const [rows] = await database.query<RowDataPacket[]>(RUN, [year]);
-  return rows[0] as Run | undefined;
+  const [run] = rows;
+  return run && ({ ...run, endedAt: run.endedAt === null ? null : new Date(Number(run.endedAt)) } as Run);
 }
 
 /** @returns how many were refused, with all others in MySQL. An outage throws, and the page is repeated later. */

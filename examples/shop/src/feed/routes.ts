@@ -26,8 +26,9 @@ const querystring = {
 const BIG = `SELECT posts.id FROM follows JOIN big_authors ON big_authors.user_id = follows.author_id
   JOIN posts ON posts.user_id = follows.author_id
   WHERE follows.follower_id = ? AND posts.id < ? ORDER BY posts.id DESC LIMIT ?`;
-const POSTS =
-  'SELECT id, user_id AS user, body, created_at AS at FROM posts WHERE id IN (?) ORDER BY id DESC';
+/** UNIX_TIMESTAMP, since MySQL shows a time in the time zone of its server. */
+const POSTS = `SELECT id, user_id AS user, body, 1000 * UNIX_TIMESTAMP(created_at) AS at
+  FROM posts WHERE id IN (?) ORDER BY id DESC`;
 
 export const feed: Part = (api, shop) => {
   const { database } = shop;
@@ -46,7 +47,8 @@ export const feed: Part = (api, shop) => {
     const ids = [...new Set([...pushed, ...big.map(row => row.id as number)])];
     const page = ids.toSorted((a, b) => b - a).slice(0, count);
     if (page.length === 0) return { posts: [] };
-    const [posts] = await database.query<RowDataPacket[]>(POSTS, [page]);
+    const [rows] = await database.query<RowDataPacket[]>(POSTS, [page]);
+    const posts = rows.map(row => ({ ...row, at: new Date(Number(row.at)) }));
     return { posts, ...(page.length === count && { next: String(page.at(-1)) }) };
   });
 };
