@@ -158,3 +158,14 @@ it('a leaky bucket gives each request a turn of its own, one interval after the 
     expect(turn).toBeGreaterThanOrEqual(n * interval - micros);
   }
 });
+
+it('a bucket says when one more request may come than it has left', async () => {
+  const [limit, windowMs] = [50, 5_000_000];
+  const interval = (windowMs * 1000) / limit;
+  for (const remaining of [49, 48, 47]) {
+    const verdict = await decide('more', 'bucket', limit, windowMs);
+    expect(verdict).toMatchObject({ allowed: true, remaining });
+    expect(verdict.reset).toBeGreaterThan(0);
+    expect(verdict.reset).toBeLessThanOrEqual(interval);
+  }
+});

@@ -30,6 +30,7 @@ local function bucket()
   local excess = rest - now - limit * interval
   if excess > 0 then return { 0, 0, excess, 0 } end
   redis.call('SET', key, rest, 'PX', math.ceil((rest - now) / 1000))
-  return { 1, math.floor(limit - (rest - now) / interval), rest - now, turn - now }
+  local remaining = math.floor(limit - (rest - now) / interval)
+  return { 1, remaining, rest - now - (limit - remaining - 1) * interval, turn - now }
 end
 return ARGV[1] == 'sliding' and sliding() or bucket()
