@@ -26,6 +26,10 @@ it('the leaderboard has ranks, pages and neighbours', async () => {
   const { body: player } = await call('GET', '/players/u2');
   expect(player).toMatchObject({ best: 7, rank: 2, exact: true });
   expect(Math.abs(Date.parse(player.lastSeen) - Date.now())).toBeLessThan(60_000);
+  // A player may have the name of a user's id, and no login is known of that user.
+  await shop.sluice(['drain']);
+  const logins = "SELECT COUNT(*) AS count FROM sluice_values WHERE name = 'last_seen'";
+  expect(Number((await shop.database.query(logins))[0]!.count)).toBe(0);
   expect((await call('GET', '/players/nobody')).body).toMatchObject({
     best: null,
     rank: null,

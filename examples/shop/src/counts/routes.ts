@@ -63,7 +63,8 @@ export const counts: Part = (api, { sluice }) => {
   const view = { tags, summary: 'Count a view of a product', params };
   api.post<ProductRoute>('/products/:id/views', { schema: view }, async (request, reply) => {
     const { id } = request.params;
-    // Both go in the same call to Redis. If one fails, the caller repeats the request, and its name counts once in each.
+    // Both go in the same call to Redis. If one fails, the caller repeats the request, and its name counts once in each;
+    // but of days, in both if midnight (UTC) was between.
     await Promise.all([
       views.increment(id, 1, nameOf(request)),
       dailyViews.increment(`${id}:${lastDays(1)[0]}`, 1, nameOf(request)),

@@ -49,13 +49,14 @@ function readPage(page: string): BoardPlace {
 
 export const scores: Part = (api, { sluice }) => {
   const bestScore = sluice.value('best_score');
-  const lastSeen = sluice.value('last_seen');
+  // Not `last_seen`, which is of users: a player may have any name.
+  const lastPlayed = sluice.value('last_played');
 
   // A put needs no id: to send a score again changes nothing.
   const put = { tags, summary: 'A player has scored; the best score is kept', body };
   api.post<ScoreRoute>('/players/:player/scores', { schema: put }, async (request, reply) => {
     const { player } = request.params;
-    await Promise.all([bestScore.put(player, request.body.score), lastSeen.put(player, Date.now())]);
+    await Promise.all([bestScore.put(player, request.body.score), lastPlayed.put(player, Date.now())]);
     return reply.status(204).send();
   });
   const player = { tags, summary: 'Best score and rank of a player' };
@@ -63,7 +64,7 @@ export const scores: Part = (api, { sluice }) => {
     const { player } = request.params;
     const [{ rank, value, exact }, seen] = await Promise.all([
       bestScore.board.rank(player),
-      lastSeen.get(player),
+      lastPlayed.get(player),
     ]);
     return { best: value, rank, exact, lastSeen: seen === null ? null : new Date(seen) };
   });

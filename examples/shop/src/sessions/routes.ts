@@ -6,8 +6,8 @@
  * services, keys or tokens are simpler.
  *
  * What it does not do: no second factor, no reset of passwords, no list of a user's sessions, no end of a session that
- * is in use. Five wrong passwords a minute keep the user out for that minute too, whoever sent them. `SameSite=Lax` and
- * JSON bodies keep other sites' forms out; a change by GET would need more.
+ * is in use. Five logins with a name in a minute keep its user out for that minute, whoever sent them, also with the
+ * right password. `SameSite=Lax` and JSON bodies keep other sites' forms out; a change by GET would need more.
  */
 import cookie from '@fastify/cookie';
 import session from '@fastify/session';
