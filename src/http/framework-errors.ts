@@ -42,13 +42,19 @@ const LINES: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
 };
 
+/** The answer to the request of a connection, until it is complete; also if there is nothing of it yet. */
+export function openAnswer(socket: Socket): ServerResponse | undefined {
+  // node:http looks there too, in its own handler of errors of clients.
+  const { _httpMessage: open } = socket as Socket & { _httpMessage?: ServerResponse | null };
+  return open ?? undefined;
+}
+
 /**
  * Whether a request of the connection is being applied, or has the head of its answer. What is written now would
  * be taken for that answer, and say that nothing was applied.
  */
 function isAnswering(socket: Socket): boolean {
-  // node:http looks there too, in its own handler of this event.
-  const { _httpMessage: open } = socket as Socket & { _httpMessage?: ServerResponse | null };
+  const open = openAnswer(socket);
   return !!open && (open.headersSent || open.req.complete);
 }
 

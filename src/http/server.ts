@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import { Connections } from './connections.ts';
 import { answerClientError, errorOf } from './framework-errors.ts';
 import { parseBody } from './json-body.ts';
 import { answerProblem } from './problem.ts';
@@ -31,18 +32,20 @@ const BODY_LIMIT = 1024 * 1024;
 const HEADERS_LIMIT = 128 * 1024;
 /** How often the times of connections are checked. */
 const CHECK_MS = 1000;
-/** How often, at the end, connections are closed whose requests are answered. */
+/** How often, at the end, connections are closed that have no request. */
 const IDLE_CHECK_MS = 50;
 
 export class HttpServer {
   readonly app: FastifyInstance;
   readonly #config: ServerConfig;
+  readonly #connections: Connections;
   #draining = false;
 
   /** Takes JSON bodies; answers errors as problems. */
   constructor(config: ServerConfig, log: Logger) {
     this.#config = config;
     this.app = createApp(config);
+    this.#connections = new Connections(this.app.server);
     this.app.setErrorHandler((error, _, reply) => answerError(error as Error, reply, log));
     this.app.removeAllContentTypeParsers();
     this.app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_, body, done) => {
@@ -76,11 +79,11 @@ export class HttpServer {
     this.#draining = true;
     let inTime = true;
     const cut = setTimeout(() => {
-      inTime = false;
-      this.app.server.closeAllConnections();
+      inTime = !this.#connections.haveRequests;
+      this.#connections.closeAll();
     }, deadlineMs);
-    // A client that keeps the connection of its last answer would hold up the end.
-    const idle = setInterval(() => this.app.server.closeIdleConnections(), IDLE_CHECK_MS);
+    // A client that keeps a connection for its next request would hold up the end.
+    const idle = setInterval(() => this.#connections.closeIdle(this.#config.headersMs), IDLE_CHECK_MS);
     await this.app.close();
     clearInterval(idle);
     clearTimeout(cut);
@@ -146,7 +149,7 @@ function createApp(config: ServerConfig): FastifyInstance {
   const { tls, trustedProxies, headersMs, idleMs, keepAliveMs, connections } = config;
   const times = { headersTimeout: headersMs, connectionsCheckingInterval: CHECK_MS };
   const https = tls && { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) };
-  const options = { ...times, maxHeaderSize: HEADERS_LIMIT };
+  const options = { ...times, maxHeaderSize: HEADERS_LIMIT, handshakeTimeout: headersMs };
   const app = Fastify({
     logger: false,
     bodyLimit: BODY_LIMIT,

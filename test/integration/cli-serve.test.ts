@@ -1,8 +1,10 @@
 // `sluice serve` and `sluice keys` as processes: their start, their log, their end.
 
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { get } from 'node:https';
+import { connect } from 'node:net';
 import { expect, it } from 'vitest';
 import { makeCertificates } from '../../scripts/servers/certificates.ts';
 import { jsonLines, openDeployment, startedLine } from '../support/command.ts';
@@ -69,6 +71,21 @@ it('cuts what does not end before its deadline, and exits 1', async () => {
   expect((await api.ended).code).toBe(1);
   await cut;
   agent.destroy();
+});
+
+it('connections that sent nothing do not hold up its end, and are no open requests', async () => {
+  const deployment = await openDeployment(definitions);
+  const { certFile, keyFile } = await makeCertificates(`${deployment.folder}/tls`);
+  const tls: Record<string, string> = { SLUICE_TLS_CERT: certFile, SLUICE_TLS_KEY: keyFile };
+  for (const more of [{}, tls]) {
+    const api = await deployment.serve({ ...more, SLUICE_DRAIN_MS: '1000' });
+    const client = connect(Number(new URL(api.base).port), '127.0.0.1').on('error', () => {});
+    await once(client, 'connect');
+    api.child.kill('SIGTERM');
+    const { code, stdout } = await api.ended;
+    expect({ code, last: jsonLines(stdout).at(-1)!.msg }).toEqual({ code: 0, last: 'API stopped' });
+    client.destroy();
+  }
 });
 
 it('does not open itself to others while there is no key', async () => {

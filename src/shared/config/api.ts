@@ -58,7 +58,7 @@ const numbers = {
     default: 10_000,
     min: 100,
     max: DAY,
-    what: 'Longest time that a client may take to send the headers of a request',
+    what: 'Longest time that a client may take to send the headers of a request, and before that for its TLS handshake',
   },
   bodyMs: {
     name: 'SLUICE_API_BODY_MS',
