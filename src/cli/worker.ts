@@ -26,10 +26,15 @@ export async function runWorker(
   return withServingLog(config, async (log, write) => {
     // A worker without the page loads nothing of its server.
     const page = withConsole ? await (await import('./console.ts')).startConsole(config, log) : undefined;
+    let closed: Promise<unknown> | undefined;
+    const closePage = async () => {
+      closed ??= page?.close(config.settings.shutdownDeadlineMs);
+      await closed;
+    };
     try {
-      return await flushUntilStopped(config, log, write);
+      return await flushUntilStopped(config, log, write, closePage);
     } finally {
-      await page?.close(config.settings.shutdownDeadlineMs);
+      await closePage();
     }
   });
 }
@@ -38,6 +43,7 @@ async function flushUntilStopped(
   config: Config,
   log: Logger,
   write: (line: string) => void,
+  closePage: () => Promise<void>,
 ): Promise<ExitCode> {
   const stopped = stopSignal(signal =>
     log.error({ signal }, 'second signal to stop; the current batch stays in flight for another worker'),
@@ -81,6 +87,8 @@ async function flushUntilStopped(
   const signal = await stopped;
   endReports?.();
   log.info({ signal, deadlineMs: settings.shutdownDeadlineMs }, 'worker stops after its current batch');
+  // Meanwhile: one after the other could take twice the deadline. The caller waits for it, and gets its error.
+  closePage().catch(() => {});
   const inTime = await worker.stop();
   close();
   if (inTime) log.info('worker stopped');

@@ -44,7 +44,7 @@ export function createConsole(parts: ConsoleServerParts, config: ConsoleConfig):
   checkRequests(app, parts, config);
   const logins = [...loginRoutes, ...parts.moreLogins];
   registerLogin(app, logins, parts.login);
-  for (const route of routes) register(app, route, parts);
+  for (const route of routes) register(server, route, parts);
   registerPage(app, parts.assets);
   const missing = notFound([...routes, ...logins], 'the console has its pages and /api.');
   app.setNotFoundHandler((request, reply) => answerError(missing(request, reply), reply, parts.log));
@@ -62,7 +62,7 @@ function checkRequests(app: FastifyInstance, { login }: ConsoleServerParts, conf
   });
 }
 
-function register(app: FastifyInstance, route: Route, parts: ConsoleServerParts): void {
+function register({ app, closing }: HttpServer, route: Route, parts: ConsoleServerParts): void {
   app.route({
     method: route.method,
     url: routerPath(route.path),
@@ -73,6 +73,7 @@ function register(app: FastifyInstance, route: Route, parts: ConsoleServerParts)
         asker: request.asker!,
         reply,
         isStillAllowed: () => isStillAllowed(request, parts),
+        closing,
       };
       const answer = await handled(route, call, parts);
       // A stream has answered by itself.

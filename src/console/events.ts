@@ -13,11 +13,13 @@ const BEHIND = 256 * 1024;
 /**
  * Answers with a stream that ends when the browser goes away, the login ends or the server closes.
  * @param isStillAllowed whether the login still counts
+ * @param closing aborted when the server closes
  */
 export function sendEvents(
   reply: FastifyReply,
   sampler: Pick<Sampler, 'latest' | 'subscribe'>,
   isStillAllowed: () => Promise<boolean>,
+  closing: AbortSignal,
 ): void {
   reply.hijack();
   const { raw } = reply;
@@ -28,6 +30,10 @@ export function sendEvents(
     // nginx and others would keep events back.
     'x-accel-buffering': 'no',
   });
+  if (closing.aborted) {
+    raw.end();
+    return;
+  }
   const send = (sample: Sample) => {
     if (raw.writableLength < BEHIND) raw.write(`event: sample\ndata: ${JSON.stringify(sample)}\n\n`);
   };
@@ -42,8 +48,11 @@ export function sendEvents(
       () => raw.end(),
     );
   }, CHECK_MS);
+  const end = () => raw.end();
+  closing.addEventListener('abort', end);
   raw.on('error', () => {});
   raw.once('close', () => {
+    closing.removeEventListener('abort', end);
     unsubscribe();
     clearInterval(heartbeat);
     clearInterval(check);

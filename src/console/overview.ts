@@ -35,8 +35,8 @@ export const overviewRoutes: readonly Route[] = [
     path: '/api/events',
     role: 'viewer',
     shape: {},
-    async handle({ reply, isStillAllowed }, { sampler }) {
-      sendEvents(reply, sampler, isStillAllowed);
+    async handle({ reply, isStillAllowed, closing }, { sampler }) {
+      sendEvents(reply, sampler, isStillAllowed, closing);
       return undefined;
     },
   }),

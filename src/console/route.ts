@@ -26,6 +26,8 @@ export interface Call<Params = unknown, Query = unknown, Body = unknown> {
   readonly reply: FastifyReply;
   /** Whether the login still counts: a stream asks now and then. */
   readonly isStillAllowed: () => Promise<boolean>;
+  /** Aborted when the server closes: a stream ends then. */
+  readonly closing: AbortSignal;
 }
 
 export interface Answer {

@@ -39,6 +39,7 @@ export class HttpServer {
   readonly app: FastifyInstance;
   readonly #config: ServerConfig;
   readonly #connections: Connections;
+  readonly #closing = new AbortController();
   #draining = false;
 
   /** Takes JSON bodies; answers errors as problems. */
@@ -69,6 +70,11 @@ export class HttpServer {
     return (this.app.server.address() as AddressInfo).port;
   }
 
+  /** Aborted when the server closes: an answer that has no end of its own ends then. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
   /** From now on each answer tells its client to open another connection for the next request. */
   drain(): void {
     this.#draining = true;
@@ -77,6 +83,7 @@ export class HttpServer {
   /** Takes no new connections, and waits for open requests at most this long. @returns whether all ended */
   async close(deadlineMs: number): Promise<boolean> {
     this.#draining = true;
+    this.#closing.abort();
     let inTime = true;
     const cut = setTimeout(() => {
       inTime = !this.#connections.haveRequests;
