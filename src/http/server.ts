@@ -154,7 +154,8 @@ export class HttpServer {
 
 function createApp(config: ServerConfig): FastifyInstance {
   const { tls, trustedProxies, headersMs, idleMs, keepAliveMs, connections } = config;
-  const times = { headersTimeout: headersMs, connectionsCheckingInterval: CHECK_MS };
+  // Without a limit for whole requests; that of node:http, 5 minutes, would refuse a longer one for headers.
+  const times = { headersTimeout: headersMs, requestTimeout: 0, connectionsCheckingInterval: CHECK_MS };
   const https = tls && { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) };
   const options = { ...times, maxHeaderSize: HEADERS_LIMIT, handshakeTimeout: headersMs };
   const app = Fastify({

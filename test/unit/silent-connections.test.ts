@@ -14,7 +14,7 @@ import { temporaryFolder } from '../support/servers.ts';
 
 /** Far beyond what any end may take, and within what a test may. */
 const DEADLINE_MS = 20_000;
-const LONG_MS = 120_000;
+const LONG_MS = 600_000;
 
 let tls: NonNullable<ServerConfig['tls']>;
 beforeAll(async () => {
