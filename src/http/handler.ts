@@ -7,6 +7,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import { explain } from '../shared/explain.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
 import { readWait } from './persistence.ts';
 import { RequestError } from './request-error.ts';
@@ -18,6 +19,8 @@ export type InTrace = <Result>(headers: IncomingHttpHeaders, run: () => Result) 
 
 export interface HandlerParts extends Parts {
   readonly log: Logger;
+  /** Which servers the errors of their clients name. */
+  readonly addresses: { readonly redis: string; readonly database: string };
   /** Runs a handler in the trace of its request; only if tracing is on. */
   readonly trace?: InTrace | undefined;
 }
@@ -47,7 +50,10 @@ export function register(server: FastifyInstance, route: Route, parts: HandlerPa
       reply,
     };
     if (input) return streamed(route, call as never, input, reply, parts);
-    const answer = await route.handle(call as never, parts);
+    const answer = await route.handle(call as never, parts).catch(error => {
+      // A server's client may have thrown it, whichever route it is.
+      throw explain(error, parts.addresses.redis, parts.addresses.database);
+    });
     reply.code(answer.status ?? 200);
     if ('text' in answer) return reply.header('content-type', answer.type).send(answer.text);
     return reply.header('content-type', 'application/json').send(JSON.stringify(answer.body));

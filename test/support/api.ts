@@ -10,7 +10,7 @@ import { ApiMetrics } from '../../src/http/metrics.ts';
 import { RunningOperations } from '../../src/http/running-operations.ts';
 import type { HttpServer } from '../../src/http/server.ts';
 import type { Sluice } from '../../src/producer/client.ts';
-import { openFailed } from '../../src/replay/index.ts';
+import { type FailedUpdates, openFailed } from '../../src/replay/index.ts';
 import { type ApiConfig, readApi } from '../../src/shared/config/api.ts';
 import { type DefinitionsInput, parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { createLog } from '../../src/shared/log.ts';
@@ -49,6 +49,7 @@ export async function listenOn(
       definitions: parseDefinitions(definitions),
       ring: { find: () => RIGHTS, has: () => true } as unknown as KeyRing,
       log,
+      addresses: { redis: 'test', database: 'test' },
       metrics: new ApiMetrics(new Registry()),
       running: new RunningOperations(log),
       failed: undefined as never,
@@ -58,7 +59,10 @@ export async function listenOn(
   return { api, port: await api.listen() };
 }
 
-/** @param given `definitions` other than those of the engine */
+/**
+ * @param given `definitions` other than those of the engine; `mysqlUrl`, such as that of a proxy, and `between` are for
+ * failed updates only
+ */
 export async function openApi(
   engine: Engine,
   config: Partial<ApiConfig> = {},
@@ -67,6 +71,8 @@ export async function openApi(
     definitions?: DefinitionsInput;
     log?: typeof engine.log;
     trace?: InTrace;
+    mysqlUrl?: string;
+    between?: (failed: FailedUpdates) => Partial<FailedUpdates>;
   } = {},
 ) {
   const store = new KeyStore(engine.own.database);
@@ -89,7 +95,7 @@ export async function openApi(
   const failed = () =>
     openFailed({
       redis: engine.redisUrl,
-      mysql: engine.mysqlUrl,
+      mysql: given.mysqlUrl ?? engine.mysqlUrl,
       definitions: given.definitions ?? preset,
       namespace: engine.name,
       settings: engine.settings,
@@ -101,12 +107,14 @@ export async function openApi(
       definitions: parseDefinitions(given.definitions ?? preset),
       ring,
       log,
+      addresses: { redis: 'test', database: 'test' },
       metrics: new ApiMetrics(registry),
       running,
       trace: given.trace,
-      failed: () => {
+      failed: async () => {
         opened ??= failed();
-        return opened;
+        const made = await opened;
+        return given.between ? (given.between(made) as FailedUpdates) : made;
       },
     },
     { ...readApi(() => undefined), port: 0, rate: 0, ...config },

@@ -113,8 +113,8 @@ function openFuzzed() {
   const log = createLog('silent', 'stderr');
   /** A body that lost its "dryRun" starts an operation. */
   const run = async (...args: unknown[]) => {
-    const { onStart } = args.at(-1) as { onStart: (operation: number) => void };
-    onStart(1);
+    const { onStart } = args.at(-1) as { onStart: (operation: number, recorded: object) => void };
+    onStart(1, { operation: 1 });
   };
   const failed = async () => ({
     replay: run,
@@ -130,6 +130,7 @@ function openFuzzed() {
       definitions,
       ring,
       log,
+      addresses: { redis: 'test', database: 'test' },
       metrics: new ApiMetrics(new Registry()),
       running: new RunningOperations(log),
       failed: failed as never,
