@@ -7,7 +7,7 @@ import type { OperationDetail, OperationsPage } from './answers.ts';
 import { idParams, limit, number, text } from './inputs.ts';
 import type { ConsoleParts } from './parts.ts';
 import { type Asker, type Route, route } from './route.ts';
-import { goesOn, oneOperation, shownItems, shownOperation } from './shown-operations.ts';
+import { answered, oneOperation, shownItems, shownOperation } from './shown-operations.ts';
 
 const ACTIONS = ['replay', 'edit', 'drop', 'repair', 'recover', 'retry', 'return', 'void'] as const;
 const criteria = {
@@ -74,12 +74,12 @@ export const operationRoutes: readonly Route[] = [
     role: 'operator',
     shape: { params: idParams },
     async handle({ params: { id }, asker }, parts) {
-      // An unknown one is refused as such.
-      await oneOperation(id, parts, asker);
+      // An unknown one is refused as such. Read before: what was stopped must not be answered with an error.
+      const found = await (await parts.failed()).operation(id);
       parts.running.cancel(id);
       const { name: operator, address } = asker;
       parts.log.info({ operation: id, operator, address }, 'an operation was stopped from the console');
-      return { body: await oneOperation(id, parts, asker) };
+      return { body: shownOperation(found, parts, asker) };
     },
   }),
   route({
@@ -88,10 +88,11 @@ export const operationRoutes: readonly Route[] = [
     role: 'operator',
     shape: { params: idParams },
     async handle({ params: { id }, asker }, parts) {
-      // A second run beside it would try the same updates.
-      if (parts.running.progressOf(id)) return { status: 202, body: await oneOperation(id, parts, asker) };
       const failed = await parts.failed();
-      return goesOn(options => failed.resume(CHANGES, id, options), undefined, parts, asker);
+      const resumed = await parts.running.resume(id, options => failed.resume(CHANGES, id, options));
+      return resumed
+        ? answered(resumed, parts, asker)
+        : { status: 202, body: await oneOperation(id, parts, asker) };
     },
   }),
 ];

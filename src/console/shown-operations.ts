@@ -52,17 +52,22 @@ export async function shownItems(
   });
 }
 
-/** Starts or continues an operation, which goes on after the answer. */
+/** Starts an operation, which goes on after the answer. */
 export async function goesOn(
   run: (options: RunOptions) => Promise<OperationReport>,
   rate: number | undefined,
   parts: ConsoleParts,
   asker: Asker,
 ): Promise<Answer> {
-  const operation = await parts.running.start(run, rate);
+  return answered(await parts.running.start(run, rate), parts, asker);
+}
+
+/** Reads nothing: an operation that was recorded must not be answered with an error. */
+export function answered(started: Operation, parts: ConsoleParts, asker: Asker): Answer {
+  const { operation } = started;
   const { name: operator, address } = asker;
   parts.log.info({ operation, operator, address }, 'an operation was started or continued from the console');
-  return { status: 202, body: await oneOperation(operation, parts, asker) };
+  return { status: 202, body: shownOperation(started, parts, asker) };
 }
 
 export async function oneOperation(

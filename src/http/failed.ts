@@ -1,5 +1,5 @@
 /** The routes of failed updates, and of the operations on them. */
-import type { Action, FailedFilter, FailedUpdates, Operation, RunOptions } from '../replay/index.ts';
+import type { Action, FailedFilter, Operation, RunOptions } from '../replay/index.ts';
 import {
   dropBody,
   failedAnswer,
@@ -100,14 +100,10 @@ export const failedRoutes: readonly Route[] = [
     answers: { 202: { description: 'The operation, which goes on', schema: operationAnswer } },
     async handle({ params: { id }, reply }, parts) {
       const failed = await parts.failed();
-      // It goes on here already: a second run beside it would try the same updates.
-      if (parts.running.progressOf(id)) return goesOn(id, { reply }, parts);
-      return accepted(
-        options => failed.resume(['replay', 'edit', 'drop'], id, options),
-        undefined,
-        { reply },
-        parts,
+      const resumed = await parts.running.resume(id, options =>
+        failed.resume(['replay', 'edit', 'drop'], id, options),
       );
+      return goesOn(resumed ?? (await failed.operation(id)), { reply }, parts);
     },
   }),
 ];
@@ -136,29 +132,17 @@ async function started(
     throw new RequestError('INVALID_REQUEST', 'A drop needs a reason, for the audit record; give one.');
   // Operators of the command line have user names, which have no colon.
   const author = { operator: `key:${access.key.name}`, reason, address: reply.request.ip };
-  return accepted(
-    options =>
-      action === 'drop'
-        ? failed.drop(filter, { ...author, reason: reason! }, options)
-        : failed.replay(filter, author, options),
-    rate,
-    { reply },
-    parts,
-  );
-}
-
-async function accepted(
-  run: (options: RunOptions) => ReturnType<FailedUpdates['replay']>,
-  rate: number | undefined,
-  { reply }: Pick<Call, 'reply'>,
-  parts: Parts,
-): Promise<Answer> {
+  const run = (options: RunOptions) =>
+    action === 'drop'
+      ? failed.drop(filter, { ...author, reason: reason! }, options)
+      : failed.replay(filter, author, options);
   return goesOn(await parts.running.start(run, rate), { reply }, parts);
 }
 
-async function goesOn(operation: number, { reply }: Pick<Call, 'reply'>, parts: Parts): Promise<Answer> {
-  reply.header('location', `/v1/operations/${operation}`);
-  return { status: 202, body: shown(await (await parts.failed()).operation(operation), parts) };
+/** Reads nothing: an operation that was recorded must not be answered with an error. */
+function goesOn(operation: Operation, { reply }: Pick<Call, 'reply'>, parts: Parts): Answer {
+  reply.header('location', `/v1/operations/${operation.operation}`);
+  return { status: 202, body: shown(operation, parts) };
 }
 
 function shown(operation: Operation, { running }: Parts) {

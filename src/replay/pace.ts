@@ -1,14 +1,15 @@
 /** Limits the rate of a run over failed updates, reports its progress, and stops it. */
 import { pause } from '../shared/clock.ts';
 import { ConfigurationError } from '../shared/errors.ts';
+import type { Operation } from './operations.ts';
 
 export interface RunOptions {
   /** Most updates per second; no limit by default. */
   readonly rate?: number | undefined;
   /** Stops the run before the next update. The operation can be resumed later. */
   readonly signal?: AbortSignal | undefined;
-  /** Called after the operation is recorded and before the first change. */
-  readonly onStart?: ((operation: number) => void) | undefined;
+  /** Called after the operation is recorded and before the first change, with its number and its record. */
+  readonly onStart?: ((operation: number, recorded: Operation) => void) | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 

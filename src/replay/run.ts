@@ -84,7 +84,7 @@ export class OperationRun {
 
   async run(operation: Operation, options: RunOptions): Promise<OperationReport> {
     await this.#seam('started');
-    options.onStart?.(operation.operation);
+    options.onStart?.(operation.operation, operation);
     const { database } = this.#parts;
     const span = { last: operation.lastId, notDoneBy: operation.operation };
     const total = operation.jobs.length + (await countUpdates(database, operation.filter, span));
@@ -101,7 +101,8 @@ export class OperationRun {
       if (outcome === 'waiting') passing.waiting = (passing.waiting ?? 0) + 1;
       options.onProgress?.({ done: ++done, total, outcome });
     }
-    const accepted = met.open.length > 0 ? await this.#afterFlush(operation.operation, met.open) : 0;
+    const accepted =
+      met.open.length > 0 ? await this.#afterFlush(operation.operation, met.open, options.signal) : 0;
     if (accepted > 0) passing.accepted = accepted;
     const isCutOff = options.signal?.aborted === true || passing.waiting !== undefined;
     if (!isCutOff) {
@@ -184,8 +185,15 @@ export class OperationRun {
     return takers;
   }
 
-  /** Waits for the flush that carries the amendments out. Returns how many are still pending. */
-  async #afterFlush(operation: number, updates: readonly FailedUpdate[]): Promise<number> {
+  /**
+   * Waits for the flush that carries the amendments out, unless the run is stopped. Returns how many are still
+   * pending.
+   */
+  async #afterFlush(
+    operation: number,
+    updates: readonly FailedUpdate[],
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
     const end = performance.now() + FLUSH_WAIT_MS;
     let open = updates;
     for (;;) {
@@ -201,8 +209,8 @@ export class OperationRun {
       for (const update of open)
         if (!there.has(update.id)) await this.#operations.note(operation, update, 'already');
       open = open.filter(({ id }) => there.has(id));
-      if (open.length === 0 || performance.now() >= end) return open.length;
-      await pause(FLUSH_POLL_MS);
+      if (open.length === 0 || signal?.aborted || performance.now() >= end) return open.length;
+      await pause(FLUSH_POLL_MS, signal);
     }
   }
 

@@ -139,8 +139,22 @@ describe.skipIf(!chromiumPath)('by the page', () => {
     await button(page, 'Stop').click();
     await page.getByText('interrupted').waitFor();
     expect(await shown.quarantined()).toBeGreaterThan(0);
-    await button(page, 'Resume').click();
+    // Clicked twice while the answer takes its time, it is sent once.
+    const answer = Promise.withResolvers<void>();
+    let sent = 0;
+    await page.route('**/resume', async route => {
+      sent++;
+      await answer.promise;
+      await route.continue();
+    });
+    await button(page, 'Resume').evaluate((element: { click(): void }) => {
+      element.click();
+      element.click();
+    });
+    await until(async () => button(page, 'Resume').isDisabled(), 'the button to be off');
+    answer.resolve();
     await finished(page);
+    expect(sent).toBe(1);
     expect(await shown.quarantined()).toBe(0);
     expect(await shown.pointsOf('a120')).toBe(120);
   });

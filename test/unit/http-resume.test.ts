@@ -1,31 +1,87 @@
-// An operation that this process runs is not begun a second time.
+// An operation that this process runs is not begun a second time, and one that was stopped is continued.
 
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { operationRoutes } from '../../src/console/operations.ts';
 import { failedRoutes } from '../../src/http/failed.ts';
+import { RunningOperations } from '../../src/http/running-operations.ts';
+import type { OperationReport, RunOptions } from '../../src/replay/index.ts';
+import { createLog } from '../../src/shared/log.ts';
 
-it('a resume of an operation that runs here starts no second run', async () => {
-  const { handle } = failedRoutes.find(({ path }) => path === '/v1/operations/{id}/resume')!;
-  const headers: string[] = [];
-  let resumed = 0;
-  let progress: { done: number; total: number } | undefined = { done: 1, total: 3 };
+const log = createLog('silent', 'stderr');
+const OPERATION = { operation: 5, finishedAt: null, filter: {}, jobs: [], change: null };
+/** Enough for what is under way to come to its next wait. */
+const turn = () => new Promise(resolve => setImmediate(resolve));
+
+/** Operation 5, whose runs end when the test says so. They are recorded after `recorded`. */
+function operation() {
+  const runs: { readonly signal: AbortSignal; readonly end: () => void }[] = [];
+  const recorded = Promise.withResolvers<void>();
+  const running = new RunningOperations(log);
   const failed = {
-    operation: async () => ({ operation: 5 }),
-    resume: async (_actions: unknown, _id: number, options: { onStart(operation: number): void }) => {
-      resumed++;
-      options.onStart(5);
+    operation: async () => OPERATION,
+    resume: async (_actions: unknown, _id: number, { signal, onStart }: RunOptions) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      runs.push({ signal: signal!, end: resolve });
+      await recorded.promise;
+      onStart!(5, OPERATION as never);
+      await promise;
+      return {} as OperationReport;
     },
   };
-  const running = {
-    progressOf: () => progress,
-    start: (run: (options: object) => Promise<unknown>) =>
-      new Promise(resolve => void run({ onStart: resolve })),
-  };
-  const reply = { header: (...header: string[]) => headers.push(header.join(': ')) };
-  const resume = () =>
-    handle({ params: { id: 5 }, reply } as never, { failed: async () => failed, running } as never);
-  expect(await resume()).toMatchObject({ status: 202, body: { operation: 5, progress } });
-  expect([resumed, headers]).toEqual([0, ['location: /v1/operations/5']]);
-  progress = undefined;
-  expect(await resume()).toMatchObject({ status: 202, body: { progress: null } });
-  expect(resumed).toBe(1);
+  return { runs, recorded, running, parts: { running, log, failed: async () => failed } as never };
+}
+
+const call = {
+  params: { id: 5 },
+  reply: { header: () => {} },
+  asker: { name: 'olga', address: 'test', seesPayloads: true },
+} as never;
+const handlerOf = (routes: typeof failedRoutes | typeof operationRoutes, end: string) =>
+  routes.find(({ path }) => path.endsWith(end))!.handle as (call: never, parts: never) => Promise<unknown>;
+
+describe.each([
+  ['the API', handlerOf(failedRoutes, '/resume'), handlerOf(failedRoutes, '/cancel')],
+  ['the console', handlerOf(operationRoutes, '/resume'), handlerOf(operationRoutes, '/stop')],
+])('by %s', (_, resume, stop) => {
+  it('two resumes at once are one run, which a stop ends', async () => {
+    const { runs, recorded, running, parts } = operation();
+    const both = Promise.all([resume(call, parts), resume(call, parts)]);
+    await turn();
+    recorded.resolve();
+    const answer = { status: 202, body: { operation: 5, progress: { done: 0, total: null } } };
+    expect(await both).toMatchObject([answer, answer]);
+    expect(await resume(call, parts)).toMatchObject(answer);
+    expect(runs).toHaveLength(1);
+    await stop(call, parts);
+    expect(runs[0]!.signal.aborted).toBe(true);
+    runs[0]!.end();
+    await running.close();
+  });
+
+  it('a resume after a stop goes on when the run has ended', async () => {
+    const { runs, recorded, running, parts } = operation();
+    recorded.resolve();
+    await resume(call, parts);
+    await stop(call, parts);
+    const again = Promise.all([resume(call, parts), resume(call, parts)]);
+    await turn();
+    // Not beside the one that is at its last update.
+    expect(runs).toHaveLength(1);
+    runs[0]!.end();
+    await again;
+    expect(runs.map(({ signal }) => signal.aborted)).toEqual([true, false]);
+    runs[1]!.end();
+    await running.close();
+  });
+
+  it('the end of the process stops also what is not recorded yet', async () => {
+    const { runs, recorded, running, parts } = operation();
+    const started = resume(call, parts);
+    await turn();
+    const closed = running.close();
+    expect(runs[0]!.signal.aborted).toBe(true);
+    recorded.resolve();
+    runs[0]!.end();
+    await Promise.all([started, closed]);
+  });
 });

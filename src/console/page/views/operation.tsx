@@ -42,13 +42,18 @@ export function OperationView({ operation }: { operation: number }) {
 
 function Controls({ of: { operation, state }, reload }: { of: OperationDetail; reload: () => void }) {
   const problem = useSignal<Problem | null>(null);
+  const isSending = useSignal(false);
   const act = (what: 'stop' | 'resume') => async () => {
+    // The second click of two may come before the button is off.
+    if (isSending.value) return;
+    isSending.value = true;
     problem.value = null;
     try {
       await post(`/api/operations/${operation}/${what}`);
     } catch (error) {
       problem.value = asProblem(error);
     }
+    isSending.value = false;
     reload();
   };
   return (
@@ -56,11 +61,11 @@ function Controls({ of: { operation, state }, reload }: { of: OperationDetail; r
       {state !== 'finished' && (
         <p class="buttons">
           {state === 'running' ? (
-            <Action needs="operator" kind="danger" onAct={act('stop')}>
+            <Action needs="operator" kind="danger" isOff={isSending.value} onAct={act('stop')}>
               Stop
             </Action>
           ) : (
-            <Action needs="operator" kind="main" onAct={act('resume')}>
+            <Action needs="operator" kind="main" isOff={isSending.value} onAct={act('resume')}>
               Resume
             </Action>
           )}
