@@ -593,7 +593,7 @@ export interface components {
             };
             /** @description Selects everything, if there is no filter */
             all?: boolean;
-            /** @description Only tells what would happen */
+            /** @description Only tells what would happen, as far as it gets in 3 seconds */
             dryRun?: boolean;
             /** @description Most updates a second */
             rate?: number;
@@ -771,6 +771,10 @@ export interface components {
                 [key: string]: unknown;
             })[];
             jobs: components["schemas"]["FailedJob"][];
+            /** @description Updates in the groups */
+            tried: number;
+            /** @description True if the time was over, so that more updates may match */
+            partial: boolean;
         };
         PointsUpdate: {
             points: string;
@@ -890,7 +894,7 @@ export interface components {
             };
             /** @description Selects everything, if there is no filter */
             all?: boolean;
-            /** @description Only tells what would happen */
+            /** @description Only tells what would happen, as far as it gets in 3 seconds */
             dryRun?: boolean;
             /** @description Most updates a second */
             rate?: number;

@@ -28,7 +28,7 @@ export const failedQuery = z.strictObject({
 const selection = {
   filter: filterSchema.describe('All criteria must hold; at least one, unless "all" is true').optional(),
   all: z.boolean().optional().describe('Selects everything, if there is no filter'),
-  dryRun: z.boolean().optional().describe('Only tells what would happen'),
+  dryRun: z.boolean().optional().describe('Only tells what would happen, as far as it gets in 3 seconds'),
   rate: z.number().positive().max(1_000_000).optional().describe('Most updates a second'),
 };
 export const replayBody = z
@@ -87,6 +87,8 @@ export const planAnswer = z
     action: z.string(),
     groups: z.array(z.looseObject({ outcome: z.string(), updates: z.int() })),
     jobs: z.array(job),
+    tried: z.int().describe('Updates in the groups'),
+    partial: z.boolean().describe('True if the time was over, so that more updates may match'),
   })
   .meta({ id: 'Plan' });
 export const operationAnswer = z

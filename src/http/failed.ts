@@ -1,5 +1,5 @@
 /** The routes of failed updates, and of the operations on them. */
-import type { Action, FailedFilter, Operation, RunOptions } from '../replay/index.ts';
+import type { Action, FailedFilter, FailedUpdates, Operation, RunOptions } from '../replay/index.ts';
 import {
   dropBody,
   failedAnswer,
@@ -127,7 +127,7 @@ async function started(
   if (Object.keys(filter).length > 0 && all)
     throw new RequestError('INVALID_REQUEST', '"all" cannot be combined with a filter; leave one out.');
   const failed = await parts.failed();
-  if (dryRun) return { body: await failed.plan(action, filter, { rate }) };
+  if (dryRun) return { body: await tried(action, filter, rate, reply, failed) };
   if (action === 'drop' && reason === undefined)
     throw new RequestError('INVALID_REQUEST', 'A drop needs a reason, for the audit record; give one.');
   // Operators of the command line have user names, which have no colon.
@@ -137,6 +137,31 @@ async function started(
       ? failed.drop(filter, { ...author, reason: reason! }, options)
       : failed.replay(filter, author, options);
   return goesOn(await parts.running.start(run, rate), { reply }, parts);
+}
+
+/**
+ * A dry run takes this long at most, and tries as many replays a second: each is a transaction that the flushes of its
+ * partition wait for.
+ */
+const TRIAL_MS = 3000;
+const TRIALS_PER_SECOND = 1000;
+
+/** A plan that ends in time, also when its client goes away: a client that asks again must not add another one. */
+async function tried(
+  action: Extract<Action, 'replay' | 'drop'>,
+  filter: FailedFilter,
+  wanted: number | undefined,
+  { raw }: Call['reply'],
+  failed: FailedUpdates,
+) {
+  const gone = new AbortController();
+  raw.once('close', () => gone.abort());
+  if (raw.destroyed) gone.abort();
+  const signal = AbortSignal.any([AbortSignal.timeout(TRIAL_MS), gone.signal]);
+  const rate = action === 'replay' ? Math.min(wanted ?? TRIALS_PER_SECOND, TRIALS_PER_SECOND) : wanted;
+  const plan = await failed.plan(action, filter, { rate, signal });
+  const updates = plan.groups.reduce((sum, group) => sum + group.updates, 0);
+  return { ...plan, tried: updates, partial: signal.aborted };
 }
 
 /** Reads nothing: an operation that was recorded must not be answered with an error. */

@@ -69,6 +69,45 @@ describe('while MySQL is away', () => {
   });
 });
 
+describe('a dry run', () => {
+  it('ends after some seconds, and says that it is partial', async () => {
+    const { api } = await opened(6000);
+    const { status, json } = await api.post('/v1/failed/replay', { all: true, dryRun: true });
+    expect([status, json]).toMatchObject([200, { action: 'replay', partial: true }]);
+    expect(json.tried).toBeGreaterThan(0);
+    expect(json.tried).toBeLessThan(6000);
+    const few = await api.post('/v1/failed/replay', { filter: { key: 'k7' }, dryRun: true });
+    expect(few.json).toMatchObject({ groups: [{ outcome: 'replayed' }], tried: 1, partial: false });
+    const drop = await api.post('/v1/failed/drop', { filter: { key: 'k7' }, dryRun: true });
+    expect(drop.json).toMatchObject({ groups: [{ outcome: 'dropped' }], tried: 1, partial: false });
+  });
+
+  it('ends when its client goes away', async () => {
+    let signal: AbortSignal | undefined;
+    const { api } = await opened(6000, {
+      between: failed => ({
+        plan: (action, filter, options = {}) => {
+          signal = options.signal;
+          return failed.plan(action, filter, options);
+        },
+      }),
+    });
+    const client = new AbortController();
+    const answer = fetch(`${api.base}/v1/failed/replay`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${api.key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ all: true, dryRun: true }),
+      signal: client.signal,
+    });
+    await until(() => Promise.resolve(signal !== undefined), 'the dry run');
+    client.abort();
+    await expect(answer).rejects.toThrow();
+    await until(() => Promise.resolve(signal!.aborted), 'its end');
+    // Not because its time was over.
+    expect(signal!.reason).toMatchObject({ name: 'AbortError' });
+  });
+});
+
 describe('an operation', () => {
   it('that was cancelled is continued by a resume at once, and a drop does not wait for its flush', async () => {
     const { engine, api } = await opened(3);
