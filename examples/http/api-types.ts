@@ -737,6 +737,8 @@ export interface components {
             reason: string | null;
             /** @description Where the request came from; null for commands */
             address: string | null;
+            /** @description Most updates a second, also when it is resumed; null without a limit */
+            rate: number | null;
             /** Format: date-time */
             startedAt: string;
             /** @description Null while it runs, or if it was interrupted */

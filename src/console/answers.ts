@@ -428,6 +428,8 @@ export interface ShownOperation {
   readonly address: string | null;
   /** As JSON text, for people to read. */
   readonly filter: string;
+  /** Most updates a second, also when it is resumed; null without a limit. */
+  readonly rate: number | null;
   readonly startedAt: string;
   readonly finishedAt: string | null;
   readonly outcomes: Readonly<Record<string, number>>;

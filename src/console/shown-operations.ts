@@ -18,12 +18,12 @@ export function shownOperation(
   { running }: Running,
   { seesPayloads }: Pick<Asker, 'seesPayloads'>,
 ): ShownOperation {
-  const { operation, action, operator, reason, address, startedAt, finishedAt, outcomes } = found;
+  const { operation, action, operator, reason, address, rate, startedAt, finishedAt, outcomes } = found;
   const progress = running.progressOf(operation) ?? null;
   return {
     ...{ operation, action, operator, reason, address },
     filter: filterText(found, seesPayloads),
-    ...{ startedAt, finishedAt, outcomes, progress },
+    ...{ rate, startedAt, finishedAt, outcomes, progress },
     state: progress ? 'running' : finishedAt === null ? 'interrupted' : 'finished',
   };
 }

@@ -98,6 +98,10 @@ export const operationAnswer = z
     operator: z.string(),
     reason: z.string().nullable(),
     address: z.string().nullable().describe('Where the request came from; null for commands'),
+    rate: z
+      .number()
+      .nullable()
+      .describe('Most updates a second, also when it is resumed; null without a limit'),
     startedAt: z.iso.datetime(),
     finishedAt: z.iso.datetime().nullable().describe('Null while it runs, or if it was interrupted'),
     outcomes: count.describe('Updates by outcome'),

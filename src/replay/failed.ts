@@ -183,8 +183,8 @@ export class FailedUpdates {
   }
 
   /**
-   * Continues an interrupted operation, with its filter, and without updates that are newer than the
-   * operation.
+   * Continues an interrupted operation, with its filter, at its rate unless another one is given, and without
+   * updates that are newer than the operation.
    * @throws OperationError if there is none, or if it has finished and no update waits for its flush
    */
   async resume(
@@ -199,7 +199,8 @@ export class FailedUpdates {
     // A finished operation may wait for an amendment that Redis has lost, and only it can send that again.
     if (found.finishedAt !== null && !(await hasTaken(this.#parts.database, operation)))
       throw new OperationError('OPERATION_FINISHED', operation);
-    return this.#run.run(found, options);
+    // The operator who chose it may have done so to spare the database.
+    return this.#run.run(found, { ...options, rate: options.rate ?? found.rate ?? undefined });
   }
 
   /** The audit record, the newest operation first. */
@@ -246,12 +247,13 @@ export class FailedUpdates {
     { lastId, jobs: only, ...options }: StartOptions,
   ): Promise<OperationReport> {
     const checked = checkFilter(filter);
+    const { rate = null } = options;
     checkRate(options.rate);
     checkAuthor(author);
     const matching = action === 'edit' ? [] : (await this.#matchingJobs(checked)).map(({ job }) => job);
     const jobs = only ? matching.filter(job => only.includes(job)) : matching;
     return this.#run.run(
-      await this.#operations.start(action, author, { filter: checked, jobs, change, lastId }),
+      await this.#operations.start(action, author, { filter: checked, jobs, change, rate, lastId }),
       options,
     );
   }

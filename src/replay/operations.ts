@@ -39,6 +39,8 @@ export interface Operation {
   readonly jobs: readonly string[];
   /** The change of an edit; null for other actions. */
   readonly change: Change | null;
+  /** Most updates a second, which a resume keeps to; null without a limit. */
+  readonly rate: number | null;
   /** Which transfers an operation on transfers changes, and the account that a return named, if any. */
   readonly transfers?: { readonly filter: CheckedTransferFilter; readonly to?: string | undefined };
   /** The hold that a `void` ends. */
@@ -85,7 +87,7 @@ export interface Author {
 /** The newest quarantined update that the operation may change, if it is not the newest of all. */
 type LastId = { readonly lastId: number | undefined };
 /** Content of the column `filter`. */
-type Recorded = Pick<Operation, 'filter' | 'jobs' | 'change' | 'transfers' | 'hold'>;
+type Recorded = Pick<Operation, 'filter' | 'jobs' | 'change' | 'rate' | 'transfers' | 'hold'>;
 
 /** Which operations a list has. All criteria must hold. */
 export interface OperationFilter {
@@ -112,12 +114,21 @@ export class Operations {
   async start(
     action: Action | TransferAction | 'void',
     { operator, reason, address }: Author,
-    { filter = {}, jobs = [], change = null, transfers, hold, lastId }: Partial<Recorded & LastId>,
+    {
+      filter = {},
+      jobs = [],
+      change = null,
+      rate = null,
+      transfers,
+      hold,
+      lastId,
+    }: Partial<Recorded & LastId>,
   ): Promise<Operation> {
     const recorded: Recorded = {
       filter,
       jobs,
       change,
+      rate,
       ...(transfers ? { transfers } : {}),
       ...(hold ? { hold } : {}),
     };
@@ -234,6 +245,7 @@ export class Operations {
         filter: recorded.filter ?? {},
         jobs: recorded.jobs ?? [],
         change: recorded.change ?? null,
+        rate: recorded.rate ?? null,
         ...(recorded.transfers ? { transfers: recorded.transfers } : {}),
         ...(recorded.hold ? { hold: recorded.hold } : {}),
         lastId: Number(row.last_id),

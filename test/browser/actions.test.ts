@@ -33,8 +33,8 @@ describe.skipIf(!chromiumPath)('by the page', () => {
   }
 
   const button = (page: Page, name: string | RegExp) => page.getByRole('button', { name });
-  const finished = (page: Page) =>
-    page.locator('main').getByText('finished', { exact: true }).first().waitFor();
+  const finished = (page: Page, timeout = 30_000) =>
+    page.locator('main').getByText('finished', { exact: true }).first().waitFor({ timeout });
 
   it('refused updates are replayed after the cause is mended', async () => {
     const { shown, base, page, complaints } = await open(3);
@@ -129,7 +129,7 @@ describe.skipIf(!chromiumPath)('by the page', () => {
     const confirm = button(page, 'Replay 120 updates');
     await confirm.waitFor();
     await page.getByLabel('Reason, for the audit record').fill('slowly');
-    await page.getByLabel(/^Updates a second/).fill('2');
+    await page.getByLabel(/^Updates a second/).fill('5');
     await page.getByLabel('Type 120 to confirm').fill('12');
     await confirm.click();
     expect(await page.getByRole('dialog').count()).toBe(1);
@@ -153,7 +153,8 @@ describe.skipIf(!chromiumPath)('by the page', () => {
     });
     await until(async () => button(page, 'Resume').isDisabled(), 'the button to be off');
     answer.resolve();
-    await finished(page);
+    // At the rate of the first run.
+    await finished(page, 120_000);
     expect(sent).toBe(1);
     expect(await shown.quarantined()).toBe(0);
     expect(await shown.pointsOf('a120')).toBe(120);

@@ -118,5 +118,6 @@ describe('an operation', () => {
     expect((await api.send(`${location}/resume`, nothing)).status).toBe(202);
     await engine.worker({ flushIntervalMs: 100 });
     await until(async () => (await api.get(location)).json.outcomes.dropped === 3, 'the drop');
+    expect((await api.get(location)).json.rate).toBe(1);
   });
 });

@@ -270,3 +270,27 @@ it('a replay keeps to its rate', async () => {
   expect(performance.now() - startedAt).toBeGreaterThanOrEqual(249);
   await expectAllWritten(engine, 3);
 });
+
+it('a resumed replay keeps to the rate that it was started with, unless another one is given', async () => {
+  const engine = await poisoned(3);
+  await mend(engine);
+  const failed = await openFailed(engine);
+  const stopped = (name: string, rate?: number) =>
+    failed.replay({ name }, author, { rate, signal: AbortSignal.abort() });
+  const slow = await stopped('views', 2);
+  const startedAt = performance.now();
+  expect(await failed.resume(['replay'], slow.operation)).toMatchObject({ updates: { replayed: 3 } });
+  // The first starts at once; two more wait half a second each.
+  expect(performance.now() - startedAt).toBeGreaterThanOrEqual(999);
+  // One in a thousand seconds.
+  const slowest = await stopped('loyalty', 0.001);
+  const free = await stopped('loyalty');
+  const found = await failed.operations();
+  expect(found.map(({ operation, rate }) => [operation, rate])).toEqual([
+    [free.operation, null],
+    [slowest.operation, 0.001],
+    [slow.operation, 2],
+  ]);
+  await failed.resume(['replay'], slowest.operation, { rate: 1000 });
+  await expectAllWritten(engine, 3);
+});

@@ -98,6 +98,7 @@ function Record({ of }: { of: OperationDetail }) {
         ['Operator', of.operator],
         ['From', of.address ?? 'a terminal'],
         ['Reason', of.reason],
+        ['Updates a second at most', of.rate === null ? 'no limit' : String(of.rate)],
         ['Started', <When at={of.startedAt} />],
         ['Finished', of.finishedAt === null ? 'not yet' : <When at={of.finishedAt} />],
         ['Filter', <JsonText text={of.filter} />],
