@@ -85,9 +85,10 @@ export const failedRoutes: readonly Route[] = [
     access: 'operate',
     shape: { params: operationParams },
     answers: { 200: { description: 'The operation', schema: operationAnswer } },
-    async handle({ params: { id } }, parts) {
+    async handle({ params: { id }, access, reply }, parts) {
       const operation = await (await parts.failed()).operation(id);
       parts.running.cancel(id);
+      parts.log.info({ operation: id, ...askerOf(access, reply) }, 'an operation was stopped over HTTP');
       return { body: shown(operation, parts) };
     },
   }),
@@ -98,11 +99,14 @@ export const failedRoutes: readonly Route[] = [
     access: 'operate',
     shape: { params: operationParams },
     answers: { 202: { description: 'The operation, which goes on', schema: operationAnswer } },
-    async handle({ params: { id }, reply }, parts) {
+    async handle({ params: { id }, access, reply }, parts) {
       const failed = await parts.failed();
       const resumed = await parts.running.resume(id, options =>
         failed.resume(['replay', 'edit', 'drop'], id, options),
       );
+      // Its record names who started it.
+      const asker = askerOf(access, reply);
+      if (resumed) parts.log.info({ operation: id, ...asker }, 'an operation was continued over HTTP');
       return goesOn(resumed ?? (await failed.operation(id)), { reply }, parts);
     },
   }),
@@ -130,13 +134,17 @@ async function started(
   if (dryRun) return { body: await tried(action, filter, rate, reply, failed) };
   if (action === 'drop' && reason === undefined)
     throw new RequestError('INVALID_REQUEST', 'A drop needs a reason, for the audit record; give one.');
-  // Operators of the command line have user names, which have no colon.
-  const author = { operator: `key:${access.key.name}`, reason, address: reply.request.ip };
+  const author = { ...askerOf(access, reply), reason };
   const run = (options: RunOptions) =>
     action === 'drop'
       ? failed.drop(filter, { ...author, reason: reason! }, options)
       : failed.replay(filter, author, options);
   return goesOn(await parts.running.start(run, rate), { reply }, parts);
+}
+
+/** Operators of the command line have user names, which have no colon. */
+function askerOf({ key }: Call['access'], { request }: Call['reply']) {
+  return { operator: `key:${key.name}`, address: request.ip };
 }
 
 /**

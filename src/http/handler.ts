@@ -6,7 +6,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Logger } from 'pino';
 import { explain } from '../shared/explain.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
 import { readWait } from './persistence.ts';
@@ -18,7 +17,6 @@ import { readShape } from './shape.ts';
 export type InTrace = <Result>(headers: IncomingHttpHeaders, run: () => Result) => Result;
 
 export interface HandlerParts extends Parts {
-  readonly log: Logger;
   /** Which servers the errors of their clients name. */
   readonly addresses: { readonly redis: string; readonly database: string };
   /** Runs a handler in the trace of its request; only if tracing is on. */
@@ -66,7 +64,7 @@ async function streamed(
   call: Call,
   input: Readable,
   reply: FastifyReply,
-  { log, ...parts }: HandlerParts,
+  parts: HandlerParts,
 ): Promise<void> {
   reply.hijack();
   const output = reply.raw;
@@ -81,7 +79,7 @@ async function streamed(
     // The rest of a request that ended early is not read.
     if (!input.readableEnded) input.destroy();
   } catch (error) {
-    if (!output.destroyed && !input.destroyed) log.error({ err: error }, 'a stream of updates failed');
+    if (!output.destroyed && !input.destroyed) parts.log.error({ err: error }, 'a stream of updates failed');
     output.destroy();
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
+import type { Logger } from 'pino';
 import type * as z from 'zod';
 import type { Sluice } from '../producer/client.ts';
 import type { FailedUpdates } from '../replay/index.ts';
@@ -20,6 +21,7 @@ export interface Parts {
   /** Connects at the first call. */
   readonly failed: () => Promise<FailedUpdates>;
   readonly running: RunningOperations;
+  readonly log: Logger;
 }
 
 /** One request that passed all checks. */

@@ -1,13 +1,12 @@
 // An operation that this process runs is not begun a second time, and one that was stopped is continued.
 
+import { type Logger, pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { operationRoutes } from '../../src/console/operations.ts';
 import { failedRoutes } from '../../src/http/failed.ts';
 import { RunningOperations } from '../../src/http/running-operations.ts';
 import type { OperationReport, RunOptions } from '../../src/replay/index.ts';
-import { createLog } from '../../src/shared/log.ts';
 
-const log = createLog('silent', 'stderr');
 const OPERATION = { operation: 5, finishedAt: null, filter: {}, jobs: [], change: null };
 /** Enough for what is under way to come to its next wait. */
 const turn = () => new Promise(resolve => setImmediate(resolve));
@@ -16,6 +15,8 @@ const turn = () => new Promise(resolve => setImmediate(resolve));
 function operation() {
   const runs: { readonly signal: AbortSignal; readonly end: () => void }[] = [];
   const recorded = Promise.withResolvers<void>();
+  const logged: Record<string, unknown>[] = [];
+  const log: Logger = pino({ base: null }, { write: line => logged.push(JSON.parse(line)) });
   const running = new RunningOperations(log);
   const failed = {
     operation: async () => OPERATION,
@@ -28,12 +29,13 @@ function operation() {
       return {} as OperationReport;
     },
   };
-  return { runs, recorded, running, parts: { running, log, failed: async () => failed } as never };
+  return { runs, recorded, running, logged, parts: { running, log, failed: async () => failed } as never };
 }
 
 const call = {
   params: { id: 5 },
-  reply: { header: () => {} },
+  reply: { header: () => {}, request: { ip: 'test' } },
+  access: { key: { name: 'olga' } },
   asker: { name: 'olga', address: 'test', seesPayloads: true },
 } as never;
 const handlerOf = (routes: typeof failedRoutes | typeof operationRoutes, end: string) =>
@@ -59,10 +61,12 @@ describe.each([
   });
 
   it('a resume after a stop goes on when the run has ended', async () => {
-    const { runs, recorded, running, parts } = operation();
+    const { runs, recorded, running, logged, parts } = operation();
     recorded.resolve();
     await resume(call, parts);
     await stop(call, parts);
+    const by = { operation: 5, operator: expect.stringMatching(/^(key:)?olga$/), address: 'test' };
+    expect(logged).toMatchObject([by, by]);
     const again = Promise.all([resume(call, parts), resume(call, parts)]);
     await turn();
     // Not beside the one that is at its last update.
