@@ -34,11 +34,11 @@ export function refuseConflict(runs: readonly KnownRun[], { run, spec, again, sc
       `The backfill ${marking.run} is not finished, and marks the rows of ${spec.table} in the column ${spec.mark} too: each would take the other's rows for moved. Finish that one first, or give this one a mark of its own.`,
     );
   if (again) return;
-  // Rows with a mark move once, whatever run moves them.
-  const other = runs.find(one => spec.mark === null && overlaps(one.spec, spec, schema));
+  // Rows move once, whatever run moves them, if all of these runs have the same mark.
+  const other = runs.find(one => overlaps(one.spec, spec, schema) && !sharesMark(one.spec, spec, schema));
   if (!other) return;
   throw new BackfillError(
     'BACKFILL_REPEATED',
-    `The backfill ${other.run} copies ${shownSpec(other.spec)} as well, and a second copy would count every value twice. Go on with that one; or if the two copy different rows (--where), start this one with --again.`,
+    `The backfill ${other.run} copies ${shownSpec(other.spec)} as well, and a second copy would count every value twice. Go on with that one; or if the two copy different rows (--where), start this one with --again. Runs that all have the same --mark need no --again: they copy each row once.`,
   );
 }
