@@ -53,8 +53,12 @@ export async function readPage(
 }
 
 /**
- * Takes the next rows out of their column: from now until `releasePage` nobody changes them. The update decides
- * which rows these are, so the page that is read after it, in the same transaction, has exactly these.
+ * Takes the next rows out of their column: from now until `releasePage` nobody changes them.
+ *
+ * The update decides which rows these are. The page that is read after it, in the same transaction, is all rows that move
+ * behind the place: one unfinished run at most has the mark, and its record is written in this transaction, so
+ * whatever another page held is before the place, and `releasePage` has ended it. The operator's condition is not
+ * asked again: marking a row may have changed it, by the mark itself, an ON UPDATE column or a trigger.
  */
 export async function holdPage(
   connection: PoolConnection,
@@ -66,10 +70,10 @@ export async function holdPage(
     `UPDATE ${source.table} t SET ${source.mark} = ${HOME.moving}
      WHERE ${conditionOf(source, after, HOME.column)} ORDER BY ${orderOf(source)} LIMIT ${limit}`,
   );
-  return readPage(connection, source, after, limit, HOME.moving);
+  return readPage(connection, { ...source, where: null }, after, limit, HOME.moving);
 }
 
-/** Says that the rows of a page are in Sluice now. */
+/** Says that the rows of a page are in Sluice now: all that move in its range, which are those that `holdPage` read. */
 export async function releasePage(
   connection: PoolConnection,
   source: Source,
