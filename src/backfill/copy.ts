@@ -47,8 +47,8 @@ export interface CopyParts {
   readonly run: OwnedRun;
 }
 
-/** The page is recorded; Redis has accepted it; its receipts are recorded; it is in MySQL. */
-export type CopyStep = 'recorded' | 'sent' | 'accepted' | 'persisted';
+/** The page is recorded; Redis has accepted it; its receipts are recorded; it is in MySQL; the run has ended. */
+export type CopyStep = 'recorded' | 'sent' | 'accepted' | 'persisted' | 'finished';
 
 export interface CopyOptions extends PaceLimits {
   readonly signal: AbortSignal;
@@ -99,7 +99,11 @@ export class Copy {
   async #walk(onPage: (counts: Counts) => void): Promise<void> {
     const { run } = this.#parts;
     const { signal, rate } = this.#options;
-    let { place, counts, page, receipts } = await run.read();
+    const record = await run.read();
+    // The answer that it has ended was lost. It has no place any more, so it would walk all rows again.
+    if (record.finishedAt !== null) return;
+    let { place, counts } = record;
+    const { page, receipts } = record;
     if (page) {
       this.#options.onProgress(counts, 'resuming');
       counts = await this.#settle(place, page, receipts ?? 'unknown');
@@ -115,8 +119,12 @@ export class Copy {
         await pause(paceDelay(startedAt, counts.passed - before, rate, performance.now()), signal);
       if (signal.aborted) return;
       const next = await this.#begin(place, counts, rows);
-      // The place is a key, which may be a person's.
-      if (!next) return run.move(undefined, counts, true);
+      if (!next) {
+        // The place is a key, which may be a person's.
+        await run.move(undefined, counts, true);
+        await this.#options.seam?.('finished');
+        return;
+      }
       const sentAt = performance.now();
       counts = await this.#settle(place, next, 'unsent');
       place = next.until;

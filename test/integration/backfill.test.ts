@@ -92,6 +92,24 @@ it.each(KINDS)('%s: after a conflict or an outage at any step it goes on by itse
   expect(await valuesOf(engine, to, ids)).toEqual(TEN);
 });
 
+it.each(KINDS)('%s: it ends once, although the answer that it has ended is lost', async to => {
+  const engine = await openEngine();
+  const ids = await openUsers(engine);
+  await engine.worker();
+  let ends = 0;
+  const seam = async (step: string) => {
+    if (step !== 'finished' || ++ends > 1) return;
+    // Its record has no place any more. Whoever reads the column again finds other amounts.
+    await engine.database.query('UPDATE users SET points = points + 100');
+    throw Object.assign(new Error('Connection lost'), { code: 'PROTOCOL_CONNECTION_LOST', fatal: true });
+  };
+  const run = await backfill(engine, 'r', from(to), { seam, patienceMs: 20_000 });
+  expect(run).toMatchObject({ counts: { passed: 10, copied: 10, amount: '55' }, place: undefined });
+  expect(run.finishedAt).not.toBeNull();
+  expect(ends).toBe(1);
+  expect(await valuesOf(engine, to, ids)).toEqual(TEN);
+});
+
 it('the look at all rows waits for a database that is away, as the copy does', async () => {
   const engine = await openEngine();
   await openUsers(engine);

@@ -18,6 +18,7 @@ export const BACKFILL_BUGS = {
   receiptsTrusted: 'a page with receipts counts as written, and nobody asks Redis',
   oneReceipt: 'of the receipts of a partition the last one is recorded, whichever life of Redis it is from',
   receiptsKept: 'the receipts of a page stay recorded with the next page',
+  endedAnew: 'a run whose last answer is lost begins again, since its record has no place any more',
   ownerUnchecked: 'a process that has lost the run changes its record',
   openingNewest: 'an opening of a `last` value is a put like any other',
   markedLate: 'a page is recorded first, and its rows are marked afterwards',

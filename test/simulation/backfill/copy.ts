@@ -82,6 +82,7 @@ function* change(world: World, me: Copier, name: string, to: (run: Run) => Parti
 
 function* walk(world: World, me: Copier): Steps<void> {
   const run = yield* ask('read the run', () => world.tables.run);
+  if (run.isFinished && world.bug !== 'endedAnew') return;
   let { place } = run;
   if (run.page) {
     yield* settle(world, me, place, run.page, run.receipts ?? 'unknown');
@@ -90,8 +91,8 @@ function* walk(world: World, me: Copier): Steps<void> {
   for (;;) {
     const rows = KEYS.filter(key => key > place).slice(0, 1 + world.random.below(MOST_PAGE));
     if (rows.length === 0) {
-      const end = () => ({ page: undefined, receipts: undefined, isFinished: true });
-      return yield* change(world, me, 'finish', end);
+      const end = { place: '', page: undefined, receipts: undefined, isFinished: true };
+      return yield* change(world, me, 'finish', () => end);
     }
     const page = yield* begin(world, me, rows);
     yield* settle(world, me, place, page, 'unsent');
@@ -159,7 +160,7 @@ function* settle(world: World, me: Copier, after: string, page: Page, sent: Sent
   yield* change(world, me, 'move the checkpoint', run => {
     mark(world, rows, 2);
     const keeps = bug === 'receiptsKept' ? run.receipts : undefined;
-    return { place: page.until, page: undefined, receipts: keeps };
+    return { place: page.until, page: undefined, receipts: keeps, isFinished: false };
   });
 }
 

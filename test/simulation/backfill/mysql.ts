@@ -32,7 +32,7 @@ export interface Page {
 
 /** The record of the run. */
 export interface Run {
-  /** All rows up to this key are in MySQL. */
+  /** All rows up to this key are in MySQL; '' once it is finished, then all rows are. */
   readonly place: string;
   readonly page: Page | undefined;
   readonly receipts: readonly Mark[] | undefined;
