@@ -98,7 +98,7 @@ export async function checkSource(
     columns: walked,
     order,
     where: spec.where,
-    unnamed: mayBeUnnamed ? walked.map(({ isNamed }) => `NOT (${isNamed})`).join(' OR ') : null,
+    unnamed: mayBeUnnamed ? walked.map(({ isNamed }) => `(${isNamed}) IS NOT TRUE`).join(' OR ') : null,
   };
   await checkCondition(connection, source);
   return source;

@@ -1,7 +1,9 @@
 // Which tables a backfill reads, and that it reads each row once, in the order of its key.
 
 import { expect, it } from 'vitest';
-import type { SpecOptions } from '../../src/backfill/spec.ts';
+import { checkRows } from '../../src/backfill/check.ts';
+import { checkSource } from '../../src/backfill/source.ts';
+import { type SpecOptions, specOf } from '../../src/backfill/spec.ts';
 import { parseDefinitions } from '../../src/shared/config/definitions.ts';
 import { queryRow, queryRows } from '../../src/shared/mysql/database.ts';
 import { backfill } from '../support/backfill.ts';
@@ -218,6 +220,34 @@ it('finds times that are none, or not of whole milliseconds', async () => {
   expect(run.counts).toMatchObject({ copied: 1, skipped: 2, amount: '-500' });
   const rows = await engine.database.query('SELECT CAST(at AS CHAR) AS shown FROM there');
   expect(rows.map(row => String(row.shown))).toEqual(['1969-12-31 23:59:59.500']);
+});
+
+it.each(['DATE', 'DATETIME(3)'])('counts the rows whose %s no update can name, NULL too', async type => {
+  const engine = await openEngine();
+  await engine.worker();
+  await engine.database.query(
+    `CREATE TABLE t (id INT NOT NULL, day ${type} NULL, n INT, UNIQUE KEY (day, id)) ENGINE = InnoDB`,
+  );
+  const days = ['2026-11-28', '2026-11-29', null, null, '0000-00-00', '2026-02-31', '2026-03-00'];
+  await engine.database.session(async connection => {
+    const { mode } = await queryRow(connection, 'SELECT @@SESSION.sql_mode AS mode');
+    await connection.query("SET sql_mode = 'ALLOW_INVALID_DATES'");
+    for (const [id, day] of days.entries())
+      await connection.query('INSERT INTO t VALUES (?, ?, 5)', [id, day]);
+    await connection.query('SET sql_mode = ?', [mode]);
+  });
+  const definitions = parseDefinitions({
+    counters: { by_day: { target: { table: 'days', key: ['day', 'id'], column: 'n' } } },
+  });
+  const spec = specOf(from({ key: 'day,id', to: 'by_day' }), definitions);
+  const { database } = engine;
+  const source = await database.session(connection => checkSource(connection, spec, definitions));
+  const found = await checkRows(
+    { database, definitions, run: 'r', spec, source },
+    { patienceMs: 0, onProgress: () => {} },
+  );
+  expect(found.counts).toMatchObject({ found: 2, copied: 2, skipped: 5 });
+  expect(found.unusable.counts).toEqual({ UNNAMED_KEY: 5 });
 });
 
 it('copies what a condition selects, also with a question mark, a comment, and no row', async () => {

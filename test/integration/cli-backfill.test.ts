@@ -228,6 +228,37 @@ it(
 );
 
 it(
+  'rows whose key is NULL stop it, or count as skipped',
+  async () => {
+    const deployment = await openTables(
+      'CREATE TABLE seen (day DATE NULL, n INT NOT NULL, UNIQUE KEY (day)) ENGINE = InnoDB',
+    );
+    await deployment.database.query("INSERT INTO seen VALUES ('2026-11-28', 5), (NULL, 6), (NULL, 7)");
+    await deployment.worker();
+    const args = [
+      'backfill',
+      's',
+      '--table',
+      'seen',
+      '--key',
+      'day',
+      '--value',
+      'n',
+      '--to',
+      'views',
+      '--json',
+    ];
+    const refused = await deployment.sluice(args);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/BACKFILL_UNUSABLE_ROWS: .* 2 rows: 2 UNNAMED_KEY/);
+    const end = await deployment.sluice([...args, '--skip-unusable']);
+    expect([end.code, end.stderr]).toEqual([1, '']);
+    expect(JSON.parse(end.stdout)).toMatchObject({ finished: true, passed: 1, copied: 1, skipped: 2 });
+  },
+  PATIENT_MS,
+);
+
+it(
   'refuses options that cannot be right, each with a code',
   async () => {
     const deployment = await openTables();
