@@ -24,7 +24,7 @@ import type { Inspector } from '../shared/redis/inspect.ts';
 import type { Keys } from '../shared/redis/keys.ts';
 import { BackfillError } from './errors.ts';
 import { notInLedger } from './ledger.ts';
-import { FIRST_PAGE, nextPage, type PaceLimits } from './pace.ts';
+import { FIRST_PAGE, nextPage, type PaceLimits, Standstill } from './pace.ts';
 import { holdPage, type Place, readPage, releasePage, type SourceRow } from './pages.ts';
 import { Patience } from './patience.ts';
 import type { Remembered } from './remembered.ts';
@@ -134,12 +134,20 @@ export class Copy {
     }
   }
 
-  /** Waits while the flush is behind. */
+  /** Waits while the flush is behind. @throws BackfillError if it stands */
   async #untilCaughtUp(counts: Counts): Promise<void> {
-    const { signal, lagMs, onProgress } = this.#options;
+    const { signal, lagMs, patienceMs, onProgress } = this.#options;
+    const standstill = new Standstill();
     for (;;) {
-      const lags = (await this.#parts.inspector.all()).map(({ lagSeconds }) => lagSeconds);
-      if (Math.max(...lags) * 1000 <= lagMs || signal.aborted) return;
+      const all = await this.#parts.inspector.all();
+      const behind = all.filter(({ lagSeconds }) => 1000 * lagSeconds > lagMs);
+      if (behind.length === 0 || signal.aborted) return;
+      const stands = standstill.longest(behind, performance.now())!;
+      if (stands.ms > patienceMs)
+        throw new BackfillError(
+          'BACKFILL_STALLED',
+          `The flush of partition ${stands.partition} is behind and has not moved for ${Math.round(stands.ms / 1000)} s; look whether workers run (sluice status), then start the same backfill again to go on.`,
+        );
       onProgress(counts, 'waiting for the flush');
       await pause(LAG_POLL_MS, signal);
     }

@@ -311,7 +311,8 @@ it('goes slower while the flush is behind: it waits between pages, and makes the
     await until(isBehind, 'the flush is behind with the page');
     await engine.drain();
   };
-  const running = backfill(engine, 'r', from('views'), { page: 1000, lagMs, onProgress, seam });
+  const limits = { page: 1000, lagMs, patienceMs: 60_000 };
+  const running = backfill(engine, 'r', from('views'), { ...limits, onProgress, seam });
   const waits = () => states.filter(state => state === 'waiting for the flush').length;
   await Promise.race([running, until(() => waits() >= 2, 'it waits')]);
   const [record] = await engine.database.query('SELECT page, place, finished_at FROM sluice_backfills');
@@ -319,6 +320,25 @@ it('goes slower while the flush is behind: it waits between pages, and makes the
   await engine.drain();
   await running;
   expect(passed.slice(1).map((sum, at) => sum - passed[at]!)).toEqual([500, 250, 200, 200, 50]);
+});
+
+it('stops if the flush is behind and does not move, and goes on later', async () => {
+  const engine = await openEngine();
+  const ids = await openUsers(engine);
+  await (await engine.producer()).counter('clicks').increment('k');
+  const limits = { lagMs: 200, patienceMs: 1000 };
+  await until(
+    async () => (await engine.inspector.all()).some(({ lagSeconds }) => 1000 * lagSeconds > limits.lagMs),
+    'the flush is behind',
+  );
+  await expect(backfill(engine, 'r', from('views'), limits)).rejects.toMatchObject({
+    code: 'BACKFILL_STALLED',
+    message: expect.stringMatching(/partition \d+ is behind/),
+  });
+  expect((await engine.database.query('SELECT page FROM sluice_backfills'))[0]!.page).toBeNull();
+  await engine.worker();
+  await backfill(engine, 'r', from('views'));
+  expect(await valuesOf(engine, 'views', ids)).toEqual(TEN);
 });
 
 it('two runs that mark the same rows are refused, and the second changes nothing', async () => {

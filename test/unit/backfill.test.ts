@@ -1,7 +1,7 @@
 // Backfills, the parts that need no server: pages, proofs, rows, options.
 
 import { expect, it } from 'vitest';
-import { FIRST_PAGE, nextPage } from '../../src/backfill/pace.ts';
+import { FIRST_PAGE, nextPage, Standstill } from '../../src/backfill/pace.ts';
 import { doubtOf } from '../../src/backfill/remembered.ts';
 import { useOf } from '../../src/backfill/rows.ts';
 import { Sender } from '../../src/backfill/send.ts';
@@ -37,6 +37,23 @@ it('the pages shrink while the flush is slow, grow while it is fast, and keep th
   expect(nextPage(500, 100, { ...limits, rate: 20 })).toBe(20);
   expect(nextPage(500, 100, { ...limits, rate: 0.5 })).toBe(1);
   expect(nextPage(500, 5000, { ...limits, page: 10 })).toBe(10);
+});
+
+it('a partition stands as long as it is behind and no batch of it is claimed or acknowledged', () => {
+  const standstill = new Standstill();
+  const of = (partition: number, sequence: number, token = '') => ({
+    partition,
+    epoch: 'e',
+    sequence,
+    token,
+  });
+  expect(standstill.longest([], 0)).toBeUndefined();
+  expect(standstill.longest([of(0, 1), of(1, 1)], 10)).toEqual({ partition: 0, ms: 0 });
+  expect(standstill.longest([of(0, 2, 't'), of(1, 1)], 20)).toEqual({ partition: 1, ms: 10 });
+  expect(standstill.longest([of(0, 2), of(1, 1)], 40)).toEqual({ partition: 1, ms: 30 });
+  // It has caught up meanwhile.
+  expect(standstill.longest([of(0, 2)], 60)).toEqual({ partition: 0, ms: 20 });
+  expect(standstill.longest([of(0, 2), of(1, 1)], 70)).toEqual({ partition: 0, ms: 30 });
 });
 
 it('ids are remembered since a moment only if Redis lost nothing, within the window, with their slice', () => {
