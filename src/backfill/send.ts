@@ -52,7 +52,7 @@ export class Sender {
     if (refused.length > 0)
       throw new BackfillError(
         'BACKFILL_REFUSED',
-        `Redis refused ${refused.length} values of this page for good: ${refused.slice(0, SHOWN).join('; ')}. Correct these values, then start the same backfill again.`,
+        `Redis refused ${refused.length} values of this page for good: ${refused.slice(0, SHOWN).join('; ')}. The page is recorded with its amounts, so changing the table does not help: where it says OUT_OF_RANGE, bring the value of the destination nearer to 0, then start the same backfill again.`,
       );
     return accepted;
   }
