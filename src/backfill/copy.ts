@@ -54,7 +54,7 @@ export interface CopyOptions extends PaceLimits {
   readonly signal: AbortSignal;
   /** Leaves unusable rows out, instead of stopping at one. */
   readonly skipUnusable: boolean;
-  /** What to do with a page of counters that nobody can prove anything about. */
+  /** What to do with the page that is under way at the start, if it is of counters and nobody can prove anything about it. */
   readonly unproven: 'discard' | 'apply' | undefined;
   /** How long a server may be away, ms. */
   readonly patienceMs: number;
@@ -68,10 +68,13 @@ const LAG_POLL_MS = 200;
 export class Copy {
   readonly #parts: CopyParts;
   readonly #options: CopyOptions;
+  /** What an operator said of the page that was under way at the start. Nobody has looked at a later one. */
+  #unproven: CopyOptions['unproven'];
 
   constructor(parts: CopyParts, options: CopyOptions) {
     this.#parts = parts;
     this.#options = options;
+    this.#unproven = options.unproven;
   }
 
   /**
@@ -110,6 +113,7 @@ export class Copy {
       place = page.until;
       onPage(counts);
     }
+    this.#unproven = undefined;
     const startedAt = performance.now();
     const before = counts.passed;
     let rows = nextPage(FIRST_PAGE, this.#options.lagMs, this.#options);
@@ -248,9 +252,8 @@ export class Copy {
     if (state === 'unsent' || isValueKind(spec.kind)) return page.openings;
     if (spec.kind === 'p') return notInLedger(database, page.openings, run.run, spec.to);
     const doubt = await this.#parts.remembered.doubt(page.since);
-    const { unproven } = this.#options;
-    if (doubt === undefined || unproven === 'apply') return page.openings;
-    if (unproven === 'discard') return [];
+    if (doubt === undefined || this.#unproven === 'apply') return page.openings;
+    if (this.#unproven === 'discard') return [];
     const ends = [page.openings[0], page.openings.at(-1)].map(one => JSON.stringify(one?.[0]));
     throw new BackfillError(
       'BACKFILL_UNPROVEN',

@@ -21,7 +21,10 @@ export function addBackfill(program: Command, set: (code: ExitCode) => void): vo
     .option('--lag <seconds>', 'go slower while the flush is further behind than this', '3')
     .option('--patience <seconds>', 'how long to wait for Redis and the workers before it stops', '60')
     .option('--skip-unusable', 'pass over rows that cannot be copied, instead of stopping')
-    .option('--unproven <choice>', 'a page that nobody can prove: discard (may lose) or apply (may double)')
+    .option(
+      '--unproven <choice>',
+      'the page under way, if nobody can prove it: discard (may lose) or apply (may double)',
+    )
     .option('--again', 'although another backfill copies the same column to the same place')
     .option('--operator <name>', 'who does this, for the record; your user name by default')
     .option('--json', 'print the report as JSON')

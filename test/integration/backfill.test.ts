@@ -247,6 +247,53 @@ it('counters: an operator may say that none of an unproven page was counted', as
   expect(await valuesOf(engine, 'views', ids)).toEqual(TEN);
 });
 
+it('counters: what an operator says of an unproven page holds for that page only', async () => {
+  const engine = await openEngine({ idempotencyWindowMs: 1000 });
+  const ids = await openUsers(engine);
+  await engine.worker();
+  await expect(backfill(engine, 'r', from('views'), { seam: crashAt('sent', 1) })).rejects.toThrow(Crash);
+  await until(async () => (await engine.counterInMysql('views', '20')) === 3, 'the page is in MySQL');
+  await passWindow(engine);
+  let sendings = 0;
+  const seam = async (step: string) => {
+    if (step !== 'sent') return;
+    sendings++;
+    // It goes on with the page after an outage, and what was said still holds.
+    if (sendings === 1) throw new RedisUnavailableError('here');
+    if (sendings !== 3) return;
+    await until(async () => (await engine.counterInMysql('views', '50')) === 6, 'the next page too');
+    await passWindow(engine);
+    throw new RedisUnavailableError('there');
+  };
+  await expect(
+    backfill(engine, 'r', from('views'), { seam, patienceMs: 20_000, unproven: 'apply' }),
+  ).rejects.toMatchObject({ code: 'BACKFILL_UNPROVEN', message: expect.stringContaining('"30"') });
+  const run = await backfill(engine, 'r', from('views'), { unproven: 'discard' });
+  expect(run.finishedAt).not.toBeNull();
+  expect((await valuesOf(engine, 'views', ids)).slice(3)).toEqual(TEN.slice(3));
+});
+
+it('a value that the destination has no room for stops it, until the destination has', async () => {
+  const engine = await openEngine();
+  const ids = await openUsers(engine);
+  await engine.worker();
+  const views = (await engine.producer()).counter('views');
+  await views.increment('40', Number.MAX_SAFE_INTEGER);
+  // Redis knows the value, so it refuses what MySQL would put into quarantine.
+  expect(await views.get('40')).toBe(Number.MAX_SAFE_INTEGER);
+  const refused = {
+    code: 'BACKFILL_REFUSED',
+    message: expect.stringMatching(/1 values.*"40": OUT_OF_RANGE.*nearer to 0/),
+  };
+  await expect(backfill(engine, 'r', from('views'))).rejects.toMatchObject(refused);
+  // The amounts of the page are recorded, so the table does not matter any more.
+  await engine.database.query('UPDATE users SET points = 0 WHERE id = 40');
+  await expect(backfill(engine, 'r', from('views'))).rejects.toMatchObject(refused);
+  await views.increment('40', -Number.MAX_SAFE_INTEGER);
+  await backfill(engine, 'r', from('views'));
+  expect(await valuesOf(engine, 'views', ids)).toEqual(TEN);
+});
+
 it('counters: with its receipts, a page is proven however late it is', async () => {
   const engine = await openEngine({ idempotencyWindowMs: 1000 });
   const ids = await openUsers(engine);

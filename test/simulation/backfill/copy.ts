@@ -27,7 +27,14 @@ type Sent = readonly Mark[] | 'unsent' | 'unknown';
 export function* copy(world: World, name: string): Steps<void> {
   const isOpen = () => !world.tables.run.isFinished && !world.isUnproven;
   yield* wait('the run is free', () => isOpen() && world.tables.run.ownedUntil <= world.now);
-  const me: Copier = { name, owner: world.fresh('owner'), until: 0, sending: undefined, calls: 0 };
+  const me: Copier = {
+    name,
+    owner: world.fresh('owner'),
+    until: 0,
+    sending: undefined,
+    calls: 0,
+    choice: world.choice,
+  };
   world.copiers.set(name, me);
   try {
     yield* ask('take the run', () => take(world, me));
@@ -88,6 +95,7 @@ function* walk(world: World, me: Copier): Steps<void> {
     yield* settle(world, me, place, run.page, run.receipts ?? 'unknown');
     place = run.page.until;
   }
+  me.choice = undefined;
   for (;;) {
     const rows = KEYS.filter(key => key > place).slice(0, 1 + world.random.below(MOST_PAGE));
     if (rows.length === 0) {
@@ -143,7 +151,7 @@ function* settle(world: World, me: Copier, after: string, page: Page, sent: Sent
   for (let state = sent; ; state = 'unknown')
     try {
       if (!isReceipts(state)) me.sending = { isUnknown: state === 'unknown', keys };
-      const openings = yield* unsent(world, page, state);
+      const openings = yield* unsent(world, me, page, state);
       yield* check(world, me);
       if (bug === 'markedEarly') yield* ask('rows are moved', () => mark(world, rows, 2));
       const marks = isReceipts(state) ? state : yield* send(world, me, openings);
@@ -176,7 +184,7 @@ function* check(world: World, me: Copier): Steps<void> {
 }
 
 /** What has to be sent, if anything: nothing that may count twice. */
-function* unsent(world: World, page: Page, state: Sent): Steps<readonly Opening[]> {
+function* unsent(world: World, me: Copier, page: Page, state: Sent): Steps<readonly Opening[]> {
   const { kind, bug, tables } = world;
   if (isReceipts(state)) return [];
   if (state === 'unsent') return page.openings;
@@ -190,12 +198,12 @@ function* unsent(world: World, page: Page, state: Sent): Steps<readonly Opening[
       openings.filter(({ key }) => !tables.updatesOf(key).some(({ isOpening }) => isOpening)),
     );
   if (bug === 'resentBlind' || !(yield* isDoubtful(world, page))) return openings;
-  if (world.choice === undefined) {
+  if (me.choice === undefined) {
     world.isUnproven = true;
     throw UNPROVEN;
   }
   for (const { key } of openings) world.decided.add(key);
-  return world.choice === 'apply' ? openings : [];
+  return me.choice === 'apply' ? openings : [];
 }
 
 /** Whether Redis may have forgotten an id of the page, or lost what MySQL has of it. */

@@ -26,6 +26,8 @@ export interface Copier {
   /** It has asked what it may send, and not all of its calls are answered. */
   sending: Sending | undefined;
   calls: number;
+  /** What an operator has said about the page that was under way when it began; later ones nobody has looked at. */
+  choice: World['choice'];
 }
 
 interface Sending {
