@@ -17,8 +17,12 @@ class Refused(Exception):
         self.problem = problem
 
 
+CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+
+
 def connect():
-    return http.client.HTTPConnection(urllib.parse.urlsplit(BASE).netloc, timeout=30)
+    url = urllib.parse.urlsplit(BASE)
+    return CONNECTIONS[url.scheme](url.netloc, timeout=30)
 
 
 def call(method, path, body=None, idempotency_key=None, attempts=5):
@@ -33,8 +37,8 @@ def call(method, path, body=None, idempotency_key=None, attempts=5):
             response = connection.getresponse()
             answer = json.loads(response.read())
             connection.close()
-        except OSError:
-            # No answer came: the request may have been applied, or not.
+        except (OSError, http.client.HTTPException, ValueError):
+            # No whole answer came, or a balancer's page: the request may have been applied, or not.
             if attempt + 1 == attempts or (method != "GET" and idempotency_key is None):
                 raise
             time.sleep(2**attempt / 10)
@@ -57,7 +61,11 @@ def send_lines(lines, run):
     }
     body = (json.dumps(line).encode() + b"\n" for line in lines)
     connection.request("POST", "/v1/updates", body, headers, encode_chunked=True)
-    answers = [json.loads(line) for line in connection.getresponse().read().splitlines()]
+    response = connection.getresponse()
+    text = response.read()
+    if response.status >= 400:
+        raise Refused(json.loads(text))
+    answers = [json.loads(line) for line in text.splitlines()]
     if not answers or not answers[-1].get("done"):
         raise RuntimeError("the answer has no last line; send it all again with the same run")
     return answers[-1], answers[:-1]

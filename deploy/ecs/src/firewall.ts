@@ -6,9 +6,11 @@ import { Construct } from 'constructs';
 /**
  * These rules count and do not block. Keys of counters are any text, such as the path that a scanner asked a shop for
  * (`/../../etc/passwd`): a blocked request would lose all updates in it. Sluice stores keys as values and runs none of
- * them. The rules on size are for forms: the server has limits of its own for bodies and queries.
+ * them. The rules on size are for forms: the server has limits of its own for bodies and queries. Clients of an API
+ * often send no User-Agent, as that of Python's standard library.
  */
 const COUNTED = [
+  'NoUserAgent_HEADER',
   'SizeRestrictions_BODY',
   'SizeRestrictions_QUERYSTRING',
   'EC2MetaDataSSRF_BODY',

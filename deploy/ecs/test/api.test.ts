@@ -164,9 +164,9 @@ it('limits each address, and blocks no update because of what its key says', () 
   const { Name, RuleActionOverrides } = common.Statement.ManagedRuleGroupStatement;
   assert.equal(Name, 'AWSManagedRulesCommonRuleSet');
   assert.deepEqual(common.OverrideAction, { None: {} });
-  // Only rules on bodies and queries, where keys are: all others block.
+  // Only rules on bodies and queries, where keys are, and a missing User-Agent: all others block.
   for (const { Name: rule, ActionToUse } of RuleActionOverrides) {
-    assert.match(String(rule), /_(BODY|QUERYARGUMENTS|QUERYSTRING)$/);
+    assert.match(String(rule), /_(BODY|QUERYARGUMENTS|QUERYSTRING)$|^NoUserAgent_HEADER$/);
     assert.deepEqual(ActionToUse, { Count: {} });
   }
   const seen = [

@@ -225,6 +225,17 @@ it('wakes somebody up for lag, quarantine, transfers that wait, no workers, and 
       AlarmActions: [{ Ref: Match.stringLikeRegexp('^AlarmsTopic') }],
       ...more,
     });
+  template.hasResourceProperties('AWS::SNS::TopicPolicy', {
+    PolicyDocument: {
+      Statement: Match.arrayWith([
+        Match.objectLike({
+          Effect: 'Allow',
+          Action: 'sns:Publish',
+          Principal: { Service: 'cloudwatch.amazonaws.com' },
+        }),
+      ]),
+    },
+  });
   alarm('FlushLag', { Threshold: 30, Statistic: 'Maximum', MetricName: 'FlushLagSeconds' });
   alarm('Quarantined', { Threshold: 1, Statistic: 'Maximum' });
   alarm('TableHeld', { Threshold: 1, Statistic: 'Maximum', MetricName: 'Held' });

@@ -239,7 +239,7 @@ export const settingsCatalogue = {
     default: 5000,
     min: 0,
     max: 3_600_000,
-    why: 'How long a start waits for a server that is away, before it fails. `sluice worker` waits 300,000 unless this is set, so that an outage does not count as a failed deployment. Errors that waiting cannot cure end the start at once.',
+    why: 'How long a start waits for a server that is away, before it fails. `sluice worker` and `sluice serve` wait 300,000 unless this is set, so that an outage does not count as a failed deployment. Errors that waiting cannot cure end the start at once.',
   },
   bufferLimit: {
     default: 200_000,
