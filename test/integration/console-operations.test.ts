@@ -22,7 +22,14 @@ it('an operation that was recorded is answered as such, also if MySQL goes away 
     },
   };
   const call = caller(routes, { ...parts, failed: async () => lost as FailedUpdates });
-  const run = { action: 'replay', all: true, reason: 'once', rate: 9.5, expected: 2 };
+  const run = {
+    action: 'replay',
+    all: true,
+    reason: 'once',
+    rate: 9.5,
+    expected: 2,
+    counted: { last: 2, jobs: [] },
+  };
   expect(await call.post('/api/quarantine/run', run)).toMatchObject({
     status: 202,
     body: { operation: 1, reason: 'once', rate: 9.5, state: 'running', progress: { done: 0 } },
