@@ -11,8 +11,12 @@ import { type Database, queryRows } from '../shared/mysql/database.ts';
 import { type FailedUpdate, toFailedUpdate } from '../shared/updates/failed-update.ts';
 import { repeatConflicts } from './conflicts.ts';
 
-const TAKE =
-  'UPDATE sluice_quarantine SET operation = ? WHERE id = ? AND (operation IS NULL OR operation = ?)';
+/**
+ * Not what the operation has done: if two processes carry it out, the slower one may have the update on its page still.
+ * Redis would know its amendment, so no flush would ever release the update.
+ */
+const TAKE = `UPDATE sluice_quarantine SET operation = ? WHERE id = ? AND (operation IS NULL OR operation = ?)
+  AND NOT EXISTS (SELECT 1 FROM sluice_operation_items i WHERE i.operation_id = ? AND i.quarantine_id = sluice_quarantine.id)`;
 const LET_GO = 'UPDATE sluice_quarantine SET operation = NULL WHERE id = ? AND operation = ?';
 
 /**
@@ -27,7 +31,7 @@ export async function take(
 ): Promise<FailedUpdate | undefined> {
   const takeAndRead = () =>
     database.session(async connection => {
-      await connection.query(TAKE, [operation, id, operation]);
+      await connection.query(TAKE, [operation, id, operation, operation]);
       // Another operation may have edited the update since it was listed.
       const [row] = await queryRows(connection, 'SELECT * FROM sluice_quarantine WHERE id = ?', [id]);
       return row && toFailedUpdate(row);

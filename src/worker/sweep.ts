@@ -120,7 +120,16 @@ export class Sweep {
     const { database, log } = this.#parts;
     const lost = JSON.stringify(status.lost);
     if (this.#declared.get(status.partition) === lost) return;
-    await declareLost(database, status);
+    try {
+      await declareLost(database, status);
+    } catch (error) {
+      // The flushes of this round do not depend on it.
+      this.#lines.warn(
+        { partition: status.partition, err: error },
+        'a loss could not be declared, will retry',
+      );
+      return;
+    }
     this.#declared.set(status.partition, lost);
     for (const { updates } of status.lost)
       log.error({ partition: status.partition, updates }, 'Redis lost updates that it had acknowledged');

@@ -202,6 +202,14 @@ describe('a build', () => {
       return (await phaseOf(engine)).filter(phase => phase === 'ready').length === 2;
     }, 'the boards of the other partitions');
     expect((await phaseOf(engine))[1]).toBe('walk');
+    const key = Array.from({ length: 30 }, (_, at) => `k${at}`).find(
+      one => engine.keys.partitionOf(one) === 0,
+    )!;
+    await engine.redis.sadd(engine.keys.ofBoard(0, 'ranksNoted:<board>', boardName(views)), key);
+    await until(async () => {
+      await builder.step(views).catch(() => {});
+      return (await notedOf(engine)).length === 0;
+    }, 'the noted key of a board that is ready');
     await expect(builder.step(views)).rejects.toMatchObject({ code: 'DATABASE_WENT_BACK' });
   });
 });

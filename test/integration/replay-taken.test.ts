@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { ReplayStep } from '../../src/replay/replay-one.ts';
+import { take } from '../../src/replay/take.ts';
 import { Crash, openEngine, until } from '../support/engine.ts';
 import { author, drift, failSome, mend, openFailed, poison, quarantined } from '../support/failed.ts';
 
@@ -47,6 +48,20 @@ describe('an update that an operator drops', () => {
       updates: { already: 1 },
       takenBy: [],
     });
+  });
+
+  it('is not taken again by a run of the operation that comes to it after another run was done', async () => {
+    const { engine, failed } = await withDebit();
+    const edited = failed.edit({}, { amount: -3 }, author);
+    await until(async () => {
+      await engine.drain();
+      const [item] = await engine.database.query('SELECT outcome FROM sluice_operation_items');
+      return item?.outcome !== undefined;
+    }, 'the flush to refuse the edit');
+    const [code] = Object.keys((await edited).updates);
+    expect(code).toMatch(/^refused:/);
+    const [update] = (await failed.list()).updates;
+    expect(await take(engine.own.database, update!.id, 1)).toMatchObject({ takenBy: null });
   });
 
   it('cannot be replayed by another before the flush', async () => {

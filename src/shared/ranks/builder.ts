@@ -108,16 +108,17 @@ export class BoardBuilder {
     const walking = progress.filter(({ phase }) => phase === 'walk');
     const waiting = progress.filter(({ phase, idleMs }) => phase === 'wait' && idleMs < TOGETHER_MS);
     const isLeft = progress.every(({ phase, idleMs }) => !isUnderWay(phase) || idleMs >= LEFT_MS);
+    const failures: unknown[] = [];
     let goesOn = false;
     if (walking.length > 0 && waiting.length === 0 && (this.#mine.has(name) || isLeft || isFresh(walking))) {
-      goesOn = await this.#walk(board, walking);
+      // A partition that cannot walk must not hold up the noted keys of the others.
+      goesOn = await this.#walk(board, walking, failures);
       if (goesOn) this.#mine.add(name);
-      else this.#mine.delete(name);
+      else if (failures.length === 0) this.#mine.delete(name);
     }
     const noted = progress.filter(
       ({ phase, noted }) => noted > 0 && (phase === 'close' || phase === 'ready'),
     );
-    const failures: unknown[] = [];
     const hasRead = await attempts(noted, failures, one => this.#noted(board, one));
     if (!goesOn && !hasRead && failures.length > 0) throw failures[0];
     return { progress, goesOn: goesOn || hasRead };
@@ -135,14 +136,13 @@ export class BoardBuilder {
     });
   }
 
-  /** Writes a page for partitions that are equally far. @returns whether it moved one of them */
-  async #walk(board: Board, walking: readonly Progress[]): Promise<boolean> {
+  /** Writes a page for partitions that are equally far, and notes failures. @returns whether it moved one of them */
+  async #walk(board: Board, walking: readonly Progress[], failures: unknown[]): Promise<boolean> {
     // Those that went on last come first: a partition that cannot go on must not hold up the others.
     const groups = Map.groupBy(
       walking.toSorted((a, b) => a.idleMs - b.idleMs),
       ({ cursor }) => cursor,
     );
-    const failures: unknown[] = [];
     for (const [cursor, group] of groups) {
       const { keys, end } = await this.#keysAfter(board, cursor);
       const byPartition = Map.groupBy(keys, key => this.#parts.keys.partitionOf(key));
@@ -151,7 +151,6 @@ export class BoardBuilder {
       );
       if (moved) return true;
     }
-    if (failures.length > 0) throw failures[0];
     return false;
   }
 
