@@ -142,7 +142,7 @@ command(
 
 command(
   'rank',
-  'show the ranks of a counter or program with "ranked": true',
+  'show the ranks of a counter, program or value with "ranked": true',
   'sluice rank best_score --top 10\n  sluice rank best_score --around u1 --json',
 )
   .argument('<name>', 'counter or program')
