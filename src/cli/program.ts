@@ -145,7 +145,7 @@ command(
   'show the ranks of a counter, program or value with "ranked": true',
   'sluice rank best_score --top 10\n  sluice rank best_score --around u1 --json',
 )
-  .argument('<name>', 'counter or program')
+  .argument('<name>', 'counter, program or value')
   .option('--top <number>', 'how many members, 1 to 1000', '10')
   .option('--around <key>', 'the members before and after this key, in place of the first')
   .option('--points', 'the program, if a counter has the same name')

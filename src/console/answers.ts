@@ -368,7 +368,7 @@ export interface RunRequest extends Selection {
   readonly reason: string;
   /** Updates a second. */
   readonly rate?: number;
-  /** Of the plan. The run leaves alone what came later. */
+  /** As the plan answered it. The run changes nothing that came later. */
   readonly counted: Counted;
   /** `updates` and `jobs` of the plan together. If more of what it counted match now, the run is refused with `COUNT_CHANGED`. */
   readonly expected: number;

@@ -8,6 +8,7 @@ import { RequestError } from '../http/request-error.ts';
 import { type CheckedFilter, checkFilter, filterSchema, matchesJob } from '../replay/filter.ts';
 import type { Action, Change, FailedFilter, FailedUpdates, Plan } from '../replay/index.ts';
 import { readJobs } from '../replay/jobs.ts';
+import { TRIAL_MS, TRIALS_PER_SECOND } from '../replay/pace.ts';
 import type { OpenServers } from '../shared/open-servers.ts';
 import type {
   Count,
@@ -161,9 +162,6 @@ function selected({ action, filter, all = false, change }: z.output<typeof planB
   return { action, filter: checked, change };
 }
 
-/** A dry run tries updates this long, and as many a second. */
-const TRIAL_MS = 3000;
-const TRIALS_PER_SECOND = 1000;
 /** How long, and up to what, the updates are counted that an action would change. */
 const EXACT: Limits = { ms: 5000, most: 50_000_000 };
 

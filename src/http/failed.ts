@@ -1,5 +1,6 @@
 /** The routes of failed updates, and of the operations on them. */
 import type { Action, FailedFilter, FailedUpdates, Operation, RunOptions } from '../replay/index.ts';
+import { TRIAL_MS, TRIALS_PER_SECOND } from '../replay/pace.ts';
 import {
   dropBody,
   failedAnswer,
@@ -146,13 +147,6 @@ async function started(
 function askerOf({ key }: Call['access'], { request }: Call['reply']) {
   return { operator: `key:${key.name}`, address: request.ip };
 }
-
-/**
- * A dry run takes this long at most, and tries as many replays a second: each is a transaction that the flushes of its
- * partition wait for.
- */
-const TRIAL_MS = 3000;
-const TRIALS_PER_SECOND = 1000;
 
 /** A plan that ends in time, also when its client goes away: a client that asks again must not add another one. */
 async function tried(

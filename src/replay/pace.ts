@@ -3,6 +3,13 @@ import { pause } from '../shared/clock.ts';
 import { ConfigurationError } from '../shared/errors.ts';
 import type { Operation } from './operations.ts';
 
+/**
+ * A dry run that somebody waits for ends after so many ms, and tries at most so many updates a second: each is a
+ * transaction that the flushes of its partition wait for.
+ */
+export const TRIAL_MS = 3000;
+export const TRIALS_PER_SECOND = 1000;
+
 export interface RunOptions {
   /** Most updates per second; no limit by default. */
   readonly rate?: number | undefined;

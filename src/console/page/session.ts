@@ -57,7 +57,7 @@ export async function logOut(everywhere: boolean): Promise<void> {
   await loadMe();
 }
 
-/** Of each refused request: a login ends by time, or elsewhere, while its page is open. */
+/** To be called with the problem of any request: 401 says that the login has ended while the page was open. */
 export function noticeEndOfLogin({ status }: Problem): void {
   if (status === 401) void loadMe();
 }
