@@ -83,15 +83,8 @@ export function createPayments(shop: Shop) {
    * after a rush. By chance, so that those that fail do not keep back others, and processes mostly take different ones.
    */
   async function sweep(closing: AbortSignal): Promise<void> {
-    const errors = [
-      ...(await sweepAll(
-        UNFINISHED,
-        20,
-        left => Promise.allSettled(left.map(one => finish(one.order_id))),
-        closing,
-      )),
-      ...(await sweepAll(REFUSED, 500, settle, closing)),
-    ];
+    const unfinished = await sweepAll(UNFINISHED, 20, finishAll, closing);
+    const errors = [...unfinished, ...(await sweepAll(REFUSED, 500, settle, closing))];
     if (errors.length > 0) throw new AggregateError(errors, `${errors.length} payments are still unfinished`);
   }
 
@@ -109,6 +102,8 @@ export function createPayments(shop: Shop) {
       if (left.length < count || errors.length > 0 || closing.aborted) return errors;
     }
   }
+
+  const finishAll: End = left => Promise.allSettled(left.map(({ order_id }) => finish(order_id)));
 
   /** No call is under way any more, so a refusal knows whether it has a piece. */
   async function settle(refused: Payment[]) {
